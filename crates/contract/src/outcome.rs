@@ -1,0 +1,132 @@
+//! What a model answers.
+
+use bytes::Bytes;
+
+/// The data of a result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Data {
+    /// Nothing.
+    #[default]
+    None,
+    /// Text in UTF-8.
+    Text(String),
+    /// Bytes of the result's content type.
+    Bytes(Bytes),
+}
+
+impl Data {
+    /// The data as bytes; nothing is no bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Data::None => Bytes::new(),
+            Data::Text(text) => text.into(),
+            Data::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// The data as text where it is UTF-8.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Data::None => None,
+            Data::Text(text) => Some(text),
+            Data::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+        }
+    }
+
+    /// The length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Data::None => 0,
+            Data::Text(text) => text.len(),
+            Data::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether there is no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A model's result: the ancestor's result dict with `content-type`, `data`, `success`, `error`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether the model says that it succeeded.
+    pub success: bool,
+    /// The media type of `data` (RFC 2045), when the model gave one.
+    pub content_type: Option<String>,
+    /// The answer itself.
+    pub data: Data,
+    /// The model's message when it failed.
+    pub error: Option<String>,
+}
+
+impl Outcome {
+    /// A successful answer of text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Outcome::success("text/plain", Data::Text(text.into()))
+    }
+
+    /// A successful answer of JSON. A value that JSON cannot express gives a failed outcome that
+    /// says why.
+    pub fn json(value: &impl serde::Serialize) -> Self {
+        match serde_json::to_string(value) {
+            Ok(text) => Outcome::success("application/json", Data::Text(text)),
+            Err(error) => {
+                Outcome::failure(format!("the result cannot be written as JSON: {error}"))
+            }
+        }
+    }
+
+    /// A successful answer of bytes with their media type, such as `image/png`.
+    pub fn bytes(content_type: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
+        Outcome::success(content_type, Data::Bytes(bytes.into()))
+    }
+
+    /// A failed answer with the message for whoever asked.
+    pub fn failure(message: impl Into<String>) -> Self {
+        Outcome {
+            success: false,
+            content_type: Some("text/plain".to_owned()),
+            data: Data::None,
+            error: Some(message.into()),
+        }
+    }
+
+    fn success(content_type: impl Into<String>, data: Data) -> Self {
+        Outcome { success: true, content_type: Some(content_type.into()), data, error: None }
+    }
+
+    /// The media type without parameters, in lower case; empty when the model gave none.
+    #[must_use]
+    pub fn media_type(&self) -> String {
+        let full = self.content_type.as_deref().unwrap_or_default();
+        full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// Whether the content type is JSON: `application/json`, `text/json` or `…+json` (RFC 6839).
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        let media = self.media_type();
+        media == "application/json" || media == "text/json" || media.ends_with("+json")
+    }
+
+    /// Whether the content type is a picture's.
+    #[must_use]
+    pub fn is_image(&self) -> bool {
+        self.media_type().starts_with("image/")
+    }
+
+    /// The message of a failed outcome, never empty.
+    #[must_use]
+    pub fn error_message(&self) -> &str {
+        match self.error.as_deref() {
+            Some(message) if !message.trim().is_empty() => message,
+            _ => "the model reported a failure without a message",
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Values as they arrive, before the schema is applied: from a form, a command line, a pipe.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use indexmap::IndexMap;
+
+/// One input as it arrived. The variant says where it came from, and so how it may be read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RawValue {
+    /// The content of a file or an uploaded part.
+    Bytes(Bytes),
+    /// A form field or a word of a command line.
+    Text(String),
+    /// A member of a JSON object.
+    Json(serde_json::Value),
+}
+
+impl RawValue {
+    /// The value for an error message: its kind and, when it is short, itself.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            RawValue::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            RawValue::Text(text) | RawValue::Json(serde_json::Value::String(text)) => quote(text),
+            RawValue::Json(serde_json::Value::Array(items)) => {
+                format!("a list of {}", items.len())
+            }
+            RawValue::Json(serde_json::Value::Object(_)) => "an object".to_owned(),
+            RawValue::Json(value) => value.to_string(),
+        }
+    }
+}
+
+fn quote(text: &str) -> String {
+    const SHOWN: usize = 40;
+    if text.chars().count() <= SHOWN {
+        format!("{text:?}")
+    } else {
+        let start: String = text.chars().take(SHOWN).collect();
+        format!("{start:?}…")
+    }
+}
+
+/// All inputs of one request as they arrived.
+pub type RawInputs = IndexMap<String, RawValue>;
+
+/// Reads base64 (RFC 4648, either alphabet, padding optional, line breaks ignored), plain or as a
+/// `data:` URL (RFC 2397). `None` when it is neither.
+#[must_use]
+pub fn decode_base64(text: &str) -> Option<Bytes> {
+    let encoded = match text.strip_prefix("data:") {
+        Some(url) => {
+            let (head, data) = url.split_once(',')?;
+            if !head.ends_with(";base64") {
+                return None;
+            }
+            data
+        }
+        None => text,
+    };
+    let compact: Vec<u8> = encoded.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let url_safe = compact.iter().any(|byte| matches!(byte, b'-' | b'_'));
+    let alphabet = if url_safe { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(alphabet, config).decode(compact).ok().map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read_in_every_usual_spelling() {
+        for text in ["/+8=", "/+8", "_-8", "/+\n8=", "data:image/png;base64,/+8="] {
+            assert_eq!(decode_base64(text).as_deref(), Some(&[0xff, 0xef][..]), "{text:?}");
+        }
+        assert_eq!(decode_base64("not base64!"), None);
+        assert_eq!(decode_base64("data:text/plain,hello"), None);
+    }
+}

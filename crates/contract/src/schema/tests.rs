@@ -1,0 +1,158 @@
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn schema(source: &Json) -> InputsSchema {
+    let (schema, warnings) = InputsSchema::parse(source);
+    assert_eq!(warnings, Vec::<String>::new());
+    schema
+}
+
+fn raw(inputs: &Json) -> RawInputs {
+    let members = inputs.as_object().unwrap();
+    members.iter().map(|(name, value)| (name.clone(), RawValue::Json(value.clone()))).collect()
+}
+
+fn messages(schema: &InputsSchema, inputs: &Json) -> Vec<String> {
+    let errors = schema.resolve(raw(inputs)).unwrap_err().0;
+    errors.into_iter().map(|error| format!("{}: {}", error.name, error.message)).collect()
+}
+
+#[test]
+fn every_wrong_field_is_reported_at_once() {
+    let schema = schema(&json!({
+        "image": {"type": "image"},
+        "steps": {"type": "integer", "min": 1, "max": 50},
+        "style": {"type": "choice", "choices": ["mosaic", "candy"]},
+        "fast": {"type": "boolean"},
+        "caption": {"type": "text"},
+    }));
+    let wrong = json!({"steps": 51, "style": "oil", "fast": "perhaps", "caption": [1, 2]});
+    assert_eq!(
+        messages(&schema, &wrong),
+        [
+            "image: missing; expected a picture (a file's bytes; in JSON as base64 or a data: URL)",
+            "steps: expected an integer from 1 to 50, got 51",
+            "style: expected one of mosaic, candy, got \"oil\"",
+            "fast: expected true or false, got \"perhaps\"",
+            "caption: expected text, got a list of 2",
+        ]
+    );
+}
+
+#[test]
+fn values_are_read_from_wherever_they_come() {
+    let schema = schema(&json!({
+        "n": {"type": "number"}, "i": {"type": "integer"}, "b": {"type": "boolean"},
+        "c": {"type": "choice", "choices": [1, 2.5, "three"]}, "t": {"type": "text"},
+        "f": {"type": "file"}, "j": {"type": "json"},
+    }));
+    let text = |text: &str| RawValue::Text(text.to_owned());
+    let given = RawInputs::from_iter([
+        ("n".to_owned(), text(" 2.5 ")),
+        ("i".to_owned(), text("1e3")),
+        ("b".to_owned(), RawValue::Bytes(Bytes::from_static(b"yes\n"))),
+        ("c".to_owned(), text("2.50")),
+        ("t".to_owned(), RawValue::Json(json!(7))),
+        ("f".to_owned(), RawValue::Json(json!("data:;base64,AAE="))),
+        ("j".to_owned(), text("{\"a\": [1]}")),
+        ("more".to_owned(), RawValue::Json(json!(0.1))),
+    ]);
+    let inputs = schema.resolve(given).unwrap();
+    assert_eq!(inputs["n"], Value::Json(json!(2.5)));
+    assert_eq!(inputs["i"], Value::Json(json!(1000)));
+    assert_eq!(inputs["b"], Value::Json(json!(true)));
+    assert_eq!(inputs["c"], Value::Json(json!(2.5)));
+    assert_eq!(inputs["t"], Value::Text("7".to_owned()));
+    assert_eq!(inputs["f"], Value::Bytes(Bytes::from_static(&[0, 1])));
+    assert_eq!(inputs["j"], Value::Json(json!({"a": [1]})));
+    assert_eq!(inputs["more"], Value::Json(json!(0.1)));
+}
+
+#[test]
+fn numbers_that_do_not_fit_are_refused() {
+    let schema = schema(&json!({"n": {"type": "number"}, "i": {"type": "integer"}}));
+    for (n, i) in [("NaN", "1.5"), ("inf", "1e30"), ("1e999", "true"), ("", "0x10")] {
+        let inputs = json!({"n": n, "i": i});
+        assert_eq!(messages(&schema, &inputs).len(), 2, "{inputs}");
+    }
+}
+
+#[test]
+fn optional_inputs_and_defaults() {
+    let schema = schema(&json!({
+        "a": {"type": "text", "required": false},
+        "b": {"type": "integer", "default": 5},
+        "c": {"type": "image", "required": false},
+    }));
+    let inputs = schema.resolve(raw(&json!({"a": null, "b": null}))).unwrap();
+    assert_eq!(inputs, Inputs::from_iter([("b".to_owned(), Value::Json(json!(5)))]));
+}
+
+#[test]
+fn an_old_schema_runs_with_warnings() {
+    let (schema, warnings) = InputsSchema::parse(&json!({
+        "mesh": {"type": "mesh"},
+        "bare": {},
+        "short": "image",
+        "n": {"type": "integer", "min": "low", "default": "many"},
+    }));
+    assert_eq!(warnings.len(), 4, "{warnings:#?}");
+    assert_eq!(schema.fields()["mesh"].input_type.name(), "text");
+    assert_eq!(schema.fields()["short"].input_type.name(), "image");
+    assert!(schema.fields()["n"].default.is_none());
+}
+
+#[test]
+fn max_bytes_bounds_text_and_files() {
+    let schema = schema(&json!({"t": {"type": "text", "max_bytes": 3}}));
+    assert_eq!(messages(&schema, &json!({"t": "four"})), ["t: expected at most 3 bytes, got 4"]);
+}
+
+#[test]
+fn samples_fit_their_own_schema() {
+    let fields: serde_json::Map<String, Json> = crate::INPUT_TYPES
+        .iter()
+        .filter(|kind| kind.name() != "choice")
+        .map(|kind| (kind.name().to_owned(), json!({"type": kind.name(), "min": 3, "max": 4})))
+        .collect();
+    let schema = schema(&Json::Object(fields));
+    for (name, value) in schema.samples() {
+        let raw = match value {
+            Value::Text(text) => RawValue::Text(text),
+            Value::Bytes(bytes) => RawValue::Bytes(bytes),
+            Value::Json(json) => RawValue::Json(json),
+        };
+        schema.fields()[&name].accept(raw).unwrap();
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Json> {
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        any::<f64>().prop_map(Json::from),
+        "[a-z_]{0,8}".prop_map(Json::from),
+    ];
+    let keys = "type|required|default|choices|min|max|max_bytes|examples|description|[a-z]{1,4}";
+    leaf.prop_recursive(3, 32, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Json::from),
+            prop::collection::vec((keys, inner), 0..6)
+                .prop_map(|members| Json::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_schema_is_read_and_any_request_is_answered(source in any_json(), request in any_json()) {
+        let (schema, _) = InputsSchema::parse(&source);
+        if let Json::Object(_) = request {
+            let _ = schema.resolve(raw(&request));
+        }
+        let _ = schema.samples();
+    }
+}

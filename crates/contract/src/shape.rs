@@ -1,0 +1,215 @@
+//! The neutral forms in which input types and front ends meet.
+//!
+//! A command-line flag, a form's widget, an OpenAPI schema and a self-test's sample are all
+//! derived from a [`Shape`], so that a new input type needs no change in any front end.
+
+use bytes::Bytes;
+use serde_json::Value as Json;
+
+use crate::raw::decode_base64;
+use crate::{Field, RawValue, Value};
+
+/// What an input looks like from outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// Text in UTF-8.
+    Text,
+    /// Bytes of a media range such as `image/*` (RFC 9110, section 12.5.1).
+    Blob {
+        /// The media range.
+        media: &'static str,
+    },
+    /// A number within the field's range.
+    Number {
+        /// Whether only whole numbers fit.
+        whole: bool,
+    },
+    /// Yes or no.
+    Flag,
+    /// One of the field's choices.
+    Choice,
+    /// Any JSON value.
+    Json,
+}
+
+impl Shape {
+    /// Reads a value as this shape, or says what was expected.
+    pub fn accept(&self, raw: RawValue, field: &Field) -> Result<Value, String> {
+        let description = raw.describe();
+        let refused = || format!("expected {}, got {description}", self.expectation(field));
+        let value = match self {
+            Shape::Text => text(raw).map(Value::Text),
+            Shape::Blob { .. } => blob(raw).map(Value::Bytes),
+            Shape::Number { whole } => number(&raw, *whole).map(|n| Value::Json(Json::Number(n))),
+            Shape::Flag => flag(&raw).map(|yes| Value::Json(Json::Bool(yes))),
+            Shape::Choice => return choice(&raw, field).ok_or_else(refused),
+            Shape::Json => json(raw).map(Value::Json),
+        }
+        .ok_or_else(refused)?;
+        check_bounds(&value, field).map_err(|()| refused())?;
+        check_length(&value, field)?;
+        if field.choices.is_empty() {
+            return Ok(value);
+        }
+        let raw = match value {
+            Value::Text(text) => RawValue::Text(text),
+            Value::Bytes(bytes) => RawValue::Bytes(bytes),
+            Value::Json(json) => RawValue::Json(json),
+        };
+        choice(&raw, field).ok_or_else(refused)
+    }
+
+    /// What fits, in words: "an integer from 1 to 50".
+    #[must_use]
+    pub fn expectation(&self, field: &Field) -> String {
+        if !field.choices.is_empty() {
+            let choices: Vec<String> = field.choices.iter().map(label).collect();
+            return format!("one of {}", choices.join(", "));
+        }
+        match self {
+            Shape::Text => "text".to_owned(),
+            Shape::Blob { media } => {
+                let what = match media.split('/').next() {
+                    Some("image") => "a picture",
+                    Some("audio") => "a sound",
+                    Some("video") => "a video",
+                    _ => "a file",
+                };
+                format!("{what} (a file's bytes; in JSON as base64 or a data: URL)")
+            }
+            Shape::Number { whole } => {
+                let noun = if *whole { "an integer" } else { "a number" };
+                match (field.min, field.max) {
+                    (Some(min), Some(max)) => format!("{noun} from {min} to {max}"),
+                    (Some(min), None) => format!("{noun} of at least {min}"),
+                    (None, Some(max)) => format!("{noun} of at most {max}"),
+                    (None, None) => noun.to_owned(),
+                }
+            }
+            Shape::Flag => "true or false".to_owned(),
+            Shape::Choice => "one of the choices".to_owned(),
+            Shape::Json => "JSON".to_owned(),
+        }
+    }
+}
+
+/// A choice as it is written by people: text without quotes, anything else as JSON.
+pub(crate) fn label(choice: &Json) -> String {
+    match choice {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn text(raw: RawValue) -> Option<String> {
+    match raw {
+        RawValue::Bytes(bytes) => String::from_utf8(bytes.into()).ok(),
+        RawValue::Text(text) | RawValue::Json(Json::String(text)) => Some(text),
+        RawValue::Json(value @ (Json::Number(_) | Json::Bool(_))) => Some(value.to_string()),
+        RawValue::Json(_) => None,
+    }
+}
+
+fn blob(raw: RawValue) -> Option<Bytes> {
+    let bytes = match raw {
+        RawValue::Bytes(bytes) => Some(bytes),
+        RawValue::Text(text) | RawValue::Json(Json::String(text)) => decode_base64(&text),
+        RawValue::Json(_) => None,
+    }?;
+    (!bytes.is_empty()).then_some(bytes)
+}
+
+/// The text of a scalar, whichever way it arrived.
+fn scalar_text(raw: &RawValue) -> Option<String> {
+    match raw {
+        RawValue::Bytes(bytes) => {
+            std::str::from_utf8(bytes).ok().map(|text| text.trim().to_owned())
+        }
+        RawValue::Text(text) | RawValue::Json(Json::String(text)) => Some(text.trim().to_owned()),
+        RawValue::Json(value @ (Json::Number(_) | Json::Bool(_))) => Some(value.to_string()),
+        RawValue::Json(_) => None,
+    }
+}
+
+/// Whole numbers up to 2^53 are exact in a float; JavaScript writes `1e3` for some of them.
+const EXACT_IN_FLOAT: f64 = 9_007_199_254_740_992.0;
+
+fn number(raw: &RawValue, whole: bool) -> Option<serde_json::Number> {
+    if matches!(raw, RawValue::Json(Json::Bool(_))) {
+        return None;
+    }
+    let text = scalar_text(raw)?;
+    if let Ok(integer) = text.parse::<i64>() {
+        return Some(integer.into());
+    }
+    if let Ok(integer) = text.parse::<u64>() {
+        return Some(integer.into());
+    }
+    let float = text.parse::<f64>().ok().filter(|float| float.is_finite())?;
+    if !whole {
+        return serde_json::Number::from_f64(float);
+    }
+    if float.fract() != 0.0 || float.abs() > EXACT_IN_FLOAT {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53, checked above")]
+    let integer = float as i64;
+    Some(integer.into())
+}
+
+fn flag(raw: &RawValue) -> Option<bool> {
+    match scalar_text(raw)?.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn json(raw: RawValue) -> Option<Json> {
+    match raw {
+        RawValue::Json(value) => Some(value),
+        RawValue::Text(text) => serde_json::from_str(&text).ok(),
+        RawValue::Bytes(bytes) => serde_json::from_slice(&bytes).ok(),
+    }
+}
+
+fn choice(raw: &RawValue, field: &Field) -> Option<Value> {
+    let wanted = scalar_text(raw)?;
+    let found = field.choices.iter().find(|choice| {
+        let label = label(choice);
+        label == wanted || same_number(&label, &wanted)
+    })?;
+    Some(match found {
+        Json::String(text) => Value::Text(text.clone()),
+        other => Value::Json(other.clone()),
+    })
+}
+
+/// Whether both are spellings of one number, such as `2.5` and `2.50`.
+fn same_number(one: &str, other: &str) -> bool {
+    match (one.parse::<f64>(), other.parse::<f64>()) {
+        (Ok(one), Ok(other)) => one.total_cmp(&other).is_eq(),
+        _ => false,
+    }
+}
+
+fn check_bounds(value: &Value, field: &Field) -> Result<(), ()> {
+    let Some(number) = value.as_json().and_then(Json::as_f64) else { return Ok(()) };
+    let fits =
+        field.min.is_none_or(|min| number >= min) && field.max.is_none_or(|max| number <= max);
+    if fits { Ok(()) } else { Err(()) }
+}
+
+fn check_length(value: &Value, field: &Field) -> Result<(), String> {
+    let length = match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Json(_) => return Ok(()),
+    };
+    match field.max_bytes {
+        Some(max) if length as u64 > max => {
+            Err(format!("expected at most {max} bytes, got {length}"))
+        }
+        _ => Ok(()),
+    }
+}
