@@ -1,0 +1,146 @@
+use ai_integration_contract::{Data, Inputs, Outcome, Value};
+use serde_json::json;
+
+use super::*;
+use crate::{Event, FromWorker, Link, PROTOCOL, ToWorker, WorkerEnd, serve_attached};
+
+fn inputs(text: &str) -> Inputs {
+    Inputs::from_iter([("text".to_owned(), Value::Text(text.to_owned()))])
+}
+
+fn ready() -> FromWorker {
+    FromWorker::Ready(Ready {
+        protocol: PROTOCOL,
+        client: String::new(),
+        inputs_schema: json!({"text": {"type": "text"}}),
+        visualizer_config: json!(null),
+        modes: Vec::new(),
+    })
+}
+
+/// A model on a thread of its own that answers each job by `answer`.
+fn model(
+    engine: &Engine,
+    answer: impl Fn(&mut WorkerEnd, JobId, &Inputs) + Send + 'static,
+) -> std::thread::JoinHandle<()> {
+    let (link, mut worker) = Link::in_process();
+    tokio::spawn(serve_attached(engine.clone(), link));
+    std::thread::spawn(move || {
+        worker.send(ready()).unwrap();
+        while let Ok(Some(ToWorker::Job(id, inputs))) = worker.receive() {
+            if worker.send(FromWorker::Start(id)).is_err() {
+                return;
+            }
+            answer(&mut worker, id, &inputs);
+        }
+    })
+}
+
+fn echo(worker: &mut WorkerEnd, id: JobId, inputs: &Inputs) {
+    let text = inputs["text"].as_text().unwrap_or_default();
+    worker.send(FromWorker::Result(id, Outcome::text(text))).unwrap();
+}
+
+#[tokio::test]
+async fn every_answer_goes_to_its_asker() {
+    let engine = Engine::start(1000);
+    let model = model(&engine, echo);
+    let tickets: Vec<Ticket> =
+        (0..500).map(|n| engine.submit(inputs(&n.to_string())).unwrap()).collect();
+    for (n, ticket) in tickets.into_iter().enumerate() {
+        assert_eq!(ticket.outcome().await, Ok(Outcome::text(n.to_string())));
+    }
+    engine.idle().await;
+    assert_eq!(engine.queued(), 0);
+    drop(model);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses() {
+    let engine = Engine::start(2);
+    let _kept = [engine.submit(inputs("a")).unwrap(), engine.submit(inputs("b")).unwrap()];
+    assert_eq!(engine.submit(inputs("c")).unwrap_err().kind, Kind::QueueFull);
+}
+
+#[tokio::test]
+async fn a_job_whose_requester_left_is_not_started() {
+    let engine = Engine::start(10);
+    drop(engine.submit(inputs("unwanted")).unwrap());
+    let wanted = engine.submit(inputs("wanted")).unwrap();
+    let _model = model(&engine, |worker, id, inputs| {
+        assert_eq!(inputs["text"].as_text(), Some("wanted"));
+        echo(worker, id, inputs);
+    });
+    assert_eq!(wanted.outcome().await, Ok(Outcome::text("wanted")));
+}
+
+#[tokio::test]
+async fn chunks_are_events_for_a_follower_and_data_for_others() {
+    let engine = Engine::start(10);
+    let _model = model(&engine, |worker, id, _| {
+        for piece in ["one ", "two"] {
+            let data = Data::Text(piece.to_owned());
+            let kind = Some("text/plain".to_owned());
+            worker.send(FromWorker::Chunk(id, kind, data)).unwrap();
+        }
+        worker.send(FromWorker::Progress(id, Some(1.0), None)).unwrap();
+        let end = Outcome { success: true, ..Outcome::default() };
+        worker.send(FromWorker::Result(id, end)).unwrap();
+    });
+    let whole = engine.submit(inputs("")).unwrap().outcome().await;
+    assert_eq!(whole, Ok(Outcome::text("one two")));
+
+    let mut ticket = engine.follow(inputs("")).unwrap();
+    let mut events = Vec::new();
+    while let Some(event) = ticket.event().await {
+        events.push(event);
+    }
+    assert_eq!(events.len(), 4, "{events:?}");
+    assert_eq!(events[0], Event::Started);
+    assert_eq!(ticket.outcome().await.unwrap().data, Data::None);
+}
+
+#[tokio::test]
+async fn a_model_that_goes_fails_what_it_began_and_what_waits() {
+    let engine = Engine::start(10);
+    let tickets = [engine.submit(inputs("a")).unwrap(), engine.submit(inputs("b")).unwrap()];
+    let (link, mut worker) = Link::in_process();
+    let served = tokio::spawn(serve_attached(engine.clone(), link));
+    let model = std::thread::spawn(move || {
+        worker.send(ready()).unwrap();
+        if let Ok(Some(ToWorker::Job(id, _))) = worker.receive() {
+            worker.send(FromWorker::Start(id)).unwrap();
+        }
+    });
+    served.await.unwrap();
+    model.join().unwrap();
+    let mut kinds = Vec::new();
+    for ticket in tickets {
+        kinds.push(ticket.outcome().await.unwrap_err().kind);
+    }
+    assert_eq!(kinds, [Kind::ModelCrashed, Kind::ModelUnavailable]);
+    assert_eq!(engine.submit(inputs("c")).unwrap_err().kind, Kind::ModelUnavailable);
+}
+
+#[tokio::test]
+async fn a_worker_that_breaks_the_rules_is_cut_off() {
+    for message in [
+        FromWorker::Start(JobId(99)),
+        FromWorker::Result(JobId(1), Outcome::text("")),
+        FromWorker::Chunk(JobId(1), None, Data::None),
+        ready(),
+    ] {
+        let engine = Engine::start(10);
+        let ticket = engine.submit(inputs("a")).unwrap();
+        let (link, mut worker) = Link::in_process();
+        let served = tokio::spawn(serve_attached(engine.clone(), link));
+        let model = std::thread::spawn(move || {
+            worker.send(ready()).unwrap();
+            worker.send(message).unwrap();
+            while let Ok(Some(_)) = worker.receive() {}
+        });
+        served.await.unwrap();
+        model.join().unwrap();
+        assert_eq!(ticket.outcome().await.unwrap_err().kind, Kind::ModelCrashed);
+    }
+}

@@ -1,0 +1,109 @@
+use bytes::BytesMut;
+use serde_json::json;
+
+use super::*;
+use crate::FrameDecoder;
+
+fn frame(encoded: &Encoded) -> Frame {
+    let mut decoder = FrameDecoder::default();
+    let bytes: BytesMut = encoded.pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+    decoder.buffer().extend_from_slice(&bytes);
+    decoder.next_frame().unwrap().unwrap()
+}
+
+fn show(encoded: &Encoded) -> String {
+    let frame = frame(encoded);
+    let header = String::from_utf8_lossy(&frame.header).into_owned();
+    format!("{header}\n{}", String::from_utf8_lossy(&frame.body))
+}
+
+const ID: JobId = JobId(7);
+
+fn from_worker() -> Vec<FromWorker> {
+    let outcome = |data, success: bool| Outcome {
+        success,
+        content_type: Some("text/plain".to_owned()),
+        data,
+        error: (!success).then(|| "no".to_owned()),
+    };
+    vec![
+        FromWorker::Ready(Ready {
+            protocol: 1,
+            client: "test/1".to_owned(),
+            inputs_schema: json!({"z": {"type": "text"}, "a": {"type": "image"}}),
+            visualizer_config: Json::Null,
+            modes: vec![CustomMode { name: "mine".to_owned(), hint: None }],
+        }),
+        FromWorker::Start(ID),
+        FromWorker::Result(ID, outcome(Data::Text("grüß".to_owned()), true)),
+        FromWorker::Result(ID, outcome(Data::None, false)),
+        FromWorker::Chunk(ID, Some("text/plain".to_owned()), Data::Text("a".to_owned())),
+        FromWorker::Chunk(ID, None, Data::Bytes(Bytes::from_static(b"b"))),
+        FromWorker::Progress(ID, Some(0.5), Some("half".to_owned())),
+        FromWorker::Log(ID, "line".to_owned()),
+    ]
+}
+
+fn to_worker() -> Vec<ToWorker> {
+    let inputs = Inputs::from_iter([
+        ("image".to_owned(), Value::Bytes(Bytes::from_static(b"\x89PNG"))),
+        ("caption".to_owned(), Value::Text("hi".to_owned())),
+        ("size".to_owned(), Value::Json(json!(3))),
+        ("flag".to_owned(), Value::Json(json!(true))),
+        ("options".to_owned(), Value::Json(json!({"b": [1], "a": null}))),
+    ]);
+    vec![ToWorker::Job(ID, Arc::new(inputs)), ToWorker::Cancel(ID)]
+}
+
+#[test]
+fn every_message_has_its_form_and_survives_the_way() {
+    let mut forms = Vec::new();
+    for message in from_worker() {
+        let encoded = message.encode().unwrap();
+        assert_eq!(FromWorker::decode(&frame(&encoded)), Ok(message));
+        forms.push(show(&encoded));
+    }
+    for message in to_worker() {
+        let encoded = message.encode().unwrap();
+        assert_eq!(ToWorker::decode(&frame(&encoded)), Ok(message));
+        forms.push(show(&encoded));
+    }
+    insta::assert_snapshot!(forms.join("\n"));
+}
+
+fn decode(header: &str, body: &'static [u8]) -> Result<FromWorker, FrameError> {
+    FromWorker::decode(&Frame {
+        header: Bytes::copy_from_slice(header.as_bytes()),
+        body: Bytes::from_static(body),
+    })
+}
+
+#[test]
+fn what_is_newer_is_ignored() {
+    assert_eq!(decode(r#"{"type": "telemetry", "x": [1]}"#, b""), Ok(FromWorker::Unknown));
+    assert_eq!(decode(r#"{"type": "start", "id": 7, "new": 1}"#, b""), Ok(FromWorker::Start(ID)));
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    for (header, body) in [
+        ("[]", &b""[..]),
+        (r#"{"type": "start"}"#, b""),
+        (r#"{"type": "start", "id": -1}"#, b""),
+        (r#"{"type": "result", "id": 7, "data": null}"#, b"x"),
+        (r#"{"type": "result", "id": 7, "data": "text"}"#, b"\xff"),
+        (r#"{"type": "result", "id": 7, "data": "pickle"}"#, b"x"),
+    ] {
+        assert!(decode(header, body).is_err(), "{header}");
+    }
+    for (inputs, body) in [
+        (r#"[["a", "bytes", 5]]"#, &b"four"[..]),
+        (r#"[["a", "bytes", 3]]"#, b"four"),
+        (r#"[["a", "json", 4]]"#, b"four"),
+        (r#"[["a", "bytes", -4]]"#, b"four"),
+    ] {
+        let header = format!(r#"{{"type": "job", "id": 7, "inputs": {inputs}}}"#).into();
+        let frame = Frame { header, body: Bytes::from_static(body) };
+        assert!(ToWorker::decode(&frame).is_err(), "{inputs}");
+    }
+}

@@ -1,0 +1,140 @@
+//! How a worker's process ended, in words that help.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::executor::Violation;
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It never ran: the program does not exist.
+    NotFound(String),
+    /// It never ran: the program cannot be executed.
+    NotExecutable(String),
+    /// It could not be waited for.
+    Unknown,
+}
+
+/// Why the engine ended a process.
+#[derive(Debug)]
+pub(super) enum Cause {
+    NotReady(Duration),
+    Violation(Violation),
+    Stopped,
+}
+
+/// The end of a worker's process.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) exit: Exit,
+    pub(super) cause: Option<Cause>,
+    pub(super) was_ready: bool,
+    /// The last lines of its output.
+    pub(super) output: Vec<String>,
+}
+
+impl Ending {
+    /// The end of a process that could not even begin.
+    pub(super) fn not_started(command: &[OsString], error: &io::Error) -> Self {
+        let program = command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let exit = match error.kind() {
+            io::ErrorKind::NotFound => Exit::NotFound(format!("there is no program {program}")),
+            _ => Exit::NotExecutable(format!("{program} cannot be executed: {error}")),
+        };
+        Ending { exit, cause: None, was_ready: false, output: Vec::new() }
+    }
+
+    /// The end in words, with the last lines of output.
+    pub(super) fn with_output(&self) -> String {
+        if self.output.is_empty() {
+            return self.to_string();
+        }
+        format!("{self}. Its last output:\n    {}", self.output.join("\n    "))
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Some(Cause::NotReady(patience)) => {
+                return write!(
+                    out,
+                    "it did not ask for its first input within {} s",
+                    patience.as_secs_f64()
+                );
+            }
+            Some(Cause::Violation(violation)) => return violation.fmt(out),
+            Some(Cause::Stopped) => return out.write_str("it was stopped"),
+            None => {}
+        }
+        match &self.exit {
+            Exit::Status(status) => write!(out, "exit status {status}")?,
+            Exit::Signal(number) => {
+                match Signal::try_from(*number) {
+                    Ok(signal) => write!(out, "killed by signal {number} ({signal})")?,
+                    Err(_) => write!(out, "killed by signal {number}")?,
+                }
+                if let Some(meaning) = meaning(*number) {
+                    write!(out, ", {meaning}")?;
+                }
+            }
+            Exit::NotFound(what) | Exit::NotExecutable(what) => return out.write_str(what),
+            Exit::Unknown => out.write_str("it closed its link")?,
+        }
+        if self.was_ready {
+            return Ok(());
+        }
+        out.write_str(" before it called get_next_input")
+    }
+}
+
+/// What a signal that nobody here sent usually means.
+fn meaning(number: i32) -> Option<&'static str> {
+    match Signal::try_from(number).ok()? {
+        Signal::SIGKILL => Some("often the system's answer when memory runs out"),
+        Signal::SIGSEGV => Some("a memory error in native code"),
+        Signal::SIGBUS => Some("a memory error in native code, or a full /dev/shm"),
+        Signal::SIGABRT => Some("native code gave up: a failed check or an uncaught C++ exception"),
+        Signal::SIGILL => Some("an instruction that this processor does not have"),
+        Signal::SIGFPE => Some("an arithmetic error in native code, such as a division by zero"),
+        Signal::SIGTERM => Some("somebody asked it to end"),
+        Signal::SIGXCPU => Some("its limit of processor time"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending(exit: Exit, was_ready: bool) -> Ending {
+        Ending { exit, cause: None, was_ready, output: Vec::new() }
+    }
+
+    #[test]
+    fn the_cause_is_named() {
+        for (ending, words) in [
+            (ending(Exit::Status(3), true), "exit status 3"),
+            (ending(Exit::Status(0), false), "exit status 0 before it called get_next_input"),
+            (
+                ending(Exit::Signal(11), true),
+                "killed by signal 11 (SIGSEGV), a memory error in native code",
+            ),
+            (ending(Exit::Signal(200), true), "killed by signal 200"),
+        ] {
+            assert_eq!(ending.to_string(), words);
+        }
+        let mut ending = ending(Exit::Status(1), true);
+        ending.output = vec!["one".to_owned(), "two".to_owned()];
+        assert_eq!(ending.with_output(), "exit status 1. Its last output:\n    one\n    two");
+    }
+}

@@ -1,0 +1,128 @@
+//! A worker's process.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::ending::Exit;
+use super::output::{Output, Tail, pass_through};
+use super::reaper::{ExitWatch, Reaper};
+
+/// The environment variable that tells a worker the descriptor of its link.
+pub const LINK_VARIABLE: &str = "AI_INTEGRATION_LINK";
+/// The descriptor of a worker's link, out of the way of the standard streams.
+const LINK_DESCRIPTOR: i32 = 3;
+/// Lines that may wait for somebody who follows a job.
+const LINES: usize = 256;
+/// How long the rest of the output of an ended process is waited for.
+const LAST_OUTPUT: Duration = Duration::from_millis(500);
+
+/// A program that speaks the worker protocol.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// Variables set over the inherited environment.
+    pub variables: Vec<(String, String)>,
+    /// Where its standard output goes; its standard error goes to ours.
+    pub stdout: Output,
+}
+
+/// A running worker. It leads a process group of its own, which ends with it.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) pid: i32,
+    exit: ExitWatch,
+    tail: Tail,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Process {
+    /// Starts the program and answers with our end of its link.
+    pub(super) fn start(
+        program: &Program,
+        reaper: &Reaper,
+        slot: Option<usize>,
+    ) -> io::Result<(Self, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let (name, arguments) = program.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(name);
+        command
+            .args(arguments)
+            .envs(program.variables.iter().map(|(name, value)| (name, value)))
+            .env(LINK_VARIABLE, LINK_DESCRIPTOR.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let link = FdMapping { parent_fd: OwnedFd::from(theirs), child_fd: LINK_DESCRIPTOR };
+        command.fd_mappings(vec![link]).map_err(io::Error::other)?;
+        die_with_parent(&mut command);
+
+        let (mut child, exit) = reaper.spawn(&mut command)?;
+        let tail = Tail::default();
+        let (sender, lines) = mpsc::channel(LINES);
+        let prefix = slot.map(|slot| format!("[worker {slot}] "));
+        if let Some(stdout) = child.stdout.take() {
+            let (tail, sender) = (tail.clone(), sender.clone());
+            pass_through(stdout, program.stdout, prefix.clone(), tail, sender)?;
+        }
+        if let Some(stderr) = child.stderr.take() {
+            pass_through(stderr, Output::Stderr, prefix, tail.clone(), sender)?;
+        }
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        Ok((Process { pid, exit, tail, lines }, ours))
+    }
+
+    /// Sends a signal to the whole process group.
+    pub(super) fn signal(&self, signal: Signal) {
+        // A group that is gone already needs no signal.
+        let _ = killpg(Pid::from_raw(self.pid), signal);
+    }
+
+    /// Waits for the end.
+    pub(super) async fn ended(&mut self) -> Exit {
+        self.exit.ended().await
+    }
+
+    /// The lines that it prints, and its end.
+    pub(super) fn follow(&mut self) -> (&mut mpsc::Receiver<String>, ExitWatch) {
+        (&mut self.lines, self.exit.clone())
+    }
+
+    /// The last lines that an ended process printed.
+    pub(super) async fn last_output(&mut self) -> Vec<String> {
+        // The streams end with the group, unless a process has left the group.
+        let _ = timeout(LAST_OUTPUT, async { while self.lines.recv().await.is_some() {} }).await;
+        self.tail.lines()
+    }
+}
+
+/// Has the kernel end the worker when this process ends, however that happens. Elsewhere than on
+/// Linux a worker notices at its next `get_next_input`.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "nothing safe runs between fork and exec")]
+fn die_with_parent(command: &mut Command) {
+    let parent = Pid::this();
+    // SAFETY: the closure makes only system calls that are safe after fork, and allocates nothing.
+    unsafe {
+        command.pre_exec(move || {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // The parent may have ended before the line above.
+            if Pid::parent() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent(_command: &mut Command) {}

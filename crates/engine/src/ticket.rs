@@ -1,0 +1,61 @@
+//! What a requester holds while a job is queued and runs.
+
+use ai_integration_contract::{Data, Error, Kind, Outcome};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::JobId;
+
+/// Something that happened to a job before it ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The model has begun to work on it.
+    Started,
+    /// A piece of the answer. The content type comes with the first one.
+    Chunk {
+        /// The media type of the whole answer.
+        content_type: Option<String>,
+        /// The piece.
+        data: Data,
+    },
+    /// How far it is.
+    Progress {
+        /// From 0 to 1.
+        fraction: Option<f64>,
+        /// What is being done.
+        message: Option<String>,
+    },
+    /// A line that the model wrote meanwhile.
+    Log(String),
+}
+
+/// A submitted job. Dropping the ticket gives the job up: it is not started if it still waits.
+#[derive(Debug)]
+pub struct Ticket {
+    pub(crate) id: JobId,
+    pub(crate) outcome: oneshot::Receiver<Result<Outcome, Error>>,
+    pub(crate) events: Option<mpsc::Receiver<Event>>,
+}
+
+impl Ticket {
+    /// The job's number.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// The next event of a followed job; `None` when no more will come, because the job has ended
+    /// or is not followed.
+    pub async fn event(&mut self) -> Option<Event> {
+        self.events.as_mut()?.recv().await
+    }
+
+    /// Waits for the end. Chunks of a job that was not followed are put together in the outcome;
+    /// a follower has had them as events.
+    pub async fn outcome(mut self) -> Result<Outcome, Error> {
+        // A follower who stops listening must not hold the model up.
+        self.events = None;
+        self.outcome.await.unwrap_or_else(|_| {
+            Err(Error::new(Kind::ShuttingDown, "the server stopped before the model answered"))
+        })
+    }
+}
