@@ -1,0 +1,144 @@
+//! The command line: a flag for each input, the result on standard output or in a file.
+
+mod arguments;
+mod progress;
+mod sink;
+mod timing;
+
+use std::time::Instant;
+
+use ai_integration_contract::{Data, Error, Inputs, Outcome};
+use ai_integration_engine::Event;
+
+use self::arguments::{Arguments, Refusal};
+use self::progress::Progress;
+use self::sink::Sink;
+use self::timing::Timing;
+use crate::console::note;
+use crate::{Context, ExitStatus, Mode, Running};
+
+pub(crate) struct CommandLine;
+
+impl Mode for CommandLine {
+    fn name(&self) -> &'static str {
+        "command_line"
+    }
+
+    fn hint(&self) -> &'static str {
+        "Pass files and values on the command line with options; --help lists them"
+    }
+
+    fn run(&self, context: Context) -> Running {
+        Box::pin(run(context))
+    }
+}
+
+async fn run(context: Context) -> ExitStatus {
+    let progress = Progress::new("waiting for the model");
+    let model = context.engine.model().await;
+    drop(progress);
+    let model = match model {
+        Ok(model) => model,
+        Err(error) => {
+            note!("error: {error}");
+            return ExitStatus::ModelUnavailable;
+        }
+    };
+    // Reading a file or standard input may block; signals must be heard meanwhile.
+    let (schema, program, words) =
+        (model.schema.clone(), context.program.clone(), context.arguments.clone());
+    let parse = move || arguments::parse(&schema, &program, &words);
+    let parsed = tokio::task::spawn_blocking(parse)
+        .await
+        .unwrap_or_else(|error| Err(Refusal::Message(error.to_string())));
+    let Arguments { raw, output, endless } = match parsed {
+        Ok(arguments) => arguments,
+        Err(Refusal::Clap(error)) => {
+            // Help goes to standard output with status 0, a usage error to standard error with 2.
+            let _ = error.print();
+            return if error.exit_code() == 0 { ExitStatus::Done } else { ExitStatus::Usage };
+        }
+        Err(Refusal::Message(message)) => {
+            note!("error: {message}");
+            return ExitStatus::Usage;
+        }
+    };
+    let inputs = match model.schema.resolve(raw) {
+        Ok(inputs) => inputs,
+        Err(invalid) => {
+            note!("error: the inputs are not valid: {invalid}; see --help");
+            return ExitStatus::Usage;
+        }
+    };
+
+    let mut timing = Timing::default();
+    let mut status = ExitStatus::Done;
+    loop {
+        // The first result is the one that is shown; a loop is about the time it takes.
+        let sink = (timing.runs() == 0).then(|| Sink::new(output.as_deref()));
+        let begin = Instant::now();
+        let answer = tokio::select! {
+            answer = infer(&context, inputs.clone(), sink) => answer,
+            () = context.stop.cancelled() => break,
+        };
+        let failure = match answer {
+            Ok(Ok(())) => None,
+            Ok(Err(withheld)) => {
+                note!("error: {withheld}");
+                return ExitStatus::Usage;
+            }
+            Err(message) => Some(message),
+        };
+        match failure {
+            None => timing.record(begin.elapsed()),
+            Some(message) => {
+                note!("the model failed:\n{}", message.trim_end());
+                status = ExitStatus::Failed;
+                timing.record_failure();
+            }
+        }
+        if !endless {
+            if status == ExitStatus::Done {
+                note!("the model succeeded in {}", timing.last());
+            }
+            return status;
+        }
+        note!("{timing}");
+    }
+    note!("stopped after {} runs: {timing}", timing.runs());
+    status
+}
+
+/// Runs the model once. The outer error is the model's, the inner one tells why its answer cannot
+/// be put out.
+async fn infer(
+    context: &Context,
+    inputs: Inputs,
+    mut sink: Option<Sink>,
+) -> Result<Result<(), String>, String> {
+    let error_text = |error: Error| error.to_string();
+    let mut ticket = context.engine.follow(inputs).map_err(error_text)?;
+    let mut progress = Progress::new("running the model");
+    let mut written = Ok(());
+    while let Some(event) = ticket.event().await {
+        match (event, &mut sink) {
+            (Event::Progress { fraction, message }, _) => progress.update(fraction, message),
+            (Event::Chunk { content_type, data }, Some(sink)) if written.is_ok() => {
+                progress.clear();
+                let piece = Outcome { success: true, content_type, data, error: None };
+                written = sink.stream(&piece);
+            }
+            _ => {}
+        }
+    }
+    let outcome = ticket.outcome().await.map_err(error_text)?;
+    progress.clear();
+    if !outcome.success {
+        return Err(outcome.error_message().to_owned());
+    }
+    let Some(mut sink) = sink else { return Ok(Ok(())) };
+    if written.is_ok() && outcome.data != Data::None {
+        written = sink.whole(&outcome);
+    }
+    Ok(written.and_then(|()| sink.finish()))
+}

@@ -1,0 +1,144 @@
+//! The ancestor's dialect: `POST /` with a form, answered by JSON with `id`, `output_url`,
+//! `scale_applied`, `inputs`, `output` and `visualizer_data`, or with `{"err": …}`; and the page
+//! at `GET /`, whose form a browser sends here too.
+//!
+//! The statuses are those of `/infer`, but for a model that itself reports a failure: that is
+//! status 200 here, as it always was.
+
+use ai_integration_contract::{Data, Error, Outcome, RawInputs, RawValue, Shape};
+use ai_integration_engine::Model;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::answer::{Rejection, status, with_retry_after};
+use super::request::RequestInputs;
+use super::{App, page};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/", get(form).post(infer))
+}
+
+async fn form(State(app): State<App>) -> Response {
+    page::form(app.engine())
+}
+
+async fn infer(
+    State(app): State<App>,
+    headers: HeaderMap,
+    inputs: Result<RequestInputs, Rejection>,
+) -> Response {
+    // A browser that sends the plain form asks for a page; programs ask for anything.
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let wants_page = accept.is_some_and(|accept| accept.contains("text/html"));
+    let answered = match inputs {
+        Ok(RequestInputs(raw)) => answer(&app, raw).await,
+        Err(rejection) => Err(rejection),
+    };
+    match answered {
+        Ok((_, _, outcome)) if wants_page => page::result(&outcome),
+        Ok((model, given, outcome)) => Json(classic(&model, &given, &outcome)).into_response(),
+        Err(rejection) => {
+            let status = status(rejection.kind());
+            let response = if wants_page {
+                page::problem(status, &rejection)
+            } else {
+                (status, Json(json!({"err": rejection.message()}))).into_response()
+            };
+            with_retry_after(response)
+        }
+    }
+}
+
+/// The model, what the request gave of its inputs, and the outcome.
+type Answered = (std::sync::Arc<Model>, RawInputs, Outcome);
+
+async fn answer(app: &App, raw: RawInputs) -> Result<Answered, Rejection> {
+    // The answer shows the inputs; bytes are shared, not copied.
+    let given = raw.clone();
+    let (model, ticket) = app.submit(raw, false).await?;
+    let outcome: Result<Outcome, Error> = ticket.outcome().await;
+    Ok((model, given, outcome?))
+}
+
+fn classic(model: &Model, given: &RawInputs, outcome: &Outcome) -> Value {
+    if !outcome.success {
+        return json!({"err": outcome.error_message()});
+    }
+    let (mut output, mut output_url) = (Value::Null, Value::Null);
+    match &outcome.data {
+        Data::None => {}
+        data if outcome.is_image() => {
+            let media = outcome.media_type();
+            output_url = data_url(&media, &data.clone().into_bytes()).into();
+        }
+        Data::Bytes(bytes) if data_is_text(outcome).is_none() => {
+            let media = Some(outcome.media_type()).filter(|media| !media.is_empty());
+            let media = media.unwrap_or_else(|| "application/octet-stream".to_owned());
+            output_url = data_url(&media, bytes).into();
+        }
+        data => {
+            let text = data.as_text().unwrap_or_default();
+            let parsed = outcome.is_json().then(|| serde_json::from_str(text).ok()).flatten();
+            output = parsed.unwrap_or_else(|| text.into());
+        }
+    }
+    json!({
+        "id": uuid::Uuid::new_v4().to_string(),
+        "output_url": output_url,
+        "scale_applied": 1,
+        "inputs": shown_inputs(model, given),
+        "output": output,
+        "visualizer_data": model.visualizer_config,
+    })
+}
+
+/// The data as text, when the content type says that it is and it is UTF-8.
+fn data_is_text(outcome: &Outcome) -> Option<&str> {
+    let media = outcome.media_type();
+    let is_text = outcome.is_json() || media.is_empty() || media.starts_with("text/");
+    outcome.data.as_text().filter(|_| is_text)
+}
+
+/// The inputs of the schema as `data:` URLs, for whoever draws the result over them.
+fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Value> {
+    let shown = model.schema.fields().iter().filter_map(|(name, field)| {
+        let value = given.get(name)?;
+        let is_image =
+            matches!(field.shape(), Shape::Blob { media } if media.starts_with("image/"));
+        let media = match field.shape() {
+            Shape::Blob { .. } if is_image => "image/jpeg",
+            Shape::Blob { .. } => "application/octet-stream",
+            _ => "text/plain",
+        };
+        let url = match value {
+            RawValue::Bytes(bytes) => data_url(media, bytes),
+            RawValue::Text(text) | RawValue::Json(Value::String(text))
+                if is_image && text.starts_with("data:") =>
+            {
+                text.clone()
+            }
+            RawValue::Text(text) | RawValue::Json(Value::String(text)) => {
+                data_url(media, text.as_bytes())
+            }
+            RawValue::Json(json) => data_url(media, json.to_string().as_bytes()),
+        };
+        Some(json!({"is_img": is_image, "url": url}))
+    });
+    shown.collect()
+}
+
+/// A `data:` URL (RFC 2397).
+pub(super) fn data_url(media: &str, bytes: &[u8]) -> String {
+    let mut url = format!("data:{media};base64,");
+    BASE64_STANDARD.encode_string(bytes, &mut url);
+    url
+}
+
+/// What a browser is told when it opens the page too early.
+pub(super) const NOT_READY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;

@@ -1,0 +1,106 @@
+//! The native dialect: `POST /infer` answers with the result itself under its own content type,
+//! and errors are problems with honest statuses.
+
+use ai_integration_contract::{Data, Error, Outcome};
+use ai_integration_engine::{Event, Ticket};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::stream;
+use serde_json::json;
+
+use super::answer::{Rejection, problem};
+use super::request::RequestInputs;
+use super::{App, openapi};
+
+/// The code of a result that the model itself declares failed.
+const MODEL_FAILED: &str = "model_failed";
+
+/// A result is data, whatever a browser might take it for.
+const INERT: [(HeaderName, HeaderValue); 2] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
+];
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/infer", post(infer))
+        .route("/schema", get(schema))
+        .route("/openapi.json", get(describe))
+}
+
+async fn infer(
+    State(app): State<App>,
+    RequestInputs(raw): RequestInputs,
+) -> Result<Response, Rejection> {
+    let (_, mut ticket) = app.submit(raw, true).await?;
+    while let Some(event) = ticket.event().await {
+        if let Event::Chunk { content_type, data } = event {
+            return Ok(streamed(content_type.as_deref(), data, ticket));
+        }
+    }
+    Ok(whole(ticket.outcome().await?))
+}
+
+fn whole(outcome: Outcome) -> Response {
+    if !outcome.success {
+        let detail = outcome.error_message();
+        let title = "the model reported a failure";
+        return problem(StatusCode::INTERNAL_SERVER_ERROR, MODEL_FAILED, title, detail, None);
+    }
+    let media = content_type(outcome.content_type.as_deref());
+    (INERT, [(header::CONTENT_TYPE, media)], outcome.data.into_bytes()).into_response()
+}
+
+/// Passes chunks on as they come. A failure after the first one can only be told by breaking the
+/// body off, which clients see as an incomplete answer.
+fn streamed(media: Option<&str>, first: Data, ticket: Ticket) -> Response {
+    let media = content_type(media);
+    let rest = stream::unfold(Some(ticket), |ticket| async {
+        let mut ticket = ticket?;
+        while let Some(event) = ticket.event().await {
+            if let Event::Chunk { data, .. } = event {
+                return Some((Ok(data.into_bytes()), Some(ticket)));
+            }
+        }
+        let failure = match ticket.outcome().await {
+            Ok(outcome) if outcome.success => return None,
+            Ok(outcome) => outcome.error_message().to_owned(),
+            Err(Error { message, .. }) => message.into_owned(),
+        };
+        Some((Err(std::io::Error::other(failure)), None))
+    });
+    let first = stream::iter([Ok::<Bytes, std::io::Error>(first.into_bytes())]);
+    let body = Body::from_stream(stream::StreamExt::chain(first, rest));
+    (INERT, [(header::CONTENT_TYPE, media)], body).into_response()
+}
+
+fn content_type(media: Option<&str>) -> HeaderValue {
+    let unknown = HeaderValue::from_static("application/octet-stream");
+    let Some(media) = media else { return unknown };
+    // Text travels as UTF-8, and says so.
+    let says_charset = media.to_ascii_lowercase().contains("charset");
+    let value = if media.starts_with("text/") && !says_charset {
+        HeaderValue::from_str(&format!("{media}; charset=utf-8"))
+    } else {
+        HeaderValue::from_str(media)
+    };
+    value.unwrap_or(unknown)
+}
+
+async fn schema(State(app): State<App>) -> Result<Response, Rejection> {
+    let model = app.described().await?;
+    let answer = json!({
+        "inputs_schema": model.schema.source(),
+        "visualizer_config": model.visualizer_config,
+    });
+    Ok(Json(answer).into_response())
+}
+
+async fn describe(State(app): State<App>) -> Result<Response, Rejection> {
+    let model = app.described().await?;
+    Ok(Json(openapi::describe(&model.schema)).into_response())
+}

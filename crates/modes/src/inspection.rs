@@ -1,0 +1,134 @@
+//! Holds a result against what the contract says of results, in messages for the model's author.
+
+use std::fmt;
+
+use ai_integration_contract::{Data, Error, Outcome};
+
+/// The longest text that is shown whole, in characters.
+const SHOWN: usize = 2000;
+
+/// What an inspection found.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// Whether nothing is wrong.
+    pub(crate) is_happy: bool,
+    lines: Vec<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.lines.join("\n"))
+    }
+}
+
+/// Inspects the answer to one request.
+pub(crate) fn inspect(answer: &Result<Outcome, Error>) -> Report {
+    let mut report = Report { is_happy: true, lines: Vec::new() };
+    match answer {
+        Err(error) => report.sad(&format!("there is no result: {error}")),
+        Ok(outcome) if !outcome.success => {
+            report.sad("the model has indicated that it failed (success is not True):");
+            report.lines.push(outcome.error_message().to_owned());
+        }
+        Ok(outcome) => {
+            report.happy("Good, the model has indicated that it succeeded!".to_owned());
+            report.inspect_data(outcome);
+        }
+    }
+    report
+}
+
+impl Report {
+    fn happy(&mut self, line: String) {
+        self.lines.push(line);
+    }
+
+    fn sad(&mut self, problem: &str) {
+        self.is_happy = false;
+        self.lines.push(format!("Sad! Error: {problem}"));
+    }
+
+    fn inspect_data(&mut self, outcome: &Outcome) {
+        let media = outcome.media_type();
+        if media.is_empty() {
+            self.sad("\"content-type\" is not passed; readers cannot know what the data is");
+        }
+        match &outcome.data {
+            Data::None => self.sad("\"data\" is not passed"),
+            data if outcome.is_json() => match data.as_text().map(serde_json::from_str) {
+                Some(Ok(json)) => {
+                    let json: serde_json::Value = json;
+                    self.happy("Good, the JSON can be parsed:".to_owned());
+                    self.lines.push(shorten(&json.to_string()));
+                }
+                Some(Err(error)) => self.sad(&format!("the JSON cannot be parsed: {error}")),
+                None => self.sad("the JSON is not UTF-8"),
+            },
+            data if outcome.is_image() => self.inspect_image(&media, data),
+            Data::Text(text) => {
+                self.happy(format!("Good, got text of {} bytes:", text.len()));
+                self.lines.push(shorten(text));
+            }
+            Data::Bytes(bytes) => {
+                self.happy(format!("Good, got {} bytes of {media}.", bytes.len()));
+            }
+        }
+    }
+
+    fn inspect_image(&mut self, media: &str, data: &Data) {
+        let bytes = match data {
+            Data::Bytes(bytes) => bytes.as_ref(),
+            Data::Text(text) => text.as_bytes(),
+            Data::None => &[],
+        };
+        match imagesize::blob_size(bytes) {
+            Ok(size) => self.happy(format!(
+                "Good, the picture can be opened: {media}, {} x {} pixels.",
+                size.width, size.height
+            )),
+            // Vector graphics and rare formats have no header that is known here.
+            Err(_) if media.ends_with("+xml") => {
+                self.happy(format!("Good, got {} bytes of {media}.", bytes.len()));
+            }
+            Err(error) => {
+                self.sad(&format!("{} bytes of {media} are no picture: {error}", bytes.len()));
+            }
+        }
+    }
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}… ({} bytes in all)", &text[..end], text.len()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_makes_the_report_sad() {
+        let gif = b"GIF89a\x02\0\x03\0\x80\0\0";
+        let untyped = Outcome { content_type: None, ..Outcome::text("x") };
+        let broken =
+            Outcome { content_type: Some("application/json".into()), ..Outcome::text("{") };
+        let empty = Outcome { data: Data::None, ..Outcome::text("") };
+        for (outcome, is_happy, words) in [
+            (Outcome::text("hello"), true, "got text of 5 bytes"),
+            (Outcome::json(&[1]), true, "[1]"),
+            (Outcome::bytes("image/gif", &gif[..]), true, "2 x 3 pixels"),
+            (Outcome::bytes("audio/wav", &b"RIFF"[..]), true, "4 bytes of audio/wav"),
+            (Outcome::bytes("image/jpeg", &b"nonsense"[..]), false, "no picture"),
+            (untyped, false, "\"content-type\" is not passed"),
+            (broken, false, "cannot be parsed"),
+            (empty, false, "\"data\" is not passed"),
+            (Outcome::failure("my error"), false, "my error"),
+        ] {
+            let report = inspect(&Ok(outcome));
+            assert_eq!(report.is_happy, is_happy, "{report}");
+            assert!(report.to_string().contains(words), "{report}");
+        }
+    }
+}

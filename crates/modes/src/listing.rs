@@ -1,0 +1,41 @@
+//! The list of modes that users see.
+
+use std::fmt::Write as _;
+
+use ai_integration_engine::CustomMode;
+
+use crate::MODES;
+
+/// Every mode with its hint, a line each, in the order of their names. A custom mode never
+/// replaces a built-in one.
+#[must_use]
+pub fn list(custom: &[CustomMode]) -> String {
+    let built_in = MODES.iter().map(|mode| (mode.name(), Some(mode.hint())));
+    let custom = custom
+        .iter()
+        .filter(|mode| crate::find(&mode.name).is_none())
+        .map(|mode| (mode.name.as_str(), mode.hint.as_deref()));
+    let mut modes: Vec<_> = built_in.chain(custom).collect();
+    modes.sort_unstable();
+    modes.iter().fold(String::new(), |mut text, (name, hint)| {
+        let _ = writeln!(text, " * MODE={name}: {}", hint.unwrap_or("(no hint)"));
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn custom_modes_stand_among_the_built_in_ones() {
+        let custom = |name: &str, hint: &str| CustomMode {
+            name: name.to_owned(),
+            hint: Some(hint.to_owned()),
+        };
+        let text = list(&[custom("hologram", "in the air"), custom("http", "not this one")]);
+        assert_eq!(text.lines().count(), MODES.len() + 1);
+        assert!(text.contains(" * MODE=hologram: in the air\n"), "{text}");
+        assert!(!text.contains("not this one"), "{text}");
+    }
+}

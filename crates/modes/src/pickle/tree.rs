@@ -1,0 +1,133 @@
+//! The values that a pickle makes, side by side, and the tree that they stand for.
+
+use std::borrow::Cow;
+
+use super::{Limit, PickleError, Pickled};
+
+/// The index of a value.
+pub(super) type Id = usize;
+
+/// A value whose parts are named by index, so that a list can be filled after it was shared.
+pub(super) enum Node<'a> {
+    /// A value without parts. Never text, bytes, a list, a tuple or a dict.
+    Scalar(Pickled),
+    Text(Cow<'a, str>),
+    Bytes(Cow<'a, [u8]>),
+    List(Vec<Id>),
+    Tuple(Vec<Id>),
+    /// Keys and values in turn.
+    Dict(Vec<Id>),
+    /// One of the few functions that a pickle of plain data calls.
+    Function(Function),
+}
+
+/// A value and where it was made.
+pub(super) struct Made<'a> {
+    pub(super) node: Node<'a>,
+    pub(super) offset: usize,
+}
+
+/// The functions that Python itself calls to write plain data.
+#[derive(Clone, Copy)]
+pub(super) enum Function {
+    /// `_codecs.encode`, for bytes.
+    Encode,
+    /// The type `bytes`, for empty bytes.
+    Bytes,
+    /// The type `bytearray`.
+    Bytearray,
+}
+
+impl Function {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Function::Encode => "_codecs.encode",
+            Function::Bytes => "bytes",
+            Function::Bytearray => "bytearray",
+        }
+    }
+}
+
+/// Builds the tree under `root`, with every shared value copied to wherever it appears.
+pub(super) fn build(values: &[Made<'_>], root: Id) -> Result<Pickled, PickleError> {
+    Builder { values, path: Vec::new(), values_used: 1, bytes_used: 0 }.build(root)
+}
+
+struct Builder<'v, 'a> {
+    values: &'v [Made<'a>],
+    /// The lists, tuples and dicts that the current value is inside of.
+    path: Vec<Id>,
+    values_used: usize,
+    bytes_used: usize,
+}
+
+impl Builder<'_, '_> {
+    fn build(&mut self, id: Id) -> Result<Pickled, PickleError> {
+        let Made { node, offset } = &self.values[id];
+        let offset = *offset;
+        match node {
+            Node::Scalar(scalar) => {
+                let length =
+                    if let Pickled::BigInteger(digits) = scalar { digits.len() } else { 0 };
+                self.take_bytes(length, offset)?;
+                Ok(scalar.clone())
+            }
+            Node::Text(text) => {
+                self.take_bytes(text.len(), offset)?;
+                Ok(Pickled::Text(text.clone().into_owned()))
+            }
+            Node::Bytes(bytes) => {
+                self.take_bytes(bytes.len(), offset)?;
+                Ok(Pickled::Bytes(bytes.clone().into_owned()))
+            }
+            Node::List(parts) => self.build_parts(id, offset, parts).map(Pickled::List),
+            Node::Tuple(parts) => self.build_parts(id, offset, parts).map(Pickled::Tuple),
+            Node::Dict(parts) => {
+                let mut parts = self.build_parts(id, offset, parts)?.into_iter();
+                let pairs = std::iter::from_fn(|| parts.next().zip(parts.next()));
+                Ok(Pickled::Dict(pairs.collect()))
+            }
+            Node::Function(function) => {
+                Err(PickleError::Refused { name: function.name().to_owned(), offset })
+            }
+        }
+    }
+
+    fn build_parts(
+        &mut self,
+        id: Id,
+        offset: usize,
+        parts: &[Id],
+    ) -> Result<Vec<Pickled>, PickleError> {
+        if self.path.contains(&id) {
+            return Err(PickleError::Recursive { offset });
+        }
+        if self.path.len() == Limit::Depth.most() {
+            return Err(PickleError::TooLarge { limit: Limit::Depth, offset });
+        }
+        // Counted before anything is reserved for them.
+        self.values_used = take(self.values_used, parts.len(), Limit::Values, offset)?;
+        self.path.push(id);
+        let parts = parts.iter().map(|part| self.build(*part)).collect();
+        self.path.pop();
+        parts
+    }
+
+    fn take_bytes(&mut self, length: usize, offset: usize) -> Result<(), PickleError> {
+        self.bytes_used = take(self.bytes_used, length, Limit::Bytes, offset)?;
+        Ok(())
+    }
+}
+
+/// Adds `more` to what is `used` of `limit`.
+pub(super) fn take(
+    used: usize,
+    more: usize,
+    limit: Limit,
+    offset: usize,
+) -> Result<usize, PickleError> {
+    match used.checked_add(more) {
+        Some(total) if total <= limit.most() => Ok(total),
+        _ => Err(PickleError::TooLarge { limit, offset }),
+    }
+}

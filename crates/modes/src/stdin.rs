@@ -1,0 +1,71 @@
+//! What the pipe modes share: reading standard input whole, asking the model once, and saying
+//! how it went.
+
+use std::io::{IsTerminal, Read};
+
+use ai_integration_contract::RawInputs;
+use ai_integration_engine::Model;
+
+use crate::console::{note, say};
+use crate::{Context, ExitStatus, inspection};
+
+/// The most that is read from a pipe: 1 GiB.
+const MOST: u64 = 1 << 30;
+
+/// Reads all of standard input.
+fn read_all() -> Result<Vec<u8>, String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        note!("reading from the terminal; Ctrl-D ends the input");
+    }
+    let mut bytes = Vec::new();
+    match stdin.lock().take(MOST + 1).read_to_end(&mut bytes) {
+        Err(error) => Err(format!("standard input cannot be read: {error}")),
+        Ok(_) if bytes.len() as u64 > MOST => Err(format!("the input is larger than {MOST} bytes")),
+        Ok(_) if bytes.is_empty() => {
+            Err("standard input is empty; pipe the inputs in, with docker's -i flag".to_owned())
+        }
+        Ok(_) => Ok(bytes),
+    }
+}
+
+/// Runs the model once on what `read` makes of standard input, and inspects the result.
+pub(crate) async fn run_once(
+    context: Context,
+    read: impl FnOnce(Vec<u8>, &Model) -> Result<RawInputs, String> + Send,
+) -> ExitStatus {
+    let model = match context.engine.model().await {
+        Ok(model) => model,
+        Err(error) => {
+            note!("error: {error}");
+            return ExitStatus::ModelUnavailable;
+        }
+    };
+    let raw = tokio::task::spawn_blocking(read_all).await;
+    let raw = raw.map_err(|error| error.to_string()).flatten();
+    let inputs = raw
+        .and_then(|bytes| {
+            say!("Got {} bytes of input.", bytes.len());
+            read(bytes, &model)
+        })
+        .and_then(|raw| {
+            let invalid = |error| format!("the inputs are not valid: {error}");
+            model.schema.resolve(raw).map_err(invalid)
+        });
+    let inputs = match inputs {
+        Ok(inputs) => inputs,
+        Err(message) => {
+            note!("error: {message}");
+            return ExitStatus::Usage;
+        }
+    };
+    say!("Attempting inference...");
+    let answer = match context.engine.submit(inputs) {
+        Ok(ticket) => ticket.outcome().await,
+        Err(error) => Err(error),
+    };
+    say!("Inference finished. Now inspecting the result.");
+    let report = inspection::inspect(&answer);
+    say!("{report}");
+    if report.is_happy { ExitStatus::Done } else { ExitStatus::Failed }
+}

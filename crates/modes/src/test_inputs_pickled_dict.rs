@@ -1,0 +1,78 @@
+//! The inputs dict as a pickle on standard input. Only plain data is read, and nothing that a
+//! pickle may ask for is executed; see [`crate::pickle`].
+
+use ai_integration_contract::{RawInputs, RawValue};
+use serde_json::{Number, Value as Json};
+
+use crate::pickle::{self, Pickled};
+use crate::{Context, Mode, Running, stdin};
+
+pub(crate) struct TestInputsPickledDict;
+
+impl Mode for TestInputsPickledDict {
+    fn name(&self) -> &'static str {
+        "test_inputs_pickled_dict"
+    }
+
+    fn hint(&self) -> &'static str {
+        "Pickle the inputs dict of plain data into a file, and pipe it in: docker run --rm -i -e \
+         MODE=test_inputs_pickled_dict IMAGE < dict.pkl"
+    }
+
+    fn run(&self, context: Context) -> Running {
+        Box::pin(stdin::run_once(context, |bytes, _| read(&bytes)))
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<RawInputs, String> {
+    let pickled = pickle::decode(bytes).map_err(|error| error.to_string())?;
+    let Pickled::Dict(entries) = pickled else {
+        return Err("the pickle is not a dict of input names to values".to_owned());
+    };
+    entries.into_iter().map(|(key, value)| Ok((text(key)?, raw(value)?))).collect()
+}
+
+/// The text of a dict's key, which Python 2 writes as bytes.
+fn text(key: Pickled) -> Result<String, String> {
+    match key {
+        Pickled::Text(text) => Ok(text),
+        Pickled::Bytes(bytes) => String::from_utf8(bytes).map_err(|error| error.to_string()),
+        Pickled::Integer(number) => Ok(number.to_string()),
+        other => Err(format!("the pickle has a dict with the key {other:?}; use text")),
+    }
+}
+
+fn raw(value: Pickled) -> Result<RawValue, String> {
+    Ok(match value {
+        Pickled::Bytes(bytes) => RawValue::Bytes(bytes.into()),
+        Pickled::Text(text) => RawValue::Text(text),
+        other => RawValue::Json(json(other)?),
+    })
+}
+
+fn json(value: Pickled) -> Result<Json, String> {
+    Ok(match value {
+        Pickled::None => Json::Null,
+        Pickled::Bool(yes) => yes.into(),
+        Pickled::Integer(number) => number.into(),
+        Pickled::BigInteger(digits) => match digits.parse::<u64>() {
+            Ok(number) => number.into(),
+            Err(_) => return Err(format!("the number {digits} is too large; send it as text")),
+        },
+        Pickled::Float(number) => Number::from_f64(number)
+            .map(Json::Number)
+            .ok_or_else(|| format!("{number} is not a finite number"))?,
+        Pickled::Text(text) => text.into(),
+        Pickled::Bytes(bytes) => String::from_utf8(bytes)
+            .map_err(|_| "bytes inside a list or dict are not supported; give them as an input")?
+            .into(),
+        Pickled::List(items) | Pickled::Tuple(items) => {
+            items.into_iter().map(json).collect::<Result<Vec<_>, _>>()?.into()
+        }
+        Pickled::Dict(entries) => entries
+            .into_iter()
+            .map(|(key, value)| Ok((text(key)?, json(value)?)))
+            .collect::<Result<serde_json::Map<_, _>, String>>()?
+            .into(),
+    })
+}

@@ -1,0 +1,69 @@
+//! The self-test: runs the model a few times on samples of its declared inputs.
+
+use ai_integration_contract::Inputs;
+use ai_integration_engine::Model;
+
+use crate::console::{note, say};
+use crate::{Context, ExitStatus, Mode, Running, inspection};
+
+/// How often the model is tried.
+const TRIES: usize = 5;
+
+pub(crate) struct TestModelIntegration;
+
+impl Mode for TestModelIntegration {
+    fn name(&self) -> &'static str {
+        "test_model_integration"
+    }
+
+    fn hint(&self) -> &'static str {
+        "Test the model on a sample of each of its inputs: docker run --rm -e \
+         MODE=test_model_integration IMAGE"
+    }
+
+    fn run(&self, context: Context) -> Running {
+        Box::pin(test(context))
+    }
+}
+
+async fn test(context: Context) -> ExitStatus {
+    let model = match context.engine.model().await {
+        Ok(model) => model,
+        Err(error) => {
+            note!("error: {error}");
+            return ExitStatus::ModelUnavailable;
+        }
+    };
+    say!("Attempting inference a few times...");
+    let mut sad = 0;
+    for try_number in 1..=TRIES {
+        let inputs = sample(&model, try_number);
+        let names: Vec<&str> = inputs.keys().map(String::as_str).collect();
+        say!("Attempting inference {try_number} of {TRIES} with {}...", names.join(", "));
+        let answer = match context.engine.submit(inputs) {
+            Ok(ticket) => ticket.outcome().await,
+            Err(error) => Err(error),
+        };
+        say!("Inference finished. Now inspecting the result.");
+        let report = inspection::inspect(&answer);
+        say!("{report}");
+        sad += usize::from(!report.is_happy);
+    }
+    if sad == 0 {
+        say!("All {TRIES} tries went well. The model is integrated right!");
+        ExitStatus::Done
+    } else {
+        say!("Sad! {sad} of {TRIES} tries went wrong; see above.");
+        ExitStatus::Failed
+    }
+}
+
+/// A sample of every input; the last try leaves out what may be left out.
+fn sample(model: &Model, try_number: usize) -> Inputs {
+    let mut inputs = model.schema.samples();
+    if try_number == TRIES {
+        let fields = model.schema.fields();
+        inputs.retain(|name, _| fields[name].required || fields[name].default.is_some());
+    }
+    inputs
+}

@@ -1,0 +1,37 @@
+//! One picture on standard input, for models with a single image input.
+
+use ai_integration_contract::{RawInputs, RawValue, Shape};
+use ai_integration_engine::Model;
+
+use crate::{Context, Mode, Running, stdin};
+
+/// The name of a single image input by convention.
+const CONVENTION: &str = "image";
+
+pub(crate) struct TestSingleImage;
+
+impl Mode for TestSingleImage {
+    fn name(&self) -> &'static str {
+        "test_single_image"
+    }
+
+    fn hint(&self) -> &'static str {
+        "Pipe a single image in: docker run --rm -i -e MODE=test_single_image IMAGE < picture.jpeg"
+    }
+
+    fn run(&self, context: Context) -> Running {
+        Box::pin(stdin::run_once(context, |bytes, model| {
+            Ok(RawInputs::from_iter([(input_name(model), RawValue::Bytes(bytes.into()))]))
+        }))
+    }
+}
+
+/// `image`, unless the model's only image input has another name.
+fn input_name(model: &Model) -> String {
+    let is_image = |shape| matches!(shape, Shape::Blob { media } if media.starts_with("image/"));
+    let mut images = model.schema.fields().iter().filter(|(_, field)| is_image(field.shape()));
+    match (images.next(), images.next()) {
+        (Some((name, _)), None) => name.clone(),
+        _ => CONVENTION.to_owned(),
+    }
+}
