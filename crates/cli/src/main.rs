@@ -1,0 +1,34 @@
+//! The `ai-integration` command.
+
+mod arguments;
+mod modes;
+mod program;
+mod run;
+
+use std::process::ExitCode;
+
+use ai_integration::{ExitStatus, settings};
+use clap::Parser;
+
+use crate::arguments::{Action, Arguments};
+
+fn main() -> ExitCode {
+    carry_out(Arguments::parse().action).into()
+}
+
+fn carry_out(action: Action) -> ExitStatus {
+    match action {
+        Action::Run(run) => run::run(&run),
+        Action::Serve(run) => run::serve(&run),
+        Action::Attached(attached) => run::attached(attached),
+        Action::Modes => modes::print(),
+        Action::Completions { shell } => {
+            arguments::print_completions(shell);
+            ExitStatus::Done
+        }
+        Action::SettingsReference => {
+            print!("{}", settings::reference());
+            ExitStatus::Done
+        }
+    }
+}

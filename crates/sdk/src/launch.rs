@@ -1,0 +1,266 @@
+//! From settings to an exit status: reads the environment, starts the engine and the mode, listens
+//! to signals, and leaves in good order.
+
+use std::ffi::OsString;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::time::Duration;
+
+use ai_integration_contract::{Environment, SettingError};
+use ai_integration_engine::settings::Config;
+use ai_integration_engine::{Engine, Exit, Link, Output, Program, Supervisor, serve_attached};
+use ai_integration_modes::{Context, DEFAULT_MODE, ExitStatus, MODE, Mode, find, list};
+use nix::sys::signal::Signal;
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::{logging, settings};
+
+/// The port of programs that are started with the argument `serve`, a hosting convention.
+const CONVENTION_PORT: &str = "8080";
+/// What a one-shot mode gets to say its last words when it is interrupted.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What workers get to leave once their mode is done, before they are ended.
+const LEAVE: Duration = Duration::from_secs(20);
+
+/// What is to be carried out.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The settings.
+    pub environment: Environment,
+    /// The program as the user called it, for help texts.
+    pub name: String,
+    /// The arguments after the program.
+    pub arguments: Vec<OsString>,
+}
+
+/// The environment of this process. A variable that is not UTF-8 is none of ours.
+#[must_use]
+pub fn environment() -> Environment {
+    let utf8 = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    Environment::new(std::env::vars_os().filter_map(utf8))
+}
+
+/// Sets what the argument `serve` means: `MODE=http` on port 8080, unless `PORT` says otherwise.
+pub fn serve_by_convention(environment: &mut Environment) {
+    environment.set(&MODE, "http");
+    if environment.variable("PORT").is_none() {
+        for setting in settings::all().into_iter().filter(|setting| setting.name == "PORT") {
+            environment.set(setting, CONVENTION_PORT);
+        }
+    }
+}
+
+/// The mode that the settings choose, and whether nobody chose it.
+fn choose(environment: &Environment) -> Result<(&'static dyn Mode, bool), String> {
+    match environment.variable(MODE.name) {
+        None => Ok((DEFAULT_MODE, true)),
+        Some(name) => find(name).map(|mode| (mode, false)).ok_or_else(|| name.to_owned()),
+    }
+}
+
+/// Carries out the mode with `program` as its worker, kept running.
+#[must_use]
+pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
+    let (mode, is_default) = match choose(&launch.environment) {
+        Ok(chosen) => chosen,
+        Err(name) => return no_such_mode(&name, ""),
+    };
+    let mut config = match prepare(&launch.environment, mode) {
+        Ok(config) => config,
+        Err(error) => return refused(&error),
+    };
+    if !mode.is_serving() {
+        // Done after one request or a few: one worker, which either starts or does not. What it
+        // prints stays apart from results.
+        config.workers = 1;
+        config.start_attempts = 1;
+        program.stdout = Output::Stderr;
+    }
+    with_runtime(async move {
+        let engine = Engine::start(config.queue);
+        let supervisor = match Supervisor::start(engine.clone(), program, config) {
+            Ok(supervisor) => supervisor,
+            Err(error) => return refused(&error),
+        };
+        forward_signals(&supervisor);
+        let status = carry_out(launch, mode, is_default, engine, &supervisor).await;
+        let status = match (status, timeout(Duration::ZERO, supervisor.given_up()).await) {
+            (ExitStatus::ModelUnavailable, Ok(Exit::NotFound(_))) => ExitStatus::NotFound,
+            (ExitStatus::ModelUnavailable, Ok(Exit::NotExecutable(_))) => ExitStatus::NotExecutable,
+            (status, _) => status,
+        };
+        if timeout(LEAVE, supervisor.stop()).await.is_err() {
+            supervisor.kill();
+        }
+        status
+    })
+}
+
+/// Carries out the mode for the program at the other end of `socket`, which started this process
+/// and is its worker.
+#[must_use]
+pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
+    with_runtime(async move {
+        let connected = socket.set_nonblocking(true).and_then(|()| UnixStream::from_std(socket));
+        let link = match connected {
+            Ok(socket) => Link::over_socket(socket),
+            Err(error) => return refused(&error),
+        };
+        let chosen = choose(&launch.environment);
+        let mode = chosen.as_ref().map_or(DEFAULT_MODE, |(mode, _)| *mode);
+        let config = match prepare(&launch.environment, mode) {
+            Ok(config) => config,
+            Err(error) => return refused(&error),
+        };
+        let engine = Engine::start(config.queue);
+        tokio::spawn(serve_attached(engine.clone(), link));
+        match chosen {
+            Ok((mode, is_default)) => carry_out(launch, mode, is_default, engine, &Nobody).await,
+            Err(name) => {
+                let model = engine.model().await;
+                no_such_mode(
+                    &name,
+                    &model.map(|model| list(&model.custom_modes)).unwrap_or_default(),
+                )
+            }
+        }
+    })
+}
+
+/// Whoever keeps the workers, to be told when they must end at once.
+trait Workers {
+    fn kill(&self);
+}
+
+impl Workers for Supervisor {
+    fn kill(&self) {
+        Supervisor::kill(self);
+    }
+}
+
+/// The worker of an attached engine is nobody's to end.
+struct Nobody;
+
+impl Workers for Nobody {
+    fn kill(&self) {}
+}
+
+fn prepare(environment: &Environment, mode: &dyn Mode) -> Result<Config, SettingError> {
+    environment.check_names(&settings::all())?;
+    logging::start(environment, mode.is_serving())?;
+    Config::read(environment)
+}
+
+fn no_such_mode(name: &str, listed: &str) -> ExitStatus {
+    let listed = if listed.is_empty() { list(&[]) } else { listed.to_owned() };
+    let what = if name.is_empty() {
+        "MODE is empty".to_owned()
+    } else {
+        format!("MODE not found: {name}")
+    };
+    eprintln!("error: {what}; the modes are:\n{}", listed.trim_end());
+    ExitStatus::Failed
+}
+
+fn refused(error: &dyn std::fmt::Display) -> ExitStatus {
+    eprintln!("error: {error}");
+    ExitStatus::Usage
+}
+
+/// One thread is enough: the work per request is small, and the other cores are the model's.
+fn with_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
+    let runtime: Runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return refused(&error),
+    };
+    let status = runtime.block_on(work);
+    // A thread that is blocked in a read of standard input must not keep us.
+    runtime.shutdown_background();
+    status
+}
+
+async fn carry_out(
+    launch: Launch,
+    mode: &dyn Mode,
+    is_default: bool,
+    engine: Engine,
+    workers: &impl Workers,
+) -> ExitStatus {
+    if is_default && let Ok(model) = engine.model().await {
+        eprintln!(
+            "No MODE is chosen: using {}. The modes are:\n{}",
+            mode.name(),
+            list(&model.custom_modes)
+        );
+    }
+    let stop = CancellationToken::new();
+    let Launch { environment, name, arguments } = launch;
+    let context = Context { engine, environment, program: name, arguments, stop: stop.clone() };
+    let mut signals = stop_signals();
+    let mut running = mode.run(context);
+    let first = tokio::select! {
+        status = &mut running => return status,
+        Some(signal) = signals.recv() => signal,
+    };
+    stop.cancel();
+    let forced = ExitStatus::Signal(first);
+    if !mode.is_serving() {
+        let _ = timeout(LAST_WORDS, running).await;
+        workers.kill();
+        return forced;
+    }
+    tokio::select! {
+        status = running => status,
+        Some(second) = signals.recv() => {
+            workers.kill();
+            ExitStatus::Signal(second)
+        }
+    }
+}
+
+/// The numbers of SIGTERM and SIGINT as they come.
+fn stop_signals() -> mpsc::Receiver<u8> {
+    let (sender, receiver) = mpsc::channel(4);
+    for (kind, number) in [(SignalKind::terminate(), 15), (SignalKind::interrupt(), 2)] {
+        let Ok(mut signals) = signal(kind) else { continue };
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if sender.send(number).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    receiver
+}
+
+/// Passes signals that have a meaning for the model, if any, on to the workers.
+fn forward_signals(supervisor: &Supervisor) {
+    let kinds = [
+        (SignalKind::user_defined1(), Signal::SIGUSR1),
+        (SignalKind::user_defined2(), Signal::SIGUSR2),
+    ];
+    for (kind, number) in kinds {
+        let Ok(mut signals) = signal(kind) else { continue };
+        let supervisor = supervisor.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                supervisor.forward(number);
+            }
+        });
+    }
+}
+
+/// The socket behind a descriptor that the starting process named.
+#[must_use]
+pub fn inherited_socket(descriptor: i32) -> Option<StdUnixStream> {
+    crate::link::socket(descriptor)
+}

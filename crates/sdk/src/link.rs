@@ -1,0 +1,40 @@
+//! Finding the link that the engine handed to this process.
+
+use std::os::fd::{FromRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+
+use ai_integration_engine::{LINK_VARIABLE, WorkerEnd};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+/// The link, when the engine started this process as a worker. It is taken out of the
+/// environment: a program that the model starts is no worker.
+pub(crate) fn take() -> Option<WorkerEnd> {
+    let descriptor = std::env::var(LINK_VARIABLE).ok()?.parse().ok()?;
+    forget();
+    socket(descriptor).map(WorkerEnd::over_socket)
+}
+
+/// The socket behind a descriptor that this process inherited, or `None` when it is no descriptor.
+/// From here on no program that is started inherits it.
+pub(crate) fn socket(descriptor: RawFd) -> Option<UnixStream> {
+    let socket = adopt(descriptor)?;
+    fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
+    Some(socket)
+}
+
+#[expect(unsafe_code, reason = "the environment names the descriptor; nothing else can")]
+fn adopt(descriptor: RawFd) -> Option<UnixStream> {
+    if descriptor <= 2 {
+        return None;
+    }
+    // SAFETY: the descriptor was made for this process by the one that started it, and nothing
+    // else here uses it. A wrong number gives failing calls, no more.
+    Some(unsafe { UnixStream::from_raw_fd(descriptor) })
+}
+
+#[expect(unsafe_code, reason = "the environment is shared by all threads")]
+fn forget() {
+    // SAFETY: called from the model's first call, before it has begun to work; a program that
+    // reads the environment on another thread at that moment is asked not to by the docs.
+    unsafe { std::env::remove_var(LINK_VARIABLE) };
+}

@@ -1,0 +1,91 @@
+//! A model in Rust.
+
+use std::fmt::Display;
+use std::process::exit;
+
+use ai_integration_contract::Outcome;
+use ai_integration_engine::{Output, PROTOCOL, Program, Ready};
+use serde_json::Value as Json;
+
+use crate::launch::{self, Launch};
+use crate::{Inputs, Jobs, link};
+
+/// A model: its inputs schema, and how its results may be drawn.
+#[derive(Clone, Debug)]
+#[must_use = "a model does nothing until `jobs` or `run` is called"]
+pub struct Model {
+    schema: Json,
+    visualizer_config: Json,
+    name: Option<String>,
+}
+
+impl Model {
+    /// A model with this inputs schema: an object of input names to properties, such as
+    /// `json!({"image": {"type": "image"}})`.
+    pub fn new(inputs_schema: Json) -> Self {
+        Model { schema: inputs_schema, visualizer_config: Json::Null, name: None }
+    }
+
+    /// The model's name, for help texts. By default the program's.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How results may be drawn over the input picture, such as
+    /// `json!({"list_key": "faces", "label_key": "name"})`.
+    pub fn visualizer(mut self, config: Json) -> Self {
+        self.visualizer_config = config;
+        self
+    }
+
+    /// The jobs to work on. In the process that the user started this call does not return: it
+    /// carries out the mode, with this program started again as its worker.
+    #[must_use]
+    pub fn jobs(self) -> Jobs {
+        let ready = Ready {
+            protocol: PROTOCOL,
+            client: format!("rust/{}", env!("CARGO_PKG_VERSION")),
+            inputs_schema: self.schema,
+            visualizer_config: self.visualizer_config,
+            modes: Vec::new(),
+        };
+        match link::take() {
+            Some(link) => Jobs::new(link, ready),
+            None => exit(supervise(self.name)),
+        }
+    }
+
+    /// The function form: answers every request by calling `infer`. An error becomes a failed
+    /// result with its text. Ends with the process.
+    pub fn run<E: Display>(self, mut infer: impl FnMut(&Inputs) -> Result<Outcome, E>) -> ! {
+        for job in self.jobs() {
+            let outcome = infer(&job).unwrap_or_else(|error| Outcome::failure(error.to_string()));
+            job.send(outcome);
+        }
+        exit(0)
+    }
+}
+
+/// Carries out the mode with this very program as its worker.
+fn supervise(name: Option<String>) -> i32 {
+    let executable = match std::env::current_exe() {
+        Ok(executable) => executable,
+        Err(error) => {
+            eprintln!("error: this program cannot find itself to start its worker: {error}");
+            return 1;
+        }
+    };
+    let mut words = std::env::args_os();
+    let called_as = words.next().map(|word| word.to_string_lossy().into_owned());
+    let arguments: Vec<_> = words.collect();
+    let mut environment = launch::environment();
+    if environment.variable("MODE").is_none() && arguments.first().is_some_and(|a| a == "serve") {
+        launch::serve_by_convention(&mut environment);
+    }
+    let mut command = vec![executable.into_os_string()];
+    command.extend(arguments.iter().cloned());
+    let program = Program { command, variables: Vec::new(), stdout: Output::Stdout };
+    let name = name.or(called_as).unwrap_or_else(|| "model".to_owned());
+    launch::supervised(Launch { environment, name, arguments }, program).code().into()
+}
