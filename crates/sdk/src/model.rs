@@ -1,6 +1,6 @@
 //! A model in Rust.
 
-use std::fmt::Display;
+use std::error::Error;
 use std::process::exit;
 
 use ai_integration_contract::Outcome;
@@ -58,7 +58,7 @@ impl Model {
 
     /// The function form: answers every request by calling `infer`. An error becomes a failed
     /// result with its text. Ends with the process.
-    pub fn run<E: Display>(self, mut infer: impl FnMut(&Inputs) -> Result<Outcome, E>) -> ! {
+    pub fn run(self, mut infer: impl FnMut(&Inputs) -> Result<Outcome, Box<dyn Error>>) -> ! {
         for job in self.jobs() {
             let outcome = infer(&job).unwrap_or_else(|error| Outcome::failure(error.to_string()));
             job.send(outcome);

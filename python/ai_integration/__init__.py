@@ -1,0 +1,34 @@
+"""Write a model once; run it from a command line, a pipe, an HTTP server or a hosting platform.
+
+A model is a loop around `get_next_input` and `send_result`. The environment variable `MODE`
+decides where its inputs come from and where its results go:
+
+    import ai_integration
+
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"image": {"type": "image"}}) as inputs:
+            ai_integration.send_result(
+                {"content-type": "image/jpeg", "data": inputs["image"], "success": True}
+            )
+
+This package is the thin half that lives in the model's process. Everything else is the native
+`ai-integration` binary, which it reaches over an inherited socket.
+"""
+
+from . import _process
+
+# The link is taken, and a serving mode handed over, before the rest of the program is imported:
+# whatever the model starts must not inherit the link, and nothing must be loaded in vain.
+if _process.take_link():
+    _process.line_buffer_output()
+elif _process.asks_to_serve():
+    from . import _handover
+
+    _handover.attempt()
+
+from . import image_helpers, modes, public_interface
+from ._session import get_next_input, send_result
+
+__version__ = "2.0.0"
+
+__all__ = ["get_next_input", "image_helpers", "modes", "public_interface", "send_result"]

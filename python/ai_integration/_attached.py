@@ -1,0 +1,88 @@
+"""The engine as a child of the model's program, for one-shot modes, notebooks and prompts."""
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import time
+
+from . import _binary, _leaving, _process
+from ._engine import Engine
+from ._link import Link
+
+# How long a program that ends by itself waits for the engine to write what it still has.
+_PATIENCE = 30.0
+
+
+def start():
+    """Start the binary as a child and return the `Engine` on the other end of the link."""
+    binary = _binary.find()
+    if binary is None:
+        _process.warn(_binary.not_found())
+        _leaving.leave(1)
+    interactive = _process.interactive()
+    ours, theirs = socket.socketpair()
+    _process.close_on_exec(ours.fileno())
+    descriptor = theirs.fileno()
+    # Python 2 lets every descriptor through; Python 3 only those which it is told about.
+    options = {} if str is bytes else {"pass_fds": (descriptor,)}
+    command = [binary, "attached", "--link", str(descriptor)]
+    command += ["--program", sys.argv[0] or "python", "--"]
+    if not interactive:
+        command += sys.argv[1:]
+    _process.flush_output()
+    try:
+        popen = subprocess.Popen(command, **options)
+    except EnvironmentError as reason:
+        _process.warn("%s cannot be started: %s" % (binary, reason))
+        _leaving.leave(1)
+    finally:
+        theirs.close()
+    _process.mark_inside()
+    if not interactive:
+        _print_to_stderr()
+    child = Child(popen)
+    link = Link(ours)
+    atexit.register(_end, link, child)
+    return Engine(link, child)
+
+
+class Child(object):
+    """The engine process that this program started."""
+
+    def __init__(self, popen):
+        self.pid = os.getpid()
+        self._popen = popen
+
+    def wait(self):
+        """Wait for the engine's end and return its exit status, as a shell would count it."""
+        status = self._popen.wait()
+        return 128 - status if status < 0 else status
+
+    def wait_or_terminate(self):
+        """Wait for the engine's end, but not for ever."""
+        for _ in range(int(_PATIENCE / 0.01)):
+            if self._popen.poll() is not None:
+                return
+            time.sleep(0.01)
+        _process.warn("the engine did not end within %d seconds; stopping it" % _PATIENCE)
+        self._popen.terminate()
+
+
+def _end(link, child):
+    """Let the engine finish its output before the program's own end."""
+    if child.pid == os.getpid():
+        link.close()
+        child.wait_or_terminate()
+
+
+def _print_to_stderr():
+    """Leave stdout to the engine, so that what the model prints never mixes into a result."""
+    try:
+        os.dup2(2, 1)
+    except OSError:
+        # There is no stderr. What the model prints must still stay out of the results.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+    _process.line_buffer_output()

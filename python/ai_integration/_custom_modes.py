@@ -1,0 +1,246 @@
+"""Usage modes that a program's own environment adds: finding them and running one.
+
+A custom mode is a function that calls `inference_function(inputs_dict)` as often as it likes and
+gets a result dict each time. It is declared in a Python file:
+
+    def shout(inference_function=None, inputs_schema=None):
+        print(inference_function({"text": "hello"}))
+
+    shout.hint = "Says hello to the model"
+
+    MODULE_MODES = {"shout": shout}
+
+The file lies in this package's `modes` folder or in a folder of `AI_INTEGRATION_MODES_PATH`, or an
+installed package names it as an entry point in the group `ai_integration.modes`.
+
+No engine takes part when a custom mode runs: the function runs in a background thread, so that the
+model keeps the main one.
+"""
+
+import atexit
+import collections
+import functools
+import importlib
+import inspect
+import os
+import sys
+import threading
+import traceback
+import types
+
+from . import _leaving, _mode_names, _process, _results, modes
+
+PATH_VARIABLE = "AI_INTEGRATION_MODES_PATH"
+ENTRY_POINTS = "ai_integration.modes"
+
+# Seconds that a running mode gets when the program dies under it.
+_PATIENCE = 3.0
+
+
+class Declaration(object):
+    """A custom mode as it was found: its name, its function and the hint that describes it."""
+
+    def __init__(self, name, function):
+        self.name = name
+        self.function = function
+        self.hint = "%s" % (getattr(function, "hint", None) or "")
+
+
+class CustomMode(object):
+    """The source of requests where a custom mode asks for them."""
+
+    def __init__(self, declaration, inputs_schema, visualizer_config):
+        self.pid = os.getpid()
+        self._declaration = declaration
+        self._arguments = {
+            "inference_function": self._infer,
+            "inputs_schema": {} if inputs_schema is None else inputs_schema,
+            "visualizer_config": visualizer_config,
+        }
+        self._changed = threading.Condition()
+        self._calls = collections.deque()
+        self._current = None
+        self._closed = False
+        self._status = None
+        self._thread = threading.Thread(target=self._run, name="mode " + declaration.name)
+        self._thread.daemon = True
+        self._thread.start()
+        # A call that waits when the program dies would wait for ever.
+        _leaving.when_main_ends(self._close)
+        atexit.register(self._end)
+
+    def next_job(self):
+        """Wait for the mode's next call; leave the program when the mode has ended."""
+        _leaving.insist()
+        with self._changed:
+            while self._status is None and not self._calls:
+                # With a limit, since Python 2 cannot be interrupted without one.
+                self._changed.wait(3600)
+            if self._status is None:
+                self._current = self._calls.popleft()
+                return self._current
+        self._close()
+        _leaving.leave(self._status)
+
+    def _infer(self, inputs):
+        """What the mode knows as `inference_function`."""
+        call = _Call(inputs)
+        with self._changed:
+            if self._closed:
+                return _results.failure("the model's program has ended")
+            self._calls.append(call)
+            self._changed.notify_all()
+        call.done.wait()
+        return call.result
+
+    def _run(self):
+        status = 1
+        try:
+            function = self._declaration.function
+            function(**_named_by(function, self._arguments))
+            status = 0
+        except SystemExit as end:
+            status = _leaving.exit_status(end.code)
+        except BaseException:
+            traceback.print_exc()
+        with self._changed:
+            self._status = status
+            self._changed.notify_all()
+
+    def _end(self):
+        """Give the mode a moment to report what became of its last call."""
+        if self.pid == os.getpid() and self._thread is not threading.current_thread():
+            self._close()
+            self._thread.join(_PATIENCE)
+
+    def _close(self):
+        """Answer whoever still waits, since the model will not."""
+        with self._changed:
+            self._closed = True
+            waiting = list(self._calls)
+            self._calls.clear()
+        if self._current is not None and not self._current.done.is_set():
+            waiting.append(self._current)
+        for call in waiting:
+            call.answer(_results.failure("the model's program ended before it answered"))
+
+
+class _Call(object):
+    """One call of `inference_function`, as the session's job."""
+
+    def __init__(self, inputs):
+        self.inputs = inputs
+        self.answered = False
+        self.result = None
+        self.done = threading.Event()
+
+    def answer(self, result):
+        """Hand the model's result to the waiting mode, just as the model gave it."""
+        self.result = result
+        self.done.set()
+
+
+def find():
+    """All custom modes, as a dict from name to `Declaration`."""
+    found = {}
+    for origin, load in _origins():
+        try:
+            declared = load()
+            functions = sorted(dict(declared or {}).items())
+        except (Exception, SystemExit) as reason:
+            # One bad file must not take the others with it.
+            _process.warn(
+                "%s was left out: it does not load (%s: %s)"
+                % (origin, type(reason).__name__, reason)
+            )
+            continue
+        for name, function in functions:
+            if name in _mode_names.BUILT_IN:
+                _process.warn("%s: the built-in mode %s cannot be replaced" % (origin, name))
+            elif not callable(function):
+                _process.warn("%s: the mode %s is not a function" % (origin, name))
+            elif name not in found:
+                found[name] = Declaration(name, function)
+            elif found[name].function is not function:
+                _process.warn(
+                    "%s: there is already a mode %s; the first one stays" % (origin, name)
+                )
+    return found
+
+
+def _origins():
+    """Where modes may be declared: pairs of a name for messages and a function that loads them."""
+    for name in sorted(modes.__all__):
+        path = os.path.join(os.path.dirname(modes.__file__), name + ".py")
+        yield path, functools.partial(_from_package, name)
+    for folder in os.environ.get(PATH_VARIABLE, "").split(os.pathsep):
+        if not folder:
+            continue
+        if not os.path.isdir(folder):
+            raise ValueError("%s names %r, which is not a folder" % (PATH_VARIABLE, folder))
+        for name in modes.files_in(folder):
+            path = os.path.join(os.path.abspath(folder), name + ".py")
+            yield path, functools.partial(_from_file, path)
+    for entry in _entry_points():
+        yield "the entry point " + entry.name, functools.partial(_from_entry_point, entry)
+
+
+def _from_package(name):
+    module = importlib.import_module(modes.__name__ + "." + name)
+    return getattr(module, "MODULE_MODES", None)
+
+
+def _from_file(path):
+    name = "ai_integration_modes" + path.replace(os.sep, "_").replace(".", "_")
+    module = types.ModuleType(name)
+    module.__file__ = path
+    with open(path, "rb") as source:
+        code = compile(source.read(), path, "exec", dont_inherit=True)
+    # Dataclasses and pickle look their module up by name.
+    sys.modules[name] = module
+    exec(code, module.__dict__)
+    return getattr(module, "MODULE_MODES", None)
+
+
+def _from_entry_point(entry):
+    loaded = entry.load()
+    if hasattr(loaded, "MODULE_MODES"):
+        return loaded.MODULE_MODES
+    return {entry.name: loaded}
+
+
+def _entry_points():
+    try:
+        metadata = importlib.import_module("importlib.metadata")
+    except ImportError:
+        # Python 2 has no such thing.
+        return []
+    entries = metadata.entry_points()
+    if hasattr(entries, "select"):
+        return entries.select(group=ENTRY_POINTS)
+    return entries.get(ENTRY_POINTS, ())
+
+
+def _named_by(function, arguments):
+    """Those of the `arguments` that `function` names, or all if it takes any keyword."""
+    names, takes_any = _parameters_of(function)
+    bound = getattr(function, "keywords", None) or {}
+    return {
+        name: value
+        for name, value in arguments.items()
+        if (takes_any or name in names) and name not in bound
+    }
+
+
+def _parameters_of(function):
+    signature_of = getattr(inspect, "signature", None)
+    if signature_of is not None:
+        parameters = signature_of(function).parameters.values()
+        by_name = [one.name for one in parameters if one.kind in (1, 3)]
+        return by_name, any(one.kind == 4 for one in parameters)
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not inspect.isroutine(function):
+        function = function.__call__
+    names, _, keywords, _ = inspect.getargspec(function)
+    return names, keywords is not None

@@ -1,0 +1,154 @@
+"""A serving program becomes the engine, which starts the program again as its worker.
+
+The standard container entrypoint, `python entrypoint.py`, stays as it is: the engine takes over
+this very process (as PID 1 in a container), so it outlives the model, and the model can be
+restarted under it. This happens while the package is imported, before anything large is loaded,
+and only where the program can be started again exactly as it was.
+"""
+
+import os
+import sys
+import threading
+
+from . import _binary, _process
+
+# Modules of programs that look at another program while it runs in their own process.
+_ONLOOKERS = ("debugpy", "pydevd", "pytest")
+
+
+def attempt():
+    """Become the engine if everything allows it; return otherwise."""
+    subcommand = _process.asks_to_serve()
+    if subcommand is None or not _is_plain_process():
+        return
+    command = _command_line()
+    if command is None or not _can_start_again(command):
+        return
+    binary = _binary.find()
+    if binary is None:
+        # The first request reports it, with the places that were searched.
+        return
+    _process.flush_output()
+    _restore_signals()
+    os.execv(binary, [binary, subcommand, "--"] + command)
+
+
+def _is_plain_process():
+    if sys.flags.inspect or sys.flags.interactive or _is_watched():
+        return False
+    # A multiprocessing child has a parent in this sense; nothing else has.
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None:
+        current = multiprocessing.current_process()
+        if getattr(current, "_parent_pid", None) is not None:
+            return False
+    return isinstance(threading.current_thread(), threading._MainThread)
+
+
+def _is_watched():
+    """Whether a debugger or a test runner would lose sight of the program."""
+    if sys.gettrace() is not None or any(name in sys.modules for name in _ONLOOKERS):
+        return True
+    monitoring = getattr(sys, "monitoring", None)
+    return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
+
+
+def _command_line():
+    """The command that started this process, with the interpreter's own path in front."""
+    if not sys.executable:
+        return None
+    original = getattr(sys, "orig_argv", None) or _kernel_arguments() or _rebuilt_arguments()
+    return [sys.executable] + list(original[1:]) if original else None
+
+
+def _kernel_arguments():
+    try:
+        with open("/proc/self/cmdline", "rb") as listing:
+            words = listing.read().split(b"\0")[:-1]
+    except (IOError, OSError):
+        return None
+    decode = getattr(os, "fsdecode", str)
+    return [decode(word) for word in words]
+
+
+def _rebuilt_arguments():
+    """The nearest thing where neither Python nor the kernel remembers the command."""
+    import subprocess
+
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        name = spec.name
+        if name.endswith(".__main__"):
+            name = name[: -len(".__main__")]
+        program = ["-m", name]
+    elif getattr(main, "__package__", None) is None:
+        program = [sys.argv[0]]
+    else:
+        return None
+    return [sys.executable] + subprocess._args_from_interpreter_flags() + program + sys.argv[1:]
+
+
+def _can_start_again(command):
+    """Whether `command` runs a script or module that still means the same file from here."""
+    kind, program = _program_of(command)
+    main_file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if kind == "script":
+        # A folder or archive runs the __main__.py inside it.
+        return main_file is not None and (
+            _same_file(program, main_file) or _same_file(program, os.path.dirname(main_file))
+        )
+    if kind == "module":
+        if program.split(".")[0] == __name__.split(".")[0]:
+            # Our own tools are not models.
+            return False
+        # A module found in the folder where Python started is lost when the program moved on.
+        if main_file is None:
+            return True
+        if not os.path.isabs(main_file):
+            return os.path.exists(main_file)
+        start = sys.path[0] if sys.path else ""
+        beside = bool(start) and main_file.startswith(os.path.join(start, ""))
+        return not beside or start == os.getcwd()
+    return False
+
+
+def _program_of(command):
+    """`("script", path)` or `("module", name)`, read off an interpreter's command line."""
+    words = iter(command[1:])
+    for word in words:
+        if not word.startswith("-"):
+            return "script", word
+        if word == "-":
+            break
+        if word.startswith("--"):
+            if word == "--check-hash-based-pycs":
+                next(words, None)
+            continue
+        for end, letter in enumerate(word[1:], 2):
+            if letter == "c":
+                return None, None
+            if letter == "m":
+                return "module", word[end:] or next(words, "")
+            if letter in "QWX":
+                # The option's value is the rest of the word, or else the next one.
+                if not word[end:]:
+                    next(words, None)
+                break
+    return None, None
+
+
+def _same_file(one, other):
+    try:
+        return os.path.samefile(one, other)
+    except (IOError, OSError):
+        return False
+
+
+def _restore_signals():
+    """Undo what Python ignores for itself, since ignored signals stay ignored across exec."""
+    import signal
+
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)

@@ -1,0 +1,13 @@
+"""The names of the modes which the engine brings along."""
+
+BUILT_IN = (
+    "command_line",
+    "http",
+    "test_inputs_dict_json",
+    "test_inputs_pickled_dict",
+    "test_model_integration",
+    "test_single_image",
+)
+
+# Modes that outlive a request. For these the engine is the parent and the program its worker.
+SERVING = ("http",)

@@ -1,0 +1,279 @@
+"""What a model may give as its result, and the form in which it travels.
+
+A result that cannot be sent becomes a failed one which says why: the requester always gets an
+answer, and the author always learns what to change.
+"""
+
+import io
+import json
+import numbers
+import sys
+import traceback
+
+from ._link import BODY_LIMIT
+
+_PYTHON_2 = str is bytes
+# The type of text in either Python.
+TEXT = type(b"".decode("ascii"))
+
+# An error travels in a frame's header, which has a limit; a traceback's two ends tell the most.
+_ERROR_LIMIT = 100000
+
+_IMAGE_FORMATS = {
+    "bmp": "BMP",
+    "gif": "GIF",
+    "jpeg": "JPEG",
+    "jpg": "JPEG",
+    "pjpeg": "JPEG",
+    "png": "PNG",
+    "tiff": "TIFF",
+    "webp": "WEBP",
+    "x-ms-bmp": "BMP",
+    "x-png": "PNG",
+}
+
+_ACCEPTED = (
+    "accepted are: bytes or str under any content type; a dict, list, number or array under a JSON"
+    " one; a PIL image, or a list of exactly one image, under an image one; a number under a text"
+    " one; an iterator of str or bytes; None"
+)
+
+
+class Unsendable(Exception):
+    """Says what is wrong with a result, in the model author's terms."""
+
+
+class Answer(object):
+    """A result ready to be sent.
+
+    `data` is text, bytes or `None`; where there are `pieces`, an iterator of text and bytes, these
+    are the data instead.
+    """
+
+    __slots__ = ("content_type", "data", "error", "pieces", "success")
+
+    def __init__(self, success, content_type=None, data=None, error=None, pieces=None):
+        self.success = success
+        self.content_type = content_type
+        self.data = data
+        self.error = error
+        self.pieces = pieces
+
+
+def failure(message):
+    """The result dict of a request that failed without one of its own."""
+    return {"content-type": "text/plain", "data": None, "success": False, "error": message}
+
+
+def failed(message):
+    """`failure`, ready to be sent."""
+    return Answer(False, "text/plain", error=_clipped(_as_text(message)))
+
+
+def prepare(result):
+    """Turn whatever the model gave into an `Answer`; never raises for a bad result."""
+    try:
+        return _checked(result)
+    except Unsendable as reason:
+        return failed("the model gave a result which cannot be sent: %s" % reason)
+    except Exception:
+        return failed(
+            "the model gave a result which cannot be sent:\n" + formatted(*sys.exc_info())
+        )
+
+
+def body_of(piece):
+    """The kind of a text or bytes `piece`, `"text"` or `"bytes"`, and its bytes."""
+    if isinstance(piece, TEXT):
+        try:
+            return "text", piece.encode("utf-8")
+        except UnicodeError as reason:
+            raise Unsendable("the text cannot be written as UTF-8: %s" % reason)
+    if isinstance(piece, bytes):
+        return "bytes", piece
+    if isinstance(piece, bytearray):
+        return "bytes", bytes(piece)
+    if isinstance(piece, memoryview):
+        return "bytes", piece.tobytes()
+    raise Unsendable("an iterator gave %s; it may give str and bytes" % _kind(piece))
+
+
+def parts_of(kind, body):
+    """Cut a body into pieces that a frame can hold, text only between characters."""
+    if len(body) <= BODY_LIMIT:
+        yield body
+        return
+    view = memoryview(body)
+    start = 0
+    while start < len(view):
+        end = min(start + BODY_LIMIT, len(view))
+        while kind == "text" and end < len(view) and ord(body[end : end + 1]) & 0xC0 == 0x80:
+            end -= 1
+        yield view[start:end]
+        start = end
+
+
+def formatted(kind, value, trace):
+    """An exception's traceback as text."""
+    return _as_text("".join(traceback.format_exception(kind, value, trace)))
+
+
+def encode_json(value):
+    """`value` as JSON text; raises `Unsendable` for what JSON does not have."""
+    try:
+        return json.dumps(value, default=_plain, ensure_ascii=_PYTHON_2, allow_nan=False)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as reason:
+        if "Out of range float" in str(reason):
+            reason = "it holds NaN or Infinity"
+        raise Unsendable("JSON cannot express it: %s" % reason)
+
+
+def _checked(result):
+    if not isinstance(result, dict):
+        raise Unsendable(
+            'it is %s; a result is a dict with "content-type", "data", "success" and "error"'
+            % _kind(result)
+        )
+    content_type = _content_type(result.get("content-type"))
+    error = result.get("error")
+    if error is not None:
+        error = _clipped(_as_text(error))
+    if not _is_true(result.get("success")):
+        if error is None and result.get("success") not in (False, 0):
+            error = 'the result\'s "success" is %r, and only True is success' % (
+                result.get("success"),
+            )
+        return _with_optional_data(Answer(False, content_type, error=error), result.get("data"))
+    answer = Answer(True, content_type, error=error)
+    try:
+        _fill(answer, result.get("data"))
+    except Unsendable as reason:
+        raise Unsendable('"data" is %s: %s' % (_kind(result.get("data")), reason))
+    return answer
+
+
+def _with_optional_data(answer, data):
+    """A failure's data is welcome but must not hide its error."""
+    try:
+        if not _is_iterator(data):
+            _fill(answer, data)
+    except Exception:
+        answer.data = None
+    return answer
+
+
+def _fill(answer, data):
+    media_type = (answer.content_type or "").split(";")[0].strip().lower()
+    is_json = "json" in media_type
+    if data is None:
+        return
+    if isinstance(data, bytes):
+        answer.data = _python_2_text(data, media_type) if _PYTHON_2 else data
+    elif isinstance(data, TEXT):
+        answer.data = data
+    elif isinstance(data, (bytearray, memoryview)):
+        answer.data = body_of(data)[1]
+    elif _is_iterator(data):
+        answer.pieces = data
+    elif media_type.startswith("image/"):
+        answer.data = _image(data, media_type[len("image/") :])
+    elif is_json:
+        answer.data = _as_text(encode_json(data))
+    elif not media_type and isinstance(data, (dict, list, tuple, numbers.Number)):
+        answer.content_type = "application/json"
+        answer.data = _as_text(encode_json(data))
+    elif media_type.startswith("text/") and isinstance(_scalar(data), numbers.Number):
+        answer.data = _as_text(_scalar(data))
+    else:
+        raise Unsendable(
+            'that does not go with the content type "%s"; %s' % (answer.content_type, _ACCEPTED)
+        )
+
+
+def _image(data, subtype):
+    if isinstance(data, (list, tuple)):
+        if len(data) != 1:
+            raise Unsendable("it holds %d images; a result is one" % len(data))
+        data = data[0]
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            return body_of(data)[1]
+    if not (hasattr(data, "save") and hasattr(data, "mode")):
+        raise Unsendable("an image is bytes or a PIL image, not %s" % _kind(data))
+    name = _IMAGE_FORMATS.get(subtype)
+    if name is None:
+        raise Unsendable(
+            "a PIL image can be sent as %s, not as image/%s"
+            % (", ".join("image/" + known for known in sorted(_IMAGE_FORMATS)), subtype)
+        )
+    options = {}
+    if name == "JPEG":
+        options["quality"] = 95
+        if data.mode not in ("RGB", "L"):
+            data = data.convert("RGB")
+    encoded = io.BytesIO()
+    try:
+        data.save(encoded, format=name, **options)
+    except Exception as reason:
+        raise Unsendable("it could not be written as %s: %s" % (name, reason))
+    return encoded.getvalue()
+
+
+def _content_type(value):
+    if value is None:
+        return None
+    text = _as_text(value) if isinstance(value, (bytes, TEXT)) else None
+    if text is None or len(text) > 255 or min(text or " ") < " ":
+        raise Unsendable('"content-type" is %.80r, not a media type like image/png' % (value,))
+    return text or None
+
+
+def _is_true(value):
+    try:
+        # Also NumPy's booleans, which are not `True` itself.
+        return bool(value == True)  # noqa: E712
+    except Exception:
+        return False
+
+
+def _is_iterator(value):
+    return hasattr(type(value), "next" if _PYTHON_2 else "__next__")
+
+
+def _python_2_text(data, media_type):
+    if media_type.startswith("text/") or "json" in media_type:
+        try:
+            return data.decode("utf-8")
+        except UnicodeError:
+            # Python 2's str is whatever its bytes are.
+            pass
+    return data
+
+
+def _plain(value):
+    """Numbers and arrays of numeric libraries as Python's own."""
+    for name in ("tolist", "item"):
+        convert = getattr(value, name, None)
+        if callable(convert):
+            return convert()
+    raise TypeError("%s is inside it" % _kind(value))
+
+
+def _scalar(value):
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _as_text(value):
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, TEXT) else TEXT(value)
+
+
+def _clipped(text):
+    if len(text) <= _ERROR_LIMIT:
+        return text
+    half = _ERROR_LIMIT // 2
+    return text[:half] + "\n[...]\n" + text[-half:]
+
+
+def _kind(value):
+    return "an object of type " + type(value).__name__

@@ -1,0 +1,20 @@
+"""The folder for usage modes of your own.
+
+Put a Python file beside this one and let it declare `MODULE_MODES`, a dict from a mode's name to
+its function; `MODE=name` then runs it. A mode function takes any of `inference_function`,
+`inputs_schema` and `visualizer_config` by name, and a `hint` attribute describes it to users.
+
+`__all__` names the files that are there. They are imported only when they are needed.
+"""
+
+import os
+
+
+def files_in(folder):
+    """The names of the modules in `folder` that may declare modes, in order."""
+    return sorted(
+        name[:-3] for name in os.listdir(folder) if name.endswith(".py") and name[0] not in "_."
+    )
+
+
+__all__ = files_in(os.path.dirname(os.path.abspath(__file__)))

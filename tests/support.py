@@ -1,0 +1,180 @@
+"""Runs programs with the installed package, the way a user would."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+PYTHON = sys.executable
+BINARY = str(Path(sys.executable).parent / "ai-integration")
+# No test waits longer than this for one thing.
+PATIENCE = 60
+
+
+def environment(**variables):
+    """The environment without what would steer the package, plus `variables`; None takes one out."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("AI_INTEGRATION_")
+        and name not in ("MODE", "HOST", "PORT", "PYTHONPATH")
+    }
+    kept.update({name: str(value) for name, value in variables.items() if value is not None})
+    return kept
+
+
+def run(program, *arguments, mode=None, stdin=b"", python=PYTHON, command=None, **variables):
+    """Runs `program` (a path) to its end, and gives what `subprocess.run` gives."""
+    if mode is not None:
+        variables["MODE"] = mode
+    return subprocess.run(
+        [*(command or [python]), str(program), *map(str, arguments)],
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(**variables),
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+class Answer:
+    """An HTTP answer."""
+
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def type(self):
+        return self.headers.get("content-type", "").split(";")[0]
+
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return "Answer(%s, %s, %r)" % (self.status, self.type, self.body[:500])
+
+
+def multipart(fields):
+    """A multipart body: str values are fields, bytes values are files."""
+    boundary = uuid.uuid4().hex
+    parts = []
+    for name, value in fields.items():
+        head = 'Content-Disposition: form-data; name="%s"' % name
+        if isinstance(value, bytes):
+            head += '; filename="file"\r\nContent-Type: application/octet-stream'
+        else:
+            value = str(value).encode()
+        parts.append(b"--%s\r\n%s\r\n\r\n%s\r\n" % (boundary.encode(), head.encode(), value))
+    body = b"".join(parts) + b"--%s--\r\n" % boundary.encode()
+    return body, "multipart/form-data; boundary=" + boundary
+
+
+class Server:
+    """A running server: a program in `MODE=http` on a free port."""
+
+    def __init__(self, process, log):
+        self.process = process
+        self.log = log
+        self.url = None
+
+    def request(self, path, body=None, headers=None, method=None, timeout=PATIENCE):
+        request = urllib.request.Request(
+            self.url + path, data=body, headers=headers or {}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    def get(self, path, **more):
+        return self.request(path, **more)
+
+    def post(self, path="/infer", headers=None, **fields):
+        """Posts a multipart form."""
+        body, kind = multipart(fields)
+        return self.request(path, body, {"Content-Type": kind, **(headers or {})})
+
+    def classic(self, **fields):
+        """Posts to the ancestor's address, and gives the JSON."""
+        return self.post("/", **fields).json()
+
+    def output(self):
+        """All that it has printed so far, standard output and error together."""
+        return "".join(self.log)
+
+    def wait_for_output(self, pattern, patience=PATIENCE):
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            found = re.search(pattern, self.output())
+            if found:
+                return found
+            if self.process.poll() is not None:
+                time.sleep(0.2)
+                found = re.search(pattern, self.output())
+                assert found, "ended with %s:\n%s" % (self.process.returncode, self.output())
+                return found
+            time.sleep(0.005)
+        raise AssertionError("no %r in:\n%s" % (pattern, self.output()))
+
+    def wait_until_ready(self, patience=PATIENCE):
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if self.get("/readyz").status == 200:
+                return
+            time.sleep(0.01)
+        raise AssertionError("not ready:\n" + self.output())
+
+    def stop(self, number=signal.SIGTERM):
+        """Stops it, and gives the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def serve(program, *arguments, python=PYTHON, command=None, ready=True, cwd=None, **variables):
+    """Starts `program` as a server, and stops it in the end."""
+    variables = {"MODE": "http", "PORT": 0, **variables}
+    process = subprocess.Popen(
+        [*(command or [python]), str(program), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(**variables),
+        cwd=cwd,
+        text=True,
+        errors="replace",
+    )
+    log = []
+    reader = threading.Thread(target=lambda: log.extend(iter(process.stdout.readline, "")))
+    reader.daemon = True
+    reader.start()
+    server = Server(process, log)
+    try:
+        server.url = server.wait_for_output(r"listening on (http://[^/]+)/").group(1)
+        if ready:
+            server.wait_until_ready()
+        yield server
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        reader.join(5)
