@@ -1,0 +1,317 @@
+"""Each example model answers a real request correctly, run as a person runs it from a command line.
+
+They need an interpreter with ai_integration and the examples' requirements installed, and the Rust
+examples built:
+
+* `AI_INTEGRATION_TEST_EXAMPLES_PYTHON`: that interpreter; this one when unset.
+* `AI_INTEGRATION_TEST_TARGET_DIR`: where the built Rust examples are; `target/release` when unset.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.examples
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+EXAMPLES = REPOSITORY / "examples"
+RECEIPT = EXAMPLES / "ocr" / "receipt.png"
+TIME_LIMIT = 120  # seconds
+
+# Runs with the examples' interpreter, since only there is a library that decodes pictures.
+LOOK = """
+import json, sys
+from PIL import Image, ImageChops, ImageStat
+pictures = [Image.open(path) for path in sys.argv[1:]]
+seen = [{"format": picture.format, "size": picture.size} for picture in pictures]
+pixels = [picture.convert("RGB") for picture in pictures]
+if len(pixels) == 2 and pixels[0].size == pixels[1].size:
+    difference = ImageStat.Stat(ImageChops.difference(*pixels)).mean
+    seen[1]["difference"] = sum(difference) / 3
+print(json.dumps(seen))
+"""
+
+TURN = """
+import sys
+from PIL import Image
+exif = Image.Exif()
+exif[0x0112] = 6  # "turn me clockwise to see me upright", as phones write it
+Image.open(sys.argv[1]).convert("RGB").rotate(90, expand=True).save(sys.argv[2], exif=exif)
+"""
+
+
+@pytest.fixture(scope="session")
+def python():
+    """The interpreter of an environment in which the examples are installed."""
+    return os.environ.get("AI_INTEGRATION_TEST_EXAMPLES_PYTHON", sys.executable)
+
+
+@pytest.fixture(scope="session")
+def sample(python):
+    """Gives the path of a sample picture of scikit-image, read beside the package's code."""
+    script = "import importlib.util; print(importlib.util.find_spec('skimage').origin)"
+    origin = run([python, "-c", script]).stdout.decode().strip()
+
+    def path(name):
+        picture = Path(origin).parent / "data" / name
+        assert picture.is_file(), f"{picture} is missing; see examples/requirements-test.txt"
+        return picture
+
+    return path
+
+
+@pytest.fixture(scope="session")
+def binary():
+    """Gives the path of a built Rust example."""
+    folder = Path(os.environ.get("AI_INTEGRATION_TEST_TARGET_DIR", REPOSITORY / "target/release"))
+
+    def path(name):
+        program = folder / name
+        assert program.is_file(), f"{program} is missing; cargo build --release -p {name}"
+        return program
+
+    return path
+
+
+def run(command):
+    # The tests' own variables are no settings of ai_integration, which refuses unknown ones.
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("AI_INTEGRATION_")
+    }
+    return subprocess.run(
+        [str(part) for part in command],
+        env={**inherited, "MODE": "command_line"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=TIME_LIMIT,
+        check=False,
+    )
+
+
+def answer(command):
+    """The standard output of a run that succeeds."""
+    done = run(command)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    return done.stdout.decode()
+
+
+def refusal(command):
+    """The message of a run in which the model gives a failed result."""
+    done = run(command)
+    message = done.stderr.decode(errors="replace")
+    assert done.returncode == 1, message
+    assert done.stdout == b""
+    assert "Traceback" not in message
+    return message
+
+
+def entrypoint(name):
+    return EXAMPLES / name / "entrypoint.py"
+
+
+def look(python, *paths):
+    return json.loads(answer([python, "-c", LOOK, *paths]))
+
+
+def overlap(one, other):
+    """Intersection over union of two boxes [x, y, width, height]."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    common = max(width, 0) * max(height, 0)
+    return common / (one[2] * one[3] + other[2] * other[3] - common)
+
+
+def without_spaces(text):
+    """Text as the OCR example is compared: it sometimes loses a space."""
+    return text.replace(" ", "")
+
+
+class TestOcr:
+    LINES = (
+        "CORNER GROCERY",
+        "12 Harbour Street",
+        "Phone 555 0142",
+        "2024-05-17 14:32",
+        "Sourdough bread 4.20",
+        "Whole milk 1.35",
+        "Apples 2.98",
+        "Green tea 7.49",
+        "Dark chocolate 2.10",
+        "TOTAL 18.12",
+        "Cash 20.00",
+        "Change 1.88",
+        "Thank you for your visit!",
+    )
+    SIZE = (680, 810)
+
+    def test_reads_a_receipt_line_by_line(self, python):
+        read = json.loads(answer([python, entrypoint("ocr"), "--image", RECEIPT]))
+        lines = [without_spaces(line) for line in read["text"].splitlines()]
+        assert lines == [without_spaces(line) for line in self.LINES]
+
+    def test_outlines_lie_where_the_text_is(self, python):
+        pieces = json.loads(answer([python, entrypoint("ocr"), "--image", RECEIPT]))["pieces"]
+        for piece in pieces:
+            assert piece["score"] > 0.8
+            assert len(piece["mask_vertices"]) == 4
+            for x, y in piece["mask_vertices"]:
+                assert 60 <= x <= self.SIZE[0] - 60
+                assert 60 <= y <= self.SIZE[1] - 60
+            across = [x for x, _ in piece["mask_vertices"]]
+            down = [y for _, y in piece["mask_vertices"]]
+            left, top, width, height = piece["bounding_box"]
+            assert [left, top] == [min(across), min(down)]
+            assert [left + width, top + height] == [max(across), max(down)]
+        boxes = {without_spaces(piece["text"]): piece["bounding_box"] for piece in pieces}
+        assert overlap(boxes["CORNERGROCERY"], [179, 90, 290, 50]) > 0.7
+        assert overlap(boxes["18.12"], [464, 496, 100, 39]) > 0.6
+        assert overlap(boxes["TOTAL"], [123, 514, 104, 40]) > 0.6
+
+    def test_a_phone_photo_is_read_upright(self, python, tmp_path):
+        photo = tmp_path / "photo.jpg"
+        answer([python, "-c", TURN, RECEIPT, photo])
+        assert look(python, photo)[0]["size"] == [self.SIZE[1], self.SIZE[0]]
+        read = json.loads(answer([python, entrypoint("ocr"), "--image", photo]))
+        assert "TOTAL 18.12" in read["text"]
+        total = next(piece for piece in read["pieces"] if piece["text"] == "TOTAL")
+        assert overlap(total["bounding_box"], [123, 514, 104, 40]) > 0.6
+
+    def test_what_is_no_picture_is_refused(self, python, tmp_path):
+        note = tmp_path / "note.png"
+        note.write_text("not a picture")
+        message = refusal([python, entrypoint("ocr"), "--image", note])
+        assert "the image cannot be read: it is not a picture in a known format" in message
+
+    def test_a_picture_that_is_cut_off_is_refused(self, python, tmp_path):
+        cut = tmp_path / "cut.png"
+        cut.write_bytes(RECEIPT.read_bytes()[:9000])
+        assert "the image cannot be read: " in refusal([python, entrypoint("ocr"), "--image", cut])
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "sign"),
+    [
+        ("The staff were wonderful and the food was delicious!", "positive", 1),
+        ("The room was dirty and the service was terrible.", "negative", -1),
+        ("The museum is at the end of the street.", "neutral", 0),
+    ],
+)
+def test_sentiment_has_the_right_sign(python, text, label, sign):
+    judged = json.loads(answer([python, entrypoint("sentiment"), "--text", text]))
+    assert judged["label"] == label
+    assert (judged["score"] > 0) - (judged["score"] < 0) == sign
+
+
+class TestStyleTransfer:
+    def repaint(self, python, photo, target, *options):
+        command = [python, entrypoint("style_transfer"), "--image", photo, "--output", target]
+        answer([*command, *options])
+        before, after = look(python, photo, target)
+        assert after["format"] == "JPEG"
+        assert after["size"] == before["size"]
+        return after["difference"]
+
+    def test_a_built_in_style(self, python, sample, tmp_path):
+        photo = sample("chelsea.png")
+        assert self.repaint(python, photo, tmp_path / "default.jpg") > 20
+        assert self.repaint(python, photo, tmp_path / "other.jpg", "--style", "11") > 20
+        assert look(python, tmp_path / "default.jpg", tmp_path / "other.jpg")[1]["difference"] > 20
+
+    def test_the_style_of_another_picture(self, python, sample, tmp_path):
+        photo, painting = sample("chelsea.png"), sample("coffee.png")
+        options = ["--style_image", painting]
+        assert self.repaint(python, photo, tmp_path / "painted.jpg", *options) > 10
+
+    def test_strength_goes_down_to_none(self, python, sample, tmp_path):
+        photo = sample("chelsea.png")
+        assert self.repaint(python, photo, tmp_path / "same.jpg", "--strength", "0") < 3
+
+    def test_an_unknown_style_is_a_usage_error(self, python, sample, tmp_path):
+        command = [python, entrypoint("style_transfer"), "--image", sample("chelsea.png")]
+        done = run([*command, "--style", "26", "--output", tmp_path / "none.jpg"])
+        assert done.returncode == 2
+        assert not (tmp_path / "none.jpg").exists()
+
+    def test_what_is_no_picture_is_refused_by_its_name(self, python, sample, tmp_path):
+        note = tmp_path / "note.png"
+        note.write_text("not a picture")
+        command = [python, entrypoint("style_transfer"), "--image", sample("chelsea.png")]
+        message = refusal([*command, "--style_image", note, "--output", tmp_path / "none.jpg"])
+        assert "the style_image cannot be read" in message
+
+
+class TestTextGeneration:
+    QUESTION = "What is the capital of France?"
+
+    def test_knows_the_capital_of_france(self, python):
+        assert "Paris" in answer([python, entrypoint("text_generation"), "--prompt", self.QUESTION])
+
+    def test_the_answer_ends_at_max_tokens(self, python):
+        command = [python, entrypoint("text_generation"), "--prompt", "Tell me a long story."]
+        short = answer([*command, "--max_tokens", "5"]).strip()
+        assert short
+        long = answer([*command, "--max_tokens", "40"]).strip()
+        assert long.startswith(short)
+        assert len(long) > len(short)
+
+    def test_a_seed_makes_an_answer_repeatable(self, python):
+        command = [python, entrypoint("text_generation"), "--prompt", "Name an animal."]
+        options = ["--temperature", "1.5", "--max_tokens", "12"]
+        first, again, other = [
+            answer([*command, *options, "--seed", seed]) for seed in ("1", "1", "2")
+        ]
+        assert first == again
+        assert first != other
+
+    def test_a_prompt_that_is_too_long_is_refused(self, python):
+        command = [python, entrypoint("text_generation"), "--prompt", "word " * 3000]
+        assert "exceeds the available context size" in refusal(command)
+
+
+class TestFaceDetection:
+    FACE = (173, 68, 99, 99)
+
+    def test_finds_the_astronauts_face(self, binary, sample):
+        command = [binary("face_detection"), "--image", sample("astronaut.png")]
+        faces = json.loads(answer(command))["faces"]
+        assert len(faces) == 1
+        assert overlap(faces[0]["bounding_box"], self.FACE) > 0.5
+        assert faces[0]["score"] > 5
+
+    def test_a_phone_photo_is_searched_upright(self, binary, python, sample, tmp_path):
+        photo = tmp_path / "photo.jpg"
+        answer([python, "-c", TURN, sample("astronaut.png"), photo])
+        faces = json.loads(answer([binary("face_detection"), "--image", photo]))["faces"]
+        assert overlap(faces[0]["bounding_box"], self.FACE) > 0.5
+
+    def test_finds_none_where_there_is_none(self, binary, sample):
+        command = [binary("face_detection"), "--image", sample("coffee.png")]
+        assert json.loads(answer(command)) == {"faces": []}
+
+    def test_what_is_no_picture_is_refused(self, binary, tmp_path):
+        note = tmp_path / "note.png"
+        note.write_text("not a picture")
+        message = refusal([binary("face_detection"), "--image", note])
+        assert "the image cannot be read" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "name"),
+    [
+        ("The weather is lovely today and we went for a long walk.", "eng", "English"),
+        ("Der Zug nach München fährt heute leider nicht pünktlich ab.", "deu", "German"),
+        ("La biblioteca abre todos los días a las nueve de la mañana.", "spa", "Spanish"),
+    ],
+)
+def test_language_is_recognised(binary, text, code, name):
+    found = json.loads(answer([binary("language"), "--text", text]))
+    assert (found["language"], found["name"]) == (code, name)
+    assert found["confidence"] > 0.5
+
+
+def test_language_of_a_text_without_letters_is_refused(binary):
+    assert "no letters" in refusal([binary("language"), "--text", "1234"])
