@@ -186,11 +186,13 @@ impl Config {
             let address = SocketAddr::new(*host, port);
             match TcpListener::bind(address).await {
                 Ok(listener) => return Ok(listener),
-                Err(error) => problem = format!("cannot listen on {address}: {error}"),
-            }
-            // A machine without IPv6 has the next one; a port in use is in use there too.
-            if tokio::net::TcpSocket::new_v6().is_ok() && host.is_ipv6() {
-                break;
+                Err(error) => {
+                    problem = format!("cannot listen on {address}: {error}");
+                    // A machine without IPv6 has the next one; a port in use is in use there too.
+                    if error.kind() == std::io::ErrorKind::AddrInUse {
+                        break;
+                    }
+                }
             }
         }
         Err(format!("{problem}; choose another address with HOST or PORT (--host, --port)"))

@@ -1,0 +1,124 @@
+# `make demo` shows a model at work, `make test` runs every test; both install what they need into
+# .venv. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install
+CARGO ?= cargo
+
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml -o -path '*/samples/*')
+PYTHON_SOURCES := pyproject.toml README.md $(shell find python -name '*.py' -o -name '*.pyi')
+EXAMPLE_REQUIREMENTS := $(wildcard examples/*/requirements.txt)
+EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requirements-test.txt
+# Nothing here may be steered by what the caller's shell has set.
+CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
+
+.PHONY: help demo serve test test-rust test-python test-examples test-container check lint docs clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo            set up, and read the text of a picture on the command line'
+	@echo 'make serve           the same model as a web page on http://127.0.0.1:5000/'
+	@echo 'make test            set up, and run every test'
+	@echo 'make test-rust       the unit tests'
+	@echo 'make test-python     the black-box tests against the installed wheel'
+	@echo 'make test-examples   the examples with their own packages'
+	@echo 'make test-container  a real container; needs root on Linux'
+	@echo 'make check           formatting, lints, types, and every test'
+	@echo 'make docs            write the generated pages of docs/'
+	@echo 'make clean           remove what was built'
+
+# --- set-up: each stamp stands for something that is installed in .venv ---
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV) || \
+	  { echo 'The venv module is missing; on Debian: apt-get install python3-venv' >&2; exit 1; }
+	touch $@
+
+$(VENV)/.maturin: tests/requirements.txt | $(VENV)/.created
+	$(PIP) --quiet $$(grep '^maturin' tests/requirements.txt)
+	touch $@
+
+dist/.built: $(RUST_SOURCES) $(PYTHON_SOURCES) | $(VENV)/.maturin
+	@echo 'Building the wheel; the first time takes some minutes.'
+	rm -rf dist
+	$(BIN)/maturin build --release --locked --out dist
+	touch $@
+
+$(VENV)/.wheel: dist/.built
+	$(PIP) --quiet --force-reinstall --no-deps dist/*.whl
+	touch $@
+
+$(VENV)/.ocr: $(wildcard examples/ocr/requirements*.txt) | $(VENV)/.created
+	@echo 'Installing the packages of the OCR example.'
+	$(PIP) -r examples/ocr/requirements.txt
+	$(PIP) --no-deps -r examples/ocr/requirements-no-deps.txt
+	touch $@
+
+$(VENV)/.examples: $(EXAMPLE_REQUIREMENTS) $(EXAMPLE_NO_DEPS) | $(VENV)/.created
+	@echo 'Installing the packages of all examples.'
+	$(PIP) $(addprefix -r ,$(EXAMPLE_REQUIREMENTS))
+	$(PIP) --no-deps $(addprefix -r ,$(EXAMPLE_NO_DEPS))
+	touch $@
+
+$(VENV)/.tests: tests/requirements.txt | $(VENV)/.created
+	$(PIP) --quiet -r tests/requirements.txt
+	touch $@
+
+# --- use ---
+
+demo: $(VENV)/.wheel $(VENV)/.ocr
+	@echo
+	@echo 'Reading examples/ocr/receipt.png:'
+	@echo '  MODE=command_line $(BIN)/python examples/ocr/entrypoint.py --image examples/ocr/receipt.png'
+	@echo
+	@$(CLEAN) MODE=command_line $(BIN)/python examples/ocr/entrypoint.py \
+	  --image examples/ocr/receipt.png | $(BIN)/python -c \
+	  "import json, sys; print(json.load(sys.stdin)['text'])"
+	@echo
+	@echo 'The same program is a web page and an HTTP API: make serve, then open http://127.0.0.1:5000/'
+
+serve: $(VENV)/.wheel $(VENV)/.ocr
+	$(CLEAN) MODE=http $(BIN)/python examples/ocr/entrypoint.py
+
+# --- tests ---
+
+test: test-rust test-python test-examples test-container
+
+test-rust:
+	$(CARGO) test --locked --workspace
+
+test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language
+	tests/install-pythons
+	$(BIN)/pytest tests -m 'not examples and not container'
+
+test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/language
+	$(BIN)/pytest tests -m examples
+
+test-container: $(VENV)/.wheel $(VENV)/.tests
+	@if [ -n "$(filter test-container,$(MAKECMDGOALS))" ] || tests/container/prepare --check; then \
+	  $(BIN)/pytest tests -m container; \
+	else \
+	  echo 'NOT RUN: the container tests, since podman cannot run here (see above).'; \
+	fi
+
+# The Rust examples, as programs of their own.
+target/release/language: $(RUST_SOURCES) $(shell find examples -name '*.rs' -o -name Cargo.toml)
+	$(CARGO) build --release --locked -p language -p face_detection
+	touch target/release/language target/release/face_detection
+
+check: lint test
+
+lint: $(VENV)/.tests
+	rustfmt --check --edition 2024 $$(git ls-files '*.rs')
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
+	$(BIN)/ruff check python examples tests
+	$(BIN)/mypy $$(git ls-files 'python/*.pyi')
+
+docs:
+	$(CARGO) run --quiet --locked -p ai-integration-cli -- settings-reference > docs/settings.md
+
+clean:
+	rm -rf target dist $(VENV) .cache
