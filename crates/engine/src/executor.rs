@@ -2,10 +2,12 @@
 //! they end or go back to the queue.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use ai_integration_contract::{Data, Error, Kind, Outcome};
 use bytes::BytesMut;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Command;
@@ -14,6 +16,9 @@ use crate::scheduler::WorkerId;
 use crate::{
     Engine, Event, FrameError, FromWorker, JobId, Link, MAX_BODY, PROTOCOL, Ready, ToWorker,
 };
+
+/// How long a follower may leave the model waiting.
+const FOLLOWER: Duration = Duration::from_secs(30);
 
 /// Why a link is not used any further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +43,9 @@ struct Assembly {
 /// A job that the model works on.
 #[derive(Debug)]
 struct Running {
-    job: Job,
+    id: JobId,
+    /// `None` once it has been answered ahead of its end.
+    job: Option<Job>,
     assembly: Assembly,
 }
 
@@ -140,12 +147,12 @@ impl Executor {
                 let job = self.sent.pop_front_if(|job| may_start && job.id == id);
                 let job = job.ok_or(Violation::OutOfTurn("`start`"))?;
                 self.has_served = true;
-                self.running = Some(Running { job, assembly: Assembly::default() });
+                self.running = Some(Running { id, job: Some(job), assembly: Assembly::default() });
                 self.tell(Event::Started).await;
             }
             FromWorker::Result(id, outcome) => {
                 self.check(id, "`result`")?;
-                if let Some(Running { job, assembly }) = self.running.take() {
+                if let Some(Running { job: Some(job), assembly, .. }) = self.running.take() {
                     job.answer(assembly.complete(outcome));
                 }
                 self.engine.tell(Command::Finish(self.worker));
@@ -153,7 +160,7 @@ impl Executor {
             FromWorker::Chunk(id, content_type, data) => {
                 self.check(id, "`chunk`")?;
                 match &mut self.running {
-                    Some(Running { job, assembly }) if job.events.is_none() => {
+                    Some(Running { job: Some(job), assembly, .. }) if job.events.is_none() => {
                         assembly.append(content_type, &data);
                     }
                     _ => self.tell(Event::Chunk { content_type, data }).await,
@@ -175,24 +182,30 @@ impl Executor {
 
     fn check(&self, id: JobId, message: &'static str) -> Result<(), Violation> {
         match &self.running {
-            Some(running) if running.job.id == id => Ok(()),
+            Some(running) if running.id == id => Ok(()),
             _ => Err(Violation::OutOfTurn(message)),
         }
     }
 
-    async fn tell(&self, event: Event) {
-        if let Some(events) = self.running.as_ref().and_then(|running| running.job.events.as_ref())
+    /// Tells whoever follows the running job. A follower who does not listen for a while is given
+    /// up, since the model waits meanwhile, and with it everybody in the queue.
+    async fn tell(&mut self, event: Event) {
+        let Some(running) = &mut self.running else { return };
+        let Some(events) = running.job.as_ref().and_then(|job| job.events.as_ref()) else { return };
+        // A follower who has left needs to hear no more.
+        if timeout(FOLLOWER, events.send(event)).await.is_err()
+            && let Some(job) = running.job.take()
         {
-            // A follower who has left needs to hear no more.
-            let _ = events.send(event).await;
+            let message = format!("the answer was not read for {} s", FOLLOWER.as_secs());
+            job.answer(Err(Error::new(Kind::Timeout, message)));
         }
     }
 
     /// Ends the worker's life: the job that it was working on fails with `error`, the others go
     /// back to the queue.
     pub(crate) fn close(mut self, error: impl FnOnce() -> Error) {
-        if let Some(running) = self.running.take() {
-            running.job.answer(Err(error()));
+        if let Some(Running { job: Some(job), .. }) = self.running.take() {
+            job.answer(Err(error()));
         }
         let mut unstarted: Vec<Job> = self.sent.into();
         if let Some(assigned) = &mut self.assigned {

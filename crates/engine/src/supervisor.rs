@@ -124,13 +124,15 @@ impl Supervisor {
                 },
             }
         };
-        // The other workers may go on; the last one's end is the model's end.
-        if let Some(ending) = given_up
-            && *shared.slots.borrow() == 1
-        {
+        if let Some(ending) = given_up {
             let message = format!("the model cannot be started: {}", ending.with_output());
-            shared.engine.fail(Error::new(Kind::ModelUnavailable, message));
-            shared.last.send_replace(Some(ending.exit));
+            if *shared.slots.borrow() > 1 {
+                tracing::error!("worker {slot} is given up: {message}");
+            } else {
+                // The last one's end is the model's end.
+                shared.engine.fail(Error::new(Kind::ModelUnavailable, message));
+                shared.last.send_replace(Some(ending.exit));
+            }
         }
         shared.slots.send_modify(|slots| *slots -= 1);
     }
@@ -139,6 +141,7 @@ impl Supervisor {
     async fn live(&self, slot: usize, backoff: &mut Backoff) -> Next {
         let shared = &*self.0;
         let label = (shared.config.workers > 1).then_some(slot);
+        let who = label.map_or("the program".to_owned(), |slot| format!("worker {slot}"));
         let started = Process::start(&shared.program, &shared.reaper, label);
         let connected = started.and_then(|(process, socket)| {
             socket.set_nonblocking(true)?;
@@ -148,11 +151,10 @@ impl Supervisor {
             Ok(connected) => connected,
             Err(error) => {
                 let ending = Ending::not_started(&shared.program.command, &error);
-                tracing::error!("the program cannot be started: {ending}");
                 return Next::GiveUp(ending);
             }
         };
-        tracing::debug!(slot, pid = process.pid, "started the program");
+        tracing::debug!(pid = process.pid, "{who} started");
 
         let worker = WorkerId(shared.next_worker.fetch_add(1, Ordering::Relaxed));
         let mut executor = Executor::new(worker, shared.engine.clone());
@@ -170,15 +172,15 @@ impl Supervisor {
         }
         if has_served {
             backoff.reset();
-            tracing::warn!(slot, "the model's process ended: {ending}; starting it again");
+            tracing::warn!("{who} ended: {ending}; starting it again");
             return Next::StartAgain { after: Duration::ZERO };
         }
         let Some(after) = backoff.next() else {
-            tracing::error!(slot, "the program ended: {ending}; giving up");
+            tracing::debug!("{who} ended: {ending}; giving up");
             return Next::GiveUp(ending);
         };
         let seconds = after.as_secs_f64();
-        tracing::warn!(slot, "the program ended: {ending}; starting it again in {seconds} s");
+        tracing::warn!("{who} ended: {ending}; starting it again in {seconds} s");
         Next::StartAgain { after }
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Environment, Error, Kind, RawInputs, Setting, SettingError};
-use ai_integration_engine::{Engine, Model, State, Ticket, settings::STOP_TIMEOUT};
+use ai_integration_engine::{Engine, Model, State, Ticket, settings};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use tokio::net::TcpListener;
@@ -150,7 +150,7 @@ struct Config {
     host: Option<IpAddr>,
     port: u16,
     max_body: usize,
-    stop_timeout: Duration,
+    engine: settings::Config,
 }
 
 impl Config {
@@ -166,9 +166,7 @@ impl Config {
             max_body: environment
                 .parse(&MAX_BODY, at_most, |n| (1..=1 << 30).contains(n))?
                 .unwrap_or(100 << 20),
-            stop_timeout: environment
-                .parse::<f64>(&STOP_TIMEOUT, "a number of seconds", |s| *s > 0.0 && *s <= 86_400.0)?
-                .map_or(Duration::from_secs(30), Duration::from_secs_f64),
+            engine: settings::Config::read(environment)?,
         })
     }
 
@@ -229,19 +227,21 @@ async fn run(context: Context) -> ExitStatus {
     let app = App(Arc::new(Shared {
         engine: context.engine.clone(),
         max_body: config.max_body,
-        early: Semaphore::new(1024),
+        early: Semaphore::new(config.engine.queue),
     }));
     let server = server::Server::start(listener, router(app));
 
     let mut state = context.engine.state();
     let failed = async {
         let failed = state.wait_for(|state| matches!(state, State::Failed(_))).await;
-        drop(failed);
+        if let Ok(State::Failed(error)) = failed.as_deref() {
+            tracing::error!("{error}");
+        }
     };
     tokio::select! {
         () = context.stop.cancelled() => {
             tracing::info!("stopping; {} requests are queued", context.engine.queued());
-            if !server.stop(config.stop_timeout).await {
+            if !server.stop(config.engine.stop_timeout).await {
                 tracing::warn!("some requests did not end in time and are cut off");
             }
             ExitStatus::Done

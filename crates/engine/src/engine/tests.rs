@@ -144,3 +144,20 @@ async fn a_worker_that_breaks_the_rules_is_cut_off() {
         assert_eq!(ticket.outcome().await.unwrap_err().kind, Kind::ModelCrashed);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_who_does_not_listen_holds_nobody_up_for_long() {
+    let engine = Engine::start(10);
+    let stalled = engine.follow(inputs("")).unwrap();
+    let next = engine.submit(inputs("next")).unwrap();
+    let _model = model(&engine, |worker, id, inputs| {
+        if inputs["text"].as_text() == Some("") {
+            for _ in 0..1000 {
+                worker.send(FromWorker::Log(id, "line".to_owned())).unwrap();
+            }
+        }
+        echo(worker, id, inputs);
+    });
+    assert_eq!(next.outcome().await, Ok(Outcome::text("next")));
+    assert_eq!(stalled.outcome().await.unwrap_err().kind, Kind::Timeout);
+}
