@@ -1,0 +1,65 @@
+"""The documentation says what the program does."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import support
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ECHO = """
+import ai_integration
+while True:
+    with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+        ai_integration.send_result(
+            {"content-type": "text/plain", "data": inputs["text"], "success": True})
+"""
+
+
+def command(*words):
+    return subprocess.run(
+        [support.BINARY, *words],
+        stdout=subprocess.PIPE,
+        env=support.environment(),
+        check=True,
+        timeout=support.PATIENCE,
+    ).stdout.decode()
+
+
+def test_the_settings_page_is_up_to_date():
+    page = (REPOSITORY / "docs" / "settings.md").read_text()
+    assert page == command("settings-reference"), "run `make docs`"
+
+
+def test_the_readme_names_every_built_in_mode():
+    readme = (REPOSITORY / "README.md").read_text()
+    modes = re.findall(r"MODE=(\w+):", command("modes"))
+    assert len(modes) >= 6
+    for mode in modes:
+        assert "| `%s` |" % mode in readme
+
+
+def test_the_http_page_names_every_address_and_code(program):
+    page = (REPOSITORY / "docs" / "http.md").read_text()
+    with support.serve(program(ECHO)) as server:
+        api = server.get("/openapi.json").json()
+    for path in api["paths"]:
+        assert "`%s`" % path in page or " %s`" % path in page
+    codes = api["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert set(re.findall(r"^\| `(\w+)` \| \d+ \|", page, re.M)) == set(codes)
+
+
+def test_the_answer_shown_for_the_ancestors_address_has_its_fields(program):
+    page = (REPOSITORY / "docs" / "http.md").read_text()
+    shown = re.search(r'```json\n(\{"id".*?)```', page, re.S).group(1)
+    with support.serve(program(ECHO)) as server:
+        assert list(server.classic(text="x")) == list(json.loads(shown))
+
+
+def test_links_inside_the_documentation_lead_somewhere():
+    pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in link:
+                assert (page.parent / link).exists(), "%s: %s" % (page.name, link)
