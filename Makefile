@@ -98,7 +98,7 @@ test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/la
 
 test-container: $(VENV)/.wheel $(VENV)/.tests
 	@if [ -n "$(filter test-container,$(MAKECMDGOALS))" ] || tests/container/prepare --check; then \
-	  $(BIN)/pytest tests -m container; \
+	  tests/container/prepare && $(BIN)/pytest tests/container; \
 	else \
 	  echo 'NOT RUN: the container tests, since podman cannot run here (see above).'; \
 	fi

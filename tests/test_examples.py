@@ -3,8 +3,8 @@
 They need an interpreter with ai_integration and the examples' requirements installed, and the Rust
 examples built:
 
-* `AI_INTEGRATION_TEST_EXAMPLES_PYTHON`: that interpreter; this one when unset.
-* `AI_INTEGRATION_TEST_TARGET_DIR`: where the built Rust examples are; `target/release` when unset.
+* `TEST_EXAMPLES_PYTHON`: that interpreter; this one when unset.
+* `TEST_TARGET_DIR`: where the built Rust examples are; `target/release` when unset.
 """
 
 import json
@@ -47,7 +47,7 @@ Image.open(sys.argv[1]).convert("RGB").rotate(90, expand=True).save(sys.argv[2],
 @pytest.fixture(scope="session")
 def python():
     """The interpreter of an environment in which the examples are installed."""
-    return os.environ.get("AI_INTEGRATION_TEST_EXAMPLES_PYTHON", sys.executable)
+    return os.environ.get("TEST_EXAMPLES_PYTHON", sys.executable)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ def sample(python):
 @pytest.fixture(scope="session")
 def binary():
     """Gives the path of a built Rust example."""
-    folder = Path(os.environ.get("AI_INTEGRATION_TEST_TARGET_DIR", REPOSITORY / "target/release"))
+    folder = Path(os.environ.get("TEST_TARGET_DIR", REPOSITORY / "target/release"))
 
     def path(name):
         program = folder / name

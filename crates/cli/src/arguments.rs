@@ -20,8 +20,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Action {
     /// Run a program with a model: a .py file by this environment's Python, anything else by
     /// executing it
+    #[command(override_usage = "ai-integration run [OPTIONS] PROGRAM [ARGS]...")]
     Run(Run),
     /// Serve a program with a model over HTTP on port 8080
+    #[command(override_usage = "ai-integration serve [OPTIONS] PROGRAM [ARGS]...")]
     Serve(Run),
     /// List the usage modes
     Modes,
@@ -45,7 +47,7 @@ pub(crate) struct Run {
     pub(crate) settings: Settings,
     /// The program, then its own arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    #[arg(value_name = "PROGRAM [ARGS]...")]
+    #[arg(value_name = "PROGRAM")]
     pub(crate) program: Vec<OsString>,
 }
 
