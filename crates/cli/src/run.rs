@@ -8,6 +8,8 @@ use ai_integration::launch::{self, Launch};
 use ai_integration_contract::Environment;
 use ai_integration_engine::{Output, Program};
 
+use ai_integration_modes::console::note;
+
 use crate::arguments::{Attached, Run, Settings};
 use crate::program;
 
@@ -28,7 +30,7 @@ pub(crate) fn serve(run: &Run) -> ExitStatus {
 /// `ai-integration attached`, which the Python client calls.
 pub(crate) fn attached(attached: Attached) -> ExitStatus {
     let Some(socket) = launch::inherited_socket(attached.link) else {
-        eprintln!("error: {} is not the descriptor of a link", attached.link);
+        note(format_args!("error: {} is not the descriptor of a link", attached.link));
         return ExitStatus::Usage;
     };
     let launch = Launch {
@@ -61,7 +63,7 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
     {
         // A custom mode is the Python client's to carry out, or to refuse.
         let error = Command::new(&command[0]).args(&command[1..]).envs(variables).exec();
-        eprintln!("error: {} cannot be executed: {error}", command[0].to_string_lossy());
+        note(format_args!("error: {} cannot be executed: {error}", command[0].to_string_lossy()));
         return ExitStatus::NotExecutable;
     }
     let (name, arguments) = program::called_as(&run.program);

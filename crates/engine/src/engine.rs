@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use ai_integration_contract::{Error, Inputs, Kind};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::job::Job;
 use crate::scheduler::{Scheduler, WorkerId};
@@ -34,6 +35,7 @@ pub struct Engine {
     next_id: Arc<AtomicU64>,
     state: watch::Receiver<State>,
     model: watch::Receiver<Option<Arc<Model>>>,
+    shut_down: CancellationToken,
 }
 
 /// What the dispatcher is told, in the order in which it happened.
@@ -66,7 +68,8 @@ impl Engine {
         };
         tokio::spawn(dispatcher.run(receiver));
         let next_id = Arc::new(AtomicU64::new(1));
-        Engine { commands, queued, capacity, next_id, state, model }
+        let shut_down = CancellationToken::new();
+        Engine { commands, queued, capacity, next_id, state, model, shut_down }
     }
 
     /// Puts a job into the queue. Chunks of the answer are put together in the outcome.
@@ -97,12 +100,8 @@ impl Engine {
             None => (None, None),
         };
         let inputs = Arc::new(inputs);
-        self.tell(Command::Submit(Job {
-            id,
-            inputs,
-            outcome: outcome_sender,
-            events: event_sender,
-        }));
+        let job = Job { id, inputs, outcome: outcome_sender, losses: 0, events: event_sender };
+        self.tell(Command::Submit(job));
         Ok(Ticket { id, outcome, events })
     }
 
@@ -150,6 +149,27 @@ impl Engine {
         let (sender, receiver) = oneshot::channel();
         self.tell(Command::NotifyIdle(sender));
         let _ = receiver.await;
+    }
+
+    /// Ends everything that is still going on: jobs that wait or run are answered with an error,
+    /// and workers are ended.
+    pub fn shut_down(&self) {
+        self.fail(Engine::shutting_down());
+        self.shut_down.cancel();
+    }
+
+    /// Waits until the engine has been shut down.
+    pub(crate) async fn is_shut_down(&self) {
+        self.shut_down.cancelled().await;
+    }
+
+    /// What a job is told that ended with the engine rather than with its worker, if it did.
+    pub(crate) fn shut_down_error(&self) -> Option<Error> {
+        self.shut_down.is_cancelled().then(Engine::shutting_down)
+    }
+
+    fn shutting_down() -> Error {
+        Error::new(Kind::ShuttingDown, "the server is stopping and could not wait any longer")
     }
 
     /// Gives the model up: jobs that wait, and all that follow, are answered with this error.

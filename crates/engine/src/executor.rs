@@ -7,7 +7,7 @@ use std::time::Duration;
 use ai_integration_contract::{Data, Error, Kind, Outcome};
 use bytes::BytesMut;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Command;
@@ -18,7 +18,11 @@ use crate::{
 };
 
 /// How long a follower may leave the model waiting.
-const FOLLOWER: Duration = Duration::from_secs(30);
+const FOLLOWER: Duration = Duration::from_secs(10);
+/// How long a worker without a job may take to close its link once it is told to leave.
+const LEAVE: Duration = Duration::from_secs(2);
+/// Workers that may end before they begin a job that they were sent; then the job is to blame.
+const LOSSES: u32 = 2;
 
 /// Why a link is not used any further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +64,7 @@ pub(crate) struct Executor {
     sent: VecDeque<Job>,
     running: Option<Running>,
     /// Whether the worker ever began a job.
-    pub(crate) has_served: bool,
+    has_served: bool,
 }
 
 impl Executor {
@@ -107,7 +111,7 @@ impl Executor {
 
     /// Passes jobs to the worker and its answers to the requesters until the link ends. Can be
     /// abandoned at any time: the jobs stay in `self`. Once `stop` is cancelled the worker
-    /// gets no more jobs and is told so.
+    /// gets no more jobs and is told so; one that stays all the same is not waited for long.
     pub(crate) async fn run(
         &mut self,
         link: Link,
@@ -136,6 +140,7 @@ impl Executor {
                     Some(line) => self.tell(Event::Log(line)).await,
                 },
                 () = stop.cancelled(), if outgoing.is_some() => outgoing = None,
+                () = sleep(LEAVE), if outgoing.is_none() && self.is_idle() => return Ok(()),
             }
         }
     }
@@ -180,6 +185,10 @@ impl Executor {
         Ok(())
     }
 
+    fn is_idle(&self) -> bool {
+        self.running.is_none() && self.sent.is_empty()
+    }
+
     fn check(&self, id: JobId, message: &'static str) -> Result<(), Violation> {
         match &self.running {
             Some(running) if running.id == id => Ok(()),
@@ -201,13 +210,28 @@ impl Executor {
         }
     }
 
+    /// Whether the worker had anything to do.
+    pub(crate) fn had_work(&self) -> bool {
+        self.has_served || !self.sent.is_empty()
+    }
+
     /// Ends the worker's life: the job that it was working on fails with `error`, the others go
-    /// back to the queue.
-    pub(crate) fn close(mut self, error: impl FnOnce() -> Error) {
+    /// back to the queue. A job at which workers die before they begin it, as when memory runs out
+    /// while they read it, fails too: it would go on to take every worker down.
+    pub(crate) fn close(mut self, error: impl Fn() -> Error) {
+        let error = || self.engine.shut_down_error().unwrap_or_else(&error);
         if let Some(Running { job: Some(job), .. }) = self.running.take() {
             job.answer(Err(error()));
         }
-        let mut unstarted: Vec<Job> = self.sent.into();
+        let mut unstarted = Vec::new();
+        for mut job in self.sent.drain(..) {
+            job.losses += 1;
+            if job.losses < LOSSES {
+                unstarted.push(job);
+            } else {
+                job.answer(Err(error()));
+            }
+        }
         if let Some(assigned) = &mut self.assigned {
             assigned.close();
             while let Ok(job) = assigned.try_recv() {
@@ -276,7 +300,11 @@ pub async fn serve_attached(engine: Engine, mut link: Link) {
     };
     executor.join(ready);
     let (_, mut nothing) = mpsc::channel(1);
-    let ended = executor.run(link, &mut nothing, &CancellationToken::new()).await;
+    let never = CancellationToken::new();
+    let ended = tokio::select! {
+        ended = executor.run(link, &mut nothing, &never) => ended,
+        () = engine.is_shut_down() => Ok(()),
+    };
     executor.close(gone);
     let error = ended.map_or_else(
         |violation| Error::new(Kind::ModelCrashed, violation.to_string()),

@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) inputs: Arc<Inputs>,
     pub(crate) outcome: oneshot::Sender<Result<Outcome, Error>>,
+    /// Workers that ended while they had this job and had not begun it.
+    pub(crate) losses: u32,
     /// Present when the requester follows the job while it runs.
     pub(crate) events: Option<mpsc::Sender<Event>>,
 }

@@ -36,6 +36,8 @@ use crate::{Engine, Link};
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What a worker gets to end once its link is closed, before it is told to, and then made to.
 const LEAVE: Duration = Duration::from_secs(5);
+/// The same when everything stops; platforms do not wait for long.
+const LEAVE_AT_STOP: Duration = Duration::from_secs(2);
 
 /// Keeps the workers of one program running.
 #[derive(Clone, Debug)]
@@ -159,7 +161,7 @@ impl Supervisor {
         let worker = WorkerId(shared.next_worker.fetch_add(1, Ordering::Relaxed));
         let mut executor = Executor::new(worker, shared.engine.clone());
         let ending = self.attend(&mut executor, process, link).await;
-        let has_served = executor.has_served;
+        let had_work = executor.had_work();
         executor.close(|| {
             let message = format!(
                 "the model's process ended while it worked on this request: {}",
@@ -170,7 +172,7 @@ impl Supervisor {
         if shared.stop.is_cancelled() {
             return Next::Stopped;
         }
-        if has_served {
+        if had_work {
             backoff.reset();
             tracing::warn!("{who} ended: {ending}; starting it again");
             return Next::StartAgain { after: Duration::ZERO };
@@ -186,14 +188,17 @@ impl Supervisor {
 
     /// Attends to a worker until its process is gone, whatever it takes.
     async fn attend(&self, executor: &mut Executor, mut process: Process, link: Link) -> Ending {
-        let cause = self.converse(executor, &mut process, link).await;
+        let mut cause = self.converse(executor, &mut process, link).await;
         if cause.is_some() {
             process.signal(Signal::SIGKILL);
         }
+        let is_stopping = self.0.stop.is_cancelled();
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            if timeout(LEAVE, process.ended()).await.is_ok() {
+            let patience = if is_stopping { LEAVE_AT_STOP } else { LEAVE };
+            if timeout(patience, process.ended()).await.is_ok() {
                 break;
             }
+            cause.get_or_insert(Cause::ClosedLink);
             process.signal(signal);
         }
         let exit = timeout(LEAVE, process.ended()).await.unwrap_or(Exit::Unknown);
@@ -228,6 +233,7 @@ impl Supervisor {
         tokio::pin!(run);
         let ended = tokio::select! {
             ended = &mut run => ended,
+            () = self.0.engine.is_shut_down() => return Some(Cause::Stopped),
             _ = exit.ended() => {
                 // A process that the model left behind may hold the link open.
                 timeout(LAST_WORDS, run).await.unwrap_or(Ok(()))

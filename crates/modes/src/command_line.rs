@@ -35,12 +35,15 @@ impl Mode for CommandLine {
 
 async fn run(context: Context) -> ExitStatus {
     let progress = Progress::new("waiting for the model");
-    let model = context.engine.model().await;
+    let model = tokio::select! {
+        model = context.engine.model() => model,
+        () = context.stop.cancelled() => return ExitStatus::Done,
+    };
     drop(progress);
     let model = match model {
         Ok(model) => model,
         Err(error) => {
-            note!("error: {error}");
+            note(format_args!("error: {error}"));
             return ExitStatus::ModelUnavailable;
         }
     };
@@ -59,14 +62,14 @@ async fn run(context: Context) -> ExitStatus {
             return if error.exit_code() == 0 { ExitStatus::Done } else { ExitStatus::Usage };
         }
         Err(Refusal::Message(message)) => {
-            note!("error: {message}");
+            note(format_args!("error: {message}"));
             return ExitStatus::Usage;
         }
     };
     let inputs = match model.schema.resolve(raw) {
         Ok(inputs) => inputs,
         Err(invalid) => {
-            note!("error: the inputs are not valid: {invalid}; see --help");
+            note(format_args!("error: the inputs are not valid: {invalid}; see --help"));
             return ExitStatus::Usage;
         }
     };
@@ -84,7 +87,7 @@ async fn run(context: Context) -> ExitStatus {
         let failure = match answer {
             Ok(Ok(())) => None,
             Ok(Err(withheld)) => {
-                note!("error: {withheld}");
+                note(format_args!("error: {withheld}"));
                 return ExitStatus::Usage;
             }
             Err(message) => Some(message),
@@ -92,20 +95,20 @@ async fn run(context: Context) -> ExitStatus {
         match failure {
             None => timing.record(begin.elapsed()),
             Some(message) => {
-                note!("the model failed:\n{}", message.trim_end());
+                note(format_args!("the model failed:\n{}", message.trim_end()));
                 status = ExitStatus::Failed;
                 timing.record_failure();
             }
         }
         if !endless {
             if status == ExitStatus::Done {
-                note!("the model succeeded in {}", timing.last());
+                note(format_args!("the model succeeded in {}", timing.last()));
             }
             return status;
         }
-        note!("{timing}");
+        note(format_args!("{timing}"));
     }
-    note!("stopped after {} runs: {timing}", timing.runs());
+    note(format_args!("stopped after {} runs: {timing}", timing.runs()));
     status
 }
 

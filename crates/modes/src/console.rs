@@ -1,20 +1,17 @@
-//! Words for people on the standard streams. A reader who has gone away (`… | head`) is no reason
-//! to panic, as `println!` would.
+//! Words for people on the standard streams, each message in one piece: others write there too, and
+//! would come in between. A reader who has gone away (`… | head`) is no reason to panic, as
+//! `println!` would.
 
-/// A line on standard output.
-macro_rules! say {
-    ($($word:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($word)*);
-    }};
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// A message on standard output.
+pub(crate) fn say(message: impl Display) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(format!("{message}\n").as_bytes()).and_then(|()| out.flush());
 }
 
-/// A line on standard error.
-macro_rules! note {
-    ($($word:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($word)*);
-    }};
+/// A message on standard error.
+pub fn note(message: impl Display) {
+    let _ = io::stderr().write_all(format!("{message}\n").as_bytes());
 }
-
-pub(crate) use {note, say};

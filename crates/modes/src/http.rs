@@ -60,8 +60,6 @@ const SETTINGS: &[&Setting] = &[&HOST, &PORT, &MAX_BODY];
 const BODY_PAUSE: Duration = Duration::from_secs(30);
 /// How long a client who asks for the schema waits for a model that is being loaded.
 const DESCRIPTION: Duration = Duration::from_secs(10);
-/// How long requests are waited for that are about to be answered when the model is given up.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// A family of addresses.
 type Dialect = fn() -> Router<App>;
@@ -210,14 +208,14 @@ async fn run(context: Context) -> ExitStatus {
     let config = match Config::read(&context.environment) {
         Ok(config) => config,
         Err(error) => {
-            note!("error: {error}");
+            note(format_args!("error: {error}"));
             return ExitStatus::Usage;
         }
     };
     let listener = match config.listen().await {
         Ok(listener) => listener,
         Err(problem) => {
-            note!("error: {problem}");
+            note(format_args!("error: {problem}"));
             return ExitStatus::CannotListen;
         }
     };
@@ -241,13 +239,14 @@ async fn run(context: Context) -> ExitStatus {
     tokio::select! {
         () = context.stop.cancelled() => {
             tracing::info!("stopping; {} requests are queued", context.engine.queued());
-            if !server.stop(config.engine.stop_timeout).await {
-                tracing::warn!("some requests did not end in time and are cut off");
+            let engine = &context.engine;
+            if !server.stop(config.engine.stop_timeout, || engine.shut_down()).await {
+                tracing::warn!("some requests did not end in time and were answered with an error");
             }
             ExitStatus::Done
         }
         () = failed => {
-            server.stop(LAST_ANSWERS).await;
+            server.stop(Duration::ZERO, || ()).await;
             ExitStatus::ModelUnavailable
         }
     }

@@ -1,7 +1,7 @@
 //! The usage modes: how a model is used from outside. Each mode is a file here and a line in the
 //! table below; all of them meet the model through [`Engine::submit`] and know nothing else of it.
 
-mod console;
+pub mod console;
 mod exit;
 mod inspection;
 mod listing;
@@ -42,6 +42,17 @@ pub trait Mode: Sync {
 
 /// A mode at work.
 pub type Running = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
+
+/// Carries out the work of a mode that leaves when it is told to stop, wherever it is.
+async fn unless_stopped(
+    stop: CancellationToken,
+    work: impl Future<Output = ExitStatus>,
+) -> ExitStatus {
+    tokio::select! {
+        status = work => status,
+        () = stop.cancelled() => ExitStatus::Done,
+    }
+}
 
 /// What a mode works with.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use ai_integration_contract::RawInputs;
 use ai_integration_engine::Model;
 
 use crate::console::{note, say};
-use crate::{Context, ExitStatus, inspection};
+use crate::{Context, ExitStatus, Running, inspection, unless_stopped};
 
 /// The most that is read from a pipe: 1 GiB.
 const MOST: u64 = 1 << 30;
@@ -16,7 +16,7 @@ const MOST: u64 = 1 << 30;
 fn read_all() -> Result<Vec<u8>, String> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        note!("reading from the terminal; Ctrl-D ends the input");
+        note("reading from the terminal; Ctrl-D ends the input");
     }
     let mut bytes = Vec::new();
     match stdin.lock().take(MOST + 1).read_to_end(&mut bytes) {
@@ -30,14 +30,21 @@ fn read_all() -> Result<Vec<u8>, String> {
 }
 
 /// Runs the model once on what `read` makes of standard input, and inspects the result.
-pub(crate) async fn run_once(
+pub(crate) fn run_once(
+    context: Context,
+    read: impl FnOnce(Vec<u8>, &Model) -> Result<RawInputs, String> + Send + 'static,
+) -> Running {
+    Box::pin(unless_stopped(context.stop.clone(), ask(context, read)))
+}
+
+async fn ask(
     context: Context,
     read: impl FnOnce(Vec<u8>, &Model) -> Result<RawInputs, String> + Send,
 ) -> ExitStatus {
     let model = match context.engine.model().await {
         Ok(model) => model,
         Err(error) => {
-            note!("error: {error}");
+            note(format_args!("error: {error}"));
             return ExitStatus::ModelUnavailable;
         }
     };
@@ -45,7 +52,7 @@ pub(crate) async fn run_once(
     let raw = raw.map_err(|error| error.to_string()).flatten();
     let inputs = raw
         .and_then(|bytes| {
-            say!("Got {} bytes of input.", bytes.len());
+            say(format_args!("Got {} bytes of input.", bytes.len()));
             read(bytes, &model)
         })
         .and_then(|raw| {
@@ -55,17 +62,17 @@ pub(crate) async fn run_once(
     let inputs = match inputs {
         Ok(inputs) => inputs,
         Err(message) => {
-            note!("error: {message}");
+            note(format_args!("error: {message}"));
             return ExitStatus::Usage;
         }
     };
-    say!("Attempting inference...");
+    say("Attempting inference...");
     let answer = match context.engine.submit(inputs) {
         Ok(ticket) => ticket.outcome().await,
         Err(error) => Err(error),
     };
-    say!("Inference finished. Now inspecting the result.");
+    say("Inference finished. Now inspecting the result.");
     let report = inspection::inspect(&answer);
-    say!("{report}");
+    say(format_args!("{report}"));
     if report.is_happy { ExitStatus::Done } else { ExitStatus::Failed }
 }

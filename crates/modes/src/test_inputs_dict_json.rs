@@ -18,13 +18,13 @@ impl Mode for TestInputsDictJson {
     }
 
     fn run(&self, context: Context) -> Running {
-        Box::pin(stdin::run_once(context, |bytes, _| {
+        stdin::run_once(context, |bytes, _| {
             let json = serde_json::from_slice(&bytes)
                 .map_err(|error| format!("standard input is not JSON: {error}"))?;
             let Json::Object(members) = json else {
                 return Err("the JSON is not an object of input names to values".to_owned());
             };
             Ok(members.into_iter().map(|(name, value)| (name, RawValue::Json(value))).collect())
-        }))
+        })
     }
 }

@@ -20,7 +20,7 @@ impl Mode for TestInputsPickledDict {
     }
 
     fn run(&self, context: Context) -> Running {
-        Box::pin(stdin::run_once(context, |bytes, _| read(&bytes)))
+        stdin::run_once(context, |bytes, _| read(&bytes))
     }
 }
 

@@ -4,7 +4,7 @@ use ai_integration_contract::Inputs;
 use ai_integration_engine::Model;
 
 use crate::console::{note, say};
-use crate::{Context, ExitStatus, Mode, Running, inspection};
+use crate::{Context, ExitStatus, Mode, Running, inspection, unless_stopped};
 
 /// How often the model is tried.
 const TRIES: usize = 5;
@@ -22,7 +22,7 @@ impl Mode for TestModelIntegration {
     }
 
     fn run(&self, context: Context) -> Running {
-        Box::pin(test(context))
+        Box::pin(unless_stopped(context.stop.clone(), test(context)))
     }
 }
 
@@ -30,30 +30,33 @@ async fn test(context: Context) -> ExitStatus {
     let model = match context.engine.model().await {
         Ok(model) => model,
         Err(error) => {
-            note!("error: {error}");
+            note(format_args!("error: {error}"));
             return ExitStatus::ModelUnavailable;
         }
     };
-    say!("Attempting inference a few times...");
+    say("Attempting inference a few times...");
     let mut sad = 0;
     for try_number in 1..=TRIES {
         let inputs = sample(&model, try_number);
         let names: Vec<&str> = inputs.keys().map(String::as_str).collect();
-        say!("Attempting inference {try_number} of {TRIES} with {}...", names.join(", "));
+        say(format_args!(
+            "Attempting inference {try_number} of {TRIES} with {}...",
+            names.join(", ")
+        ));
         let answer = match context.engine.submit(inputs) {
             Ok(ticket) => ticket.outcome().await,
             Err(error) => Err(error),
         };
-        say!("Inference finished. Now inspecting the result.");
+        say("Inference finished. Now inspecting the result.");
         let report = inspection::inspect(&answer);
-        say!("{report}");
+        say(format_args!("{report}"));
         sad += usize::from(!report.is_happy);
     }
     if sad == 0 {
-        say!("All {TRIES} tries went well. The model is integrated right!");
+        say(format_args!("All {TRIES} tries went well. The model is integrated right!"));
         ExitStatus::Done
     } else {
-        say!("Sad! {sad} of {TRIES} tries went wrong; see above.");
+        say(format_args!("Sad! {sad} of {TRIES} tries went wrong; see above."));
         ExitStatus::Failed
     }
 }

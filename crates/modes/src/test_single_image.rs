@@ -20,9 +20,9 @@ impl Mode for TestSingleImage {
     }
 
     fn run(&self, context: Context) -> Running {
-        Box::pin(stdin::run_once(context, |bytes, model| {
+        stdin::run_once(context, |bytes, model| {
             Ok(RawInputs::from_iter([(input_name(model), RawValue::Bytes(bytes.into()))]))
-        }))
+        })
     }
 }
 

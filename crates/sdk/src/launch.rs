@@ -2,13 +2,15 @@
 //! to signals, and leaves in good order.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::time::Duration;
 
 use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::settings::Config;
 use ai_integration_engine::{Engine, Exit, Link, Output, Program, Supervisor, serve_attached};
-use ai_integration_modes::{Context, DEFAULT_MODE, ExitStatus, MODE, Mode, find, list};
+use ai_integration_modes::console::note;
+use ai_integration_modes::{Context, DEFAULT_MODE, ExitStatus, MODE, Mode, Running, find, list};
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
@@ -16,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing_appender::non_blocking::WorkerGuard;
 
 use crate::{logging, settings};
 
@@ -69,11 +72,11 @@ fn choose(environment: &Environment) -> Result<(&'static dyn Mode, bool), String
 pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
     let (mode, is_default) = match choose(&launch.environment) {
         Ok(chosen) => chosen,
-        Err(name) => return no_such_mode(&name, ""),
+        Err(name) => return no_such_mode(&name, &list(&[])),
     };
-    let mut config = match prepare(&launch.environment, mode) {
-        Ok(config) => config,
-        Err(error) => return refused(&error),
+    let (mut config, _logging) = match prepare(&launch.environment, mode) {
+        Ok(prepared) => prepared,
+        Err(error) => return refused(error),
     };
     if !mode.is_serving() {
         // Done after one request or a few: one worker, which either starts or does not. What it
@@ -86,19 +89,34 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         let engine = Engine::start(config.queue);
         let supervisor = match Supervisor::start(engine.clone(), program, config) {
             Ok(supervisor) => supervisor,
-            Err(error) => return refused(&error),
+            Err(error) => return refused(error),
         };
         forward_signals(&supervisor);
-        let status = carry_out(launch, mode, is_default, engine, &supervisor).await;
+        let mut signals = stop_signals();
+        let status = match carry_out(launch, mode, is_default, engine, &mut signals).await {
+            Ended::Done(status) => status,
+            Ended::BrokenOff(status) => {
+                supervisor.kill();
+                return status;
+            }
+        };
         let status = match (status, timeout(Duration::ZERO, supervisor.given_up()).await) {
             (ExitStatus::ModelUnavailable, Ok(Exit::NotFound(_))) => ExitStatus::NotFound,
             (ExitStatus::ModelUnavailable, Ok(Exit::NotExecutable(_))) => ExitStatus::NotExecutable,
             (status, _) => status,
         };
-        if timeout(LEAVE, supervisor.stop()).await.is_err() {
-            supervisor.kill();
+        tokio::select! {
+            stopped = timeout(LEAVE, supervisor.stop()) => {
+                if stopped.is_err() {
+                    supervisor.kill();
+                }
+                status
+            }
+            Some(signal) = signals.recv() => {
+                supervisor.kill();
+                ExitStatus::Signal(signal)
+            }
         }
-        status
     })
 }
 
@@ -110,66 +128,53 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
         let connected = socket.set_nonblocking(true).and_then(|()| UnixStream::from_std(socket));
         let link = match connected {
             Ok(socket) => Link::over_socket(socket),
-            Err(error) => return refused(&error),
+            Err(error) => return refused(error),
         };
         let chosen = choose(&launch.environment);
         let mode = chosen.as_ref().map_or(DEFAULT_MODE, |(mode, _)| *mode);
-        let config = match prepare(&launch.environment, mode) {
-            Ok(config) => config,
-            Err(error) => return refused(&error),
+        let (config, _logging) = match prepare(&launch.environment, mode) {
+            Ok(prepared) => prepared,
+            Err(error) => return refused(error),
         };
         let engine = Engine::start(config.queue);
         tokio::spawn(serve_attached(engine.clone(), link));
         match chosen {
-            Ok((mode, is_default)) => carry_out(launch, mode, is_default, engine, &Nobody).await,
+            Ok((mode, is_default)) => {
+                let mut signals = stop_signals();
+                match carry_out(launch, mode, is_default, engine, &mut signals).await {
+                    Ended::Done(status) | Ended::BrokenOff(status) => status,
+                }
+            }
             Err(name) => {
                 let model = engine.model().await;
-                no_such_mode(
-                    &name,
-                    &model.map(|model| list(&model.custom_modes)).unwrap_or_default(),
-                )
+                let custom = model.as_ref().map_or(&[][..], |model| &model.custom_modes);
+                no_such_mode(&name, &list(custom))
             }
         }
     })
 }
 
-/// Whoever keeps the workers, to be told when they must end at once.
-trait Workers {
-    fn kill(&self);
-}
-
-impl Workers for Supervisor {
-    fn kill(&self) {
-        Supervisor::kill(self);
-    }
-}
-
-/// The worker of an attached engine is nobody's to end.
-struct Nobody;
-
-impl Workers for Nobody {
-    fn kill(&self) {}
-}
-
-fn prepare(environment: &Environment, mode: &dyn Mode) -> Result<Config, SettingError> {
+fn prepare(
+    environment: &Environment,
+    mode: &dyn Mode,
+) -> Result<(Config, WorkerGuard), SettingError> {
     environment.check_names(&settings::all())?;
-    logging::start(environment, mode.is_serving())?;
-    Config::read(environment)
+    let config = Config::read(environment)?;
+    Ok((config, logging::start(environment, mode.is_serving())?))
 }
 
 fn no_such_mode(name: &str, listed: &str) -> ExitStatus {
-    let listed = if listed.is_empty() { list(&[]) } else { listed.to_owned() };
     let what = if name.is_empty() {
         "MODE is empty".to_owned()
     } else {
         format!("MODE not found: {name}")
     };
-    eprintln!("error: {what}; the modes are:\n{}", listed.trim_end());
+    note(format_args!("error: {what}; the modes are:\n{}", listed.trim_end()));
     ExitStatus::Failed
 }
 
-fn refused(error: &dyn std::fmt::Display) -> ExitStatus {
-    eprintln!("error: {error}");
+fn refused(error: impl Display) -> ExitStatus {
+    note(format_args!("error: {error}"));
     ExitStatus::Usage
 }
 
@@ -178,7 +183,7 @@ fn with_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
     let runtime: Runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(error),
     };
     let status = runtime.block_on(work);
     // A thread that is blocked in a read of standard input must not keep us.
@@ -186,42 +191,50 @@ fn with_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
     status
 }
 
+/// How a mode ended.
+enum Ended {
+    /// By itself, or stopped in good order.
+    Done(ExitStatus),
+    /// By a signal, at once.
+    BrokenOff(ExitStatus),
+}
+
 async fn carry_out(
     launch: Launch,
-    mode: &dyn Mode,
+    mode: &'static dyn Mode,
     is_default: bool,
     engine: Engine,
-    workers: &impl Workers,
-) -> ExitStatus {
-    if is_default && let Ok(model) = engine.model().await {
-        eprintln!(
-            "No MODE is chosen: using {}. The modes are:\n{}",
-            mode.name(),
-            list(&model.custom_modes)
-        );
-    }
-    let stop = CancellationToken::new();
+    signals: &mut mpsc::Receiver<u8>,
+) -> Ended {
     let Launch { environment, name, arguments } = launch;
-    let context = Context { engine, environment, program: name, arguments, stop: stop.clone() };
-    let mut signals = stop_signals();
-    let mut running = mode.run(context);
+    let stop = CancellationToken::new();
+    let context = Context {
+        engine: engine.clone(),
+        environment,
+        program: name,
+        arguments,
+        stop: stop.clone(),
+    };
+    let mut running: Running = Box::pin(async move {
+        if is_default && let Ok(model) = engine.model().await {
+            let listed = list(&model.custom_modes);
+            let name = mode.name();
+            note(format_args!("No MODE is chosen: using {name}. The modes are:\n{listed}"));
+        }
+        mode.run(context).await
+    });
     let first = tokio::select! {
-        status = &mut running => return status,
+        status = &mut running => return Ended::Done(status),
         Some(signal) = signals.recv() => signal,
     };
     stop.cancel();
-    let forced = ExitStatus::Signal(first);
     if !mode.is_serving() {
         let _ = timeout(LAST_WORDS, running).await;
-        workers.kill();
-        return forced;
+        return Ended::BrokenOff(ExitStatus::Signal(first));
     }
     tokio::select! {
-        status = running => status,
-        Some(second) = signals.recv() => {
-            workers.kill();
-            ExitStatus::Signal(second)
-        }
+        status = running => Ended::Done(status),
+        Some(second) = signals.recv() => Ended::BrokenOff(ExitStatus::Signal(second)),
     }
 }
 

@@ -1,23 +1,38 @@
 //! Logs on standard error.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
 use ai_integration_contract::{Environment, SettingError};
 use tracing::Level;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use crate::settings::LOG;
 
-/// Begins to log. A second call changes nothing.
-pub(crate) fn start(environment: &Environment, is_serving: bool) -> Result<(), SettingError> {
+/// Lines that may wait for a reader of standard error; further ones are lost.
+const WAITING_LINES: usize = 4096;
+
+/// Begins to log. What is logged has been written when the guard is dropped.
+///
+/// The lines go through a thread of their own: a standard error that nobody reads (a full pipe, a
+/// stopped terminal) must not stop the engine.
+pub(crate) fn start(
+    environment: &Environment,
+    is_serving: bool,
+) -> Result<WorkerGuard, SettingError> {
     let levels = "error, warn, info, debug or trace";
     let default = if is_serving { Level::INFO } else { Level::WARN };
     let level = environment.parse::<Level>(&LOG, levels, |_| true)?.unwrap_or(default);
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING_LINES)
+        .finish(io::stderr());
+    // A second call keeps the first one's way of logging.
     let _ = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(writer)
+        .with_ansi(io::stderr().is_terminal())
         .with_max_level(level)
         .with_target(false)
         .log_internal_errors(false)
         .try_init();
-    Ok(())
+    Ok(guard)
 }

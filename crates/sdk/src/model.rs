@@ -5,6 +5,7 @@ use std::process::exit;
 
 use ai_integration_contract::Outcome;
 use ai_integration_engine::{Output, PROTOCOL, Program, Ready};
+use ai_integration_modes::console::note;
 use serde_json::Value as Json;
 
 use crate::launch::{self, Launch};
@@ -72,7 +73,9 @@ fn supervise(name: Option<String>) -> i32 {
     let executable = match std::env::current_exe() {
         Ok(executable) => executable,
         Err(error) => {
-            eprintln!("error: this program cannot find itself to start its worker: {error}");
+            note(format_args!(
+                "error: this program cannot find itself to start its worker: {error}"
+            ));
             return 1;
         }
     };

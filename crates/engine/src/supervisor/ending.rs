@@ -29,6 +29,7 @@ pub enum Exit {
 pub(super) enum Cause {
     NotReady(Duration),
     Violation(Violation),
+    ClosedLink,
     Stopped,
 }
 
@@ -73,6 +74,9 @@ impl fmt::Display for Ending {
                 );
             }
             Some(Cause::Violation(violation)) => return violation.fmt(out),
+            Some(Cause::ClosedLink) => {
+                return out.write_str("it closed its link, did not end, and was ended");
+            }
             Some(Cause::Stopped) => return out.write_str("it was stopped"),
             None => {}
         }

@@ -101,7 +101,7 @@ impl Sink {
         match self.target {
             Target::File { path, partial: Some(partial) } => match partial.persist(&path) {
                 Ok(_) => {
-                    note!("wrote the result to {}", path.display());
+                    note(format_args!("wrote the result to {}", path.display()));
                     Ok(())
                 }
                 Err(error) => Err(cannot_write(&path, &error.error)),

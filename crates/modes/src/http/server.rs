@@ -11,12 +11,15 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// How long a client may take for a request's head; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The greatest length of a request's head.
 const MAX_HEAD: usize = 64 * 1024;
+/// How long clients are waited for that read their last answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// The pause after a failed accept: out of descriptors, say, which only time heals.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -33,12 +36,20 @@ impl Server {
         Server { stop, accepting }
     }
 
-    /// Takes no more requests, and waits for the answers to those that were taken. False when
-    /// they did not end in time.
-    pub(super) async fn stop(self, patience: Duration) -> bool {
+    /// Takes no more requests, and waits for the answers to those that were taken. When they take
+    /// too long, `give_up` is called, which must end them, and what is left of them is written.
+    /// False in this case.
+    pub(super) async fn stop(self, patience: Duration, give_up: impl FnOnce()) -> bool {
         self.stop.cancel();
         let Ok(connections) = self.accepting.await else { return false };
-        tokio::time::timeout(patience, connections.shutdown()).await.is_ok()
+        let answered = connections.shutdown();
+        tokio::pin!(answered);
+        if timeout(patience, &mut answered).await.is_ok() {
+            return true;
+        }
+        give_up();
+        let _ = timeout(LAST_ANSWERS, answered).await;
+        false
     }
 }
 
