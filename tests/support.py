@@ -26,7 +26,7 @@ def environment(**variables):
         name: value
         for name, value in os.environ.items()
         if not name.startswith("AI_INTEGRATION_")
-        and name not in ("MODE", "HOST", "PORT", "PYTHONPATH")
+        and name not in ("MODE", "HOST", "PORT", "PYTHONPATH", "PYTHONUNBUFFERED")
     }
     kept.update({name: str(value) for name, value in variables.items() if value is not None})
     return kept
@@ -178,3 +178,109 @@ def serve(program, *arguments, python=PYTHON, command=None, ready=True, cwd=None
                 process.kill()
                 process.wait()
         reader.join(5)
+
+
+def eventually(look, what, patience=15):
+    """Waits until `look` answers with something true, and gives that."""
+    deadline = time.monotonic() + patience
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        assert time.monotonic() < deadline, "not within %s s: %s" % (patience, what)
+        time.sleep(0.01)
+
+
+def alive(pid):
+    """Whether a process runs; one that has ended and waits to be collected does not."""
+    return process_state(pid) not in (None, "Z", "X")
+
+
+def process_state(pid):
+    """The letter of `ps` for a process, or None when there is none (Linux)."""
+    try:
+        stat = Path("/proc/%d/stat" % pid).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return stat.rpartition(")")[2].split()[0]
+
+
+def children(pid):
+    """The states of a process's children by their ids, the ended but uncollected ones included."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            stat = (entry / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        state, parent = stat.rpartition(")")[2].split()[:2]
+        if int(parent) == pid:
+            found[int(entry.name)] = state
+    return found
+
+
+def marked(mark):
+    """The ids of the processes whose environment has MARK=`mark`, wherever they ended up."""
+    line = ("MARK=%s" % mark).encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and line in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def descriptors(pid):
+    """The number of open descriptors of a process."""
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
+def memory(pid):
+    """The resident memory of a process in MiB."""
+    status = Path("/proc/%d/status" % pid).read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) / 1024
+
+
+@contextlib.contextmanager
+def started(command, **options):
+    """Starts a process of which nothing is left in the end, its output as bytes in pipes."""
+    options = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "env": environment(),
+        **options,
+    }
+    with subprocess.Popen([str(word) for word in command], **options) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def in_background(function, *arguments, **more):
+    """Calls a function on a thread, and gives a function that waits for what it returns."""
+    answers, failures = [], []
+
+    def call():
+        try:
+            answers.append(function(*arguments, **more))
+        except BaseException as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+
+    def result(patience=PATIENCE):
+        thread.join(patience)
+        assert not thread.is_alive(), "no answer within %s s" % patience
+        if failures:
+            raise failures[0]
+        return answers[0]
+
+    return result

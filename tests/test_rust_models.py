@@ -1,0 +1,238 @@
+"""A model in Rust is used like any other. Needs the Rust examples (`cargo build --release
+-p language -p face_detection`), or `TEST_TARGET_DIR` to say where they are."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import uuid
+from pathlib import Path
+
+import pytest
+from support import (
+    BINARY,
+    children,
+    eventually,
+    in_background,
+    marked,
+    run,
+    serve,
+    started,
+)
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FOLDER = Path(os.environ.get("TEST_TARGET_DIR", REPOSITORY / "target" / "release"))
+GERMAN = "Der schnelle braune Fuchs springt über den faulen Hund."
+# A picture of one grey pixel: no face is in it.
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
+
+
+def example(name):
+    path = FOLDER / name
+    if not path.is_file():
+        pytest.skip("%s is not built; cargo build --release -p %s" % (path, name))
+    return path
+
+
+@pytest.fixture
+def language():
+    return example("language")
+
+
+@pytest.fixture
+def face_detection():
+    return example("face_detection")
+
+
+@pytest.fixture
+def mark():
+    mark = uuid.uuid4().hex
+    yield mark
+    for pid in marked(mark):
+        os.kill(pid, signal.SIGKILL)
+
+
+def serving(program, *arguments, **variables):
+    return serve(program, *arguments, command=["env"], **variables)
+
+
+def use(program, *arguments, **more):
+    return run(program, *arguments, command=["env"], **more)
+
+
+def test_a_command_line_run(language):
+    for mode in (None, "command_line"):
+        answer = use(language, "--text", GERMAN, mode=mode)
+        assert answer.returncode == 0, answer.stderr
+        found = json.loads(answer.stdout)
+        assert (found["language"], found["name"], found["script"]) == ("deu", "German", "Latin")
+        assert 0 <= found["confidence"] <= 1
+        listed = b"test_inputs_dict_json" in answer.stderr
+        assert listed == (mode is None)
+
+
+def test_a_command_line_run_with_files(language, tmp_path):
+    given, result = tmp_path / "given", tmp_path / "result"
+    given.write_text(GERMAN)
+    answer = use(language, "--text", given, "--output", result, mode="command_line")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == b""
+    assert json.loads(result.read_bytes())["language"] == "deu"
+    piped = use(language, "--text", "-", stdin=GERMAN.encode(), mode="command_line")
+    assert json.loads(piped.stdout)["language"] == "deu"
+
+
+def test_a_failure_is_status_1_with_its_reason(language):
+    answer = use(language, "--text", "123", mode="command_line")
+    assert answer.returncode == 1
+    assert answer.stdout == b""
+    assert b"the text has no letters to go by" in answer.stderr
+
+
+def test_help_is_drawn_from_the_schema(language):
+    answer = use(language, "--help", mode="command_line")
+    assert answer.returncode == 0
+    for words in (b"--text", b"A sentence or more", b"--output", b"Usage: language"):
+        assert words in answer.stdout, answer.stdout
+
+
+def test_a_wrong_flag_and_a_missing_input_are_status_2(language):
+    for words in (["--txt", "x"], []):
+        answer = use(language, *words, mode="command_line")
+        assert answer.returncode == 2, words
+        assert b"text" in answer.stderr
+
+
+@pytest.mark.parametrize("mode", ["htpp", ""])
+def test_an_unknown_mode_is_status_1_with_the_list(language, mode):
+    answer = use(language, mode=mode)
+    assert answer.returncode == 1
+    assert answer.stdout == b""
+    for words in (b"command_line", b"http", b"test_model_integration"):
+        assert words in answer.stderr
+
+
+def test_a_misspelt_setting_is_refused(language):
+    answer = use(language, "--text", GERMAN, mode="command_line", AI_INTEGRATION_WORKER=2)
+    assert answer.returncode == 2
+    assert b"AI_INTEGRATION_WORKERS" in answer.stderr
+
+
+def test_a_json_pipe(language):
+    given = json.dumps({"text": GERMAN}).encode()
+    answer = use(language, mode="test_inputs_dict_json", stdin=given)
+    assert answer.returncode == 0, answer.stderr
+    assert b'"language":"deu"' in answer.stdout.replace(b" ", b"")
+    answer = use(language, mode="test_inputs_dict_json", stdin=b"no JSON")
+    assert answer.returncode == 2
+
+
+def test_the_self_test_finds_no_fault(language):
+    answer = use(language, mode="test_model_integration")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_a_server(language):
+    with serving(language) as server:
+        answer = server.post(text=GERMAN)
+        assert (answer.status, answer.type) == (200, "application/json")
+        assert answer.json()["language"] == "deu"
+        assert server.classic(text=GERMAN)["output"]["language"] == "deu"
+        failed = server.post(text="123")
+        assert failed.status == 500
+        assert failed.json()["detail"] == "the text has no letters to go by"
+        assert server.classic(text="123") == {"err": "the text has no letters to go by"}
+        schema = server.get("/schema").json()["inputs_schema"]
+        assert schema == {"text": {"type": "text", "description": "A sentence or more."}}
+        assert "/infer" in server.get("/openapi.json").json()["paths"]
+        assert server.stop() == 0
+
+
+def test_many_requests_of_one_server(language):
+    texts = {
+        "deu": GERMAN,
+        "eng": "The quick brown fox jumps over the lazy dog.",
+        "fra": ("Portez ce vieux whisky au juge blond qui fume sur son île intérieure."),
+    }
+    with serving(language, AI_INTEGRATION_WORKERS=3) as server:
+        answers = [
+            (code, in_background(server.post, text=text))
+            for code, text in texts.items()
+            for _ in range(30)
+        ]
+        assert all(answer().json()["language"] == code for code, answer in answers)
+
+
+def test_a_killed_worker_is_replaced(language, mark):
+    with serving(language, MARK=mark) as server:
+        for _ in range(3):
+            assert server.post(text=GERMAN).status == 200
+            (worker,) = children(server.process.pid)
+            os.kill(worker, signal.SIGKILL)
+            assert server.post(text=GERMAN).json()["language"] == "deu"
+            assert list(children(server.process.pid)) != [worker]
+        assert "killed by signal 9 (SIGKILL)" in server.output()
+        assert server.stop() == 0
+        eventually(lambda: marked(mark) == [], "nothing is left")
+
+
+def test_no_worker_outlives_a_killed_engine(language, mark):
+    with serving(language, MARK=mark, AI_INTEGRATION_WORKERS=2) as server:
+        assert len(marked(mark)) == 3
+        server.process.kill()
+        server.process.wait(5)
+        eventually(lambda: marked(mark) == [], "no worker is left", 2)
+
+
+def test_the_argument_serve_is_a_server(language):
+    # PORT keeps its say; without it the port would be 8080.
+    with serving(language, "serve", MODE=None) as server:
+        assert server.post(text=GERMAN).json()["language"] == "deu"
+
+
+def test_the_argument_serve_takes_port_8080(language):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 8080))
+        except OSError:
+            pytest.skip("port 8080 is taken here")
+    with serving(language, "serve", MODE=None, PORT=None) as server:
+        assert server.url == "http://127.0.0.1:8080"
+
+
+def test_the_command_runs_it_too(language):
+    command = [BINARY, "run", "--mode", "command_line"]
+    answer = run(language, "--text", GERMAN, command=command)
+    assert json.loads(answer.stdout)["language"] == "deu"
+    with serve(language, command=[BINARY, "run"]) as server:
+        assert server.post(text=GERMAN).json()["language"] == "deu"
+
+
+def test_it_needs_neither_python_nor_an_installation(language, tmp_path):
+    with started([language, "--text", GERMAN], env={"MODE": "command_line"}, cwd=tmp_path) as it:
+        output, errors = it.communicate(timeout=20)
+        assert it.returncode == 0, errors
+        assert json.loads(output)["language"] == "deu"
+
+
+def test_a_model_written_as_a_loop(face_detection, tmp_path):
+    picture = tmp_path / "pixel.png"
+    picture.write_bytes(PIXEL)
+    answer = use(face_detection, "--image", picture, mode="command_line")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["faces"] == []
+    with serving(face_detection) as server:
+        assert server.post(image=PIXEL).json()["faces"] == []
+        failed = server.post(image=b"no picture")
+        assert failed.status == 500
+        assert failed.json()["detail"]
+        given = server.request(
+            "/infer",
+            json.dumps({"image": base64.b64encode(PIXEL).decode()}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        assert given.json()["faces"] == []
