@@ -21,7 +21,7 @@ PATIENCE = 60
 
 
 def environment(**variables):
-    """The environment without what would steer the package, plus `variables`; None takes one out."""
+    """The environment without what would steer the package, plus `variables` that are not None."""
     kept = {
         name: value
         for name, value in os.environ.items()

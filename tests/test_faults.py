@@ -529,7 +529,7 @@ def test_a_server_whose_output_nobody_reads_still_answers(program):
         while b"listening" not in line:
             line = process.stderr.readline()
         url = re.search(rb"http://[^/]+/", line).group().decode()
-        # The pipe holds up to 64 KiB; nobody reads the rest, so the model waits. The server must not.
+        # The pipe holds up to 64 KiB and nobody reads on, so the model waits. The server must not.
         stuck = in_background(urllib.request.urlopen, url + "infer", data=b"text=much", timeout=30)
         eventually(lambda: _bytes_waiting(process.stdout) >= 48 * 1024, "a full pipe")
         with urllib.request.urlopen(url + "healthz", timeout=5) as answer:
