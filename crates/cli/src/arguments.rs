@@ -57,8 +57,8 @@ pub(crate) struct Attached {
     /// The descriptor of the link
     #[arg(long)]
     pub(crate) link: i32,
-    /// The program's name
-    #[arg(long)]
+    /// The program's name, which is `-c` for code on Python's command line
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) program: OsString,
     /// The program's arguments
     #[arg(last = true)]
