@@ -177,7 +177,8 @@ def _origins():
         if not folder:
             continue
         if not os.path.isdir(folder):
-            raise ValueError("%s names %r, which is not a folder" % (PATH_VARIABLE, folder))
+            message = "%s names %r, which is not a folder" % (PATH_VARIABLE, folder)
+            raise _process.BadSetting(message)
         for name in modes.files_in(folder):
             path = os.path.join(os.path.abspath(folder), name + ".py")
             yield path, functools.partial(_from_file, path)

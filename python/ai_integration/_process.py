@@ -14,6 +14,10 @@ _INSIDE_VARIABLE = "_AI_INTEGRATION_INSIDE"
 _link = None
 
 
+class BadSetting(ValueError):
+    """A setting has a value that cannot be used; the user is told, without a traceback."""
+
+
 def take_link():
     """Take the inherited link out of the environment; whether this process is a worker."""
     global _link

@@ -6,6 +6,8 @@ from . import _mode_names, _process
 
 _POLICY_VARIABLE = "AI_INTEGRATION_ON_EXCEPTION"
 _POLICIES = ("stop", "continue")
+# The exit status of a usage error, as docs/container-format.md has it.
+_USAGE = 2
 
 
 class get_next_input(object):
@@ -82,6 +84,12 @@ class _Session(object):
             if source is None:
                 source = self._source = self._open(inputs_schema, visualizer_config, more)
             job = source.next_job()
+        except _process.BadSetting as reason:
+            from . import _leaving
+
+            self._busy = False
+            _process.warn(str(reason))
+            _leaving.leave(_USAGE)
         except BaseException as reason:
             self._busy = False
             if isinstance(reason, SystemExit) and _process.interactive():
@@ -162,7 +170,8 @@ class _Session(object):
 def _on_exception():
     policy = os.environ.get(_POLICY_VARIABLE) or "stop"
     if policy not in _POLICIES:
-        raise ValueError("%s is %r; use %s" % (_POLICY_VARIABLE, policy, " or ".join(_POLICIES)))
+        choices = " or ".join(_POLICIES)
+        raise _process.BadSetting("%s is %r; use %s" % (_POLICY_VARIABLE, policy, choices))
     return policy
 
 

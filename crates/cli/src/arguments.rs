@@ -46,7 +46,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) settings: Settings,
     /// The program, then its own arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: Vec<OsString>,
 }

@@ -17,6 +17,12 @@ pub(crate) fn command(program: &[OsString]) -> Vec<OsString> {
     command
 }
 
+/// The script that is named but is not there: Python would say so only after it has started.
+pub(crate) fn missing_script(program: &[OsString]) -> Option<&Path> {
+    let script = Path::new(program.first().filter(|name| is_script(name))?);
+    (!script.exists()).then_some(script)
+}
+
 fn is_script(name: &OsStr) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "py")
 }

@@ -49,6 +49,10 @@ fn with_flags(mut environment: Environment, settings: &Settings) -> Environment 
 }
 
 fn supervise(environment: Environment, run: &Run) -> ExitStatus {
+    if let Some(missing) = program::missing_script(&run.program) {
+        note(format_args!("error: there is no program {}", missing.display()));
+        return ExitStatus::NotFound;
+    }
     let command = program::command(&run.program);
     // The program's own client reads its settings from the environment, flags or not.
     let variables: Vec<(String, String)> = run

@@ -14,7 +14,7 @@ pub fn list(custom: &[CustomMode]) -> String {
     let custom = custom
         .iter()
         .filter(|mode| crate::find(&mode.name).is_none())
-        .map(|mode| (mode.name.as_str(), mode.hint.as_deref()));
+        .map(|mode| (mode.name.as_str(), mode.hint.as_deref().filter(|hint| !hint.is_empty())));
     let mut modes: Vec<_> = built_in.chain(custom).collect();
     modes.sort_unstable();
     modes.iter().fold(String::new(), |mut text, (name, hint)| {

@@ -159,6 +159,7 @@ fn prepare(
     mode: &dyn Mode,
 ) -> Result<(Config, WorkerGuard), SettingError> {
     environment.check_names(&settings::all())?;
+    settings::check(environment)?;
     let config = Config::read(environment)?;
     Ok((config, logging::start(environment, mode.is_serving())?))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ai_integration_contract::Setting;
+use ai_integration_contract::{Environment, Setting, SettingError};
 use ai_integration_engine::LINK_VARIABLE;
 use ai_integration_modes::{MODE, MODES};
 
@@ -25,6 +25,16 @@ pub static ON_EXCEPTION: Setting = Setting {
     help: "What a Python model does after an exception in its `with` block, which the requester is \
            told in either case: stop ends the program, and it is started again; continue keeps it.",
 };
+
+/// What `ON_EXCEPTION` may be.
+const POLICIES: &[&str] = &["stop", "continue"];
+
+/// Holds what only the Python client reads against what it will accept, before anything is started.
+pub(crate) fn check(environment: &Environment) -> Result<(), SettingError> {
+    let expected = POLICIES.join(" or ");
+    let is_known = |policy: &String| POLICIES.contains(&policy.as_str());
+    environment.parse(&ON_EXCEPTION, &expected, is_known).map(drop)
+}
 
 /// Read by the Python client.
 pub static MODES_PATH: Setting = Setting {

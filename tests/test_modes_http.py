@@ -1,0 +1,371 @@
+"""The HTTP server as its users meet it: the ancestor's address, the native API, the page."""
+
+import base64
+import html.parser
+import json
+import re
+import socket
+import urllib.parse
+from pathlib import Path
+
+import pytest
+from compat import STYLES, model, picture
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from support import multipart, serve
+
+PNG = picture()
+SCHEMA = {
+    "photo": {"type": "image", "description": "What to paint <over>"},
+    "title": {"type": "text"},
+    "steps": {"type": "integer", "min": 1, "max": 50, "default": 20},
+    "scale": {"type": "number", "required": False},
+    "style": {"type": "choice", "choices": ["oil", "ink & wash"], "default": "oil"},
+    "tiled": {"type": "boolean", "default": False},
+    "extra": {"type": "json", "required": False},
+}
+CONFIG = {"list_key": "faces", "nested": [1, {"deep": None}]}
+PAINTER = """
+    import json
+    SCHEMA = %r
+
+    def infer(inputs):
+        seen = {}
+        for name, value in inputs.items():
+            seen[name] = len(value) if isinstance(value, bytes) else value
+        if inputs["title"] == "image":
+            return {"content-type": "image/png", "data": inputs["photo"], "success": True}
+        if inputs["title"] == "script":
+            return {"content-type": "text/html", "data": "<script>alert(1)</script>",
+                    "success": True}
+        return {"content-type": "application/json", "data": seen, "success": True}
+""" % (SCHEMA,)
+
+
+@pytest.fixture(scope="module", params=STYLES)
+def server(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("http") / "entrypoint.py"
+    source = model(PAINTER, request.param)
+    config = ", visualizer_config=%r)" % (CONFIG,)
+    source = source.replace("inputs_schema=SCHEMA)", "inputs_schema=SCHEMA" + config)
+    assert "visualizer_config" in source
+    path.write_text(source)
+    with serve(path) as server:
+        yield server
+
+
+def url_of(media, data):
+    return "data:%s;base64,%s" % (media, base64.b64encode(data).decode())
+
+
+def test_the_ancestors_answer_has_its_six_fields(server):
+    answer = server.post("/", photo=PNG, title="x")
+    assert answer.status == 200
+    assert answer.type == "application/json"
+    body = answer.json()
+    assert set(body) == {"id", "output_url", "scale_applied", "inputs", "output", "visualizer_data"}
+    assert body["output"]["photo"] == len(PNG)
+    assert body["output_url"] is None
+    assert body["scale_applied"] == 1
+    assert body["visualizer_data"] == CONFIG
+    assert isinstance(body["id"], str)
+    assert body["id"]
+
+
+def test_each_answer_has_an_id_of_its_own(server):
+    ids = {server.classic(photo=PNG, title="x")["id"] for _ in range(5)}
+    assert len(ids) == 5
+
+
+def test_the_answer_shows_the_inputs_in_the_schemas_order(server):
+    body = server.classic(title="grün", photo=PNG)
+    assert body["inputs"] == [
+        {"is_img": True, "url": url_of("image/jpeg", PNG)},
+        {"is_img": False, "url": url_of("text/plain", "grün".encode())},
+    ]
+
+
+def test_an_image_result_is_a_data_url(server):
+    body = server.classic(photo=PNG, title="image")
+    assert body["output_url"] == url_of("image/png", PNG)
+    assert body["output"] is None
+
+
+def test_defaults_are_filled_in_and_values_become_their_types(server):
+    given = {"photo": PNG, "title": "x", "steps": "7", "tiled": "yes", "extra": '{"a": [1]}'}
+    seen = server.post(**given).json()
+    expected = {
+        "photo": len(PNG),
+        "title": "x",
+        "steps": 7,
+        "style": "oil",
+        "tiled": True,
+        "extra": {"a": [1]},
+    }
+    assert seen == expected
+
+
+@pytest.mark.parametrize("path", ["/", "/infer"])
+def test_a_urlencoded_form_is_read(server, path):
+    form = {"photo": url_of("image/png", PNG), "title": "a b&c=d ü", "style": "ink & wash"}
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = server.request(path, urllib.parse.urlencode(form).encode(), headers)
+    assert answer.status == 200, answer
+    seen = answer.json()["output"] if path == "/" else answer.json()
+    assert (seen["photo"], seen["title"], seen["style"]) == (len(PNG), "a b&c=d ü", "ink & wash")
+
+
+@pytest.mark.parametrize("path", ["/", "/infer"])
+def test_a_json_object_is_read(server, path):
+    body = {"photo": url_of("image/png", PNG), "title": "x", "steps": 3, "other": {"deep": [1]}}
+    answer = server.request(path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    assert answer.status == 200, answer
+    seen = answer.json()["output"] if path == "/" else answer.json()
+    assert (seen["photo"], seen["steps"], seen["other"]) == (len(PNG), 3, {"deep": [1]})
+
+
+def test_a_file_part_may_be_text_and_a_field_may_be_a_picture(server):
+    # Some clients send every part as a file, others pictures without a file's name.
+    body, kind = multipart({"photo": PNG, "title": "painted ü".encode()})
+    seen = server.request("/infer", body, {"Content-Type": kind}).json()
+    assert seen["title"] == "painted ü"
+    body = body.replace(b'; filename="file"\r\nContent-Type: application/octet-stream', b"")
+    assert server.request("/infer", body, {"Content-Type": kind}).json()["photo"] == len(PNG)
+
+
+def test_the_result_itself_is_inert_in_a_browser(server):
+    answer = server.post(photo=PNG, title="script")
+    assert answer.type == "text/html"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+class Form(html.parser.HTMLParser):
+    """The fields of a page's form, and where and how it is sent."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.attributes = None
+        self.fields = {}
+        self.options = {}
+        self.images = []
+        self.text = ""
+        self._select = None
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "form":
+            self.attributes = attributes
+        if tag in ("input", "textarea", "select"):
+            self.fields[attributes["name"]] = (tag, attributes)
+            self._select = attributes["name"]
+        if tag == "option":
+            self.options.setdefault(self._select, []).append(attributes["value"])
+        if tag == "img":
+            self.images.append(attributes["src"])
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_has_a_form_field_for_each_input(server):
+    answer = server.get("/")
+    assert (answer.status, answer.type) == (200, "text/html")
+    form = Form(answer.body.decode())
+    assert form.attributes["method"] == "post"
+    assert form.attributes["enctype"] == "multipart/form-data"
+    assert urllib.parse.urljoin("/", form.attributes.get("action", "/")) == "/"
+    assert list(form.fields) == list(SCHEMA)
+    assert form.fields["photo"][1]["type"] == "file"
+    assert form.fields["photo"][1]["accept"] == "image/*"
+    assert form.fields["steps"][1]["type"] == "number"
+    assert (form.fields["steps"][1]["min"], form.fields["steps"][1]["max"]) == ("1", "50")
+    assert form.fields["steps"][1]["value"] == "20"
+    assert form.options["style"] == ["oil", "ink & wash"]
+    assert form.options["tiled"] == ["true", "false"]
+    required = [name for name, (_, attributes) in form.fields.items() if "required" in attributes]
+    assert {"photo", "title"} <= set(required)
+    assert not {"scale", "extra"} & set(required)
+    # What the author wrote is text, never markup.
+    assert "What to paint <over>" in form.text
+
+
+def browser_post(server, **fields):
+    accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    return server.post("/", headers={"Accept": accept, "Origin": server.url}, **fields)
+
+
+def test_the_form_sent_by_a_browser_shows_a_page_with_the_result(server):
+    # An untouched file input and empty fields come along, as browsers send them.
+    answer = browser_post(server, photo=PNG, title="a <b>", steps="20", scale="", extra="")
+    assert (answer.status, answer.type) == (200, "text/html")
+    shown = Form(answer.body.decode()).text
+    assert '"title": "a <b>"' in shown
+    assert '"steps": 20' in shown
+    assert "scale" not in shown
+
+
+def test_an_image_result_is_shown_as_an_image(server):
+    answer = browser_post(server, photo=PNG, title="image")
+    assert Form(answer.body.decode()).images == [url_of("image/png", PNG)]
+
+
+def test_html_from_a_model_is_shown_as_text(server):
+    page = browser_post(server, photo=PNG, title="script").body.decode()
+    assert "<script>alert" not in page
+    assert "<script>alert(1)</script>" in Form(page).text
+
+
+def test_a_browsers_bad_request_is_a_page_that_names_the_fields(server):
+    answer = browser_post(server, photo=b"", title="x", steps="99")
+    assert (answer.status, answer.type) == (422, "text/html")
+    shown = Form(answer.body.decode()).text
+    assert "photo: missing" in shown
+    assert "steps: expected an integer from 1 to 50" in shown
+
+
+def test_the_schema_is_told_as_the_author_wrote_it(server):
+    answer = server.get("/schema")
+    assert answer.json() == {"inputs_schema": SCHEMA, "visualizer_config": CONFIG}
+    assert list(answer.json()["inputs_schema"]) == list(SCHEMA)
+
+
+def test_the_openapi_document_is_valid_and_describes_the_inputs(server):
+    answer = server.get("/openapi.json")
+    assert answer.type == "application/json"
+    document = answer.json()
+    assert document["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(document).validate()
+    operation = document["paths"]["/infer"]["post"]
+    form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+    while "$ref" in form:
+        form = document["components"]["schemas"][form["$ref"].rsplit("/", 1)[1]]
+    assert set(form["properties"]) == set(SCHEMA)
+    assert {"photo", "title"} <= set(form["required"])
+    assert not {"scale", "extra"} & set(form["required"])
+    assert form["properties"]["steps"]["minimum"] == 1
+    assert form["properties"]["style"]["enum"] == ["oil", "ink & wash"]
+
+
+def test_the_openapi_document_names_the_statuses_that_occur(server):
+    operation = server.get("/openapi.json").json()["paths"]["/infer"]["post"]
+    assert {"200", "422", "413"} <= set(operation["responses"])
+
+
+def test_the_server_says_that_it_is_alive_and_ready(server):
+    assert server.get("/healthz").json() == {"status": "ok"}
+    ready = server.get("/readyz")
+    assert (ready.status, ready.json()["status"]) == (200, "ready")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/infer", 405),
+        ("DELETE", "/", 405),
+        ("POST", "/schema", 405),
+    ],
+)
+def test_other_addresses_and_methods_are_refused(server, method, path, status):
+    assert server.request(path, method=method).status == status
+
+
+@pytest.mark.parametrize("path", ["/", "/infer"])
+def test_a_body_over_the_limit_is_refused_with_413(program, path):
+    with serve(program(model(PAINTER)), AI_INTEGRATION_MAX_BODY=50000) as server:
+        answer = server.post(path, photo=b"x" * 60000, title="x")
+        assert answer.status == 413
+        assert "err" in answer.json() if path == "/" else answer.json()["code"] == "too_large"
+        assert server.post(path, photo=b"x" * 30000, title="x").status == 200
+
+
+def test_the_limit_of_a_body_is_100_mib_unless_set(program):
+    with serve(program(model(PAINTER))) as server:
+        answer = server.post("/", photo=b"x" * (100 << 20), title="x")
+        assert answer.status == 413
+        # An image of more than the two mebibytes which frameworks like to allow.
+        assert server.post(photo=b"x" * (9 << 20), title="x").json()["photo"] == 9 << 20
+
+
+def test_an_image_of_many_megabytes_comes_back_unchanged(program):
+    source = """
+        SCHEMA = {"image": {"type": "image"}}
+
+        def infer(inputs):
+            return {"content-type": "application/octet-stream", "data": inputs["image"][::-1],
+                    "success": True}
+    """
+    large = bytes(range(256)) * 80000
+    with serve(program(model(source))) as server:
+        assert server.post(image=large).body == large[::-1]
+
+
+def test_the_port_is_taken_from_the_environment_and_is_5000_otherwise(program):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()[1]
+    with serve(program(model(PAINTER)), PORT=free) as server:
+        assert server.url.endswith(":%d" % free)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 5000))
+        except OSError:
+            pytest.skip("port 5000 is taken by something else on this machine")
+    with serve(program(model(PAINTER)), PORT=None) as server:
+        assert re.search(r":5000$", server.url)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_the_address_is_taken_from_the_environment(program, host):
+    with serve(program(model(PAINTER)), HOST=host) as server:
+        assert server.get("/healthz").status == 200
+        port = int(server.url.rsplit(":", 1)[1])
+        assert bound_addresses(port) == {host.replace("localhost", "127.0.0.1")}
+
+
+def bound_addresses(port):
+    """The IPv4 addresses on which something listens on a port (Linux)."""
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        address, local_port = words[1].split(":")
+        if words[3] == "0A" and int(local_port, 16) == port:
+            octets = [str(int(address[at : at + 2], 16)) for at in (6, 4, 2, 0)]
+            found.add(".".join(octets))
+    return found
+
+
+def test_a_model_without_inputs_has_a_page_and_answers(program):
+    source = """
+        SCHEMA = {}
+
+        def infer(inputs):
+            return {"content-type": "text/plain", "data": "pong", "success": True}
+    """
+    with serve(program(model(source))) as server:
+        assert Form(server.get("/").body.decode()).attributes["method"] == "post"
+        assert server.request("/infer", method="POST", body=b"").body == b"pong"
+        assert server.classic()["output"] == "pong"
+        OpenAPIV31SpecValidator(server.get("/openapi.json").json()).validate()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"type": "hologram"},
+        {"type": "text", "description": ["odd"], "min": "odd", "unknown": {"a": 1}},
+        {"type": "image", "max_bytes": 1000},
+        {"type": "audio"},
+        {"type": "file"},
+        {"type": "number", "choices": [1, 2.5]},
+        {},
+        "image",
+    ],
+)
+def test_the_openapi_document_of_any_schema_is_valid(program, entry):
+    source = "SCHEMA = {'a \"b\" <c>': %r}\ndef infer(inputs): return {}\n" % (entry,)
+    with serve(program(model(source))) as server:
+        OpenAPIV31SpecValidator(server.get("/openapi.json").json()).validate()
+        assert list(Form(server.get("/").body.decode()).fields) == ['a "b" <c>']

@@ -1,0 +1,234 @@
+"""The client runs on every Python that is found: those on the path, and those of `TEST_PYTHONS`, a
+list of interpreters separated by colons."""
+
+import functools
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import ai_integration
+import pytest
+from support import BINARY, environment, run, serve
+
+PACKAGE = Path(ai_integration.__file__).parent
+NAMES = ["python%d.%d" % version for version in [(2, 7), *((3, minor) for minor in range(8, 15))]]
+NAMES += ["pypy3", "pypy"]
+
+
+@functools.lru_cache(maxsize=None)
+def identity(interpreter):
+    """What an interpreter is, or None when it does not run or is too old for us."""
+    code = "import platform, sys; print(platform.python_implementation()); print(sys.version)"
+    try:
+        done = subprocess.run(
+            [
+                interpreter,
+                "-c",
+                code + "; print(sys.version_info[:2] in [(2, 7)] or sys.version_info >= (3, 8))",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env=environment(),
+            check=False,
+        )
+    except OSError:
+        return None
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or not lines or lines[-1] != "True":
+        return None
+    return "%s %s" % (lines[0], lines[1].split()[0])
+
+
+def interpreters():
+    """Every interpreter once, by what it is."""
+    found = {}
+    named = os.environ.get("TEST_PYTHONS", "").split(os.pathsep)
+    for interpreter in [*named, sys.executable, *map(shutil.which, NAMES)]:
+        if interpreter:
+            what = identity(interpreter)
+            assert what or interpreter not in named, "%s does not run" % interpreter
+            if what:
+                found.setdefault(what, interpreter)
+    return [pytest.param(path, id=what) for what, path in sorted(found.items())]
+
+
+@pytest.fixture(params=interpreters())
+def python(request):
+    return request.param
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A folder with the package alone, without what else is installed beside it."""
+    shutil.copytree(
+        PACKAGE,
+        tmp_path / "package" / "ai_integration",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    return {"PYTHONPATH": tmp_path / "package", "AI_INTEGRATION_BINARY": BINARY}
+
+
+MODEL = textwrap.dedent("""
+    # coding: utf-8
+    from __future__ import print_function
+    import json, os, sys
+    import ai_integration
+    from ai_integration.public_interface import start_loop
+
+    SCHEMA = {"text": {"type": "text"}, "image": {"type": "image", "required": False}}
+    TEXT = type(u"")
+
+    def infer(inputs):
+        print("chatter", u"\\xfc" == inputs["text"])
+        if inputs["text"] == "bad":
+            raise ValueError("no such word")
+        if inputs["text"] == "exit":
+            sys.exit(7)
+        if inputs["text"] == "pieces":
+            return {"content-type": "text/plain", "data": (c for c in ["a", u"\\xfc", b"c"]),
+                    "success": True}
+        if inputs["text"] == "unsendable":
+            return {"content-type": "application/json", "data": object(), "success": True}
+        seen = {"text": inputs["text"], "is_text": isinstance(inputs["text"], TEXT),
+                "image": len(inputs.get("image", b"")), "pid": os.getpid(),
+                "is_bytes": isinstance(inputs.get("image", b""), bytes)}
+        return {"content-type": "application/json", "data": seen, "success": True}
+""")
+LOOP = MODEL + textwrap.dedent("""
+    while True:
+        with ai_integration.get_next_input(inputs_schema=SCHEMA) as inputs:
+            ai_integration.send_result(infer(inputs))
+            ai_integration.send_result({"data": "second"})
+""")
+FUNCTION = MODEL + "\nstart_loop(inference_function=infer, inputs_schema=SCHEMA)\n"
+
+
+@pytest.fixture(params=[LOOP, FUNCTION], ids=["loop", "start_loop"])
+def path(request, tmp_path):
+    path = tmp_path / "entrypoint.py"
+    path.write_text(request.param, encoding="utf-8")
+    return path
+
+
+def test_the_command_line(python, path, package, tmp_path):
+    image = tmp_path / "image"
+    image.write_bytes(b"\xff\x00" * 5)
+    words = ["--text", "ü", "--image", image]
+    done = run(path, *words, python=python, mode="command_line", **package)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    del seen["pid"]
+    assert seen == {"text": "ü", "is_text": True, "image": 10, "is_bytes": True}
+    assert b"chatter True\n" in done.stderr
+
+
+def test_http(python, path, package):
+    with serve(path, python=python, **package) as server:
+        seen = server.post(text="ü", image=b"\xff\x00" * 100000).json()
+        assert (seen["text"], seen["image"]) == ("ü", 200000)
+        # The engine is the process itself, and the model its child.
+        assert os.readlink("/proc/%d/exe" % server.process.pid) == os.path.realpath(BINARY)
+        assert seen["pid"] != server.process.pid
+        assert server.classic(text="x")["output"]["text"] == "x"
+        assert server.post(text="pieces").body.decode() == "aüc"
+        assert "cannot be sent" in server.post(text="unsendable").json()["detail"]
+        assert "ValueError: no such word" in server.classic(text="bad")["err"]
+        assert "sys.exit(7)" in server.post(text="exit").json()["detail"]
+        assert server.post(text="again").json()["text"] == "again"
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("mode", ["test_inputs_dict_json", "test_inputs_pickled_dict"])
+def test_the_pipes(python, path, package, mode):
+    given = {"text": "ü"}
+    pickled = mode == "test_inputs_pickled_dict"
+    stdin = pickle.dumps(given, 2) if pickled else json.dumps(given).encode()
+    done = run(path, python=python, mode=mode, stdin=stdin, **package)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["text"] == "ü"
+    assert b"chatter" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "told"),
+    [("bad", 1, "ValueError: no such word"), ("exit", 7, "sys.exit(7)")],
+)
+def test_an_exception_and_an_exit(python, path, package, text, status, told):
+    done = run(path, "--text", text, python=python, mode="command_line", **package)
+    assert done.returncode == status
+    assert done.stdout == b""
+    assert told in done.stderr.decode()
+
+
+def test_on_exception_continue(python, path, package):
+    with serve(path, python=python, AI_INTEGRATION_ON_EXCEPTION="continue", **package) as server:
+        first = server.post(text="x").json()["pid"]
+        assert server.post(text="bad").status == 500
+        assert server.post(text="x").json()["pid"] == first
+
+
+def test_a_program_with_threads_leaves_and_runs_its_exit_handlers(python, package, tmp_path):
+    path, report = tmp_path / "entrypoint.py", tmp_path / "report"
+    first = """
+        import atexit, os, threading, time
+        def report():
+            with open(os.environ["REPORT"], "w") as report:
+                report.write("handled")
+        atexit.register(report)
+        threading.Thread(target=time.sleep, args=(600,)).start()
+    """
+    path.write_text(LOOP.replace("import json", textwrap.dedent(first) + "import json", 1))
+    words = ["--text", "x"]
+    done = run(path, *words, python=python, mode="command_line", REPORT=report, **package)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["text"] == "x"
+    assert report.read_text() == "handled"
+
+
+def test_a_custom_mode(python, path, package, tmp_path):
+    folder = tmp_path / "modes"
+    folder.mkdir()
+    (folder / "mine.py").write_text(
+        textwrap.dedent("""
+            from __future__ import print_function
+
+            def mine(inference_function=None, inputs_schema=None):
+                print(sorted(inputs_schema), inference_function({"text": u"x"})["success"])
+
+            mine.hint = "Mine"
+            MODULE_MODES = {"mine": mine}
+        """)
+    )
+    done = run(path, python=python, mode="mine", AI_INTEGRATION_MODES_PATH=folder, **package)
+    assert done.returncode == 0, done.stderr
+    assert b"['image', 'text'] True\n" in done.stdout
+    listed = run(path, "--text", "x", python=python, AI_INTEGRATION_MODES_PATH=folder, **package)
+    assert b" * MODE=mine: Mine\n" in listed.stderr
+
+
+def test_the_interpreters_flags_are_kept(python, package, tmp_path):
+    path = tmp_path / "entrypoint.py"
+    path.write_text(LOOP.replace('"pid": os.getpid()', '"pid": __debug__'))
+    with serve(path, command=[python, "-O"], **package) as server:
+        assert server.post(text="x").json()["pid"] is False
+
+
+def test_the_client_keeps_to_what_all_supported_pythons_share():
+    files = sorted(str(file) for file in PACKAGE.rglob("*.py"))
+    assert len(files) > 10
+    vermin = Path(sys.executable).with_name("vermin")
+    done = subprocess.run(
+        [vermin, "--target=2.7-", "--target=3.8-", "--violations", "--no-tips", *files],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Minimum required versions" in done.stdout
