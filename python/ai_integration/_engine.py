@@ -119,10 +119,15 @@ class Job(object):
 
     def _stream(self, answer):
         pieces = answer.pieces
+        # Without a piece the data is there all the same: it is empty.
+        answer.data = ""
         try:
             for piece in pieces:
                 kind, body = _results.body_of(piece)
-                if body and not self._chunks(kind, body, answer.content_type):
+                if not body:
+                    continue
+                answer.data = None
+                if not self._chunks(kind, body, answer.content_type):
                     break
         except _results.Unsendable:
             raise
