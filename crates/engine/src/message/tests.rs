@@ -55,20 +55,24 @@ fn to_worker() -> Vec<ToWorker> {
     vec![ToWorker::Job(ID, Arc::new(inputs)), ToWorker::Cancel(ID)]
 }
 
+/// The name of a message's snapshot: its type, and which of the samples it is.
+fn name(side: &str, number: usize, encoded: &Encoded) -> String {
+    let header: Json = serde_json::from_slice(&frame(encoded).header).unwrap();
+    format!("{side}_{number}_{}", header["type"].as_str().unwrap())
+}
+
 #[test]
 fn every_message_has_its_form_and_survives_the_way() {
-    let mut forms = Vec::new();
-    for message in from_worker() {
+    for (number, message) in from_worker().into_iter().enumerate() {
         let encoded = message.encode().unwrap();
         assert_eq!(FromWorker::decode(&frame(&encoded)), Ok(message));
-        forms.push(show(&encoded));
+        insta::assert_snapshot!(name("from_worker", number, &encoded), show(&encoded));
     }
-    for message in to_worker() {
+    for (number, message) in to_worker().into_iter().enumerate() {
         let encoded = message.encode().unwrap();
         assert_eq!(ToWorker::decode(&frame(&encoded)), Ok(message));
-        forms.push(show(&encoded));
+        insta::assert_snapshot!(name("to_worker", number, &encoded), show(&encoded));
     }
-    insta::assert_snapshot!(forms.join("\n"));
 }
 
 fn decode(header: &str, body: &'static [u8]) -> Result<FromWorker, FrameError> {
