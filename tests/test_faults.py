@@ -803,7 +803,10 @@ def test_a_program_whose_first_words_are_wrong_is_given_up(executable, first_wor
     settings = {"AI_INTEGRATION_START_ATTEMPTS": 2}
     with serve(path, command=RUN, ready=False, **settings) as server:
         answer = server.post(text="x")
-        assert answer.status == 503, answer
+        # A request that was sent to two such workers before they went wrong fails with them;
+        # otherwise it fails when the program is given up.
+        was_ready = first_words.startswith("ready();")
+        assert answer.status == 503 or (was_ready and answer.status == 500), answer
         assert complaint in answer.json()["detail"]
         assert server.process.wait(15) == 70
 
