@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::job::Job;
+use crate::message::fits_frame;
 use crate::scheduler::{Scheduler, WorkerId};
 use crate::{JobId, Model, Ready, Ticket};
 
@@ -86,6 +87,9 @@ impl Engine {
     fn enqueue(&self, inputs: Inputs, followed: bool) -> Result<Ticket, Error> {
         if let State::Failed(error) = &*self.state.borrow() {
             return Err(error.clone());
+        }
+        if !fits_frame(&inputs) {
+            return Err(Error::new(Kind::TooLarge, "the inputs are too many or too large"));
         }
         if self.queued.fetch_add(1, Ordering::Relaxed) >= self.capacity {
             self.queued.fetch_sub(1, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::codec::{Encoded, Frame};
+use crate::codec::{Encoded, Frame, MAX_BODY, MAX_HEADER};
 use crate::{CustomMode, FrameError, JobId};
 
 /// The version of the protocol spoken here.
@@ -226,6 +226,20 @@ impl FromWorker {
         };
         Encoded::new(&header, &[body])
     }
+}
+
+/// Whether a job of these inputs fits a frame, at the most that it may need there: what does not
+/// would end the link.
+pub(crate) fn fits_frame(inputs: &Inputs) -> bool {
+    // A byte of a name takes six when it has to be escaped; kind, value and commas are short.
+    let header: usize = inputs.keys().map(|name| name.len() * 6 + 64).sum();
+    let body = inputs.values().map(|value| match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        // Came in with a body or a file that is bounded far below.
+        Value::Json(_) => 0,
+    });
+    header <= MAX_HEADER - 64 && body.sum::<usize>() <= MAX_BODY
 }
 
 impl ToWorker {

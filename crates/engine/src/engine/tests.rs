@@ -63,6 +63,14 @@ async fn a_full_queue_refuses() {
 }
 
 #[tokio::test]
+async fn inputs_that_fit_no_frame_are_refused_at_the_door() {
+    let engine = Engine::start(2);
+    let many = (0..20_000).map(|n| (n.to_string(), Value::Json(json!(n)))).collect();
+    assert_eq!(engine.submit(many).unwrap_err().kind, Kind::TooLarge);
+    assert_eq!(engine.queued(), 0);
+}
+
+#[tokio::test]
 async fn a_job_whose_requester_left_is_not_started() {
     let engine = Engine::start(10);
     drop(engine.submit(inputs("unwanted")).unwrap());
