@@ -52,6 +52,30 @@ impl Data {
     }
 }
 
+impl From<&str> for Data {
+    fn from(text: &str) -> Self {
+        Data::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Data {
+    fn from(text: String) -> Self {
+        Data::Text(text)
+    }
+}
+
+impl From<Bytes> for Data {
+    fn from(bytes: Bytes) -> Self {
+        Data::Bytes(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Data {
+    fn from(bytes: Vec<u8>) -> Self {
+        Data::Bytes(bytes.into())
+    }
+}
+
 /// A model's result: the ancestor's result dict with `content-type`, `data`, `success`, `error`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {

@@ -1,7 +1,12 @@
 //! Frames: how messages are cut out of, and put onto, a byte stream. See
 //! `docs/worker-protocol.md` for the layout.
 
-use bytes::{Buf, Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::shared;
 
 /// The greatest length of a header in bytes.
 pub const MAX_HEADER: usize = 1 << 20;
@@ -9,8 +14,10 @@ pub const MAX_HEADER: usize = 1 << 20;
 pub const MAX_BODY: usize = 1 << 30;
 /// Two big-endian lengths of four bytes each.
 const PREFIX: usize = 8;
-/// Segments up to this size are copied behind the header, so that a small frame is one piece.
+/// Bodies up to this size are copied behind the header, so that a small frame is one piece.
 const INLINE: usize = 16 * 1024;
+/// Bodies from this size on travel in memory files where both sides can.
+pub(crate) const SHARED_FROM: usize = 256 * 1024;
 
 /// A frame that breaks the protocol. Its link cannot be used any further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +47,7 @@ pub(crate) struct Frame {
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
     buffer: BytesMut,
+    missing: usize,
 }
 
 impl FrameDecoder {
@@ -48,8 +56,14 @@ impl FrameDecoder {
         &mut self.buffer
     }
 
+    /// How many bytes the frame that has begun to arrive still lacks; 0 when that is not known.
+    pub(crate) fn missing(&self) -> usize {
+        self.missing
+    }
+
     /// The next whole frame, `None` when more bytes are needed.
     pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
+        self.missing = 0;
         let Some((prefix, _)) = self.buffer.split_first_chunk::<PREFIX>() else {
             self.buffer.reserve(INLINE);
             return Ok(None);
@@ -67,8 +81,8 @@ impl FrameDecoder {
         if self.buffer.len() < whole {
             // The lengths are the sender's word: memory is taken as the bytes come, in steps that
             // keep the number of copies small.
-            let missing = whole - self.buffer.len();
-            self.buffer.reserve(missing.min(self.buffer.len().max(4 << 20)));
+            self.missing = whole - self.buffer.len();
+            self.buffer.reserve(self.missing.min(self.buffer.len().max(4 << 20)));
             return Ok(None);
         }
         self.buffer.advance(PREFIX);
@@ -78,42 +92,122 @@ impl FrameDecoder {
     }
 }
 
-/// A frame ready to be written: its pieces in order.
-#[derive(Clone, Debug)]
-pub(crate) struct Encoded {
-    pub(crate) pieces: Vec<Bytes>,
+/// A part of a frame's body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Segment<'a> {
+    Text(&'a str),
+    Bytes(&'a Bytes),
 }
 
-impl Encoded {
-    /// Puts a header and the segments of its body into a frame.
-    pub(crate) fn new(
-        header: &impl serde::Serialize,
-        segments: &[Bytes],
-    ) -> Result<Self, FrameError> {
-        let body_length: usize = segments.iter().map(Bytes::len).sum();
-        if body_length > MAX_BODY {
-            return Err(FrameError::BodyLength(body_length));
+impl Segment<'_> {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Segment::Text(text) => text.as_bytes(),
+            Segment::Bytes(bytes) => bytes,
         }
-        let mut head = vec![0; PREFIX];
-        serde_json::to_writer(&mut head, header)
-            .map_err(|error| FrameError::Header(error.to_string()))?;
-        let header_length = head.len() - PREFIX;
-        if header_length > MAX_HEADER {
-            return Err(FrameError::HeaderLength(header_length));
+    }
+
+    fn to_bytes(self) -> Bytes {
+        match self {
+            Segment::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
+            Segment::Bytes(bytes) => bytes.clone(),
         }
-        let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-        head[..4].copy_from_slice(&length(header_length));
-        head[4..PREFIX].copy_from_slice(&length(body_length));
-        if body_length <= INLINE {
+    }
+}
+
+/// Something to be written in one go.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    Bytes(Bytes),
+    /// Bytes whose first one carries a descriptor.
+    WithFile(Bytes, OwnedFd),
+}
+
+/// Frames on their way out. Small ones are put together, so that one write takes them all.
+#[derive(Debug, Default)]
+pub(crate) struct FrameEncoder {
+    pieces: VecDeque<Piece>,
+    small: BytesMut,
+    /// Whether the other side takes large bodies as memory files.
+    pub(crate) shares: bool,
+}
+
+impl FrameEncoder {
+    /// Puts a header, made by `header`, and the segments of its body into a frame. The header is
+    /// told the body's length if it travels in a memory file.
+    pub(crate) fn frame<H: serde::Serialize>(
+        &mut self,
+        header: impl FnOnce(Option<usize>) -> H,
+        segments: &[Segment<'_>],
+    ) -> Result<(), FrameError> {
+        let length: usize = segments.iter().map(|segment| segment.as_slice().len()).sum();
+        if length > MAX_BODY {
+            return Err(FrameError::BodyLength(length));
+        }
+        let file = if self.shares && length >= SHARED_FROM {
+            // Without memory or descriptors for it there is still the socket.
+            shared::write(segments.iter().map(Segment::as_slice)).ok()
+        } else {
+            None
+        };
+        if file.is_some() {
+            self.collect();
+        }
+        self.head(&header(file.as_ref().map(|_| length)), if file.is_some() { 0 } else { length })?;
+        if let Some(file) = file {
+            self.pieces.push_back(Piece::WithFile(self.small.split().freeze(), file));
+        } else if length <= INLINE {
             for segment in segments {
-                head.extend_from_slice(segment);
+                self.small.extend_from_slice(segment.as_slice());
             }
-            return Ok(Encoded { pieces: vec![head.into()] });
+        } else {
+            self.collect();
+            let large = segments.iter().filter(|segment| !segment.as_slice().is_empty());
+            self.pieces.extend(large.map(|segment| Piece::Bytes(segment.to_bytes())));
         }
-        let mut pieces = Vec::with_capacity(segments.len() + 1);
-        pieces.push(head.into());
-        pieces.extend(segments.iter().filter(|segment| !segment.is_empty()).cloned());
-        Ok(Encoded { pieces })
+        Ok(())
+    }
+
+    fn head(&mut self, header: &impl serde::Serialize, body: usize) -> Result<(), FrameError> {
+        let start = self.small.len();
+        self.small.put_bytes(0, PREFIX);
+        let written = serde_json::to_writer((&mut self.small).writer(), header);
+        let length = self.small.len() - start - PREFIX;
+        let refused = match written {
+            Err(error) => Some(FrameError::Header(error.to_string())),
+            Ok(()) => (length > MAX_HEADER).then_some(FrameError::HeaderLength(length)),
+        };
+        if let Some(error) = refused {
+            self.small.truncate(start);
+            return Err(error);
+        }
+        let bytes = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+        self.small[start..start + 4].copy_from_slice(&bytes(length));
+        self.small[start + 4..start + PREFIX].copy_from_slice(&bytes(body));
+        Ok(())
+    }
+
+    fn collect(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push_back(Piece::Bytes(self.small.split().freeze()));
+        }
+    }
+
+    /// Everything that is to be written, in order. What was written is to be taken out.
+    pub(crate) fn pieces(&mut self) -> &mut VecDeque<Piece> {
+        self.collect();
+        &mut self.pieces
+    }
+
+    /// Forgets what was to be written.
+    pub(crate) fn clear(&mut self) {
+        self.pieces.clear();
+        self.small.clear();
+    }
+
+    /// Whether there is nothing to be written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.small.is_empty()
     }
 }
 
@@ -122,8 +216,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn concat(encoded: &Encoded) -> Vec<u8> {
-        encoded.pieces.iter().flat_map(|piece| piece.iter().copied()).collect()
+    fn encoded(segments: &[Segment<'_>]) -> Vec<u8> {
+        let mut encoder = FrameEncoder::default();
+        encoder.frame(|_| serde_json::json!({}), segments).unwrap();
+        let pieces = std::mem::take(encoder.pieces());
+        let bytes = pieces.into_iter().flat_map(|piece| match piece {
+            Piece::Bytes(bytes) | Piece::WithFile(bytes, _) => bytes,
+        });
+        bytes.collect()
     }
 
     proptest! {
@@ -135,8 +235,8 @@ mod tests {
             let mut stream = Vec::new();
             for body in &bodies {
                 let halves = body.split_at(body.len() / 2);
-                let segments = [Bytes::copy_from_slice(halves.0), Bytes::copy_from_slice(halves.1)];
-                stream.extend(concat(&Encoded::new(&serde_json::json!({}), &segments).unwrap()));
+                let halves = (Bytes::copy_from_slice(halves.0), Bytes::copy_from_slice(halves.1));
+                stream.extend(encoded(&[Segment::Bytes(&halves.0), Segment::Bytes(&halves.1)]));
             }
             let mut decoder = FrameDecoder::default();
             let mut seen = Vec::new();

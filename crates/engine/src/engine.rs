@@ -1,20 +1,22 @@
-//! The engine's front door and the dispatcher behind it.
+//! The engine's front door, and the one place where its state changes.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use ai_integration_contract::{Error, Inputs, Kind};
-use tokio::sync::{mpsc, oneshot, watch};
+use ai_integration_contract::{Error, Inputs, Kind, Outcome};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::job::Job;
+use crate::job::{Job, Listener};
 use crate::message::fits_frame;
-use crate::scheduler::{Scheduler, WorkerId};
-use crate::{JobId, Model, Ready, Ticket};
+use crate::scheduler::{Due, Full, Limit, OutOfTurn, Scheduler, WorkerId};
+use crate::{Event, JobId, Model, Ready, Ticket, ToWorker};
 
-/// Events that may wait for a follower before they hold the model's stream up.
-const EVENTS: usize = 64;
+/// The resolution of the runtime's timers. Shorter waits are spent looking for work.
+const TICK: Duration = Duration::from_millis(1);
 
 /// What the engine is up to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,92 +29,147 @@ pub enum State {
     Failed(Error),
 }
 
+/// What jobs may take up: room and time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Jobs that may wait for a worker.
+    pub queue: usize,
+    /// From the submission of a job to its answer; `None` for as long as it takes.
+    pub timeout: Option<Duration>,
+    /// What a model that works on a job for longer than that gets to end it, before its process
+    /// is ended.
+    pub grace: Duration,
+}
+
 /// A handle on the engine; clones are handles on the same one.
 #[derive(Clone, Debug)]
-pub struct Engine {
-    commands: mpsc::UnboundedSender<Command>,
-    queued: Arc<AtomicUsize>,
-    capacity: usize,
-    next_id: Arc<AtomicU64>,
-    state: watch::Receiver<State>,
-    model: watch::Receiver<Option<Arc<Model>>>,
+pub struct Engine(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limits: Limits,
+    /// Never held across an await, and on one thread never waited for.
+    core: Mutex<Core>,
+    /// Tells the clock that its next alarm is earlier than it knows.
+    earlier: Notify,
+    state: watch::Sender<State>,
+    model: watch::Sender<Option<Arc<Model>>>,
     shut_down: CancellationToken,
 }
 
-/// What the dispatcher is told, in the order in which it happened.
+/// Everything that changes: one owner, one change after the other.
 #[derive(Debug)]
-pub(crate) enum Command {
-    Submit(Job),
-    Join(WorkerId, mpsc::UnboundedSender<Job>, Ready),
-    Finish(WorkerId),
-    Leave(WorkerId, Vec<Job>),
-    Fail(Error),
-    NotifyIdle(oneshot::Sender<()>),
+struct Core {
+    scheduler: Scheduler<Job>,
+    orders: HashMap<WorkerId, mpsc::UnboundedSender<Order>>,
+    next_id: u64,
+    failure: Option<Error>,
+    /// The description from which the model was made.
+    ready: Option<Ready>,
+    waiting_for_idle: Vec<oneshot::Sender<()>>,
+    /// When the clock will look again.
+    alarm: Option<Instant>,
 }
 
+/// What the executor of a worker is told to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Pass a message on.
+    Send(ToWorker),
+    /// No more messages come.
+    Close,
+    /// The worker is to be ended, whatever it does.
+    End,
+}
+
+/// A request that is being received: a batch may wait for it. Ends with its submission, or when it
+/// is dropped.
+#[derive(Debug)]
+pub struct Announcement(Engine);
+
 impl Engine {
-    /// Starts an engine whose queue holds up to `capacity` jobs. Needs a runtime to run on.
+    /// Starts an engine. Needs a runtime to run on.
     #[must_use]
-    pub fn start(capacity: usize) -> Self {
-        let (commands, receiver) = mpsc::unbounded_channel();
-        let (state_sender, state) = watch::channel(State::Starting);
-        let (model_sender, model) = watch::channel(None);
-        let queued = Arc::new(AtomicUsize::new(0));
-        let dispatcher = Dispatcher {
-            scheduler: Scheduler::new(),
-            assignments: HashMap::new(),
-            queued: queued.clone(),
-            state: state_sender,
-            model: model_sender,
-            ready: None,
-            waiting_for_idle: Vec::new(),
-        };
-        tokio::spawn(dispatcher.run(receiver));
-        let next_id = Arc::new(AtomicU64::new(1));
-        let shut_down = CancellationToken::new();
-        Engine { commands, queued, capacity, next_id, state, model, shut_down }
+    pub fn start(limits: Limits) -> Self {
+        let engine = Engine(Arc::new(Shared {
+            limits,
+            core: Mutex::new(Core {
+                scheduler: Scheduler::new(limits.queue),
+                orders: HashMap::new(),
+                next_id: 1,
+                failure: None,
+                ready: None,
+                waiting_for_idle: Vec::new(),
+                alarm: None,
+            }),
+            earlier: Notify::new(),
+            state: watch::channel(State::Starting).0,
+            model: watch::channel(None).0,
+            shut_down: CancellationToken::new(),
+        }));
+        tokio::spawn(engine.clone().watch_clock());
+        engine
     }
 
-    /// Puts a job into the queue. Chunks of the answer are put together in the outcome.
-    pub fn submit(&self, inputs: Inputs) -> Result<Ticket, Error> {
-        self.enqueue(inputs, false)
+    /// Puts a job into the queue. Chunks of the answer are put together in the outcome. A
+    /// `timeout` shortens the engine's own.
+    pub fn submit(&self, inputs: Inputs, timeout: Option<Duration>) -> Result<Ticket, Error> {
+        self.enqueue(inputs, timeout, false)
     }
 
     /// Puts a job into the queue and follows it: the ticket yields events, and chunks are only
     /// among these.
-    pub fn follow(&self, inputs: Inputs) -> Result<Ticket, Error> {
-        self.enqueue(inputs, true)
+    pub fn follow(&self, inputs: Inputs, timeout: Option<Duration>) -> Result<Ticket, Error> {
+        self.enqueue(inputs, timeout, true)
     }
 
-    fn enqueue(&self, inputs: Inputs, followed: bool) -> Result<Ticket, Error> {
-        if let State::Failed(error) = &*self.state.borrow() {
-            return Err(error.clone());
-        }
+    fn enqueue(
+        &self,
+        inputs: Inputs,
+        timeout: Option<Duration>,
+        is_followed: bool,
+    ) -> Result<Ticket, Error> {
         if !fits_frame(&inputs) {
             return Err(Error::new(Kind::TooLarge, "the inputs are too many or too large"));
         }
-        if self.queued.fetch_add(1, Ordering::Relaxed) >= self.capacity {
-            self.queued.fetch_sub(1, Ordering::Relaxed);
-            let message =
-                format!("{} requests are waiting already; try again later", self.capacity);
+        let limits = &self.0.limits;
+        let total = timeout.into_iter().chain(limits.timeout).min();
+        let limit = total.map(|total| Limit { total, grace: limits.grace });
+        let mut core = self.core();
+        if let Some(error) = &core.failure {
+            return Err(error.clone());
+        }
+        let id = JobId(core.next_id);
+        core.next_id += 1;
+        let (job, requester) = Job::new(inputs, is_followed);
+        let now = Instant::now();
+        if let Err(Full(_)) = core.scheduler.submit(id, job, limit, now) {
+            let message = format!("{} requests are waiting already; try again later", limits.queue);
             return Err(Error::new(Kind::QueueFull, message));
         }
-        let id = JobId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        let (outcome_sender, outcome) = oneshot::channel();
-        let (event_sender, events) = match followed.then(|| mpsc::channel(EVENTS)) {
-            Some((sender, receiver)) => (Some(sender), Some(receiver)),
-            None => (None, None),
-        };
-        let inputs = Arc::new(inputs);
-        let job = Job { id, inputs, outcome: outcome_sender, losses: 0, events: event_sender };
-        self.tell(Command::Submit(job));
-        Ok(Ticket { id, outcome, events })
+        self.settle(core, now);
+        Ok(Ticket { id, engine: self.clone(), requester, has_ended: false })
+    }
+
+    /// Tells that a request has begun to arrive; `None` where nothing would wait for it.
+    #[must_use]
+    pub fn announce(&self) -> Option<Announcement> {
+        self.core().scheduler.announce().then(|| Announcement(self.clone()))
+    }
+
+    /// Gives a job up.
+    pub(crate) fn cancel(&self, id: JobId) {
+        let mut core = self.core();
+        if let Some(dropped) = core.scheduler.cancel(id) {
+            core.recall(dropped.holder, id);
+            self.settle(core, Instant::now());
+        }
     }
 
     /// Waits until the model has described itself, or is known not to.
     pub async fn model(&self) -> Result<Arc<Model>, Error> {
-        let mut model = self.model.clone();
-        let mut state = self.state.clone();
+        let mut model = self.0.model.subscribe();
+        let mut state = self.0.state.subscribe();
         loop {
             if let Some(model) = &*model.borrow_and_update() {
                 return Ok(model.clone());
@@ -120,12 +177,9 @@ impl Engine {
             if let State::Failed(error) = &*state.borrow_and_update() {
                 return Err(error.clone());
             }
-            let gone = tokio::select! {
-                changed = model.changed() => changed.is_err(),
-                changed = state.changed() => changed.is_err(),
-            };
-            if gone {
-                return Err(Error::new(Kind::ShuttingDown, "the server is stopping"));
+            tokio::select! {
+                _ = model.changed() => {}
+                _ = state.changed() => {}
             }
         }
     }
@@ -133,43 +187,44 @@ impl Engine {
     /// The model, if it has described itself already.
     #[must_use]
     pub fn model_now(&self) -> Option<Arc<Model>> {
-        self.model.borrow().clone()
+        self.0.model.borrow().clone()
     }
 
     /// What the engine is up to, now and as it changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {
-        self.state.clone()
+        self.0.state.subscribe()
     }
 
     /// Jobs that wait for a worker.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.queued.load(Ordering::Relaxed)
+        self.core().scheduler.waiting()
     }
 
     /// Waits until every job has ended. Nothing stops new ones meanwhile.
     pub async fn idle(&self) {
+        let _ = self.idleness().await;
+    }
+
+    fn idleness(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        self.tell(Command::NotifyIdle(sender));
-        let _ = receiver.await;
+        let mut core = self.core();
+        core.waiting_for_idle.push(sender);
+        self.settle(core, Instant::now());
+        receiver
     }
 
     /// Ends everything that is still going on: jobs that wait or run are answered with an error,
     /// and workers are ended.
     pub fn shut_down(&self) {
         self.fail(Engine::shutting_down());
-        self.shut_down.cancel();
+        self.0.shut_down.cancel();
     }
 
     /// Waits until the engine has been shut down.
     pub(crate) async fn is_shut_down(&self) {
-        self.shut_down.cancelled().await;
-    }
-
-    /// What a job is told that ended with the engine rather than with its worker, if it did.
-    pub(crate) fn shut_down_error(&self) -> Option<Error> {
-        self.shut_down.is_cancelled().then(Engine::shutting_down)
+        self.0.shut_down.cancelled().await;
     }
 
     fn shutting_down() -> Error {
@@ -178,118 +233,237 @@ impl Engine {
 
     /// Gives the model up: jobs that wait, and all that follow, are answered with this error.
     pub(crate) fn fail(&self, error: Error) {
-        self.tell(Command::Fail(error));
+        let mut core = self.core();
+        for job in core.scheduler.take_waiting() {
+            job.answer(Err(error.clone()));
+        }
+        core.failure = Some(error.clone());
+        self.settle(core, Instant::now());
+        self.0.state.send_replace(State::Failed(error));
     }
 
-    pub(crate) fn tell(&self, command: Command) {
-        // The dispatcher outlives its handles; when the runtime itself is gone nobody waits.
-        let _ = self.commands.send(command);
-    }
-}
-
-/// Owns the queue and decides, one command after the other, who works on what.
-struct Dispatcher {
-    scheduler: Scheduler<Job>,
-    assignments: HashMap<WorkerId, mpsc::UnboundedSender<Job>>,
-    queued: Arc<AtomicUsize>,
-    state: watch::Sender<State>,
-    model: watch::Sender<Option<Arc<Model>>>,
-    /// The description from which `model` was made.
-    ready: Option<Ready>,
-    waiting_for_idle: Vec<oneshot::Sender<()>>,
-}
-
-impl Dispatcher {
-    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        while let Some(command) = commands.recv().await {
-            self.carry_out(command);
-            self.dispatch();
-            if !self.waiting_for_idle.is_empty() && self.scheduler.is_idle() {
-                for waiting in self.waiting_for_idle.drain(..) {
-                    let _ = waiting.send(());
-                }
+    /// A worker is ready, for up to `quota` jobs. Answers with what it is told to do.
+    pub(crate) fn join(
+        &self,
+        worker: WorkerId,
+        ready: Ready,
+        quota: Option<u64>,
+    ) -> mpsc::UnboundedReceiver<Order> {
+        let (sender, orders) = mpsc::unbounded_channel();
+        let mut core = self.core();
+        core.scheduler.set_batching(ready.batch);
+        let is_news = core.ready.as_ref() != Some(&ready);
+        core.ready = Some(ready.clone());
+        core.orders.insert(worker, sender);
+        let now = Instant::now();
+        core.scheduler.join(worker, quota, now);
+        if is_news {
+            let (model, warnings) = Model::describe(ready);
+            for warning in warnings {
+                tracing::warn!("{warning}");
             }
+            self.0.model.send_replace(Some(Arc::new(model)));
+        }
+        self.publish(&core);
+        self.settle(core, now);
+        orders
+    }
+
+    /// The worker has handed a job to the model.
+    pub(crate) fn start_job(&self, worker: WorkerId, id: JobId) -> Result<(), OutOfTurn> {
+        let mut core = self.core();
+        match core.scheduler.start(worker, id, Instant::now())? {
+            Some(job) => job.listener.hint(Event::Started),
+            // It was given up on the way, but the worker may have missed that.
+            None => core.order(worker, Order::Send(ToWorker::Cancel(id))),
+        }
+        self.settle(core, Instant::now());
+        Ok(())
+    }
+
+    /// Whoever listens to a job that the worker works on; `None` when nobody does any more.
+    pub(crate) fn listen<T>(
+        &self,
+        worker: WorkerId,
+        id: JobId,
+        listener: impl FnOnce(&mut Listener) -> T,
+    ) -> Result<Option<T>, OutOfTurn> {
+        let mut core = self.core();
+        Ok(core.scheduler.running(worker, id)?.map(|job| listener(&mut job.listener)))
+    }
+
+    /// Passes a line on that the worker printed.
+    pub(crate) fn log(&self, worker: WorkerId, line: &str) {
+        for (_, job) in self.core().scheduler.all_running(worker) {
+            job.listener.hint(Event::Log(line.to_owned()));
         }
     }
 
-    fn carry_out(&mut self, command: Command) {
-        match command {
-            Command::Submit(job) => {
-                let failure = match &*self.state.borrow() {
-                    State::Failed(error) => Some(error.clone()),
-                    State::Starting | State::Ready(_) => None,
-                };
-                match failure {
-                    Some(error) => self.refuse(job, error),
-                    None => self.scheduler.submit(job),
-                }
-            }
-            Command::Join(worker, assignments, ready) => {
-                self.describe(ready);
-                self.assignments.insert(worker, assignments);
-                self.scheduler.join(worker);
-                self.publish_workers();
-            }
-            Command::Finish(worker) => self.scheduler.finish(worker),
-            Command::Leave(worker, unstarted) => {
-                self.assignments.remove(&worker);
-                self.queued.fetch_add(unstarted.len(), Ordering::Relaxed);
-                self.scheduler.leave(worker, unstarted);
-                self.publish_workers();
-            }
-            Command::Fail(error) => {
-                for job in self.scheduler.take_waiting() {
-                    self.refuse(job, error.clone());
-                }
-                self.state.send_replace(State::Failed(error));
-            }
-            Command::NotifyIdle(waiting) => self.waiting_for_idle.push(waiting),
+    /// The model is done with a job.
+    pub(crate) fn finish(
+        &self,
+        worker: WorkerId,
+        id: JobId,
+        outcome: Outcome,
+    ) -> Result<(), OutOfTurn> {
+        let now = Instant::now();
+        let mut core = self.core();
+        let job = core.scheduler.finish(worker, id, now)?;
+        self.settle(core, now);
+        if let Some(job) = job {
+            job.answer(Ok(outcome));
+        }
+        Ok(())
+    }
+
+    /// A job that the model may still be working on is answered ahead of its end.
+    pub(crate) fn give_up(&self, id: JobId, error: Error) {
+        let mut core = self.core();
+        if let Some(dropped) = core.scheduler.cancel(id) {
+            core.recall(dropped.holder, id);
+            dropped.job.answer(Err(error));
+            self.settle(core, Instant::now());
         }
     }
 
-    fn dispatch(&mut self) {
-        while let Some((worker, job)) = self.scheduler.assign() {
-            self.queued.fetch_sub(1, Ordering::Relaxed);
-            if !job.is_wanted() {
-                self.scheduler.finish(worker);
-                continue;
+    /// The worker is to get no more jobs, and is told so.
+    pub(crate) fn retire(&self, worker: WorkerId) {
+        let mut core = self.core();
+        core.scheduler.retire(worker);
+        core.order(worker, Order::Close);
+        self.publish(&core);
+    }
+
+    /// Whether the worker holds no job.
+    pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
+        self.core().scheduler.is_free(worker)
+    }
+
+    /// A worker is gone: what it worked on fails with `error`, the rest goes back into the queue,
+    /// but for jobs at which workers keep ending before they begin them.
+    pub(crate) fn leave(&self, worker: WorkerId, error: impl Fn() -> Error) {
+        let mut core = self.core();
+        core.orders.remove(&worker);
+        let failed = core.scheduler.leave(worker);
+        for job in failed {
+            let stopped = self.0.shut_down.is_cancelled().then(Engine::shutting_down);
+            job.answer(Err(stopped.unwrap_or_else(&error)));
+        }
+        if let Some(error) = core.failure.clone() {
+            for job in core.scheduler.take_waiting() {
+                job.answer(Err(error.clone()));
             }
-            let assigned = self.assignments.get(&worker).map(|sender| sender.send(job));
-            if let Some(Err(mpsc::error::SendError(job))) = assigned {
-                // The executor has ended and its `Leave` is on the way.
-                self.queued.fetch_add(1, Ordering::Relaxed);
-                self.assignments.remove(&worker);
-                self.scheduler.leave(worker, vec![job]);
+        }
+        self.publish(&core);
+        self.settle(core, Instant::now());
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.0.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what follows from a change: hands out jobs, tells who waited for that, sets the clock.
+    fn settle(&self, mut core: MutexGuard<'_, Core>, now: Instant) {
+        while let Some(next) = core.scheduler.assign(now) {
+            if let Some(message) = core.scheduler.message(next.id, next.more) {
+                core.order(next.worker, Order::Send(message));
             }
+            if next.is_last && !next.more {
+                core.order(next.worker, Order::Close);
+            }
+        }
+        if !core.waiting_for_idle.is_empty() && core.scheduler.is_idle() {
+            for waiting in core.waiting_for_idle.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
+        let alarm = core.scheduler.alarm();
+        let is_earlier = alarm.is_some_and(|alarm| core.alarm.is_none_or(|known| alarm < known));
+        if is_earlier {
+            core.alarm = alarm;
+            self.0.earlier.notify_one();
         }
     }
 
-    fn refuse(&self, job: Job, error: Error) {
-        self.queued.fetch_sub(1, Ordering::Relaxed);
-        job.answer(Err(error));
-    }
-
-    fn describe(&mut self, ready: Ready) {
-        if self.ready.as_ref() == Some(&ready) {
+    fn publish(&self, core: &Core) {
+        if core.failure.is_some() {
             return;
         }
-        self.ready = Some(ready.clone());
-        let (model, warnings) = Model::describe(ready);
-        for warning in warnings {
-            tracing::warn!("{warning}");
-        }
-        self.model.send_replace(Some(Arc::new(model)));
-    }
-
-    fn publish_workers(&self) {
-        if matches!(&*self.state.borrow(), State::Failed(_)) {
-            return;
-        }
-        let state = match self.scheduler.workers() {
+        let state = match core.scheduler.workers() {
             0 => State::Starting,
             workers => State::Ready(workers),
         };
-        self.state.send_replace(state);
+        self.0.state.send_if_modified(|known| std::mem::replace(known, state.clone()) != state);
+    }
+
+    /// Looks after deadlines, and after batches that have waited for long enough.
+    async fn watch_clock(self) {
+        loop {
+            let alarm = self.core().alarm;
+            match alarm {
+                None => self.0.earlier.notified().await,
+                Some(at) if at <= Instant::now() => self.strike(),
+                Some(at) if at - Instant::now() < TICK => yield_now().await,
+                Some(at) => tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = self.0.earlier.notified() => {}
+                },
+            }
+        }
+    }
+
+    fn strike(&self) {
+        let mut core = self.core();
+        let now = Instant::now();
+        while let Some(due) = core.scheduler.due(now) {
+            match due {
+                Due::Overdue(worker) => core.order(worker, Order::End),
+                Due::Expired(id, dropped, limit) => {
+                    let seconds = limit.as_secs_f64();
+                    let message = if dropped.holder.is_some() {
+                        format!("the model did not answer within {seconds} s")
+                    } else {
+                        format!("the request waited for {seconds} s; its time was over")
+                    };
+                    core.recall(dropped.holder, id);
+                    dropped.job.answer(Err(Error::new(Kind::Timeout, message)));
+                }
+            }
+        }
+        core.alarm = None;
+        self.settle(core, now);
+    }
+}
+
+impl Core {
+    fn order(&self, worker: WorkerId, order: Order) {
+        if let Some(orders) = self.orders.get(&worker) {
+            // An executor that has ended is about to leave.
+            let _ = orders.send(order);
+        }
+    }
+
+    /// Tells whoever has a job that nobody waits for it any more.
+    fn recall(&self, holder: Option<WorkerId>, id: JobId) {
+        if let Some(worker) = holder {
+            self.order(worker, Order::Send(ToWorker::Cancel(id)));
+        }
+    }
+}
+
+impl Scheduler<Job> {
+    fn message(&self, id: JobId, more: bool) -> Option<ToWorker> {
+        let inputs = self.job(id)?.inputs.clone();
+        Some(ToWorker::Job { id, inputs, more })
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        let engine = &self.0;
+        let mut core = engine.core();
+        core.scheduler.arrived();
+        engine.settle(core, Instant::now());
     }
 }
 

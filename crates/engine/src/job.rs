@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use ai_integration_contract::{Error, Inputs, Outcome};
-use tokio::sync::{mpsc, oneshot};
+use ai_integration_contract::{Data, Error, Inputs, Kind, Outcome};
+use bytes::BytesMut;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::Event;
+use crate::{Event, MAX_BODY};
+
+/// What may wait for a follower before it holds the model's stream up: bytes of chunks, and events.
+const BUFFER: usize = 256 * 1024;
+const EVENTS: usize = 4096;
 
 /// The number of a job, unique within an engine and increasing.
 #[derive(
@@ -18,24 +23,131 @@ pub struct JobId(pub u64);
 /// passes it on; dropping it tells the requester that the engine is gone.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) id: JobId,
     pub(crate) inputs: Arc<Inputs>,
-    pub(crate) outcome: oneshot::Sender<Result<Outcome, Error>>,
-    /// Workers that ended while they had this job and had not begun it.
-    pub(crate) losses: u32,
-    /// Present when the requester follows the job while it runs.
-    pub(crate) events: Option<mpsc::Sender<Event>>,
+    outcome: oneshot::Sender<Result<Outcome, Error>>,
+    pub(crate) listener: Listener,
+}
+
+/// Who hears of what happens before the end.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    /// Nobody; pieces of the answer are put together.
+    Assembly(Assembly),
+    /// The requester.
+    Follower(Follower),
+}
+
+/// The way to a requester who follows his job.
+#[derive(Clone, Debug)]
+pub(crate) struct Follower {
+    events: mpsc::Sender<Heard>,
+    /// Bytes of chunks that may still be sent before the follower has read some.
+    room: Arc<Semaphore>,
+}
+
+/// An event on its way to the follower, with the room that it takes there.
+pub(crate) type Heard = (Event, Option<OwnedSemaphorePermit>);
+
+/// The requester's ends of a job.
+#[derive(Debug)]
+pub(crate) struct Requester {
+    pub(crate) outcome: oneshot::Receiver<Result<Outcome, Error>>,
+    pub(crate) events: Option<mpsc::Receiver<Heard>>,
 }
 
 impl Job {
-    /// Whether somebody still waits for the answer.
-    pub(crate) fn is_wanted(&self) -> bool {
-        !self.outcome.is_closed()
+    pub(crate) fn new(inputs: Inputs, is_followed: bool) -> (Self, Requester) {
+        let (outcome, answer) = oneshot::channel();
+        let (listener, events) = if is_followed {
+            let (sender, receiver) = mpsc::channel(EVENTS);
+            let room = Arc::new(Semaphore::new(BUFFER));
+            (Listener::Follower(Follower { events: sender, room }), Some(receiver))
+        } else {
+            (Listener::Assembly(Assembly::default()), None)
+        };
+        (Job { inputs: Arc::new(inputs), outcome, listener }, Requester { outcome: answer, events })
     }
 
     /// Ends the job.
     pub(crate) fn answer(self, outcome: Result<Outcome, Error>) {
+        let outcome = match self.listener {
+            Listener::Assembly(assembly) => outcome.and_then(|outcome| assembly.complete(outcome)),
+            Listener::Follower(_) => outcome,
+        };
         // A requester who has left needs no answer.
         let _ = self.outcome.send(outcome);
+    }
+}
+
+impl Listener {
+    /// Tells what may be missed: there is always more to come.
+    pub(crate) fn hint(&self, event: Event) {
+        if let Listener::Follower(follower) = self {
+            let _ = follower.events.try_send((event, None));
+        }
+    }
+}
+
+impl Follower {
+    /// Passes a piece of the answer on, as soon as there is room for it.
+    pub(crate) async fn chunk(&self, content_type: Option<String>, data: Data) {
+        let size = u32::try_from(data.len().clamp(1, BUFFER)).unwrap_or(1);
+        // A follower who has left needs to hear no more.
+        let gone = self.events.closed();
+        let passed_on = async {
+            let room = self.room.clone().acquire_many_owned(size).await.ok();
+            let _ = self.events.send((Event::Chunk { content_type, data }, room)).await;
+        };
+        tokio::select! {
+            () = passed_on => {}
+            () = gone => {}
+        }
+    }
+}
+
+/// The pieces of a streamed answer whose requester does not follow it.
+#[derive(Debug, Default)]
+pub(crate) struct Assembly {
+    content_type: Option<String>,
+    bytes: BytesMut,
+    is_bytes: bool,
+    chunks: usize,
+}
+
+impl Assembly {
+    pub(crate) fn append(&mut self, content_type: Option<String>, data: &Data) {
+        if self.chunks == 0 {
+            self.content_type = content_type;
+        }
+        self.chunks += 1;
+        let piece = match data {
+            Data::None => return,
+            Data::Text(text) => text.as_bytes(),
+            Data::Bytes(bytes) => {
+                self.is_bytes = true;
+                bytes
+            }
+        };
+        // One byte over the limit is kept, to be told apart from a full one.
+        let room = (MAX_BODY + 1).saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+    }
+
+    /// The outcome with the pieces as its data, if there were any.
+    fn complete(self, mut outcome: Outcome) -> Result<Outcome, Error> {
+        if self.chunks == 0 {
+            return Ok(outcome);
+        }
+        if self.bytes.len() > MAX_BODY {
+            let message = format!("the model's answer is larger than {MAX_BODY} bytes");
+            return Err(Error::new(Kind::TooLarge, message));
+        }
+        outcome.content_type = outcome.content_type.or(self.content_type);
+        outcome.data = match String::from_utf8(self.bytes.into()) {
+            Ok(text) if !self.is_bytes => Data::Text(text),
+            Ok(text) => Data::Bytes(text.into()),
+            Err(error) => Data::Bytes(error.into_bytes().into()),
+        };
+        Ok(outcome)
     }
 }

@@ -3,12 +3,13 @@
 //! so that a crashing model cannot take it down.
 //!
 //! ```text
-//! Engine::submit -> queue -> Dispatcher -> Executor -> Link -> model process
-//!        Ticket <------------- outcome, events --------'
+//! Engine::submit -> Scheduler -> Executor -> Link -> model process
+//!        Ticket <------- outcome, events ----'
 //! ```
 //!
-//! The dispatcher owns the queue and decides who works on what; an executor owns the jobs of one
-//! worker until they end or go back to the queue. They talk through channels and share no lock.
+//! The [`Engine`] owns the state of every job, in a `Scheduler` that is plain data, and changes it
+//! under one lock that is never held across an await. An executor carries messages between it and
+//! one worker.
 
 mod codec;
 mod engine;
@@ -19,16 +20,17 @@ mod message;
 mod model;
 mod scheduler;
 pub mod settings;
+mod shared;
 mod supervisor;
 mod ticket;
 mod worker_end;
 
 pub use codec::{FrameDecoder, FrameError, MAX_BODY, MAX_HEADER};
-pub use engine::{Engine, State};
+pub use engine::{Announcement, Engine, Limits, State};
 pub use executor::serve_attached;
 pub use job::JobId;
 pub use link::Link;
-pub use message::{FromWorker, PROTOCOL, Ready, ToWorker};
+pub use message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
 pub use model::{CustomMode, Model};
 pub use supervisor::{Exit, LINK_VARIABLE, Output, Program, Supervisor};
 pub use ticket::{Event, Ticket};

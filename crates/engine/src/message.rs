@@ -3,13 +3,14 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ai_integration_contract::{Data, Inputs, Outcome, Value};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::codec::{Encoded, Frame, MAX_BODY, MAX_HEADER};
+use crate::codec::{Frame, FrameEncoder, MAX_BODY, MAX_HEADER, Segment};
 use crate::{CustomMode, FrameError, JobId};
 
 /// The version of the protocol spoken here.
@@ -32,6 +33,30 @@ pub struct Ready {
     /// Usage modes of the program's environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modes: Vec<CustomMode>,
+    /// How jobs may be put together; `None` when the model takes them one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batching>,
+    /// Whether the worker takes large bodies as memory files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_memory: bool,
+}
+
+/// How jobs are put together into batches.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Batching {
+    /// The most jobs in a batch.
+    pub max_size: usize,
+    /// How long a job may wait, in milliseconds, for others that are on their way.
+    pub max_wait_ms: f64,
+}
+
+impl Batching {
+    /// `max_wait_ms` as a duration, up to a minute.
+    #[must_use]
+    pub fn max_wait(&self) -> Duration {
+        let seconds = (self.max_wait_ms / 1000.0).clamp(0.0, 60.0);
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+    }
 }
 
 /// A message from a worker.
@@ -57,7 +82,14 @@ pub enum FromWorker {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToWorker {
     /// Work to do.
-    Job(JobId, Arc<Inputs>),
+    Job {
+        /// The job's number.
+        id: JobId,
+        /// What the model is asked.
+        inputs: Arc<Inputs>,
+        /// Whether the next job belongs to the same batch.
+        more: bool,
+    },
     /// Nobody waits for this job any more.
     Cancel(JobId),
     /// A message of a newer protocol, to be ignored.
@@ -72,57 +104,74 @@ enum DataKind {
     Bytes,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum WorkerHeader<'a> {
-    Ready(Ready),
-    Start {
-        id: JobId,
-    },
-    Result {
-        id: JobId,
-        #[serde(default)]
-        success: bool,
-        #[serde(default)]
-        content_type: Option<Cow<'a, str>>,
-        #[serde(default)]
-        data: Option<DataKind>,
-        #[serde(default)]
-        error: Option<Cow<'a, str>>,
-    },
-    Chunk {
-        id: JobId,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        content_type: Option<Cow<'a, str>>,
-        data: DataKind,
-    },
-    Progress {
-        id: JobId,
-        #[serde(default)]
-        fraction: Option<f64>,
-        #[serde(default)]
-        message: Option<Cow<'a, str>>,
-    },
-    Log {
-        id: JobId,
-        message: Cow<'a, str>,
-    },
-    #[serde(other)]
-    Unknown,
+/// Every message of a worker but `ready`.
+#[derive(Default, Serialize, Deserialize)]
+struct WorkerHeader<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<JobId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    success: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<DataKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fraction: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shared: Option<usize>,
 }
 
+/// What every header has.
 #[derive(Serialize, Deserialize)]
+struct Tagged<'a, T> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(flatten)]
+    rest: T,
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum EngineHeader<'a> {
     Job {
         id: JobId,
         inputs: Vec<(Cow<'a, str>, InputKind, Json)>,
+        #[serde(default)]
+        more: bool,
     },
     Cancel {
         id: JobId,
     },
     #[serde(other)]
     Unknown,
+}
+
+#[derive(Serialize)]
+struct JobHeader<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: JobId,
+    inputs: &'a [(&'a str, InputKind, Rest<'a>)],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct CancelHeader {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: JobId,
 }
 
 /// How an input travels.
@@ -135,12 +184,12 @@ enum InputKind {
     Value,
 }
 
-fn split_data(data: &Data) -> (Option<DataKind>, Bytes) {
-    match data {
-        Data::None => (None, Bytes::new()),
-        Data::Text(text) => (Some(DataKind::Text), Bytes::copy_from_slice(text.as_bytes())),
-        Data::Bytes(bytes) => (Some(DataKind::Bytes), bytes.clone()),
-    }
+/// What is said of an input beside its name and kind.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Rest<'a> {
+    Length(usize),
+    Value(&'a Json),
 }
 
 fn join_data(kind: Option<DataKind>, body: Bytes) -> Result<Data, FrameError> {
@@ -160,71 +209,98 @@ fn header<'a, T: Deserialize<'a>>(frame: &'a Frame) -> Result<T, FrameError> {
     serde_json::from_slice(&frame.header).map_err(|error| FrameError::Header(error.to_string()))
 }
 
+/// A header that says where its body is.
+#[derive(Deserialize)]
+struct Shared {
+    #[serde(default)]
+    shared: Option<usize>,
+}
+
+/// The length of a frame's body, if that is in a memory file of its own. A header that cannot be
+/// read is found out later.
+pub(crate) fn shared_length(frame: &Frame) -> Option<usize> {
+    const MARK: &[u8] = b"\"shared\"";
+    // Few frames have it, and a search costs less than reading a header twice.
+    if !frame.body.is_empty() || !frame.header.windows(MARK.len()).any(|part| part == MARK) {
+        return None;
+    }
+    header::<Shared>(frame).ok()?.shared
+}
+
 impl FromWorker {
     pub(crate) fn decode(frame: &Frame) -> Result<Self, FrameError> {
-        let message = match header(frame)? {
-            WorkerHeader::Ready(ready) => FromWorker::Ready(ready),
-            WorkerHeader::Start { id } => FromWorker::Start(id),
-            WorkerHeader::Result { id, success, content_type, data, error } => {
-                let outcome = Outcome {
-                    success,
-                    content_type: content_type.map(Cow::into_owned),
-                    error: error.map(Cow::into_owned),
-                    data: join_data(data, frame.body.clone())?,
+        let WorkerHeader {
+            kind, id, success, content_type, data, error, fraction, message, ..
+        } = match header(frame) {
+            Ok(header) => header,
+            Err(error) => {
+                return match &*header::<Tagged<'_, Nothing>>(frame)?.kind {
+                    "ready" | "start" | "result" | "chunk" | "progress" | "log" => Err(error),
+                    _ => Ok(FromWorker::Unknown),
                 };
-                FromWorker::Result(id, outcome)
             }
-            WorkerHeader::Chunk { id, content_type, data } => FromWorker::Chunk(
-                id,
-                content_type.map(Cow::into_owned),
-                join_data(Some(data), frame.body.clone())?,
-            ),
-            WorkerHeader::Progress { id, fraction, message } => FromWorker::Progress(
-                id,
-                fraction.map(|fraction| fraction.clamp(0.0, 1.0)),
-                message.map(Cow::into_owned),
-            ),
-            WorkerHeader::Log { id, message } => FromWorker::Log(id, message.into_owned()),
-            WorkerHeader::Unknown => FromWorker::Unknown,
+        };
+        let id = || id.ok_or_else(|| FrameError::Header("it has no `id`".to_owned()));
+        let body = || join_data(data, frame.body.clone());
+        let message = match &*kind {
+            "ready" => FromWorker::Ready(header(frame)?),
+            "start" => FromWorker::Start(id()?),
+            "result" => {
+                let success = success.unwrap_or_default();
+                let outcome = Outcome { success, content_type, error, data: body()? };
+                FromWorker::Result(id()?, outcome)
+            }
+            "chunk" => FromWorker::Chunk(id()?, content_type, body()?),
+            "progress" => {
+                let fraction = fraction.map(|fraction| fraction.clamp(0.0, 1.0));
+                FromWorker::Progress(id()?, fraction, message)
+            }
+            "log" => FromWorker::Log(id()?, message.unwrap_or_default()),
+            _ => FromWorker::Unknown,
         };
         Ok(message)
     }
 
-    pub(crate) fn encode(&self) -> Result<Encoded, FrameError> {
-        let borrow = |text: &Option<String>| text.clone().map(Cow::Owned);
-        let (header, body) = match self {
-            FromWorker::Ready(ready) => (WorkerHeader::Ready(ready.clone()), Bytes::new()),
-            FromWorker::Start(id) => (WorkerHeader::Start { id: *id }, Bytes::new()),
+    pub(crate) fn encode(&self, out: &mut FrameEncoder) -> Result<(), FrameError> {
+        let of = |kind: &'static str, id: &JobId| WorkerHeader {
+            kind: kind.into(),
+            id: Some(*id),
+            ..WorkerHeader::default()
+        };
+        let (header, data) = match self {
+            FromWorker::Ready(ready) => {
+                return out.frame(|_| Tagged { kind: "ready".into(), rest: ready }, &[]);
+            }
+            FromWorker::Start(id) => (of("start", id), &Data::None),
             FromWorker::Result(id, outcome) => {
-                let (data, body) = split_data(&outcome.data);
-                let header = WorkerHeader::Result {
-                    id: *id,
-                    success: outcome.success,
-                    content_type: borrow(&outcome.content_type),
-                    data,
-                    error: borrow(&outcome.error),
+                let header = WorkerHeader {
+                    success: Some(outcome.success),
+                    content_type: outcome.content_type.clone(),
+                    error: outcome.error.clone(),
+                    ..of("result", id)
                 };
-                (header, body)
+                (header, &outcome.data)
             }
             FromWorker::Chunk(id, content_type, data) => {
-                let (kind, body) = split_data(data);
-                let data = kind.unwrap_or(DataKind::Bytes);
-                (WorkerHeader::Chunk { id: *id, content_type: borrow(content_type), data }, body)
+                (WorkerHeader { content_type: content_type.clone(), ..of("chunk", id) }, data)
             }
             FromWorker::Progress(id, fraction, message) => {
-                let header = WorkerHeader::Progress {
-                    id: *id,
-                    fraction: *fraction,
-                    message: borrow(message),
-                };
-                (header, Bytes::new())
+                let (fraction, message) = (*fraction, message.clone());
+                (WorkerHeader { fraction, message, ..of("progress", id) }, &Data::None)
             }
             FromWorker::Log(id, message) => {
-                (WorkerHeader::Log { id: *id, message: message.as_str().into() }, Bytes::new())
+                (WorkerHeader { message: Some(message.clone()), ..of("log", id) }, &Data::None)
             }
-            FromWorker::Unknown => (WorkerHeader::Unknown, Bytes::new()),
+            FromWorker::Unknown => {
+                (WorkerHeader { kind: "unknown".into(), ..WorkerHeader::default() }, &Data::None)
+            }
         };
-        Encoded::new(&header, &[body])
+        let (data, segment) = match data {
+            Data::None => (None, None),
+            Data::Text(text) => (Some(DataKind::Text), Some(Segment::Text(text))),
+            Data::Bytes(bytes) => (Some(DataKind::Bytes), Some(Segment::Bytes(bytes))),
+        };
+        out.frame(|shared| WorkerHeader { data, shared, ..header }, segment.as_slice())
     }
 }
 
@@ -239,44 +315,49 @@ pub(crate) fn fits_frame(inputs: &Inputs) -> bool {
         // Came in with a body or a file that is bounded far below.
         Value::Json(_) => 0,
     });
-    header <= MAX_HEADER - 64 && body.sum::<usize>() <= MAX_BODY
+    header <= MAX_HEADER - 128 && body.sum::<usize>() <= MAX_BODY
 }
 
 impl ToWorker {
-    pub(crate) fn encode(&self) -> Result<Encoded, FrameError> {
+    pub(crate) fn encode(&self, out: &mut FrameEncoder) -> Result<(), FrameError> {
         match self {
-            ToWorker::Job(id, inputs) => {
-                let mut segments = Vec::new();
+            ToWorker::Job { id, inputs, more } => {
+                let composites: Vec<Option<Bytes>> = inputs.values().map(composite).collect();
+                let mut segments = Vec::with_capacity(inputs.len());
                 let mut entries = Vec::with_capacity(inputs.len());
-                for (name, value) in inputs.iter() {
-                    let mut segment = |bytes: Bytes| {
-                        let length = Json::from(bytes.len());
-                        segments.push(bytes);
-                        length
-                    };
-                    let (kind, rest) = match value {
-                        Value::Bytes(bytes) => (InputKind::Bytes, segment(bytes.clone())),
-                        Value::Text(text) => {
-                            (InputKind::Text, segment(Bytes::copy_from_slice(text.as_bytes())))
+                for ((name, value), composite) in inputs.iter().zip(&composites) {
+                    let (kind, segment) = match (value, composite) {
+                        (Value::Bytes(bytes), _) => (InputKind::Bytes, Segment::Bytes(bytes)),
+                        (Value::Text(text), _) => (InputKind::Text, Segment::Text(text)),
+                        (Value::Json(_), Some(json)) => (InputKind::Json, Segment::Bytes(json)),
+                        (Value::Json(scalar), None) => {
+                            entries.push((name.as_str(), InputKind::Value, Rest::Value(scalar)));
+                            continue;
                         }
-                        Value::Json(
-                            json @ (Json::Array(_) | Json::Object(_) | Json::String(_)),
-                        ) => (InputKind::Json, segment(json.to_string().into())),
-                        Value::Json(scalar) => (InputKind::Value, scalar.clone()),
                     };
-                    entries.push((Cow::Borrowed(name.as_str()), kind, rest));
+                    entries.push((name.as_str(), kind, Rest::Length(segment.as_slice().len())));
+                    segments.push(segment);
                 }
-                Encoded::new(&EngineHeader::Job { id: *id, inputs: entries }, &segments)
+                let header = |shared| JobHeader {
+                    kind: "job",
+                    id: *id,
+                    inputs: &entries,
+                    more: *more,
+                    shared,
+                };
+                out.frame(header, &segments)
             }
-            ToWorker::Cancel(id) => Encoded::new(&EngineHeader::Cancel { id: *id }, &[]),
-            ToWorker::Unknown => Encoded::new(&EngineHeader::Unknown, &[]),
+            ToWorker::Cancel(id) => out.frame(|_| CancelHeader { kind: "cancel", id: *id }, &[]),
+            ToWorker::Unknown => {
+                out.frame(|_| Tagged { kind: "unknown".into(), rest: Json::Null }, &[])
+            }
         }
     }
 
     pub(crate) fn decode(frame: &Frame) -> Result<Self, FrameError> {
         let mut body = frame.body.clone();
-        let (id, entries) = match header(frame)? {
-            EngineHeader::Job { id, inputs } => (id, inputs),
+        let (id, entries, more) = match header(frame)? {
+            EngineHeader::Job { id, inputs, more } => (id, inputs, more),
             EngineHeader::Cancel { id } => return Ok(ToWorker::Cancel(id)),
             EngineHeader::Unknown => return Ok(ToWorker::Unknown),
         };
@@ -303,7 +384,17 @@ impl ToWorker {
         if !body.is_empty() {
             return Err(FrameError::Body(format!("{} bytes too many", body.len())));
         }
-        Ok(ToWorker::Job(id, Arc::new(inputs)))
+        Ok(ToWorker::Job { id, inputs: Arc::new(inputs), more })
+    }
+}
+
+/// A list, object or string, which travels as JSON text in the body.
+fn composite(value: &Value) -> Option<Bytes> {
+    match value {
+        Value::Json(json @ (Json::Array(_) | Json::Object(_) | Json::String(_))) => {
+            Some(json.to_string().into())
+        }
+        _ => None,
     }
 }
 

@@ -1,113 +1,458 @@
-//! Who works on what next: the queue and the workers' load, without any input or output.
+//! Who works on what next, as plain data: no input or output, no clock. Whoever drives it passes
+//! the time in, and does what it decides.
+//!
+//! ```text
+//! submit ─▶ waiting ─▶ sent to a worker ─▶ running ─▶ ended
+//!              ▲            │ worker dies      │ worker dies: fails
+//!              └────────────┘                  ▼
+//! ```
+//! A job is in `jobs` from its submission until it has ended for its requester, once. A worker may
+//! have to do with it for longer: what it was sent it must start and finish, wanted or not.
 
-use std::collections::{BTreeMap, VecDeque};
+mod pace;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use self::pace::{Arrivals, ServiceTime};
+use crate::{Batching, JobId};
 
 /// Identifies one life of one worker; a restarted worker has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(pub(crate) u64);
 
-/// Jobs that a worker may hold at a time. More would let it prefetch.
-const DEPTH: usize = 1;
+/// Workers that may end before they begin a job that they were sent; then the job is to blame.
+const LOSSES: u32 = 2;
+/// Work that may lie ready in a worker's socket, so that it never runs dry while the engine is
+/// busy. Everything beyond waits in the queue, for whichever worker is free first.
+const PREFETCHED: Duration = Duration::from_millis(1);
+/// The most jobs that a worker may hold.
+const DEEPEST: u32 = 16;
+/// Where there is one worker, whatever lies ready waits for nobody else. A full batch may, unless
+/// it would have to for so long that its requesters may well leave.
+const PREFETCHED_BATCH: Duration = Duration::from_millis(50);
 
-/// The queue of waiting jobs and the number of jobs that each worker holds.
+/// How long a job may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// From the submission to the answer.
+    pub(crate) total: Duration,
+    /// What a worker gets, once the model has worked on the job for `total`, to end it by itself.
+    pub(crate) grace: Duration,
+}
+
+/// All jobs that have not ended, and the workers.
 #[derive(Debug)]
 pub(crate) struct Scheduler<J> {
-    waiting: VecDeque<J>,
-    holding: BTreeMap<WorkerId, usize>,
+    capacity: usize,
+    jobs: BTreeMap<JobId, Entry<J>>,
+    waiting: BTreeSet<JobId>,
+    workers: BTreeMap<WorkerId, Worker>,
+    batching: Option<Batching>,
+    arrivals: Arrivals,
+    /// Requests that are being received.
+    announced: usize,
+    /// The rest of the batch that is being handed out.
+    rest: Option<(WorkerId, usize)>,
+    alarms: BTreeSet<(Instant, Alarm)>,
+    /// Until when the jobs that wait are kept back for a fuller batch.
+    lingering: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Entry<J> {
+    job: J,
+    submitted: Instant,
+    limit: Option<Limit>,
+    losses: u32,
+    /// The worker that has it.
+    holder: Option<WorkerId>,
+}
+
+/// What is to be looked after at a certain time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    /// The job's requester is told that it took too long.
+    Deadline(JobId),
+    /// The worker is ended if it still works on the job.
+    Overdue(WorkerId, JobId),
+}
+
+/// What one worker holds.
+#[derive(Debug)]
+struct Worker {
+    /// Sent and not started, oldest first.
+    sent: VecDeque<Sent>,
+    running: Vec<Running>,
+    /// Whether more members of the running batch are to be started.
+    is_open: bool,
+    /// Batches that are held; a job by itself is a batch of one.
+    batches: u32,
+    /// Whether it gets no more jobs.
+    retired: bool,
+    /// Jobs that it may still be sent.
+    quota: Option<u64>,
+    service: ServiceTime,
+    /// Since when it has worked on its oldest batch.
+    since: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    id: JobId,
+    /// Whether the next one belongs to the same batch.
+    more: bool,
+    limit: Option<Limit>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    id: JobId,
+    overdue: Option<Instant>,
+}
+
+/// A job handed to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) worker: WorkerId,
+    pub(crate) id: JobId,
+    /// Whether more jobs of the same batch follow.
+    pub(crate) more: bool,
+    /// Whether the worker gets no more jobs after this one.
+    pub(crate) is_last: bool,
+}
+
+/// The queue is full; the job comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full<J>(pub(crate) J);
+
+/// A worker named a job that is not its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfTurn;
+
+/// A job that ended before its worker, if any, was done with it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Dropped<J> {
+    pub(crate) job: J,
+    pub(crate) holder: Option<WorkerId>,
+}
+
+/// What time has brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Due<J> {
+    /// A job is over its limit.
+    Expired(JobId, Dropped<J>, Duration),
+    /// A worker goes on with a job for longer than it may.
+    Overdue(WorkerId),
 }
 
 impl<J> Scheduler<J> {
-    pub(crate) fn new() -> Self {
-        Scheduler { waiting: VecDeque::new(), holding: BTreeMap::new() }
-    }
-
-    /// A new job goes to the end of the queue.
-    pub(crate) fn submit(&mut self, job: J) {
-        self.waiting.push_back(job);
-    }
-
-    /// A worker is ready for jobs.
-    pub(crate) fn join(&mut self, worker: WorkerId) {
-        self.holding.insert(worker, 0);
-    }
-
-    /// A job which the worker held has ended.
-    pub(crate) fn finish(&mut self, worker: WorkerId) {
-        if let Some(jobs) = self.holding.get_mut(&worker) {
-            *jobs = jobs.saturating_sub(1);
+    /// A scheduler whose queue takes `capacity` jobs.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Scheduler {
+            capacity,
+            jobs: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            workers: BTreeMap::new(),
+            batching: None,
+            arrivals: Arrivals::default(),
+            announced: 0,
+            rest: None,
+            alarms: BTreeSet::new(),
+            lingering: None,
         }
     }
 
-    /// A worker is gone; the jobs which it had not started come first again, in their order.
-    pub(crate) fn leave(&mut self, worker: WorkerId, unstarted: Vec<J>) {
-        self.holding.remove(&worker);
-        for job in unstarted.into_iter().rev() {
-            self.waiting.push_front(job);
+    /// How jobs are put together from now on.
+    pub(crate) fn set_batching(&mut self, batching: Option<Batching>) {
+        self.batching = batching;
+    }
+
+    /// A request has begun to arrive. Whether a batch may wait for it; then
+    /// [`Scheduler::arrived`] must follow.
+    pub(crate) fn announce(&mut self) -> bool {
+        self.announced += usize::from(self.batching.is_some());
+        self.batching.is_some()
+    }
+
+    /// An announced request has arrived, or never will.
+    pub(crate) fn arrived(&mut self) {
+        self.announced -= 1;
+    }
+
+    /// A new job goes to the end of the queue. Ids increase from job to job.
+    pub(crate) fn submit(
+        &mut self,
+        id: JobId,
+        job: J,
+        limit: Option<Limit>,
+        now: Instant,
+    ) -> Result<(), Full<J>> {
+        if self.waiting.len() >= self.capacity {
+            return Err(Full(job));
+        }
+        if self.batching.is_some() {
+            self.arrivals.record(now);
+        }
+        if let Some(limit) = limit {
+            self.alarms.insert((now + limit.total, Alarm::Deadline(id)));
+        }
+        self.jobs.insert(id, Entry { job, submitted: now, limit, losses: 0, holder: None });
+        self.waiting.insert(id);
+        Ok(())
+    }
+
+    /// A worker is ready, for up to `quota` jobs.
+    pub(crate) fn join(&mut self, worker: WorkerId, quota: Option<u64>, now: Instant) {
+        let state = Worker {
+            sent: VecDeque::new(),
+            running: Vec::new(),
+            is_open: false,
+            batches: 0,
+            retired: false,
+            quota,
+            service: ServiceTime::default(),
+            since: now,
+        };
+        self.workers.insert(worker, state);
+    }
+
+    /// The next job to be handed out, and to whom. The worker holds it from then on. When there
+    /// is none, [`Scheduler::alarm`] says when there may be one without anything else happening.
+    pub(crate) fn assign(&mut self, now: Instant) -> Option<Assignment> {
+        let (worker, more) = match self.rest.take() {
+            Some((worker, rest)) => (worker, rest - 1),
+            None => self.begin_batch(now)?,
+        };
+        if more > 0 {
+            self.rest = Some((worker, more));
+        }
+        let id = self.waiting.pop_first()?;
+        let entry = self.jobs.get_mut(&id)?;
+        entry.holder = Some(worker);
+        let state = self.workers.get_mut(&worker)?;
+        state.sent.push_back(Sent { id, more: more > 0, limit: entry.limit });
+        if let Some(quota) = &mut state.quota {
+            *quota -= 1;
+            state.retired |= *quota == 0;
+        }
+        Some(Assignment { worker, id, more: more > 0, is_last: state.retired })
+    }
+
+    /// Chooses who is to get the next batch, and how many jobs follow the first one.
+    fn begin_batch(&mut self, now: Instant) -> Option<(WorkerId, usize)> {
+        self.lingering = None;
+        let oldest = *self.waiting.first()?;
+        let is_alone = self.workers.len() == 1;
+        // An idle worker is served first.
+        let in_service = self.workers.iter_mut().filter(|(_, worker)| !worker.retired);
+        let (id, worker) = in_service.min_by_key(|(_, worker)| worker.batches)?;
+        let most = self.batching.as_ref().map_or(1, |batching| batching.max_size);
+        let most = most.min(
+            worker.quota.map_or(usize::MAX, |quota| usize::try_from(quota).unwrap_or(usize::MAX)),
+        );
+        let size = self.waiting.len().min(most);
+        if worker.batches > 0 {
+            // A batch that is not full yet can still grow until the worker is free.
+            let may_lie_ready = size == most
+                && (worker.batches < worker.service.depth(PREFETCHED, DEEPEST)
+                    || most > 1
+                        && is_alone
+                        && worker.batches < worker.service.depth(PREFETCHED_BATCH, 2));
+            if !may_lie_ready {
+                return None;
+            }
+        } else {
+            if size < most
+                && let Some(batching) = &self.batching
+            {
+                let patience = self.jobs.get(&oldest)?.submitted + batching.max_wait();
+                let quiet = self.arrivals.quiet(self.announced, batching.max_wait());
+                self.lingering = quiet.map(|quiet| quiet.min(patience)).filter(|at| now < *at);
+                if self.lingering.is_some() {
+                    return None;
+                }
+            }
+            worker.since = now;
+        }
+        worker.batches += 1;
+        Some((*id, size - 1))
+    }
+
+    /// A worker has handed a job to the model. `None` when the job has ended meanwhile.
+    pub(crate) fn start(
+        &mut self,
+        worker: WorkerId,
+        id: JobId,
+        now: Instant,
+    ) -> Result<Option<&mut J>, OutOfTurn> {
+        let state = self.workers.get_mut(&worker).ok_or(OutOfTurn)?;
+        let may_start = state.is_open || state.running.is_empty();
+        let sent = state.sent.pop_front_if(|sent| may_start && sent.id == id).ok_or(OutOfTurn)?;
+        state.is_open = sent.more;
+        let overdue = sent.limit.map(|limit| now + limit.total + limit.grace);
+        if let Some(overdue) = overdue {
+            self.alarms.insert((overdue, Alarm::Overdue(worker, id)));
+        }
+        state.running.push(Running { id, overdue });
+        Ok(self.jobs.get_mut(&id).map(|entry| &mut entry.job))
+    }
+
+    /// A job that the worker works on. `None` when the job has ended meanwhile.
+    pub(crate) fn running(
+        &mut self,
+        worker: WorkerId,
+        id: JobId,
+    ) -> Result<Option<&mut J>, OutOfTurn> {
+        let state = self.workers.get(&worker).ok_or(OutOfTurn)?;
+        state.running.iter().find(|running| running.id == id).ok_or(OutOfTurn)?;
+        Ok(self.jobs.get_mut(&id).map(|entry| &mut entry.job))
+    }
+
+    /// A job that has not ended.
+    pub(crate) fn job(&self, id: JobId) -> Option<&J> {
+        self.jobs.get(&id).map(|entry| &entry.job)
+    }
+
+    /// All jobs that the worker works on and somebody waits for.
+    pub(crate) fn all_running(&self, worker: WorkerId) -> impl Iterator<Item = (JobId, &J)> {
+        let running = self.workers.get(&worker).map_or(&[][..], |state| &state.running);
+        running
+            .iter()
+            .filter_map(|running| self.jobs.get(&running.id).map(|entry| (running.id, &entry.job)))
+    }
+
+    /// The model is done with a job. `None` when the job has ended before.
+    pub(crate) fn finish(
+        &mut self,
+        worker: WorkerId,
+        id: JobId,
+        now: Instant,
+    ) -> Result<Option<J>, OutOfTurn> {
+        let state = self.workers.get_mut(&worker).ok_or(OutOfTurn)?;
+        let place = state.running.iter().position(|running| running.id == id).ok_or(OutOfTurn)?;
+        let running = state.running.swap_remove(place);
+        if state.running.is_empty() && !state.is_open {
+            state.batches -= 1;
+            state.service.record(now - state.since);
+            state.since = now;
+        }
+        if let Some(overdue) = running.overdue {
+            self.alarms.remove(&(overdue, Alarm::Overdue(worker, id)));
+        }
+        Ok(self.end(id).map(|entry| entry.job))
+    }
+
+    /// A worker is to get no more jobs; what it holds it finishes.
+    pub(crate) fn retire(&mut self, worker: WorkerId) {
+        if let Some(state) = self.workers.get_mut(&worker) {
+            state.retired = true;
         }
     }
 
-    /// The next job together with the least busy worker that has room for it. The worker holds
-    /// the job from then on.
-    pub(crate) fn assign(&mut self) -> Option<(WorkerId, J)> {
-        let (worker, jobs) = self.holding.iter_mut().min_by_key(|(_, jobs)| **jobs)?;
-        if *jobs >= DEPTH {
-            return None;
+    /// A worker is gone. What it had not started goes back to the head of the queue; answers with
+    /// what it had, and with what workers keep dying of before they start it.
+    pub(crate) fn leave(&mut self, worker: WorkerId) -> Vec<J> {
+        let Some(state) = self.workers.remove(&worker) else { return Vec::new() };
+        self.rest.take_if(|(holder, _)| *holder == worker);
+        // Only what the worker was about to start can have to do with its end.
+        let mut is_suspect = state.running.is_empty();
+        let mut failed = Vec::new();
+        for running in state.running {
+            if let Some(overdue) = running.overdue {
+                self.alarms.remove(&(overdue, Alarm::Overdue(worker, running.id)));
+            }
+            failed.extend(self.end(running.id).map(|entry| entry.job));
         }
-        let job = self.waiting.pop_front()?;
-        *jobs += 1;
-        Some((*worker, job))
+        for Sent { id, .. } in state.sent {
+            let was_suspect = std::mem::take(&mut is_suspect);
+            let Some(entry) = self.jobs.get_mut(&id) else { continue };
+            entry.losses += u32::from(was_suspect);
+            entry.holder = None;
+            if entry.losses < LOSSES {
+                self.waiting.insert(id);
+            } else {
+                failed.extend(self.end(id).map(|entry| entry.job));
+            }
+        }
+        failed
+    }
+
+    /// Nobody waits for a job any more.
+    pub(crate) fn cancel(&mut self, id: JobId) -> Option<Dropped<J>> {
+        let Entry { job, holder, .. } = self.end(id)?;
+        Some(Dropped { job, holder })
+    }
+
+    /// What is due by now, one thing at a time.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Due<J>> {
+        loop {
+            let (at, alarm) = *self.alarms.first()?;
+            if at > now {
+                return None;
+            }
+            self.alarms.pop_first();
+            match alarm {
+                Alarm::Overdue(worker, _) => return Some(Due::Overdue(worker)),
+                Alarm::Deadline(id) => {
+                    if let Some(Entry { job, holder, limit, .. }) = self.end(id) {
+                        let total = limit.map(|limit| limit.total).unwrap_or_default();
+                        return Some(Due::Expired(id, Dropped { job, holder }, total));
+                    }
+                }
+            }
+        }
+    }
+
+    /// When [`Scheduler::due`] or [`Scheduler::assign`] is to be called next, if nothing else
+    /// happens before.
+    pub(crate) fn alarm(&self) -> Option<Instant> {
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        [alarm, self.lingering].into_iter().flatten().min()
     }
 
     /// Takes all waiting jobs out.
-    pub(crate) fn take_waiting(&mut self) -> VecDeque<J> {
-        std::mem::take(&mut self.waiting)
+    pub(crate) fn take_waiting(&mut self) -> Vec<J> {
+        self.rest = None;
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().filter_map(|id| self.end(id)).map(|entry| entry.job).collect()
     }
 
-    /// Whether no job waits and none is held.
+    /// Whether every job has ended.
     pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.holding.values().all(|jobs| *jobs == 0)
+        self.jobs.is_empty()
     }
 
-    /// Ready workers.
+    /// Whether the worker holds nothing.
+    pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_none_or(|state| state.batches == 0)
+    }
+
+    /// Jobs that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Workers that get jobs.
     pub(crate) fn workers(&self) -> usize {
-        self.holding.len()
+        self.workers.values().filter(|worker| !worker.retired).count()
+    }
+
+    fn end(&mut self, id: JobId) -> Option<Entry<J>> {
+        let entry = self.jobs.remove(&id)?;
+        if entry.holder.is_none() {
+            self.waiting.remove(&id);
+        }
+        if let Some(limit) = entry.limit {
+            self.alarms.remove(&(entry.submitted + limit.total, Alarm::Deadline(id)));
+        }
+        Some(entry)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: WorkerId = WorkerId(1);
-    const B: WorkerId = WorkerId(2);
-
-    #[test]
-    fn an_idle_worker_is_served_first_and_order_is_kept() {
-        let mut scheduler = Scheduler::new();
-        (1..=4).for_each(|job| scheduler.submit(job));
-        assert_eq!(scheduler.assign(), None);
-        scheduler.join(A);
-        scheduler.join(B);
-        assert_eq!(scheduler.assign(), Some((A, 1)));
-        assert_eq!(scheduler.assign(), Some((B, 2)));
-        assert_eq!(scheduler.assign(), None);
-        scheduler.finish(B);
-        assert_eq!(scheduler.assign(), Some((B, 3)));
-    }
-
-    #[test]
-    fn jobs_of_a_lost_worker_come_first_again() {
-        let mut scheduler = Scheduler::new();
-        (1..=3).for_each(|job| scheduler.submit(job));
-        scheduler.join(A);
-        let (_, job) = scheduler.assign().unwrap();
-        scheduler.leave(A, vec![job]);
-        assert!(!scheduler.is_idle());
-        scheduler.join(B);
-        assert_eq!(scheduler.assign(), Some((B, 1)));
-        assert_eq!(scheduler.take_waiting(), [2, 3]);
-        scheduler.finish(B);
-        assert!(scheduler.is_idle());
-        assert_eq!(scheduler.workers(), 1);
-    }
-}
+mod state_machine;
+#[cfg(test)]
+mod tests;

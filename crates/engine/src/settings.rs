@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use ai_integration_contract::{Environment, Setting, SettingError};
 
+use crate::Limits;
+
 /// Number of worker processes.
 pub static WORKERS: Setting = Setting {
     name: "AI_INTEGRATION_WORKERS",
     flag: Some("workers"),
     value_name: "N",
-    default: "1",
-    help: "Number of worker processes, each with its own copy of the model.",
+    default: "",
+    help: "Number of worker processes, each with its own copy of the model. By default one, or as \
+           many as there are devices.",
 };
 
 /// Room in the queue.
@@ -52,17 +55,84 @@ pub static STOP_TIMEOUT: Setting = Setting {
            an error.",
 };
 
+/// Patience with a request.
+pub static TIMEOUT: Setting = Setting {
+    name: "AI_INTEGRATION_TIMEOUT",
+    flag: Some("timeout"),
+    value_name: "SECONDS",
+    default: "",
+    help: "Time from a request's arrival to its answer; then it is answered with an error, and a \
+           model that has worked on it for that long is ended. Without it there is no limit. A \
+           request can ask for less.",
+};
+
+/// Patience with a model that is over a request's time.
+pub static GRACE: Setting = Setting {
+    name: "AI_INTEGRATION_GRACE",
+    flag: Some("grace"),
+    value_name: "SECONDS",
+    default: "5",
+    help: "What a model gets to end a request by itself that is over its time, before its process \
+           is ended and started again.",
+};
+
+/// Who computes where.
+pub static DEVICES: Setting = Setting {
+    name: "AI_INTEGRATION_DEVICES",
+    flag: Some("devices"),
+    value_name: "LIST",
+    default: "",
+    help: "Devices for the workers, one each in turn, as their CUDA_VISIBLE_DEVICES: 0,1. Several \
+           for each worker: 0,1;2,3.",
+};
+
+/// The length of a worker's life in requests.
+pub static MAX_REQUESTS: Setting = Setting {
+    name: "AI_INTEGRATION_MAX_REQUESTS",
+    flag: Some("max-requests"),
+    value_name: "N",
+    default: "",
+    help: "Requests after which a worker is started afresh, or up to a tenth fewer, so that not \
+           all are at once. For models that leak.",
+};
+
+/// The size of a worker.
+pub static MAX_RSS: Setting = Setting {
+    name: "AI_INTEGRATION_MAX_RSS",
+    flag: Some("max-rss"),
+    value_name: "MIB",
+    default: "",
+    help: "Resident memory in MiB from which a worker is started afresh, once it has finished what \
+           it does.",
+};
+
 /// All of them.
-pub const SETTINGS: &[&Setting] =
-    &[&WORKERS, &QUEUE, &START_TIMEOUT, &START_ATTEMPTS, &STOP_TIMEOUT];
+pub const SETTINGS: &[&Setting] = &[
+    &WORKERS,
+    &DEVICES,
+    &QUEUE,
+    &TIMEOUT,
+    &GRACE,
+    &MAX_REQUESTS,
+    &MAX_RSS,
+    &START_TIMEOUT,
+    &START_ATTEMPTS,
+    &STOP_TIMEOUT,
+];
 
 /// How workers are kept running.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Number of workers, at least one.
     pub workers: usize,
-    /// Jobs that may wait.
-    pub queue: usize,
+    /// What each worker in turn finds in `CUDA_VISIBLE_DEVICES`; empty to leave that alone.
+    pub devices: Vec<String>,
+    /// Requests of a worker's life.
+    pub max_requests: Option<u64>,
+    /// Resident memory in bytes from which a worker is replaced.
+    pub max_rss: Option<u64>,
+    /// What requests may take up.
+    pub limits: Limits,
     /// Time for a program to become ready.
     pub start_timeout: Duration,
     /// Starts in a row without a served request before giving up, at least one.
@@ -82,18 +152,42 @@ impl Config {
             let expected = "a number of seconds above 0, up to a day";
             let parsed =
                 environment.parse::<f64>(setting, expected, |s| *s > 0.0 && *s <= 86_400.0)?;
-            Ok(Duration::from_secs_f64(parsed.unwrap_or_default()))
+            Ok(parsed.map(Duration::from_secs_f64))
+        };
+        let devices = devices(environment.get(&DEVICES).unwrap_or_default());
+        let workers = count(&WORKERS, 256)?.unwrap_or(devices.len().clamp(1, 256));
+        let limits = Limits {
+            queue: count(&QUEUE, 1_000_000)?.unwrap_or(1),
+            timeout: seconds(&TIMEOUT)?,
+            grace: seconds(&GRACE)?.unwrap_or_default(),
         };
         Ok(Config {
-            workers: count(&WORKERS, 256)?.unwrap_or(1),
-            queue: count(&QUEUE, 1_000_000)?.unwrap_or(1),
-            start_timeout: seconds(&START_TIMEOUT)?,
+            workers,
+            devices,
+            max_requests: count(&MAX_REQUESTS, usize::MAX)?.map(|requests| requests as u64),
+            max_rss: count(&MAX_RSS, 1 << 30)?.map(|mebibytes| (mebibytes as u64) << 20),
+            limits,
+            start_timeout: seconds(&START_TIMEOUT)?.unwrap_or_default(),
             start_attempts: count(&START_ATTEMPTS, 1000)?
                 .and_then(|attempts| u32::try_from(attempts).ok())
                 .unwrap_or(1),
-            stop_timeout: seconds(&STOP_TIMEOUT)?,
+            stop_timeout: seconds(&STOP_TIMEOUT)?.unwrap_or_default(),
         })
     }
+}
+
+impl Config {
+    /// The requests of one worker's life: `max_requests`, or up to a tenth fewer.
+    pub(crate) fn quota(&self) -> Option<u64> {
+        self.max_requests.map(|most| most - fastrand::u64(0..=most / 10))
+    }
+}
+
+/// The devices of each worker: groups separated by semicolons, or single ones by commas.
+fn devices(list: &str) -> Vec<String> {
+    let separator = if list.contains(';') { ';' } else { ',' };
+    let groups = list.split(separator).map(str::trim).filter(|group| !group.is_empty());
+    groups.map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -103,11 +197,34 @@ mod tests {
     #[test]
     fn defaults_can_be_read_and_nonsense_is_refused() {
         let config = Config::read(&Environment::default()).unwrap();
-        assert_eq!((config.workers, config.queue, config.start_attempts), (1, 1024, 6));
-        for (setting, value) in [(&WORKERS, "0"), (&QUEUE, "many"), (&STOP_TIMEOUT, "NaN")] {
+        assert_eq!((config.workers, config.limits.queue, config.start_attempts), (1, 1024, 6));
+        assert_eq!(
+            (config.limits.timeout, config.max_requests, config.max_rss),
+            (None, None, None)
+        );
+        for (setting, value) in
+            [(&WORKERS, "0"), (&QUEUE, "many"), (&STOP_TIMEOUT, "NaN"), (&TIMEOUT, "-1")]
+        {
             let mut environment = Environment::default();
             environment.set(setting, value);
             assert!(Config::read(&environment).is_err(), "{}={value}", setting.name);
+        }
+    }
+
+    #[test]
+    fn devices_are_one_for_each_worker_or_groups() {
+        for (list, groups, workers) in
+            [("", vec![], 1), ("0, 1", vec!["0", "1"], 2), ("0,1;2,3;", vec!["0,1", "2,3"], 2)]
+        {
+            let mut environment = Environment::default();
+            environment.set(&DEVICES, list);
+            let config = Config::read(&environment).unwrap();
+            assert_eq!(
+                (config.devices, config.workers),
+                (groups.iter().map(ToString::to_string).collect(), workers)
+            );
+            environment.set(&WORKERS, "3");
+            assert_eq!(Config::read(&environment).unwrap().workers, 3);
         }
     }
 }

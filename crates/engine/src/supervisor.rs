@@ -7,6 +7,7 @@ mod output;
 mod process;
 mod reaper;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use ai_integration_contract::{Error, Kind};
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,7 @@ use self::backoff::Backoff;
 use self::ending::{Cause, Ending};
 use self::process::Process;
 use self::reaper::Reaper;
-use crate::executor::Executor;
+use crate::executor::{End, Executor};
 use crate::scheduler::WorkerId;
 use crate::settings::Config;
 use crate::{Engine, Link};
@@ -38,6 +39,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const LEAVE: Duration = Duration::from_secs(5);
 /// The same when everything stops; platforms do not wait for long.
 const LEAVE_AT_STOP: Duration = Duration::from_secs(2);
+
+/// How often a worker's memory is looked at.
+const MEMORY: Duration = Duration::from_secs(1);
 
 /// Keeps the workers of one program running.
 #[derive(Clone, Debug)]
@@ -51,10 +55,25 @@ struct Shared {
     reaper: Reaper,
     next_worker: AtomicU64,
     stop: CancellationToken,
+    /// The workers that serve; locked while they are being replaced.
+    serving: Mutex<Arc<Generation>>,
     /// Workers whose slot is not given up.
     slots: watch::Sender<usize>,
     /// How the program's last life ended, if it is not to be started again.
     last: watch::Sender<Option<Exit>>,
+}
+
+/// Workers that were started together: one for each slot, started again as they end.
+#[derive(Debug)]
+struct Generation {
+    /// Cancelled when others take over.
+    retire: CancellationToken,
+    /// Whether its workers may take jobs.
+    admitted: watch::Sender<bool>,
+    /// Workers that have become ready before they were admitted.
+    ready: watch::Sender<usize>,
+    /// Why it cannot be admitted.
+    broken: watch::Sender<Option<String>>,
 }
 
 /// What follows one life of a worker.
@@ -67,22 +86,47 @@ enum Next {
 impl Supervisor {
     /// Starts the workers. Needs a runtime to run on.
     pub fn start(engine: Engine, program: Program, config: Config) -> std::io::Result<Self> {
-        let slots = config.workers;
+        let stop = CancellationToken::new();
+        let generation = Arc::new(Generation::new(&stop, true));
         let supervisor = Supervisor(Arc::new(Shared {
             engine,
             program,
             config,
             reaper: Reaper::start()?,
             next_worker: AtomicU64::new(1),
-            stop: CancellationToken::new(),
-            slots: watch::channel(slots).0,
+            stop,
+            serving: Mutex::new(generation.clone()),
+            slots: watch::channel(0).0,
             last: watch::channel(None).0,
         }));
-        for slot in 1..=slots {
-            let supervisor = supervisor.clone();
-            tokio::spawn(async move { supervisor.keep_running(slot).await });
-        }
+        supervisor.start_generation(&generation);
         Ok(supervisor)
+    }
+
+    /// Starts the program anew beside the workers that serve, and lets the new workers take over
+    /// once all of them are ready; the old ones finish what they have. When a new one does not get
+    /// that far, the old ones go on.
+    pub async fn reload(&self) {
+        let shared = &*self.0;
+        let mut serving = shared.serving.lock().await;
+        tracing::info!("starting the program anew; the workers that serve go on meanwhile");
+        let fresh = Arc::new(Generation::new(&shared.stop, false));
+        self.start_generation(&fresh);
+        let (mut ready, mut broken) = (fresh.ready.subscribe(), fresh.broken.subscribe());
+        tokio::select! {
+            _ = ready.wait_for(|ready| *ready == shared.config.workers) => {
+                fresh.admitted.send_replace(true);
+                serving.retire.cancel();
+                *serving = fresh;
+                tracing::info!("the new workers have taken over");
+            }
+            reason = broken.wait_for(Option::is_some) => {
+                let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_default();
+                fresh.retire.cancel();
+                tracing::error!("the program cannot be started anew, the old workers go on: {reason}");
+            }
+            () = shared.stop.cancelled() => {}
+        }
     }
 
     /// Lets the workers end: they get no more jobs. Answers when all processes are gone, which
@@ -113,38 +157,53 @@ impl Supervisor {
         }
     }
 
-    async fn keep_running(&self, slot: usize) {
+    fn start_generation(&self, generation: &Arc<Generation>) {
+        for slot in 1..=self.0.config.workers {
+            self.0.slots.send_modify(|slots| *slots += 1);
+            let (supervisor, generation) = (self.clone(), generation.clone());
+            tokio::spawn(async move { supervisor.keep_running(&generation, slot).await });
+        }
+    }
+
+    async fn keep_running(&self, generation: &Generation, slot: usize) {
         let shared = &*self.0;
         let mut backoff = Backoff::new(shared.config.start_attempts);
         let given_up = loop {
-            match self.live(slot, &mut backoff).await {
+            match self.live(generation, slot, &mut backoff).await {
                 Next::Stopped => break None,
                 Next::GiveUp(ending) => break Some(ending),
                 Next::StartAgain { after } => tokio::select! {
                     () = sleep(after) => {}
-                    () = shared.stop.cancelled() => break None,
+                    () = generation.retire.cancelled() => break None,
                 },
             }
         };
-        if let Some(ending) = given_up {
-            let message = format!("the model cannot be started: {}", ending.with_output());
-            if *shared.slots.borrow() > 1 {
-                tracing::error!("worker {slot} is given up: {message}");
-            } else {
-                // The last one's end is the model's end.
-                shared.engine.fail(Error::new(Kind::ModelUnavailable, message));
-                shared.last.send_replace(Some(ending.exit));
-            }
+        let mut left = 0;
+        shared.slots.send_modify(|slots| {
+            *slots -= 1;
+            left = *slots;
+        });
+        let Some(ending) = given_up else { return };
+        let message = format!("the model cannot be started: {}", ending.with_output());
+        if !generation.is_admitted() {
+            generation.broken.send_replace(Some(message.clone()));
+        } else if left > 0 {
+            tracing::error!("worker {slot} is given up: {message}");
         }
-        shared.slots.send_modify(|slots| *slots -= 1);
+        if left == 0 {
+            // The last one's end is the model's end.
+            shared.engine.fail(Error::new(Kind::ModelUnavailable, message));
+            shared.last.send_replace(Some(ending.exit));
+        }
     }
 
     /// One life of a worker, from the start of its process to its end.
-    async fn live(&self, slot: usize, backoff: &mut Backoff) -> Next {
+    async fn live(&self, generation: &Generation, slot: usize, backoff: &mut Backoff) -> Next {
         let shared = &*self.0;
         let label = (shared.config.workers > 1).then_some(slot);
         let who = label.map_or("the program".to_owned(), |slot| format!("worker {slot}"));
-        let started = Process::start(&shared.program, &shared.reaper, label);
+        let device = shared.config.devices.iter().cycle().nth(slot - 1);
+        let started = Process::start(&shared.program, &shared.reaper, label, device);
         let connected = started.and_then(|(process, socket)| {
             socket.set_nonblocking(true)?;
             Ok((process, Link::over_socket(UnixStream::from_std(socket)?)))
@@ -160,8 +219,9 @@ impl Supervisor {
 
         let worker = WorkerId(shared.next_worker.fetch_add(1, Ordering::Relaxed));
         let mut executor = Executor::new(worker, shared.engine.clone());
-        let ending = self.attend(&mut executor, process, link).await;
+        let ending = self.attend(generation, worker, &mut executor, process, link).await;
         let had_work = executor.had_work();
+        let was_retired = executor.was_retired();
         executor.close(|| {
             let message = format!(
                 "the model's process ended while it worked on this request: {}",
@@ -169,15 +229,20 @@ impl Supervisor {
             );
             Error::new(Kind::ModelCrashed, message)
         });
-        if shared.stop.is_cancelled() {
+        if generation.retire.is_cancelled() {
             return Next::Stopped;
         }
         if had_work {
             backoff.reset();
-            tracing::warn!("{who} ended: {ending}; starting it again");
+            if was_retired && ending.exit == Exit::Status(0) {
+                tracing::info!("{who} was told to end and did; starting it afresh");
+            } else {
+                tracing::warn!("{who} ended: {ending}; starting it again");
+            }
             return Next::StartAgain { after: Duration::ZERO };
         }
-        let Some(after) = backoff.next() else {
+        let pause = if generation.is_admitted() { backoff.next() } else { None };
+        let Some(after) = pause else {
             tracing::debug!("{who} ended: {ending}; giving up");
             return Next::GiveUp(ending);
         };
@@ -187,8 +252,15 @@ impl Supervisor {
     }
 
     /// Attends to a worker until its process is gone, whatever it takes.
-    async fn attend(&self, executor: &mut Executor, mut process: Process, link: Link) -> Ending {
-        let mut cause = self.converse(executor, &mut process, link).await;
+    async fn attend(
+        &self,
+        generation: &Generation,
+        worker: WorkerId,
+        executor: &mut Executor,
+        mut process: Process,
+        link: Link,
+    ) -> Ending {
+        let mut cause = self.converse(generation, worker, executor, &mut process, link).await;
         if cause.is_some() {
             process.signal(Signal::SIGKILL);
         }
@@ -209,37 +281,102 @@ impl Supervisor {
     /// is so.
     async fn converse(
         &self,
+        generation: &Generation,
+        worker: WorkerId,
         executor: &mut Executor,
         process: &mut Process,
         mut link: Link,
     ) -> Option<Cause> {
-        let stop = &self.0.stop;
-        let patience = self.0.config.start_timeout;
+        let shared = &*self.0;
+        let patience = shared.config.start_timeout;
         let ready = tokio::select! {
             ready = Executor::ready(&mut link) => ready,
             _ = process.ended() => {
                 timeout(LAST_WORDS, Executor::ready(&mut link)).await.unwrap_or(Ok(None))
             }
             () = sleep(patience) => return Some(Cause::NotReady(patience)),
-            () = stop.cancelled() => return Some(Cause::Stopped),
+            () = generation.retire.cancelled() => return Some(Cause::Stopped),
         };
-        match ready {
-            Ok(Some(ready)) => executor.join(ready),
+        let ready = match ready {
+            Ok(Some(ready)) => ready,
             Ok(None) => return None,
             Err(violation) => return Some(Cause::Violation(violation)),
+        };
+        tokio::select! {
+            () = generation.admission() => {}
+            _ = process.ended() => return None,
+            () = generation.retire.cancelled() => return Some(Cause::Stopped),
         }
+        executor.join(ready, shared.config.quota());
+        let pid = process.pid;
         let (printed, mut exit) = process.follow();
-        let run = executor.run(link, printed, stop);
+        let run = executor.run(link, printed);
         tokio::pin!(run);
-        let ended = tokio::select! {
-            ended = &mut run => ended,
-            () = self.0.engine.is_shut_down() => return Some(Cause::Stopped),
-            _ = exit.ended() => {
-                // A process that the model left behind may hold the link open.
-                timeout(LAST_WORDS, run).await.unwrap_or(Ok(()))
+        let mut grown = pin!(shared.has_grown(pid));
+        let mut serves = true;
+        let ended = loop {
+            tokio::select! {
+                ended = &mut run => break ended,
+                () = shared.engine.is_shut_down() => return Some(Cause::Stopped),
+                () = generation.retire.cancelled(), if serves => {
+                    serves = false;
+                    shared.engine.retire(worker);
+                }
+                () = &mut grown, if serves => {
+                    serves = false;
+                    shared.engine.retire(worker);
+                }
+                _ = exit.ended() => {
+                    // A process that the model left behind may hold the link open.
+                    break timeout(LAST_WORDS, run).await.unwrap_or(End::Closed);
+                }
             }
         };
-        ended.err().map(Cause::Violation)
+        match ended {
+            End::Closed => None,
+            End::Violation(violation) => Some(Cause::Violation(violation)),
+            End::Overdue => Some(Cause::Overdue),
+        }
+    }
+}
+
+impl Shared {
+    /// Waits until the process takes up more memory than it may; for ever, when it may take all.
+    async fn has_grown(&self, pid: i32) {
+        let Some(most) = self.config.max_rss else { return std::future::pending().await };
+        loop {
+            sleep(MEMORY).await;
+            if let Some(bytes) = process::resident_memory(pid)
+                && bytes > most
+            {
+                let (has, may) = (bytes >> 20, most >> 20);
+                tracing::info!("process {pid} takes up {has} MiB, more than {may}; it is to end");
+                return;
+            }
+        }
+    }
+}
+
+impl Generation {
+    fn new(stop: &CancellationToken, is_admitted: bool) -> Self {
+        Generation {
+            retire: stop.child_token(),
+            admitted: watch::channel(is_admitted).0,
+            ready: watch::channel(0).0,
+            broken: watch::channel(None).0,
+        }
+    }
+
+    fn is_admitted(&self) -> bool {
+        *self.admitted.borrow()
+    }
+
+    /// Called by each worker that is ready: waits until all are.
+    async fn admission(&self) {
+        if !self.is_admitted() {
+            self.ready.send_modify(|ready| *ready += 1);
+        }
+        let _ = self.admitted.subscribe().wait_for(|admitted| *admitted).await;
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a requester holds while a job is queued and runs.
 
 use ai_integration_contract::{Data, Error, Kind, Outcome};
-use tokio::sync::{mpsc, oneshot};
 
-use crate::JobId;
+use crate::job::Requester;
+use crate::{Engine, JobId};
 
 /// Something that happened to a job before it ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +28,15 @@ pub enum Event {
     Log(String),
 }
 
-/// A submitted job. Dropping the ticket gives the job up: it is not started if it still waits.
+/// A submitted job. Dropping the ticket gives the job up: it leaves the queue, or the model is told
+/// that nobody waits any more.
 #[derive(Debug)]
 pub struct Ticket {
     pub(crate) id: JobId,
-    pub(crate) outcome: oneshot::Receiver<Result<Outcome, Error>>,
-    pub(crate) events: Option<mpsc::Receiver<Event>>,
+    pub(crate) engine: Engine,
+    pub(crate) requester: Requester,
+    /// Whether the outcome has come.
+    pub(crate) has_ended: bool,
 }
 
 impl Ticket {
@@ -46,16 +49,27 @@ impl Ticket {
     /// The next event of a followed job; `None` when no more will come, because the job has ended
     /// or is not followed.
     pub async fn event(&mut self) -> Option<Event> {
-        self.events.as_mut()?.recv().await
+        let (event, _room) = self.requester.events.as_mut()?.recv().await?;
+        Some(event)
     }
 
     /// Waits for the end. Chunks of a job that was not followed are put together in the outcome;
     /// a follower has had them as events.
     pub async fn outcome(mut self) -> Result<Outcome, Error> {
         // A follower who stops listening must not hold the model up.
-        self.events = None;
-        self.outcome.await.unwrap_or_else(|_| {
+        self.requester.events = None;
+        let outcome = (&mut self.requester.outcome).await;
+        self.has_ended = true;
+        outcome.unwrap_or_else(|_| {
             Err(Error::new(Kind::ShuttingDown, "the server stopped before the model answered"))
         })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.engine.cancel(self.id);
+        }
     }
 }

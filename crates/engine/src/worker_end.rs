@@ -1,12 +1,16 @@
 //! The model's side of a link, for models in Rust: blocking calls, since a model's loop is plain
 //! code on the main thread.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 use bytes::BufMut;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use tokio::sync::mpsc;
 
+use crate::codec::{FrameEncoder, Piece};
 use crate::{FrameDecoder, FrameError, FromWorker, ToWorker};
 
 /// The model's side of a link.
@@ -16,7 +20,7 @@ pub struct WorkerEnd(Transport);
 #[derive(Debug)]
 enum Transport {
     Socket(UnixStream, FrameDecoder),
-    InProcess(mpsc::Receiver<ToWorker>, mpsc::Sender<Result<FromWorker, FrameError>>),
+    InProcess(mpsc::UnboundedReceiver<ToWorker>, mpsc::UnboundedSender<FromWorker>),
 }
 
 impl WorkerEnd {
@@ -27,8 +31,8 @@ impl WorkerEnd {
     }
 
     pub(crate) fn in_process(
-        receiver: mpsc::Receiver<ToWorker>,
-        sender: mpsc::Sender<Result<FromWorker, FrameError>>,
+        receiver: mpsc::UnboundedReceiver<ToWorker>,
+        sender: mpsc::UnboundedSender<FromWorker>,
     ) -> Self {
         WorkerEnd(Transport::InProcess(receiver, sender))
     }
@@ -36,24 +40,43 @@ impl WorkerEnd {
     /// Waits for the engine's next message; `None` when no more will come. Not for use inside an
     /// asynchronous runtime.
     pub fn receive(&mut self) -> io::Result<Option<ToWorker>> {
-        let (socket, decoder) = match &mut self.0 {
-            Transport::InProcess(receiver, _) => return Ok(receiver.blocking_recv()),
-            Transport::Socket(socket, decoder) => (socket, decoder),
+        if let Transport::InProcess(receiver, _) = &mut self.0 {
+            return Ok(receiver.blocking_recv());
+        }
+        match self.read(MsgFlags::empty()) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// The engine's next message, if it is there already.
+    pub fn poll(&mut self) -> io::Result<Option<ToWorker>> {
+        if let Transport::InProcess(receiver, _) = &mut self.0 {
+            return Ok(receiver.try_recv().ok());
+        }
+        match self.read(MsgFlags::MSG_DONTWAIT) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    fn read(&mut self, flags: MsgFlags) -> io::Result<ToWorker> {
+        let Transport::Socket(socket, decoder) = &mut self.0 else {
+            return Err(io::ErrorKind::Unsupported.into());
         };
         loop {
             if let Some(frame) = decoder.next_frame().map_err(invalid)? {
-                return ToWorker::decode(&frame).map(Some).map_err(invalid);
+                return ToWorker::decode(&frame).map_err(invalid);
             }
             let buffer = decoder.buffer();
             let start = buffer.len();
             buffer.put_bytes(0, buffer.capacity() - start);
-            let read = socket.read(&mut buffer[start..]);
+            let read = recv(socket.as_raw_fd(), &mut buffer[start..], flags);
             buffer.truncate(start + *read.as_ref().unwrap_or(&0));
             match read {
-                Ok(0) => return Ok(None),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -64,11 +87,14 @@ impl WorkerEnd {
         match &mut self.0 {
             Transport::InProcess(_, sender) => {
                 let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-                sender.blocking_send(Ok(message)).map_err(gone)
+                sender.send(message).map_err(gone)
             }
             Transport::Socket(socket, _) => {
-                let encoded = message.encode().map_err(invalid)?;
-                encoded.pieces.iter().try_for_each(|piece| socket.write_all(piece))
+                let mut encoder = FrameEncoder::default();
+                message.encode(&mut encoder).map_err(invalid)?;
+                encoder.pieces().iter().try_for_each(|piece| match piece {
+                    Piece::Bytes(bytes) | Piece::WithFile(bytes, _) => socket.write_all(bytes),
+                })
             }
         }
     }

@@ -120,7 +120,7 @@ async fn infer(
     mut sink: Option<Sink>,
 ) -> Result<Result<(), String>, String> {
     let error_text = |error: Error| error.to_string();
-    let mut ticket = context.engine.follow(inputs).map_err(error_text)?;
+    let mut ticket = context.engine.follow(inputs, None).map_err(error_text)?;
     let mut progress = Progress::new("running the model");
     let mut written = Ok(());
     while let Some(event) = ticket.event().await {

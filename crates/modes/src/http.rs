@@ -2,6 +2,8 @@
 //! platforms ask. Each family of addresses is a *dialect*: a file, and a line in the table below.
 
 mod answer;
+mod call;
+mod events;
 mod form;
 mod health;
 mod openapi;
@@ -23,6 +25,7 @@ use tokio::sync::Semaphore;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use self::answer::Rejection;
+use self::call::Call;
 use crate::console::note;
 use crate::{Context, ExitStatus, Mode, Running};
 
@@ -116,6 +119,7 @@ impl App {
     /// the schema and queues them. A `followed` job streams.
     pub(crate) async fn submit(
         &self,
+        call: Call,
         raw: RawInputs,
         followed: bool,
     ) -> Result<(Arc<Model>, Ticket), Rejection> {
@@ -128,7 +132,11 @@ impl App {
         };
         let inputs = model.schema.resolve(raw)?;
         let engine = &self.0.engine;
-        let ticket = if followed { engine.follow(inputs) } else { engine.submit(inputs) }?;
+        let ticket = if followed {
+            engine.follow(inputs, call.timeout)
+        } else {
+            engine.submit(inputs, call.timeout)
+        }?;
         Ok((model, ticket))
     }
 
@@ -225,7 +233,7 @@ async fn run(context: Context) -> ExitStatus {
     let app = App(Arc::new(Shared {
         engine: context.engine.clone(),
         max_body: config.max_body,
-        early: Semaphore::new(config.engine.queue),
+        early: Semaphore::new(config.engine.limits.queue),
     }));
     let server = server::Server::start(listener, router(app));
 

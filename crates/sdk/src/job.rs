@@ -1,8 +1,11 @@
 //! The loop of a Rust model: jobs come, answers go.
 
 use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ai_integration_contract::{Data, Outcome};
 use ai_integration_engine::{FromWorker, JobId, Ready, ToWorker, WorkerEnd};
@@ -11,35 +14,118 @@ use crate::Inputs;
 
 /// What is answered for a job that is dropped without an answer.
 const UNANSWERED: &str = "Programming Error: the model ended the job without sending a result";
+/// What is answered for a job that is not worked on any further; nobody reads it.
+const CANCELLED: &str = "the request was cancelled";
 
-/// The jobs of a worker, as they come. Ends when there are no more.
+/// Nobody waits for the job any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{CANCELLED}")]
+pub struct Cancelled;
+
+/// The jobs of a worker, one by one as they come. Ends when there are no more.
 #[derive(Debug)]
-pub struct Jobs {
-    link: Rc<RefCell<WorkerEnd>>,
+pub struct Jobs(Worker);
+
+/// The jobs of a worker, in batches. Ends when there are no more.
+#[derive(Debug)]
+pub struct Batches(Worker);
+
+#[derive(Debug)]
+struct Worker {
+    link: Rc<RefCell<Link>>,
     /// Sent with the first request for a job.
     ready: Option<Ready>,
 }
 
-impl Jobs {
-    pub(crate) fn new(link: WorkerEnd, ready: Ready) -> Self {
-        Jobs { link: Rc::new(RefCell::new(link)), ready: Some(ready) }
+#[derive(Debug)]
+struct Link {
+    end: WorkerEnd,
+    received: VecDeque<Received>,
+    cancelled: HashSet<JobId>,
+}
+
+#[derive(Debug)]
+struct Received {
+    id: JobId,
+    inputs: Arc<ai_integration_contract::Inputs>,
+    /// Whether the next one belongs to the same batch.
+    more: bool,
+}
+
+impl Link {
+    fn keep(&mut self, message: ToWorker) {
+        match message {
+            ToWorker::Job { id, inputs, more } => {
+                self.received.push_back(Received { id, inputs, more });
+            }
+            ToWorker::Cancel(id) => {
+                self.cancelled.insert(id);
+            }
+            ToWorker::Unknown => {}
+        }
     }
 
-    fn receive(&mut self) -> std::io::Result<Option<(JobId, Inputs)>> {
-        let mut link = self.link.borrow_mut();
-        if let Some(ready) = self.ready.take() {
-            link.send(FromWorker::Ready(ready))?;
+    /// Takes in what has come meanwhile.
+    fn look(&mut self) {
+        // An engine that is gone is noticed when the next job is asked for.
+        while let Ok(Some(message)) = self.end.poll() {
+            self.keep(message);
         }
+    }
+
+    fn next(&mut self) -> io::Result<Option<Received>> {
         loop {
-            match link.receive()? {
+            if let Some(received) = self.received.pop_front() {
+                return Ok(Some(received));
+            }
+            match self.end.receive()? {
+                Some(message) => self.keep(message),
                 None => return Ok(None),
-                Some(ToWorker::Job(id, inputs)) => {
-                    link.send(FromWorker::Start(id))?;
-                    return Ok(Some((id, Inputs(inputs))));
-                }
-                Some(ToWorker::Cancel(_) | ToWorker::Unknown) => {}
             }
         }
+    }
+}
+
+impl Worker {
+    fn new(end: WorkerEnd, ready: Ready) -> Self {
+        let link = Link { end, received: VecDeque::new(), cancelled: HashSet::new() };
+        Worker { link: Rc::new(RefCell::new(link)), ready: Some(ready) }
+    }
+
+    /// The next jobs, whose `more` says where they end; `None` when there are no more.
+    fn batch(&mut self) -> io::Result<Option<Vec<Job>>> {
+        let mut link = self.link.borrow_mut();
+        if let Some(ready) = self.ready.take() {
+            link.end.send(FromWorker::Ready(ready))?;
+        }
+        let mut jobs = Vec::new();
+        loop {
+            let Some(Received { id, inputs, more }) = link.next()? else { return Ok(None) };
+            link.end.send(FromWorker::Start(id))?;
+            // Some were given up only after they had ended.
+            link.cancelled.retain(|cancelled| *cancelled >= id);
+            if link.cancelled.contains(&id) {
+                link.end.send(FromWorker::Result(id, Outcome::failure(CANCELLED)))?;
+            } else {
+                let link = self.link.clone();
+                jobs.push(Job { id, inputs: Inputs(inputs), link, is_open: true });
+            }
+            if !more && !jobs.is_empty() {
+                return Ok(Some(jobs));
+            }
+        }
+    }
+}
+
+impl Jobs {
+    pub(crate) fn new(end: WorkerEnd, ready: Ready) -> Self {
+        Jobs(Worker::new(end, ready))
+    }
+}
+
+impl Batches {
+    pub(crate) fn new(end: WorkerEnd, ready: Ready) -> Self {
+        Batches(Worker::new(end, ready))
     }
 }
 
@@ -47,9 +133,17 @@ impl Iterator for Jobs {
     type Item = Job;
 
     fn next(&mut self) -> Option<Job> {
-        // A broken link means that the engine is gone, and with it whoever could be told.
-        let (id, inputs) = self.receive().ok().flatten()?;
-        Some(Job { id, inputs, link: self.link.clone(), is_open: true })
+        // A broken link means that the engine is gone, and with it whoever could be told. Without
+        // a word on batches in `ready` each has one member.
+        self.0.batch().ok()??.pop()
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Vec<Job>;
+
+    fn next(&mut self) -> Option<Vec<Job>> {
+        self.0.batch().ok()?
     }
 }
 
@@ -58,7 +152,7 @@ impl Iterator for Jobs {
 pub struct Job {
     id: JobId,
     inputs: Inputs,
-    link: Rc<RefCell<WorkerEnd>>,
+    link: Rc<RefCell<Link>>,
     is_open: bool,
 }
 
@@ -68,33 +162,47 @@ impl Job {
         self.finish(outcome);
     }
 
-    /// Sends a piece of the answer ahead, for whoever reads it as a stream. The pieces together
-    /// are the answer's data; end it with [`Job::send`] and an outcome without data.
-    pub fn send_chunk(&self, content_type: &str, text: impl Into<String>) {
-        let data = Data::Text(text.into());
-        self.tell(FromWorker::Chunk(self.id, Some(content_type.to_owned()), data));
+    /// Sends a piece of the answer ahead, text or bytes, for whoever reads it as a stream. The
+    /// pieces together are the answer's data; end it with [`Job::send`] and an outcome without
+    /// data.
+    pub fn send_chunk(&self, content_type: &str, data: impl Into<Data>) -> Result<(), Cancelled> {
+        self.tell(FromWorker::Chunk(self.id, Some(content_type.to_owned()), data.into()))
     }
 
     /// Tells how far the job is, from 0 to 1, and what is being done.
-    pub fn progress(&self, fraction: f64, message: &str) {
-        self.tell(FromWorker::Progress(self.id, Some(fraction), Some(message.to_owned())));
+    pub fn progress(&self, fraction: f64, message: &str) -> Result<(), Cancelled> {
+        self.tell(FromWorker::Progress(self.id, Some(fraction), Some(message.to_owned())))
+    }
+
+    /// Whether nobody waits for the answer any more. Does not block.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        let mut link = self.link.borrow_mut();
+        link.look();
+        link.cancelled.contains(&self.id)
     }
 
     fn finish(&mut self, outcome: Outcome) {
-        if std::mem::replace(&mut self.is_open, false) {
-            let too_large = |error| Outcome::failure(format!("the result cannot be sent: {error}"));
-            let message = FromWorker::Result(self.id, outcome);
-            if let Err(error) = self.link.borrow_mut().send(message)
-                && error.kind() == std::io::ErrorKind::InvalidData
-            {
-                self.tell(FromWorker::Result(self.id, too_large(error)));
-            }
+        if !std::mem::replace(&mut self.is_open, false) {
+            return;
         }
+        let mut link = self.link.borrow_mut();
+        // An engine that is gone is noticed when the next job is asked for.
+        if let Err(error) = link.end.send(FromWorker::Result(self.id, outcome))
+            && error.kind() == io::ErrorKind::InvalidData
+        {
+            let failure = Outcome::failure(format!("the result cannot be sent: {error}"));
+            let _ = link.end.send(FromWorker::Result(self.id, failure));
+        }
+        link.cancelled.remove(&self.id);
     }
 
-    fn tell(&self, message: FromWorker) {
-        // An engine that is gone is noticed when the next job is asked for.
-        let _ = self.link.borrow_mut().send(message);
+    fn tell(&self, message: FromWorker) -> Result<(), Cancelled> {
+        if self.cancelled() {
+            return Err(Cancelled);
+        }
+        let _ = self.link.borrow_mut().end.send(message);
+        Ok(())
     }
 }
 

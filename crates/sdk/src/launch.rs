@@ -86,12 +86,15 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         program.stdout = Output::Stderr;
     }
     with_runtime(async move {
-        let engine = Engine::start(config.queue);
+        let engine = Engine::start(config.limits);
         let supervisor = match Supervisor::start(engine.clone(), program, config) {
             Ok(supervisor) => supervisor,
             Err(error) => return refused(error),
         };
         forward_signals(&supervisor);
+        if mode.is_serving() {
+            reload_on_hangup(&supervisor);
+        }
         let mut signals = stop_signals();
         let status = match carry_out(launch, mode, is_default, engine, &mut signals).await {
             Ended::Done(status) => status,
@@ -136,7 +139,7 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
             Ok(prepared) => prepared,
             Err(error) => return refused(error),
         };
-        let engine = Engine::start(config.queue);
+        let engine = Engine::start(config.limits);
         tokio::spawn(serve_attached(engine.clone(), link));
         match chosen {
             Ok((mode, is_default)) => {
@@ -271,6 +274,17 @@ fn forward_signals(supervisor: &Supervisor) {
             }
         });
     }
+}
+
+/// Starts the program anew on SIGHUP, the signal by which servers are usually told to.
+fn reload_on_hangup(supervisor: &Supervisor) {
+    let Ok(mut signals) = signal(SignalKind::hangup()) else { return };
+    let supervisor = supervisor.clone();
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            supervisor.reload().await;
+        }
+    });
 }
 
 /// The socket behind a descriptor that the starting process named.

@@ -27,5 +27,5 @@ pub use ai_integration_modes::ExitStatus;
 pub use serde_json::json;
 
 pub use inputs::Inputs;
-pub use job::{Job, Jobs};
+pub use job::{Batches, Cancelled, Job, Jobs};
 pub use model::Model;

@@ -2,14 +2,15 @@
 
 use std::error::Error;
 use std::process::exit;
+use std::time::Duration;
 
 use ai_integration_contract::Outcome;
-use ai_integration_engine::{Output, PROTOCOL, Program, Ready};
+use ai_integration_engine::{Batching, Output, PROTOCOL, Program, Ready, WorkerEnd};
 use ai_integration_modes::console::note;
 use serde_json::Value as Json;
 
 use crate::launch::{self, Launch};
-use crate::{Inputs, Jobs, link};
+use crate::{Batches, Inputs, Jobs, link};
 
 /// A model: its inputs schema, and how its results may be drawn.
 #[derive(Clone, Debug)]
@@ -40,19 +41,36 @@ impl Model {
         self
     }
 
-    /// The jobs to work on. In the process that the user started this call does not return: it
-    /// carries out the mode, with this program started again as its worker.
+    /// The jobs to work on, one by one. In the process that the user started this call does not
+    /// return: it carries out the mode, with this program started again as its worker.
     #[must_use]
     pub fn jobs(self) -> Jobs {
+        let (link, ready) = self.start(None);
+        Jobs::new(link, ready)
+    }
+
+    /// The jobs to work on, in batches of up to `max_size`, for a model that is faster on several
+    /// inputs at once. A batch starts at once when the model is idle and nothing more is on its
+    /// way, and otherwise waits for up to `max_wait`. Returns as [`Model::jobs`] does.
+    #[must_use]
+    pub fn batches(self, max_size: usize, max_wait: Duration) -> Batches {
+        let max_wait_ms = max_wait.as_secs_f64() * 1000.0;
+        let (link, ready) = self.start(Some(Batching { max_size, max_wait_ms }));
+        Batches::new(link, ready)
+    }
+
+    fn start(self, batch: Option<Batching>) -> (WorkerEnd, Ready) {
         let ready = Ready {
             protocol: PROTOCOL,
             client: format!("rust/{}", env!("CARGO_PKG_VERSION")),
             inputs_schema: self.schema,
             visualizer_config: self.visualizer_config,
             modes: Vec::new(),
+            batch,
+            shared_memory: false,
         };
         match link::take() {
-            Some(link) => Jobs::new(link, ready),
+            Some(link) => (link, ready),
             None => exit(supervise(self.name)),
         }
     }

@@ -2,7 +2,7 @@ use ai_integration_contract::{Data, Inputs, Outcome, Value};
 use serde_json::json;
 
 use super::*;
-use crate::{Event, FromWorker, Link, PROTOCOL, ToWorker, WorkerEnd, serve_attached};
+use crate::{Batching, Event, FromWorker, Link, PROTOCOL, ToWorker, WorkerEnd, serve_attached};
 
 fn inputs(text: &str) -> Inputs {
     Inputs::from_iter([("text".to_owned(), Value::Text(text.to_owned()))])
@@ -15,7 +15,13 @@ fn ready() -> FromWorker {
         inputs_schema: json!({"text": {"type": "text"}}),
         visualizer_config: json!(null),
         modes: Vec::new(),
+        batch: None,
+        shared_memory: false,
     })
+}
+
+fn engine(queue: usize) -> Engine {
+    Engine::start(Limits { queue, timeout: None, grace: Duration::from_millis(50) })
 }
 
 /// A model on a thread of its own that answers each job by `answer`.
@@ -27,7 +33,8 @@ fn model(
     tokio::spawn(serve_attached(engine.clone(), link));
     std::thread::spawn(move || {
         worker.send(ready()).unwrap();
-        while let Ok(Some(ToWorker::Job(id, inputs))) = worker.receive() {
+        while let Ok(Some(message)) = worker.receive() {
+            let ToWorker::Job { id, inputs, .. } = message else { continue };
             if worker.send(FromWorker::Start(id)).is_err() {
                 return;
             }
@@ -43,10 +50,10 @@ fn echo(worker: &mut WorkerEnd, id: JobId, inputs: &Inputs) {
 
 #[tokio::test]
 async fn every_answer_goes_to_its_asker() {
-    let engine = Engine::start(1000);
+    let engine = engine(1000);
     let model = model(&engine, echo);
     let tickets: Vec<Ticket> =
-        (0..500).map(|n| engine.submit(inputs(&n.to_string())).unwrap()).collect();
+        (0..500).map(|n| engine.submit(inputs(&n.to_string()), None).unwrap()).collect();
     for (n, ticket) in tickets.into_iter().enumerate() {
         assert_eq!(ticket.outcome().await, Ok(Outcome::text(n.to_string())));
     }
@@ -57,24 +64,25 @@ async fn every_answer_goes_to_its_asker() {
 
 #[tokio::test]
 async fn a_full_queue_refuses() {
-    let engine = Engine::start(2);
-    let _kept = [engine.submit(inputs("a")).unwrap(), engine.submit(inputs("b")).unwrap()];
-    assert_eq!(engine.submit(inputs("c")).unwrap_err().kind, Kind::QueueFull);
+    let engine = engine(2);
+    let _kept =
+        [engine.submit(inputs("a"), None).unwrap(), engine.submit(inputs("b"), None).unwrap()];
+    assert_eq!(engine.submit(inputs("c"), None).unwrap_err().kind, Kind::QueueFull);
 }
 
 #[tokio::test]
 async fn inputs_that_fit_no_frame_are_refused_at_the_door() {
-    let engine = Engine::start(2);
+    let engine = engine(2);
     let many = (0..20_000).map(|n| (n.to_string(), Value::Json(json!(n)))).collect();
-    assert_eq!(engine.submit(many).unwrap_err().kind, Kind::TooLarge);
+    assert_eq!(engine.submit(many, None).unwrap_err().kind, Kind::TooLarge);
     assert_eq!(engine.queued(), 0);
 }
 
 #[tokio::test]
 async fn a_job_whose_requester_left_is_not_started() {
-    let engine = Engine::start(10);
-    drop(engine.submit(inputs("unwanted")).unwrap());
-    let wanted = engine.submit(inputs("wanted")).unwrap();
+    let engine = engine(10);
+    drop(engine.submit(inputs("unwanted"), None).unwrap());
+    let wanted = engine.submit(inputs("wanted"), None).unwrap();
     let _model = model(&engine, |worker, id, inputs| {
         assert_eq!(inputs["text"].as_text(), Some("wanted"));
         echo(worker, id, inputs);
@@ -84,7 +92,7 @@ async fn a_job_whose_requester_left_is_not_started() {
 
 #[tokio::test]
 async fn chunks_are_events_for_a_follower_and_data_for_others() {
-    let engine = Engine::start(10);
+    let engine = engine(10);
     let _model = model(&engine, |worker, id, _| {
         for piece in ["one ", "two"] {
             let data = Data::Text(piece.to_owned());
@@ -95,10 +103,10 @@ async fn chunks_are_events_for_a_follower_and_data_for_others() {
         let end = Outcome { success: true, ..Outcome::default() };
         worker.send(FromWorker::Result(id, end)).unwrap();
     });
-    let whole = engine.submit(inputs("")).unwrap().outcome().await;
+    let whole = engine.submit(inputs(""), None).unwrap().outcome().await;
     assert_eq!(whole, Ok(Outcome::text("one two")));
 
-    let mut ticket = engine.follow(inputs("")).unwrap();
+    let mut ticket = engine.follow(inputs(""), None).unwrap();
     let mut events = Vec::new();
     while let Some(event) = ticket.event().await {
         events.push(event);
@@ -110,13 +118,14 @@ async fn chunks_are_events_for_a_follower_and_data_for_others() {
 
 #[tokio::test]
 async fn a_model_that_goes_fails_what_it_began_and_what_waits() {
-    let engine = Engine::start(10);
-    let tickets = [engine.submit(inputs("a")).unwrap(), engine.submit(inputs("b")).unwrap()];
+    let engine = engine(10);
+    let tickets =
+        [engine.submit(inputs("a"), None).unwrap(), engine.submit(inputs("b"), None).unwrap()];
     let (link, mut worker) = Link::in_process();
     let served = tokio::spawn(serve_attached(engine.clone(), link));
     let model = std::thread::spawn(move || {
         worker.send(ready()).unwrap();
-        if let Ok(Some(ToWorker::Job(id, _))) = worker.receive() {
+        if let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() {
             worker.send(FromWorker::Start(id)).unwrap();
         }
     });
@@ -127,7 +136,7 @@ async fn a_model_that_goes_fails_what_it_began_and_what_waits() {
         kinds.push(ticket.outcome().await.unwrap_err().kind);
     }
     assert_eq!(kinds, [Kind::ModelCrashed, Kind::ModelUnavailable]);
-    assert_eq!(engine.submit(inputs("c")).unwrap_err().kind, Kind::ModelUnavailable);
+    assert_eq!(engine.submit(inputs("c"), None).unwrap_err().kind, Kind::ModelUnavailable);
 }
 
 #[tokio::test]
@@ -138,8 +147,8 @@ async fn a_worker_that_breaks_the_rules_is_cut_off() {
         FromWorker::Chunk(JobId(1), None, Data::None),
         ready(),
     ] {
-        let engine = Engine::start(10);
-        let ticket = engine.submit(inputs("a")).unwrap();
+        let engine = engine(10);
+        let ticket = engine.submit(inputs("a"), None).unwrap();
         let (link, mut worker) = Link::in_process();
         let served = tokio::spawn(serve_attached(engine.clone(), link));
         let model = std::thread::spawn(move || {
@@ -155,17 +164,98 @@ async fn a_worker_that_breaks_the_rules_is_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_follower_who_does_not_listen_holds_nobody_up_for_long() {
-    let engine = Engine::start(10);
-    let stalled = engine.follow(inputs("")).unwrap();
-    let next = engine.submit(inputs("next")).unwrap();
+    let engine = engine(10);
+    let stalled = engine.follow(inputs(""), None).unwrap();
+    let next = engine.submit(inputs("next"), None).unwrap();
     let _model = model(&engine, |worker, id, inputs| {
         if inputs["text"].as_text() == Some("") {
-            for _ in 0..1000 {
-                worker.send(FromWorker::Log(id, "line".to_owned())).unwrap();
+            for _ in 0..3 {
+                let data = Data::Text("x".repeat(100_000));
+                worker.send(FromWorker::Chunk(id, None, data)).unwrap();
             }
         }
         echo(worker, id, inputs);
     });
     assert_eq!(next.outcome().await, Ok(Outcome::text("next")));
     assert_eq!(stalled.outcome().await.unwrap_err().kind, Kind::Timeout);
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_job_wherever_it_is() {
+    let engine = engine(10);
+    let (link, mut worker) = Link::in_process();
+    let served = tokio::spawn(serve_attached(engine.clone(), link));
+    let timeout = Some(Duration::from_millis(30));
+    let running = engine.submit(inputs("a"), timeout).unwrap();
+    let waiting = engine.submit(inputs("b"), timeout).unwrap();
+    let model = std::thread::spawn(move || {
+        worker.send(ready()).unwrap();
+        let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
+        worker.send(FromWorker::Start(id)).unwrap();
+        assert_eq!(worker.receive().unwrap(), Some(ToWorker::Cancel(id)));
+        // It goes on all the same, and is cut off.
+        assert_eq!(worker.receive().unwrap(), None);
+    });
+    assert_eq!(running.outcome().await.unwrap_err().kind, Kind::Timeout);
+    assert_eq!(waiting.outcome().await.unwrap_err().kind, Kind::Timeout);
+    assert_eq!(engine.queued(), 0);
+    served.await.unwrap();
+    model.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_running_job_that_nobody_waits_for_is_cancelled() {
+    let engine = engine(10);
+    let mut ticket = engine.follow(inputs("a"), None).unwrap();
+    let (link, mut worker) = Link::in_process();
+    tokio::spawn(serve_attached(engine.clone(), link));
+    let model = std::thread::spawn(move || {
+        worker.send(ready()).unwrap();
+        let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
+        worker.send(FromWorker::Start(id)).unwrap();
+        assert_eq!(worker.receive().unwrap(), Some(ToWorker::Cancel(id)));
+        worker.send(FromWorker::Result(id, Outcome::failure("gone"))).unwrap();
+        while let Ok(Some(ToWorker::Job { id, inputs, .. })) = worker.receive() {
+            worker.send(FromWorker::Start(id)).unwrap();
+            echo(&mut worker, id, &inputs);
+        }
+    });
+    assert_eq!(ticket.event().await, Some(Event::Started));
+    drop(ticket);
+    assert_eq!(engine.submit(inputs("b"), None).unwrap().outcome().await, Ok(Outcome::text("b")));
+    drop(model);
+}
+
+#[tokio::test]
+async fn jobs_come_in_batches_to_a_model_that_wants_them() {
+    let engine = engine(100);
+    let (link, mut worker) = Link::in_process();
+    let tickets: Vec<Ticket> =
+        (0..10).map(|n| engine.submit(inputs(&n.to_string()), None).unwrap()).collect();
+    tokio::spawn(serve_attached(engine.clone(), link));
+    let model = std::thread::spawn(move || {
+        let FromWorker::Ready(ready) = ready() else { panic!() };
+        let batch = Some(Batching { max_size: 4, max_wait_ms: 5.0 });
+        worker.send(FromWorker::Ready(Ready { batch, ..ready })).unwrap();
+        let (mut sizes, mut jobs) = (Vec::new(), Vec::new());
+        while let Ok(Some(ToWorker::Job { id, inputs, more })) = worker.receive() {
+            worker.send(FromWorker::Start(id)).unwrap();
+            jobs.push((id, inputs));
+            if !more {
+                sizes.push(jobs.len());
+                // Backwards: the order within a batch is the model's affair.
+                for (id, inputs) in jobs.drain(..).rev() {
+                    echo(&mut worker, id, &inputs);
+                }
+            }
+            if sizes.iter().sum::<usize>() == 10 {
+                return sizes;
+            }
+        }
+        sizes
+    });
+    for (n, ticket) in tickets.into_iter().enumerate() {
+        assert_eq!(ticket.outcome().await, Ok(Outcome::text(n.to_string())));
+    }
+    assert_eq!(model.join().unwrap(), [4, 4, 2]);
 }

@@ -1,18 +1,21 @@
-use bytes::BytesMut;
 use serde_json::json;
 
 use super::*;
 use crate::FrameDecoder;
+use crate::codec::Piece;
 
-fn frame(encoded: &Encoded) -> Frame {
+fn frame(encode: impl FnOnce(&mut FrameEncoder) -> Result<(), FrameError>) -> Frame {
+    let mut encoder = FrameEncoder::default();
+    encode(&mut encoder).unwrap();
     let mut decoder = FrameDecoder::default();
-    let bytes: BytesMut = encoded.pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
-    decoder.buffer().extend_from_slice(&bytes);
+    for piece in std::mem::take(encoder.pieces()) {
+        let (Piece::Bytes(bytes) | Piece::WithFile(bytes, _)) = piece;
+        decoder.buffer().extend_from_slice(&bytes);
+    }
     decoder.next_frame().unwrap().unwrap()
 }
 
-fn show(encoded: &Encoded) -> String {
-    let frame = frame(encoded);
+fn show(frame: &Frame) -> String {
     let header = String::from_utf8_lossy(&frame.header).into_owned();
     format!("{header}\n{}", String::from_utf8_lossy(&frame.body))
 }
@@ -33,6 +36,8 @@ fn from_worker() -> Vec<FromWorker> {
             inputs_schema: json!({"z": {"type": "text"}, "a": {"type": "image"}}),
             visualizer_config: Json::Null,
             modes: vec![CustomMode { name: "mine".to_owned(), hint: None }],
+            batch: Some(Batching { max_size: 8, max_wait_ms: 2.5 }),
+            shared_memory: true,
         }),
         FromWorker::Start(ID),
         FromWorker::Result(ID, outcome(Data::Text("grüß".to_owned()), true)),
@@ -52,26 +57,31 @@ fn to_worker() -> Vec<ToWorker> {
         ("flag".to_owned(), Value::Json(json!(true))),
         ("options".to_owned(), Value::Json(json!({"b": [1], "a": null}))),
     ]);
-    vec![ToWorker::Job(ID, Arc::new(inputs)), ToWorker::Cancel(ID)]
+    let inputs = Arc::new(inputs);
+    vec![
+        ToWorker::Job { id: ID, inputs: inputs.clone(), more: false },
+        ToWorker::Cancel(ID),
+        ToWorker::Job { id: ID, inputs, more: true },
+    ]
 }
 
 /// The name of a message's snapshot: its type, and which of the samples it is.
-fn name(side: &str, number: usize, encoded: &Encoded) -> String {
-    let header: Json = serde_json::from_slice(&frame(encoded).header).unwrap();
+fn name(side: &str, number: usize, frame: &Frame) -> String {
+    let header: Json = serde_json::from_slice(&frame.header).unwrap();
     format!("{side}_{number}_{}", header["type"].as_str().unwrap())
 }
 
 #[test]
 fn every_message_has_its_form_and_survives_the_way() {
     for (number, message) in from_worker().into_iter().enumerate() {
-        let encoded = message.encode().unwrap();
-        assert_eq!(FromWorker::decode(&frame(&encoded)), Ok(message));
-        insta::assert_snapshot!(name("from_worker", number, &encoded), show(&encoded));
+        let frame = frame(|encoder| message.encode(encoder));
+        assert_eq!(FromWorker::decode(&frame), Ok(message));
+        insta::assert_snapshot!(name("from_worker", number, &frame), show(&frame));
     }
     for (number, message) in to_worker().into_iter().enumerate() {
-        let encoded = message.encode().unwrap();
-        assert_eq!(ToWorker::decode(&frame(&encoded)), Ok(message));
-        insta::assert_snapshot!(name("to_worker", number, &encoded), show(&encoded));
+        let frame = frame(|encoder| message.encode(encoder));
+        assert_eq!(ToWorker::decode(&frame), Ok(message));
+        insta::assert_snapshot!(name("to_worker", number, &frame), show(&frame));
     }
 }
 

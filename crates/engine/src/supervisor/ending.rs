@@ -30,6 +30,7 @@ pub(super) enum Cause {
     NotReady(Duration),
     Violation(Violation),
     ClosedLink,
+    Overdue,
     Stopped,
 }
 
@@ -76,6 +77,10 @@ impl fmt::Display for Ending {
             Some(Cause::Violation(violation)) => return violation.fmt(out),
             Some(Cause::ClosedLink) => {
                 return out.write_str("it closed its link, did not end, and was ended");
+            }
+            Some(Cause::Overdue) => {
+                return out
+                    .write_str("it went on with a request that was over its time, and was ended");
             }
             Some(Cause::Stopped) => return out.write_str("it was stopped"),
             None => {}

@@ -20,6 +20,8 @@ use super::reaper::{ExitWatch, Reaper};
 
 /// The environment variable that tells a worker the descriptor of its link.
 pub const LINK_VARIABLE: &str = "AI_INTEGRATION_LINK";
+/// The environment variable by which CUDA, and whatever builds on it, chooses devices.
+const DEVICE_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
 /// The descriptor of a worker's link, out of the way of the standard streams.
 const LINK_DESCRIPTOR: i32 = 3;
 /// Lines that may wait for somebody who follows a job.
@@ -53,6 +55,7 @@ impl Process {
         program: &Program,
         reaper: &Reaper,
         slot: Option<usize>,
+        device: Option<&String>,
     ) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (name, arguments) = program.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
@@ -60,6 +63,7 @@ impl Process {
         command
             .args(arguments)
             .envs(program.variables.iter().map(|(name, value)| (name, value)))
+            .envs(device.map(|device| (DEVICE_VARIABLE, device)))
             .env(LINK_VARIABLE, LINK_DESCRIPTOR.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -126,3 +130,21 @@ fn die_with_parent(command: &mut Command) {
 
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(_command: &mut Command) {}
+
+/// The memory in bytes that a process has in use now, shared pages included.
+#[cfg(target_os = "linux")]
+pub(super) fn resident_memory(pid: i32) -> Option<u64> {
+    // The second of the numbers, in pages; see proc(5).
+    let numbers = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = numbers.split(' ').nth(1)?.parse().ok()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
+    Some(pages * u64::try_from(page).ok()?)
+}
+
+/// The memory in bytes that a process has in use now, shared pages included.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn resident_memory(pid: i32) -> Option<u64> {
+    let listed = Command::new("ps").args(["-o", "rss=", "-p", &pid.to_string()]).output().ok()?;
+    let kibibytes: u64 = String::from_utf8(listed.stdout).ok()?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}

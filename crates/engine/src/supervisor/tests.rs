@@ -6,7 +6,7 @@ use crate::{Output, State};
 use ai_integration_contract::{Environment, Inputs};
 
 fn supervise(script: &str, attempts: u32) -> (Engine, Supervisor) {
-    let engine = Engine::start(10);
+    let engine = Engine::start(Config::read(&Environment::default()).unwrap().limits);
     let program = Program {
         command: ["sh", "-c", script].map(OsString::from).into(),
         variables: vec![("GREETING".to_owned(), "hello".to_owned())],
@@ -26,7 +26,7 @@ async fn failure(engine: &Engine) -> String {
 #[tokio::test]
 async fn a_program_that_keeps_dying_is_given_up_with_the_cause() {
     let (engine, supervisor) = supervise("echo $GREETING; exit 7", 3);
-    let waiting = engine.submit(Inputs::new()).unwrap();
+    let waiting = engine.submit(Inputs::new(), None).unwrap();
     let expected = "the model cannot be started: exit status 7 before it called get_next_input. \
                     Its last output:\n    hello";
     assert_eq!(failure(&engine).await, expected);
@@ -52,7 +52,7 @@ async fn what_is_not_the_protocol_is_refused() {
 
 #[tokio::test]
 async fn a_program_that_is_not_there_is_said_to_be() {
-    let engine = Engine::start(10);
+    let engine = Engine::start(Config::read(&Environment::default()).unwrap().limits);
     let program = Program {
         command: vec!["/nonexistent/model".into()],
         variables: Vec::new(),

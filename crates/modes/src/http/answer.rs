@@ -1,10 +1,10 @@
 //! Why a request is not answered with a result, and how each dialect says so.
 
-use ai_integration_contract::{Error, InvalidInputs, Kind};
+use ai_integration_contract::{Error, InvalidInputs, Kind, Outcome};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long a client should wait before it asks again, in seconds, when the server is busy.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -70,38 +70,56 @@ pub(crate) fn with_retry_after(mut response: Response) -> Response {
 }
 
 /// A problem as RFC 9457 has it, with our stable `code`.
-pub(crate) fn problem(
+pub(crate) struct Problem {
     status: StatusCode,
-    code: &str,
-    title: &str,
-    detail: &str,
-    errors: Option<&InvalidInputs>,
-) -> Response {
-    let mut problem = json!({
-        "type": "about:blank",
-        "title": title,
-        "status": status.as_u16(),
-        "code": code,
-        "detail": detail,
-    });
-    if let Some(InvalidInputs(fields)) = errors {
-        problem["errors"] = json!(fields);
+    /// The JSON object.
+    pub(crate) body: Value,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &str, title: &str, detail: &str) -> Self {
+        let body = json!({
+            "type": "about:blank",
+            "title": title,
+            "status": status.as_u16(),
+            "code": code,
+            "detail": detail,
+        });
+        Problem { status, body }
     }
-    // Set after `Json`, whose own media type it replaces.
-    let mut response = (status, Json(problem)).into_response();
-    let media = HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(header::CONTENT_TYPE, media);
-    with_retry_after(response)
+
+    /// A failure that the model itself reports.
+    pub(crate) fn model_failed(outcome: &Outcome) -> Self {
+        let (status, title) = (StatusCode::INTERNAL_SERVER_ERROR, "the model reported a failure");
+        Problem::new(status, "model_failed", title, outcome.error_message())
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let kind = rejection.kind();
+        let mut problem =
+            Problem::new(status(kind), kind.code(), kind.title(), &rejection.message());
+        if let Rejection::Invalid(InvalidInputs(fields)) = &rejection {
+            problem.body["errors"] = json!(fields);
+        }
+        problem
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        // Set after `Json`, whose own media type it replaces.
+        let mut response = (self.status, Json(self.body)).into_response();
+        let media = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, media);
+        with_retry_after(response)
+    }
 }
 
 /// A rejection in the native dialect.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        let kind = self.kind();
-        let fields = match &self {
-            Rejection::Invalid(invalid) => Some(invalid),
-            Rejection::Error(_) => None,
-        };
-        problem(status(kind), kind.code(), kind.title(), &self.message(), fields)
+        Problem::from(self).into_response()
     }
 }

@@ -8,7 +8,7 @@
 use ai_integration_contract::{Data, Error, Outcome, RawInputs, RawValue, Shape};
 use ai_integration_engine::Model;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -17,6 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::answer::{Rejection, status, with_retry_after};
+use super::call::{Call, accepts};
 use super::request::RequestInputs;
 use super::{App, page};
 
@@ -31,14 +32,14 @@ async fn form(State(app): State<App>) -> Response {
 async fn infer(
     State(app): State<App>,
     headers: HeaderMap,
+    call: Result<Call, Rejection>,
     inputs: Result<RequestInputs, Rejection>,
 ) -> Response {
     // A browser that sends the plain form asks for a page; programs ask for anything.
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    let wants_page = accept.is_some_and(|accept| accept.contains("text/html"));
-    let answered = match inputs {
-        Ok(RequestInputs(raw)) => answer(&app, raw).await,
-        Err(rejection) => Err(rejection),
+    let wants_page = accepts(&headers, "text/html");
+    let answered = match (call, inputs) {
+        (Ok(call), Ok(RequestInputs(raw))) => answer(&app, call, raw).await,
+        (Err(rejection), _) | (_, Err(rejection)) => Err(rejection),
     };
     match answered {
         Ok((_, _, outcome)) if wants_page => page::result(&outcome),
@@ -58,10 +59,10 @@ async fn infer(
 /// The model, what the request gave of its inputs, and the outcome.
 type Answered = (std::sync::Arc<Model>, RawInputs, Outcome);
 
-async fn answer(app: &App, raw: RawInputs) -> Result<Answered, Rejection> {
+async fn answer(app: &App, call: Call, raw: RawInputs) -> Result<Answered, Rejection> {
     // The answer shows the inputs; bytes are shared, not copied.
     let given = raw.clone();
-    let (model, ticket) = app.submit(raw, false).await?;
+    let (model, ticket) = app.submit(call, raw, false).await?;
     let outcome: Result<Outcome, Error> = ticket.outcome().await;
     Ok((model, given, outcome?))
 }

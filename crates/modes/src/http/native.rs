@@ -5,25 +5,27 @@ use ai_integration_contract::{Data, Error, Outcome};
 use ai_integration_engine::{Event, Ticket};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
 use serde_json::json;
 
-use super::answer::{Rejection, problem};
+use super::answer::{Problem, Rejection};
+use super::call::Call;
 use super::request::RequestInputs;
-use super::{App, openapi};
-
-/// The code of a result that the model itself declares failed.
-const MODEL_FAILED: &str = "model_failed";
+use super::{App, events, openapi};
 
 /// A result is data, whatever a browser might take it for.
 const INERT: [(HeaderName, HeaderValue); 2] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
 ];
+
+/// Asks proxies to pass pieces of an answer on as they come; nginx and others heed it.
+pub(super) const UNBUFFERED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -34,9 +36,14 @@ pub(super) fn routes() -> Router<App> {
 
 async fn infer(
     State(app): State<App>,
+    call: Call,
     RequestInputs(raw): RequestInputs,
 ) -> Result<Response, Rejection> {
-    let (_, mut ticket) = app.submit(raw, true).await?;
+    let wants_events = call.wants_events;
+    let (_, mut ticket) = app.submit(call, raw, true).await?;
+    if wants_events {
+        return Ok(events::stream(ticket));
+    }
     while let Some(event) = ticket.event().await {
         if let Event::Chunk { content_type, data } = event {
             return Ok(streamed(content_type.as_deref(), data, ticket));
@@ -47,9 +54,7 @@ async fn infer(
 
 fn whole(outcome: Outcome) -> Response {
     if !outcome.success {
-        let detail = outcome.error_message();
-        let title = "the model reported a failure";
-        return problem(StatusCode::INTERNAL_SERVER_ERROR, MODEL_FAILED, title, detail, None);
+        return Problem::model_failed(&outcome).into_response();
     }
     let media = content_type(outcome.content_type.as_deref());
     (INERT, [(header::CONTENT_TYPE, media)], outcome.data.into_bytes()).into_response()
@@ -75,7 +80,7 @@ fn streamed(media: Option<&str>, first: Data, ticket: Ticket) -> Response {
     });
     let first = stream::iter([Ok::<Bytes, std::io::Error>(first.into_bytes())]);
     let body = Body::from_stream(stream::StreamExt::chain(first, rest));
-    (INERT, [(header::CONTENT_TYPE, media)], body).into_response()
+    (INERT, [(header::CONTENT_TYPE, media)], [UNBUFFERED], body).into_response()
 }
 
 fn content_type(media: Option<&str>) -> HeaderValue {

@@ -1,0 +1,198 @@
+//! Frames over a Unix socket, descriptors included. Reads and writes happen in one task, one
+//! system call for as many frames as there are.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use bytes::{Buf, Bytes};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+use crate::codec::{FrameEncoder, Piece};
+use crate::message::shared_length;
+use crate::{FrameDecoder, FrameError, FromWorker, ToWorker, shared};
+
+/// What is read at once.
+const READ: usize = 64 * 1024;
+/// Slices that are written at once.
+const SLICES: usize = 64;
+/// Descriptors that may come at once, and wait for their frames.
+const DESCRIPTORS: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct SocketLink {
+    socket: UnixStream,
+    encoder: FrameEncoder,
+    decoder: FrameDecoder,
+    buffer: Box<[u8]>,
+    control: Vec<u8>,
+    files: VecDeque<OwnedFd>,
+    state: Sending,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    Open,
+    /// To be shut down once everything is written.
+    Closing,
+    Closed,
+}
+
+impl SocketLink {
+    pub(super) fn new(socket: UnixStream) -> Self {
+        SocketLink {
+            socket,
+            encoder: FrameEncoder::default(),
+            decoder: FrameDecoder::default(),
+            buffer: vec![0; READ].into(),
+            control: nix::cmsg_space!([i32; DESCRIPTORS]),
+            files: VecDeque::new(),
+            state: Sending::Open,
+        }
+    }
+
+    pub(super) fn share(&mut self) {
+        self.encoder.shares = true;
+    }
+
+    pub(super) fn send(&mut self, message: &ToWorker) -> Result<(), FrameError> {
+        if self.state == Sending::Open { message.encode(&mut self.encoder) } else { Ok(()) }
+    }
+
+    pub(super) fn close(&mut self) {
+        if self.state == Sending::Open {
+            self.state = Sending::Closing;
+        }
+    }
+
+    pub(super) async fn receive(&mut self) -> Result<Option<FromWorker>, FrameError> {
+        loop {
+            if let Some(mut frame) = self.decoder.next_frame()? {
+                if let Some(length) = shared_length(&frame) {
+                    frame.body = self.take_file(length)?;
+                }
+                return FromWorker::decode(&frame).map(Some);
+            }
+            // A failed write or read is the worker's end, and not an error of the protocol. What
+            // it said before its end is still to be read.
+            if self.write().is_err() {
+                self.state = Sending::Closed;
+                self.encoder.clear();
+            }
+            match self.read() {
+                Ok(0) => return Ok(None),
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Ok(None),
+            }
+            let interest = if self.encoder.is_empty() {
+                Interest::READABLE
+            } else {
+                Interest::READABLE | Interest::WRITABLE
+            };
+            if self.socket.ready(interest).await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn take_file(&mut self, length: usize) -> Result<Bytes, FrameError> {
+        let file = self.files.pop_front();
+        let file =
+            file.ok_or_else(|| FrameError::Body("no memory file came with it".to_owned()))?;
+        shared::read(file, length).map_err(|error| {
+            FrameError::Body(format!("a memory file that cannot be read: {error}"))
+        })
+    }
+
+    /// Writes what can be written without waiting.
+    fn write(&mut self) -> io::Result<()> {
+        while !self.encoder.is_empty() {
+            let pieces = self.encoder.pieces();
+            let result = if let Some(Piece::WithFile(bytes, file)) = pieces.front() {
+                self.socket.try_io(Interest::WRITABLE, || {
+                    let files = [file.as_raw_fd()];
+                    let control = [ControlMessage::ScmRights(&files)];
+                    let (socket, slices) = (self.socket.as_raw_fd(), [IoSlice::new(bytes)]);
+                    sendmsg::<()>(socket, &slices, &control, MsgFlags::empty(), None)
+                        .map_err(io::Error::from)
+                })
+            } else {
+                let plain = pieces.iter().map_while(|piece| match piece {
+                    Piece::Bytes(bytes) => Some(IoSlice::new(bytes)),
+                    Piece::WithFile(..) => None,
+                });
+                let slices: Vec<IoSlice<'_>> = plain.take(SLICES).collect();
+                self.socket.try_write_vectored(&slices)
+            };
+            match result {
+                Ok(written) => consume(pieces, written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        if self.state == Sending::Closing {
+            self.state = Sending::Closed;
+            // A socket whose other end is gone needs no shutdown.
+            let _ = nix::sys::socket::shutdown(
+                self.socket.as_raw_fd(),
+                nix::sys::socket::Shutdown::Write,
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads what is there; 0 at the end.
+    fn read(&mut self) -> io::Result<usize> {
+        // Within a large frame no descriptor can come, and its bytes go straight to their place.
+        let missing = self.decoder.missing();
+        if missing >= READ {
+            let buffer = self.decoder.buffer();
+            let room = (buffer.capacity() - buffer.len()).min(missing);
+            return self.socket.try_read_buf(&mut bytes::BufMut::limit(buffer, room));
+        }
+        let Self { socket, buffer, control, files, .. } = self;
+        let read = socket.try_io(Interest::READABLE, || {
+            let mut slices = [IoSliceMut::new(buffer)];
+            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+            let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(control), flags)?;
+            for control in message.cmsgs()? {
+                if let ControlMessageOwned::ScmRights(received) = control {
+                    files.extend(received.into_iter().map(own));
+                }
+            }
+            Ok(message.bytes)
+        })?;
+        if files.len() > DESCRIPTORS {
+            return Err(io::Error::other("more descriptors than frames"));
+        }
+        self.decoder.buffer().extend_from_slice(&self.buffer[..read]);
+        Ok(read)
+    }
+}
+
+/// Takes written bytes off the front.
+fn consume(pieces: &mut VecDeque<Piece>, mut written: usize) {
+    while written > 0 {
+        match pieces.pop_front() {
+            Some(Piece::Bytes(mut bytes) | Piece::WithFile(mut bytes, _)) => {
+                let step = written.min(bytes.len());
+                bytes.advance(step);
+                written -= step;
+                if !bytes.is_empty() {
+                    // The descriptor has gone with the first byte.
+                    pieces.push_front(Piece::Bytes(bytes));
+                }
+            }
+            None => return,
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "a descriptor that was received is a number until it is owned")]
+fn own(received: i32) -> OwnedFd {
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(received) }
+}

@@ -1,0 +1,287 @@
+//! The scheduler held against a simple model of it, under random sequences of everything that can
+//! happen: whatever the order, each accepted job ends exactly once, no job is in two workers, the
+//! queue keeps its bound, and once nothing new comes everything ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const CAPACITY: usize = 12;
+const GRACE: Duration = Duration::from_millis(20);
+
+/// Something that happens. Numbers choose among what there is at that moment.
+#[derive(Clone, Debug)]
+enum Happening {
+    Submit {
+        limit: Option<u64>,
+    },
+    Announce,
+    Arrive,
+    Join {
+        quota: Option<u64>,
+    },
+    Start(usize),
+    Finish(usize),
+    Die(usize),
+    Cancel(usize),
+    Retire(usize),
+    /// The workers of now are replaced by as many others.
+    Reload,
+    Batch(Option<(usize, u32)>),
+    Pass {
+        micros: u64,
+    },
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    use Happening::*;
+    let which = 0..64_usize;
+    prop_oneof![
+        8 => prop::option::weighted(0.3, 1..60_u64).prop_map(|limit| Submit { limit }),
+        1 => Just(Announce),
+        1 => Just(Arrive),
+        2 => prop::option::weighted(0.3, 1..6_u64).prop_map(|quota| Join { quota }),
+        8 => which.clone().prop_map(Start),
+        8 => which.clone().prop_map(Finish),
+        1 => which.clone().prop_map(Die),
+        2 => which.clone().prop_map(Cancel),
+        1 => which.prop_map(Retire),
+        1 => Just(Reload),
+        1 => prop::option::of((1..6_usize, 0..30_u32)).prop_map(Batch),
+        4 => (1..30_000_u64).prop_map(|micros| Pass { micros }),
+    ]
+}
+
+/// What a worker knows of itself.
+#[derive(Debug, Default)]
+struct Mirror {
+    /// Sent to it, in order, with the mark that more of the batch follow.
+    sent: Vec<(JobId, bool)>,
+    running: Vec<JobId>,
+    /// Whether it waits for more members of the batch that it has begun.
+    is_open: bool,
+    quota: Option<u64>,
+    retired: bool,
+}
+
+#[derive(Debug)]
+struct World {
+    scheduler: Scheduler<u64>,
+    now: Instant,
+    next_job: u64,
+    next_worker: u64,
+    workers: BTreeMap<WorkerId, Mirror>,
+    /// Accepted and not ended.
+    open: BTreeSet<u64>,
+    ended: BTreeSet<u64>,
+    announced: usize,
+    /// Jobs that lost workers gave back: the queue takes them in, full or not.
+    returned: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        World {
+            scheduler: Scheduler::new(CAPACITY),
+            now: Instant::now(),
+            next_job: 1,
+            next_worker: 1,
+            workers: BTreeMap::new(),
+            open: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            announced: 0,
+            returned: 0,
+        }
+    }
+
+    fn end(&mut self, job: u64) {
+        assert!(self.open.remove(&job), "job {job} ended without being open");
+        assert!(self.ended.insert(job), "job {job} ended twice");
+    }
+
+    fn join(&mut self, quota: Option<u64>) {
+        let worker = WorkerId(self.next_worker);
+        self.next_worker += 1;
+        self.scheduler.join(worker, quota, self.now);
+        self.workers.insert(worker, Mirror { quota, ..Mirror::default() });
+    }
+
+    fn die(&mut self, worker: WorkerId) {
+        self.returned += self.workers.remove(&worker).map_or(0, |mirror| mirror.sent.len());
+        for job in self.scheduler.leave(worker) {
+            self.end(job);
+        }
+    }
+
+    fn choose(&self, which: usize, fits: impl Fn(&Mirror) -> bool) -> Option<WorkerId> {
+        let fitting: Vec<WorkerId> =
+            self.workers.iter().filter(|(_, mirror)| fits(mirror)).map(|(id, _)| *id).collect();
+        fitting.get(which % fitting.len().max(1)).copied()
+    }
+
+    fn start(&mut self, which: usize) -> bool {
+        let ready = |mirror: &Mirror| {
+            !mirror.sent.is_empty() && (mirror.is_open || mirror.running.is_empty())
+        };
+        let Some(worker) = self.choose(which, ready) else { return false };
+        let mirror = self.workers.get_mut(&worker).unwrap();
+        let (id, more) = mirror.sent.remove(0);
+        mirror.is_open = more;
+        mirror.running.push(id);
+        let job = self.scheduler.start(worker, id, self.now).unwrap().copied();
+        assert_eq!(job, self.open.contains(&id.0).then_some(id.0));
+        true
+    }
+
+    fn finish(&mut self, which: usize) -> bool {
+        let Some(worker) = self.choose(which, |mirror| !mirror.running.is_empty()) else {
+            return false;
+        };
+        let mirror = self.workers.get_mut(&worker).unwrap();
+        let id = mirror.running.swap_remove(which % mirror.running.len());
+        if let Some(job) = self.scheduler.finish(worker, id, self.now).unwrap() {
+            assert_eq!(job, id.0);
+            self.end(job);
+        }
+        true
+    }
+
+    fn happen(&mut self, happening: &Happening) {
+        match *happening {
+            Happening::Submit { limit } => {
+                let job = self.next_job;
+                self.next_job += 1;
+                let total = limit.map(Duration::from_millis);
+                let limit = total.map(|total| Limit { total, grace: GRACE });
+                let is_full = self.scheduler.waiting() >= CAPACITY;
+                match self.scheduler.submit(JobId(job), job, limit, self.now) {
+                    Ok(()) => assert!(!is_full && self.open.insert(job)),
+                    Err(Full(returned)) => assert!(is_full && returned == job),
+                }
+            }
+            Happening::Announce => self.announced += usize::from(self.scheduler.announce()),
+            Happening::Arrive => {
+                if self.announced > 0 {
+                    self.announced -= 1;
+                    self.scheduler.arrived();
+                }
+            }
+            Happening::Join { quota } => self.join(quota),
+            Happening::Start(which) => drop(self.start(which)),
+            Happening::Finish(which) => drop(self.finish(which)),
+            Happening::Die(which) => {
+                if let Some(worker) = self.choose(which, |_| true) {
+                    self.die(worker);
+                }
+            }
+            Happening::Cancel(which) => {
+                let which = which % self.open.len().max(1);
+                if let Some(job) = self.open.iter().nth(which).copied() {
+                    assert_eq!(self.scheduler.cancel(JobId(job)).unwrap().job, job);
+                    self.end(job);
+                    assert_eq!(self.scheduler.cancel(JobId(job)), None);
+                }
+            }
+            Happening::Retire(which) => {
+                if let Some(worker) = self.choose(which, |mirror| !mirror.retired) {
+                    self.scheduler.retire(worker);
+                    self.workers.get_mut(&worker).unwrap().retired = true;
+                }
+            }
+            Happening::Reload => {
+                let old: Vec<WorkerId> = self.workers.keys().copied().collect();
+                for worker in old {
+                    self.join(None);
+                    self.scheduler.retire(worker);
+                    self.workers.get_mut(&worker).unwrap().retired = true;
+                }
+            }
+            Happening::Batch(batch) => self.scheduler.set_batching(
+                batch.map(|(max_size, wait)| Batching { max_size, max_wait_ms: wait.into() }),
+            ),
+            Happening::Pass { micros } => self.now += Duration::from_micros(micros),
+        }
+        self.settle();
+    }
+
+    /// What the engine does after each change.
+    fn settle(&mut self) {
+        while let Some(due) = self.scheduler.due(self.now) {
+            match due {
+                Due::Expired(id, dropped, _) => {
+                    assert_eq!(id.0, dropped.job);
+                    self.end(dropped.job);
+                }
+                Due::Overdue(worker) => self.die(worker),
+            }
+        }
+        let mut follows: Option<WorkerId> = None;
+        while let Some(Assignment { worker, id, more, .. }) = self.scheduler.assign(self.now) {
+            assert!(self.open.contains(&id.0), "{id:?} was handed out after its end");
+            let holders = self.workers.values().filter(|mirror| {
+                mirror.running.contains(&id) || mirror.sent.iter().any(|(sent, _)| *sent == id)
+            });
+            assert_eq!(holders.count(), 0, "{id:?} is in two workers");
+            assert!(follows.is_none_or(|expected| expected == worker), "a batch was split");
+            follows = more.then_some(worker);
+            let mirror = self.workers.get_mut(&worker).unwrap();
+            assert!(!mirror.retired, "{worker:?} was retired");
+            mirror.sent.push((id, more));
+            if let Some(quota) = &mut mirror.quota {
+                *quota -= 1;
+                mirror.retired = *quota == 0;
+            }
+        }
+        assert_eq!(follows, None, "a batch was left open");
+        assert!(self.scheduler.waiting() <= CAPACITY + self.returned);
+        assert_eq!(self.scheduler.is_idle(), self.open.is_empty());
+        let at_work = self.workers.values().filter(|mirror| !mirror.retired).count();
+        assert_eq!(self.scheduler.workers(), at_work);
+        // Nobody waits while a worker has nothing to do, but for a fuller batch, for a while.
+        let idle = |m: &Mirror| !m.retired && m.sent.is_empty() && m.running.is_empty();
+        if self.scheduler.waiting() > 0 && self.workers.values().any(idle) {
+            assert!(self.scheduler.alarm().is_some_and(|at| at > self.now));
+        }
+    }
+
+    /// Nothing new comes; workers go on and are there. Everything ends.
+    fn drain(&mut self) {
+        for _ in 0..std::mem::take(&mut self.announced) {
+            self.scheduler.arrived();
+        }
+        self.join(None);
+        self.settle();
+        for step in 0..10_000 {
+            if self.open.is_empty() && self.workers.values().all(|m| m.running.is_empty()) {
+                break;
+            }
+            if !self.start(step) && !self.finish(step) {
+                let alarm = self.scheduler.alarm().expect("something to wait for");
+                self.now = self.now.max(alarm);
+            }
+            self.settle();
+        }
+        assert!(self.open.is_empty(), "never ended: {:?}", self.open);
+        let accepted = self.ended.len();
+        assert!(accepted < usize::try_from(self.next_job).unwrap());
+        for worker in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.die(worker);
+        }
+        assert!(self.scheduler.is_idle() && self.scheduler.alarm().is_none());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_job_ends_once_whatever_happens(happenings in prop::collection::vec(happening(), 1..200)) {
+        let mut world = World::new();
+        for happening in &happenings {
+            world.happen(happening);
+        }
+        world.drain();
+    }
+}

@@ -1,0 +1,155 @@
+use super::*;
+
+const A: WorkerId = WorkerId(1);
+const B: WorkerId = WorkerId(2);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+fn scheduler(jobs: u64) -> (Scheduler<u64>, Instant) {
+    let (mut scheduler, now) = (Scheduler::new(100), Instant::now());
+    (1..=jobs).for_each(|job| scheduler.submit(JobId(job), job, None, now).unwrap());
+    (scheduler, now)
+}
+
+/// Everything that can be handed out now: worker, job, and whether more of the batch follow.
+fn assigned(scheduler: &mut Scheduler<u64>, now: Instant) -> Vec<(WorkerId, u64, bool)> {
+    std::iter::from_fn(|| scheduler.assign(now)).map(|a| (a.worker, a.id.0, a.more)).collect()
+}
+
+/// A worker works a job off in `time`.
+fn work(
+    scheduler: &mut Scheduler<u64>,
+    worker: WorkerId,
+    job: u64,
+    now: &mut Instant,
+    time: Duration,
+) {
+    assert!(scheduler.start(worker, JobId(job), *now).unwrap().is_some());
+    *now += time;
+    assert_eq!(scheduler.finish(worker, JobId(job), *now), Ok(Some(job)));
+}
+
+#[test]
+fn an_idle_worker_is_served_first_and_order_is_kept() {
+    let (mut scheduler, mut now) = scheduler(4);
+    assert_eq!(assigned(&mut scheduler, now), []);
+    scheduler.join(A, None, now);
+    scheduler.join(B, None, now);
+    assert_eq!(assigned(&mut scheduler, now), [(A, 1, false), (B, 2, false)]);
+    work(&mut scheduler, B, 2, &mut now, MILLISECOND);
+    assert_eq!(assigned(&mut scheduler, now), [(B, 3, false)]);
+}
+
+#[test]
+fn short_jobs_are_prefetched_and_long_ones_wait_for_whoever_is_free() {
+    for (time, held) in [(MILLISECOND / 1000, 16), (MILLISECOND / 4, 5), (MILLISECOND * 5, 1)] {
+        let (mut scheduler, mut now) = scheduler(40);
+        scheduler.join(A, None, now);
+        for job in 1..=10 {
+            assigned(&mut scheduler, now);
+            work(&mut scheduler, A, job, &mut now, time);
+        }
+        assigned(&mut scheduler, now);
+        assert_eq!(scheduler.waiting(), 30 - held, "{time:?}");
+    }
+}
+
+#[test]
+fn jobs_of_a_lost_worker_come_first_again_and_a_deadly_one_fails() {
+    let (mut scheduler, now) = scheduler(3);
+    scheduler.join(A, None, now);
+    assert_eq!(assigned(&mut scheduler, now), [(A, 1, false)]);
+    assert!(scheduler.leave(A).is_empty());
+    scheduler.join(B, None, now);
+    assert_eq!(assigned(&mut scheduler, now), [(B, 1, false)]);
+    assert_eq!(scheduler.leave(B), [1]);
+    assert_eq!(scheduler.take_waiting(), [2, 3]);
+    assert!(scheduler.is_idle());
+}
+
+#[test]
+fn a_worker_names_only_jobs_whose_turn_it_is() {
+    let (mut scheduler, now) = scheduler(2);
+    scheduler.join(A, None, now);
+    assigned(&mut scheduler, now);
+    for wrong in [JobId(2), JobId(9)] {
+        assert_eq!(scheduler.start(A, wrong, now), Err(OutOfTurn));
+    }
+    assert_eq!(scheduler.finish(A, JobId(1), now), Err(OutOfTurn));
+    assert!(scheduler.start(A, JobId(1), now).is_ok());
+    assert_eq!(scheduler.start(A, JobId(1), now), Err(OutOfTurn));
+    assert_eq!(scheduler.finish(B, JobId(1), now), Err(OutOfTurn));
+}
+
+#[test]
+fn a_batch_is_as_full_as_it_gets_without_waiting_for_what_does_not_come() {
+    let batching = Some(Batching { max_size: 4, max_wait_ms: 5.0 });
+    let (mut scheduler, mut now) = scheduler(0);
+    scheduler.set_batching(batching);
+    scheduler.join(A, None, now);
+    let submit = |scheduler: &mut Scheduler<u64>, id, now| {
+        scheduler.submit(JobId(id), id, None, now).unwrap();
+    };
+    // Nothing else is on its way.
+    submit(&mut scheduler, 1, now);
+    assert_eq!(assigned(&mut scheduler, now), [(A, 1, false)]);
+    work(&mut scheduler, A, 1, &mut now, MILLISECOND * 10);
+    // A request is being received: it is waited for, but not for ever.
+    assert!(scheduler.announce());
+    submit(&mut scheduler, 2, now);
+    assert_eq!(assigned(&mut scheduler, now), []);
+    assert_eq!(scheduler.alarm(), Some(now + MILLISECOND * 5));
+    submit(&mut scheduler, 3, now);
+    assert_eq!(assigned(&mut scheduler, now), []);
+    now += MILLISECOND * 5;
+    assert_eq!(assigned(&mut scheduler, now), [(A, 2, true), (A, 3, false)]);
+    // While the worker is busy they gather; a full batch may lie ready.
+    submit(&mut scheduler, 4, now);
+    assert_eq!(assigned(&mut scheduler, now), []);
+    (5..=8).for_each(|id| submit(&mut scheduler, id, now));
+    let next = [(A, 4, true), (A, 5, true), (A, 6, true), (A, 7, false)];
+    assert_eq!(assigned(&mut scheduler, now), next);
+    // Members are started together and end in any order.
+    for id in [2, 3] {
+        assert!(scheduler.start(A, JobId(id), now).is_ok());
+    }
+    assert_eq!(scheduler.start(A, JobId(4), now), Err(OutOfTurn));
+    for id in [3, 2] {
+        assert_eq!(scheduler.finish(A, JobId(id), now), Ok(Some(id)));
+    }
+    assert!(scheduler.start(A, JobId(4), now).is_ok());
+}
+
+#[test]
+fn a_worker_with_a_quota_gets_no_more_than_that() {
+    let (mut scheduler, now) = scheduler(5);
+    scheduler.set_batching(Some(Batching { max_size: 4, max_wait_ms: 0.0 }));
+    scheduler.join(A, Some(3), now);
+    let last: Vec<_> = std::iter::from_fn(|| scheduler.assign(now)).map(|a| a.is_last).collect();
+    assert_eq!(last, [false, false, true]);
+    assert_eq!((scheduler.waiting(), scheduler.workers()), (2, 0));
+}
+
+#[test]
+fn what_takes_too_long_ends() {
+    let (mut scheduler, begin) = scheduler(0);
+    let limit = Some(Limit { total: MILLISECOND * 10, grace: MILLISECOND * 5 });
+    scheduler.join(A, None, begin);
+    for id in [1, 2] {
+        scheduler.submit(JobId(id), id, limit, begin).unwrap();
+    }
+    assert_eq!(assigned(&mut scheduler, begin), [(A, 1, false)]);
+    assert!(scheduler.start(A, JobId(1), begin + MILLISECOND).is_ok());
+    assert_eq!(scheduler.alarm(), Some(begin + MILLISECOND * 10));
+    assert_eq!(scheduler.due(begin + MILLISECOND * 9), None);
+    let now = begin + MILLISECOND * 10;
+    for (id, holder) in [(1, Some(A)), (2, None)] {
+        let expired = Due::Expired(JobId(id), Dropped { job: id, holder }, MILLISECOND * 10);
+        assert_eq!(scheduler.due(now), Some(expired));
+    }
+    assert_eq!(scheduler.due(now), None);
+    // The model gets as long as the request had, and the grace, from when it began.
+    assert_eq!(scheduler.alarm(), Some(begin + MILLISECOND * 16));
+    assert_eq!(scheduler.due(begin + MILLISECOND * 16), Some(Due::Overdue(A)));
+    assert!(scheduler.leave(A).is_empty());
+    assert_eq!((scheduler.alarm(), scheduler.is_idle()), (None, true));
+}

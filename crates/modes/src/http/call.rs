@@ -1,0 +1,91 @@
+//! What the head of a request says about how it is to be handled, before its body has come.
+
+use std::time::Duration;
+
+use ai_integration_contract::{Error, Kind};
+use ai_integration_engine::Announcement;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+use super::App;
+use super::answer::Rejection;
+
+/// The header by which a client limits the time to the answer, in seconds. The server's own limit
+/// holds all the same.
+pub(super) const TIMEOUT: &str = "ai-integration-timeout";
+/// The greatest limit, in seconds.
+const LONGEST: f64 = 86_400.0;
+
+/// A request to the model whose inputs are still to be read.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The time to the answer that the client asks for.
+    pub(super) timeout: Option<Duration>,
+    /// Whether the client wants to hear of everything that happens, as server-sent events.
+    pub(super) wants_events: bool,
+    /// Keeps a batch open for it.
+    _announcement: Option<Announcement>,
+}
+
+impl FromRequestParts<App> for Call {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Rejection> {
+        Ok(Call {
+            timeout: timeout(&parts.headers)?,
+            wants_events: accepts(&parts.headers, "text/event-stream"),
+            _announcement: app.engine().announce(),
+        })
+    }
+}
+
+/// Whether the client names this media type as one that it takes.
+pub(super) fn accepts(headers: &HeaderMap, media: &str) -> bool {
+    let accepted =
+        headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = accepted.flat_map(|value| value.split(','));
+    ranges.any(|range| {
+        range.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(media))
+    })
+}
+
+fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let seconds = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
+    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds <= LONGEST);
+    let message =
+        "the header AI-Integration-Timeout is not a number of seconds above 0, up to a day";
+    let refusal = || Error::new(Kind::MalformedRequest, message);
+    Ok(Some(Duration::from_secs_f64(seconds.ok_or_else(refusal)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn a_timeout_is_a_number_of_seconds() {
+        assert_eq!(timeout(&HeaderMap::new()), Ok(None));
+        assert_eq!(timeout(&headers(TIMEOUT, "2.5")), Ok(Some(Duration::from_millis(2500))));
+        for nonsense in ["", "soon", "0", "-1", "NaN", "inf", "100000"] {
+            assert!(timeout(&headers(TIMEOUT, nonsense)).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn events_are_sent_to_those_who_ask() {
+        for (accept, wants) in [
+            ("text/event-stream", true),
+            ("application/json, Text/Event-Stream;q=0.9", true),
+            ("*/*", false),
+            ("text/event-streams", false),
+        ] {
+            assert_eq!(accepts(&headers("accept", accept), "text/event-stream"), wants, "{accept}");
+        }
+    }
+}
