@@ -27,8 +27,22 @@ elif _process.asks_to_serve():
     _handover.attempt()
 
 from . import image_helpers, modes, public_interface
-from ._session import get_next_input, send_result
+from ._batch import get_next_inputs, send_results
+from ._session import Cancelled, get_next_input, send_result
+from ._stream import cancelled, progress, send_chunk
 
 __version__ = "2.0.0"
 
-__all__ = ["get_next_input", "image_helpers", "modes", "public_interface", "send_result"]
+__all__ = [
+    "Cancelled",
+    "cancelled",
+    "get_next_input",
+    "get_next_inputs",
+    "image_helpers",
+    "modes",
+    "progress",
+    "public_interface",
+    "send_chunk",
+    "send_result",
+    "send_results",
+]

@@ -1,4 +1,4 @@
-from typing import Any, ContextManager, Dict, Mapping, Optional
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Union
 
 from . import image_helpers as image_helpers
 from . import modes as modes
@@ -6,7 +6,21 @@ from . import public_interface as public_interface
 
 __version__: str
 
-__all__ = ["get_next_input", "image_helpers", "modes", "public_interface", "send_result"]
+__all__ = [
+    "Cancelled",
+    "cancelled",
+    "get_next_input",
+    "get_next_inputs",
+    "image_helpers",
+    "modes",
+    "progress",
+    "public_interface",
+    "send_chunk",
+    "send_result",
+    "send_results",
+]
+
+class Cancelled(BaseException): ...
 
 class get_next_input(ContextManager[Dict[str, Any]]):
     def __init__(
@@ -19,3 +33,20 @@ class get_next_input(ContextManager[Dict[str, Any]]):
     def __exit__(self, kind: Any, value: Any, trace: Any) -> bool: ...
 
 def send_result(result: Dict[str, Any]) -> None: ...
+
+class get_next_inputs(ContextManager[List[Dict[str, Any]]]):
+    def __init__(
+        self,
+        inputs_schema: Optional[Mapping[str, Mapping[str, Any]]] = None,
+        visualizer_config: Any = None,
+        max_batch_size: int = 32,
+        max_wait_ms: float = 5,
+        **more: Any,
+    ) -> None: ...
+    def __enter__(self) -> List[Dict[str, Any]]: ...
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> bool: ...
+
+def send_results(results: Sequence[Union[Dict[str, Any], BaseException]]) -> None: ...
+def send_chunk(data: Union[str, bytes], content_type: Optional[str] = None) -> None: ...
+def progress(fraction: Optional[float] = None, message: Optional[str] = None) -> None: ...
+def cancelled() -> bool: ...

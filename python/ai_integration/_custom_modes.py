@@ -82,6 +82,10 @@ class CustomMode(object):
         self._close()
         _leaving.leave(self._status)
 
+    def next_batch(self):
+        """The same as a list; a mode makes one call at a time."""
+        return [self.next_job()]
+
     def _infer(self, inputs):
         """What the mode knows as `inference_function`."""
         call = _Call(inputs)
@@ -133,11 +137,31 @@ class _Call(object):
         self.answered = False
         self.result = None
         self.done = threading.Event()
+        self._chunks = []
 
     def answer(self, result):
-        """Hand the model's result to the waiting mode, just as the model gave it."""
+        """Hand the model's result to the waiting mode, just as the model gave it.
+
+        What it sent in chunks before is put in front of the data.
+        """
+        if self._chunks and isinstance(result, dict) and result.get("success") == True:  # noqa: E712
+            pieces = self._chunks
+            if result.get("data") is not None:
+                pieces = pieces + [result["data"]]
+            result = dict(result, data=type(pieces[0])().join(pieces))
         self.result = result
         self.done.set()
+
+    def chunk(self, data, content_type):
+        """Keep a piece of the answer; a mode gets the whole."""
+        self._chunks.append(data)
+
+    def progress(self, fraction, message):
+        """A mode has nobody to show it to."""
+
+    def is_cancelled(self):
+        """A mode waits for its answer."""
+        return False
 
 
 def find():

@@ -3,9 +3,14 @@
 import json
 import os
 import sys
+from collections import deque
 
-from . import _leaving, _process, _results
-from ._link import PROTOCOL, Link, Violation
+from . import _leaving, _process, _results, _shared
+from ._link import PROTOCOL, Link, Violation, frame
+
+_CANCELLED = "the request was cancelled"
+# Cancellations that are remembered.
+_CANCELLATIONS = 10000
 
 
 class Engine(object):
@@ -18,6 +23,10 @@ class Engine(object):
         self.pid = os.getpid()
         self._link = link
         self._child = child
+        # Frames that were read while looking for something else.
+        self._waiting = deque()
+        self._cancelled = set()
+        self._board = None
         _leaving.when_main_ends(link.close)
 
     @classmethod
@@ -25,7 +34,7 @@ class Engine(object):
         """The engine that started this program."""
         return cls(Link.inherit(descriptor))
 
-    def introduce(self, version, inputs_schema, visualizer_config, modes):
+    def introduce(self, version, inputs_schema, visualizer_config, modes, batch):
         """Tell the engine that the model is loaded, and what it takes."""
         header = {
             "type": "ready",
@@ -34,55 +43,144 @@ class Engine(object):
             "inputs_schema": inputs_schema,
             "visualizer_config": visualizer_config,
             "modes": modes,
+            "shared_memory": self._link.shares,
         }
+        if batch is not None:
+            header["batch"] = {"max_size": batch[0], "max_wait_ms": batch[1]}
+        self._board = _shared.board() if self._link.shares else None
         # As lenient as a result: a limit may well be some library's number.
-        self._link.send_encoded(_results.encode_json(header).encode("utf-8", "replace"))
+        if self._board is None:
+            self._link.send_encoded(_results.encode_json(header).encode("utf-8", "replace"))
+        else:
+            header["board"] = True
+            head = _results.encode_json(header).encode("utf-8", "replace")
+            self._link.send_file(head, self._board.descriptor)
 
     def next_job(self):
         """Wait for the next job; leave the program when there are no more."""
+        while True:
+            header, body = self._next_frame()
+            job = self._read(header, body)
+            self._start((job,), header.get("tell_start"))
+            if not job.refuse():
+                return job
+
+    def next_batch(self):
+        """Wait for the next batch, at least one job; leave when there are no more."""
+        jobs = []
+        tell = False
+        while True:
+            header, body = self._next_frame()
+            tell = tell or header.get("tell_start")
+            jobs.append(self._read(header, body))
+            if not header.get("more"):
+                self._look()
+                self._start(jobs, tell)
+                jobs = [job for job in jobs if not job.refuse()]
+                tell = False
+                if jobs:
+                    return jobs
+
+    def _start(self, jobs, tell):
+        """Let the engine know that the model gets these jobs."""
+        if tell or self._board is None:
+            # Spelled out, since it is all the same for every job.
+            frames = [frame(b'{"type":"start","id":%d}' % job.number) for job in jobs]
+            self._link.write(b"".join(frames))
+        else:
+            self._board.note(jobs[-1].number)
+
+    def is_cancelled(self, number):
+        """Whether nobody waits for a job any more. Does not block."""
+        self._look()
+        return number in self._cancelled
+
+    def forget(self, number):
+        """A job has ended."""
+        self._cancelled.discard(number)
+
+    def is_known_as_cancelled(self, number):
+        """`is_cancelled`, by what was read already."""
+        return number in self._cancelled
+
+    def _next_frame(self):
+        """The header and body of the next job."""
+        if self._waiting:
+            return self._waiting.popleft()
         _leaving.insist()
         try:
             while True:
-                frame = self._link.receive()
-                if frame is None:
+                received = self._link.receive()
+                if received is None:
                     break
-                header, body = frame
-                if header.get("type") == "job":
-                    job = self._job(header, body)
-                    if job is not None:
-                        return job
+                if self._is_job(received[0]):
+                    return received
         except Violation as reason:
-            self._link.close()
-            _process.warn("the engine broke the worker protocol: it sent %s" % reason)
-            _leaving.leave(1)
+            self._broken(reason)
         self._link.close()
         _leaving.leave(0 if self._child is None else self._child.wait())
 
-    def _job(self, header, body):
-        number = header.get("id")
+    def _look(self):
+        """Take in what has come meanwhile."""
         try:
-            # Spelled out, since it is all the same for every job.
-            start = ('{"type":"start","id":%d}' % number).encode("ascii")
-            if not self._link.send_encoded(start):
-                return None
-            return Job(self._link, number, _inputs(header["inputs"], body))
-        except (KeyError, TypeError, UnicodeError, ValueError) as reason:
-            raise Violation("a job that cannot be read: %s" % reason)
-        except _results.Unsendable as reason:
-            Job(self._link, number, None).answer(_results.failure(str(reason)))
-            return None
+            while True:
+                received = self._link.receive(wait=False)
+                if received is None:
+                    return
+                if self._is_job(received[0]):
+                    self._waiting.append(received)
+        except Violation as reason:
+            self._broken(reason)
+
+    def _is_job(self, header):
+        kind = header.get("type")
+        # What came too late is never forgotten; there is little of it.
+        if kind == "cancel" and len(self._cancelled) < _CANCELLATIONS:
+            self._cancelled.add(header.get("id"))
+        return kind == "job"
+
+    def _read(self, header, body):
+        """The job of a frame."""
+        inputs = problem = None
+        try:
+            try:
+                inputs = _inputs(header["inputs"], body)
+            except _results.Unsendable as reason:
+                problem = str(reason)
+            return Job(self, self._link, int(header["id"]), inputs, problem)
+        except (KeyError, OSError, TypeError, UnicodeError, ValueError) as reason:
+            self._broken("a job that cannot be read: %s" % reason)
+        finally:
+            if isinstance(body, _shared.Body):
+                body.close()
+
+    def _broken(self, reason):
+        self._link.close()
+        _process.warn("the engine broke the worker protocol: it sent %s" % reason)
+        _leaving.leave(1)
 
 
 class Job(object):
     """A request that the engine sent: the model's `inputs` and the way back."""
 
-    __slots__ = ("_link", "_number", "answered", "inputs")
+    __slots__ = ("_engine", "_has_chunks", "_link", "_problem", "answered", "inputs", "number")
 
-    def __init__(self, link, number, inputs):
+    def __init__(self, engine, link, number, inputs, problem):
+        self._engine = engine
         self._link = link
-        self._number = number
+        self.number = number
+        self._has_chunks = False
+        self._problem = problem
         self.inputs = inputs
         self.answered = False
+
+    def refuse(self):
+        """Answer the job if it is not for the model; whether that was so."""
+        if self._problem is None and not self._engine.is_known_as_cancelled(self.number):
+            return False
+        self.answered = True
+        self._finish(_results.failed(self._problem or _CANCELLED))
+        return True
 
     def answer(self, result):
         """Send the model's result, or a failed one where that cannot be sent.
@@ -90,47 +188,100 @@ class Job(object):
         Raises only what the model's own iterator raised, after the requester was told.
         """
         answer = _results.prepare(result)
+        if answer.pieces is None:
+            self._whole(answer)
+        else:
+            for _ in self._pieces(answer):
+                # Each piece is sent on the way.
+                pass
+
+    def whole_frame(self, result):
+        """The frame of a result that is small and whole; `None` for any other."""
+        answer = _results.prepare(result)
+        if answer.pieces is not None:
+            return None
         try:
-            if answer.pieces is None:
-                self._finish(answer)
-            else:
-                self._stream(answer)
+            kind, body = _body(answer.data)
+        except _results.Unsendable:
+            return None
+        if len(body) > _results.SMALL:
+            return None
+        self.ended()
+        return frame(_results.head(self.number, answer, kind), body)
+
+    def write(self, frames):
+        """Send frames of this job and others in one go."""
+        self._link.write(b"".join(frames))
+
+    def stream(self, result):
+        """`answer`, as a generator that sends a piece at each step."""
+        answer = _results.prepare(result)
+        if answer.pieces is None:
+            self._whole(answer)
+        else:
+            for _ in self._pieces(answer):
+                yield
+
+    def ended(self):
+        """Nothing more is to be said about the job."""
+        self._engine.forget(self.number)
+
+    def is_cancelled(self):
+        """Whether nobody waits for the answer any more."""
+        return self._engine.is_cancelled(self.number)
+
+    def chunk(self, data, content_type):
+        """Send a piece of the answer ahead."""
+        kind, body = _results.body_of(data)
+        if content_type is None and not self._has_chunks:
+            content_type = "text/plain" if kind == "text" else "application/octet-stream"
+        self._chunks(kind, body, content_type)
+
+    def progress(self, fraction, message):
+        """Tell how far the job is."""
+        header = {"type": "progress", "id": self.number, "fraction": fraction, "message": message}
+        self._link.send(header)
+
+    def _finish(self, answer):
+        kind, body = _body(answer.data)
+        if len(body) > _results.BODY_LIMIT:
+            self._chunks(kind, body, answer.content_type)
+            kind, body = None, b""
+        if len(body) <= _results.SMALL:
+            self._link.write(frame(_results.head(self.number, answer, kind), body))
+        else:
+            self._link.send(_results.header(self.number, answer, kind), body)
+        self.ended()
+
+    def _whole(self, answer):
+        try:
+            if self._has_chunks and answer.success and answer.data is not None:
+                kind, body = _results.body_of(answer.data)
+                if body:
+                    self._chunks(kind, body, answer.content_type)
+                answer.data = None
+            self._finish(answer)
         except _results.Unsendable as reason:
             self._finish(_results.failed("the model's data cannot be sent: %s" % reason))
 
-    def _finish(self, answer):
-        kind, body = None, b""
-        if answer.data is not None:
-            kind, body = _results.body_of(answer.data)
-            if len(body) > _results.BODY_LIMIT:
-                self._chunks(kind, body, answer.content_type)
-                kind, body = None, b""
-        self._link.send(
-            {
-                "type": "result",
-                "id": self._number,
-                "success": answer.success,
-                "content_type": answer.content_type,
-                "data": kind,
-                "error": answer.error,
-            },
-            body,
-        )
-
-    def _stream(self, answer):
+    def _pieces(self, answer):
+        """Send the pieces of an answer, one at each step, and then its end."""
         pieces = answer.pieces
         # Without a piece the data is there all the same: it is empty.
-        answer.data = ""
+        answer.data = None if self._has_chunks else ""
         try:
             for piece in pieces:
-                kind, body = _results.body_of(piece)
-                if not body:
-                    continue
-                answer.data = None
-                if not self._chunks(kind, body, answer.content_type):
+                if self.is_cancelled():
+                    answer = _results.failed(_CANCELLED)
                     break
-        except _results.Unsendable:
-            raise
+                kind, body = _results.body_of(piece)
+                if body:
+                    answer.data = None
+                    if not self._chunks(kind, body, answer.content_type):
+                        break
+                yield
+        except _results.Unsendable as reason:
+            answer = _results.failed("the model's data cannot be sent: %s" % reason)
         except BaseException:
             self._finish(_results.failed(_results.formatted(*sys.exc_info())))
             raise
@@ -143,8 +294,13 @@ class Job(object):
         self._finish(answer)
 
     def _chunks(self, kind, body, content_type):
-        header = {"type": "chunk", "id": self._number, "data": kind, "content_type": content_type}
+        self._has_chunks = True
+        header = {"type": "chunk", "id": self.number, "data": kind, "content_type": content_type}
         return all(self._link.send(header, part) for part in _results.parts_of(kind, body))
+
+
+def _body(data):
+    return (None, b"") if data is None else _results.body_of(data)
 
 
 def _inputs(entries, body):
@@ -161,8 +317,10 @@ def _inputs(entries, body):
             end = start + value
             if not start <= end <= len(body):
                 raise ValueError("the input %r is not inside the body" % name)
-            value = body[start:end].tobytes()
+            value = body[start:end]
             start = end
+            if isinstance(value, memoryview):
+                value = value.tobytes()
             if kind == "text":
                 value = value.decode("utf-8")
             elif kind == "json":

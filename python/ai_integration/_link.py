@@ -5,8 +5,9 @@ import json
 import os
 import socket
 import struct
+from collections import deque
 
-from . import _process
+from . import _process, _shared
 
 PROTOCOL = 1
 BODY_LIMIT = 1 << 30
@@ -14,10 +15,12 @@ BODY_LIMIT = 1 << 30
 _HEADER_LIMIT = 1 << 20
 _PREFIX = struct.Struct(">II")
 _PIECE = 1 << 16
+# Descriptors that may come at once; the engine sends one for each large job that it prefetches.
+_DESCRIPTORS = 64
 
-_decode = json.JSONDecoder().decode
+_parse = json.JSONDecoder().raw_decode
 # Python 2 cannot join byte strings and text, so there every character is escaped.
-_encode = json.JSONEncoder(ensure_ascii=str is bytes, separators=(",", ":")).encode
+encode = json.JSONEncoder(ensure_ascii=str is bytes, separators=(",", ":")).encode
 
 
 class Violation(Exception):
@@ -32,6 +35,10 @@ class Link(object):
         connection.settimeout(None)
         self._connection = connection
         self._unread = b""
+        # Where the next frame begins in `_unread`: cutting it off each time would copy the rest.
+        self._at = 0
+        self._files = deque()
+        self.shares = _shared.AVAILABLE and hasattr(connection, "recvmsg")
         self._pid = os.getpid()
         # A forked child that lives on would otherwise keep the link open after our end.
         at_fork = getattr(os, "register_at_fork", None)
@@ -48,23 +55,29 @@ class Link(object):
 
     def send(self, header, body=b""):
         """Send one frame; whether there was still somebody to send it to."""
-        return self.send_encoded(_encode(header).encode("utf-8", "replace"), body)
+        if self.shares and len(body) >= _shared.FROM:
+            descriptor = _shared.write(body)
+            if descriptor is not None:
+                try:
+                    return self.send_file(dict(header, shared=len(body)), descriptor)
+                finally:
+                    os.close(descriptor)
+        return self.send_encoded(encode(header).encode("utf-8", "replace"), body)
 
     def send_encoded(self, head, body=b""):
-        """`send`, for a header that is JSON already."""
-        if len(head) > _HEADER_LIMIT:
-            raise ValueError("a message's header of %d bytes is too large" % len(head))
-        prefix = _PREFIX.pack(len(head), len(body)) + head
-        if self._connection is None:
+        """`send`, for a header that is JSON already and a body that goes through the socket."""
+        if len(body) < _PIECE:
+            return self.write(frame(head, body))
+        return self.write(_PREFIX.pack(len(head), len(body)) + _checked(head), body)
+
+    def write(self, *pieces):
+        """Send bytes that are frames; whether there was still somebody to send them to."""
+        connection = self._connection
+        if connection is None:
             return False
         try:
-            if len(body) < _PIECE:
-                if isinstance(body, memoryview):
-                    body = body.tobytes()
-                self._connection.sendall(prefix + body)
-            else:
-                self._connection.sendall(prefix)
-                self._connection.sendall(body)
+            for piece in pieces:
+                connection.sendall(piece)
         except EnvironmentError:
             self.close()
             return False
@@ -74,43 +87,80 @@ class Link(object):
             raise
         return True
 
-    def receive(self):
-        """The next frame's header and body, or `None` when the engine has no more."""
+    def send_file(self, header, descriptor):
+        """`send`, for a header that comes with a descriptor."""
+        head = frame(_as_head(header))
         if self._connection is None:
-            # Whoever wanted the jobs that are still buffered is gone.
-            return None
-        start = _PREFIX.size
-        buffered = self._unread
-        while len(buffered) < start:
-            piece = self._read()
+            return False
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
+        try:
+            sent = self._connection.sendmsg([head], rights)
+        except EnvironmentError:
+            self.close()
+            return False
+        except BaseException:
+            self.close()
+            raise
+        return sent == len(head) or self.write(head[sent:])
+
+    def receive(self, wait=True):
+        """The next frame's header and body.
+
+        `None` when the engine has no more, and also, unless told to `wait`, when nothing is there.
+        """
+        while True:
+            unread, at = self._unread, self._at
+            there = len(unread) - at - 8
+            if there >= 0:
+                header_size, body_size = _PREFIX.unpack_from(unread, at)
+                if not 2 <= header_size <= _HEADER_LIMIT or body_size > BODY_LIMIT:
+                    raise Violation("a frame of %d and %d bytes" % (header_size, body_size))
+                size = header_size + body_size
+                if there >= size:
+                    at += 8
+                    self._at = end = at + size
+                    return self._frame(unread, at, at + header_size, end)
+                if wait and size > _PIECE:
+                    whole = self._read_rest(unread[at:], size + 8)
+                    if whole is None:
+                        return None
+                    return self._frame(whole, 8, 8 + header_size, size + 8)
+            piece = self._read(wait)
             if not piece:
                 return None
-            buffered = buffered + piece if buffered else piece
-        header_size, body_size = _PREFIX.unpack_from(buffered)
-        if not 2 <= header_size <= _HEADER_LIMIT or body_size > BODY_LIMIT:
-            raise Violation("a frame of %d and %d bytes" % (header_size, body_size))
-        end = start + header_size + body_size
-        if len(buffered) < end:
-            frame = self._read_rest(buffered, end)
-            if frame is None:
-                return None
-            self._unread = b""
-        else:
-            frame = memoryview(buffered)
-            self._unread = buffered[end:]
-        body_start = start + header_size
+            self._unread = unread[at:] + piece if there > -8 else piece
+            self._at = 0
+
+    def _frame(self, unread, start, body_start, end):
+        head = unread[start:body_start]
+        body = unread[body_start:end]
         try:
-            header = _decode(frame[start:body_start].tobytes().decode("utf-8"))
+            text = (head if isinstance(head, bytes) else head.tobytes()).decode("utf-8")
+            header, parsed = _parse(text)
+            if parsed != len(text):
+                header = json.loads(text)
         except ValueError as reason:
             raise Violation("a header that is not JSON: %s" % reason)
         if not isinstance(header, dict):
             raise Violation("a header that is not an object")
-        return header, frame[body_start:end]
+        if "shared" in header:
+            if not self._files or len(body):
+                raise Violation("a frame without the memory file of its body")
+            body = _shared.Body(self._files.popleft(), header["shared"])
+        return header, body
+
+    def is_open(self):
+        """Whether frames may still come."""
+        return self._connection is not None
 
     def close(self):
         """End the link, unless it belongs to a parent process."""
         connection, self._connection = self._connection, None
         if connection is not None and self._pid == os.getpid():
+            # Whoever wanted the jobs that are still there is gone.
+            self._unread, self._at = b"", 0
+            while self._files:
+                os.close(self._files.popleft())
             try:
                 # Other processes may hold the descriptor too; the engine must see the end anyway.
                 connection.shutdown(socket.SHUT_RDWR)
@@ -119,20 +169,34 @@ class Link(object):
                 pass
             connection.close()
 
-    def _read(self):
+    def _read(self, wait):
         while self._connection is not None:
             try:
-                return self._connection.recv(_PIECE)
+                if not self.shares:
+                    return self._connection.recv(_PIECE, 0 if wait else socket.MSG_DONTWAIT)
+                return self._read_with_files(0 if wait else socket.MSG_DONTWAIT)
             except EnvironmentError as failure:
+                if failure.errno in (errno.EAGAIN, errno.EWOULDBLOCK) and not wait:
+                    return b""
                 if failure.errno != errno.EINTR:
                     # A reset is how the end looks when something of ours was left unread.
                     self.close()
         return b""
 
-    def _read_rest(self, buffered, size):
+    def _read_with_files(self, flags):
+        room = _shared.ROOM_FOR_ONE * _DESCRIPTORS
+        piece, extra, _, _ = self._connection.recvmsg(_PIECE, room, flags | _shared.CLOEXEC)
+        for level, kind, data in extra:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self._files.extend(struct.unpack("%di" % (len(data) // 4), data))
+        return piece
+
+    def _read_rest(self, begun, size):
+        """A large frame, of which no descriptor is a part, straight into its place."""
         frame = memoryview(bytearray(size))
-        read = len(buffered)
-        frame[:read] = buffered
+        read = len(begun)
+        frame[:read] = begun
+        self._unread, self._at = b"", 0
         while read < size:
             try:
                 received = self._connection.recv_into(frame[read:])
@@ -149,3 +213,20 @@ class Link(object):
                 return None
             read += received
         return frame
+
+
+def _as_head(header):
+    return header if isinstance(header, bytes) else encode(header).encode("utf-8", "replace")
+
+
+def frame(head, body=b""):
+    """A frame as bytes, of a header that is JSON already."""
+    if isinstance(body, memoryview):
+        body = body.tobytes()
+    return _PREFIX.pack(len(head), len(body)) + _checked(head) + body
+
+
+def _checked(head):
+    if len(head) > _HEADER_LIMIT:
+        raise ValueError("a message's header of %d bytes is too large" % len(head))
+    return head

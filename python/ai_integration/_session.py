@@ -10,6 +10,15 @@ _POLICIES = ("stop", "continue")
 _USAGE = 2
 
 
+class Cancelled(BaseException):
+    """Nobody waits for the answer any more.
+
+    Raised by `send_chunk` and `progress`. Let it leave the block: the loop goes on with the next
+    request. It is no `Exception`, so that a model which shrugs off a failed `progress` call does
+    not go on for nobody.
+    """
+
+
 class get_next_input(object):
     """Wait for the next request and hold it open for the length of a `with` block.
 
@@ -20,18 +29,18 @@ class get_next_input(object):
     it is reported to the requester and then goes on its way.
     """
 
-    __slots__ = ("_job", "_options")
+    __slots__ = ("_jobs", "_options")
 
     def __init__(self, inputs_schema=None, visualizer_config=None, **more):
         self._options = (inputs_schema, visualizer_config, more)
-        self._job = None
+        self._jobs = ()
 
     def __enter__(self):
-        self._job = _session().begin(*self._options)
-        return self._job.inputs
+        self._jobs = session().begin(*self._options)
+        return self._jobs[0].inputs
 
     def __exit__(self, kind, value, trace):
-        return _session().end(self._job, kind, value, trace)
+        return session().end(self._jobs, kind, value, trace)
 
 
 def send_result(result):
@@ -40,18 +49,19 @@ def send_result(result):
     A request is answered once. A second result, or one without an open request, is refused with a
     warning. A result that cannot be sent reaches the requester as a failure that says why.
     """
-    _session().answer(result)
+    session().answer(result)
 
 
 # Made at the first request, not at import: what it needs takes longer to load than all the rest.
-_made = {}  # type: dict[str, _Session]
+_made = {}  # type: dict[str, Session]
 
 
-def _session():
-    return _made.get("session") or _made.setdefault("session", _Session())
+def session():
+    """The one session of this process."""
+    return _made.get("session") or _made.setdefault("session", Session())
 
 
-class _Session(object):
+class Session(object):
     """The state behind the public functions; there is one in a process."""
 
     def __init__(self):
@@ -59,21 +69,26 @@ class _Session(object):
 
         # Held while a result is on its way, so that a block never ends under its own result.
         # Reentrant, since an iterator in the result may itself call `send_result`.
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._source = None
-        self._job = None
+        # The open requests: one, or the members of a batch.
+        self._jobs = ()
+        self._is_batch = False
         self._busy = False
         self._keep_going = False
 
-    def begin(self, inputs_schema, visualizer_config, more):
-        """Wait for the next job; the caller must `end` it."""
+    def begin(self, inputs_schema, visualizer_config, more, batch=None):
+        """Wait for the next jobs; the caller must `end` them.
+
+        One, or where `batch` (its greatest size, and how many ms it may wait) is given some more.
+        """
         source = self._source
         if source is not None and source.pid != os.getpid():
             raise RuntimeError(
                 "get_next_input was called in a forked child; requests belong to process %d,"
                 " which asked for the first one" % source.pid
             )
-        with self._lock:
+        with self.lock:
             if self._busy:
                 raise RuntimeError(
                     "get_next_input was called while a request is open or waited for; leave its"
@@ -82,8 +97,8 @@ class _Session(object):
             self._busy = True
         try:
             if source is None:
-                source = self._source = self._open(inputs_schema, visualizer_config, more)
-            job = source.next_job()
+                source = self._source = self._open(inputs_schema, visualizer_config, more, batch)
+            jobs = (source.next_job(),) if batch is None else source.next_batch()
         except _process.BadSetting as reason:
             from . import _leaving
 
@@ -96,38 +111,64 @@ class _Session(object):
                 # The next cell or line starts over.
                 self._source = None
             raise
-        self._job = job
-        return job
+        self._is_batch = batch is not None
+        self._jobs = jobs
+        return jobs
+
+    def open_jobs(self, function, of_batch):
+        """The open requests for the public `function`, or none, and a warning, if there are none.
+
+        `of_batch` says of which kind of block they have to be, `None` that it does not matter.
+        """
+        source = self._source
+        if source is not None and source.pid != os.getpid():
+            _process.warn("%s was ignored: it was called in a forked child" % function)
+            return ()
+        if not self._jobs:
+            _process.warn("%s was ignored: it was called with no request open" % function)
+        elif of_batch is not None and of_batch != self._is_batch:
+            blocks = ("get_next_input", "get_next_inputs")
+            raise RuntimeError(
+                "%s was called in a block of %s; it belongs to one of %s"
+                % (function, blocks[self._is_batch], blocks[of_batch])
+            )
+        return self._jobs
+
+    def has_open_jobs(self):
+        """Whether a request is open in this process."""
+        return bool(self._jobs) and self._source.pid == os.getpid()
 
     def answer(self, result):
         """Send `result` for the open job, unless it has one already."""
-        source = self._source
-        if source is not None and source.pid != os.getpid():
-            _process.warn("a result was ignored: send_result was called in a forked child")
-            return
-        with self._lock:
-            job = self._job
-            if job is None:
-                _process.warn("a result was ignored: send_result was called with no request open")
-            elif job.answered:
-                _process.warn("a second result for the same request was ignored")
-            else:
-                job.answered = True
-                job.answer(result)
+        with self.lock:
+            for job in self.open_jobs("send_result", of_batch=False):
+                if job.answered:
+                    _process.warn("a second result for the same request was ignored")
+                else:
+                    job.answered = True
+                    job.answer(result)
 
-    def end(self, job, kind, value, trace):
-        """Close the block of `job`; whether its exception is dealt with."""
+    def end(self, jobs, kind, value, trace):
+        """Close the block of these jobs; whether its exception is dealt with."""
         if self._source is None or self._source.pid != os.getpid():
             # A child that was forked inside the block left it too. The answer is the parent's.
             return False
-        with self._lock:
+        is_cancelled = kind is not None and issubclass(kind, Cancelled)
+        with self.lock:
             try:
-                if not job.answered:
+                failure = None
+                for job in jobs:
+                    if job.answered:
+                        continue
                     job.answered = True
-                    job.answer(_failure_of(kind, value, trace))
+                    if failure is None:
+                        failure = _failure_of(kind, value, trace)
+                    job.answer(failure)
             finally:
-                self._job = None
+                self._jobs = ()
                 self._busy = False
+        if is_cancelled:
+            return True
         if kind is None or not issubclass(kind, Exception) or not self._keep_going:
             return False
         import traceback
@@ -135,7 +176,7 @@ class _Session(object):
         traceback.print_exception(kind, value, trace)
         return True
 
-    def _open(self, inputs_schema, visualizer_config, more):
+    def _open(self, inputs_schema, visualizer_config, more, batch):
         """Find out where requests come from, at the first call."""
         self._keep_going = _on_exception() == "continue"
         for name in sorted(more):
@@ -163,7 +204,7 @@ class _Session(object):
         from . import __version__
 
         modes = [{"name": name, "hint": custom[name].hint} for name in sorted(custom)]
-        engine.introduce(__version__, inputs_schema, visualizer_config, modes)
+        engine.introduce(__version__, inputs_schema, visualizer_config, modes, batch)
         return engine
 
 
@@ -203,6 +244,8 @@ def _failure_of(kind, value, trace):
             " exception, so there is neither a success nor an error"
         )
         _process.warn(message)
+    elif issubclass(kind, Cancelled):
+        message = "the request was cancelled"
     elif issubclass(kind, Exception):
         message = _results.formatted(kind, value, trace)
     elif issubclass(kind, SystemExit):

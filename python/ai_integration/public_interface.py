@@ -1,15 +1,28 @@
 """The older style: a model as one function instead of a loop."""
 
+from ._batch import get_next_inputs, send_results
 from ._session import get_next_input, send_result
 
 
-def start_loop(inference_function, inputs_schema=None, visualizer_config=None):
+def start_loop(
+    inference_function,
+    inputs_schema=None,
+    visualizer_config=None,
+    max_batch_size=None,
+    max_wait_ms=5,
+):
     """Call `inference_function(inputs_dict)` for every request and send the dict it returns.
 
-    Does not return: the program leaves when there are no more requests.
+    With a `max_batch_size` the function takes a list of up to so many dicts and returns a list of
+    results; see `get_next_inputs`. Does not return: the program leaves when there are no more
+    requests.
     """
     if not callable(inference_function):
         raise TypeError("start_loop needs an inference_function that takes a dict of inputs")
-    while True:
+    while max_batch_size is None:
         with get_next_input(inputs_schema, visualizer_config) as inputs:
             send_result(inference_function(inputs))
+    while True:
+        batch = get_next_inputs(inputs_schema, visualizer_config, max_batch_size, max_wait_ms)
+        with batch as list_of_inputs:
+            send_results(inference_function(list_of_inputs))

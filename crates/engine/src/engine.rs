@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::job::{Job, Listener};
+use crate::job::{Delivery, Job};
 use crate::message::fits_frame;
 use crate::scheduler::{Due, Full, Limit, OutOfTurn, Scheduler, WorkerId};
 use crate::{Event, JobId, Model, Ready, Ticket, ToWorker};
@@ -111,23 +111,12 @@ impl Engine {
         engine
     }
 
-    /// Puts a job into the queue. Chunks of the answer are put together in the outcome. A
-    /// `timeout` shortens the engine's own.
-    pub fn submit(&self, inputs: Inputs, timeout: Option<Duration>) -> Result<Ticket, Error> {
-        self.enqueue(inputs, timeout, false)
-    }
-
-    /// Puts a job into the queue and follows it: the ticket yields events, and chunks are only
-    /// among these.
-    pub fn follow(&self, inputs: Inputs, timeout: Option<Duration>) -> Result<Ticket, Error> {
-        self.enqueue(inputs, timeout, true)
-    }
-
-    fn enqueue(
+    /// Puts a job into the queue. A `timeout` shortens the engine's own.
+    pub fn submit(
         &self,
         inputs: Inputs,
         timeout: Option<Duration>,
-        is_followed: bool,
+        delivery: Delivery,
     ) -> Result<Ticket, Error> {
         if !fits_frame(&inputs) {
             return Err(Error::new(Kind::TooLarge, "the inputs are too many or too large"));
@@ -141,7 +130,7 @@ impl Engine {
         }
         let id = JobId(core.next_id);
         core.next_id += 1;
-        let (job, requester) = Job::new(inputs, is_followed);
+        let (job, requester) = Job::new(inputs, delivery);
         let now = Instant::now();
         if let Err(Full(_)) = core.scheduler.submit(id, job, limit, now) {
             let message = format!("{} requests are waiting already; try again later", limits.queue);
@@ -256,7 +245,7 @@ impl Engine {
         core.ready = Some(ready.clone());
         core.orders.insert(worker, sender);
         let now = Instant::now();
-        core.scheduler.join(worker, quota, now);
+        core.scheduler.join(worker, quota, ready.board, now);
         if is_news {
             let (model, warnings) = Model::describe(ready);
             for warning in warnings {
@@ -271,31 +260,29 @@ impl Engine {
 
     /// The worker has handed a job to the model.
     pub(crate) fn start_job(&self, worker: WorkerId, id: JobId) -> Result<(), OutOfTurn> {
+        let now = Instant::now();
         let mut core = self.core();
-        match core.scheduler.start(worker, id, Instant::now())? {
-            Some(job) => job.listener.hint(Event::Started),
-            // It was given up on the way, but the worker may have missed that.
-            None => core.order(worker, Order::Send(ToWorker::Cancel(id))),
+        if let Some(job) = core.scheduler.start(worker, id, now)? {
+            job.hint(Event::Started);
         }
-        self.settle(core, Instant::now());
+        self.settle(core, now);
         Ok(())
     }
 
-    /// Whoever listens to a job that the worker works on; `None` when nobody does any more.
-    pub(crate) fn listen<T>(
+    /// Lets a job that the worker works on hear something; `None` when nobody waits for it.
+    pub(crate) fn tell<T>(
         &self,
         worker: WorkerId,
         id: JobId,
-        listener: impl FnOnce(&mut Listener) -> T,
+        tell: impl FnOnce(&mut Job) -> T,
     ) -> Result<Option<T>, OutOfTurn> {
-        let mut core = self.core();
-        Ok(core.scheduler.running(worker, id)?.map(|job| listener(&mut job.listener)))
+        Ok(self.core().scheduler.running(worker, id, Instant::now())?.map(tell))
     }
 
     /// Passes a line on that the worker printed.
     pub(crate) fn log(&self, worker: WorkerId, line: &str) {
         for (_, job) in self.core().scheduler.all_running(worker) {
-            job.listener.hint(Event::Log(line.to_owned()));
+            job.hint(Event::Log(line.to_owned()));
         }
     }
 
@@ -339,12 +326,13 @@ impl Engine {
         self.core().scheduler.is_free(worker)
     }
 
-    /// A worker is gone: what it worked on fails with `error`, the rest goes back into the queue,
-    /// but for jobs at which workers keep ending before they begin them.
-    pub(crate) fn leave(&self, worker: WorkerId, error: impl Fn() -> Error) {
+    /// A worker is gone, which had started everything up to the job `last`: what it worked on fails
+    /// with `error`, the rest goes back into the queue, but for jobs at which workers keep ending
+    /// before they begin them.
+    pub(crate) fn leave(&self, worker: WorkerId, last: Option<JobId>, error: impl Fn() -> Error) {
         let mut core = self.core();
         core.orders.remove(&worker);
-        let failed = core.scheduler.leave(worker);
+        let failed = core.scheduler.leave(worker, last);
         for job in failed {
             let stopped = self.0.shut_down.is_cancelled().then(Engine::shutting_down);
             job.answer(Err(stopped.unwrap_or_else(&error)));
@@ -453,8 +441,9 @@ impl Core {
 
 impl Scheduler<Job> {
     fn message(&self, id: JobId, more: bool) -> Option<ToWorker> {
-        let inputs = self.job(id)?.inputs.clone();
-        Some(ToWorker::Job { id, inputs, more })
+        let (job, is_limited) = self.job(id)?;
+        let tell_start = is_limited || job.is_followed();
+        Some(ToWorker::Job { id, inputs: job.inputs.clone(), more, tell_start })
     }
 }
 

@@ -1,6 +1,8 @@
 //! The executor of one worker: it carries what the engine orders to the worker, and what the
 //! worker says to the engine.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use ai_integration_contract::{Data, Error, Kind};
@@ -9,7 +11,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{sleep, timeout};
 
 use crate::engine::Order;
-use crate::job::{Follower, Listener};
+use crate::job::Follower;
 use crate::scheduler::{OutOfTurn, WorkerId};
 use crate::{Engine, Event, FrameError, FromWorker, JobId, Link, PROTOCOL, Ready};
 
@@ -60,6 +62,8 @@ pub(crate) struct Executor {
     /// `None` until the worker is ready.
     orders: Option<mpsc::UnboundedReceiver<Order>>,
     shares: bool,
+    /// Where the worker notes what it has started.
+    board: Option<Board>,
     /// Whether the worker was ever sent a job.
     had_work: bool,
     /// Whether it was told that no more jobs come.
@@ -73,6 +77,7 @@ impl Executor {
             engine,
             orders: None,
             shares: false,
+            board: None,
             had_work: false,
             was_retired: false,
         }
@@ -89,8 +94,10 @@ impl Executor {
     }
 
     /// Tells the engine that the worker is ready, for up to `quota` jobs.
-    pub(crate) fn join(&mut self, ready: Ready, quota: Option<u64>) {
+    pub(crate) fn join(&mut self, mut ready: Ready, link: &mut Link, quota: Option<u64>) {
         self.shares = ready.shared_memory;
+        self.board = link.take_file().filter(|_| ready.board).map(Board);
+        ready.board = self.board.is_some();
         self.orders = Some(self.engine.join(self.worker, ready, quota));
     }
 
@@ -182,7 +189,7 @@ impl Executor {
             FromWorker::Chunk(id, content_type, data) => {
                 let follower = self
                     .engine
-                    .listen(self.worker, id, |listener| listener.chunk(content_type, data))
+                    .tell(self.worker, id, |job| job.chunk(content_type, data))
                     .map_err(out_of_turn("`chunk`"))?;
                 if let Some(Some((follower, content_type, data))) = follower {
                     self.pass_on(id, &follower, content_type, data).await;
@@ -200,7 +207,7 @@ impl Executor {
 
     fn hint(&self, id: JobId, event: Event, name: &'static str) -> Result<(), Violation> {
         self.engine
-            .listen(self.worker, id, |listener| listener.hint(event))
+            .tell(self.worker, id, |job| job.hint(event))
             .map_err(|OutOfTurn| Violation::OutOfTurn(name))?;
         Ok(())
     }
@@ -216,25 +223,22 @@ impl Executor {
 
     /// Ends the worker's life: what it worked on fails with `error`.
     pub(crate) fn close(self, error: impl Fn() -> Error) {
-        self.engine.leave(self.worker, error);
+        let started = self.board.as_ref().and_then(Board::started);
+        self.engine.leave(self.worker, started, error);
     }
 }
 
-impl Listener {
-    /// Takes a piece of the answer; gives it back when it is to be passed on to a follower, which
-    /// may take time.
-    fn chunk(
-        &mut self,
-        content_type: Option<String>,
-        data: Data,
-    ) -> Option<(Follower, Option<String>, Data)> {
-        match self {
-            Listener::Assembly(assembly) => {
-                assembly.append(content_type, &data);
-                None
-            }
-            Listener::Follower(follower) => Some((follower.clone(), content_type, data)),
-        }
+/// A memory file of one number, which the worker keeps at the job that it has started last. It
+/// outlives the worker, and spares it a message for each job.
+#[derive(Debug)]
+struct Board(File);
+
+impl Board {
+    /// The job that the worker had started last; `None` before the first.
+    fn started(&self) -> Option<JobId> {
+        let mut number = [0; 8];
+        self.0.read_exact_at(&mut number, 0).ok()?;
+        Some(u64::from_le_bytes(number)).filter(|id| *id > 0).map(JobId)
     }
 }
 
@@ -255,7 +259,7 @@ pub async fn serve_attached(engine: Engine, mut link: Link) {
             return engine.fail(Error::new(Kind::ModelUnavailable, violation.to_string()));
         }
     };
-    executor.join(ready, None);
+    executor.join(ready, &mut link, None);
     let (_, mut nothing) = mpsc::channel(1);
     let ended = tokio::select! {
         ended = executor.run(link, &mut nothing) => ended,

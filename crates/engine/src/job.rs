@@ -24,17 +24,38 @@ pub struct JobId(pub u64);
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) inputs: Arc<Inputs>,
-    outcome: oneshot::Sender<Result<Outcome, Error>>,
-    pub(crate) listener: Listener,
+    reply: oneshot::Sender<Reply>,
+    listener: Listener,
+}
+
+/// How a requester wants what the model says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// When it is complete: pieces of the answer are put together.
+    Whole,
+    /// As it comes, if it comes in pieces.
+    Streamed,
+    /// With everything else that happens meanwhile.
+    Followed,
 }
 
 /// Who hears of what happens before the end.
 #[derive(Debug)]
-pub(crate) enum Listener {
+enum Listener {
     /// Nobody; pieces of the answer are put together.
     Assembly(Assembly),
+    /// The requester, from the first piece on.
+    Streamer,
     /// The requester.
     Follower(Follower),
+}
+
+/// What a requester is told first.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Outcome(Result<Outcome, Error>),
+    /// The answer comes in pieces; a further reply is the end.
+    Stream(mpsc::Receiver<Heard>, oneshot::Receiver<Reply>),
 }
 
 /// The way to a requester who follows his job.
@@ -51,44 +72,77 @@ pub(crate) type Heard = (Event, Option<OwnedSemaphorePermit>);
 /// The requester's ends of a job.
 #[derive(Debug)]
 pub(crate) struct Requester {
-    pub(crate) outcome: oneshot::Receiver<Result<Outcome, Error>>,
+    pub(crate) reply: oneshot::Receiver<Reply>,
     pub(crate) events: Option<mpsc::Receiver<Heard>>,
 }
 
 impl Job {
-    pub(crate) fn new(inputs: Inputs, is_followed: bool) -> (Self, Requester) {
-        let (outcome, answer) = oneshot::channel();
-        let (listener, events) = if is_followed {
-            let (sender, receiver) = mpsc::channel(EVENTS);
-            let room = Arc::new(Semaphore::new(BUFFER));
-            (Listener::Follower(Follower { events: sender, room }), Some(receiver))
-        } else {
-            (Listener::Assembly(Assembly::default()), None)
+    pub(crate) fn new(inputs: Inputs, delivery: Delivery) -> (Self, Requester) {
+        let (reply, answer) = oneshot::channel();
+        let (listener, events) = match delivery {
+            Delivery::Whole => (Listener::Assembly(Assembly::default()), None),
+            Delivery::Streamed => (Listener::Streamer, None),
+            Delivery::Followed => {
+                let (follower, events) = Follower::new();
+                (Listener::Follower(follower), Some(events))
+            }
         };
-        (Job { inputs: Arc::new(inputs), outcome, listener }, Requester { outcome: answer, events })
+        (Job { inputs: Arc::new(inputs), reply, listener }, Requester { reply: answer, events })
     }
 
     /// Ends the job.
     pub(crate) fn answer(self, outcome: Result<Outcome, Error>) {
         let outcome = match self.listener {
             Listener::Assembly(assembly) => outcome.and_then(|outcome| assembly.complete(outcome)),
-            Listener::Follower(_) => outcome,
+            Listener::Streamer | Listener::Follower(_) => outcome,
         };
         // A requester who has left needs no answer.
-        let _ = self.outcome.send(outcome);
+        let _ = self.reply.send(Reply::Outcome(outcome));
     }
-}
 
-impl Listener {
+    /// Whether the requester wants to know of everything.
+    pub(crate) fn is_followed(&self) -> bool {
+        matches!(self.listener, Listener::Follower(_))
+    }
+
     /// Tells what may be missed: there is always more to come.
     pub(crate) fn hint(&self, event: Event) {
-        if let Listener::Follower(follower) = self {
+        if let Listener::Follower(follower) = &self.listener {
             let _ = follower.events.try_send((event, None));
+        }
+    }
+
+    /// Takes a piece of the answer; gives it back when it is to be passed on to a follower, which
+    /// may take time.
+    pub(crate) fn chunk(
+        &mut self,
+        content_type: Option<String>,
+        data: Data,
+    ) -> Option<(Follower, Option<String>, Data)> {
+        if matches!(self.listener, Listener::Streamer) {
+            let (follower, events) = Follower::new();
+            let (reply, end) = oneshot::channel();
+            let first = std::mem::replace(&mut self.reply, reply);
+            let _ = first.send(Reply::Stream(events, end));
+            self.listener = Listener::Follower(follower);
+        }
+        match &mut self.listener {
+            Listener::Assembly(assembly) => {
+                assembly.append(content_type, &data);
+                None
+            }
+            Listener::Follower(follower) => Some((follower.clone(), content_type, data)),
+            Listener::Streamer => None,
         }
     }
 }
 
 impl Follower {
+    fn new() -> (Self, mpsc::Receiver<Heard>) {
+        let (events, receiver) = mpsc::channel(EVENTS);
+        (Follower { events, room: Arc::new(Semaphore::new(BUFFER)) }, receiver)
+    }
+
     /// Passes a piece of the answer on, as soon as there is room for it.
     pub(crate) async fn chunk(&self, content_type: Option<String>, data: Data) {
         let size = u32::try_from(data.len().clamp(1, BUFFER)).unwrap_or(1);
@@ -107,7 +161,7 @@ impl Follower {
 
 /// The pieces of a streamed answer whose requester does not follow it.
 #[derive(Debug, Default)]
-pub(crate) struct Assembly {
+struct Assembly {
     content_type: Option<String>,
     bytes: BytesMut,
     is_bytes: bool,
@@ -115,7 +169,7 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    pub(crate) fn append(&mut self, content_type: Option<String>, data: &Data) {
+    fn append(&mut self, content_type: Option<String>, data: &Data) {
         if self.chunks == 0 {
             self.content_type = content_type;
         }

@@ -47,6 +47,14 @@ impl Link {
         }
     }
 
+    /// The memory file that came with the latest message, if one did that is not its body.
+    pub(crate) fn take_file(&mut self) -> Option<std::fs::File> {
+        match &mut self.0 {
+            Transport::Socket(link) => link.take_file(),
+            Transport::InProcess { .. } => None,
+        }
+    }
+
     /// Puts a message on its way. It is written while [`Link::receive`] is waited for.
     pub(crate) fn send(&mut self, message: ToWorker) -> Result<(), FrameError> {
         match &mut self.0 {

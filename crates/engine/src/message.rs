@@ -39,6 +39,10 @@ pub struct Ready {
     /// Whether the worker takes large bodies as memory files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared_memory: bool,
+    /// Whether the worker notes in a memory file, which comes with this message, what it has
+    /// started. It then says so only where it is asked to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub board: bool,
 }
 
 /// How jobs are put together into batches.
@@ -89,6 +93,8 @@ pub enum ToWorker {
         inputs: Arc<Inputs>,
         /// Whether the next job belongs to the same batch.
         more: bool,
+        /// Whether a worker that keeps a board is to tell when the model begins it.
+        tell_start: bool,
     },
     /// Nobody waits for this job any more.
     Cancel(JobId),
@@ -147,6 +153,8 @@ enum EngineHeader<'a> {
         inputs: Vec<(Cow<'a, str>, InputKind, Json)>,
         #[serde(default)]
         more: bool,
+        #[serde(default)]
+        tell_start: bool,
     },
     Cancel {
         id: JobId,
@@ -163,6 +171,8 @@ struct JobHeader<'a> {
     inputs: &'a [(&'a str, InputKind, Rest<'a>)],
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tell_start: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     shared: Option<usize>,
 }
@@ -321,7 +331,7 @@ pub(crate) fn fits_frame(inputs: &Inputs) -> bool {
 impl ToWorker {
     pub(crate) fn encode(&self, out: &mut FrameEncoder) -> Result<(), FrameError> {
         match self {
-            ToWorker::Job { id, inputs, more } => {
+            ToWorker::Job { id, inputs, more, tell_start } => {
                 let composites: Vec<Option<Bytes>> = inputs.values().map(composite).collect();
                 let mut segments = Vec::with_capacity(inputs.len());
                 let mut entries = Vec::with_capacity(inputs.len());
@@ -343,6 +353,7 @@ impl ToWorker {
                     id: *id,
                     inputs: &entries,
                     more: *more,
+                    tell_start: *tell_start,
                     shared,
                 };
                 out.frame(header, &segments)
@@ -356,8 +367,8 @@ impl ToWorker {
 
     pub(crate) fn decode(frame: &Frame) -> Result<Self, FrameError> {
         let mut body = frame.body.clone();
-        let (id, entries, more) = match header(frame)? {
-            EngineHeader::Job { id, inputs, more } => (id, inputs, more),
+        let (id, entries, more, tell_start) = match header(frame)? {
+            EngineHeader::Job { id, inputs, more, tell_start } => (id, inputs, more, tell_start),
             EngineHeader::Cancel { id } => return Ok(ToWorker::Cancel(id)),
             EngineHeader::Unknown => return Ok(ToWorker::Unknown),
         };
@@ -384,7 +395,7 @@ impl ToWorker {
         if !body.is_empty() {
             return Err(FrameError::Body(format!("{} bytes too many", body.len())));
         }
-        Ok(ToWorker::Job { id, inputs: Arc::new(inputs), more })
+        Ok(ToWorker::Job { id, inputs: Arc::new(inputs), more, tell_start })
     }
 }
 

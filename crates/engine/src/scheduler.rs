@@ -92,6 +92,7 @@ struct Worker {
     batches: u32,
     /// Whether it gets no more jobs.
     retired: bool,
+    keeps_board: bool,
     /// Jobs that it may still be sent.
     quota: Option<u64>,
     service: ServiceTime,
@@ -204,14 +205,22 @@ impl<J> Scheduler<J> {
         Ok(())
     }
 
-    /// A worker is ready, for up to `quota` jobs.
-    pub(crate) fn join(&mut self, worker: WorkerId, quota: Option<u64>, now: Instant) {
+    /// A worker is ready, for up to `quota` jobs. Where it `keeps_board` it tells of a job's start
+    /// only if asked to, and otherwise by what it says of the job later.
+    pub(crate) fn join(
+        &mut self,
+        worker: WorkerId,
+        quota: Option<u64>,
+        keeps_board: bool,
+        now: Instant,
+    ) {
         let state = Worker {
             sent: VecDeque::new(),
             running: Vec::new(),
             is_open: false,
             batches: 0,
             retired: false,
+            keeps_board,
             quota,
             service: ServiceTime::default(),
             since: now,
@@ -305,15 +314,32 @@ impl<J> Scheduler<J> {
         &mut self,
         worker: WorkerId,
         id: JobId,
+        now: Instant,
     ) -> Result<Option<&mut J>, OutOfTurn> {
+        self.catch_up(worker, id, now)?;
         let state = self.workers.get(&worker).ok_or(OutOfTurn)?;
         state.running.iter().find(|running| running.id == id).ok_or(OutOfTurn)?;
         Ok(self.jobs.get_mut(&id).map(|entry| &mut entry.job))
     }
 
     /// A job that has not ended.
-    pub(crate) fn job(&self, id: JobId) -> Option<&J> {
-        self.jobs.get(&id).map(|entry| &entry.job)
+    ///
+    /// And whether its time is limited.
+    pub(crate) fn job(&self, id: JobId) -> Option<(&J, bool)> {
+        self.jobs.get(&id).map(|entry| (&entry.job, entry.limit.is_some()))
+    }
+
+    /// A worker speaks of a job whose start it need not have told: it has started it, and what it
+    /// was sent before.
+    fn catch_up(&mut self, worker: WorkerId, id: JobId, now: Instant) -> Result<(), OutOfTurn> {
+        let state = self.workers.get(&worker).ok_or(OutOfTurn)?;
+        let untold = if state.keeps_board { started(&state.sent, id) } else { 0 };
+        for _ in 0..untold {
+            let state = self.workers.get(&worker).ok_or(OutOfTurn)?;
+            let next = state.sent.front().ok_or(OutOfTurn)?.id;
+            self.start(worker, next, now)?;
+        }
+        Ok(())
     }
 
     /// All jobs that the worker works on and somebody waits for.
@@ -331,6 +357,7 @@ impl<J> Scheduler<J> {
         id: JobId,
         now: Instant,
     ) -> Result<Option<J>, OutOfTurn> {
+        self.catch_up(worker, id, now)?;
         let state = self.workers.get_mut(&worker).ok_or(OutOfTurn)?;
         let place = state.running.iter().position(|running| running.id == id).ok_or(OutOfTurn)?;
         let running = state.running.swap_remove(place);
@@ -352,13 +379,15 @@ impl<J> Scheduler<J> {
         }
     }
 
-    /// A worker is gone. What it had not started goes back to the head of the queue; answers with
-    /// what it had, and with what workers keep dying of before they start it.
-    pub(crate) fn leave(&mut self, worker: WorkerId) -> Vec<J> {
+    /// A worker is gone, which had started everything up to the job `last`, and what it told of.
+    /// What it had not started goes back to the head of the queue; answers with what it had, and
+    /// with what workers keep dying of before they start it.
+    pub(crate) fn leave(&mut self, worker: WorkerId, last: Option<JobId>) -> Vec<J> {
         let Some(state) = self.workers.remove(&worker) else { return Vec::new() };
         self.rest.take_if(|(holder, _)| *holder == worker);
+        let begun = last.map_or(0, |last| started(&state.sent, last));
         // Only what the worker was about to start can have to do with its end.
-        let mut is_suspect = state.running.is_empty();
+        let mut is_suspect = state.running.is_empty() && begun == 0;
         let mut failed = Vec::new();
         for running in state.running {
             if let Some(overdue) = running.overdue {
@@ -366,7 +395,11 @@ impl<J> Scheduler<J> {
             }
             failed.extend(self.end(running.id).map(|entry| entry.job));
         }
-        for Sent { id, .. } in state.sent {
+        for (place, Sent { id, .. }) in state.sent.into_iter().enumerate() {
+            if place < begun {
+                failed.extend(self.end(id).map(|entry| entry.job));
+                continue;
+            }
             let was_suspect = std::mem::take(&mut is_suspect);
             let Some(entry) = self.jobs.get_mut(&id) else { continue };
             entry.losses += u32::from(was_suspect);
@@ -450,6 +483,11 @@ impl<J> Scheduler<J> {
         }
         Some(entry)
     }
+}
+
+/// How many of these jobs a worker has started that has started this one.
+fn started(sent: &VecDeque<Sent>, last: JobId) -> usize {
+    sent.iter().position(|sent| sent.id == last).map_or(0, |place| place + 1)
 }
 
 #[cfg(test)]

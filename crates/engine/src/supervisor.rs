@@ -307,7 +307,7 @@ impl Supervisor {
             _ = process.ended() => return None,
             () = generation.retire.cancelled() => return Some(Cause::Stopped),
         }
-        executor.join(ready, shared.config.quota());
+        executor.join(ready, &mut link, shared.config.quota());
         let pid = process.pid;
         let (printed, mut exit) = process.follow();
         let run = executor.run(link, printed);

@@ -2,7 +2,7 @@
 
 use ai_integration_contract::{Data, Error, Kind, Outcome};
 
-use crate::job::Requester;
+use crate::job::{Reply, Requester};
 use crate::{Engine, JobId};
 
 /// Something that happened to a job before it ended.
@@ -26,6 +26,15 @@ pub enum Event {
     },
     /// A line that the model wrote meanwhile.
     Log(String),
+}
+
+/// What comes of a job that was submitted to be streamed.
+#[derive(Debug)]
+pub enum Answer {
+    /// The whole answer.
+    Whole(Outcome),
+    /// Its pieces as events; and then [`Ticket::outcome`] tells the end, without data.
+    Stream(Ticket),
 }
 
 /// A submitted job. Dropping the ticket gives the job up: it leaves the queue, or the model is told
@@ -53,16 +62,35 @@ impl Ticket {
         Some(event)
     }
 
-    /// Waits for the end. Chunks of a job that was not followed are put together in the outcome;
-    /// a follower has had them as events.
+    /// Waits for the end. Chunks of a job that was submitted for its whole answer are put together
+    /// in the outcome; whoever streams or follows it has had them as events.
     pub async fn outcome(mut self) -> Result<Outcome, Error> {
         // A follower who stops listening must not hold the model up.
         self.requester.events = None;
-        let outcome = (&mut self.requester.outcome).await;
-        self.has_ended = true;
-        outcome.unwrap_or_else(|_| {
-            Err(Error::new(Kind::ShuttingDown, "the server stopped before the model answered"))
-        })
+        loop {
+            match self.reply().await? {
+                Reply::Outcome(outcome) => return outcome,
+                Reply::Stream(_, end) => self.requester.reply = end,
+            }
+        }
+    }
+
+    /// Waits for the answer to a job that was submitted to be streamed, or for its beginning.
+    pub async fn answer(mut self) -> Result<Answer, Error> {
+        match self.reply().await? {
+            Reply::Outcome(outcome) => outcome.map(Answer::Whole),
+            Reply::Stream(events, end) => {
+                self.requester = Requester { reply: end, events: Some(events) };
+                Ok(Answer::Stream(self))
+            }
+        }
+    }
+
+    async fn reply(&mut self) -> Result<Reply, Error> {
+        let reply = (&mut self.requester.reply).await;
+        self.has_ended = !matches!(reply, Ok(Reply::Stream(..)));
+        let gone = "the server stopped before the model answered";
+        reply.map_err(|_| Error::new(Kind::ShuttingDown, gone))
     }
 }
 

@@ -8,7 +8,7 @@ mod timing;
 use std::time::Instant;
 
 use ai_integration_contract::{Data, Error, Inputs, Outcome};
-use ai_integration_engine::Event;
+use ai_integration_engine::{Delivery, Event};
 
 use self::arguments::{Arguments, Refusal};
 use self::progress::Progress;
@@ -120,7 +120,7 @@ async fn infer(
     mut sink: Option<Sink>,
 ) -> Result<Result<(), String>, String> {
     let error_text = |error: Error| error.to_string();
-    let mut ticket = context.engine.follow(inputs, None).map_err(error_text)?;
+    let mut ticket = context.engine.submit(inputs, None, Delivery::Followed).map_err(error_text)?;
     let mut progress = Progress::new("running the model");
     let mut written = Ok(());
     while let Some(event) = ticket.event().await {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Environment, Error, Kind, RawInputs, Setting, SettingError};
-use ai_integration_engine::{Engine, Model, State, Ticket, settings};
+use ai_integration_engine::{Delivery, Engine, Model, State, Ticket, settings};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use tokio::net::TcpListener;
@@ -116,12 +116,12 @@ struct Shared {
 
 impl App {
     /// The one way from a request to the model, whatever the dialect: holds the inputs against
-    /// the schema and queues them. A `followed` job streams.
+    /// the schema and queues them.
     pub(crate) async fn submit(
         &self,
         call: Call,
         raw: RawInputs,
-        followed: bool,
+        delivery: Delivery,
     ) -> Result<(Arc<Model>, Ticket), Rejection> {
         let model = if let Some(model) = self.0.engine.model_now() {
             model
@@ -132,11 +132,7 @@ impl App {
         };
         let inputs = model.schema.resolve(raw)?;
         let engine = &self.0.engine;
-        let ticket = if followed {
-            engine.follow(inputs, call.timeout)
-        } else {
-            engine.submit(inputs, call.timeout)
-        }?;
+        let ticket = engine.submit(inputs, call.timeout, delivery)?;
         Ok((model, ticket))
     }
 

@@ -4,7 +4,7 @@
 use std::io::{IsTerminal, Read};
 
 use ai_integration_contract::RawInputs;
-use ai_integration_engine::Model;
+use ai_integration_engine::{Delivery, Model};
 
 use crate::console::{note, say};
 use crate::{Context, ExitStatus, Running, inspection, unless_stopped};
@@ -67,7 +67,7 @@ async fn ask(
         }
     };
     say("Attempting inference...");
-    let answer = match context.engine.submit(inputs, None) {
+    let answer = match context.engine.submit(inputs, None, Delivery::Whole) {
         Ok(ticket) => ticket.outcome().await,
         Err(error) => Err(error),
     };

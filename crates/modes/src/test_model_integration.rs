@@ -1,7 +1,7 @@
 //! The self-test: runs the model a few times on samples of its declared inputs.
 
 use ai_integration_contract::Inputs;
-use ai_integration_engine::Model;
+use ai_integration_engine::{Delivery, Model};
 
 use crate::console::{note, say};
 use crate::{Context, ExitStatus, Mode, Running, inspection, unless_stopped};
@@ -43,7 +43,7 @@ async fn test(context: Context) -> ExitStatus {
             "Attempting inference {try_number} of {TRIES} with {}...",
             names.join(", ")
         ));
-        let answer = match context.engine.submit(inputs, None) {
+        let answer = match context.engine.submit(inputs, None, Delivery::Whole) {
             Ok(ticket) => ticket.outcome().await,
             Err(error) => Err(error),
         };

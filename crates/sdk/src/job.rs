@@ -17,6 +17,9 @@ const UNANSWERED: &str = "Programming Error: the model ended the job without sen
 /// What is answered for a job that is not worked on any further; nobody reads it.
 const CANCELLED: &str = "the request was cancelled";
 
+/// Cancellations that are remembered.
+const CANCELLATIONS: usize = 10_000;
+
 /// Nobody waits for the job any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{CANCELLED}")]
@@ -55,11 +58,14 @@ struct Received {
 impl Link {
     fn keep(&mut self, message: ToWorker) {
         match message {
-            ToWorker::Job { id, inputs, more } => {
+            ToWorker::Job { id, inputs, more, .. } => {
                 self.received.push_back(Received { id, inputs, more });
             }
             ToWorker::Cancel(id) => {
-                self.cancelled.insert(id);
+                // What came too late is never forgotten; there is little of it.
+                if self.cancelled.len() < CANCELLATIONS {
+                    self.cancelled.insert(id);
+                }
             }
             ToWorker::Unknown => {}
         }
@@ -102,8 +108,6 @@ impl Worker {
         loop {
             let Some(Received { id, inputs, more }) = link.next()? else { return Ok(None) };
             link.end.send(FromWorker::Start(id))?;
-            // Some were given up only after they had ended.
-            link.cancelled.retain(|cancelled| *cancelled >= id);
             if link.cancelled.contains(&id) {
                 link.end.send(FromWorker::Result(id, Outcome::failure(CANCELLED)))?;
             } else {

@@ -68,6 +68,7 @@ impl Model {
             modes: Vec::new(),
             batch,
             shared_memory: false,
+            board: false,
         };
         match link::take() {
             Some(link) => (link, ready),

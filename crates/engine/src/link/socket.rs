@@ -2,6 +2,7 @@
 //! system call for as many frames as there are.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -71,7 +72,7 @@ impl SocketLink {
         loop {
             if let Some(mut frame) = self.decoder.next_frame()? {
                 if let Some(length) = shared_length(&frame) {
-                    frame.body = self.take_file(length)?;
+                    frame.body = self.body(length)?;
                 }
                 return FromWorker::decode(&frame).map(Some);
             }
@@ -98,7 +99,11 @@ impl SocketLink {
         }
     }
 
-    fn take_file(&mut self, length: usize) -> Result<Bytes, FrameError> {
+    pub(super) fn take_file(&mut self) -> Option<File> {
+        self.files.pop_front().map(File::from)
+    }
+
+    fn body(&mut self, length: usize) -> Result<Bytes, FrameError> {
         let file = self.files.pop_front();
         let file =
             file.ok_or_else(|| FrameError::Body("no memory file came with it".to_owned()))?;

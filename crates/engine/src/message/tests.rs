@@ -38,6 +38,7 @@ fn from_worker() -> Vec<FromWorker> {
             modes: vec![CustomMode { name: "mine".to_owned(), hint: None }],
             batch: Some(Batching { max_size: 8, max_wait_ms: 2.5 }),
             shared_memory: true,
+            board: true,
         }),
         FromWorker::Start(ID),
         FromWorker::Result(ID, outcome(Data::Text("grüß".to_owned()), true)),
@@ -59,9 +60,9 @@ fn to_worker() -> Vec<ToWorker> {
     ]);
     let inputs = Arc::new(inputs);
     vec![
-        ToWorker::Job { id: ID, inputs: inputs.clone(), more: false },
+        ToWorker::Job { id: ID, inputs: inputs.clone(), more: false, tell_start: false },
         ToWorker::Cancel(ID),
-        ToWorker::Job { id: ID, inputs, more: true },
+        ToWorker::Job { id: ID, inputs, more: true, tell_start: true },
     ]
 }
 

@@ -21,6 +21,7 @@ enum Happening {
     Arrive,
     Join {
         quota: Option<u64>,
+        keeps_board: bool,
     },
     Start(usize),
     Finish(usize),
@@ -42,7 +43,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         8 => prop::option::weighted(0.3, 1..60_u64).prop_map(|limit| Submit { limit }),
         1 => Just(Announce),
         1 => Just(Arrive),
-        2 => prop::option::weighted(0.3, 1..6_u64).prop_map(|quota| Join { quota }),
+        2 => (prop::option::weighted(0.3, 1..6_u64), any::<bool>())
+            .prop_map(|(quota, keeps_board)| Join { quota, keeps_board }),
         8 => which.clone().prop_map(Start),
         8 => which.clone().prop_map(Finish),
         1 => which.clone().prop_map(Die),
@@ -64,6 +66,10 @@ struct Mirror {
     is_open: bool,
     quota: Option<u64>,
     retired: bool,
+    /// Whether it notes starts instead of telling them.
+    keeps_board: bool,
+    /// What it has noted.
+    noted: Option<JobId>,
 }
 
 #[derive(Debug)]
@@ -101,18 +107,21 @@ impl World {
         assert!(self.ended.insert(job), "job {job} ended twice");
     }
 
-    fn join(&mut self, quota: Option<u64>) {
+    fn join(&mut self, quota: Option<u64>, keeps_board: bool) {
         let worker = WorkerId(self.next_worker);
         self.next_worker += 1;
-        self.scheduler.join(worker, quota, self.now);
-        self.workers.insert(worker, Mirror { quota, ..Mirror::default() });
+        self.scheduler.join(worker, quota, keeps_board, self.now);
+        self.workers.insert(worker, Mirror { quota, keeps_board, ..Mirror::default() });
     }
 
     fn die(&mut self, worker: WorkerId) {
-        self.returned += self.workers.remove(&worker).map_or(0, |mirror| mirror.sent.len());
-        for job in self.scheduler.leave(worker) {
+        let mirror = self.workers.remove(&worker).unwrap();
+        self.returned += mirror.sent.len();
+        for job in self.scheduler.leave(worker, mirror.noted) {
             self.end(job);
         }
+        // What it had begun does not come back.
+        assert!(mirror.running.iter().all(|id| !self.open.contains(&id.0)));
     }
 
     fn choose(&self, which: usize, fits: impl Fn(&Mirror) -> bool) -> Option<WorkerId> {
@@ -130,6 +139,10 @@ impl World {
         let (id, more) = mirror.sent.remove(0);
         mirror.is_open = more;
         mirror.running.push(id);
+        mirror.noted = mirror.keeps_board.then_some(id);
+        if mirror.keeps_board {
+            return true;
+        }
         let job = self.scheduler.start(worker, id, self.now).unwrap().copied();
         assert_eq!(job, self.open.contains(&id.0).then_some(id.0));
         true
@@ -168,7 +181,7 @@ impl World {
                     self.scheduler.arrived();
                 }
             }
-            Happening::Join { quota } => self.join(quota),
+            Happening::Join { quota, keeps_board } => self.join(quota, keeps_board),
             Happening::Start(which) => drop(self.start(which)),
             Happening::Finish(which) => drop(self.finish(which)),
             Happening::Die(which) => {
@@ -193,7 +206,7 @@ impl World {
             Happening::Reload => {
                 let old: Vec<WorkerId> = self.workers.keys().copied().collect();
                 for worker in old {
-                    self.join(None);
+                    self.join(None, false);
                     self.scheduler.retire(worker);
                     self.workers.get_mut(&worker).unwrap().retired = true;
                 }
@@ -251,7 +264,7 @@ impl World {
         for _ in 0..std::mem::take(&mut self.announced) {
             self.scheduler.arrived();
         }
-        self.join(None);
+        self.join(None, false);
         self.settle();
         for step in 0..10_000 {
             if self.open.is_empty() && self.workers.values().all(|m| m.running.is_empty()) {

@@ -32,8 +32,8 @@ fn work(
 fn an_idle_worker_is_served_first_and_order_is_kept() {
     let (mut scheduler, mut now) = scheduler(4);
     assert_eq!(assigned(&mut scheduler, now), []);
-    scheduler.join(A, None, now);
-    scheduler.join(B, None, now);
+    scheduler.join(A, None, false, now);
+    scheduler.join(B, None, false, now);
     assert_eq!(assigned(&mut scheduler, now), [(A, 1, false), (B, 2, false)]);
     work(&mut scheduler, B, 2, &mut now, MILLISECOND);
     assert_eq!(assigned(&mut scheduler, now), [(B, 3, false)]);
@@ -43,7 +43,7 @@ fn an_idle_worker_is_served_first_and_order_is_kept() {
 fn short_jobs_are_prefetched_and_long_ones_wait_for_whoever_is_free() {
     for (time, held) in [(MILLISECOND / 1000, 16), (MILLISECOND / 4, 5), (MILLISECOND * 5, 1)] {
         let (mut scheduler, mut now) = scheduler(40);
-        scheduler.join(A, None, now);
+        scheduler.join(A, None, false, now);
         for job in 1..=10 {
             assigned(&mut scheduler, now);
             work(&mut scheduler, A, job, &mut now, time);
@@ -56,12 +56,12 @@ fn short_jobs_are_prefetched_and_long_ones_wait_for_whoever_is_free() {
 #[test]
 fn jobs_of_a_lost_worker_come_first_again_and_a_deadly_one_fails() {
     let (mut scheduler, now) = scheduler(3);
-    scheduler.join(A, None, now);
+    scheduler.join(A, None, false, now);
     assert_eq!(assigned(&mut scheduler, now), [(A, 1, false)]);
-    assert!(scheduler.leave(A).is_empty());
-    scheduler.join(B, None, now);
+    assert!(scheduler.leave(A, None).is_empty());
+    scheduler.join(B, None, false, now);
     assert_eq!(assigned(&mut scheduler, now), [(B, 1, false)]);
-    assert_eq!(scheduler.leave(B), [1]);
+    assert_eq!(scheduler.leave(B, None), [1]);
     assert_eq!(scheduler.take_waiting(), [2, 3]);
     assert!(scheduler.is_idle());
 }
@@ -69,7 +69,7 @@ fn jobs_of_a_lost_worker_come_first_again_and_a_deadly_one_fails() {
 #[test]
 fn a_worker_names_only_jobs_whose_turn_it_is() {
     let (mut scheduler, now) = scheduler(2);
-    scheduler.join(A, None, now);
+    scheduler.join(A, None, false, now);
     assigned(&mut scheduler, now);
     for wrong in [JobId(2), JobId(9)] {
         assert_eq!(scheduler.start(A, wrong, now), Err(OutOfTurn));
@@ -85,7 +85,7 @@ fn a_batch_is_as_full_as_it_gets_without_waiting_for_what_does_not_come() {
     let batching = Some(Batching { max_size: 4, max_wait_ms: 5.0 });
     let (mut scheduler, mut now) = scheduler(0);
     scheduler.set_batching(batching);
-    scheduler.join(A, None, now);
+    scheduler.join(A, None, false, now);
     let submit = |scheduler: &mut Scheduler<u64>, id, now| {
         scheduler.submit(JobId(id), id, None, now).unwrap();
     };
@@ -123,7 +123,7 @@ fn a_batch_is_as_full_as_it_gets_without_waiting_for_what_does_not_come() {
 fn a_worker_with_a_quota_gets_no_more_than_that() {
     let (mut scheduler, now) = scheduler(5);
     scheduler.set_batching(Some(Batching { max_size: 4, max_wait_ms: 0.0 }));
-    scheduler.join(A, Some(3), now);
+    scheduler.join(A, Some(3), false, now);
     let last: Vec<_> = std::iter::from_fn(|| scheduler.assign(now)).map(|a| a.is_last).collect();
     assert_eq!(last, [false, false, true]);
     assert_eq!((scheduler.waiting(), scheduler.workers()), (2, 0));
@@ -133,7 +133,7 @@ fn a_worker_with_a_quota_gets_no_more_than_that() {
 fn what_takes_too_long_ends() {
     let (mut scheduler, begin) = scheduler(0);
     let limit = Some(Limit { total: MILLISECOND * 10, grace: MILLISECOND * 5 });
-    scheduler.join(A, None, begin);
+    scheduler.join(A, None, false, begin);
     for id in [1, 2] {
         scheduler.submit(JobId(id), id, limit, begin).unwrap();
     }
@@ -150,6 +150,20 @@ fn what_takes_too_long_ends() {
     // The model gets as long as the request had, and the grace, from when it began.
     assert_eq!(scheduler.alarm(), Some(begin + MILLISECOND * 16));
     assert_eq!(scheduler.due(begin + MILLISECOND * 16), Some(Due::Overdue(A)));
-    assert!(scheduler.leave(A).is_empty());
+    assert!(scheduler.leave(A, None).is_empty());
     assert_eq!((scheduler.alarm(), scheduler.is_idle()), (None, true));
+}
+
+#[test]
+fn a_worker_that_keeps_a_board_need_not_tell_of_each_start() {
+    let (mut scheduler, now) = scheduler(3);
+    scheduler.join(A, None, true, now);
+    for id in [1, 2] {
+        assigned(&mut scheduler, now);
+        assert_eq!(scheduler.finish(A, JobId(id), now), Ok(Some(id)));
+    }
+    assigned(&mut scheduler, now);
+    // It is gone, and its board says what it had begun.
+    assert_eq!(scheduler.leave(A, Some(JobId(3))), [3]);
+    assert!(scheduler.is_idle());
 }

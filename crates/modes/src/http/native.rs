@@ -1,8 +1,8 @@
 //! The native dialect: `POST /infer` answers with the result itself under its own content type,
 //! and errors are problems with honest statuses.
 
-use ai_integration_contract::{Data, Error, Outcome};
-use ai_integration_engine::{Event, Ticket};
+use ai_integration_contract::{Error, Outcome};
+use ai_integration_engine::{Answer, Delivery, Event, Ticket};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -39,17 +39,15 @@ async fn infer(
     call: Call,
     RequestInputs(raw): RequestInputs,
 ) -> Result<Response, Rejection> {
-    let wants_events = call.wants_events;
-    let (_, mut ticket) = app.submit(call, raw, true).await?;
-    if wants_events {
+    if call.wants_events {
+        let (_, ticket) = app.submit(call, raw, Delivery::Followed).await?;
         return Ok(events::stream(ticket));
     }
-    while let Some(event) = ticket.event().await {
-        if let Event::Chunk { content_type, data } = event {
-            return Ok(streamed(content_type.as_deref(), data, ticket));
-        }
+    let (_, ticket) = app.submit(call, raw, Delivery::Streamed).await?;
+    match ticket.answer().await? {
+        Answer::Whole(outcome) => Ok(whole(outcome)),
+        Answer::Stream(ticket) => streamed(ticket).await,
     }
-    Ok(whole(ticket.outcome().await?))
 }
 
 fn whole(outcome: Outcome) -> Response {
@@ -62,8 +60,10 @@ fn whole(outcome: Outcome) -> Response {
 
 /// Passes chunks on as they come. A failure after the first one can only be told by breaking the
 /// body off, which clients see as an incomplete answer.
-fn streamed(media: Option<&str>, first: Data, ticket: Ticket) -> Response {
-    let media = content_type(media);
+async fn streamed(mut ticket: Ticket) -> Result<Response, Rejection> {
+    let Some(Event::Chunk { content_type: media, data }) = ticket.event().await else {
+        return Ok(whole(ticket.outcome().await?));
+    };
     let rest = stream::unfold(Some(ticket), |ticket| async {
         let mut ticket = ticket?;
         while let Some(event) = ticket.event().await {
@@ -78,9 +78,10 @@ fn streamed(media: Option<&str>, first: Data, ticket: Ticket) -> Response {
         };
         Some((Err(std::io::Error::other(failure)), None))
     });
-    let first = stream::iter([Ok::<Bytes, std::io::Error>(first.into_bytes())]);
+    let first = stream::iter([Ok::<Bytes, std::io::Error>(data.into_bytes())]);
     let body = Body::from_stream(stream::StreamExt::chain(first, rest));
-    (INERT, [(header::CONTENT_TYPE, media)], [UNBUFFERED], body).into_response()
+    let media = content_type(media.as_deref());
+    Ok((INERT, [(header::CONTENT_TYPE, media)], [UNBUFFERED], body).into_response())
 }
 
 fn content_type(media: Option<&str>) -> HeaderValue {

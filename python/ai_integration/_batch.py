@@ -1,0 +1,113 @@
+"""Several requests at a time, for a model that is faster on many inputs at once."""
+
+from . import _process
+from ._session import session
+
+_LARGEST = 1024
+_LONGEST = 60000
+
+
+class get_next_inputs(object):
+    """Wait for the next batch of requests and hold it open for the length of a `with` block.
+
+    The block gets a list of up to `max_batch_size` dicts of inputs and answers with
+    `send_results`. A batch starts at once when the model is idle and no further request is on its
+    way; otherwise it waits for up to `max_wait_ms` for more. The other arguments are those of
+    `get_next_input`.
+    """
+
+    __slots__ = ("_batch", "_jobs", "_options")
+
+    def __init__(
+        self, inputs_schema=None, visualizer_config=None, max_batch_size=32, max_wait_ms=5, **more
+    ):
+        self._batch = _checked(max_batch_size, max_wait_ms)
+        self._options = (inputs_schema, visualizer_config, more)
+        self._jobs = ()
+
+    def __enter__(self):
+        self._jobs = session().begin(*self._options, batch=self._batch)
+        return [job.inputs for job in self._jobs]
+
+    def __exit__(self, kind, value, trace):
+        return session().end(self._jobs, kind, value, trace)
+
+
+def send_results(results):
+    """Answer the open batch with a list of result dicts, in the order of the inputs.
+
+    Each member succeeds or fails by itself; in the place of a failed result dict there may be an
+    exception. A list of the wrong length is an error of the program: every requester is told, and
+    `ValueError` is raised. Iterators as `data` are streamed together, a piece of each in turn.
+    """
+    from . import _results
+
+    current = session()
+    with current.lock:
+        jobs = current.open_jobs("send_results", of_batch=True)
+        if not jobs:
+            return
+        if any(job.answered for job in jobs):
+            _process.warn("a second list of results for the same batch was ignored")
+            return
+        if not isinstance(results, (list, tuple)) or len(results) != len(jobs):
+            given = "a " + type(results).__name__
+            if isinstance(results, (list, tuple)):
+                given = "%d results" % len(results)
+            message = (
+                "Programming Error: send_results was called with %s for a batch of %d; it takes a"
+                " list with one result dict for each inputs dict" % (given, len(jobs))
+            )
+            for job in jobs:
+                job.answered = True
+                job.answer(_results.failure(message))
+            raise ValueError(message)
+        for job in jobs:
+            job.answered = True
+        _send(jobs, [_as_result(result) for result in results])
+
+
+def _as_result(result):
+    if isinstance(result, BaseException):
+        from . import _results
+
+        trace = getattr(result, "__traceback__", None)
+        return _results.failure(_results.formatted(type(result), result, trace))
+    return result
+
+
+def _send(jobs, results):
+    """Send what is small and whole in one go, and stream the rest together."""
+    frames = []
+    streams = []
+    for job, result in zip(jobs, results):
+        whole = job.whole_frame(result)
+        if whole is None:
+            streams.append(job.stream(result))
+        else:
+            frames.append(whole)
+    if frames:
+        jobs[0].write(frames)
+    failure = None
+    while streams:
+        for stream in list(streams):
+            try:
+                next(stream)
+            except StopIteration:
+                streams.remove(stream)
+            except Exception as reason:
+                # The requester was told. The others get their answers before the author hears.
+                streams.remove(stream)
+                failure = failure or reason
+    if failure is not None:
+        raise failure
+
+
+def _checked(size, wait):
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _LARGEST:
+        raise ValueError(
+            "max_batch_size is %r; it is a whole number from 1 to %d" % (size, _LARGEST)
+        )
+    if not isinstance(wait, (int, float)) or not 0 <= wait <= _LONGEST:
+        raise ValueError("max_wait_ms is %r; it is a number from 0 to %d" % (wait, _LONGEST))
+    return size, wait
