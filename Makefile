@@ -14,7 +14,8 @@ EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requ
 # Nothing here may be steered by what the caller's shell has set.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
-.PHONY: help demo serve test test-rust test-python test-examples test-container check lint docs clean
+.PHONY: help demo serve test test-rust test-python test-examples test-container check lint docs \
+        bench bench-quick clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +28,8 @@ help:
 	@echo 'make test-container  a real container; needs root on Linux'
 	@echo 'make check           formatting, lints, types, and every test'
 	@echo 'make docs            write the generated pages of docs/'
+	@echo 'make bench           measure this and its peers side by side, some 25 minutes'
+	@echo 'make bench-quick     the same with four servers, under five minutes'
 	@echo 'make clean           remove what was built'
 
 # --- set-up: each stamp stands for something that is installed in .venv ---
@@ -119,6 +122,13 @@ lint: $(VENV)/.tests
 
 docs:
 	$(CARGO) run --quiet --locked -p ai-integration-cli -- settings-reference > docs/settings.md
+
+# Side by side with the peers, which the first run installs into .cache/bench.
+bench: dist/.built
+	$(CLEAN) $(PYTHON) bench/bench.py
+
+bench-quick: dist/.built
+	$(CLEAN) $(PYTHON) bench/bench.py --quick
 
 clean:
 	rm -rf target dist $(VENV) .cache

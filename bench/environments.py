@@ -1,0 +1,137 @@
+"""What has to be installed: an environment for each server, oha, the floor. Each is made once.
+
+Everything is under `.cache/bench`. A stamp beside each environment holds what it was made from, so
+that a changed requirement or a new wheel makes it again.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+CACHE = ROOT / ".cache" / "bench"
+LOGS = CACHE / "logs"
+RESULTS = CACHE / "results.json"
+OHA_VERSION = "1.16.0"
+OHA = CACHE / "oha" / "bin" / "oha"
+# No installation may take longer, in seconds.
+PATIENCE = 1800
+
+
+class Failed(Exception):
+    """Something that could not be installed; the message is fit for the report."""
+
+
+def prepare_oha():
+    return _once("oha", OHA_VERSION, _install_oha)
+
+
+def prepare(server):
+    """Makes the environment of a server, and gives its folder of programs."""
+    if server.floor:
+        sources = [path for path in sorted(server.folder.rglob("*")) if path.is_file()]
+        _once("floor", _digest(*sources), _build_floor)
+        return CACHE / "floor"
+    if server.name == "ai_integration":
+        wheel = _wheel()
+        return _venv(server.name, [str(wheel)], wheel)
+    requirements = server.folder / "requirements.txt"
+    return _venv(server.name, ["-r", str(requirements)], requirements)
+
+
+def prepare_plot():
+    requirements = HERE / "requirements.txt"
+    return _venv("plot", ["-r", str(requirements)], requirements)
+
+
+def version(server):
+    """The version of the server's first requirement."""
+    if server.floor:
+        lock = (server.folder / "Cargo.lock").read_text()
+        return re.search(r'name = "hyper"\nversion = "(.*)"', lock).group(1)
+    if server.name == "ai_integration":
+        return _wheel().name.split("-")[1]
+    requirements = (server.folder / "requirements.txt").read_text()
+    return re.search(r"^[^#].*?==(\S+)", requirements, re.MULTILINE).group(1)
+
+
+def _wheel():
+    wheels = sorted((ROOT / "dist").glob("*.whl"))
+    if not wheels:
+        raise Failed("there is no wheel in dist; make bench builds it")
+    return wheels[-1]
+
+
+def _venv(name, arguments, made_from):
+    def install():
+        folder = CACHE / name
+        shutil.rmtree(folder, ignore_errors=True)
+        _run(name, sys.executable, "-m", "venv", folder)
+        python = folder / "bin" / "python"
+        _run(name, python, "-m", "pip", "install", "--disable-pip-version-check", *arguments)
+
+    _once(name, f"Python {sys.version} {_digest(made_from)}", install)
+    return CACHE / name / "bin"
+
+
+def _install_oha():
+    _run(
+        "oha",
+        *("cargo", "install", "oha", "--locked", "--version", OHA_VERSION, "--force"),
+        *("--root", CACHE / "oha", "--target-dir", CACHE / "target" / "oha"),
+    )
+
+
+def _build_floor():
+    target = CACHE / "target" / "floor"
+    manifest = HERE / "floor" / "Cargo.toml"
+    _run(
+        "floor",
+        *("cargo", "build", "--release", "--locked", "--manifest-path", manifest),
+        *("--target-dir", target),
+    )
+    (CACHE / "floor").mkdir(exist_ok=True)
+    shutil.copy(target / "release" / "floor", CACHE / "floor")
+
+
+def _once(name, made_from, make):
+    stamp = CACHE / f"{name}.made"
+    if not stamp.exists() or stamp.read_text() != made_from:
+        print(f"installing {name} …", flush=True)
+        stamp.unlink(missing_ok=True)
+        make()
+        stamp.write_text(made_from)
+
+
+def _run(name, *command):
+    """Runs a command of an installation, its output in a log, behind everything else."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"install-{name}.log"
+    try:
+        with log.open("ab") as output:
+            subprocess.run(
+                ["nice", "-n", "15", *map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+                timeout=PATIENCE,
+                check=True,
+            )
+    except (OSError, subprocess.SubprocessError) as failure:
+        lines = [line for line in _lines(log) if "error" in line.lower()] or _lines(log)
+        raise Failed((lines or [str(failure)])[-1][:200]) from failure
+
+
+def _lines(log):
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _digest(*paths):
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()

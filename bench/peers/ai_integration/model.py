@@ -1,0 +1,36 @@
+import ai_integration  # isort: skip  # First: when serving, the process is handed over right here.
+import os
+
+import benchmodel
+
+TEXT = {"text": {"type": "text"}}
+
+
+def answer(value):
+    return {"content-type": "application/json", "data": value, "success": True}
+
+
+def serve(work, schema, name):
+    while True:
+        with ai_integration.get_next_input(inputs_schema=schema) as inputs:
+            ai_integration.send_result(answer(work(inputs[name])))
+
+
+def serve_batches():
+    while True:
+        with ai_integration.get_next_inputs(
+            inputs_schema=TEXT, max_batch_size=32, max_wait_ms=5
+        ) as batch:
+            answers = benchmodel.batch([inputs["text"] for inputs in batch])
+            ai_integration.send_results([answer(value) for value in answers])
+
+
+WORK = os.environ["WORK"]
+if WORK == "text":
+    serve(benchmodel.echo, TEXT, "text")
+elif WORK == "image":
+    serve(benchmodel.look, {"image": {"type": "image"}}, "image")
+elif WORK == "compute":
+    serve(benchmodel.compute, TEXT, "text")
+elif WORK == "batch":
+    serve_batches()

@@ -1,0 +1,63 @@
+import os
+
+import benchmodel
+import litserve
+
+
+class Text(litserve.LitAPI):
+    work = staticmethod(benchmodel.echo)
+
+    def setup(self, device):
+        pass
+
+    def decode_request(self, request):
+        return request["text"]
+
+    def predict(self, text):
+        return self.work(text)
+
+    def encode_response(self, answer):
+        return answer
+
+
+class Compute(Text):
+    work = staticmethod(benchmodel.compute)
+
+
+class Batch(Text):
+    work = staticmethod(benchmodel.batch)
+
+    def batch(self, inputs):
+        return list(inputs)
+
+    def unbatch(self, output):
+        return output
+
+
+class Image(Text):
+    work = staticmethod(benchmodel.look)
+
+    def decode_request(self, request):
+        return request["image"].file.read()
+
+
+if __name__ == "__main__":
+    work = os.environ["WORK"]
+    if work == "batch":
+        api = Batch(max_batch_size=32, batch_timeout=0.005)
+    else:
+        api = {"text": Text, "image": Image, "compute": Compute}[work]()
+    server = litserve.LitServer(
+        api,
+        accelerator="cpu",
+        workers_per_device=int(os.environ["WORKERS"]),
+        fast_queue=True,  # For more than a hundred requests a second, its documentation says.
+    )
+    server.run(
+        host="127.0.0.1",
+        port=int(os.environ["PORT"]),
+        num_api_servers=1,
+        generate_client_file=False,
+        log_level="warning",
+        access_log=False,
+    )

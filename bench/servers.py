@@ -1,0 +1,238 @@
+"""The servers that are measured: one entry of `SERVERS` and one folder of `peers` for each.
+
+The folder has the model program and a `requirements.txt`, whose first package gives the version
+that is reported. An entry says how the program is started and how it is spoken to.
+"""
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import works
+
+HERE = Path(__file__).parent
+
+
+class Request(NamedTuple):
+    path: str
+    type: str
+    body: bytes
+
+
+class Start(NamedTuple):
+    """What differs between two starts of the same server. `bin` is that of its environment."""
+
+    model: str
+    workers: int
+    port: int
+    spare_port: int
+    bin: Path
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Server:
+    """`command` and `variables` are filled in from a `Start`, as by `str.format`.
+
+    `lacks` says which works a server does not have, and why; it is not tried with them.
+    """
+
+    name: str
+    title: str
+    command: tuple[str, ...] = ("{bin}/python", "model.py")
+    variables: Callable[[Start], dict] = lambda start: {}
+    text: Callable[[works.Work], Request] | None = None
+    image: Callable[[works.Work], Request] | None = None
+    answer: Callable[[bytes], object] = json.loads
+    lacks: dict[str, str] = field(default_factory=dict)
+    how: str = ""
+    # Where it leaves files that nothing can lead elsewhere.
+    litter: Path | None = None
+    floor: bool = False
+
+    @property
+    def folder(self):
+        return HERE / "floor" if self.floor else HERE / "peers" / self.name
+
+    def request(self, work):
+        return (self.image if work.sends_image else self.text)(work)
+
+
+# --- ways of asking ---
+
+
+def as_json(path, **body):
+    return Request(path, "application/json", json.dumps(body).encode())
+
+
+def raw(path):
+    return Request(path, "image/png", works.IMAGE)
+
+
+def form(path, name, value, filename=None):
+    boundary = "a-line-that-is-not-in-the-image"
+    file = f'; filename="{filename}"\r\nContent-Type: image/png' if filename else ""
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+    body = head.encode() + value + f"\r\n--{boundary}--\r\n".encode()
+    return Request(path, f"multipart/form-data; boundary={boundary}", body)
+
+
+def image_form(path):
+    return form(path, "image", works.IMAGE, "noise.png")
+
+
+def base64_image():
+    return base64.b64encode(works.IMAGE).decode()
+
+
+def tensor(value):
+    """The form of KServe's second protocol."""
+    tensor = {"name": "value", "shape": [1, 1], "datatype": "BYTES", "data": [value]}
+    return as_json("/v2/models/model/infer", inputs=[tensor])
+
+
+# --- the servers ---
+
+ONE_WORKER = {"compute-2": "it has no setting for workers"}
+
+SERVERS = [
+    Server(
+        "ai_integration",
+        "ai_integration",
+        variables=lambda start: {"MODE": "http", "AI_INTEGRATION_WORKERS": str(start.workers)},
+        text=lambda work: as_json("/infer", text=works.TEXT),
+        image=lambda work: image_form("/infer"),
+        how="default settings; JSON, the image by multipart; batches by `get_next_inputs`",
+    ),
+    Server(
+        "mosec",
+        "mosec",
+        command=("{bin}/python", "model.py", "--address", "127.0.0.1", "--port", "{port}"),
+        variables=lambda start: {"MOSEC_LOG_LEVEL": "warning"},
+        text=lambda work: as_json("/inference", text=works.TEXT),
+        image=lambda work: raw("/inference"),
+        how="JSON, the image as the raw body; its own batches (32, 5 ms)",
+    ),
+    Server(
+        "litserve",
+        "LitServe",
+        text=lambda work: as_json("/predict", text=works.TEXT),
+        image=lambda work: image_form("/predict"),
+        how="`fast_queue`; JSON, the image by multipart; its own batches (32, 5 ms)",
+    ),
+    Server(
+        "bentoml",
+        "BentoML",
+        command=(
+            "{bin}/bentoml",
+            "serve",
+            "model:Model",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "{port}",
+        ),
+        variables=lambda start: {
+            "BENTOML_HOME": str(start.scratch),
+            "BENTOML_DO_NOT_TRACK": "true",
+        },
+        text=lambda work: (
+            as_json("/batch", texts=[works.TEXT])
+            if work.model == "batch"
+            else as_json("/" + work.model, text=works.TEXT)
+        ),
+        image=lambda work: image_form("/image"),
+        answer=lambda body: unlisted(json.loads(body)),
+        how="JSON, the image by multipart; its own adaptive batches (32)",
+    ),
+    Server(
+        "fastapi",
+        "FastAPI inline",
+        command=(
+            *("{bin}/uvicorn", "model:app", "--host", "127.0.0.1", "--port", "{port}"),
+            *("--workers", "{workers}", "--log-level", "warning", "--no-access-log"),
+        ),
+        text=lambda work: as_json("/" + work.model, text=works.TEXT),
+        image=lambda work: image_form("/image"),
+        how="uvicorn with uvloop and httptools; the model is called in the event loop; JSON, the "
+        "image by multipart; no batches: each request is a batch of one",
+    ),
+    Server(
+        "coglet",
+        "coglet (cog)",
+        command=("{bin}/python", "serve.py"),
+        variables=lambda start: {"COG_LOG_LEVEL": "warning", "COG_MAX_CONCURRENCY": "128"},
+        text=lambda work: as_json("/predictions", input={"text": works.TEXT}),
+        image=lambda work: as_json(
+            "/predictions", input={"image": "data:image/png;base64," + base64_image()}
+        ),
+        answer=lambda body: json.loads(body)["output"],
+        lacks=ONE_WORKER,
+        litter=Path("/tmp/coglet"),
+        how="asynchronous runner with 128 slots; JSON, the image in base64; no batches: each "
+        "request is a batch of one",
+    ),
+    Server(
+        "mlserver",
+        "MLServer",
+        command=("{bin}/mlserver", "start", "."),
+        variables=lambda start: {
+            "MLSERVER_HTTP_PORT": str(start.port),
+            "MLSERVER_GRPC_PORT": str(start.spare_port),
+            # A single worker is fastest inside the server's own process.
+            "MLSERVER_PARALLEL_WORKERS": str(start.workers if start.workers > 1 else 0),
+            **(
+                {"MLSERVER_MODEL_MAX_BATCH_SIZE": "32", "MLSERVER_MODEL_MAX_BATCH_TIME": "0.005"}
+                if start.model == "batch"
+                else {}
+            ),
+        },
+        text=lambda work: tensor(works.TEXT),
+        image=lambda work: tensor(base64_image()),
+        answer=lambda body: json.loads(json.loads(body)["outputs"][0]["data"][0]),
+        how="one worker is inside the server's process; JSON, the image in base64; its own batches "
+        "(32, 5 ms)",
+    ),
+    Server(
+        "ray",
+        "Ray Serve",
+        variables=lambda start: {
+            "RAY_TMPDIR": str(start.scratch),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        },
+        text=lambda work: as_json("/", text=works.TEXT),
+        image=lambda work: raw("/"),
+        how="optimized for throughput; JSON, the image as the raw body; its own batches (32, 5 ms)",
+    ),
+    Server(
+        "original",
+        "original 1.0.16",
+        variables=lambda start: {"MODE": "http"},
+        text=lambda work: form("/", "text", works.TEXT.encode()),
+        image=lambda work: image_form("/"),
+        answer=lambda body: json.loads(body)["output"],
+        lacks=ONE_WORKER,
+        how="Flask's development server, as it comes; multipart; no batches: each request is a "
+        "batch of one, in a thread of its own",
+    ),
+    Server(
+        "floor",
+        "floor: bare hyper",
+        command=("{bin}/floor",),
+        text=lambda work: as_json("/", text=works.TEXT),
+        image=lambda work: raw("/"),
+        lacks=dict.fromkeys(
+            ("compute-1", "compute-2", "batch-1", "batch-64"), "there is no model behind it"
+        ),
+        how="Rust, one thread; sends the text back and looks at the image, no model",
+        floor=True,
+    ),
+]
+
+
+def unlisted(answer):
+    return answer[0] if isinstance(answer, list) else answer

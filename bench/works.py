@@ -1,0 +1,64 @@
+"""What the servers are asked to do, and what right answers look like."""
+
+import random
+import struct
+import zlib
+from dataclasses import dataclass
+
+
+def png(side):
+    """A PNG of noise, about `3 * side * side` bytes long: some servers look at what they are sent.
+
+    The noise is the same each time.
+    """
+    noise = random.Random(1)
+    rows = b"".join(b"\0" + noise.randbytes(3 * side) for _ in range(side))
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows, 0))
+        + chunk(b"IEND", b"")
+    )
+
+
+TEXT = ("The quick brown fox jumps over the lazy dog. " * 3)[:100]
+IMAGE = png(577)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row of load: `model` is what the model program does, one of the four in `benchmodel`."""
+
+    name: str
+    title: str
+    model: str
+    clients: int
+    workers: int = 1
+
+    @property
+    def sends_image(self):
+        return self.model == "image"
+
+    @property
+    def right_answer(self):
+        if self.sends_image:
+            return {"size": len(IMAGE), "first": IMAGE[0], "last": IMAGE[-1]}
+        return {"text": TEXT}
+
+
+WORKS = [
+    Work("text-1", "100-byte text echo, 1 client", "text", 1),
+    Work("text-16", "100-byte text echo, 16 clients", "text", 16),
+    Work("image-16", "1 MB image, 16 clients", "image", 16),
+    Work("compute-1", "5 ms of computing, 1 worker, 16 clients", "compute", 16),
+    Work("compute-2", "5 ms of computing, 2 workers, 16 clients", "compute", 16, workers=2),
+    Work("batch-1", "10 ms per batch of up to 32, 1 client", "batch", 1),
+    Work("batch-64", "10 ms per batch of up to 32, 64 clients", "batch", 64),
+]
