@@ -35,18 +35,22 @@ pub enum Shape {
 impl Shape {
     /// Reads a value as this shape, or says what was expected.
     pub fn accept(&self, raw: RawValue, field: &Field) -> Result<Value, String> {
-        let description = raw.describe();
-        let refused = || format!("expected {}, got {description}", self.expectation(field));
+        // Put into words only when it is refused: most values are not.
+        let refused = |raw: &RawValue| {
+            format!("expected {}, got {}", self.expectation(field), raw.describe())
+        };
         let value = match self {
             Shape::Text => text(raw).map(Value::Text),
             Shape::Blob { .. } => blob(raw).map(Value::Bytes),
-            Shape::Number { whole } => number(&raw, *whole).map(|n| Value::Json(Json::Number(n))),
-            Shape::Flag => flag(&raw).map(|yes| Value::Json(Json::Bool(yes))),
-            Shape::Choice => return choice(&raw, field).ok_or_else(refused),
+            Shape::Number { whole } => {
+                let number = number(&raw, *whole).map(Json::Number);
+                number.filter(|number| is_within(number, field)).map(Value::Json).ok_or(raw)
+            }
+            Shape::Flag => flag(&raw).map(|yes| Value::Json(Json::Bool(yes))).ok_or(raw),
+            Shape::Choice => return choice(&raw, field).ok_or_else(|| refused(&raw)),
             Shape::Json => json(raw).map(Value::Json),
-        }
-        .ok_or_else(refused)?;
-        check_bounds(&value, field).map_err(|()| refused())?;
+        };
+        let value = value.map_err(|raw| refused(&raw))?;
         check_length(&value, field)?;
         if field.choices.is_empty() {
             return Ok(value);
@@ -56,7 +60,7 @@ impl Shape {
             Value::Bytes(bytes) => RawValue::Bytes(bytes),
             Value::Json(json) => RawValue::Json(json),
         };
-        choice(&raw, field).ok_or_else(refused)
+        choice(&raw, field).ok_or_else(|| refused(&raw))
     }
 
     /// What fits, in words: "an integer from 1 to 50".
@@ -101,22 +105,23 @@ pub(crate) fn label(choice: &Json) -> String {
     }
 }
 
-fn text(raw: RawValue) -> Option<String> {
+fn text(raw: RawValue) -> Result<String, RawValue> {
     match raw {
-        RawValue::Bytes(bytes) => String::from_utf8(bytes.into()).ok(),
-        RawValue::Text(text) | RawValue::Json(Json::String(text)) => Some(text),
-        RawValue::Json(value @ (Json::Number(_) | Json::Bool(_))) => Some(value.to_string()),
-        RawValue::Json(_) => None,
+        RawValue::Bytes(bytes) => String::from_utf8(bytes.into())
+            .map_err(|error| RawValue::Bytes(error.into_bytes().into())),
+        RawValue::Text(text) | RawValue::Json(Json::String(text)) => Ok(text),
+        RawValue::Json(value @ (Json::Number(_) | Json::Bool(_))) => Ok(value.to_string()),
+        RawValue::Json(_) => Err(raw),
     }
 }
 
-fn blob(raw: RawValue) -> Option<Bytes> {
-    let bytes = match raw {
-        RawValue::Bytes(bytes) => Some(bytes),
-        RawValue::Text(text) | RawValue::Json(Json::String(text)) => decode_base64(&text),
+fn blob(raw: RawValue) -> Result<Bytes, RawValue> {
+    let bytes = match &raw {
+        RawValue::Bytes(bytes) => Some(bytes.clone()),
+        RawValue::Text(text) | RawValue::Json(Json::String(text)) => decode_base64(text),
         RawValue::Json(_) => None,
-    }?;
-    (!bytes.is_empty()).then_some(bytes)
+    };
+    bytes.filter(|bytes| !bytes.is_empty()).ok_or(raw)
 }
 
 /// The text of a scalar, whichever way it arrived.
@@ -165,11 +170,15 @@ fn flag(raw: &RawValue) -> Option<bool> {
     }
 }
 
-fn json(raw: RawValue) -> Option<Json> {
+fn json(raw: RawValue) -> Result<Json, RawValue> {
+    let parsed = match &raw {
+        RawValue::Text(text) => serde_json::from_str(text).ok(),
+        RawValue::Bytes(bytes) => serde_json::from_slice(bytes).ok(),
+        RawValue::Json(_) => None,
+    };
     match raw {
-        RawValue::Json(value) => Some(value),
-        RawValue::Text(text) => serde_json::from_str(&text).ok(),
-        RawValue::Bytes(bytes) => serde_json::from_slice(&bytes).ok(),
+        RawValue::Json(value) => Ok(value),
+        raw => parsed.ok_or(raw),
     }
 }
 
@@ -193,11 +202,9 @@ fn same_number(one: &str, other: &str) -> bool {
     }
 }
 
-fn check_bounds(value: &Value, field: &Field) -> Result<(), ()> {
-    let Some(number) = value.as_json().and_then(Json::as_f64) else { return Ok(()) };
-    let fits =
-        field.min.is_none_or(|min| number >= min) && field.max.is_none_or(|max| number <= max);
-    if fits { Ok(()) } else { Err(()) }
+fn is_within(number: &Json, field: &Field) -> bool {
+    let Some(number) = number.as_f64() else { return true };
+    field.min.is_none_or(|min| number >= min) && field.max.is_none_or(|max| number <= max)
 }
 
 fn check_length(value: &Value, field: &Field) -> Result<(), String> {

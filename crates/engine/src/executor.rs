@@ -59,9 +59,7 @@ impl From<FrameError> for End {
 pub(crate) struct Executor {
     worker: WorkerId,
     engine: Engine,
-    /// `None` until the worker is ready.
-    orders: Option<mpsc::UnboundedReceiver<Order>>,
-    shares: bool,
+    orders: mpsc::UnboundedReceiver<Order>,
     /// Where the worker notes what it has started.
     board: Option<Board>,
     /// Whether the worker was ever sent a job.
@@ -71,18 +69,6 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    pub(crate) fn new(worker: WorkerId, engine: Engine) -> Self {
-        Executor {
-            worker,
-            engine,
-            orders: None,
-            shares: false,
-            board: None,
-            had_work: false,
-            was_retired: false,
-        }
-    }
-
     /// Waits for the worker's description. `None` when the link ends before it comes.
     pub(crate) async fn ready(link: &mut Link) -> Result<Option<Ready>, Violation> {
         match link.receive().await? {
@@ -94,16 +80,20 @@ impl Executor {
     }
 
     /// Tells the engine that the worker is ready, for up to `quota` jobs.
-    pub(crate) fn join(&mut self, mut ready: Ready, link: &mut Link, quota: Option<u64>) {
-        self.shares = ready.shared_memory;
-        self.board = link.take_file().filter(|_| ready.board).map(Board);
-        ready.board = self.board.is_some();
-        self.orders = Some(self.engine.join(self.worker, ready, quota));
-    }
-
-    /// Whether the worker became ready.
-    pub(crate) fn is_joined(&self) -> bool {
-        self.orders.is_some()
+    pub(crate) fn join(
+        engine: Engine,
+        worker: WorkerId,
+        mut ready: Ready,
+        link: &mut Link,
+        quota: Option<u64>,
+    ) -> Self {
+        if ready.shared_memory {
+            link.share();
+        }
+        let board = link.take_file().filter(|_| ready.board).map(Board);
+        ready.board = board.is_some();
+        let orders = engine.join(worker, ready, quota);
+        Executor { worker, engine, orders, board, had_work: false, was_retired: false }
     }
 
     /// Whether the worker had anything to do.
@@ -124,13 +114,7 @@ impl Executor {
         mut link: Link,
         printed: &mut mpsc::Receiver<String>,
     ) -> End {
-        let Some(mut orders) = self.orders.take() else { return End::Closed };
-        if self.shares {
-            link.share();
-        }
-        let ended = self.converse(&mut link, &mut orders, printed).await;
-        self.orders = Some(orders);
-        match ended {
+        match self.converse(&mut link, printed).await {
             Ok(()) => End::Closed,
             Err(end) => end,
         }
@@ -139,7 +123,6 @@ impl Executor {
     async fn converse(
         &mut self,
         link: &mut Link,
-        orders: &mut mpsc::UnboundedReceiver<Order>,
         printed: &mut mpsc::Receiver<String>,
     ) -> Result<(), End> {
         let mut prints = true;
@@ -148,7 +131,7 @@ impl Executor {
             consume_budget().await;
             tokio::select! {
                 biased;
-                Some(order) = orders.recv() => match order {
+                Some(order) = self.orders.recv() => match order {
                     Order::Send(message) => {
                         self.had_work = true;
                         link.send(message)?;
@@ -251,7 +234,6 @@ pub async fn serve_attached(engine: Engine, mut link: Link) {
             "the model's program ended while it worked on this request; its own output says why",
         )
     };
-    let mut executor = Executor::new(WorkerId(0), engine.clone());
     let ready = match Executor::ready(&mut link).await {
         Ok(Some(ready)) => ready,
         Ok(None) => return engine.fail(gone()),
@@ -259,7 +241,7 @@ pub async fn serve_attached(engine: Engine, mut link: Link) {
             return engine.fail(Error::new(Kind::ModelUnavailable, violation.to_string()));
         }
     };
-    executor.join(ready, &mut link, None);
+    let mut executor = Executor::join(engine.clone(), WorkerId(0), ready, &mut link, None);
     let (_, mut nothing) = mpsc::channel(1);
     let ended = tokio::select! {
         ended = executor.run(link, &mut nothing) => ended,

@@ -15,7 +15,7 @@ use std::time::Duration;
 use ai_integration_contract::{Error, Kind};
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -218,17 +218,18 @@ impl Supervisor {
         tracing::debug!(pid = process.pid, "{who} started");
 
         let worker = WorkerId(shared.next_worker.fetch_add(1, Ordering::Relaxed));
-        let mut executor = Executor::new(worker, shared.engine.clone());
-        let ending = self.attend(generation, worker, &mut executor, process, link).await;
-        let had_work = executor.had_work();
-        let was_retired = executor.was_retired();
-        executor.close(|| {
-            let message = format!(
-                "the model's process ended while it worked on this request: {}",
-                ending.with_output()
-            );
-            Error::new(Kind::ModelCrashed, message)
-        });
+        let (ending, executor) = self.attend(generation, worker, process, link).await;
+        let had_work = executor.as_ref().is_some_and(Executor::had_work);
+        let was_retired = executor.as_ref().is_some_and(Executor::was_retired);
+        if let Some(executor) = executor {
+            executor.close(|| {
+                let message = format!(
+                    "the model's process ended while it worked on this request: {}",
+                    ending.with_output()
+                );
+                Error::new(Kind::ModelCrashed, message)
+            });
+        }
         if generation.retire.is_cancelled() {
             return Next::Stopped;
         }
@@ -256,11 +257,10 @@ impl Supervisor {
         &self,
         generation: &Generation,
         worker: WorkerId,
-        executor: &mut Executor,
         mut process: Process,
         link: Link,
-    ) -> Ending {
-        let mut cause = self.converse(generation, worker, executor, &mut process, link).await;
+    ) -> (Ending, Option<Executor>) {
+        let (mut cause, executor) = self.converse(generation, worker, &mut process, link).await;
         if cause.is_some() {
             process.signal(Signal::SIGKILL);
         }
@@ -274,19 +274,19 @@ impl Supervisor {
             process.signal(signal);
         }
         let exit = timeout(LEAVE, process.ended()).await.unwrap_or(Exit::Unknown);
-        Ending { exit, cause, was_ready: executor.is_joined(), output: process.last_output().await }
+        let was_ready = executor.is_some();
+        (Ending { exit, cause, was_ready, output: process.last_output().await }, executor)
     }
 
     /// Talks to a worker until its link ends, and says why the process has to be ended, if that
-    /// is so.
+    /// is so. Answers also with its executor, if it became ready.
     async fn converse(
         &self,
         generation: &Generation,
         worker: WorkerId,
-        executor: &mut Executor,
         process: &mut Process,
         mut link: Link,
-    ) -> Option<Cause> {
+    ) -> (Option<Cause>, Option<Executor>) {
         let shared = &*self.0;
         let patience = shared.config.start_timeout;
         let ready = tokio::select! {
@@ -294,30 +294,44 @@ impl Supervisor {
             _ = process.ended() => {
                 timeout(LAST_WORDS, Executor::ready(&mut link)).await.unwrap_or(Ok(None))
             }
-            () = sleep(patience) => return Some(Cause::NotReady(patience)),
-            () = generation.retire.cancelled() => return Some(Cause::Stopped),
+            () = sleep(patience) => return (Some(Cause::NotReady(patience)), None),
+            () = generation.retire.cancelled() => return (Some(Cause::Stopped), None),
         };
         let ready = match ready {
             Ok(Some(ready)) => ready,
-            Ok(None) => return None,
-            Err(violation) => return Some(Cause::Violation(violation)),
+            Ok(None) => return (None, None),
+            Err(violation) => return (Some(Cause::Violation(violation)), None),
         };
         tokio::select! {
             () = generation.admission() => {}
-            _ = process.ended() => return None,
-            () = generation.retire.cancelled() => return Some(Cause::Stopped),
+            _ = process.ended() => return (None, None),
+            () = generation.retire.cancelled() => return (Some(Cause::Stopped), None),
         }
-        executor.join(ready, &mut link, shared.config.quota());
-        let pid = process.pid;
-        let (printed, mut exit) = process.follow();
-        let run = executor.run(link, printed);
-        tokio::pin!(run);
+        let engine = shared.engine.clone();
+        let mut executor = Executor::join(engine, worker, ready, &mut link, shared.config.quota());
+        let (pid, mut exit, mut printed) = process.follow();
+        let (abandon, abandoned) = oneshot::channel::<()>();
+        // On a task of its own: what is waited for below is looked at when it happens, and not
+        // with each message.
+        let mut talk = tokio::spawn(async move {
+            let end = tokio::select! {
+                biased;
+                end = executor.run(link, &mut printed) => Some(end),
+                _ = abandoned => None,
+            };
+            (executor, printed, end)
+        });
         let mut grown = pin!(shared.has_grown(pid));
         let mut serves = true;
-        let ended = loop {
+        let mut cause = None;
+        let talked = loop {
             tokio::select! {
-                ended = &mut run => break ended,
-                () = shared.engine.is_shut_down() => return Some(Cause::Stopped),
+                talked = &mut talk => break talked,
+                () = shared.engine.is_shut_down() => {
+                    cause = Some(Cause::Stopped);
+                    drop(abandon);
+                    break talk.await;
+                }
                 () = generation.retire.cancelled(), if serves => {
                     serves = false;
                     shared.engine.retire(worker);
@@ -328,15 +342,23 @@ impl Supervisor {
                 }
                 _ = exit.ended() => {
                     // A process that the model left behind may hold the link open.
-                    break timeout(LAST_WORDS, run).await.unwrap_or(End::Closed);
+                    if let Ok(talked) = timeout(LAST_WORDS, &mut talk).await {
+                        break talked;
+                    }
+                    drop(abandon);
+                    break talk.await;
                 }
             }
         };
-        match ended {
-            End::Closed => None,
-            End::Violation(violation) => Some(Cause::Violation(violation)),
-            End::Overdue => Some(Cause::Overdue),
-        }
+        let (executor, printed, end) =
+            talked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        process.take_back(printed);
+        let cause = cause.or(match end {
+            None | Some(End::Closed) => None,
+            Some(End::Violation(violation)) => Some(Cause::Violation(violation)),
+            Some(End::Overdue) => Some(Cause::Overdue),
+        });
+        (cause, Some(executor))
     }
 }
 

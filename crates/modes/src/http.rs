@@ -6,6 +6,7 @@ mod call;
 mod events;
 mod form;
 mod health;
+mod multipart;
 mod openapi;
 mod page;
 mod request;
@@ -19,10 +20,8 @@ use std::time::Duration;
 use ai_integration_contract::{Environment, Error, Kind, RawInputs, Setting, SettingError};
 use ai_integration_engine::{Delivery, Engine, Model, State, Ticket, settings};
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use self::answer::Rejection;
 use self::call::Call;
@@ -59,8 +58,6 @@ pub(crate) static MAX_BODY: Setting = Setting {
 
 const SETTINGS: &[&Setting] = &[&HOST, &PORT, &MAX_BODY];
 
-/// How long a client may pause while it sends a body.
-const BODY_PAUSE: Duration = Duration::from_secs(30);
 /// How long a client who asks for the schema waits for a model that is being loaded.
 const DESCRIPTION: Duration = Duration::from_secs(10);
 
@@ -140,6 +137,11 @@ impl App {
     pub(crate) async fn described(&self) -> Result<Arc<Model>, Error> {
         let starting = |_| Error::new(Kind::ModelUnavailable, "the model is still being loaded");
         tokio::time::timeout(DESCRIPTION, self.0.engine.model()).await.map_err(starting)?
+    }
+
+    /// The greatest length of a request's body.
+    pub(crate) fn max_body(&self) -> usize {
+        self.0.max_body
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -265,11 +267,8 @@ fn readable(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn router(app: App) -> Router {
-    let max_body = app.0.max_body;
     DIALECTS
         .iter()
         .fold(health::routes(), |router, dialect| router.merge(dialect()))
-        .layer(DefaultBodyLimit::max(max_body))
-        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
         .with_state(app)
 }

@@ -99,9 +99,15 @@ impl Process {
         self.exit.ended().await
     }
 
-    /// The lines that it prints, and its end.
-    pub(super) fn follow(&mut self) -> (&mut mpsc::Receiver<String>, ExitWatch) {
-        (&mut self.lines, self.exit.clone())
+    /// Its number, its end, and the lines that it prints, which are to be given back.
+    pub(super) fn follow(&mut self) -> (i32, ExitWatch, mpsc::Receiver<String>) {
+        let (_, nothing) = mpsc::channel(1);
+        (self.pid, self.exit.clone(), std::mem::replace(&mut self.lines, nothing))
+    }
+
+    /// Takes the lines back that [`Process::follow`] gave away.
+    pub(super) fn take_back(&mut self, lines: mpsc::Receiver<String>) {
+        self.lines = lines;
     }
 
     /// The last lines that an ended process printed.

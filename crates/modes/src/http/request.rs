@@ -1,13 +1,27 @@
 //! Reads inputs from a request's body: multipart (RFC 7578), urlencoded, or a JSON object.
 
-use ai_integration_contract::{Error, FieldError, InvalidInputs, Kind, RawInputs, RawValue};
-use axum::body::Bytes;
-use axum::extract::multipart::{Multipart, MultipartError};
-use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use std::fmt::Display;
+use std::time::Duration;
 
+use ai_integration_contract::{Error, FieldError, InvalidInputs, Kind, RawInputs, RawValue};
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
+use tokio::time::timeout;
+
+use super::App;
 use super::answer::Rejection;
+use super::multipart::{self, Part};
+
+/// How long a body that is refused is read nevertheless.
+const LINGER: Duration = Duration::from_secs(5);
+/// What is allocated for a body before it has come.
+const AT_ONCE: usize = 4 << 20;
+/// How long a client may pause while it sends a body.
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// The formats that are read, for messages.
 const FORMATS: &str = "multipart/form-data, application/x-www-form-urlencoded and application/json";
@@ -16,23 +30,27 @@ const FORMATS: &str = "multipart/form-data, application/x-www-form-urlencoded an
 #[derive(Debug)]
 pub(super) struct RequestInputs(pub(super) RawInputs);
 
-impl<S: Send + Sync> FromRequest<S> for RequestInputs {
+impl FromRequest<App> for RequestInputs {
     type Rejection = Rejection;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Rejection> {
         refuse_encoding(request.headers())?;
-        let essence = essence(request.headers());
-        match essence.as_str() {
-            "multipart/form-data" => multipart(request, state).await,
+        let media = media(request.headers());
+        let essence = media.as_ref().map(mime::Mime::essence_str).unwrap_or_default();
+        match essence {
+            "application/json" => json(&body(request, app).await?),
+            "multipart/form-data" => {
+                let boundary = media.as_ref().and_then(|media| media.get_param(mime::BOUNDARY));
+                form(&body(request, app).await?, boundary.map_or("", |boundary| boundary.as_str()))
+            }
             "application/x-www-form-urlencoded" => {
-                let body = body(request, state).await?;
+                let body = body(request, app).await?;
                 collect(
                     form_urlencoded::parse(&body).map(|(name, value)| {
                         (name.into_owned(), RawValue::Text(value.into_owned()))
                     }),
                 )
             }
-            "application/json" => json(&body(request, state).await?),
             // A request without a body has no type and no inputs.
             "" if is_empty(request.headers()) => Ok(RawInputs::new()),
             other => {
@@ -44,11 +62,9 @@ impl<S: Send + Sync> FromRequest<S> for RequestInputs {
     }
 }
 
-/// The media type without its parameters.
-fn essence(headers: &HeaderMap) -> String {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media = value.and_then(|value| value.parse::<mime::Mime>().ok());
-    media.map(|media| media.essence_str().to_ascii_lowercase()).unwrap_or_default()
+/// The media type of the body. Its names are in lower case.
+fn media(headers: &HeaderMap) -> Option<mime::Mime> {
+    headers.get(header::CONTENT_TYPE)?.to_str().ok()?.parse().ok()
 }
 
 fn is_empty(headers: &HeaderMap) -> bool {
@@ -67,11 +83,61 @@ fn refuse_encoding(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
-async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Rejection> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        let message = rejection.body_text();
-        unreadable(rejection.into_response().status(), &message).into()
-    })
+/// Reads the body, which is refused before it comes where it says how long it is.
+async fn body(request: Request, app: &App) -> Result<Bytes, Error> {
+    let limit = app.max_body();
+    let too_large = || Error::new(Kind::TooLarge, "the body is larger than this server takes");
+    let unreadable = |detail: &dyn Display| {
+        Error::new(Kind::MalformedRequest, format!("the body cannot be read: {detail}"))
+    };
+    let mut body = request.into_body();
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if expected > limit {
+        let _ = timeout(LINGER, discard(body, limit)).await;
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    loop {
+        let frame = match timeout(PAUSE, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(error))) => return Err(unreadable(&error)),
+            Ok(None) if whole.is_empty() => return Ok(first),
+            Ok(None) => return Ok(whole.freeze()),
+            Err(_) => {
+                return Err(unreadable(&format!("nothing came for {} s", PAUSE.as_secs())));
+            }
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + whole.len() + data.len() > limit {
+            drop((first, whole));
+            let _ = timeout(LINGER, discard(body, limit)).await;
+            return Err(too_large());
+        }
+        // A small body comes in one piece, and need not be copied.
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+            continue;
+        }
+        if whole.is_empty() {
+            // What is announced need not come: memory for much of it is taken as it does.
+            whole.reserve(expected.min(AT_ONCE).max(first.len() + data.len()));
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&data);
+    }
+}
+
+/// Reads a body that is refused, up to a limit: many clients listen only once they have sent all,
+/// and would see nothing but a broken connection.
+async fn discard(mut body: Body, limit: usize) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read > limit {
+            return;
+        }
+    }
 }
 
 fn json(body: &[u8]) -> Result<RawInputs, Rejection> {
@@ -83,27 +149,21 @@ fn json(body: &[u8]) -> Result<RawInputs, Rejection> {
     Ok(members.into_iter().map(|(name, value)| (name, RawValue::Json(value))).collect())
 }
 
-async fn multipart<S: Send + Sync>(request: Request, state: &S) -> Result<RawInputs, Rejection> {
-    let mut parts = Multipart::from_request(request, state)
-        .await
-        .map_err(|rejection| unreadable(rejection.status(), &rejection.body_text()))?;
-    let broken = |error: MultipartError| unreadable(error.status(), &error.body_text());
+fn form(body: &Bytes, boundary: &str) -> Result<RawInputs, Rejection> {
+    let unreadable = |malformed| {
+        Error::new(Kind::MalformedRequest, format!("the form cannot be read: {malformed}"))
+    };
     let mut fields = Vec::new();
-    while let Some(part) = parts.next_field().await.map_err(broken)? {
-        let Some(name) = part.name().map(str::to_owned) else {
+    for Part { name, is_file, content } in multipart::parse(body, boundary).map_err(unreadable)? {
+        let Some(name) = name else {
             let message = "a part of the form has no name; name each after its input";
             return Err(Error::new(Kind::MalformedRequest, message).into());
         };
-        let is_file = part.file_name().is_some();
-        let bytes = part.bytes().await.map_err(broken)?;
-        let value = if is_file {
-            RawValue::Bytes(bytes)
-        } else {
-            // Some clients send files as parts without a name of their own.
-            match String::from_utf8(bytes.into()) {
-                Ok(text) => RawValue::Text(text),
-                Err(error) => RawValue::Bytes(error.into_bytes().into()),
-            }
+        // Some clients send files as parts without a name of their own.
+        let text = if is_file { None } else { std::str::from_utf8(&content).ok() };
+        let value = match text {
+            Some(text) => RawValue::Text(text.to_owned()),
+            None => RawValue::Bytes(content),
         };
         fields.push((name, value));
     }
@@ -121,13 +181,4 @@ fn collect(fields: impl Iterator<Item = (String, RawValue)>) -> Result<RawInputs
         inputs.insert(name, value);
     }
     Ok(inputs)
-}
-
-fn unreadable(status: StatusCode, detail: &str) -> Error {
-    match status {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Error::new(Kind::TooLarge, "the body is larger than this server takes")
-        }
-        _ => Error::new(Kind::MalformedRequest, format!("the body cannot be read: {detail}")),
-    }
 }
