@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::job::{Delivery, Job};
 use crate::message::fits_frame;
 use crate::scheduler::{Due, Full, Limit, OutOfTurn, Scheduler, WorkerId};
+use crate::vigil::Vigil;
 use crate::{Event, JobId, Model, Ready, Ticket, ToWorker};
 
 /// The resolution of the runtime's timers. Shorter waits are spent looking for work.
@@ -52,6 +53,7 @@ struct Shared {
     core: Mutex<Core>,
     /// Tells the clock that its next alarm is earlier than it knows.
     earlier: Notify,
+    vigil: Vigil,
     state: watch::Sender<State>,
     model: watch::Sender<Option<Arc<Model>>>,
     shut_down: CancellationToken,
@@ -103,11 +105,13 @@ impl Engine {
                 alarm: None,
             }),
             earlier: Notify::new(),
+            vigil: Vigil::default(),
             state: watch::channel(State::Starting).0,
             model: watch::channel(None).0,
             shut_down: CancellationToken::new(),
         }));
         tokio::spawn(engine.clone().watch_clock());
+        engine.0.vigil.keep();
         engine
     }
 
@@ -365,6 +369,7 @@ impl Engine {
                 let _ = waiting.send(());
             }
         }
+        self.0.vigil.note();
         let alarm = core.scheduler.alarm();
         let is_earlier = alarm.is_some_and(|alarm| core.alarm.is_none_or(|known| alarm < known));
         if is_earlier {

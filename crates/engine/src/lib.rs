@@ -23,6 +23,7 @@ pub mod settings;
 mod shared;
 mod supervisor;
 mod ticket;
+mod vigil;
 mod worker_end;
 
 pub use codec::{FrameDecoder, FrameError, MAX_BODY, MAX_HEADER};

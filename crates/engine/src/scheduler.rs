@@ -52,6 +52,8 @@ pub(crate) struct Scheduler<J> {
     workers: BTreeMap<WorkerId, Worker>,
     batching: Option<Batching>,
     arrivals: Arrivals,
+    /// The size of the latest batch: as many may well come again.
+    latest: usize,
     /// Requests that are being received.
     announced: usize,
     /// The rest of the batch that is being handed out.
@@ -159,6 +161,7 @@ impl<J> Scheduler<J> {
             workers: BTreeMap::new(),
             batching: None,
             arrivals: Arrivals::default(),
+            latest: 0,
             announced: 0,
             rest: None,
             alarms: BTreeSet::new(),
@@ -278,7 +281,11 @@ impl<J> Scheduler<J> {
                 && let Some(batching) = &self.batching
             {
                 let patience = self.jobs.get(&oldest)?.submitted + batching.max_wait();
-                let quiet = self.arrivals.quiet(self.announced, batching.max_wait());
+                let quiet = if self.announced > 0 || size < self.latest {
+                    self.arrivals.quiet(self.announced, batching.max_wait())
+                } else {
+                    None
+                };
                 self.lingering = quiet.map(|quiet| quiet.min(patience)).filter(|at| now < *at);
                 if self.lingering.is_some() {
                     return None;
@@ -287,6 +294,7 @@ impl<J> Scheduler<J> {
             worker.since = now;
         }
         worker.batches += 1;
+        self.latest = size;
         Some((*id, size - 1))
     }
 
