@@ -1,7 +1,7 @@
 """Several requests at a time, for a model that is faster on many inputs at once."""
 
 from . import _process
-from ._session import session
+from ._session import Cancelled, session
 
 _LARGEST = 1024
 _LONGEST = 60000
@@ -81,26 +81,42 @@ def _send(jobs, results):
     frames = []
     streams = []
     for job, result in zip(jobs, results):
-        whole = job.whole_frame(result)
+        whole, stream = job.begin_answer(result)
         if whole is None:
-            streams.append(job.stream(result))
+            streams.append((job, stream))
         else:
             frames.append(whole)
     if frames:
         jobs[0].write(frames)
     failure = None
     while streams:
-        for stream in list(streams):
+        for member in list(streams):
             try:
-                next(stream)
+                next(member[1])
+                continue
             except StopIteration:
-                streams.remove(stream)
-            except Exception as reason:
+                pass
+            except (Exception, Cancelled) as reason:
                 # The requester was told. The others get their answers before the author hears.
-                streams.remove(stream)
                 failure = failure or reason
+            except BaseException as reason:
+                streams.remove(member)
+                _break_off(streams, reason)
+                raise
+            streams.remove(member)
     if failure is not None:
         raise failure
+
+
+def _break_off(streams, reason):
+    """Answer those whose turn does not come any more, since the program is ending."""
+    for job, stream in streams:
+        job.fail("the program was ended by %s while handling this batch" % type(reason).__name__)
+        try:
+            stream.close()
+        except BaseException:
+            # What ends the program is what its author has to see.
+            pass
 
 
 def _checked(size, wait):
@@ -108,6 +124,6 @@ def _checked(size, wait):
         raise ValueError(
             "max_batch_size is %r; it is a whole number from 1 to %d" % (size, _LARGEST)
         )
-    if not isinstance(wait, (int, float)) or not 0 <= wait <= _LONGEST:
+    if not isinstance(wait, (int, float)) or isinstance(wait, bool) or not 0 <= wait <= _LONGEST:
         raise ValueError("max_wait_ms is %r; it is a number from 0 to %d" % (wait, _LONGEST))
     return size, wait

@@ -138,23 +138,52 @@ class _Call(object):
         self.result = None
         self.done = threading.Event()
         self._chunks = []
+        self._content_type = None
+
+    @property
+    def ended(self):
+        """Whether the mode has its result."""
+        return self.done.is_set()
 
     def answer(self, result):
         """Hand the model's result to the waiting mode, just as the model gave it.
 
         What it sent in chunks before is put in front of the data.
         """
-        if self._chunks and isinstance(result, dict) and result.get("success") == True:  # noqa: E712
-            pieces = self._chunks
-            if result.get("data") is not None:
-                pieces = pieces + [result["data"]]
-            result = dict(result, data=type(pieces[0])().join(pieces))
-        self.result = result
-        self.done.set()
+        try:
+            if self._chunks:
+                result = self._with_chunks(result)
+        except BaseException:
+            result = _results.failure(_results.formatted(*sys.exc_info()))
+            raise
+        finally:
+            self.result = result
+            self.done.set()
 
-    def chunk(self, data, content_type):
+    def begin_answer(self, result):
+        """`answer`; there is nothing to put together with other calls."""
+        self.answer(result)
+        return None, iter(())
+
+    def chunk(self, kind, body, content_type):
         """Keep a piece of the answer; a mode gets the whole."""
-        self._chunks.append(data)
+        if not self._chunks:
+            usual = "text/plain" if kind == "text" else "application/octet-stream"
+            self._content_type = content_type or usual
+        self._chunks.append((kind, body))
+
+    def _with_chunks(self, result):
+        answer = _results.prepare(result)
+        if not answer.success:
+            return result if isinstance(result, dict) else _results.failure(answer.error)
+        chunks = self._chunks
+        pieces = [answer.data] if answer.pieces is None else answer.pieces
+        chunks.extend(_results.body_of(piece) for piece in pieces if piece is not None)
+        data = b"".join([body for _, body in chunks])
+        if all(kind == "text" for kind, _ in chunks):
+            data = data.decode("utf-8")
+        content_type = answer.content_type or self._content_type
+        return dict(result, **{"data": data, "content-type": content_type})
 
     def progress(self, fraction, message):
         """A mode has nobody to show it to."""

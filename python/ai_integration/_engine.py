@@ -9,8 +9,6 @@ from . import _leaving, _process, _results, _shared
 from ._link import PROTOCOL, Link, Violation, frame
 
 _CANCELLED = "the request was cancelled"
-# Cancellations that are remembered.
-_CANCELLATIONS = 10000
 
 
 class Engine(object):
@@ -25,6 +23,9 @@ class Engine(object):
         self._child = child
         # Frames that were read while looking for something else.
         self._waiting = deque()
+        # Jobs that were taken together last.
+        self._taken = ()
+        # Those of them, and of the waiting ones, that nobody waits for any more.
         self._cancelled = set()
         self._board = None
         _leaving.when_main_ends(link.close)
@@ -61,13 +62,14 @@ class Engine(object):
         while True:
             header, body = self._next_frame()
             job = self._read(header, body)
-            self._start((job,), header.get("tell_start"))
-            if not job.refuse():
+            self._taken = jobs = (job,)
+            self._start(jobs, "tell_start" in header and header["tell_start"])
+            if not self._refuses(job):
                 return job
 
     def next_batch(self):
         """Wait for the next batch, at least one job; leave when there are no more."""
-        jobs = []
+        self._taken = jobs = []
         tell = False
         while True:
             header, body = self._next_frame()
@@ -76,10 +78,11 @@ class Engine(object):
             if not header.get("more"):
                 self._look()
                 self._start(jobs, tell)
-                jobs = [job for job in jobs if not job.refuse()]
-                tell = False
+                jobs = [job for job in jobs if not self._refuses(job)]
                 if jobs:
                     return jobs
+                self._taken = jobs
+                tell = False
 
     def _start(self, jobs, tell):
         """Let the engine know that the model gets these jobs."""
@@ -87,21 +90,26 @@ class Engine(object):
             # Spelled out, since it is all the same for every job.
             frames = [frame(b'{"type":"start","id":%d}' % job.number) for job in jobs]
             self._link.write(b"".join(frames))
-        else:
+        elif jobs:
             self._board.note(jobs[-1].number)
 
     def is_cancelled(self, number):
         """Whether nobody waits for a job any more. Does not block."""
         self._look()
-        return number in self._cancelled
+        return number in self._cancelled or not self._link.is_open()
 
     def forget(self, number):
         """A job has ended."""
-        self._cancelled.discard(number)
+        if self._cancelled:
+            self._cancelled.discard(number)
 
-    def is_known_as_cancelled(self, number):
-        """`is_cancelled`, by what was read already."""
-        return number in self._cancelled
+    def _refuses(self, job):
+        """Answer a job that is not for the model; whether that was so."""
+        if job.problem is None and job.number not in self._cancelled:
+            return False
+        job.answered = True
+        job.fail(job.problem or _CANCELLED)
+        return True
 
     def _next_frame(self):
         """The header and body of the next job."""
@@ -134,10 +142,15 @@ class Engine(object):
 
     def _is_job(self, header):
         kind = header.get("type")
-        # What came too late is never forgotten; there is little of it.
-        if kind == "cancel" and len(self._cancelled) < _CANCELLATIONS:
-            self._cancelled.add(header.get("id"))
-        return kind == "job"
+        if kind == "job":
+            return True
+        if kind == "cancel":
+            # It comes after its job; for one that has ended it came too late.
+            known = [job.number for job in self._taken if not job.ended]
+            known += [waiting.get("id") for waiting, _ in self._waiting]
+            if header.get("id") in known:
+                self._cancelled.add(header["id"])
+        return False
 
     def _read(self, header, body):
         """The job of a frame."""
@@ -163,76 +176,73 @@ class Engine(object):
 class Job(object):
     """A request that the engine sent: the model's `inputs` and the way back."""
 
-    __slots__ = ("_engine", "_has_chunks", "_link", "_problem", "answered", "inputs", "number")
+    __slots__ = (
+        "_engine",
+        "_has_chunks",
+        "_link",
+        "answered",
+        "ended",
+        "inputs",
+        "number",
+        "problem",
+    )
 
     def __init__(self, engine, link, number, inputs, problem):
         self._engine = engine
         self._link = link
         self.number = number
         self._has_chunks = False
-        self._problem = problem
+        # Why it cannot be handed to the model.
+        self.problem = problem
         self.inputs = inputs
+        # The first when the model has given a result, the second when that is sent.
         self.answered = False
-
-    def refuse(self):
-        """Answer the job if it is not for the model; whether that was so."""
-        if self._problem is None and not self._engine.is_known_as_cancelled(self.number):
-            return False
-        self.answered = True
-        self._finish(_results.failed(self._problem or _CANCELLED))
-        return True
+        self.ended = False
 
     def answer(self, result):
         """Send the model's result, or a failed one where that cannot be sent.
 
         Raises only what the model's own iterator raised, after the requester was told.
         """
-        answer = _results.prepare(result)
-        if answer.pieces is None:
-            self._whole(answer)
-        else:
-            for _ in self._pieces(answer):
-                # Each piece is sent on the way.
-                pass
+        whole, steps = self.begin_answer(result)
+        if whole is not None:
+            self._link.write(whole)
+            return
+        for _ in steps:
+            # Each piece is sent on the way.
+            pass
 
-    def whole_frame(self, result):
-        """The frame of a result that is small and whole; `None` for any other."""
+    def begin_answer(self, result):
+        """`answer` in steps: a frame if the result is small and whole, else a generator.
+
+        One of the two is `None`. The generator sends a piece at each step.
+        """
         answer = _results.prepare(result)
         if answer.pieces is not None:
-            return None
+            return None, self._pieces(answer)
         try:
             kind, body = _body(answer.data)
         except _results.Unsendable:
-            return None
-        if len(body) > _results.SMALL:
-            return None
-        self.ended()
-        return frame(_results.head(self.number, answer, kind), body)
+            return None, self._in_one_step(answer)
+        if len(body) > _results.SMALL or self._has_chunks:
+            return None, self._in_one_step(answer)
+        self._ended()
+        return frame(_results.head(self.number, answer, kind), body), None
 
     def write(self, frames):
         """Send frames of this job and others in one go."""
         self._link.write(b"".join(frames))
 
-    def stream(self, result):
-        """`answer`, as a generator that sends a piece at each step."""
-        answer = _results.prepare(result)
-        if answer.pieces is None:
-            self._whole(answer)
-        else:
-            for _ in self._pieces(answer):
-                yield
-
-    def ended(self):
-        """Nothing more is to be said about the job."""
-        self._engine.forget(self.number)
+    def fail(self, message):
+        """Answer with a failure, unless the answer is complete."""
+        self._finish(_results.failed(message))
 
     def is_cancelled(self):
         """Whether nobody waits for the answer any more."""
         return self._engine.is_cancelled(self.number)
 
-    def chunk(self, data, content_type):
+    def chunk(self, kind, body, content_type):
         """Send a piece of the answer ahead."""
-        kind, body = _results.body_of(data)
         if content_type is None and not self._has_chunks:
             content_type = "text/plain" if kind == "text" else "application/octet-stream"
         self._chunks(kind, body, content_type)
@@ -242,7 +252,13 @@ class Job(object):
         header = {"type": "progress", "id": self.number, "fraction": fraction, "message": message}
         self._link.send(header)
 
+    def _ended(self):
+        self.ended = True
+        self._engine.forget(self.number)
+
     def _finish(self, answer):
+        if self.ended:
+            return
         kind, body = _body(answer.data)
         if len(body) > _results.BODY_LIMIT:
             self._chunks(kind, body, answer.content_type)
@@ -251,7 +267,12 @@ class Job(object):
             self._link.write(frame(_results.head(self.number, answer, kind), body))
         else:
             self._link.send(_results.header(self.number, answer, kind), body)
-        self.ended()
+        self._ended()
+
+    def _in_one_step(self, answer):
+        self._whole(answer)
+        return
+        yield
 
     def _whole(self, answer):
         try:
@@ -270,26 +291,27 @@ class Job(object):
         # Without a piece the data is there all the same: it is empty.
         answer.data = None if self._has_chunks else ""
         try:
-            for piece in pieces:
-                if self.is_cancelled():
-                    answer = _results.failed(_CANCELLED)
-                    break
-                kind, body = _results.body_of(piece)
-                if body:
-                    answer.data = None
-                    if not self._chunks(kind, body, answer.content_type):
+            try:
+                for piece in pieces:
+                    if self.is_cancelled():
+                        answer = _results.failed(_CANCELLED)
                         break
-                yield
+                    kind, body = _results.body_of(piece)
+                    if body:
+                        answer.data = None
+                        if not self._chunks(kind, body, answer.content_type):
+                            break
+                    yield
+            finally:
+                # A generator that is not wanted any more should not wait for its finalizer.
+                close = getattr(pieces, "close", None)
+                if close is not None:
+                    close()
         except _results.Unsendable as reason:
             answer = _results.failed("the model's data cannot be sent: %s" % reason)
         except BaseException:
             self._finish(_results.failed(_results.formatted(*sys.exc_info())))
             raise
-        finally:
-            # A generator that is not wanted any more should not wait for its finalizer.
-            close = getattr(pieces, "close", None)
-            if close is not None:
-                close()
         answer.pieces = None
         self._finish(answer)
 

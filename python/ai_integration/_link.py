@@ -18,7 +18,8 @@ _PIECE = 1 << 16
 # Descriptors that may come at once; the engine sends one for each large job that it prefetches.
 _DESCRIPTORS = 64
 
-_parse = json.JSONDecoder().raw_decode
+# What `json.loads` calls in the end. It takes no white space around the value.
+_parse = json.JSONDecoder().scan_once
 # Python 2 cannot join byte strings and text, so there every character is escaped.
 encode = json.JSONEncoder(ensure_ascii=str is bytes, separators=(",", ":")).encode
 
@@ -37,6 +38,9 @@ class Link(object):
         self._unread = b""
         # Where the next frame begins in `_unread`: cutting it off each time would copy the rest.
         self._at = 0
+        # A frame that is too large for that, and how much of it is there.
+        self._large = None
+        self._large_read = 0
         self._files = deque()
         self.shares = _shared.AVAILABLE and hasattr(connection, "recvmsg")
         self._pid = os.getpid()
@@ -68,16 +72,16 @@ class Link(object):
         """`send`, for a header that is JSON already and a body that goes through the socket."""
         if len(body) < _PIECE:
             return self.write(frame(head, body))
-        return self.write(_PREFIX.pack(len(head), len(body)) + _checked(head), body)
+        prefix = _PREFIX.pack(len(head), len(body))
+        return self.write(prefix + _checked(head)) and self.write(body)
 
-    def write(self, *pieces):
+    def write(self, frames):
         """Send bytes that are frames; whether there was still somebody to send them to."""
         connection = self._connection
         if connection is None:
             return False
         try:
-            for piece in pieces:
-                connection.sendall(piece)
+            connection.sendall(frames)
         except EnvironmentError:
             self.close()
             return False
@@ -108,7 +112,7 @@ class Link(object):
 
         `None` when the engine has no more, and also, unless told to `wait`, when nothing is there.
         """
-        while True:
+        while self._large is None:
             unread, at = self._unread, self._at
             there = len(unread) - at - 8
             if there >= 0:
@@ -120,23 +124,28 @@ class Link(object):
                     at += 8
                     self._at = end = at + size
                     return self._frame(unread, at, at + header_size, end)
-                if wait and size > _PIECE:
-                    whole = self._read_rest(unread[at:], size + 8)
-                    if whole is None:
-                        return None
-                    return self._frame(whole, 8, 8 + header_size, size + 8)
+                if size > _PIECE:
+                    self._large = memoryview(bytearray(size + 8))
+                    self._large_read = there + 8
+                    self._large[: there + 8] = unread[at:]
+                    self._unread, self._at = b"", 0
+                    break
             piece = self._read(wait)
             if not piece:
                 return None
             self._unread = unread[at:] + piece if there > -8 else piece
             self._at = 0
+        return self._receive_large(wait)
 
     def _frame(self, unread, start, body_start, end):
         head = unread[start:body_start]
         body = unread[body_start:end]
         try:
             text = (head if isinstance(head, bytes) else head.tobytes()).decode("utf-8")
-            header, parsed = _parse(text)
+            try:
+                header, parsed = _parse(text, 0)
+            except StopIteration:
+                parsed = None
             if parsed != len(text):
                 header = json.loads(text)
         except ValueError as reason:
@@ -158,7 +167,7 @@ class Link(object):
         connection, self._connection = self._connection, None
         if connection is not None and self._pid == os.getpid():
             # Whoever wanted the jobs that are still there is gone.
-            self._unread, self._at = b"", 0
+            self._unread, self._at, self._large = b"", 0, None
             while self._files:
                 os.close(self._files.popleft())
             try:
@@ -191,16 +200,18 @@ class Link(object):
                 self._files.extend(struct.unpack("%di" % (len(data) // 4), data))
         return piece
 
-    def _read_rest(self, begun, size):
+    def _receive_large(self, wait):
         """A large frame, of which no descriptor is a part, straight into its place."""
-        frame = memoryview(bytearray(size))
-        read = len(begun)
-        frame[:read] = begun
-        self._unread, self._at = b"", 0
-        while read < size:
+        frame = self._large
+        while self._large_read < len(frame):
+            if self._connection is None:
+                return None
             try:
-                received = self._connection.recv_into(frame[read:])
+                flags = 0 if wait else socket.MSG_DONTWAIT
+                received = self._connection.recv_into(frame[self._large_read :], 0, flags)
             except EnvironmentError as failure:
+                if failure.errno in (errno.EAGAIN, errno.EWOULDBLOCK) and not wait:
+                    return None
                 if failure.errno == errno.EINTR:
                     continue
                 received = 0
@@ -211,12 +222,10 @@ class Link(object):
             if not received:
                 self.close()
                 return None
-            read += received
-        return frame
-
-
-def _as_head(header):
-    return header if isinstance(header, bytes) else encode(header).encode("utf-8", "replace")
+            self._large_read += received
+        self._large = None
+        header_size = _PREFIX.unpack_from(frame)[0]
+        return self._frame(frame, 8, 8 + header_size, len(frame))
 
 
 def frame(head, body=b""):
@@ -230,3 +239,7 @@ def _checked(head):
     if len(head) > _HEADER_LIMIT:
         raise ValueError("a message's header of %d bytes is too large" % len(head))
     return head
+
+
+def _as_head(header):
+    return header if isinstance(header, bytes) else encode(header).encode("utf-8", "replace")

@@ -140,6 +140,25 @@ def body_of(piece):
     raise Unsendable("an iterator gave %s; it may give str and bytes" % _kind(piece))
 
 
+def chunk(data, content_type):
+    """The kind, body and content type of a piece that the model sends by itself."""
+    if not isinstance(data, (TEXT, bytes, bytearray, memoryview)):
+        raise TypeError("send_chunk takes str and bytes, not %s" % _kind(data))
+    try:
+        content_type = _content_type(content_type)
+        if _PYTHON_2 and isinstance(data, bytes):
+            data = _python_2_text(data, content_type or "text/plain")
+        kind, body = body_of(data)
+    except Unsendable as reason:
+        raise ValueError("the chunk cannot be sent: %s" % reason)
+    return kind, body, content_type
+
+
+def message(value):
+    """Whatever the model says, as text that fits a header."""
+    return _clipped(_as_text(value))
+
+
 def parts_of(kind, body):
     """Cut a body into pieces that a frame can hold, text only between characters."""
     if len(body) <= BODY_LIMIT:

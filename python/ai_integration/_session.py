@@ -128,9 +128,12 @@ class Session(object):
             _process.warn("%s was ignored: it was called with no request open" % function)
         elif of_batch is not None and of_batch != self._is_batch:
             blocks = ("get_next_input", "get_next_inputs")
+            hint = ""
+            if function == "send_chunk":
+                hint = ". A batch's results are streamed by giving an iterator as their `data`"
             raise RuntimeError(
-                "%s was called in a block of %s; it belongs to one of %s"
-                % (function, blocks[self._is_batch], blocks[of_batch])
+                "%s was called in a block of %s; it belongs to one of %s%s"
+                % (function, blocks[self._is_batch], blocks[of_batch], hint)
             )
         return self._jobs
 
@@ -153,7 +156,6 @@ class Session(object):
         if self._source is None or self._source.pid != os.getpid():
             # A child that was forked inside the block left it too. The answer is the parent's.
             return False
-        is_cancelled = kind is not None and issubclass(kind, Cancelled)
         with self.lock:
             try:
                 failure = None
@@ -167,9 +169,11 @@ class Session(object):
             finally:
                 self._jobs = ()
                 self._busy = False
-        if is_cancelled:
+        if kind is None:
+            return False
+        if issubclass(kind, Cancelled):
             return True
-        if kind is None or not issubclass(kind, Exception) or not self._keep_going:
+        if not issubclass(kind, Exception) or not self._keep_going:
             return False
         import traceback
 

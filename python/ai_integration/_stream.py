@@ -21,10 +21,7 @@ def send_chunk(data, content_type=None):
             elif job.is_cancelled():
                 raise Cancelled("nobody waits for the answer any more")
             else:
-                try:
-                    job.chunk(data, content_type)
-                except _results.Unsendable as reason:
-                    raise TypeError("send_chunk takes str and bytes: %s" % reason)
+                job.chunk(*_results.chunk(data, content_type))
 
 
 def progress(fraction=None, message=None):
@@ -38,10 +35,13 @@ def progress(fraction=None, message=None):
             raise ValueError("the fraction is not a number")
         fraction = min(max(fraction, 0.0), 1.0)
     if message is not None:
-        message = "%s" % (message,)
+        from . import _results
+
+        message = _results.message(message)
     current = session()
     with current.lock:
-        jobs = [job for job in current.open_jobs("progress", None) if not job.answered]
+        # Not those that merely have a result: an iterator in it may tell how far it is.
+        jobs = [job for job in current.open_jobs("progress", None) if not job.ended]
         if jobs and all(job.is_cancelled() for job in jobs):
             raise Cancelled("nobody waits for the answer any more")
         for job in jobs:
