@@ -14,7 +14,7 @@ EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requ
 # Nothing here may be steered by what the caller's shell has set.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
-.PHONY: help demo serve test test-rust test-python test-examples test-container check lint docs \
+.PHONY: help demo serve test test-rust test-python test-examples test-container chaos check lint docs \
         bench bench-quick clean
 .DELETE_ON_ERROR:
 
@@ -26,6 +26,7 @@ help:
 	@echo 'make test-python     the black-box tests against the installed wheel'
 	@echo 'make test-examples   the examples with their own packages'
 	@echo 'make test-container  a real container; needs root on Linux'
+	@echo 'make chaos           a million checked answers while workers are killed'
 	@echo 'make check           formatting, lints, types, and every test'
 	@echo 'make docs            write the generated pages of docs/'
 	@echo 'make bench           measure this and its peers side by side, some 25 minutes'
@@ -99,6 +100,10 @@ test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language
 test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/language
 	$(BIN)/pytest tests -m examples
 
+# A million checked answers while workers are killed; `make test` has a short form of it.
+chaos: $(VENV)/.wheel $(VENV)/.tests
+	TEST_CHAOS=1 $(BIN)/pytest tests/test_answers.py -s
+
 test-container: $(VENV)/.wheel $(VENV)/.tests
 	@if [ -n "$(filter test-container,$(MAKECMDGOALS))" ] || tests/container/prepare --check; then \
 	  tests/container/prepare && $(BIN)/pytest tests/container; \
@@ -117,7 +122,7 @@ lint: $(VENV)/.tests
 	rustfmt --check --edition 2024 $$(git ls-files '*.rs')
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
-	$(BIN)/ruff check python examples tests
+	$(BIN)/ruff check python examples tests bench
 	$(BIN)/mypy $$(git ls-files 'python/*.pyi')
 
 docs:

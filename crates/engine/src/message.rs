@@ -226,15 +226,18 @@ struct Shared {
     shared: Option<usize>,
 }
 
-/// The length of a frame's body, if that is in a memory file of its own. A header that cannot be
-/// read is found out later.
-pub(crate) fn shared_length(frame: &Frame) -> Option<usize> {
+/// The length of a frame's body, if that is in a memory file of its own.
+pub(crate) fn shared_length(frame: &Frame) -> Result<Option<usize>, FrameError> {
     const MARK: &[u8] = b"\"shared\"";
     // Few frames have it, and a search costs less than reading a header twice.
-    if !frame.body.is_empty() || !frame.header.windows(MARK.len()).any(|part| part == MARK) {
-        return None;
+    if !frame.header.windows(MARK.len()).any(|part| part == MARK) {
+        return Ok(None);
     }
-    header::<Shared>(frame).ok()?.shared
+    let length = header::<Shared>(frame)?.shared;
+    if length.is_some() && !frame.body.is_empty() {
+        return Err(FrameError::Body("a memory file, and bytes beside it".to_owned()));
+    }
+    Ok(length)
 }
 
 impl FromWorker {

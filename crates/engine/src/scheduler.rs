@@ -25,13 +25,12 @@ pub(crate) struct WorkerId(pub(crate) u64);
 
 /// Workers that may end before they begin a job that they were sent; then the job is to blame.
 const LOSSES: u32 = 2;
-/// Work that may lie ready in a worker's socket, so that it never runs dry while the engine is
-/// busy. Everything beyond waits in the queue, for whichever worker is free first.
+/// Work that may lie ready in the socket of the only worker, so that it never runs dry while the
+/// engine is busy. Everything beyond waits in the queue, where a request can still be given up.
 const PREFETCHED: Duration = Duration::from_millis(1);
 /// The most jobs that a worker may hold.
 const DEEPEST: u32 = 16;
-/// Where there is one worker, whatever lies ready waits for nobody else. A full batch may, unless
-/// it would have to for so long that its requesters may well leave.
+/// The same for one full batch: there is more to hand over, and less to gain by waiting.
 const PREFETCHED_BATCH: Duration = Duration::from_millis(50);
 
 /// How long a job may take.
@@ -257,22 +256,21 @@ impl<J> Scheduler<J> {
     fn begin_batch(&mut self, now: Instant) -> Option<(WorkerId, usize)> {
         self.lingering = None;
         let oldest = *self.waiting.first()?;
-        let is_alone = self.workers.len() == 1;
+        // Where there are several, what lies ready at one would wait although another is free.
+        let is_alone = self.workers() == 1;
         // An idle worker is served first.
         let in_service = self.workers.iter_mut().filter(|(_, worker)| !worker.retired);
         let (id, worker) = in_service.min_by_key(|(_, worker)| worker.batches)?;
-        let most = self.batching.as_ref().map_or(1, |batching| batching.max_size);
+        let most = self.batching.as_ref().map_or(1, |batching| batching.max_size.max(1));
         let most = most.min(
             worker.quota.map_or(usize::MAX, |quota| usize::try_from(quota).unwrap_or(usize::MAX)),
         );
         let size = self.waiting.len().min(most);
         if worker.batches > 0 {
             // A batch that is not full yet can still grow until the worker is free.
-            let may_lie_ready = size == most
-                && (worker.batches < worker.service.depth(PREFETCHED, DEEPEST)
-                    || most > 1
-                        && is_alone
-                        && worker.batches < worker.service.depth(PREFETCHED_BATCH, 2));
+            let depth = worker.service.depth(PREFETCHED, DEEPEST);
+            let depth = depth.max(worker.service.depth(PREFETCHED_BATCH, u32::from(most > 1) + 1));
+            let may_lie_ready = is_alone && size == most && worker.batches < depth;
             if !may_lie_ready {
                 return None;
             }

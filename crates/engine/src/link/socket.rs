@@ -71,10 +71,15 @@ impl SocketLink {
     pub(super) async fn receive(&mut self) -> Result<Option<FromWorker>, FrameError> {
         loop {
             if let Some(mut frame) = self.decoder.next_frame()? {
-                if let Some(length) = shared_length(&frame) {
+                if let Some(length) = shared_length(&frame)? {
                     frame.body = self.body(length)?;
                 }
                 return FromWorker::decode(&frame).map(Some);
+            }
+            // A descriptor comes with the first byte of the frame that announces it. One that is
+            // left over would be taken for the body of a later frame.
+            if !self.files.is_empty() && self.decoder.buffer().is_empty() {
+                return Err(FrameError::Body("a memory file that no frame announced".to_owned()));
             }
             // A failed write or read is the worker's end, and not an error of the protocol. What
             // it said before its end is still to be read.

@@ -1,0 +1,115 @@
+"""A load client that checks every answer: one thread, plain sockets, one request on each."""
+
+import json
+import selectors
+import socket
+import time
+from urllib.parse import urlsplit
+
+# No answer takes longer.
+PATIENCE = 60
+CRASHED = b'"code":"model_crashed"'
+
+
+def payload(number, seed=0):
+    """The text of a request: no two are the same, and they are short, long, plain and not."""
+    filler = ("x", "grüße ", "語", '"\\')[number % 4]
+    return "%d-%d %s" % (seed, number, filler * (number * 7919 % 40))
+
+
+class Load:
+    """Sends texts to a server that echoes them, and counts what comes back."""
+
+    def __init__(self, server, texts, connections):
+        self.address = urlsplit(server.url)
+        self.texts = iter(texts)
+        self.right = 0
+        self.crashed = []
+        self.wrong = []
+        self._selector = selectors.DefaultSelector()
+        self._connections = connections
+
+    def run(self, meanwhile=lambda: None):
+        """Sends everything; calls `meanwhile` again and again. Answers with the seconds it took."""
+        begin = time.monotonic()
+        for _ in range(self._connections):
+            self._begin(None)
+        while self._selector.get_map():
+            ready = self._selector.select(0.05)
+            for key, _ in ready:
+                self._receive(key)
+            meanwhile()
+            now = time.monotonic()
+            if not ready:
+                late = [
+                    key.data.text
+                    for key in self._selector.get_map().values()
+                    if now - key.data.sent > PATIENCE
+                ]
+                assert not late, "no answer within %d s: %r" % (PATIENCE, late)
+        self._selector.close()
+        return time.monotonic() - begin
+
+    def _begin(self, connection):
+        """Sends the next text, over a new connection if there is none."""
+        text = next(self.texts, None)
+        if text is None:
+            if connection is not None:
+                self._selector.unregister(connection)
+                connection.close()
+            return
+        if connection is None:
+            connection = socket.create_connection((self.address.hostname, self.address.port))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._selector.register(connection, selectors.EVENT_READ, None)
+        body = json.dumps({"text": text}).encode()
+        connection.sendall(
+            b"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        self._selector.modify(connection, selectors.EVENT_READ, Open(text))
+
+    def _receive(self, key):
+        connection, request = key.fileobj, key.data
+        piece = connection.recv(65536)
+        request.received += piece
+        answer = request.answer()
+        if answer is None and piece:
+            return
+        status, body = answer or (0, request.received)
+        if status == 200 and body == request.text.encode():
+            self.right += 1
+        elif status == 500 and CRASHED in body:
+            self.crashed.append(request.text)
+        else:
+            self.wrong.append((request.text, status, body))
+        if piece:
+            self._begin(connection)
+        else:
+            self._selector.unregister(connection)
+            connection.close()
+            self._begin(None)
+
+
+class Open:
+    """A request that waits for its answer."""
+
+    __slots__ = ("received", "sent", "text")
+
+    def __init__(self, text):
+        self.text = text
+        self.received = b""
+        self.sent = time.monotonic()
+
+    def answer(self):
+        """The status and body, once they are complete."""
+        head, separator, body = self.received.partition(b"\r\n\r\n")
+        if not separator:
+            return None
+        lower = head.lower()
+        start = lower.index(b"content-length:") + len(b"content-length:")
+        length = int(lower[start:].split(b"\r\n", 1)[0])
+        if len(body) < length:
+            return None
+        assert len(body) == length, "more than one answer: %r" % self.received
+        return int(head[9:12]), body

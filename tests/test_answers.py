@@ -1,0 +1,150 @@
+"""Every request gets its own answer, once, whatever happens to the workers.
+
+`make chaos` asks a million times and more; the form that `make test` runs is short.
+"""
+
+import collections
+import os
+import random
+import signal
+import time
+
+import pytest
+from load import Load, payload
+from support import alive, children, descriptors, eventually, serve
+
+LONG = "TEST_CHAOS" in os.environ
+REQUESTS = 84_000 if LONG else 6_000
+# Seconds from one killed worker to the next.
+PAUSE = (0.3, 1.0) if LONG else (0.05, 0.15)
+SEED = int(os.environ.get("TEST_SEED", "1"))
+BATCH = 16
+
+ONE_BY_ONE = """
+    import os
+    import ai_integration
+
+    notes = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            os.write(notes, inputs["text"].split()[0].encode() + b"\\n")
+            ai_integration.send_result(
+                {"content-type": "text/plain", "data": inputs["text"], "success": True}
+            )
+"""
+
+IN_BATCHES = """
+    import os
+    import ai_integration
+
+    notes = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    while True:
+        with ai_integration.get_next_inputs(
+            inputs_schema={"text": {"type": "text"}}, max_batch_size=16, max_wait_ms=2
+        ) as batch:
+            for inputs in batch:
+                os.write(notes, inputs["text"].split()[0].encode() + b"\\n")
+            ai_integration.send_results(
+                [
+                    {"content-type": "text/plain", "data": inputs["text"], "success": True}
+                    for inputs in batch
+                ]
+            )
+"""
+
+answered = collections.Counter()
+
+
+class Killer:
+    """Ends a worker now and then."""
+
+    def __init__(self, server, chance):
+        self.server = server
+        self.chance = chance
+        self.kills = 0
+        self.next = time.monotonic() + PAUSE[0]
+
+    def __call__(self):
+        if time.monotonic() < self.next:
+            return
+        self.next = time.monotonic() + self.chance.uniform(*PAUSE)
+        workers = sorted(pid for pid, state in workers_of(self.server).items())
+        if workers:
+            try:
+                os.kill(self.chance.choice(workers), signal.SIGKILL)
+                self.kills += 1
+            except ProcessLookupError:
+                # It was on its way out already.
+                pass
+
+
+def settled(server):
+    """The server's descriptors, once all workers are there and nothing changes any more."""
+    latest, since = None, time.monotonic()
+    deadline = since + 15
+    while time.monotonic() < since + 0.5:
+        assert time.monotonic() < deadline, "the workers do not come to rest"
+        now = descriptors(server.process.pid)
+        if now != latest:
+            latest, since = now, time.monotonic()
+        time.sleep(0.02)
+    return latest
+
+
+def workers_of(server):
+    return {pid: s for pid, s in children(server.process.pid).items() if s != "Z" and alive(pid)}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("batched", [False, True], ids=["one by one", "in batches"])
+@pytest.mark.parametrize("connections", [1, 16, 200])
+def test_no_answer_is_wrong_lost_or_given_twice(program, tmp_path, connections, batched, workers):
+    notes = tmp_path / "notes"
+    source = IN_BATCHES if batched else ONE_BY_ONE
+    settings = {"AI_INTEGRATION_WORKERS": workers, "NOTES": notes}
+    with serve(program(source), **settings) as server:
+        eventually(lambda: len(workers_of(server)) == workers, "the workers")
+        assert server.post(text="first 0").body == b"first 0"
+        before = settled(server)
+        killer = Killer(server, random.Random(SEED))
+        load = Load(server, (payload(n, SEED) for n in range(REQUESTS)), connections)
+        seconds = load.run(killer)
+
+        begin = time.monotonic()
+        assert server.post(text="last 0").body == b"last 0"
+        recovery = time.monotonic() - begin
+        print(
+            "%3d connections, %s, %d workers: %d requests, %d right, %d failed with %d kills,"
+            " %d/s, seed %d"
+            % (
+                connections,
+                "in batches" if batched else "one by one",
+                workers,
+                REQUESTS,
+                load.right,
+                len(load.crashed),
+                killer.kills,
+                REQUESTS / seconds,
+                SEED,
+            )
+        )
+        assert load.wrong == []
+        assert load.right + len(load.crashed) == REQUESTS
+        assert len(load.crashed) <= killer.kills * (BATCH if batched else 1)
+        assert recovery < 1
+        eventually(lambda: len(workers_of(server)) == workers, "the workers are back")
+        eventually(lambda: descriptors(server.process.pid) <= before + 1, "no descriptor is left")
+    # No request reached the model twice, and each that was answered did.
+    worked_on = collections.Counter(notes.read_text().split())
+    assert [name for name, times in worked_on.items() if times > 1] == []
+    assert len(worked_on) >= load.right
+    answered["requests"] += REQUESTS
+    answered["right"] += load.right
+    answered["failed with their worker"] += len(load.crashed)
+    answered["kills"] += killer.kills
+
+
+def test_the_count():
+    assert answered["requests"] == 12 * REQUESTS, "some of the cases above failed or did not run"
+    print("in all: " + ", ".join("%d %s" % (n, what) for what, n in answered.items()))
+    assert answered["right"] >= answered["requests"] * 0.9

@@ -1,0 +1,1286 @@
+"""Several requests at a time: every asker gets its own answer out of a batch, one member's failure
+is its own, and inputs and results of any size come through as they are."""
+
+import base64
+import collections
+import hashlib
+import http.client
+import json
+import random
+import re
+import stat
+import sys
+import textwrap
+import threading
+import time
+import urllib.parse
+
+import pytest
+from support import (
+    BINARY,
+    Answer,
+    children,
+    descriptors,
+    eventually,
+    in_background,
+    multipart,
+    run,
+    serve,
+)
+
+# What the models below have in common. The request "hold" keeps its batch until a file appears.
+HEAD = """
+    import json, os, sys, time
+    import ai_integration
+
+    SCHEMA = {"text": {"type": "text"}}
+    batches = []
+
+    def text(data):
+        return {"content-type": "text/plain", "data": data, "success": True}
+
+    def begin(batch):
+        batches.append(batch)
+        texts = [inputs["text"] for inputs in batch]
+        print("batch %d: %s" % (len(batches), texts))
+        while "hold" in texts and not os.path.exists("release"):
+            time.sleep(0.005)
+
+    # Tells who was asked what, and in which company.
+    def answer(inputs):
+        about = [inputs["text"][::-1], len(batches), len(batches[-1]), os.getpid()]
+        return text(json.dumps(about))
+
+    def answers(batch):
+        begin(batch)
+        return [answer(inputs) for inputs in batch]
+"""
+
+LOOP = """
+    while True:
+        with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8, max_wait_ms=20) as batch:
+            ai_integration.send_results(answers(batch))
+"""
+
+START_LOOP = """
+    ai_integration.public_interface.start_loop(answers, SCHEMA, max_batch_size=8, max_wait_ms=20)
+"""
+
+# Each answers with a failure in its own way when asked by its name.
+FAILING = """
+    def failing(inputs):
+        if inputs["text"] == "failed":
+            return {"content-type": "text/plain", "data": None, "success": False,
+                    "error": "the model's own words"}
+        if inputs["text"] == "exception":
+            return KeyError("handed over")
+        if inputs["text"] == "raised":
+            try:
+                raise LookupError("was raised")
+            except LookupError as error:
+                return error
+        if inputs["text"] == "unsendable":
+            return text(object())
+        if inputs["text"] == "nothing":
+            return None
+        return answer(inputs)
+
+    def answers(batch):
+        begin(batch)
+        return [failing(inputs) for inputs in batch]
+"""
+
+styles = pytest.mark.parametrize("style", [LOOP, START_LOOP], ids=["loop", "start_loop"])
+
+
+def connect(server):
+    address = urllib.parse.urlsplit(server.url)
+    return http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+
+
+def send(server, path="/infer", headers=None, **fields):
+    """Sends a request to its last byte, and gives a function that waits for the answer."""
+    connection = connect(server)
+    body, kind = multipart(fields)
+    connection.request("POST", path, body, {"Content-Type": kind, **(headers or {})})
+
+    def answer():
+        try:
+            received = connection.getresponse()
+            return Answer(received.status, received.headers, received.read())
+        finally:
+            connection.close()
+
+    return answer
+
+
+def together(server, folder, requests):
+    """Sends all requests (dicts of fields) while the model is held, so that those that fit into a
+    batch are one, and gives the answers in order."""
+    held = in_background(server.post, text="hold")
+    server.wait_for_output(r"batch \d+: \['hold'\]")
+    waiting = [send(server, **fields) for fields in requests]
+    # Answered while requests of other connections are read, so they were read too.
+    for _ in range(2):
+        assert server.get("/healthz").status == 200
+    (folder / "release").touch()
+    # Read side by side: streams of one batch wait for each other's readers.
+    reading = [in_background(answer) for answer in waiting]
+    answers = [answer() for answer in reading]
+    assert held().status == 200
+    return answers
+
+
+def texts(*words):
+    return [{"text": word} for word in words]
+
+
+def at_once(count, ask):
+    """Calls `ask(number)` on `count` threads at the same moment, and gives the answers in order."""
+    gate = threading.Barrier(count)
+
+    def wait_and_ask(number):
+        gate.wait(30)
+        return ask(number)
+
+    return [result() for result in [in_background(wait_and_ask, n) for n in range(count)]]
+
+
+def json_of(answer):
+    assert answer.status == 200, answer
+    return answer.json()
+
+
+def process_of(answer):
+    """The id of the process that gave an answer of the model's function `answer`."""
+    return json_of(answer)[3]
+
+
+# Who gets which answer, and in which batch
+
+
+@styles
+def test_each_of_many_concurrent_requests_gets_its_own_answer_out_of_a_batch(program, style):
+    slow = HEAD.replace("begin(batch)\n", "begin(batch); time.sleep(0.01)\n")
+    assert slow != HEAD
+    with serve(program(slow + style)) as server:
+        answers = at_once(120, lambda number: server.post(text="request %d" % number))
+        members = collections.Counter()
+        sizes = {}
+        for number, answer in enumerate(answers):
+            reversed_text, turn, size, _ = json_of(answer)
+            assert reversed_text == ("request %d" % number)[::-1]
+            members[turn] += 1
+            sizes[turn] = size
+        # Nobody was in a batch that did not answer.
+        assert members == sizes
+        assert max(sizes.values()) == 8
+        assert len(sizes) <= 40
+
+
+@styles
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_waits_is_worked_off_in_full_batches_and_never_larger_ones(
+    program, tmp_path, style, workers
+):
+    options = {"cwd": tmp_path, "AI_INTEGRATION_WORKERS": workers}
+    with serve(program(HEAD + style), **options) as server:
+        words = ["request %d" % number for number in range(60)]
+        about = [json_of(answer) for answer in together(server, tmp_path, texts(*words))]
+        assert [one[0][::-1] for one in about] == words
+        sizes = {(pid, turn): size for _, turn, size, pid in about}
+        assert sum(sizes.values()) == 60
+        assert max(sizes.values()) <= 8
+        if workers == 1:
+            assert sorted(sizes.values()) == [4] + [8] * 7
+
+
+def test_a_batch_may_be_of_one(program, tmp_path):
+    source = HEAD + LOOP.replace("max_batch_size=8", "max_batch_size=1")
+    with serve(program(source), cwd=tmp_path) as server:
+        answers = together(server, tmp_path, texts("a", "b", "c"))
+        assert [json_of(answer)[:3] for answer in answers] == [
+            ["a", 2, 1],
+            ["b", 3, 1],
+            ["c", 4, 1],
+        ]
+
+
+# How long a batch waits for more
+
+
+@styles
+def test_a_lone_request_is_begun_at_once(program, style):
+    source = HEAD + style.replace("max_wait_ms=20", "max_wait_ms=2000")
+    with serve(program(source)) as server:
+        for number in range(3):
+            begin = time.monotonic()
+            assert json_of(server.post(text="alone"))[:3] == ["enola", number + 1, 1]
+            assert time.monotonic() - begin < 0.5
+            # By then nobody can take it for a burst.
+            time.sleep(0.3)
+
+
+def test_a_client_that_asks_one_by_one_is_never_kept_waiting(program):
+    source = HEAD + LOOP.replace("max_wait_ms=20", "max_wait_ms=2000")
+    with serve(program(source)) as server:
+        for number in range(40):
+            begin = time.monotonic()
+            assert json_of(server.post(text="x"))[1] == number + 1
+            assert time.monotonic() - begin < 0.5
+
+
+@styles
+def test_a_burst_at_an_idle_worker_ends_in_few_batches(program, style):
+    slow = HEAD.replace("begin(batch)\n", "begin(batch); time.sleep(0.05)\n")
+    source = slow + style.replace("max_wait_ms=20", "max_wait_ms=100")
+    with serve(program(source)) as server:
+        answers = at_once(8, lambda number: server.post(text=str(number)))
+        assert [json_of(answer)[0] for answer in answers] == [str(n) for n in range(8)]
+        assert len({json_of(answer)[1] for answer in answers}) <= 3
+
+
+def test_a_wait_of_nothing_is_allowed(program, tmp_path):
+    source = HEAD + LOOP.replace("max_wait_ms=20", "max_wait_ms=0")
+    with serve(program(source), cwd=tmp_path) as server:
+        answers = together(server, tmp_path, texts(*"abcde"))
+        assert [json_of(answer)[2] for answer in answers] == [5] * 5
+
+
+# What goes wrong in a batch
+
+
+@styles
+def test_a_member_fails_alone(program, tmp_path, style):
+    words = ["first", "failed", "exception", "raised", "unsendable", "nothing", "last"]
+    with serve(program(HEAD + FAILING + style), cwd=tmp_path) as server:
+        answers = dict(zip(words, together(server, tmp_path, texts(*words))))
+        assert json_of(answers["first"])[:3] == ["tsrif", 2, 7]
+        assert json_of(answers["last"])[:3] == ["tsal", 2, 7]
+        told = {
+            "failed": "the model's own words",
+            "exception": "KeyError: 'handed over'",
+            "raised": "LookupError: was raised",
+            "unsendable": "cannot be sent",
+            "nothing": "",
+        }
+        for word, detail in told.items():
+            assert answers[word].status == 500, answers[word]
+            assert answers[word].json()["code"] == "model_failed"
+            assert detail in answers[word].json()["detail"]
+        assert "Traceback" in answers["raised"].json()["detail"]
+        assert process_of(server.post(text="on")) == process_of(answers["first"])
+
+
+# Pieces of data whose iterator gives up at the start, or on the way.
+ITERATING = """
+    def pieces(word):
+        if word == "bad at once":
+            raise ValueError("no first piece")
+        for number in range(3):
+            yield "%s %d\\n" % (word, number)
+            if word == "bad later":
+                raise ValueError("no second piece")
+
+    def answers(batch):
+        begin(batch)
+        return [text(pieces(inputs["text"])) for inputs in batch]
+"""
+
+
+@styles
+@pytest.mark.parametrize("policy", ["stop", "continue"])
+def test_an_iterator_that_raises_takes_nobody_with_it(program, tmp_path, style, policy):
+    source = program(HEAD + ITERATING + style)
+    options = {"cwd": tmp_path, "AI_INTEGRATION_ON_EXCEPTION": policy}
+    with serve(source, **options) as server:
+        words = ["one", "bad at once", "bad later", "two"]
+        requests = texts(*words)
+        # There the pieces are put together, so that a failure can still be told.
+        requests[2]["path"] = "/"
+        one, at_the_start, later, two = together(server, tmp_path, requests)
+        assert one.body == b"one 0\none 1\none 2\n"
+        assert two.body == b"two 0\ntwo 1\ntwo 2\n"
+        assert at_the_start.status == 500
+        assert "ValueError: no first piece" in at_the_start.json()["detail"]
+        assert "ValueError: no second piece" in later.json()["err"]
+        # It is the author's error all the same.
+        server.wait_for_output("Traceback")
+        assert server.post(text="on").body == b"on 0\non 1\non 2\n"
+        assert ("starting it again" in server.output()) == (policy == "stop")
+
+
+# Takes whatever the request "…" makes it hand over, for a whole batch at a time.
+WRONG_LENGTH = """
+    def answers(batch):
+        begin(batch)
+        results = [answer(inputs) for inputs in batch]
+        words = [inputs["text"] for inputs in batch]
+        if "short" in words:
+            return results[1:]
+        if "long" in words:
+            return results + results
+        if "dict" in words:
+            return results[0]
+        if "iterator" in words:
+            return iter(results)
+        if "None" in words:
+            return None
+        return results
+"""
+
+CATCHING = """
+    while True:
+        with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8, max_wait_ms=20) as batch:
+            try:
+                ai_integration.send_results(answers(batch))
+            except ValueError as error:
+                print("caught:", error)
+"""
+
+wrong_lengths = pytest.mark.parametrize(
+    ("word", "given"),
+    [
+        ("short", "2 results"),
+        ("long", "6 results"),
+        ("dict", "a dict"),
+        ("iterator", "a list_iterator"),
+        ("None", "a NoneType"),
+    ],
+)
+
+
+@wrong_lengths
+def test_a_list_of_the_wrong_length_is_told_to_all_and_to_the_program(
+    program, tmp_path, word, given
+):
+    with serve(program(HEAD + WRONG_LENGTH + CATCHING), cwd=tmp_path) as server:
+        before = process_of(server.post(text="before"))
+        answers = together(server, tmp_path, texts("x", word, "z"))
+        expected = "send_results was called with %s for a batch of 3" % given
+        for answer in answers:
+            assert answer.status == 500
+            assert answer.json()["code"] == "model_failed"
+            assert "Programming Error" in answer.json()["detail"]
+            assert expected in answer.json()["detail"]
+        server.wait_for_output("caught: Programming Error: " + expected)
+        assert process_of(server.post(text="after")) == before
+
+
+@styles
+def test_a_program_that_does_not_catch_the_wrong_length_is_started_again(program, tmp_path, style):
+    with serve(program(HEAD + WRONG_LENGTH + style), cwd=tmp_path) as server:
+        before = process_of(server.post(text="before"))
+        for answer in together(server, tmp_path, texts("x", "short", "z")):
+            assert answer.status == 500
+            assert "Programming Error" in answer.json()["detail"]
+        assert process_of(server.post(text="after")) != before
+        assert "ValueError: Programming Error" in server.output()
+
+
+RAISING = """
+    def answers(batch):
+        begin(batch)
+        if any(inputs["text"] == "raise" for inputs in batch):
+            raise ArithmeticError("does not add up")
+        return [answer(inputs) for inputs in batch]
+"""
+
+
+@styles
+@pytest.mark.parametrize("policy", ["stop", "continue"])
+def test_an_exception_that_leaves_the_block_fails_the_whole_batch(program, tmp_path, style, policy):
+    options = {"cwd": tmp_path, "AI_INTEGRATION_ON_EXCEPTION": policy}
+    with serve(program(HEAD + RAISING + style), **options) as server:
+        before = process_of(server.post(text="before"))
+        for answer in together(server, tmp_path, texts("x", "raise", "z")):
+            assert answer.status == 500
+            assert answer.json()["code"] == "model_failed"
+            assert "Traceback" in answer.json()["detail"]
+            assert "ArithmeticError: does not add up" in answer.json()["detail"]
+        after = process_of(server.post(text="after"))
+        assert (after == before) == (policy == "continue")
+        assert "ArithmeticError: does not add up" in server.output()
+
+
+def test_a_process_that_dies_fails_the_whole_batch_and_nobody_else(program, tmp_path):
+    source = RAISING.replace('raise ArithmeticError("does not add up")', "os._exit(9)")
+    assert source != RAISING
+    with serve(program(HEAD + source + LOOP), cwd=tmp_path) as server:
+        words = ["a", "raise"] + ["b"] * 6 + ["c"] * 8
+        answers = together(server, tmp_path, texts(*words))
+        for answer in answers[:8]:
+            assert answer.status == 500
+            assert answer.json()["code"] == "model_crashed"
+            assert "exit status 9" in answer.json()["detail"]
+        assert [json_of(answer)[0] for answer in answers[8:]] == ["c"] * 8
+
+
+def test_a_block_left_without_results_is_told_to_all(program, tmp_path):
+    loop = """
+    while True:
+        with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8) as batch:
+            results = answers(batch)
+            if batches[-1][0]["text"] != "nothing":
+                ai_integration.send_results(results)
+    """
+    with serve(program(HEAD + loop), cwd=tmp_path) as server:
+        before = process_of(server.post(text="before"))
+        for answer in together(server, tmp_path, texts("nothing", "y", "z")):
+            assert answer.status == 500
+            assert "Programming Error" in answer.json()["detail"]
+            assert "without send_result" in answer.json()["detail"]
+        assert process_of(server.post(text="after")) == before
+
+
+# Functions in the wrong place
+
+
+def test_a_second_list_of_results_is_refused_with_a_warning(program, tmp_path):
+    loop = """
+    while True:
+        with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8) as batch:
+            ai_integration.send_results(answers(batch))
+            ai_integration.send_results([text("second") for _ in batch])
+        ai_integration.send_results([text("late") for _ in batch])
+    """
+    with serve(program(HEAD + loop), cwd=tmp_path) as server:
+        answers = together(server, tmp_path, texts("a", "b", "c"))
+        assert [json_of(answer)[0] for answer in answers] == ["a", "b", "c"]
+        assert json_of(server.post(text="after"))[0] == "retfa"
+        server.wait_for_output("a second list of results for the same batch was ignored")
+        server.wait_for_output("send_results was ignored: it was called with no request open")
+
+
+@pytest.mark.parametrize(
+    ("block", "call", "told"),
+    [
+        (
+            "get_next_inputs",
+            "send_result(text('x'))",
+            "send_result was called in a block of get_next_inputs; it belongs to one of"
+            " get_next_input",
+        ),
+        (
+            "get_next_input",
+            "send_results([text('x')])",
+            "send_results was called in a block of get_next_input; it belongs to one of"
+            " get_next_inputs",
+        ),
+        (
+            "get_next_inputs",
+            "send_chunk('x')",
+            "send_chunk was called in a block of get_next_inputs; it belongs to one of"
+            " get_next_input",
+        ),
+    ],
+)
+@pytest.mark.parametrize("caught", [True, False])
+def test_a_function_of_the_other_kind_of_block_says_so(program, block, call, told, caught):
+    loop = """
+    while True:
+        with ai_integration.%s(SCHEMA) as inputs:
+            try:
+                ai_integration.%s
+            except RuntimeError as error:
+                if not %s:
+                    raise
+                message = text(str(error))
+            if isinstance(inputs, list):
+                ai_integration.send_results([message for _ in inputs])
+            else:
+                ai_integration.send_result(message)
+    """
+    with serve(program(HEAD + loop % (block, call, caught))) as server:
+        answer = server.post(text="x")
+        if caught:
+            assert answer.status == 200
+            assert answer.body.decode().startswith(told)
+        else:
+            assert answer.status == 500
+            assert "\nRuntimeError: " + told in answer.json()["detail"]
+
+
+def test_a_batch_inside_a_batch_is_refused(program):
+    loop = """
+    while True:
+        with ai_integration.get_next_inputs(SCHEMA) as batch:
+            try:
+                with ai_integration.get_next_inputs(SCHEMA) as more:
+                    pass
+            except RuntimeError as error:
+                ai_integration.send_results([text(str(error)) for _ in batch])
+    """
+    with serve(program(HEAD + loop)) as server:
+        for _ in range(2):
+            assert b"while a request is open" in server.post(text="x").body
+
+
+def test_a_batched_program_may_take_requests_one_by_one_too(program, tmp_path):
+    loop = """
+    turn = 0
+    while True:
+        turn += 1
+        if turn % 3 == 2:
+            with ai_integration.get_next_inputs(SCHEMA, max_batch_size=4) as batch:
+                ai_integration.send_results(answers(batch))
+        else:
+            with ai_integration.get_next_input(SCHEMA) as inputs:
+                ai_integration.send_result(answers([inputs])[0])
+    """
+    # The first call says of how many the batches are; after `get_next_input` it is one.
+    with serve(program(HEAD + loop), cwd=tmp_path) as server:
+        words = [str(number) for number in range(20)]
+        about = [json_of(answer) for answer in together(server, tmp_path, texts(*words))]
+        assert [word for word, _, _, _ in about] == [word[::-1] for word in words]
+        assert {size for _, _, size, _ in about} == {1}
+        assert len({turn for _, turn, _, _ in about}) == 20
+
+
+@pytest.mark.parametrize("ending", ["answered", "raised", "left"])
+def test_after_a_batch_get_next_input_hands_the_members_out_one_by_one(program, tmp_path, ending):
+    loop = """
+    def one():
+        with ai_integration.get_next_input(SCHEMA) as inputs:
+            result = answers([inputs])[0]
+            if inputs["text"] == "raised":
+                raise ValueError("only this one")
+            if inputs["text"] != "left":
+                ai_integration.send_result(result)
+
+    with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8) as batch:
+        ai_integration.send_results(answers(batch))
+    while True:
+        one()
+    """
+    options = {"cwd": tmp_path, "AI_INTEGRATION_ON_EXCEPTION": "continue"}
+    with serve(program(HEAD + loop), **options) as server:
+        words = ["a", "b", ending, "d", "e"] * 4
+        answers = together(server, tmp_path, texts(*words))
+        for number, (word, answer) in enumerate(zip(words, answers)):
+            if word not in ("raised", "left"):
+                assert json_of(answer)[:3] == [word[::-1], number + 2, 1]
+                continue
+            assert answer.status == 500
+            told = {"raised": "ValueError: only this one", "left": "without send_result"}
+            assert told[word] in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("max_batch_size=0", "max_batch_size is 0; it is a whole number from 1 to 1024"),
+        ("max_batch_size=-3", "max_batch_size is -3; it is a whole number"),
+        ("max_batch_size=1025", "max_batch_size is 1025; it is a whole number"),
+        ("max_batch_size=2.5", "max_batch_size is 2.5; it is a whole number"),
+        ("max_batch_size=True", "max_batch_size is True; it is a whole number"),
+        ("max_batch_size='8'", "max_batch_size is '8'; it is a whole number"),
+        ("max_batch_size=4, max_wait_ms=-1", "max_wait_ms is -1; it is a number from 0 to 60000"),
+        ("max_batch_size=4, max_wait_ms=60001", "max_wait_ms is 60001; it is a number"),
+        ("max_batch_size=4, max_wait_ms='5'", "max_wait_ms is '5'; it is a number"),
+        ("max_batch_size=4, max_wait_ms=None", "max_wait_ms is None; it is a number"),
+        ("max_batch_size=4, max_wait_ms=float('nan')", "max_wait_ms is nan; it is a number"),
+    ],
+)
+@pytest.mark.parametrize("style", ["get_next_inputs(", "public_interface.start_loop(answers, "])
+def test_an_argument_that_makes_no_sense_is_a_value_error(arguments, told, style):
+    # No request is waited for, so none of this needs an engine.
+    source = "import ai_integration\nanswers = list\nai_integration.%s{}, %s)\n"
+    done = run(source % (style, arguments), command=[sys.executable, "-c"])
+    assert done.returncode == 1
+    assert ("ValueError: " + told) in done.stderr.decode().splitlines()[-1]
+
+
+# What is said about a batch while it is worked on
+
+
+def events_of(answer):
+    """The names and data of server-sent events, without what the model printed."""
+    assert answer.status == 200, answer
+    assert answer.type == "text/event-stream"
+    found = re.findall(r"event: (\w+)\ndata: (.*)\n\n", answer.body.decode())
+    return [(name, json.loads(data)) for name, data in found if name != "log"]
+
+
+EVENTS = {"Accept": "text/event-stream"}
+
+
+def test_progress_of_a_batch_reaches_every_listener(program, tmp_path):
+    loop = """
+    while True:
+        with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8, max_wait_ms=20) as batch:
+            results = answers(batch)
+            ai_integration.progress(0.25, "a quarter of %d" % len(batch))
+            ai_integration.progress(1)
+            ai_integration.send_results(results)
+            ai_integration.progress(message="too late")
+    """
+    with serve(program(HEAD + loop), cwd=tmp_path) as server:
+        requests = [{"text": word, "headers": EVENTS} for word in "abc"] + texts("d")
+        answers = together(server, tmp_path, requests)
+        for word, answer in zip("abc", answers):
+            events = events_of(answer)
+            assert [name for name, _ in events] == ["started", "progress", "progress", "result"]
+            assert events[1][1] == {"fraction": 0.25, "message": "a quarter of 4"}
+            assert events[2][1] == {"fraction": 1.0, "message": None}
+            assert json.loads(events[3][1]["text"])[:3] == [word, 2, 4]
+        assert json_of(answers[3])[:3] == ["d", 2, 4]
+
+
+def test_the_pieces_of_a_batch_are_streamed_side_by_side(program, tmp_path):
+    # Each member's next piece comes only after the others' one before.
+    pieces = """
+    order = []
+
+    def pieces(word):
+        for number in range(3):
+            order.append(number)
+            yield "%s%d " % (word, number)
+        yield str(sorted(order[-3:]) == order[-3:])
+
+    def answers(batch):
+        begin(batch)
+        order[:] = []
+        return [text(pieces(inputs["text"])) for inputs in batch]
+    """
+    with serve(program(HEAD + pieces + LOOP), cwd=tmp_path) as server:
+        requests = [{"text": word, "headers": EVENTS} for word in "ab"] + texts("c")
+        first, second, third = together(server, tmp_path, requests)
+        for word, answer in zip("ab", (first, second)):
+            events = events_of(answer)
+            assert [name for name, _ in events] == ["started"] + ["chunk"] * 4 + ["result"]
+            said = "".join(data["text"] for name, data in events if name == "chunk")
+            assert said.startswith("%s0 %s1 %s2 " % (word, word, word))
+        assert third.body == b"c0 c1 c2 True"
+
+
+def test_a_batch_is_cancelled_once_nobody_waits_for_any_of_it(program, tmp_path):
+    loop = """
+    while True:
+        with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8, max_wait_ms=20) as batch:
+            results = answers(batch)
+            while "gone" in [inputs["text"] for inputs in batch]:
+                time.sleep(0.005)
+                if ai_integration.cancelled():
+                    print("noticed")
+                    ai_integration.progress(0.5)
+            ai_integration.send_results(results)
+    """
+    with serve(program(HEAD + loop), cwd=tmp_path) as server:
+        before = process_of(server.post(text="before"))
+        held = in_background(server.post, text="hold")
+        server.wait_for_output(r"\['hold'\]")
+        leaving = []
+        for _ in range(2):
+            connection = connect(server)
+            body, kind = multipart({"text": "gone"})
+            connection.request("POST", "/infer", body, {"Content-Type": kind})
+            leaving.append(connection)
+        assert server.get("/healthz").status == 200
+        (tmp_path / "release").touch()
+        assert held().status == 200
+        server.wait_for_output(r"\['gone', 'gone'\]")
+        leaving[0].close()
+        # One of them is still there, and whoever comes waits for it.
+        after = in_background(server.post, text="after")
+        assert server.get("/healthz").status == 200
+        assert "noticed" not in server.output()
+        leaving[1].close()
+        assert process_of(after()) == before
+        assert server.output().count("noticed") == 1
+
+
+def test_inputs_that_are_not_valid_never_reach_a_batch(program, tmp_path):
+    source = (HEAD + LOOP).replace(
+        '{"text": {"type": "text"}}', '{"text": {"type": "text"}, "steps": {"type": "integer"}}'
+    )
+    source = source.replace('inputs["text"][::-1]', 'inputs["text"] * inputs["steps"]')
+    with serve(program(source), cwd=tmp_path) as server:
+        held = in_background(server.post, text="hold", steps=1)
+        server.wait_for_output(r"\['hold'\]")
+        waiting = []
+        for number in range(3):
+            waiting.append(send(server, text="good", steps=number))
+            # Refused at once, though the model is at work.
+            for bad in ({"text": "bad", "steps": "many"}, {"text": "bad"}):
+                refused = server.post(**bad)
+                assert refused.status == 422
+                assert refused.json()["errors"][0]["name"] == "steps"
+        (tmp_path / "release").touch()
+        about = [json_of(answer()) for answer in waiting]
+        assert [one[:3] for one in about] == [["good" * n, 2, 3] for n in range(3)]
+        assert held().status == 200
+        assert "bad" not in server.output()
+
+
+# Other modes
+
+
+@styles
+@pytest.mark.parametrize("command", [[sys.executable], [BINARY, "run"]], ids=["attached", "run"])
+def test_a_batched_program_works_in_the_modes_that_ask_once(program, style, command):
+    path = program(HEAD + style)
+    begin = time.monotonic()
+    done = run(path, "--text", "hello", mode="command_line", command=command)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])[:3] == ["olleh", 1, 1]
+    done = run(path, mode="test_inputs_dict_json", stdin=b'{"text": "hi"}', command=command)
+    assert done.returncode == 0, done.stderr
+    assert b"ih" in done.stdout
+    done = run(path, mode="test_model_integration", command=command)
+    assert done.returncode == 0, done.stderr
+    assert b"All 5 tries went well" in done.stdout
+    assert time.monotonic() - begin < 10
+
+
+@styles
+def test_a_failure_of_a_batched_program_is_told_on_the_command_line(program, style):
+    done = run(program(HEAD + RAISING + style), "--text", "raise", mode="command_line")
+    assert done.returncode == 1
+    assert "ArithmeticError: does not add up" in done.stderr.decode()
+    done = run(program(HEAD + FAILING + style), "--text", "failed", mode="command_line")
+    assert done.returncode == 1
+    assert "the model's own words" in done.stderr.decode()
+    path = program(HEAD + WRONG_LENGTH + style)
+    done = run(path, "--text", "long", mode="command_line")
+    assert done.returncode == 1
+    assert "send_results was called with 2 results for a batch of 1" in done.stderr.decode()
+
+
+# A usage mode of one's own asks one by one, also from many threads.
+MODES = """
+    import faulthandler, json, threading
+
+    # A call that is never answered is told at once, not when the suite's patience is over.
+    faulthandler.dump_traceback_later(10, exit=True)
+
+    def asking(inference_function=None, inputs_schema=None, words=("a", "b")):
+        print(json.dumps([inference_function({"text": word}) for word in words]))
+
+    def failing(inference_function=None, inputs_schema=None):
+        words = ("failed", "exception", "unsendable", "raise", "short", "fine")
+        asking(inference_function, words=words)
+
+    def many(inference_function=None, inputs_schema=None):
+        wrong = []
+        def ask(number):
+            for turn in range(20):
+                word = "%d of %d" % (turn, number)
+                if word[::-1] not in inference_function({"text": word})["data"]:
+                    wrong.append(word)
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print("wrong:", wrong)
+
+    MODULE_MODES = {"asking": asking, "failing": failing, "many": many}
+"""
+
+
+@pytest.fixture
+def ask(program, tmp_path):
+    """Runs a custom mode with a model, and gives the last line that was printed."""
+    folder = tmp_path / "modes"
+    folder.mkdir()
+    (folder / "asking.py").write_text(textwrap.dedent(MODES))
+
+    def ask(mode, source, **variables):
+        done = run(program(source), mode=mode, AI_INTEGRATION_MODES_PATH=folder, **variables)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode().splitlines()[-1]
+
+    return ask
+
+
+@styles
+def test_a_custom_mode_asks_a_batched_program(ask, style):
+    results = json.loads(ask("asking", HEAD + style))
+    assert [result["success"] for result in results] == [True, True]
+    about = [json.loads(result["data"])[:3] for result in results]
+    assert about == [["a", 1, 1], ["b", 2, 1]]
+    assert ask("many", HEAD + style) == "wrong: []"
+
+
+@styles
+def test_a_custom_mode_is_told_of_failures_in_a_batched_program(ask, style):
+    source = FAILING.replace(
+        "        return [failing(inputs) for inputs in batch]\n",
+        """\
+        if batch[0]["text"] == "raise":
+            raise ArithmeticError("does not add up")
+        if batch[0]["text"] == "short":
+            return []
+        return [failing(inputs) for inputs in batch]
+""",
+    )
+    assert source != FAILING
+    # The one mode without an engine has nothing to say against a strange object as data.
+    source = source.replace("text(object())", "text('an object')")
+    printed = ask("failing", HEAD + source + style, AI_INTEGRATION_ON_EXCEPTION="continue")
+    failed, exception, _, raised, short, fine = json.loads(printed)
+    assert failed["error"] == "the model's own words"
+    assert "handed over" in exception["error"]
+    assert "ArithmeticError: does not add up" in raised["error"]
+    assert "send_results was called with 0 results for a batch of 1" in short["error"]
+    assert [one["success"] for one in (failed, exception, raised, short)] == [False] * 4
+    assert json.loads(fine["data"])[0] == "enif"
+
+
+def test_in_a_custom_mode_pieces_are_put_together(ask):
+    loop = """
+    while True:
+        with ai_integration.get_next_input(SCHEMA) as inputs:
+            word = inputs["text"]
+            ai_integration.progress(0.5, "half")
+            assert ai_integration.cancelled() is False
+            ai_integration.send_chunk(word, "text/plain")
+            ai_integration.send_chunk("2")
+            ai_integration.send_result(text("3" if word == "a" else None))
+    """
+    first, second = json.loads(ask("asking", HEAD + loop))
+    assert (first["success"], first["data"]) == (True, "a23")
+    assert (second["success"], second["data"]) == (True, "b2")
+
+
+def test_in_a_custom_mode_a_batch_may_tell_its_progress(ask):
+    loop = """
+    while True:
+        with ai_integration.get_next_inputs(SCHEMA, max_batch_size=4) as batch:
+            results = answers(batch)
+            ai_integration.progress(0.5, "half")
+            assert ai_integration.cancelled() is False
+            ai_integration.send_results(results)
+    """
+    results = json.loads(ask("asking", HEAD + loop))
+    assert [json.loads(result["data"])[0] for result in results] == ["a", "b"]
+
+
+# Inputs and results of any size
+
+KIB = 1024
+MIB = 1024 * KIB
+# From 256 KiB on a body travels as a sealed memory file, where both sides can.
+SIZES = [100 * KIB, 256 * KIB - 1, 256 * KIB, MIB, 20 * MIB]
+
+# Gives the picture back as it came, or else the text.
+MIRROR = """
+    import hashlib, os, time
+    import ai_integration
+
+    SCHEMA = {"text": {"type": "text"}, "blob": {"type": "image", "required": False}}
+    seen = []
+
+    def mirror(inputs):
+        if "blob" in inputs:
+            assert type(inputs["blob"]) is bytes
+            return {"content-type": "image/png", "data": inputs["blob"], "success": True}
+        assert type(inputs["text"]) is str
+        return {"content-type": "text/plain", "data": inputs["text"], "success": True}
+"""
+
+MIRROR_LOOPS = {
+    "single": """
+    while True:
+        with ai_integration.get_next_input(SCHEMA) as inputs:
+            ai_integration.send_result(mirror(inputs))
+""",
+    "batch": """
+    while True:
+        with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8, max_wait_ms=20) as batch:
+            texts = [inputs["text"][:9] for inputs in batch]
+            print("batch 1: %s" % texts, "of %d" % len(batch))
+            while "hold" in texts and not os.path.exists("release"):
+                time.sleep(0.005)
+            ai_integration.send_results([mirror(inputs) for inputs in batch])
+""",
+}
+
+
+def blob(size):
+    return random.Random(size).randbytes(size)
+
+
+def words(size):
+    """Text of so many bytes in UTF-8, not all of its characters one byte long."""
+    line = "größer als %d – 大きい\n" % size
+    encoded = line.encode() * (size // len(line.encode()))
+    return (encoded + b"x" * (size - len(encoded))).decode()
+
+
+def same(answer, expected):
+    """Whether an answer's body is what it should be; nothing prints megabytes when it is not."""
+    assert answer.status == 200, answer
+    return len(answer.body) == len(expected) and answer.body == expected
+
+
+@pytest.mark.parametrize("loop", MIRROR_LOOPS)
+def test_big_inputs_and_results_come_back_identical(program, loop):
+    with serve(program(MIRROR + MIRROR_LOOPS[loop])) as server:
+        for size in SIZES:
+            data, text = blob(size), words(size)
+            assert same(server.post(text="a blob", blob=data), data)
+            answer = server.post(text=text)
+            assert answer.type == "text/plain"
+            assert same(answer, text.encode())
+
+
+def test_big_and_small_members_of_one_batch_come_back_identical(program, tmp_path):
+    with serve(program(MIRROR + MIRROR_LOOPS["batch"]), cwd=tmp_path) as server:
+        sizes = [10, 100 * KIB, 20 * MIB, MIB]
+        expected = []
+        requests = []
+        for size in sizes:
+            requests += [{"text": words(size)}, {"text": "blob", "blob": blob(size)}]
+            expected += [words(size).encode(), blob(size)]
+        answers = together(server, tmp_path, requests)
+        assert max(map(int, re.findall(r"\] of (\d)", server.output()))) >= 4
+        for answer, data in zip(answers, expected):
+            assert same(answer, data)
+
+
+def test_several_big_inputs_of_one_request_are_told_apart(program):
+    loop = """
+    while True:
+        with ai_integration.get_next_input(SCHEMA) as inputs:
+            lengths = ["%s %d %s" % (name, len(inputs[name]), digest(inputs[name]))
+                       for name in sorted(inputs)]
+            ai_integration.send_result(
+                {"content-type": "text/plain", "data": "\\n".join(lengths), "success": True}
+            )
+"""
+    digest = """
+    def digest(data):
+        encoded = data if isinstance(data, bytes) else data.encode("utf-8")
+        return hashlib.sha256(encoded).hexdigest()
+"""
+    fields = {"a": blob(300 * KIB), "b": b"", "c": blob(5), "d": blob(2 * MIB), "text": words(MIB)}
+    with serve(program(MIRROR + digest + loop)) as server:
+        answer = server.post(**fields)
+        expected = []
+        for name, value in fields.items():
+            encoded = value if isinstance(value, bytes) else value.encode()
+            digest = hashlib.sha256(encoded).hexdigest()
+            expected.append("%s %d %s" % (name, len(value), digest))
+        assert answer.body.decode().splitlines() == expected
+
+
+def test_a_big_result_reaches_the_other_readers_too(program, tmp_path):
+    with serve(program(MIRROR + MIRROR_LOOPS["batch"])) as server:
+        data, text = blob(3 * MIB), words(3 * MIB)
+        picture = server.classic(text="x", blob=data)["output_url"]
+        assert base64.b64decode(picture.split(",", 1)[1]) == data
+        assert server.classic(text=text)["output"] == text
+        events = events_of(server.post(text="x", blob=data, headers=EVENTS))
+        assert base64.b64decode(events[-1][1]["base64"]) == data
+    path = program(MIRROR + MIRROR_LOOPS["batch"])
+    source = json.dumps({"text": text}).encode()
+    done = run(path, mode="test_inputs_dict_json", stdin=source)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_big_pieces_of_a_stream_arrive_whole_and_in_order(program, tmp_path):
+    loop = """
+    def pieces(data):
+        for start in range(0, len(data), 700000):
+            yield data[start : start + 700000]
+
+    def streamed(inputs):
+        return dict(mirror(inputs), data=pieces(inputs.get("blob", b"none")))
+"""
+    batch = MIRROR_LOOPS["batch"].replace("[mirror(inputs)", "[streamed(inputs)")
+    with serve(program(MIRROR + loop + batch), cwd=tmp_path) as server:
+        data = [blob(8 * MIB), blob(5 * MIB), blob(10)]
+        answers = together(server, tmp_path, [{"text": "x", "blob": one} for one in data])
+        assert all(same(answer, one) for answer, one in zip(answers, data))
+
+
+# Models that speak the worker protocol by hand
+
+# As in the documentation: four bytes of header length, four of body length, JSON, bytes.
+SPEAKING = """\
+    #!{python}
+    import array, fcntl, json, os, socket, struct, sys
+
+    link = socket.socket(fileno=int(os.environ.pop("AI_INTEGRATION_LINK")))
+    link.set_inheritable(False)
+    descriptors = []
+    SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+    def read(size):
+        data = bytearray()
+        while len(data) < size:
+            piece, files, _, _ = socket.recv_fds(link, min(size - len(data), 1 << 20), 1)
+            descriptors.extend(files)
+            if not piece:
+                sys.exit(0)
+            data += piece
+        return bytes(data)
+
+    def receive():
+        header, body = struct.unpack(">II", read(8))
+        return json.loads(read(header)), read(body)
+
+    def send(body=b"", descriptor=None, **header):
+        head = json.dumps(header).encode()
+        frame = struct.pack(">II", len(head), len(body)) + head
+        if descriptor is not None:
+            socket.send_fds(link, [frame[:1]], [descriptor])
+            frame = frame[1:]
+        link.sendall(frame)
+        link.sendall(body)
+
+    def memory_file(data, seals=SEALS):
+        descriptor = os.memfd_create("result", os.MFD_ALLOW_SEALING)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest):]
+        if seals:
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+        return descriptor
+
+    def ready(**more):
+        send(type="ready", protocol=1, client="by-hand/1",
+             inputs_schema={{"text": {{"type": "text"}}}}, **more)
+
+    # The job's inputs by name, text and bytes alike.
+    def inputs_of(job, body):
+        inputs, start = {{}}, 0
+        for name, kind, value in job["inputs"]:
+            if kind != "value":
+                value, start = body[start : start + value], start + value
+            inputs[name] = value
+        return inputs
+
+    def result(job, data, kind="bytes"):
+        send(data, type="result", id=job["id"], success=True, content_type="image/png", data=kind)
+"""
+
+
+@pytest.fixture
+def executable(tmp_path):
+    """Writes a program that is executed as it is, with this interpreter in its first line."""
+
+    def write(source):
+        path = tmp_path / "model"
+        path.write_text(textwrap.dedent(source).format(python=sys.executable))
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return path
+
+    return write
+
+
+RUN = [BINARY, "run"]
+
+
+def test_a_worker_without_shared_memory_gets_everything_through_the_socket(executable):
+    source = (
+        SPEAKING
+        + """\
+
+    ready()
+    while True:
+        job, body = receive()
+        if job["type"] == "job":
+            assert "shared" not in job and not descriptors
+            # Without a board it tells of each start.
+            send(type="start", id=job["id"])
+            result(job, inputs_of(job, body)["blob"])
+"""
+    )
+    with serve(executable(source), command=RUN) as server:
+        for size in SIZES:
+            data = blob(size)
+            assert same(server.post(text=words(size), blob=data), data)
+        several = [blob(MIB + number) for number in range(6)]
+        answers = at_once(6, lambda number: server.post(text="x", blob=several[number]))
+        assert all(same(answer, data) for answer, data in zip(answers, several))
+        assert server.stop() == 0
+
+
+def test_a_worker_by_hand_may_take_batches_without_a_board(executable, tmp_path):
+    source = (
+        SPEAKING
+        + """\
+
+    ready(batch={{"max_size": 4, "max_wait_ms": 20}})
+    while True:
+        jobs = []
+        while not jobs or jobs[-1][0].get("more"):
+            job, body = receive()
+            if job["type"] == "job":
+                jobs.append((job, inputs_of(job, body)))
+        texts = [inputs["text"].decode() for _, inputs in jobs]
+        print("batch 1:", texts, flush=True)
+        while "hold" in texts and not os.path.exists("release"):
+            pass
+        for job, _ in jobs:
+            send(type="start", id=job["id"])
+        # In any order.
+        for job, inputs in reversed(jobs):
+            result(job, inputs.get("blob", b"") + b"%d" % len(jobs))
+"""
+    )
+    with serve(executable(source), command=RUN, cwd=tmp_path) as server:
+        data = [blob(size) for size in (10, 100 * KIB, MIB, 3 * MIB, 20, 30)]
+        requests = [{"text": str(n), "blob": one} for n, one in enumerate(data)]
+        answers = together(server, tmp_path, requests)
+        sizes = [answer.body[-1:] for answer in answers]
+        # Which of them come together is for the network to say.
+        assert sorted(sizes) == [b"2"] * 2 + [b"4"] * 4
+        for answer, one, size in zip(answers, data, sizes):
+            assert same(answer, one + size)
+
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="memory files are Linux's")
+
+
+@linux_only
+def test_a_worker_by_hand_may_share_memory(executable):
+    source = (
+        SPEAKING
+        + """\
+
+    ready(shared_memory=True)
+    while True:
+        job, body = receive()
+        if job["type"] != "job":
+            continue
+        send(type="start", id=job["id"])
+        was_shared = "shared" in job
+        if was_shared:
+            assert body == b""
+            shared = descriptors.pop(0)
+            assert os.fstat(shared).st_size == job["shared"]
+            assert fcntl.fcntl(shared, fcntl.F_GET_SEALS) & SEALS == SEALS
+            body = os.pread(shared, job["shared"], 0)
+            os.close(shared)
+        data = b"%d " % was_shared + inputs_of(job, body)["text"]
+        answer = memory_file(data)
+        send(type="result", id=job["id"], success=True, content_type="text/plain", data="text",
+             shared=len(data), descriptor=answer)
+        os.close(answer)
+"""
+    )
+    with serve(executable(source), command=RUN) as server:
+        # The rule holds for small ones too: whoever sends decides.
+        assert same(server.post(text="x"), b"0 x")
+        for size in SIZES:
+            text = words(size)
+            assert same(server.post(text=text), b"%d %s" % (size >= 256 * KIB, text.encode()))
+
+
+# Does to its shared result what the request says.
+BAD_SHARING = (
+    SPEAKING
+    + """\
+
+    ready(shared_memory=True)
+    while True:
+        job, body = receive()
+        if job["type"] != "job":
+            continue
+        send(type="start", id=job["id"])
+        how, data = body.decode(), b"shared"
+        answer, length = None, len(data)
+        if how == "fine":
+            answer = memory_file(data)
+        elif how == "unsealed":
+            answer = memory_file(data, seals=0)
+        elif how == "not sealed against writing":
+            answer = memory_file(data, seals=SEALS & ~fcntl.F_SEAL_WRITE)
+        elif how == "not sealed against shrinking":
+            answer = memory_file(data, seals=SEALS & ~fcntl.F_SEAL_SHRINK)
+        elif how == "seals not sealed":
+            answer = memory_file(data, seals=SEALS & ~fcntl.F_SEAL_SEAL)
+        elif how == "too short":
+            answer, length = memory_file(data), len(data) + 1
+        elif how == "too long":
+            answer, length = memory_file(data), len(data) - 1
+        elif how == "a pipe":
+            answer = os.pipe()[0]
+        elif how == "a file":
+            answer = os.open(__file__, os.O_RDONLY)
+            length = os.fstat(answer).st_size
+        elif how == "negative":
+            answer, length = memory_file(data), -1
+        elif how == "huge":
+            answer, length = memory_file(data), 1 << 40
+        rest = b""
+        if how == "a body as well":
+            answer, rest = memory_file(data), data
+        send(rest, type="result", id=job["id"], success=True, content_type="text/plain",
+             data="text", shared=length, descriptor=answer)
+"""
+)
+
+
+@linux_only
+@pytest.mark.parametrize(
+    "how",
+    [
+        "without a descriptor",
+        "unsealed",
+        "not sealed against writing",
+        "not sealed against shrinking",
+        "seals not sealed",
+        "too short",
+        "too long",
+        "a pipe",
+        "a file",
+        "negative",
+        "huge",
+        "a body as well",
+    ],
+)
+def test_a_worker_that_shares_what_it_must_not_is_cut_off(executable, how):
+    with serve(executable(BAD_SHARING), command=RUN) as server:
+        assert server.post(text="fine").body == b"shared"
+        answer = server.post(text=how)
+        assert answer.status == 500, answer
+        assert answer.json()["code"] == "model_crashed"
+        assert server.post(text="fine").body == b"shared"
+        assert "starting it again" in server.output()
+
+
+# Sends the text "stray" in the stream, with a descriptor that nobody needs, and all else shared.
+STRAY = (
+    SPEAKING
+    + """\
+
+    ready(shared_memory=True)
+    while True:
+        job, body = receive()
+        if job["type"] != "job":
+            continue
+        send(type="start", id=job["id"])
+        data = inputs_of(job, body)["text"]
+        send(data if data == b"stray" else b"", type="result", id=job["id"], success=True,
+             content_type="text/plain", data="text", shared=len(data),
+             descriptor=memory_file(data))
+"""
+)
+
+
+@linux_only
+def test_a_stray_descriptor_is_nobody_elses_answer(executable):
+    with serve(executable(STRAY), command=RUN) as server:
+        assert server.post(text="stray").status in (200, 500)
+        for word in ("first", "other", "third"):
+            assert server.post(text=word).body == word.encode()
+
+
+@linux_only
+def test_sharing_leaves_no_descriptors_behind(program):
+    with serve(program(MIRROR + MIRROR_LOOPS["batch"])) as server:
+        data = blob(MIB)
+        counts = []
+        for _ in range(2):
+            answers = at_once(12, lambda _: server.post(text="x", blob=data))
+            assert all(same(answer, data) for answer in answers)
+            (worker,) = children(server.process.pid)
+            # The clients' own connections are closed, if not at once.
+            eventually(lambda: descriptors(server.process.pid) <= 40, "connections are closed")
+            counts.append(descriptors(worker))
+        assert counts[0] == counts[1]

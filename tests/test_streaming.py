@@ -1,0 +1,316 @@
+"""Streams: soon, many at once, and no burden on anybody else."""
+
+import fcntl
+import http.client
+import json
+import os
+import pty
+import selectors
+import shutil
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from support import environment, eventually, in_background, memory, serve
+
+CLIENT = Path(__file__).with_name("stream_client.mjs")
+EVENTS = {"Accept": "text/event-stream"}
+
+# Does what its text says.
+MODEL = """
+    import os, time
+    import ai_integration
+
+    def clock():
+        for _ in range(25):
+            time.sleep(0.01)
+            yield "%.6f\\n" % time.time()
+
+    def flood():
+        for _ in range(1024):
+            yield b"x" * 65536
+
+    def endless():
+        try:
+            while True:
+                time.sleep(0.01)
+                yield "more\\n"
+        finally:
+            with open("ended", "a") as file:
+                file.write("%d\\n" % os.getpid())
+
+    STREAMS = {"clock": clock, "flood": flood, "endless": endless}
+
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            text = inputs["text"]
+            if text == "steps":
+                for step in range(5):
+                    ai_integration.progress(step / 4, "step %d" % step)
+                    ai_integration.send_chunk("%d " % step)
+                    time.sleep(0.4)
+                ai_integration.send_result({"success": True, "content-type": "text/plain"})
+                continue
+            data = STREAMS[text]() if text in STREAMS else text
+            ai_integration.send_result(
+                {"content-type": "text/plain", "data": data, "success": True}
+            )
+"""
+
+
+def open_stream(server, text, **headers):
+    """Sends a request, and gives the connection and the answer whose body is still to be read."""
+    address = urlsplit(server.url)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+    headers = {"Content-Type": "application/json", **headers}
+    connection.request("POST", "/infer", json.dumps({"text": text}), headers)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    return connection, answer
+
+
+def events(body):
+    """The events of a stream: pairs of a name and the data."""
+    found = []
+    for block in body.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
+        if fields:
+            found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
+@pytest.mark.parametrize("headers", [{}, EVENTS], ids=["chunked", "events"])
+def test_a_piece_is_out_within_5_ms(program, headers):
+    with serve(program(MODEL)) as server:
+        _, answer = open_stream(server, "clock", **headers)
+        delays = []
+        for line in answer:
+            now = time.time()
+            text = line.decode().strip()
+            if headers:
+                if not text.startswith("data: "):
+                    continue
+                text = json.loads(text[len("data: ") :]).get("text", "").strip()
+            if text:
+                delays.append(now - float(text))
+        assert len(delays) == 25
+        assert statistics.median(delays) < 0.005, delays
+
+
+def test_200_streams_at_once(program):
+    source = """
+        import ai_integration
+
+        def count(name):
+            for number in range(20):
+                yield "%s-%d " % (name, number)
+
+        while True:
+            with ai_integration.get_next_inputs(
+                inputs_schema={"text": {"type": "text"}}, max_batch_size=200, max_wait_ms=2000
+            ) as batch:
+                ai_integration.send_results(
+                    [
+                        {"content-type": "text/plain", "data": count(i["text"]), "success": True}
+                        for i in batch
+                    ]
+                )
+    """
+    with serve(program(source)) as server:
+        address = urlsplit(server.url)
+        waiting = selectors.DefaultSelector()
+        for number in range(200):
+            body = json.dumps({"text": str(number)}).encode()
+            connection = socket.create_connection((address.hostname, address.port))
+            connection.sendall(
+                b"POST /infer HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nConnection: close"
+                b"\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                % (len(body), body)
+            )
+            waiting.register(connection, selectors.EVENT_READ, [number, b""])
+        complete = {}
+        deadline = time.monotonic() + 30
+        while waiting.get_map():
+            assert time.monotonic() < deadline, "%d streams did not end" % len(waiting.get_map())
+            for key, _ in waiting.select(1):
+                piece = key.fileobj.recv(65536)
+                key.data[1] += piece
+                if not piece:
+                    waiting.unregister(key.fileobj)
+                    key.fileobj.close()
+                    complete[key.data[0]] = key.data[1].decode()
+    for number, received in complete.items():
+        lines = [line for line in received.split("\n") if line.startswith("data: ")]
+        text = "".join(json.loads(line[len("data: ") :]).get("text", "") for line in lines)
+        assert text == "".join("%d-%d " % (number, step) for step in range(20))
+        assert "event: result" in received
+    assert len(complete) == 200
+
+
+def test_a_stalled_reader_costs_little_memory_and_nobody_elses_time(program):
+    with serve(program(MODEL), AI_INTEGRATION_WORKERS=2) as server:
+        for _ in range(20):
+            server.post(text="warm")
+        before = memory(server.process.pid)
+        connection, _ = open_stream(server, "flood")
+        begin = time.monotonic()
+        for number in range(100):
+            assert server.post(text=str(number)).body == b"%d" % number
+        assert time.monotonic() - begin < 5
+        assert memory(server.process.pid) < before + 16
+        connection.close()
+
+
+def test_a_stalled_reader_is_given_up_after_a_while(program):
+    with serve(program(MODEL)) as server:
+        connection, _ = open_stream(server, "flood")
+        begin = time.monotonic()
+        assert server.post(text="next").body == b"next"
+        assert time.monotonic() - begin < 20
+        connection.close()
+
+
+def test_a_slow_reader_gets_everything(program):
+    with serve(program(MODEL)) as server:
+        _, answer = open_stream(server, "flood")
+        received = 0
+        while True:
+            piece = answer.read(4 << 20)
+            received += len(piece)
+            if not piece:
+                break
+            time.sleep(0.05)
+        assert received == 1024 * 65536
+
+
+@pytest.mark.parametrize("headers", [{}, EVENTS], ids=["chunked", "events"])
+def test_a_reader_who_leaves_frees_the_worker(program, tmp_path, headers):
+    with serve(program(MODEL), cwd=tmp_path) as server:
+        connection, answer = open_stream(server, "endless", **headers)
+        answer.read(5)
+        # The socket lives as long as the answer does.
+        answer.close()
+        connection.close()
+        begin = time.monotonic()
+        assert server.post(text="next").body == b"next"
+        assert time.monotonic() - begin < 1
+        assert len((tmp_path / "ended").read_text().split()) == 1
+
+
+def test_a_request_whose_client_leaves_while_it_waits_never_reaches_the_model(program, tmp_path):
+    source = """
+        import os, time
+        import ai_integration
+
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                with open("seen", "a") as file:
+                    file.write(inputs["text"] + "\\n")
+                while inputs["text"] == "busy" and not os.path.exists("release"):
+                    time.sleep(0.005)
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": inputs["text"], "success": True}
+                )
+    """
+    with serve(program(source), cwd=tmp_path) as server:
+        seen = tmp_path / "seen"
+        busy = in_background(server.post, text="busy")
+        eventually(seen.exists, "the model is busy")
+        address = urlsplit(server.url)
+        leaving = http.client.HTTPConnection(address.hostname, address.port)
+        leaving.request("POST", "/infer", '{"text": "gone"}', {"Content-Type": "application/json"})
+        last = in_background(server.post, text="last")
+        time.sleep(0.3)
+        leaving.close()
+        time.sleep(0.3)
+        (tmp_path / "release").touch()
+        assert busy().body == b"busy"
+        assert last().body == b"last"
+        assert seen.read_text().split() == ["busy", "last"]
+
+
+def test_events_tell_all_in_order(program):
+    with serve(program(MODEL)) as server:
+        _, answer = open_stream(server, "steps", **EVENTS)
+        assert answer.headers["content-type"] == "text/event-stream"
+        told = events(answer.read().decode())
+        assert told[0] == ("started", {})
+        assert [data["fraction"] for name, data in told if name == "progress"] == [
+            0.0,
+            0.25,
+            0.5,
+            0.75,
+            1.0,
+        ]
+        assert "".join(data["text"] for name, data in told if name == "chunk") == "0 1 2 3 4 "
+        assert told[-1] == ("result", {"content_type": "text/plain"})
+
+
+@pytest.mark.parametrize("accept", ["", "events"], ids=["chunked", "events"])
+def test_a_page_reads_a_stream_as_it_comes(program, tmp_path, accept):
+    with serve(program(MODEL), cwd=tmp_path) as server:
+        page = [shutil.which("node"), str(CLIENT), server.url + "/infer"]
+        done = subprocess.run([*page, "steps", accept], capture_output=True, timeout=30, check=True)
+        pieces = [json.loads(line) for line in done.stdout.splitlines()]
+        assert pieces[-1][0] - pieces[0][0] > 1, "it all came at once: %r" % pieces
+        whole = "".join(text for _, text in pieces)
+        if accept:
+            whole = "".join(data["text"] for name, data in events(whole) if name == "chunk")
+        assert whole == "0 1 2 3 4 "
+        # And breaks one off in the middle.
+        done = subprocess.run(
+            [*page, "endless", accept, "3"], capture_output=True, timeout=30, check=True
+        )
+        assert json.loads(done.stdout.splitlines()[-1])[1] == "aborted"
+        begin = time.monotonic()
+        assert server.post(text="next").body == b"next"
+        assert time.monotonic() - begin < 1
+
+
+def test_the_command_line_prints_pieces_as_they_come(program):
+    command = [sys.executable, str(program(MODEL)), "--text", "steps"]
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        times = []
+        while os.read(process.stdout.fileno(), 100):
+            times.append(time.monotonic())
+        assert process.wait(30) == 0
+    assert len(times) >= 5
+    assert times[-1] - times[0] > 1
+
+
+def test_the_command_line_shows_how_far_the_model_is(program):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    command = [sys.executable, str(program(MODEL)), "--text", "steps"]
+    with subprocess.Popen(
+        command, env=environment(TERM="xterm"), stdout=subprocess.DEVNULL, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        shown = []
+
+        def read():
+            try:
+                while True:
+                    shown.append(os.read(ours, 4096))
+            except OSError:
+                # Nobody holds the other end any more.
+                pass
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert process.wait(30) == 0
+        reader.join(10)
+        os.close(ours)
+    text = b"".join(shown).decode(errors="replace")
+    assert "step 3" in text
+    assert "75 %" in text
