@@ -127,7 +127,10 @@ async fn infer(
         match (event, &mut sink) {
             (Event::Progress { fraction, message }, _) => progress.update(fraction, message),
             (Event::Chunk { content_type, data }, Some(sink)) if written.is_ok() => {
-                progress.clear();
+                // Text and a bar on one terminal would get in each other's way.
+                if sink.is_shown() {
+                    progress.clear();
+                }
                 let piece = Outcome { success: true, content_type, data, error: None };
                 written = sink.stream(&piece);
             }

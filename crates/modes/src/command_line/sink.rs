@@ -51,6 +51,11 @@ impl Sink {
         Sink { target, ends_with_newline: true }
     }
 
+    /// Whether what it takes appears on a terminal.
+    pub(super) fn is_shown(&self) -> bool {
+        matches!(self.target, Target::Stdout { is_terminal: true, .. })
+    }
+
     /// Takes a whole result.
     pub(super) fn whole(&mut self, outcome: &Outcome) -> Result<(), String> {
         let text = outcome.data.as_text();
