@@ -8,7 +8,7 @@ use std::time::Duration;
 use ai_integration_contract::{Data, Error, Kind};
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::engine::Order;
 use crate::job::Follower;
@@ -19,6 +19,9 @@ use crate::{Engine, Event, FrameError, FromWorker, JobId, Link, PROTOCOL, Ready}
 const FOLLOWER: Duration = Duration::from_secs(10);
 /// How long a worker without a job may take to close its link once it is told to leave.
 const LEAVE: Duration = Duration::from_secs(2);
+
+/// A worker that was ready for so long did not die of being started.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Why a link is not used any further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +65,8 @@ pub(crate) struct Executor {
     orders: mpsc::UnboundedReceiver<Order>,
     /// Where the worker notes what it has started.
     board: Option<Board>,
+    /// When the worker was ready.
+    since: Instant,
     /// Whether the worker was ever sent a job.
     had_work: bool,
     /// Whether it was told that no more jobs come.
@@ -93,12 +98,13 @@ impl Executor {
         let board = link.take_file().filter(|_| ready.board).map(Board);
         ready.board = board.is_some();
         let orders = engine.join(worker, ready, quota);
-        Executor { worker, engine, orders, board, had_work: false, was_retired: false }
+        let since = Instant::now();
+        Executor { worker, engine, orders, board, since, had_work: false, was_retired: false }
     }
 
-    /// Whether the worker had anything to do.
-    pub(crate) fn had_work(&self) -> bool {
-        self.had_work
+    /// Whether the worker had anything to do, or was at least there for a while.
+    pub(crate) fn was_of_use(&self) -> bool {
+        self.had_work || self.since.elapsed() >= SETTLED
     }
 
     /// Whether the worker was told to leave.

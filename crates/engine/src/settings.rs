@@ -41,8 +41,8 @@ pub static START_ATTEMPTS: Setting = Setting {
     flag: Some("start-attempts"),
     value_name: "N",
     default: "6",
-    help: "Starts in a row that may end before the program has served a request, with growing \
-           pauses between them; then the server gives up and ends.",
+    help: "Starts in a row that may end before the program has served a request or been ready for \
+           a second, with growing pauses between them; then the server gives up and ends.",
 };
 
 /// Patience when stopping.

@@ -219,7 +219,7 @@ impl Supervisor {
 
         let worker = WorkerId(shared.next_worker.fetch_add(1, Ordering::Relaxed));
         let (ending, executor) = self.attend(generation, worker, process, link).await;
-        let had_work = executor.as_ref().is_some_and(Executor::had_work);
+        let was_of_use = executor.as_ref().is_some_and(Executor::was_of_use);
         let was_retired = executor.as_ref().is_some_and(Executor::was_retired);
         if let Some(executor) = executor {
             executor.close(|| {
@@ -233,7 +233,7 @@ impl Supervisor {
         if generation.retire.is_cancelled() {
             return Next::Stopped;
         }
-        if had_work {
+        if was_of_use {
             backoff.reset();
             if was_retired && ending.exit == Exit::Status(0) {
                 tracing::info!("{who} was told to end and did; starting it afresh");
