@@ -40,6 +40,8 @@ pub struct Limits {
     /// What a model that works on a job for longer than that gets to end it, before its process
     /// is ended.
     pub grace: Duration,
+    /// Whether a busy worker may be sent jobs ahead; only where there is never to be another one.
+    pub prefetch: bool,
 }
 
 /// A handle on the engine; clones are handles on the same one.
@@ -96,7 +98,7 @@ impl Engine {
         let engine = Engine(Arc::new(Shared {
             limits,
             core: Mutex::new(Core {
-                scheduler: Scheduler::new(limits.queue),
+                scheduler: Scheduler::new(limits.queue, limits.prefetch),
                 orders: HashMap::new(),
                 next_id: 1,
                 failure: None,

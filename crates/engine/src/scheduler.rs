@@ -46,6 +46,7 @@ pub(crate) struct Limit {
 #[derive(Debug)]
 pub(crate) struct Scheduler<J> {
     capacity: usize,
+    prefetches: bool,
     jobs: BTreeMap<JobId, Entry<J>>,
     waiting: BTreeSet<JobId>,
     workers: BTreeMap<WorkerId, Worker>,
@@ -151,10 +152,12 @@ pub(crate) enum Due<J> {
 }
 
 impl<J> Scheduler<J> {
-    /// A scheduler whose queue takes `capacity` jobs.
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// A scheduler whose queue takes `capacity` jobs. It `prefetches` where all jobs are for one
+    /// worker: with several, what lies ready at one would wait although another is free.
+    pub(crate) fn new(capacity: usize, prefetches: bool) -> Self {
         Scheduler {
             capacity,
+            prefetches,
             jobs: BTreeMap::new(),
             waiting: BTreeSet::new(),
             workers: BTreeMap::new(),
@@ -256,8 +259,7 @@ impl<J> Scheduler<J> {
     fn begin_batch(&mut self, now: Instant) -> Option<(WorkerId, usize)> {
         self.lingering = None;
         let oldest = *self.waiting.first()?;
-        // Where there are several, what lies ready at one would wait although another is free.
-        let is_alone = self.workers() == 1;
+        let may_prefetch = self.prefetches && self.workers() == 1;
         // An idle worker is served first.
         let in_service = self.workers.iter_mut().filter(|(_, worker)| !worker.retired);
         let (id, worker) = in_service.min_by_key(|(_, worker)| worker.batches)?;
@@ -270,7 +272,7 @@ impl<J> Scheduler<J> {
             // A batch that is not full yet can still grow until the worker is free.
             let depth = worker.service.depth(PREFETCHED, DEEPEST);
             let depth = depth.max(worker.service.depth(PREFETCHED_BATCH, u32::from(most > 1) + 1));
-            let may_lie_ready = is_alone && size == most && worker.batches < depth;
+            let may_lie_ready = may_prefetch && size == most && worker.batches < depth;
             if !may_lie_ready {
                 return None;
             }

@@ -160,6 +160,7 @@ impl Config {
             queue: count(&QUEUE, 1_000_000)?.unwrap_or(1),
             timeout: seconds(&TIMEOUT)?,
             grace: seconds(&GRACE)?.unwrap_or_default(),
+            prefetch: workers == 1,
         };
         Ok(Config {
             workers,

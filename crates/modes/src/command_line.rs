@@ -122,17 +122,19 @@ async fn infer(
     let error_text = |error: Error| error.to_string();
     let mut ticket = context.engine.submit(inputs, None, Delivery::Followed).map_err(error_text)?;
     let mut progress = Progress::new("running the model");
-    let mut written = Ok(());
     while let Some(event) = ticket.event().await {
         match (event, &mut sink) {
             (Event::Progress { fraction, message }, _) => progress.update(fraction, message),
-            (Event::Chunk { content_type, data }, Some(sink)) if written.is_ok() => {
+            (Event::Chunk { content_type, data }, Some(sink)) => {
                 // Text and a bar on one terminal would get in each other's way.
                 if sink.is_shown() {
                     progress.clear();
                 }
                 let piece = Outcome { success: true, content_type, data, error: None };
-                written = sink.stream(&piece);
+                if let Err(withheld) = sink.stream(&piece) {
+                    // Nobody reads on, or the disk is full: the model need not go on either.
+                    return Ok(Err(withheld));
+                }
             }
             _ => {}
         }
@@ -143,8 +145,6 @@ async fn infer(
         return Err(outcome.error_message().to_owned());
     }
     let Some(mut sink) = sink else { return Ok(Ok(())) };
-    if written.is_ok() && outcome.data != Data::None {
-        written = sink.whole(&outcome);
-    }
+    let written = if outcome.data == Data::None { Ok(()) } else { sink.whole(&outcome) };
     Ok(written.and_then(|()| sink.finish()))
 }

@@ -22,7 +22,7 @@ fn ready() -> FromWorker {
 }
 
 fn engine(queue: usize) -> Engine {
-    Engine::start(Limits { queue, timeout: None, grace: Duration::from_millis(50) })
+    Engine::start(Limits { queue, timeout: None, grace: Duration::from_millis(50), prefetch: true })
 }
 
 /// A model on a thread of its own that answers each job by `answer`.

@@ -90,7 +90,7 @@ struct World {
 impl World {
     fn new() -> Self {
         World {
-            scheduler: Scheduler::new(CAPACITY),
+            scheduler: Scheduler::new(CAPACITY, true),
             now: Instant::now(),
             next_job: 1,
             next_worker: 1,

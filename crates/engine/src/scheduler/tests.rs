@@ -5,7 +5,7 @@ const B: WorkerId = WorkerId(2);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 fn scheduler(jobs: u64) -> (Scheduler<u64>, Instant) {
-    let (mut scheduler, now) = (Scheduler::new(100), Instant::now());
+    let (mut scheduler, now) = (Scheduler::new(100, true), Instant::now());
     (1..=jobs).for_each(|job| scheduler.submit(JobId(job), job, None, now).unwrap());
     (scheduler, now)
 }
