@@ -1,9 +1,10 @@
 """Requests that take too long: they are answered in time, and the model does not go on for ever."""
 
+import json
 import time
 
 import pytest
-from support import eventually, in_background, serve
+from support import alive, eventually, in_background, serve
 
 MODEL = """
     import os, time
@@ -111,3 +112,85 @@ def test_a_limit_that_is_none_is_refused(program, tmp_path, value):
         answer = server.post(text="who", headers={"AI-Integration-Timeout": value})
         assert answer.status == 400
         assert "AI-Integration-Timeout" in answer.json()["detail"]
+
+
+def test_the_process_of_a_model_that_goes_on_is_gone(program, tmp_path):
+    with serve(program(MODEL), cwd=tmp_path, AI_INTEGRATION_GRACE="0.5") as server:
+        first = int(pid(server))
+        begin = time.monotonic()
+        answer, seconds = timed(server, text="stubborn", headers={"AI-Integration-Timeout": "0.3"})
+        assert (answer.status, answer.json()["code"]) == (504, "timeout")
+        assert 0.3 <= seconds < 0.7
+        # The grace is the model's: it is not ended before.
+        assert alive(first)
+        eventually(lambda: not alive(first), "the process is ended")
+        assert 0.8 <= time.monotonic() - begin < 2
+        assert int(pid(server)) != first
+
+
+def test_a_request_cannot_ask_a_stubborn_model_for_more(program, tmp_path):
+    with serve(program(MODEL), cwd=tmp_path, **LIMITED) as server:
+        answer, seconds = timed(server, text="stubborn", headers={"AI-Integration-Timeout": "60"})
+        assert (answer.status, answer.json()["code"]) == (504, "timeout")
+        assert 0.9 < seconds < 1.5
+
+
+STREAM = """
+    import os, time
+    import ai_integration
+
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            try:
+                while inputs["text"] == "endless":
+                    ai_integration.send_chunk("more ")
+                    time.sleep(0.02)
+            except ai_integration.Cancelled:
+                with open("cancelled", "a") as file:
+                    file.write("%d\\n" % os.getpid())
+                raise
+            ai_integration.send_result(
+                {"content-type": "text/plain", "data": str(os.getpid()), "success": True}
+            )
+"""
+
+
+def test_a_deadline_ends_a_stream(program, tmp_path):
+    with serve(program(STREAM), cwd=tmp_path, AI_INTEGRATION_GRACE="0.5") as server:
+        first = pid(server)
+        headers = {"AI-Integration-Timeout": "0.3", "Accept": "text/event-stream"}
+        answer, seconds = timed(server, text="endless", headers=headers)
+        # The head was out long before: the last event says what came of it.
+        assert answer.status == 200
+        *_, name, data = answer.body.decode().strip().rsplit("\n", 2)
+        assert name == "event: error"
+        assert json.loads(data[len("data: ") :])["code"] == "timeout"
+        assert 0.3 <= seconds < 0.7
+        # `Cancelled` stops the model, and its process lives on.
+        eventually((tmp_path / "cancelled").exists, "the model is told")
+        assert pid(server) == first
+        assert (tmp_path / "cancelled").read_text().split() == [first.decode()]
+
+
+def test_a_deadline_in_the_queue_is_told_by_its_code(program, tmp_path):
+    with serve(program(MODEL), cwd=tmp_path) as server:
+        busy = in_background(server.post, text="short")
+        eventually((tmp_path / "seen").exists, "the model is busy")
+        answer, seconds = timed(server, text="late", headers={"AI-Integration-Timeout": "0.2"})
+        assert (answer.status, answer.json()["code"]) == (504, "timeout")
+        assert 0.2 <= seconds < 0.45
+        assert busy().status == 200
+        assert pid(server)
+        assert (tmp_path / "seen").read_text().split() == ["short", "who"]
+
+
+def test_the_ancestors_address_refuses_and_limits_too(program, tmp_path):
+    with serve(program(MODEL), cwd=tmp_path) as server:
+        answer, _ = timed(server, "/", text="who", headers={"AI-Integration-Timeout": "soon"})
+        assert answer.status == 400
+        assert list(answer.json()) == ["err"]
+        headers = {"AI-Integration-Timeout": "0.3"}
+        answer, seconds = timed(server, "/", text="cooperative", headers=headers)
+        assert answer.status == 504
+        assert list(answer.json()) == ["err"]
+        assert 0.3 <= seconds < 0.7

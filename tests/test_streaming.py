@@ -1,12 +1,15 @@
 """Streams: soon, many at once, and no burden on anybody else."""
 
+import base64
 import fcntl
+import hashlib
 import http.client
 import json
 import os
 import pty
 import selectors
 import shutil
+import signal
 import socket
 import statistics
 import struct
@@ -19,7 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from support import environment, eventually, in_background, memory, serve
+from support import alive, children, environment, eventually, in_background, memory, serve, started
 
 CLIENT = Path(__file__).with_name("stream_client.mjs")
 EVENTS = {"Accept": "text/event-stream"}
@@ -314,3 +317,228 @@ def test_the_command_line_shows_how_far_the_model_is(program):
     text = b"".join(shown).decode(errors="replace")
     assert "step 3" in text
     assert "75 %" in text
+
+
+# Interleaved for certain: nobody's last piece comes before the test has seen all first ones.
+IN_TURN = """
+    import os, time
+    import ai_integration
+
+    def count(name):
+        for number in range(5):
+            yield "%s-%d " % (name, number)
+        while not os.path.exists("release"):
+            time.sleep(0.005)
+        yield name + "-last"
+
+    while True:
+        with ai_integration.get_next_inputs(
+            inputs_schema={"text": {"type": "text"}}, max_batch_size=200, max_wait_ms=2000
+        ) as batch:
+            texts = [inputs["text"] for inputs in batch]
+            while texts == ["hold"] and not os.path.exists("begin"):
+                open("held", "w").close()
+                time.sleep(0.005)
+            ai_integration.send_results(
+                [
+                    {"content-type": "text/plain", "data": count(text), "success": True}
+                    if text != "hold"
+                    else {"content-type": "text/plain", "data": text, "success": True}
+                    for text in texts
+                ]
+            )
+            with open("batches", "a") as file:
+                file.write("%d\\n" % len(texts))
+"""
+
+
+def test_200_streams_have_all_begun_before_any_of_them_ends(program, tmp_path):
+    with serve(program(IN_TURN), cwd=tmp_path) as server, selectors.DefaultSelector() as waiting:
+        held = in_background(server.post, text="hold")
+        eventually((tmp_path / "held").exists, "the model is busy")
+        address = urlsplit(server.url)
+        received = {}
+        for number in range(200):
+            body = json.dumps({"text": str(number)}).encode()
+            connection = socket.create_connection((address.hostname, address.port))
+            connection.sendall(
+                b"POST /infer HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nConnection: close"
+                b"\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                % (len(body), body)
+            )
+            waiting.register(connection, selectors.EVENT_READ, number)
+            received[number] = b""
+
+        def read_until(reached, what):
+            deadline = time.monotonic() + 20
+            while waiting.get_map() and not all(map(reached, received)):
+                assert time.monotonic() < deadline, "%s: %d of 200" % (
+                    what,
+                    sum(map(reached, received)),
+                )
+                for key, _ in waiting.select(0.1):
+                    piece = key.fileobj.recv(65536)
+                    received[key.data] += piece
+                    if not piece:
+                        waiting.unregister(key.fileobj)
+                        key.fileobj.close()
+
+        # Who follows a request gets the head of the answer as soon as it is in the queue.
+        read_until(lambda number: b"\r\n\r\n" in received[number], "streams open")
+        (tmp_path / "begin").touch()
+        assert held().body == b"hold"
+        read_until(lambda number: b"%d-0 " % number in received[number], "first pieces")
+        assert not any(b"last" in body or b"event: result" in body for body in received.values())
+        (tmp_path / "release").touch()
+        read_until(lambda number: b"event: result" in received[number], "ends")
+        for number, body in received.items():
+            lines = [line for line in body.decode().split("\n") if line.startswith("data: ")]
+            pieces = [json.loads(line[len("data: ") :]).get("text", "") for line in lines]
+            whole = "".join("%d-%d " % (number, step) for step in range(5)) + "%d-last" % number
+            assert "".join(pieces) == whole
+        assert (tmp_path / "batches").read_text().split() == ["1", "200"]
+
+
+# Tells how far it has come in a file, which shows when it stands still.
+COUNTED = """
+    import hashlib, os
+    import ai_integration
+
+    def pieces(count):
+        for number in range(count):
+            with open("sent.new", "w") as file:
+                file.write(str(number + 1))
+            os.rename("sent.new", "sent")
+            yield hashlib.sha256(b"%d" % number).digest() * 2048
+
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            text = inputs["text"]
+            data = pieces(int(text)) if text.isdigit() else text
+            kind = "application/octet-stream"
+            ai_integration.send_result({"content-type": kind, "data": data, "success": True})
+"""
+
+
+def standstill(tmp_path):
+    """Waits until the model has sent pieces and sends no more, and gives their number."""
+    sent = tmp_path / "sent"
+    eventually(sent.exists, "the first piece")
+    last = [None, time.monotonic()]
+
+    def same():
+        now = int(sent.read_text())
+        if now != last[0]:
+            last[:] = [now, time.monotonic()]
+        return time.monotonic() - last[1] > 0.5
+
+    eventually(same, "the model waits for the reader")
+    return last[0]
+
+
+@pytest.mark.parametrize("headers", [{}, EVENTS], ids=["chunked", "events"])
+def test_a_model_waits_for_a_stalled_reader(program, tmp_path, headers):
+    with serve(program(COUNTED), cwd=tmp_path, AI_INTEGRATION_WORKERS=2) as server:
+        for _ in range(20):
+            server.post(text="warm")
+        before = memory(server.process.pid)
+        connection, answer = open_stream(server, "1024", **headers)
+        # Measured when it has taken all that it will take, and not while it still fills up.
+        assert standstill(tmp_path) < 1024
+        assert memory(server.process.pid) < before + 16
+        for number in range(100):
+            assert server.post(text="n%d" % number).body == b"n%d" % number
+        assert memory(server.process.pid) < before + 16
+        answer.close()
+        connection.close()
+
+
+@pytest.mark.parametrize("headers", [{}, EVENTS], ids=["chunked", "events"])
+def test_a_slow_reader_gets_every_byte(program, tmp_path, headers):
+    with serve(program(COUNTED), cwd=tmp_path) as server:
+        _, answer = open_stream(server, "256", **headers)
+        body = b""
+        while True:
+            piece = answer.read(1 << 20)
+            if not piece:
+                break
+            body += piece
+            time.sleep(0.02)
+        if headers:
+            told = events(body.decode())
+            assert [name for name, _ in told] == ["started", *["chunk"] * 256, "result"]
+            body = b"".join(base64.b64decode(data["base64"]) for _, data in told[1:-1])
+        whole = (hashlib.sha256(b"%d" % number).digest() * 2048 for number in range(256))
+        assert body == b"".join(whole)
+
+
+def test_the_last_event_of_a_stream_that_fails_is_the_error(program, tmp_path):
+    source = """
+        import os, time
+        import ai_integration
+
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}):
+                ai_integration.progress(0.5, "half")
+                ai_integration.send_chunk("begun")
+                while not os.path.exists("fail"):
+                    time.sleep(0.005)
+                ai_integration.send_result({"success": False, "error": "out of paint"})
+    """
+    with serve(program(source), cwd=tmp_path) as server:
+        # Where only the answer itself is sent, it is broken off: nobody takes it for complete.
+        _, answer = open_stream(server, "x")
+        assert answer.read(5) == b"begun"
+        (tmp_path / "fail").touch()
+        with pytest.raises(http.client.IncompleteRead):
+            answer.read()
+        _, answer = open_stream(server, "x", **EVENTS)
+        told = events(answer.read().decode())
+        assert [name for name, _ in told] == ["started", "progress", "chunk", "error"]
+        assert told[-1][1]["code"] == "model_failed"
+        assert told[-1][1]["detail"] == "out of paint"
+
+
+def test_the_command_line_puts_a_piece_out_within_5_ms(program):
+    with started([sys.executable, program(MODEL), "--text", "clock"], bufsize=0) as process:
+        in_background(process.stderr.read)
+        delays = []
+        for line in process.stdout:
+            delays.append(time.time() - float(line))
+        assert process.wait(30) == 0
+    assert len(delays) == 25
+    assert statistics.median(delays) < 0.005, delays
+
+
+def test_a_stalled_pipe_costs_the_command_line_little_memory(program, tmp_path):
+    command = [sys.executable, program(COUNTED), "--text", "1024"]
+    with started(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        assert standstill(tmp_path) < 1024
+        pids = [process.pid, *children(process.pid)]
+        # The engine and the model, with all that they hold from the start.
+        assert sum(map(memory, pids)) < 64 + 16
+        body = process.stdout.read()
+        assert process.wait(30) == 0
+    whole = (hashlib.sha256(b"%d" % number).digest() * 2048 for number in range(1024))
+    assert body == b"".join(whole)
+
+
+def test_an_interrupt_ends_a_stream_on_the_command_line(program, tmp_path):
+    command = [sys.executable, program(MODEL), "--text", "endless"]
+    with started(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout.readline() == b"more\n"
+        pids = [process.pid, *children(process.pid)]
+        assert len(pids) > 1
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.wait(5) != 0
+        eventually(lambda: not any(map(alive, pids)), "nothing is left of it")
+
+
+def test_a_closed_pipe_ends_the_command_line(program, tmp_path):
+    command = [sys.executable, program(MODEL), "--text", "endless"]
+    with started(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout.readline() == b"more\n"
+        process.stdout.close()
+        assert process.wait(5) != 0
+    assert (tmp_path / "ended").exists()
