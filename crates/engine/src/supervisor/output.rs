@@ -36,21 +36,35 @@ impl Output {
     }
 }
 
-/// The last lines of a process's output.
+/// The last lines of a process's output, in the order in which they were read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
+pub(super) struct Tail(Arc<Mutex<VecDeque<(Origin, String)>>>);
+
+/// One of a worker's output streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Stdout,
+    Stderr,
+}
 
 impl Tail {
-    fn push(&self, line: String) {
+    /// Keeps a line instead of the oldest one of the stream that has more of them: a flood on one
+    /// stream, read late, must not wash away what the other said last.
+    fn push(&self, from: Origin, line: String) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == KEPT_LINES {
-            lines.pop_front();
+        lines.push_back((from, line));
+        if lines.len() > KEPT_LINES {
+            let count = lines.iter().filter(|(origin, _)| *origin == from).count();
+            let is_of_more = |origin| (origin == from) == (2 * count > lines.len());
+            if let Some(oldest) = lines.iter().position(|(origin, _)| is_of_more(*origin)) {
+                lines.remove(oldest);
+            }
         }
-        lines.push_back(line);
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(|(_, line)| line.clone()).collect()
     }
 }
 
@@ -58,6 +72,7 @@ impl Tail {
 /// read from, or a model that prints without end, must hold up nothing else.
 pub(super) fn pass_through(
     mut from: impl Read + Send + 'static,
+    origin: Origin,
     to: Output,
     prefix: Option<String>,
     tail: Tail,
@@ -71,7 +86,7 @@ pub(super) fn pass_through(
             let line: String = String::from_utf8_lossy(line).chars().take(KEPT_LENGTH).collect();
             let line = line.trim_end();
             if !line.is_empty() {
-                tail.push(line.to_owned());
+                tail.push(origin, line.to_owned());
                 // Nobody who follows a job reads this fast: what does not fit is left out.
                 let _ = lines.try_send(line.to_owned());
             }
@@ -150,8 +165,19 @@ mod tests {
     #[test]
     fn the_tail_is_bounded() {
         let tail = Tail::default();
-        (0..100).for_each(|number| tail.push(number.to_string()));
+        (0..100).for_each(|number| tail.push(Origin::Stdout, number.to_string()));
         assert_eq!(tail.lines().len(), KEPT_LINES);
         assert_eq!(tail.lines().last().map(String::as_str), Some("99"));
+    }
+
+    #[test]
+    fn a_flood_on_one_stream_leaves_the_other_its_last_lines() {
+        let tail = Tail::default();
+        tail.push(Origin::Stderr, "the reason".to_owned());
+        (0..100).for_each(|number| tail.push(Origin::Stdout, number.to_string()));
+        assert_eq!(tail.lines().len(), KEPT_LINES);
+        assert_eq!(tail.lines().first().map(String::as_str), Some("the reason"));
+        (0..100).for_each(|number| tail.push(Origin::Stderr, number.to_string()));
+        assert_eq!(tail.lines().iter().filter(|line| *line == "99").count(), 2);
     }
 }

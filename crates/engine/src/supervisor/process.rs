@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::ending::Exit;
-use super::output::{Output, Tail, pass_through};
+use super::output::{Origin, Output, Tail, pass_through};
 use super::reaper::{ExitWatch, Reaper};
 
 /// The environment variable that tells a worker the descriptor of its link.
@@ -79,10 +79,10 @@ impl Process {
         let prefix = slot.map(|slot| format!("[worker {slot}] "));
         if let Some(stdout) = child.stdout.take() {
             let (tail, sender) = (tail.clone(), sender.clone());
-            pass_through(stdout, program.stdout, prefix.clone(), tail, sender)?;
+            pass_through(stdout, Origin::Stdout, program.stdout, prefix.clone(), tail, sender)?;
         }
         if let Some(stderr) = child.stderr.take() {
-            pass_through(stderr, Output::Stderr, prefix, tail.clone(), sender)?;
+            pass_through(stderr, Origin::Stderr, Output::Stderr, prefix, tail.clone(), sender)?;
         }
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
         Ok((Process { pid, exit, tail, lines }, ours))
