@@ -1007,6 +1007,8 @@ SPEAKING = """\
     link.set_inheritable(False)
     descriptors = []
     SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    # With F_SEAL_FUTURE_WRITE, which Python has no name for.
+    ENGINE_SEALS = SEALS & ~fcntl.F_SEAL_WRITE | 0x10
 
     def read(size):
         data = bytearray()
@@ -1152,11 +1154,18 @@ def test_a_worker_by_hand_may_share_memory(executable):
         if was_shared:
             assert body == b""
             shared = descriptors.pop(0)
-            assert os.fstat(shared).st_size == job["shared"]
-            assert fcntl.fcntl(shared, fcntl.F_GET_SEALS) & SEALS == SEALS
-            body = os.pread(shared, job["shared"], 0)
+            assert fcntl.fcntl(shared, fcntl.F_GET_SEALS) & ENGINE_SEALS == ENGINE_SEALS
+            try:
+                os.pwrite(shared, b"x", 0)
+                raise AssertionError("it can be written to")
+            except PermissionError:
+                pass
+            [[name, kind, length, offset]] = job["inputs"]
+            text = os.pread(shared, length, offset)
             os.close(shared)
-        data = b"%d " % was_shared + inputs_of(job, body)["text"]
+        else:
+            text = inputs_of(job, body)["text"]
+        data = b"%d " % was_shared + text
         answer = memory_file(data)
         send(type="result", id=job["id"], success=True, content_type="text/plain", data="text",
              shared=len(data), descriptor=answer)
@@ -1169,6 +1178,52 @@ def test_a_worker_by_hand_may_share_memory(executable):
         for size in SIZES:
             text = words(size)
             assert same(server.post(text=text), b"%d %s" % (size >= 256 * KIB, text.encode()))
+
+
+@linux_only
+def test_inputs_may_lie_in_the_memory_file_and_beside_it(executable):
+    source = (
+        SPEAKING
+        + """\
+
+    ready(shared_memory=True)
+    while True:
+        job, body = receive()
+        if job["type"] != "job":
+            continue
+        send(type="start", id=job["id"])
+        inline = [entry for entry in job["inputs"] if len(entry) == 3]
+        inputs = inputs_of({{"inputs": inline}}, body)
+        if job.get("shared"):
+            shared = descriptors.pop(0)
+            for name, kind, length, offset in (e for e in job["inputs"] if len(e) == 4):
+                inputs[name] = os.pread(shared, length, offset)
+            os.close(shared)
+        where = "".join("ms"[len(entry) == 4] for entry in job["inputs"])
+        digest = hashlib.sha256(b"".join(inputs[entry[0]] for entry in job["inputs"])).hexdigest()
+        result(job, (where + " " + digest).encode())
+"""
+    )
+    source = source.replace("import ", "import hashlib, ", 1)
+    blobs = [blob(size) for size in (MIB, 100, 300 * KIB, 20 * KIB, 3 * MIB)]
+
+    def digest(text, *parts):
+        return hashlib.sha256(b"".join((text.encode(), *parts))).hexdigest().encode()
+
+    with serve(executable(source), command=RUN) as server:
+        one, two, three, four, five = blobs
+        short, long = "short", "long " * 100_000
+        # From the form's own memory; all large ones of a form together; nothing that is small.
+        for text, more, where in [
+            (short, {"a": one}, b"ms"),
+            (short, {"a": one, "b": two, "c": three, "d": four, "e": five}, b"msmsss"),
+            (short, {"a": two, "b": four}, b"mmm"),
+            # A long text has been read as one, and is not in the form's memory any more.
+            (long, {"a": two}, b"sm"),
+            (long, {"a": one, "b": two}, b"ssm"),
+        ]:
+            answer = server.post(text=text, **more)
+            assert answer.body == where + b" " + digest(text, *more.values())
 
 
 # Does to its shared result what the request says.

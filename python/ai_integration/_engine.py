@@ -155,17 +155,18 @@ class Engine(object):
     def _read(self, header, body):
         """The job of a frame."""
         inputs = problem = None
+        memory = header["shared"] if "shared" in header else None
         try:
             try:
-                inputs = _inputs(header["inputs"], body)
+                inputs = _inputs(header["inputs"], body, memory)
             except _results.Unsendable as reason:
                 problem = str(reason)
             return Job(self, self._link, int(header["id"]), inputs, problem)
         except (KeyError, OSError, TypeError, UnicodeError, ValueError) as reason:
             self._broken("a job that cannot be read: %s" % reason)
         finally:
-            if isinstance(body, _shared.Body):
-                body.close()
+            if memory is not None:
+                memory.close()
 
     def _broken(self, reason):
         self._link.close()
@@ -325,24 +326,28 @@ def _body(data):
     return (None, b"") if data is None else _results.body_of(data)
 
 
-def _inputs(entries, body):
-    """The inputs dict that a job's entries and body describe."""
+def _inputs(entries, body, memory):
+    """The inputs dict that a job's entries, its body and its memory file describe."""
     inputs = {}
     start = 0
-    for name, kind, value in entries:
+    for entry in entries:
+        name, kind, value = entry[:3]
         if kind != "value":
             if kind not in ("bytes", "json", "text"):
                 raise _results.Unsendable(
                     "the input %r is of the kind %r, which this version of ai_integration does"
                     " not know" % (name, kind)
                 )
-            end = start + value
-            if not start <= end <= len(body):
-                raise ValueError("the input %r is not inside the body" % name)
-            value = body[start:end]
-            start = end
-            if isinstance(value, memoryview):
-                value = value.tobytes()
+            if len(entry) > 3 and memory is not None:
+                value = memory.read(entry[3], value)
+            else:
+                end = start + value
+                if not start <= end <= len(body):
+                    raise ValueError("the input %r is not inside the body" % name)
+                value = body[start:end]
+                start = end
+                if isinstance(value, memoryview):
+                    value = value.tobytes()
             if kind == "text":
                 value = value.decode("utf-8")
             elif kind == "json":

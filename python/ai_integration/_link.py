@@ -108,7 +108,7 @@ class Link(object):
         return sent == len(head) or self.write(head[sent:])
 
     def receive(self, wait=True):
-        """The next frame's header and body.
+        """The next frame's header and body; `shared` in the header is a `Memory`.
 
         `None` when the engine has no more, and also, unless told to `wait`, when nothing is there.
         """
@@ -153,9 +153,9 @@ class Link(object):
         if not isinstance(header, dict):
             raise Violation("a header that is not an object")
         if "shared" in header:
-            if not self._files or len(body):
-                raise Violation("a frame without the memory file of its body")
-            body = _shared.Body(self._files.popleft(), header["shared"])
+            if not self._files:
+                raise Violation("a frame without its memory file")
+            header["shared"] = _shared.Memory(self._files.popleft())
         return header, body
 
     def is_open(self):

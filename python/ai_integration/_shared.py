@@ -25,30 +25,26 @@ _SEALS = 1 | 2 | 4 | 8
 _NUMBER = struct.Struct("<Q")
 
 
-class Body(object):
-    """A body in a memory file: bytes that can be cut out once each."""
+class Memory(object):
+    """The memory file of a job, in which large inputs lie until the job has its result."""
 
-    def __init__(self, descriptor, size):
+    def __init__(self, descriptor):
         self._descriptor = descriptor
-        self._size = size
 
-    def __len__(self):
-        return self._size
-
-    def __getitem__(self, part):
-        size = part.stop - part.start
+    def read(self, start, size):
+        """The bytes from `start` on."""
         pieces = []
-        read = 0
-        while read < size:
-            piece = os.pread(self._descriptor, size - read, part.start + read)  # novm
+        while size:
+            piece = os.pread(self._descriptor, size, start)  # novm
             if not piece:
                 raise ValueError("a memory file that is shorter than it should be")
             pieces.append(piece)
-            read += len(piece)
+            start += len(piece)
+            size -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self):
-        """Let the memory go."""
+        """Let it go."""
         os.close(self._descriptor)
 
 

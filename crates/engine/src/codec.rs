@@ -2,11 +2,10 @@
 //! `docs/worker-protocol.md` for the layout.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::shared;
+use crate::shared::MemoryFile;
 
 /// The greatest length of a header in bytes.
 pub const MAX_HEADER: usize = 1 << 20;
@@ -15,9 +14,7 @@ pub const MAX_BODY: usize = 1 << 30;
 /// Two big-endian lengths of four bytes each.
 const PREFIX: usize = 8;
 /// Bodies up to this size are copied behind the header, so that a small frame is one piece.
-const INLINE: usize = 16 * 1024;
-/// Bodies from this size on travel in memory files where both sides can.
-pub(crate) const SHARED_FROM: usize = 256 * 1024;
+pub(crate) const INLINE: usize = 16 * 1024;
 
 /// A frame that breaks the protocol. Its link cannot be used any further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -120,7 +117,7 @@ impl Segment<'_> {
 pub(crate) enum Piece {
     Bytes(Bytes),
     /// Bytes whose first one carries a descriptor.
-    WithFile(Bytes, OwnedFd),
+    WithFile(Bytes, MemoryFile),
 }
 
 /// Frames on their way out. Small ones are put together, so that one write takes them all.
@@ -133,30 +130,25 @@ pub(crate) struct FrameEncoder {
 }
 
 impl FrameEncoder {
-    /// Puts a header, made by `header`, and the segments of its body into a frame. The header is
-    /// told the body's length if it travels in a memory file.
-    pub(crate) fn frame<H: serde::Serialize>(
+    /// Puts a header and the segments of its body into a frame, which `file` goes with.
+    pub(crate) fn frame(
         &mut self,
-        header: impl FnOnce(Option<usize>) -> H,
+        header: &impl serde::Serialize,
         segments: &[Segment<'_>],
+        file: Option<MemoryFile>,
     ) -> Result<(), FrameError> {
         let length: usize = segments.iter().map(|segment| segment.as_slice().len()).sum();
         if length > MAX_BODY {
             return Err(FrameError::BodyLength(length));
         }
-        let file = if self.shares && length >= SHARED_FROM {
-            // Without memory or descriptors for it there is still the socket.
-            shared::write(segments.iter().map(Segment::as_slice)).ok()
-        } else {
-            None
-        };
         if file.is_some() {
             self.collect();
         }
-        self.head(&header(file.as_ref().map(|_| length)), if file.is_some() { 0 } else { length })?;
+        self.head(header, length)?;
         if let Some(file) = file {
             self.pieces.push_back(Piece::WithFile(self.small.split().freeze(), file));
-        } else if length <= INLINE {
+        }
+        if length <= INLINE {
             for segment in segments {
                 self.small.extend_from_slice(segment.as_slice());
             }
@@ -218,7 +210,7 @@ mod tests {
 
     fn encoded(segments: &[Segment<'_>]) -> Vec<u8> {
         let mut encoder = FrameEncoder::default();
-        encoder.frame(|_| serde_json::json!({}), segments).unwrap();
+        encoder.frame(&serde_json::json!({}), segments, None).unwrap();
         let pieces = std::mem::take(encoder.pieces());
         let bytes = pieces.into_iter().flat_map(|piece| match piece {
             Piece::Bytes(bytes) | Piece::WithFile(bytes, _) => bytes,

@@ -33,6 +33,7 @@ pub use job::{Delivery, JobId};
 pub use link::Link;
 pub use message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
 pub use model::{CustomMode, Model};
+pub use shared::BodyBuffer;
 pub use supervisor::{Exit, LINK_VARIABLE, Output, Program, Supervisor};
 pub use ticket::{Answer, Event, Ticket};
 pub use worker_end::WorkerEnd;

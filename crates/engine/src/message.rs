@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::codec::{Frame, FrameEncoder, MAX_BODY, MAX_HEADER, Segment};
+use crate::shared::Placement;
 use crate::{CustomMode, FrameError, JobId};
 
 /// The version of the protocol spoken here.
@@ -129,8 +130,6 @@ struct WorkerHeader<'a> {
     fraction: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    shared: Option<usize>,
 }
 
 /// What every header has.
@@ -168,13 +167,14 @@ struct JobHeader<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     id: JobId,
-    inputs: &'a [(&'a str, InputKind, Rest<'a>)],
+    inputs: &'a [Entry<'a>],
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     tell_start: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shared: Option<usize>,
+    /// Whether a memory file comes with it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shared: bool,
 }
 
 #[derive(Serialize)]
@@ -194,12 +194,15 @@ enum InputKind {
     Value,
 }
 
-/// What is said of an input beside its name and kind.
+/// What is said of an input.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Rest<'a> {
-    Length(usize),
-    Value(&'a Json),
+enum Entry<'a> {
+    Value(&'a str, InputKind, &'a Json),
+    /// With the length of its segment in the body.
+    Inline(&'a str, InputKind, usize),
+    /// With its length, and where in the memory file it begins.
+    Shared(&'a str, InputKind, usize, usize),
 }
 
 fn join_data(kind: Option<DataKind>, body: Bytes) -> Result<Data, FrameError> {
@@ -282,7 +285,7 @@ impl FromWorker {
         };
         let (header, data) = match self {
             FromWorker::Ready(ready) => {
-                return out.frame(|_| Tagged { kind: "ready".into(), rest: ready }, &[]);
+                return out.frame(&Tagged { kind: "ready".into(), rest: ready }, &[], None);
             }
             FromWorker::Start(id) => (of("start", id), &Data::None),
             FromWorker::Result(id, outcome) => {
@@ -313,7 +316,7 @@ impl FromWorker {
             Data::Text(text) => (Some(DataKind::Text), Some(Segment::Text(text))),
             Data::Bytes(bytes) => (Some(DataKind::Bytes), Some(Segment::Bytes(bytes))),
         };
-        out.frame(|shared| WorkerHeader { data, shared, ..header }, segment.as_slice())
+        out.frame(&WorkerHeader { data, ..header }, segment.as_slice(), None)
     }
 }
 
@@ -332,7 +335,9 @@ pub(crate) fn fits_frame(inputs: &Inputs) -> bool {
 }
 
 impl ToWorker {
-    pub(crate) fn encode(&self, out: &mut FrameEncoder) -> Result<(), FrameError> {
+    /// Puts the message into a frame. What comes back is to be kept until the job has ended: the
+    /// worker reads the job's large inputs from that memory.
+    pub(crate) fn encode(&self, out: &mut FrameEncoder) -> Result<Option<Bytes>, FrameError> {
         match self {
             ToWorker::Job { id, inputs, more, tell_start } => {
                 let composites: Vec<Option<Bytes>> = inputs.values().map(composite).collect();
@@ -344,28 +349,44 @@ impl ToWorker {
                         (Value::Text(text), _) => (InputKind::Text, Segment::Text(text)),
                         (Value::Json(_), Some(json)) => (InputKind::Json, Segment::Bytes(json)),
                         (Value::Json(scalar), None) => {
-                            entries.push((name.as_str(), InputKind::Value, Rest::Value(scalar)));
+                            entries.push(Entry::Value(name, InputKind::Value, scalar));
                             continue;
                         }
                     };
-                    entries.push((name.as_str(), kind, Rest::Length(segment.as_slice().len())));
+                    entries.push(Entry::Inline(name, kind, segment.as_slice().len()));
                     segments.push(segment);
                 }
-                let header = |shared| JobHeader {
+                let placement = if out.shares { Placement::of(&segments) } else { None };
+                if let Some(placement) = &placement {
+                    let lengths = entries.iter_mut().filter(|e| matches!(e, Entry::Inline(..)));
+                    for (entry, offset) in lengths.zip(&placement.offsets) {
+                        if let (Entry::Inline(name, kind, length), Some(offset)) = (&*entry, offset)
+                        {
+                            *entry = Entry::Shared(name, *kind, *length, *offset);
+                        }
+                    }
+                    let mut offsets = placement.offsets.iter();
+                    segments.retain(|_| offsets.next().is_some_and(Option::is_none));
+                }
+                let header = JobHeader {
                     kind: "job",
                     id: *id,
                     inputs: &entries,
                     more: *more,
                     tell_start: *tell_start,
-                    shared,
+                    shared: placement.is_some(),
                 };
-                out.frame(header, &segments)
+                let (file, lease) =
+                    placement.map(|placement| (placement.file, placement.lease)).unzip();
+                out.frame(&header, &segments, file)?;
+                return Ok(lease);
             }
-            ToWorker::Cancel(id) => out.frame(|_| CancelHeader { kind: "cancel", id: *id }, &[]),
+            ToWorker::Cancel(id) => out.frame(&CancelHeader { kind: "cancel", id: *id }, &[], None),
             ToWorker::Unknown => {
-                out.frame(|_| Tagged { kind: "unknown".into(), rest: Json::Null }, &[])
+                out.frame(&Tagged { kind: "unknown".into(), rest: Json::Null }, &[], None)
             }
         }
+        .map(|()| None)
     }
 
     pub(crate) fn decode(frame: &Frame) -> Result<Self, FrameError> {

@@ -11,14 +11,16 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
+use crate::shared;
+
 /// How long to look around.
 const MOMENT: Duration = Duration::from_micros(100);
 /// How sure one can be that it pays.
 const SURE: u32 = 16;
 /// While it does not pay, it is tried once in so many times.
 const TRIAL: u64 = 32;
-/// A timer that is due after all others costs the runtime no system call, and what servers wait
-/// for at most is due later than this.
+/// How often memory that is not needed any more is let go. Beside this timer, one that is due later
+/// costs the runtime no system call, and what servers wait for at most is due later.
 const BEAT: Duration = Duration::from_secs(10);
 
 /// Notices that something happens.
@@ -43,6 +45,7 @@ impl Vigil {
         tokio::spawn(async {
             loop {
                 sleep(BEAT).await;
+                shared::trim();
             }
         });
         if std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1) {

@@ -1,7 +1,7 @@
 //! Frames over a Unix socket, descriptors included. Reads and writes happen in one task, one
 //! system call for as many frames as there are.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 
 use crate::codec::{FrameEncoder, Piece};
 use crate::message::shared_length;
-use crate::{FrameDecoder, FrameError, FromWorker, ToWorker, shared};
+use crate::{FrameDecoder, FrameError, FromWorker, JobId, ToWorker, shared};
 
 /// What is read at once.
 const READ: usize = 64 * 1024;
@@ -30,6 +30,9 @@ pub(super) struct SocketLink {
     buffer: Box<[u8]>,
     control: Vec<u8>,
     files: VecDeque<OwnedFd>,
+    /// The memory that the worker reads large inputs from, by the jobs that have not ended: a job
+    /// that nobody waits for any more may still be read.
+    leases: HashMap<JobId, Bytes>,
     state: Sending,
 }
 
@@ -50,6 +53,7 @@ impl SocketLink {
             buffer: vec![0; READ].into(),
             control: nix::cmsg_space!([i32; DESCRIPTORS]),
             files: VecDeque::new(),
+            leases: HashMap::new(),
             state: Sending::Open,
         }
     }
@@ -59,7 +63,13 @@ impl SocketLink {
     }
 
     pub(super) fn send(&mut self, message: &ToWorker) -> Result<(), FrameError> {
-        if self.state == Sending::Open { message.encode(&mut self.encoder) } else { Ok(()) }
+        if self.state == Sending::Open {
+            let lease = message.encode(&mut self.encoder)?;
+            if let (ToWorker::Job { id, .. }, Some(lease)) = (message, lease) {
+                self.leases.insert(*id, lease);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn close(&mut self) {
@@ -74,7 +84,13 @@ impl SocketLink {
                 if let Some(length) = shared_length(&frame)? {
                     frame.body = self.body(length)?;
                 }
-                return FromWorker::decode(&frame).map(Some);
+                let message = FromWorker::decode(&frame)?;
+                if let FromWorker::Result(id, _) = &message
+                    && !self.leases.is_empty()
+                {
+                    self.leases.remove(id);
+                }
+                return Ok(Some(message));
             }
             // A descriptor comes with the first byte of the frame that announces it. One that is
             // left over would be taken for the body of a later frame.
@@ -205,4 +221,60 @@ fn consume(pieces: &mut VecDeque<Piece>, mut written: usize) {
 fn own(received: i32) -> OwnedFd {
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
     unsafe { OwnedFd::from_raw_fd(received) }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::fs::FileExt;
+    use std::sync::Arc;
+
+    use ai_integration_contract::{Inputs, Outcome, Value};
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::BodyBuffer;
+    use crate::shared::Placement;
+
+    /// A size that no other test uses, so that whoever takes memory takes what was freed.
+    const SIZE: usize = 16 << 20;
+
+    fn body(byte: u8) -> Bytes {
+        let mut buffer = BodyBuffer::new(SIZE);
+        buffer.extend_from_slice(&vec![byte; SIZE]);
+        buffer.freeze()
+    }
+
+    #[tokio::test]
+    async fn a_large_input_stays_until_the_worker_has_ended_its_job() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut link = SocketLink::new(ours);
+        link.share();
+        let first = body(1);
+        let place = Placement::of(&[crate::codec::Segment::Bytes(&first)]).unwrap();
+        let file = File::from(place.file.try_clone().unwrap());
+        drop(place);
+        let read = || {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, 0).unwrap();
+            byte[0]
+        };
+        let id = JobId(7);
+        let inputs = Arc::new(Inputs::from_iter([("x".to_owned(), Value::Bytes(first))]));
+        link.send(&ToWorker::Job { id, inputs, more: false, tell_start: false }).unwrap();
+        // The requester has left, and nobody has the inputs any more.
+        link.send(&ToWorker::Cancel(id)).unwrap();
+        drop(body(2));
+        assert_eq!(read(), 1);
+
+        let mut encoder = FrameEncoder::default();
+        let result = FromWorker::Result(id, Outcome::default());
+        result.encode(&mut encoder).unwrap();
+        for piece in encoder.pieces() {
+            let (Piece::Bytes(bytes) | Piece::WithFile(bytes, _)) = piece;
+            theirs.write_all(bytes).await.unwrap();
+        }
+        assert_eq!(link.receive().await.unwrap(), Some(result));
+        drop(body(3));
+        assert_eq!(read(), 3);
+    }
 }

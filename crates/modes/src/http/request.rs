@@ -4,10 +4,11 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use ai_integration_contract::{Error, FieldError, InvalidInputs, Kind, RawInputs, RawValue};
+use ai_integration_engine::BodyBuffer;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use tokio::time::timeout;
@@ -18,8 +19,6 @@ use super::multipart::{self, Part};
 
 /// How long a body that is refused is read nevertheless.
 const LINGER: Duration = Duration::from_secs(5);
-/// What is allocated for a body before it has come.
-const AT_ONCE: usize = 4 << 20;
 /// How long a client may pause while it sends a body.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -97,33 +96,33 @@ async fn body(request: Request, app: &App) -> Result<Bytes, Error> {
         return Err(too_large());
     }
     let mut first = Bytes::new();
-    let mut whole = BytesMut::new();
+    let mut whole: Option<BodyBuffer> = None;
     loop {
         let frame = match timeout(PAUSE, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => return Err(unreadable(&error)),
-            Ok(None) if whole.is_empty() => return Ok(first),
-            Ok(None) => return Ok(whole.freeze()),
+            Ok(None) => return Ok(whole.map_or(first, BodyBuffer::freeze)),
             Err(_) => {
                 return Err(unreadable(&format!("nothing came for {} s", PAUSE.as_secs())));
             }
         };
         let Ok(data) = frame.into_data() else { continue };
-        if first.len() + whole.len() + data.len() > limit {
+        let read = whole.as_ref().map_or(first.len(), BodyBuffer::len);
+        if read + data.len() > limit {
             drop((first, whole));
             let _ = timeout(LINGER, discard(body, limit)).await;
             return Err(too_large());
         }
         // A small body comes in one piece, and need not be copied.
-        if first.is_empty() && whole.is_empty() {
+        if read == 0 && data.len() >= expected {
             first = data;
             continue;
         }
-        if whole.is_empty() {
-            // What is announced need not come: memory for much of it is taken as it does.
-            whole.reserve(expected.min(AT_ONCE).max(first.len() + data.len()));
+        let whole = whole.get_or_insert_with(|| {
+            let mut whole = BodyBuffer::new(expected.max(first.len() + data.len()));
             whole.extend_from_slice(&std::mem::take(&mut first));
-        }
+            whole
+        });
         whole.extend_from_slice(&data);
     }
 }
