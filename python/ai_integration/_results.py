@@ -104,16 +104,23 @@ def head(number, answer, kind):
 
 def prepare(result):
     """Turn whatever the model gave into an `Answer`; never raises for a bad result."""
-    if type(result) is dict and not _PYTHON_2:
-        data, content_type = result.get("data"), result.get("content-type")
-        if (
-            type(data) in (str, bytes)
-            and type(content_type) is str
-            and content_type in _USUAL_TYPES
-            and result.get("success") is True
-            and result.get("error") is None
-        ):
-            return Answer(True, content_type, data)
+    try:
+        if type(result) is dict and not _PYTHON_2:
+            data, content_type = result.get("data"), result.get("content-type")
+            if (
+                type(content_type) is str
+                and content_type in _USUAL_TYPES
+                and result.get("success") is True
+                and result.get("error") is None
+            ):
+                kind = type(data)
+                if kind is str or kind is bytes:
+                    return Answer(True, content_type, data)
+                if kind is dict and content_type == "application/json":
+                    return Answer(True, content_type, _to_json(data))
+    except Exception:
+        # A second look finds the words for it.
+        pass
     try:
         return _checked(result)
     except Unsendable as reason:
@@ -182,7 +189,7 @@ def formatted(kind, value, trace):
 def encode_json(value):
     """`value` as JSON text; raises `Unsendable` for what JSON does not have."""
     try:
-        return json.dumps(value, default=_plain, ensure_ascii=_PYTHON_2, allow_nan=False)
+        return _to_json(value)
     except (TypeError, ValueError, OverflowError, RuntimeError) as reason:
         if "Out of range float" in str(reason):
             reason = "it holds NaN or Infinity"
@@ -317,6 +324,10 @@ def _plain(value):
         if callable(convert):
             return convert()
     raise TypeError("%s is inside it" % _kind(value))
+
+
+# What `json.dumps` would make anew for each value.
+_to_json = json.JSONEncoder(default=_plain, ensure_ascii=_PYTHON_2, allow_nan=False).encode
 
 
 def _scalar(value):
