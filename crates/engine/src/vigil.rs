@@ -64,6 +64,8 @@ impl Vigil {
             }
             let until = Instant::now() + MOMENT;
             while happenings() == seen && Instant::now() < until {
+                // The model and the clients, whose work this waits for, may need this processor.
+                std::thread::yield_now();
                 yield_now().await;
             }
             confidence = if happenings() == seen {
