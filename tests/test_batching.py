@@ -1226,6 +1226,48 @@ def test_inputs_may_lie_in_the_memory_file_and_beside_it(executable):
             assert answer.body == where + b" " + digest(text, *more.values())
 
 
+@linux_only
+def test_many_large_uploads_at_once_leave_descriptors_for_connections(program):
+    source = """
+        import hashlib
+        import ai_integration
+
+        while True:
+            with ai_integration.get_next_input({"file": {"type": "file"}}) as inputs:
+                ai_integration.send_result({
+                    "content-type": "text/plain", "success": True,
+                    "data": hashlib.sha256(inputs["file"]).hexdigest(),
+                })
+    """
+    with serve(program(source)) as server:
+        assert server.post(file=blob(10)).status == 200
+        before = descriptors(server.process.pid)
+        uploads = []
+        for number in range(300):
+            content = blob(300 * KIB + number)
+            body = (
+                b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+                + content
+                + b"\r\n--x--\r\n"
+            )
+            connection = connect(server)
+            connection.putrequest("POST", "/infer")
+            connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body[:-1])
+            uploads.append((connection, body[-1:], hashlib.sha256(content).hexdigest()))
+        eventually(
+            lambda: descriptors(server.process.pid) >= before + 300 + 250, "large bodies in files"
+        )
+        time.sleep(0.2)
+        assert descriptors(server.process.pid) <= before + 300 + 256 + 4
+        for connection, rest, _ in uploads:
+            connection.send(rest)
+        for connection, _, expected in uploads:
+            assert connection.getresponse().read().decode() == expected
+            connection.close()
+
+
 # Does to its shared result what the request says.
 BAD_SHARING = (
     SPEAKING

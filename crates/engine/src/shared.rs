@@ -4,7 +4,9 @@
 //!
 //! Going out, a body lies in a file that is mapped here and used again: making and freeing the
 //! pages of a file costs more than copying into them. It is sealed such that nobody but this
-//! mapping can write. A worker's results come in files that it made, sealed against any change.
+//! mapping can write. A worker that keeps the descriptor could read what later requests bring: its
+//! own model's requests, so nothing that it would not be told anyway. A worker's results come in
+//! files that it made, sealed against any change.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -165,6 +167,7 @@ mod pool {
     use std::collections::BTreeMap;
     use std::fs::File;
     use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
     use bytes::Bytes;
@@ -176,10 +179,14 @@ mod pool {
 
     /// What is kept for later, in bytes.
     const KEPT: usize = 64 << 20;
+    /// How many files there may be: each is a descriptor, which connections need too.
+    const FILES: usize = 256;
     /// `F_SEAL_FUTURE_WRITE` of Linux 5.1: only mappings that exist already may write.
     const FUTURE_WRITE: SealFlag = SealFlag::from_bits_retain(0x10);
 
     static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), lent: BTreeMap::new() });
+
+    static FILES_NOW: AtomicUsize = AtomicUsize::new(0);
 
     struct Pool {
         /// The one used last comes last: it is the most likely to be in the processor's caches.
@@ -225,7 +232,14 @@ mod pool {
                 | FUTURE_WRITE
                 | SealFlag::F_SEAL_SEAL;
             fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+            FILES_NOW.fetch_add(1, Ordering::Relaxed);
             Ok(Memory { map, file: Arc::new(file.into()), is_idle: false })
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            FILES_NOW.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -259,13 +273,17 @@ mod pool {
     pub(super) fn take(size: usize) -> io::Result<Memory> {
         let size = size.checked_next_power_of_two().ok_or(io::ErrorKind::OutOfMemory)?;
         let mut pool = pool();
-        match pool.free.iter().rposition(|memory| memory.len() == size) {
-            Some(at) => Ok(pool.free.remove(at)),
-            None => {
-                drop(pool);
-                Memory::new(size)
-            }
+        if let Some(at) = pool.free.iter().rposition(|memory| memory.len() == size) {
+            return Ok(pool.free.remove(at));
         }
+        if FILES_NOW.load(Ordering::Relaxed) >= FILES {
+            if pool.free.is_empty() {
+                return Err(io::Error::other("too many memory files"));
+            }
+            pool.free.remove(0);
+        }
+        drop(pool);
+        Memory::new(size)
     }
 
     /// Makes bytes of it, which nobody can change any more.
