@@ -155,7 +155,7 @@ class Engine(object):
     def _read(self, header, body):
         """The job of a frame."""
         inputs = problem = None
-        memory = header["shared"] if "shared" in header else None
+        memory = header.get("shared")
         try:
             try:
                 inputs = _inputs(header["inputs"], body, memory)

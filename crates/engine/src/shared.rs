@@ -56,17 +56,14 @@ impl BodyBuffer {
             #[cfg(target_os = "linux")]
             Place::Shared(memory, length) => {
                 let end = *length + piece.len();
-                match memory.get_mut(*length..end) {
-                    Some(room) => {
-                        room.copy_from_slice(piece);
-                        *length = end;
-                    }
-                    None => {
-                        // More than was expected.
-                        let mut bytes = BytesMut::from(&memory[..*length]);
-                        bytes.extend_from_slice(piece);
-                        self.0 = Place::Heap(bytes);
-                    }
+                if let Some(room) = memory.get_mut(*length..end) {
+                    room.copy_from_slice(piece);
+                    *length = end;
+                } else {
+                    // More than was expected.
+                    let mut bytes = BytesMut::from(&memory[..*length]);
+                    bytes.extend_from_slice(piece);
+                    self.0 = Place::Heap(bytes);
                 }
             }
         }
