@@ -21,6 +21,7 @@ from support import (
     eventually,
     in_background,
     marked,
+    run,
     serve,
     started,
 )
@@ -305,6 +306,19 @@ def test_ctrl_c_ends_a_loop_with_a_summary(program, mark, command):
     assert summary, errors
     assert int(summary.group(1)) >= 5
     assert took < 3
+
+
+def test_a_loop_ends_with_the_program(program):
+    once = """
+        import ai_integration
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            ai_integration.send_result({"content-type": "text/plain", "data": "x", "success": True})
+    """
+    done = run(program(once), "--text", "x", "--loop", mode="command_line")
+    errors = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (0, b"x\n"), errors
+    assert "error: the model's program has ended" in errors
+    assert int(re.search(r"stopped after (\d+) runs", errors).group(1)) <= 2, errors
 
 
 def test_messages_are_written_in_one_piece(program):

@@ -7,8 +7,8 @@ mod timing;
 
 use std::time::Instant;
 
-use ai_integration_contract::{Data, Error, Inputs, Outcome};
-use ai_integration_engine::{Delivery, Event};
+use ai_integration_contract::{Data, Outcome};
+use ai_integration_engine::{Delivery, Event, Ticket};
 
 use self::arguments::{Arguments, Refusal};
 use self::progress::Progress;
@@ -80,8 +80,17 @@ async fn run(context: Context) -> ExitStatus {
         // The first result is the one that is shown; a loop is about the time it takes.
         let sink = (timing.runs() == 0).then(|| Sink::new(output.as_deref()));
         let begin = Instant::now();
+        let ticket = match context.engine.submit(inputs.clone(), None, Delivery::Followed) {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                // There is no other requester, so it would be refused the next time too.
+                note(format_args!("error: {error}"));
+                status = ExitStatus::Failed;
+                break;
+            }
+        };
         let answer = tokio::select! {
-            answer = infer(&context, inputs.clone(), sink) => answer,
+            answer = follow(ticket, sink) => answer,
             () = context.stop.cancelled() => break,
         };
         let failure = match answer {
@@ -108,19 +117,15 @@ async fn run(context: Context) -> ExitStatus {
         }
         note(format_args!("{timing}"));
     }
-    note(format_args!("stopped after {} runs: {timing}", timing.runs()));
+    if endless {
+        note(format_args!("stopped after {} runs: {timing}", timing.runs()));
+    }
     status
 }
 
-/// Runs the model once. The outer error is the model's, the inner one tells why its answer cannot
-/// be put out.
-async fn infer(
-    context: &Context,
-    inputs: Inputs,
-    mut sink: Option<Sink>,
-) -> Result<Result<(), String>, String> {
-    let error_text = |error: Error| error.to_string();
-    let mut ticket = context.engine.submit(inputs, None, Delivery::Followed).map_err(error_text)?;
+/// Follows one run of the model. The outer error is the model's, the inner one tells why its
+/// answer cannot be put out.
+async fn follow(mut ticket: Ticket, mut sink: Option<Sink>) -> Result<Result<(), String>, String> {
     let mut progress = Progress::new("running the model");
     while let Some(event) = ticket.event().await {
         match (event, &mut sink) {
@@ -139,7 +144,7 @@ async fn infer(
             _ => {}
         }
     }
-    let outcome = ticket.outcome().await.map_err(error_text)?;
+    let outcome = ticket.outcome().await.map_err(|error| error.to_string())?;
     progress.clear();
     if !outcome.success {
         return Err(outcome.error_message().to_owned());
