@@ -142,7 +142,8 @@ def test_no_answer_is_wrong_lost_or_given_twice(program, tmp_path, connections, 
         assert load.right + len(load.crashed) == REQUESTS
         assert len(load.crashed) <= killer.kills * (BATCH if batched else 1)
         assert recovery < 1
-        eventually(lambda: len(workers_of(server)) == workers, "the workers are back")
+        # One that was ended before it was of use, again and again, is out for half a minute.
+        eventually(lambda: len(workers_of(server)) == workers, "the workers are back", 45)
         eventually(lambda: descriptors(server.process.pid) <= before + 1, "no descriptor is left")
     # No request reached the model twice, and each that was answered did.
     worked_on = collections.Counter(notes.read_text().split())

@@ -303,6 +303,25 @@ def test_a_program_that_serves_between_its_ends_is_never_given_up(program):
         assert server.post(text="still here").body == b"still here"
 
 
+def test_a_worker_that_cannot_be_started_is_no_end_while_another_serves(program, tmp_path):
+    source = (
+        """
+    import os, sys
+    if os.path.exists("broken"):
+        sys.exit("the weights are gone")
+    """
+        + POISONABLE
+    )
+    settings = {"AI_INTEGRATION_WORKERS": 2, "AI_INTEGRATION_START_ATTEMPTS": 2}
+    with serve(program(source), cwd=tmp_path, **settings) as server:
+        eventually(lambda: server.get("/readyz").json().get("workers") == 2, "both workers")
+        (tmp_path / "broken").touch()
+        os.kill(sorted(children(server.process.pid))[0], signal.SIGKILL)
+        server.wait_for_output(r"worker [12] is out for 30 s: [^\n]*\n\s*the weights are gone")
+        assert server.get("/readyz").json() == {"status": "ready", "workers": 1}
+        assert server.post(text="still here").body == b"still here"
+
+
 def test_a_program_that_never_asks_is_ended_and_given_up(program, mark):
     source = """
         import subprocess, sys, time

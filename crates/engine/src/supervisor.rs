@@ -57,7 +57,7 @@ struct Shared {
     stop: CancellationToken,
     /// The workers that serve; locked while they are being replaced.
     serving: Mutex<Arc<Generation>>,
-    /// Workers whose slot is not given up.
+    /// Workers that are kept running.
     slots: watch::Sender<usize>,
     /// How the program's last life ended, if it is not to be started again.
     last: watch::Sender<Option<Exit>>,
@@ -168,33 +168,37 @@ impl Supervisor {
     async fn keep_running(&self, generation: &Generation, slot: usize) {
         let shared = &*self.0;
         let mut backoff = Backoff::new(shared.config.start_attempts);
-        let given_up = loop {
+        loop {
             match self.live(generation, slot, &mut backoff).await {
-                Next::Stopped => break None,
-                Next::GiveUp(ending) => break Some(ending),
-                Next::StartAgain { after } => tokio::select! {
-                    () = sleep(after) => {}
-                    () = generation.retire.cancelled() => break None,
-                },
+                Next::Stopped => break,
+                Next::StartAgain { after } => {
+                    if !generation.pause(after).await {
+                        break;
+                    }
+                }
+                Next::GiveUp(ending) => {
+                    let is_last = shared.without_slot();
+                    let message = format!("the model cannot be started: {}", ending.with_output());
+                    if !generation.is_admitted() {
+                        generation.broken.send_replace(Some(message));
+                        return;
+                    }
+                    if is_last {
+                        shared.engine.fail(Error::new(Kind::ModelUnavailable, message));
+                        shared.last.send_replace(Some(ending.exit));
+                        return;
+                    }
+                    // The others show that the program can run: this is not its end.
+                    let pause = Backoff::LONGEST;
+                    tracing::error!("worker {slot} is out for {} s: {message}", pause.as_secs());
+                    if !generation.pause(pause).await {
+                        return;
+                    }
+                    shared.slots.send_modify(|slots| *slots += 1);
+                }
             }
-        };
-        let mut left = 0;
-        shared.slots.send_modify(|slots| {
-            *slots -= 1;
-            left = *slots;
-        });
-        let Some(ending) = given_up else { return };
-        let message = format!("the model cannot be started: {}", ending.with_output());
-        if !generation.is_admitted() {
-            generation.broken.send_replace(Some(message.clone()));
-        } else if left > 0 {
-            tracing::error!("worker {slot} is given up: {message}");
         }
-        if left == 0 {
-            // The last one's end is the model's end.
-            shared.engine.fail(Error::new(Kind::ModelUnavailable, message));
-            shared.last.send_replace(Some(ending.exit));
-        }
+        shared.without_slot();
     }
 
     /// One life of a worker, from the start of its process to its end.
@@ -363,6 +367,16 @@ impl Supervisor {
 }
 
 impl Shared {
+    /// One worker fewer is kept running; whether it was the last one.
+    fn without_slot(&self) -> bool {
+        let mut left = 0;
+        self.slots.send_modify(|slots| {
+            *slots -= 1;
+            left = *slots;
+        });
+        left == 0
+    }
+
     /// Waits until the process takes up more memory than it may; for ever, when it may take all.
     async fn has_grown(&self, pid: i32) {
         let Some(most) = self.config.max_rss else { return std::future::pending().await };
@@ -386,6 +400,14 @@ impl Generation {
             admitted: watch::channel(is_admitted).0,
             ready: watch::channel(0).0,
             broken: watch::channel(None).0,
+        }
+    }
+
+    /// Lets time pass; false when the workers have to end instead.
+    async fn pause(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = sleep(time) => true,
+            () = self.retire.cancelled() => false,
         }
     }
 

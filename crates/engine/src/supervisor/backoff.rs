@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(30);
 
 /// Pauses that double from 0.1 s to 30 s, for a number of attempts.
 #[derive(Debug)]
@@ -13,6 +12,9 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
+    /// The longest pause.
+    pub(super) const LONGEST: Duration = Duration::from_secs(30);
+
     pub(super) fn new(attempts: u32) -> Self {
         Backoff { attempts, failures: 0 }
     }
@@ -29,7 +31,7 @@ impl Backoff {
             return None;
         }
         let doublings = (self.failures - 1).min(16);
-        Some((FIRST * 2_u32.pow(doublings)).min(LONGEST))
+        Some((FIRST * 2_u32.pow(doublings)).min(Self::LONGEST))
     }
 }
 
