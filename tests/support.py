@@ -14,6 +14,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 BINARY = str(Path(sys.executable).parent / "ai-integration")
 # No test waits longer than this for one thing.
@@ -28,8 +29,10 @@ def environment(**variables):
         if not name.startswith("AI_INTEGRATION_")
         and name not in ("MODE", "HOST", "PORT", "PYTHONPATH", "PYTHONUNBUFFERED")
     }
+    # As on a terminal: most tests read the log as people do.
+    kept["AI_INTEGRATION_LOG_FORMAT"] = "human"
     kept.update({name: str(value) for name, value in variables.items() if value is not None})
-    return kept
+    return {name: value for name, value in kept.items() if variables.get(name, "") is not None}
 
 
 def run(program, *arguments, mode=None, stdin=b"", python=PYTHON, command=None, **variables):

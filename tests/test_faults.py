@@ -360,7 +360,7 @@ def test_a_program_that_is_not_there_is_said_to_be(tmp_path):
     missing = tmp_path / "missing"
     answer = run(missing, command=[BINARY, "run"], mode="command_line")
     assert answer.returncode == 127
-    assert b"there is no program" in answer.stderr
+    assert b"there is no such program" in answer.stderr
     forbidden = tmp_path / "forbidden"
     forbidden.write_text("no program")
     answer = run(forbidden, command=[BINARY, "run"], mode="command_line")

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::{Delivery, Job};
 use crate::message::fits_frame;
+use crate::metrics::Metrics;
 use crate::scheduler::{Due, Full, Limit, OutOfTurn, Scheduler, WorkerId};
 use crate::vigil::Vigil;
 use crate::{Event, JobId, Model, Ready, Ticket, ToWorker};
@@ -58,6 +59,7 @@ struct Shared {
     vigil: Vigil,
     state: watch::Sender<State>,
     model: watch::Sender<Option<Arc<Model>>>,
+    metrics: Arc<Metrics>,
     shut_down: CancellationToken,
 }
 
@@ -110,6 +112,7 @@ impl Engine {
             vigil: Vigil::default(),
             state: watch::channel(State::Starting).0,
             model: watch::channel(None).0,
+            metrics: Arc::default(),
             shut_down: CancellationToken::new(),
         }));
         tokio::spawn(engine.clone().watch_clock());
@@ -136,14 +139,16 @@ impl Engine {
         }
         let id = JobId(core.next_id);
         core.next_id += 1;
-        let (job, requester) = Job::new(inputs, delivery);
         let now = Instant::now();
+        let (job, requester) = Job::new(inputs, delivery, now, self.0.metrics.clone());
         if let Err(Full(_)) = core.scheduler.submit(id, job, limit, now) {
             let message = format!("{} requests are waiting already; try again later", limits.queue);
-            return Err(Error::new(Kind::QueueFull, message));
+            // A place is free sooner, but as many others as wait may ask for it.
+            let seconds = core.scheduler.time_to_drain().as_secs().saturating_add(1).min(3600);
+            return Err(Error::new(Kind::QueueFull, message).with_retry_after(seconds));
         }
         self.settle(core, now);
-        Ok(Ticket { id, engine: self.clone(), requester, has_ended: false })
+        Ok(Ticket { id, engine: self.clone(), requester, has_ended: false, hold: None })
     }
 
     /// Tells that a request has begun to arrive; `None` where nothing would wait for it.
@@ -156,6 +161,7 @@ impl Engine {
     pub(crate) fn cancel(&self, id: JobId) {
         let mut core = self.core();
         if let Some(dropped) = core.scheduler.cancel(id) {
+            self.0.metrics.cancelled();
             core.recall(dropped.holder, id);
             self.settle(core, Instant::now());
         }
@@ -195,6 +201,18 @@ impl Engine {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.core().scheduler.waiting()
+    }
+
+    /// Jobs that wait for a worker, and jobs that one has.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let core = self.core();
+        (core.scheduler.waiting(), core.scheduler.held())
+    }
+
+    /// What the engine counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// Waits until every job has ended. Nothing stops new ones meanwhile.
@@ -359,6 +377,12 @@ impl Engine {
     /// Does what follows from a change: hands out jobs, tells who waited for that, sets the clock.
     fn settle(&self, mut core: MutexGuard<'_, Core>, now: Instant) {
         while let Some(next) = core.scheduler.assign(now) {
+            if let Some((job, _)) = core.scheduler.job(next.id) {
+                job.handed_out(now);
+            }
+            if let Some(size) = next.batch {
+                self.0.metrics.batch(size);
+            }
             if let Some(message) = core.scheduler.message(next.id, next.more) {
                 core.order(next.worker, Order::Send(message));
             }

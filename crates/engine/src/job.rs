@@ -5,7 +5,9 @@ use std::sync::Arc;
 use ai_integration_contract::{Data, Error, Inputs, Kind, Outcome};
 use bytes::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
+use crate::metrics::Metrics;
 use crate::{Event, MAX_BODY};
 
 /// What may wait for a follower before it holds the model's stream up: bytes of chunks, and events.
@@ -26,6 +28,8 @@ pub(crate) struct Job {
     pub(crate) inputs: Arc<Inputs>,
     reply: oneshot::Sender<Reply>,
     listener: Listener,
+    submitted: Instant,
+    metrics: Arc<Metrics>,
 }
 
 /// How a requester wants what the model says.
@@ -77,7 +81,12 @@ pub(crate) struct Requester {
 }
 
 impl Job {
-    pub(crate) fn new(inputs: Inputs, delivery: Delivery) -> (Self, Requester) {
+    pub(crate) fn new(
+        inputs: Inputs,
+        delivery: Delivery,
+        submitted: Instant,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Requester) {
         let (reply, answer) = oneshot::channel();
         let (listener, events) = match delivery {
             Delivery::Whole => (Listener::Assembly(Assembly::default()), None),
@@ -87,7 +96,8 @@ impl Job {
                 (Listener::Follower(follower), Some(events))
             }
         };
-        (Job { inputs: Arc::new(inputs), reply, listener }, Requester { reply: answer, events })
+        let inputs = Arc::new(inputs);
+        (Job { inputs, reply, listener, submitted, metrics }, Requester { reply: answer, events })
     }
 
     /// Ends the job.
@@ -96,8 +106,14 @@ impl Job {
             Listener::Assembly(assembly) => outcome.and_then(|outcome| assembly.complete(outcome)),
             Listener::Streamer | Listener::Follower(_) => outcome,
         };
+        self.metrics.ended(&outcome, self.submitted.elapsed());
         // A requester who has left needs no answer.
         let _ = self.reply.send(Reply::Outcome(outcome));
+    }
+
+    /// A worker has got it.
+    pub(crate) fn handed_out(&self, now: Instant) {
+        self.metrics.handed_out(now - self.submitted);
     }
 
     /// Whether the requester wants to know of everything.

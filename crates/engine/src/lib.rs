@@ -11,13 +11,16 @@
 //! under one lock that is never held across an await. An executor carries messages between it and
 //! one worker.
 
+mod budget;
 mod codec;
 mod engine;
 mod executor;
 mod job;
 mod link;
 mod message;
+pub mod metrics;
 mod model;
+mod rlimits;
 mod scheduler;
 pub mod settings;
 mod shared;
@@ -26,6 +29,7 @@ mod ticket;
 mod vigil;
 mod worker_end;
 
+pub use budget::{Budget, Hold};
 pub use codec::{FrameDecoder, FrameError, MAX_BODY, MAX_HEADER};
 pub use engine::{Announcement, Engine, Limits, State};
 pub use executor::serve_attached;
@@ -33,6 +37,7 @@ pub use job::{Delivery, JobId};
 pub use link::Link;
 pub use message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
 pub use model::{CustomMode, Model};
+pub use rlimits::raise_open_files;
 pub use shared::BodyBuffer;
 pub use supervisor::{Exit, LINK_VARIABLE, Output, Program, Supervisor};
 pub use ticket::{Answer, Event, Ticket};

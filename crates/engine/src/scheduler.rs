@@ -123,6 +123,8 @@ pub(crate) struct Assignment {
     pub(crate) id: JobId,
     /// Whether more jobs of the same batch follow.
     pub(crate) more: bool,
+    /// The number of jobs in the batch that begins with this one.
+    pub(crate) batch: Option<usize>,
     /// Whether the worker gets no more jobs after this one.
     pub(crate) is_last: bool,
 }
@@ -236,9 +238,11 @@ impl<J> Scheduler<J> {
     /// The next job to be handed out, and to whom. The worker holds it from then on. When there
     /// is none, [`Scheduler::alarm`] says when there may be one without anything else happening.
     pub(crate) fn assign(&mut self, now: Instant) -> Option<Assignment> {
-        let (worker, more) = match self.rest.take() {
-            Some((worker, rest)) => (worker, rest - 1),
-            None => self.begin_batch(now)?,
+        let (worker, more, batch) = if let Some((worker, rest)) = self.rest.take() {
+            (worker, rest - 1, None)
+        } else {
+            let (worker, more) = self.begin_batch(now)?;
+            (worker, more, Some(more + 1))
         };
         if more > 0 {
             self.rest = Some((worker, more));
@@ -252,7 +256,7 @@ impl<J> Scheduler<J> {
             *quota -= 1;
             state.retired |= *quota == 0;
         }
-        Some(Assignment { worker, id, more: more > 0, is_last: state.retired })
+        Some(Assignment { worker, id, more: more > 0, batch, is_last: state.retired })
     }
 
     /// Chooses who is to get the next batch, and how many jobs follow the first one.
@@ -474,6 +478,23 @@ impl<J> Scheduler<J> {
     /// Jobs that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Jobs that workers have.
+    pub(crate) fn held(&self) -> usize {
+        self.jobs.len() - self.waiting.len()
+    }
+
+    /// How long the jobs that wait will take the workers, by what the latest ones took. Zero as long
+    /// as nothing has been measured.
+    pub(crate) fn time_to_drain(&self) -> Duration {
+        let most = self.batching.as_ref().map_or(1, |batching| batching.max_size.max(1));
+        let batches = u32::try_from(self.waiting.len().div_ceil(most)).unwrap_or(u32::MAX);
+        let in_service = self.workers.values().filter(|worker| !worker.retired);
+        let times: Vec<Duration> = in_service.filter_map(|worker| worker.service.usual()).collect();
+        let workers = u32::try_from(times.len().max(1)).unwrap_or(u32::MAX);
+        let usual = times.iter().sum::<Duration>() / workers;
+        usual.saturating_mul(batches) / workers
     }
 
     /// Workers that get jobs.

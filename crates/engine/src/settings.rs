@@ -5,6 +5,7 @@ use std::time::Duration;
 use ai_integration_contract::{Environment, Setting, SettingError};
 
 use crate::Limits;
+use crate::rlimits::WorkerLimits;
 
 /// Number of worker processes.
 pub static WORKERS: Setting = Setting {
@@ -106,6 +107,26 @@ pub static MAX_RSS: Setting = Setting {
            it does.",
 };
 
+/// What a worker may allocate.
+pub static WORKER_MEMORY: Setting = Setting {
+    name: "AI_INTEGRATION_WORKER_MEMORY",
+    flag: Some("worker-memory"),
+    value_name: "MIB",
+    default: "",
+    help: "What a worker may allocate, in MiB (RLIMIT_DATA); more fails in the model as being out \
+           of memory. By default as much as there is.",
+};
+
+/// What a worker may open.
+pub static WORKER_FILES: Setting = Setting {
+    name: "AI_INTEGRATION_WORKER_FILES",
+    flag: Some("worker-files"),
+    value_name: "N",
+    default: "",
+    help: "Open files that a worker may have (RLIMIT_NOFILE). By default as many as the server \
+           was started with.",
+};
+
 /// All of them.
 pub const SETTINGS: &[&Setting] = &[
     &WORKERS,
@@ -115,6 +136,8 @@ pub const SETTINGS: &[&Setting] = &[
     &GRACE,
     &MAX_REQUESTS,
     &MAX_RSS,
+    &WORKER_MEMORY,
+    &WORKER_FILES,
     &START_TIMEOUT,
     &START_ATTEMPTS,
     &STOP_TIMEOUT,
@@ -131,6 +154,8 @@ pub struct Config {
     pub max_requests: Option<u64>,
     /// Resident memory in bytes from which a worker is replaced.
     pub max_rss: Option<u64>,
+    /// What the operating system lets each worker have.
+    pub(crate) worker_limits: WorkerLimits,
     /// What requests may take up.
     pub limits: Limits,
     /// Time for a program to become ready.
@@ -167,6 +192,10 @@ impl Config {
             devices,
             max_requests: count(&MAX_REQUESTS, usize::MAX)?.map(|requests| requests as u64),
             max_rss: count(&MAX_RSS, 1 << 30)?.map(|mebibytes| (mebibytes as u64) << 20),
+            worker_limits: WorkerLimits {
+                memory: count(&WORKER_MEMORY, 1 << 30)?.map(|mebibytes| (mebibytes as u64) << 20),
+                files: count(&WORKER_FILES, 1 << 30)?.map(|files| files as u64),
+            },
             limits,
             start_timeout: seconds(&START_TIMEOUT)?.unwrap_or_default(),
             start_attempts: count(&START_ATTEMPTS, 1000)?

@@ -12,15 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ai_integration_contract::{Error, Kind};
+use ai_integration_contract::Kind;
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::ending::CAUSES;
 pub use self::ending::Exit;
 pub use self::output::Output;
+pub(crate) use self::process::resident_memory;
 pub use self::process::{LINK_VARIABLE, Program};
 
 use self::backoff::Backoff;
@@ -178,19 +180,19 @@ impl Supervisor {
                 }
                 Next::GiveUp(ending) => {
                     let is_last = shared.without_slot();
-                    let message = format!("the model cannot be started: {}", ending.with_output());
+                    let error = ending.error(Kind::ModelUnavailable, "the model cannot be started");
                     if !generation.is_admitted() {
-                        generation.broken.send_replace(Some(message));
+                        generation.broken.send_replace(Some(error.to_string()));
                         return;
                     }
                     if is_last {
-                        shared.engine.fail(Error::new(Kind::ModelUnavailable, message));
+                        shared.engine.fail(error);
                         shared.last.send_replace(Some(ending.exit));
                         return;
                     }
                     // The others show that the program can run: this is not its end.
                     let pause = Backoff::LONGEST;
-                    tracing::error!("worker {slot} is out for {} s: {message}", pause.as_secs());
+                    tracing::error!("worker {slot} is out for {} s: {error}", pause.as_secs());
                     if !generation.pause(pause).await {
                         return;
                     }
@@ -207,7 +209,13 @@ impl Supervisor {
         let label = (shared.config.workers > 1).then_some(slot);
         let who = label.map_or("the program".to_owned(), |slot| format!("worker {slot}"));
         let device = shared.config.devices.iter().cycle().nth(slot - 1);
-        let started = Process::start(&shared.program, &shared.reaper, label, device);
+        let started = Process::start(
+            &shared.program,
+            &shared.reaper,
+            label,
+            device,
+            shared.config.worker_limits,
+        );
         let connected = started.and_then(|(process, socket)| {
             socket.set_nonblocking(true)?;
             Ok((process, Link::over_socket(UnixStream::from_std(socket)?)))
@@ -215,23 +223,26 @@ impl Supervisor {
         let (process, link) = match connected {
             Ok(connected) => connected,
             Err(error) => {
-                let ending = Ending::not_started(&shared.program.command, &error);
-                return Next::GiveUp(ending);
+                // The requester is not told where it lies.
+                let program = shared.program.command.first().map(|name| name.to_string_lossy());
+                tracing::error!("{}: {error}", program.unwrap_or_default());
+                return Next::GiveUp(Ending::not_started(&error));
             }
         };
         tracing::debug!(pid = process.pid, "{who} started");
 
+        let pid = process.pid;
+        shared.engine.metrics().worker_began(slot, pid);
         let worker = WorkerId(shared.next_worker.fetch_add(1, Ordering::Relaxed));
         let (ending, executor) = self.attend(generation, worker, process, link).await;
         let was_of_use = executor.as_ref().is_some_and(Executor::was_of_use);
         let was_retired = executor.as_ref().is_some_and(Executor::was_retired);
+        let cause = if was_retired { "retired" } else { ending.cause_label() };
+        shared.engine.metrics().worker_ended(slot, pid, cause);
         if let Some(executor) = executor {
             executor.close(|| {
-                let message = format!(
-                    "the model's process ended while it worked on this request: {}",
-                    ending.with_output()
-                );
-                Error::new(Kind::ModelCrashed, message)
+                let what = "the model's process ended while it worked on this request";
+                ending.error(Kind::ModelCrashed, what)
             });
         }
         if generation.retire.is_cancelled() {

@@ -3,7 +3,7 @@
 use ai_integration_contract::{Data, Error, Kind, Outcome};
 
 use crate::job::{Reply, Requester};
-use crate::{Engine, JobId};
+use crate::{Engine, Hold, JobId};
 
 /// Something that happened to a job before it ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +46,8 @@ pub struct Ticket {
     pub(crate) requester: Requester,
     /// Whether the outcome has come.
     pub(crate) has_ended: bool,
+    /// The memory that its inputs take up.
+    pub(crate) hold: Option<Hold>,
 }
 
 impl Ticket {
@@ -53,6 +55,11 @@ impl Ticket {
     #[must_use]
     pub fn id(&self) -> JobId {
         self.id
+    }
+
+    /// Holds on to a part of a budget for as long as the ticket lasts.
+    pub fn keep(&mut self, hold: Hold) {
+        self.hold = Some(hold);
     }
 
     /// The next event of a followed job; `None` when no more will come, because the job has ended

@@ -3,28 +3,42 @@
 
 mod answer;
 mod call;
+mod connection;
+mod edge;
 mod events;
 mod form;
-mod health;
+mod guard;
+mod limits;
 mod multipart;
 mod openapi;
 mod page;
 mod request;
 mod server;
+mod strict_json;
+mod tls;
+mod trace;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Environment, Error, Kind, RawInputs, Setting, SettingError};
-use ai_integration_engine::{Delivery, Engine, Model, State, Ticket, settings};
+use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError};
+use ai_integration_engine::{Budget, Delivery, Engine, Model, State, Ticket, settings};
 use axum::Router;
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use self::answer::Rejection;
+use self::answer::{Failure, Rejection, Wording};
 use self::call::Call;
+use self::edge::{Edge, RequestId};
+use self::guard::Guard;
+use self::limits::Limits;
+use self::metrics::HttpMetrics;
+use self::request::RequestInputs;
+use self::tls::Tls;
+use self::trace::Trace;
 use crate::console::note;
 use crate::{Context, ExitStatus, Mode, Running};
 
@@ -47,32 +61,27 @@ pub(crate) static PORT: Setting = Setting {
     help: "Port to listen on; 0 takes a free one.",
 };
 
-/// The greatest request.
-pub(crate) static MAX_BODY: Setting = Setting {
-    name: "AI_INTEGRATION_MAX_BODY",
-    flag: Some("max-body"),
-    value_name: "BYTES",
-    default: "104857600",
-    help: "Greatest length of a request's body; larger ones are answered with status 413.",
-};
-
-const SETTINGS: &[&Setting] = &[&HOST, &PORT, &MAX_BODY];
+/// The server's own settings.
+const SETTINGS: &[&[&Setting]] =
+    &[&[&HOST, &PORT], guard::SETTINGS, limits::SETTINGS, tls::SETTINGS, &[&answer::ERRORS]];
 
 /// How long a client who asks for the schema waits for a model that is being loaded.
 const DESCRIPTION: Duration = Duration::from_secs(10);
 
-/// A family of addresses.
-type Dialect = fn() -> Router<App>;
+/// A family of addresses: what is served there, and the addresses for the statistics.
+type Dialect = (fn() -> Router<App>, &'static [&'static str]);
 
 macro_rules! dialects {
     ($($module:ident),+ $(,)?) => {
         $(mod $module;)+
-        const DIALECTS: &[Dialect] = &[$($module::routes),+];
+        const DIALECTS: &[Dialect] = &[$(($module::routes, $module::PATHS)),+];
     };
 }
 
 dialects! {
     classic,
+    health,
+    metrics,
     native,
 }
 
@@ -91,8 +100,8 @@ impl Mode for Http {
         true
     }
 
-    fn settings(&self) -> &'static [&'static Setting] {
-        SETTINGS
+    fn settings(&self) -> Vec<&'static Setting> {
+        SETTINGS.concat()
     }
 
     fn run(&self, context: Context) -> Running {
@@ -106,7 +115,12 @@ pub(crate) struct App(Arc<Shared>);
 
 struct Shared {
     engine: Engine,
-    max_body: usize,
+    limits: Limits,
+    /// The memory of the requests' bodies.
+    budget: Budget,
+    wording: Wording,
+    metrics: Arc<HttpMetrics>,
+    registry: Registry,
     /// Requests that may wait until the model has told its schema; only then can they be queued.
     early: Semaphore,
 }
@@ -117,7 +131,7 @@ impl App {
     pub(crate) async fn submit(
         &self,
         call: Call,
-        raw: RawInputs,
+        inputs: RequestInputs,
         delivery: Delivery,
     ) -> Result<(Arc<Model>, Ticket), Rejection> {
         let model = if let Some(model) = self.0.engine.model_now() {
@@ -127,9 +141,10 @@ impl App {
             let _place = self.0.early.try_acquire().map_err(full)?;
             self.0.engine.model().await?
         };
+        let RequestInputs { raw, hold } = inputs;
         let inputs = model.schema.resolve(raw)?;
-        let engine = &self.0.engine;
-        let ticket = engine.submit(inputs, call.timeout, delivery)?;
+        let mut ticket = self.0.engine.submit(inputs, call.timeout, delivery)?;
+        ticket.keep(hold);
         Ok((model, ticket))
     }
 
@@ -139,9 +154,26 @@ impl App {
         tokio::time::timeout(DESCRIPTION, self.0.engine.model()).await.map_err(starting)?
     }
 
-    /// The greatest length of a request's body.
-    pub(crate) fn max_body(&self) -> usize {
-        self.0.max_body
+    fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    fn wording(&self) -> Wording {
+        self.0.wording
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// Counts and logs a failure that comes after the head of its answer.
+    fn note(&self, failure: &Failure, id: &RequestId) {
+        self.0.metrics.refused(failure.code());
+        failure.log(id, "/infer", &Trace::default());
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -153,7 +185,10 @@ impl App {
 struct Config {
     host: Option<IpAddr>,
     port: u16,
-    max_body: usize,
+    limits: Limits,
+    wording: Wording,
+    guard: Guard,
+    tls: Option<Arc<Tls>>,
     engine: settings::Config,
 }
 
@@ -163,29 +198,24 @@ impl Config {
             Some("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
             _ => environment.parse(&HOST, "an IP address, such as 0.0.0.0", |_| true)?,
         };
-        let at_most = "a number of bytes from 1 to 1073741824";
+        let is_local = addresses(host).iter().all(IpAddr::is_loopback);
         Ok(Config {
             host,
             port: environment.parse(&PORT, "a port from 0 to 65535", |_| true)?.unwrap_or(5000),
-            max_body: environment
-                .parse(&MAX_BODY, at_most, |n| (1..=1 << 30).contains(n))?
-                .unwrap_or(100 << 20),
+            limits: Limits::read(environment)?,
+            wording: Wording::read(environment)?,
+            guard: Guard::read(environment, is_local)?,
+            tls: Tls::read(environment)?,
             engine: settings::Config::read(environment)?,
         })
     }
 
-    /// Listens where the settings say: on loopback by default, since nothing else protects the
-    /// model; on every address inside a container, which has walls of its own.
+    /// Listens where the settings say.
     async fn listen(&self) -> Result<TcpListener, String> {
         let port = self.port;
-        let candidates: &[IpAddr] = match self.host {
-            Some(host) => &[host],
-            None if is_container() => &[Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
-            None => &[Ipv4Addr::LOCALHOST.into()],
-        };
         let mut problem = String::new();
-        for host in candidates {
-            let address = SocketAddr::new(*host, port);
+        for host in addresses(self.host) {
+            let address = SocketAddr::new(host, port);
             match TcpListener::bind(address).await {
                 Ok(listener) => return Ok(listener),
                 Err(error) => {
@@ -198,6 +228,16 @@ impl Config {
             }
         }
         Err(format!("{problem}; choose another address with HOST or PORT (--host, --port)"))
+    }
+}
+
+/// Where to listen, the first choice first: on loopback by default, since nothing else protects the
+/// model; on every address inside a container, which has walls of its own.
+fn addresses(host: Option<IpAddr>) -> Vec<IpAddr> {
+    match host {
+        Some(host) => vec![host],
+        None if is_container() => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
+        None => vec![Ipv4Addr::LOCALHOST.into()],
     }
 }
 
@@ -226,14 +266,30 @@ async fn run(context: Context) -> ExitStatus {
         }
     };
     if let Ok(address) = listener.local_addr() {
-        tracing::info!("listening on http://{}/", readable(address));
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        tracing::info!("listening on {scheme}://{}/", readable(address));
     }
+    let Config { limits, wording, guard, tls, engine: settings, .. } = config;
+    let engine = context.engine.clone();
+    let metrics = Arc::new(HttpMetrics::default());
+    let budget = Budget::new(limits.in_flight);
     let app = App(Arc::new(Shared {
-        engine: context.engine.clone(),
-        max_body: config.max_body,
-        early: Semaphore::new(config.engine.limits.queue),
+        registry: metrics::registry(&engine, &metrics, &budget),
+        engine,
+        limits,
+        budget,
+        wording,
+        metrics: metrics.clone(),
+        early: Semaphore::new(settings.limits.queue),
     }));
-    let server = server::Server::start(listener, router(app));
+    let edge = Edge {
+        router: router(app, &guard),
+        paths: DIALECTS.iter().flat_map(|(_, paths)| *paths).copied().collect(),
+        guard,
+        wording,
+        metrics,
+    };
+    let server = server::Server::start(listener, edge, limits, tls);
 
     let mut state = context.engine.state();
     let failed = async {
@@ -246,7 +302,7 @@ async fn run(context: Context) -> ExitStatus {
         () = context.stop.cancelled() => {
             tracing::info!("stopping; {} requests are queued", context.engine.queued());
             let engine = &context.engine;
-            if !server.stop(config.engine.stop_timeout, || engine.shut_down()).await {
+            if !server.stop(settings.stop_timeout, || engine.shut_down()).await {
                 tracing::warn!("some requests did not end in time and were answered with an error");
             }
             ExitStatus::Done
@@ -266,9 +322,11 @@ fn readable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn router(app: App) -> Router {
-    DIALECTS
-        .iter()
-        .fold(health::routes(), |router, dialect| router.merge(dialect()))
-        .with_state(app)
+fn router(app: App, guard: &Guard) -> Router {
+    let router = DIALECTS.iter().fold(Router::new(), |router, (routes, _)| router.merge(routes()));
+    match guard.cors() {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
+    .with_state(app)
 }

@@ -32,8 +32,8 @@ pub trait Mode: Sync {
     }
 
     /// The settings that steer it.
-    fn settings(&self) -> &'static [&'static Setting] {
-        &[]
+    fn settings(&self) -> Vec<&'static Setting> {
+        Vec::new()
     }
 
     /// Uses the model until the mode is done or told to stop.

@@ -104,8 +104,8 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
             }
         };
         let status = match (status, timeout(Duration::ZERO, supervisor.given_up()).await) {
-            (ExitStatus::ModelUnavailable, Ok(Exit::NotFound(_))) => ExitStatus::NotFound,
-            (ExitStatus::ModelUnavailable, Ok(Exit::NotExecutable(_))) => ExitStatus::NotExecutable,
+            (ExitStatus::ModelUnavailable, Ok(Exit::NotFound)) => ExitStatus::NotFound,
+            (ExitStatus::ModelUnavailable, Ok(Exit::NotExecutable)) => ExitStatus::NotExecutable,
             (status, _) => status,
         };
         tokio::select! {

@@ -6,7 +6,7 @@ use ai_integration_contract::{Environment, SettingError};
 use tracing::Level;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use crate::settings::LOG;
+use crate::settings::{LOG, LOG_FORMAT};
 
 /// Lines that may wait for a reader of standard error; further ones are lost.
 const WAITING_LINES: usize = 4096;
@@ -26,13 +26,26 @@ pub(crate) fn start(
         .lossy(true)
         .buffered_lines_limit(WAITING_LINES)
         .finish(io::stderr());
-    // A second call keeps the first one's way of logging.
-    let _ = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_writer(writer)
-        .with_ansi(io::stderr().is_terminal())
         .with_max_level(level)
         .with_target(false)
-        .log_internal_errors(false)
-        .try_init();
+        .log_internal_errors(false);
+    let is_terminal = io::stderr().is_terminal();
+    // One-shot modes speak to whoever called them, terminal or not.
+    let is_json = match environment.parse(&LOG_FORMAT, "human or json", is_format)?.as_deref() {
+        Some(format) => format == "json",
+        None => is_serving && !is_terminal,
+    };
+    // A second call keeps the first one's way of logging.
+    let _ = if is_json {
+        log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+    } else {
+        log.with_ansi(is_terminal).try_init()
+    };
     Ok(guard)
+}
+
+fn is_format(word: &String) -> bool {
+    ["human", "json"].contains(&word.as_str())
 }

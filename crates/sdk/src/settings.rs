@@ -16,6 +16,17 @@ pub static LOG: Setting = Setting {
            when serving and warn otherwise.",
 };
 
+/// How it is logged.
+pub static LOG_FORMAT: Setting = Setting {
+    name: "AI_INTEGRATION_LOG_FORMAT",
+    flag: Some("log-format"),
+    value_name: "human|json",
+    default: "",
+    help: "The form of the log: lines for people, or a JSON object a line. By default JSON when \
+           serving where standard error is no terminal. What the model's program prints passes \
+           through as it is.",
+};
+
 /// Read by the Python client.
 pub static ON_EXCEPTION: Setting = Setting {
     name: "AI_INTEGRATION_ON_EXCEPTION",
@@ -69,7 +80,7 @@ pub fn all() -> Vec<&'static Setting> {
     let mut settings = vec![&MODE];
     settings.extend(MODES.iter().flat_map(|mode| mode.settings()));
     settings.extend(ai_integration_engine::settings::SETTINGS);
-    settings.extend([&ON_EXCEPTION, &MODES_PATH, &LOG, &BINARY, &LINK]);
+    settings.extend([&ON_EXCEPTION, &MODES_PATH, &LOG, &LOG_FORMAT, &BINARY, &LINK]);
     settings
 }
 

@@ -24,6 +24,11 @@ impl ServiceTime {
         });
     }
 
+    /// The latest belief; none before the first batch.
+    pub(super) fn usual(&self) -> Option<Duration> {
+        self.0
+    }
+
     /// How many batches a worker may hold, when those after the first may be `work` together.
     /// One as long as nothing has been measured.
     pub(super) fn depth(&self, work: Duration, most: u32) -> u32 {

@@ -1,13 +1,26 @@
 //! How a worker's process ended, in words that help.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use ai_integration_contract::{Error, Kind};
 use nix::sys::signal::Signal;
 
 use crate::executor::Violation;
+
+/// What [`Ending::cause_label`] may be, and `retired` for a worker that was to end.
+pub(crate) const CAUSES: [&str; 9] = [
+    "closed_link",
+    "exited",
+    "not_started",
+    "retired",
+    "signal",
+    "start_timeout",
+    "stopped",
+    "timeout",
+    "violation",
+];
 
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +30,9 @@ pub enum Exit {
     /// By this signal.
     Signal(i32),
     /// It never ran: the program does not exist.
-    NotFound(String),
+    NotFound,
     /// It never ran: the program cannot be executed.
-    NotExecutable(String),
+    NotExecutable,
     /// It could not be waited for.
     Unknown,
 }
@@ -46,21 +59,31 @@ pub(super) struct Ending {
 
 impl Ending {
     /// The end of a process that could not even begin.
-    pub(super) fn not_started(command: &[OsString], error: &io::Error) -> Self {
-        let program = command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
+    pub(super) fn not_started(error: &io::Error) -> Self {
         let exit = match error.kind() {
-            io::ErrorKind::NotFound => Exit::NotFound(format!("there is no program {program}")),
-            _ => Exit::NotExecutable(format!("{program} cannot be executed: {error}")),
+            io::ErrorKind::NotFound => Exit::NotFound,
+            _ => Exit::NotExecutable,
         };
         Ending { exit, cause: None, was_ready: false, output: Vec::new() }
     }
 
-    /// The end in words, with the last lines of output.
-    pub(super) fn with_output(&self) -> String {
-        if self.output.is_empty() {
-            return self.to_string();
+    /// What a requester is told: what this end means to him, how it came, and the last output.
+    pub(super) fn error(&self, kind: Kind, what: &str) -> Error {
+        Error::new(kind, format!("{what}: {self}")).with_output(&self.output)
+    }
+
+    /// The cause in a word, for statistics.
+    pub(super) fn cause_label(&self) -> &'static str {
+        match (&self.cause, &self.exit) {
+            (Some(Cause::NotReady(_)), _) => "start_timeout",
+            (Some(Cause::Violation(_)), _) => "violation",
+            (Some(Cause::Overdue), _) => "timeout",
+            (Some(Cause::Stopped), _) => "stopped",
+            (Some(Cause::ClosedLink), _) | (None, Exit::Unknown) => "closed_link",
+            (None, Exit::Status(_)) => "exited",
+            (None, Exit::Signal(_)) => "signal",
+            (None, Exit::NotFound | Exit::NotExecutable) => "not_started",
         }
-        format!("{self}. Its last output:\n    {}", self.output.join("\n    "))
     }
 }
 
@@ -96,7 +119,8 @@ impl fmt::Display for Ending {
                     write!(out, ", {meaning}")?;
                 }
             }
-            Exit::NotFound(what) | Exit::NotExecutable(what) => return out.write_str(what),
+            Exit::NotFound => return out.write_str("there is no such program"),
+            Exit::NotExecutable => return out.write_str("the program cannot be executed"),
             Exit::Unknown => out.write_str("it closed its link")?,
         }
         if self.was_ready {
@@ -144,6 +168,9 @@ mod tests {
         }
         let mut ending = ending(Exit::Status(1), true);
         ending.output = vec!["one".to_owned(), "two".to_owned()];
-        assert_eq!(ending.with_output(), "exit status 1. Its last output:\n    one\n    two");
+        assert_eq!(
+            ending.error(Kind::ModelCrashed, "gone").to_string(),
+            "gone: exit status 1. Its last output:\n    one\n    two"
+        );
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::ending::Exit;
 use super::output::{Origin, Output, Tail, pass_through};
 use super::reaper::{ExitWatch, Reaper};
+use crate::rlimits::WorkerLimits;
 
 /// The environment variable that tells a worker the descriptor of its link.
 pub const LINK_VARIABLE: &str = "AI_INTEGRATION_LINK";
@@ -40,6 +41,9 @@ pub struct Program {
     pub stdout: Output,
 }
 
+/// What clients have to know, and the model's program has not.
+const SECRET: &str = "AI_INTEGRATION_TOKEN";
+
 /// A running worker. It leads a process group of its own, which ends with it.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -56,6 +60,7 @@ impl Process {
         reaper: &Reaper,
         slot: Option<usize>,
         device: Option<&String>,
+        limits: WorkerLimits,
     ) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (name, arguments) = program.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
@@ -65,13 +70,14 @@ impl Process {
             .envs(program.variables.iter().map(|(name, value)| (name, value)))
             .envs(device.map(|device| (DEVICE_VARIABLE, device)))
             .env(LINK_VARIABLE, LINK_DESCRIPTOR.to_string())
+            .env_remove(SECRET)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
         let link = FdMapping { parent_fd: OwnedFd::from(theirs), child_fd: LINK_DESCRIPTOR };
         command.fd_mappings(vec![link]).map_err(io::Error::other)?;
-        die_with_parent(&mut command);
+        before_exec(&mut command, limits);
 
         let (mut child, exit) = reaper.spawn(&mut command)?;
         let tail = Tail::default();
@@ -118,28 +124,35 @@ impl Process {
     }
 }
 
-/// Has the kernel end the worker when this process ends, however that happens. Elsewhere than on
-/// Linux a worker notices at its next `get_next_input`.
-#[cfg(target_os = "linux")]
+/// Limits the worker, and has the kernel end it when this process ends, however that happens.
 #[expect(unsafe_code, reason = "nothing safe runs between fork and exec")]
-fn die_with_parent(command: &mut Command) {
+fn before_exec(command: &mut Command, limits: WorkerLimits) {
     let parent = Pid::this();
     // SAFETY: the closure makes only system calls that are safe after fork, and allocates nothing.
     unsafe {
         command.pre_exec(move || {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-            // The parent may have ended before the line above.
-            if Pid::parent() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+            limits.apply()?;
+            die_with_parent(parent)
         });
     }
 }
 
+/// Elsewhere than on Linux a worker notices its parent's end at its next `get_next_input`.
+#[cfg(target_os = "linux")]
+fn die_with_parent(parent: Pid) -> io::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // The parent may have ended before the line above.
+    if Pid::parent() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+}
+
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_command: &mut Command) {}
+fn die_with_parent(_parent: Pid) -> io::Result<()> {
+    Ok(())
+}
 
 /// The memory in bytes that a process has in use now, shared pages included.
 #[cfg(target_os = "linux")]
-pub(super) fn resident_memory(pid: i32) -> Option<u64> {
+pub(crate) fn resident_memory(pid: i32) -> Option<u64> {
     // The second of the numbers, in pages; see proc(5).
     let numbers = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = numbers.split(' ').nth(1)?.parse().ok()?;
@@ -149,7 +162,7 @@ pub(super) fn resident_memory(pid: i32) -> Option<u64> {
 
 /// The memory in bytes that a process has in use now, shared pages included.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn resident_memory(pid: i32) -> Option<u64> {
+pub(crate) fn resident_memory(pid: i32) -> Option<u64> {
     let listed = Command::new("ps").args(["-o", "rss=", "-p", &pid.to_string()]).output().ok()?;
     let kibibytes: u64 = String::from_utf8(listed.stdout).ok()?.trim().parse().ok()?;
     Some(kibibytes << 10)

@@ -60,8 +60,8 @@ async fn a_program_that_is_not_there_is_said_to_be() {
     };
     let config = Config::read(&Environment::default()).unwrap();
     let supervisor = Supervisor::start(engine.clone(), program, config).unwrap();
-    assert!(failure(&engine).await.contains("there is no program /nonexistent/model"));
-    assert!(matches!(supervisor.given_up().await, Exit::NotFound(_)));
+    assert!(failure(&engine).await.contains("there is no such program"));
+    assert!(matches!(supervisor.given_up().await, Exit::NotFound));
     assert!(matches!(*engine.state().borrow(), State::Failed(_)));
 }
 

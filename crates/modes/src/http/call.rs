@@ -6,10 +6,11 @@ use ai_integration_contract::{Error, Kind};
 use ai_integration_engine::Announcement;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::App;
 use super::answer::Rejection;
+use super::edge::RequestId;
 
 /// The header by which a client limits the time to the answer, in seconds. The server's own limit
 /// holds all the same.
@@ -20,6 +21,7 @@ const LONGEST: f64 = 86_400.0;
 /// A request to the model whose inputs are still to be read.
 #[derive(Debug)]
 pub(crate) struct Call {
+    pub(super) id: RequestId,
     /// The time to the answer that the client asks for.
     pub(super) timeout: Option<Duration>,
     /// Whether the client wants to hear of everything that happens, as server-sent events.
@@ -32,7 +34,9 @@ impl FromRequestParts<App> for Call {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Rejection> {
+        let id = parts.extensions.get::<RequestId>().cloned();
         Ok(Call {
+            id: id.unwrap_or(RequestId(HeaderValue::from_static("-"))),
             timeout: timeout(&parts.headers)?,
             wants_events: accepts(&parts.headers, "text/event-stream"),
             _announcement: app.engine().announce(),

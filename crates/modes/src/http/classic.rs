@@ -16,17 +16,19 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::answer::{Rejection, status, with_retry_after};
+use super::answer::{Failure, Rejection, status};
 use super::call::{Call, accepts};
 use super::request::RequestInputs;
 use super::{App, page};
+
+pub(super) const PATHS: &[&str] = &["/"];
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/", get(form).post(infer))
 }
 
 async fn form(State(app): State<App>) -> Response {
-    page::form(app.engine())
+    page::form(&app)
 }
 
 async fn infer(
@@ -38,20 +40,33 @@ async fn infer(
     // A browser that sends the plain form asks for a page; programs ask for anything.
     let wants_page = accepts(&headers, "text/html");
     let answered = match (call, inputs) {
-        (Ok(call), Ok(RequestInputs(raw))) => answer(&app, call, raw).await,
+        (Ok(call), Ok(inputs)) => answer(&app, call, inputs).await,
         (Err(rejection), _) | (_, Err(rejection)) => Err(rejection),
     };
+    let wording = app.wording();
     match answered {
-        Ok((_, _, outcome)) if wants_page => page::result(&outcome),
-        Ok((model, given, outcome)) => Json(classic(&model, &given, &outcome)).into_response(),
+        Ok((_, _, outcome)) if outcome.success && wants_page => page::result(&outcome),
+        Ok((model, given, outcome)) if outcome.success => {
+            Json(classic(&model, &given, &outcome)).into_response()
+        }
+        Ok((_, _, outcome)) => {
+            let message = wording.of_model(&outcome);
+            let failure = Failure::of_model(outcome);
+            if wants_page {
+                failure.told_by(page::failure(&message))
+            } else {
+                failure.told_by(Json(json!({"err": message})))
+            }
+        }
         Err(rejection) => {
             let status = status(rejection.kind());
-            let response = if wants_page {
-                page::problem(status, &rejection)
+            let (title, message) = (rejection.kind().title(), wording.of(&rejection));
+            let failure = Failure::from(rejection);
+            if wants_page {
+                failure.told_by(page::problem(status, title, &message))
             } else {
-                (status, Json(json!({"err": rejection.message()}))).into_response()
-            };
-            with_retry_after(response)
+                failure.told_by((status, Json(json!({"err": message}))))
+            }
         }
     }
 }
@@ -59,18 +74,15 @@ async fn infer(
 /// The model, what the request gave of its inputs, and the outcome.
 type Answered = (std::sync::Arc<Model>, RawInputs, Outcome);
 
-async fn answer(app: &App, call: Call, raw: RawInputs) -> Result<Answered, Rejection> {
+async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered, Rejection> {
     // The answer shows the inputs; bytes are shared, not copied.
-    let given = raw.clone();
-    let (model, ticket) = app.submit(call, raw, Delivery::Whole).await?;
+    let given = inputs.raw.clone();
+    let (model, ticket) = app.submit(call, inputs, Delivery::Whole).await?;
     let outcome: Result<Outcome, Error> = ticket.outcome().await;
     Ok((model, given, outcome?))
 }
 
 fn classic(model: &Model, given: &RawInputs, outcome: &Outcome) -> Value {
-    if !outcome.success {
-        return json!({"err": outcome.error_message()});
-    }
     let (mut output, mut output_url) = (Value::Null, Value::Null);
     match &outcome.data {
         Data::None => {}

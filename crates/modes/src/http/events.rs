@@ -13,19 +13,21 @@ use base64::prelude::BASE64_STANDARD;
 use futures_util::stream;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Problem, Rejection};
+use super::App;
+use super::answer::Failure;
+use super::edge::RequestId;
 use super::native::UNBUFFERED;
 
 /// Without an event for this long a comment is sent, so that nobody on the way gives the
 /// connection up.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-pub(super) fn stream(ticket: Ticket) -> Response {
-    let events = stream::unfold(Some(ticket), |ticket| async {
-        let mut ticket = ticket?;
+pub(super) fn stream(app: App, id: RequestId, ticket: Ticket) -> Response {
+    let events = stream::unfold(Some((app, id, ticket)), |state| async {
+        let (app, id, mut ticket) = state?;
         let (event, rest) = match ticket.event().await {
-            Some(event) => (happened(event), Some(ticket)),
-            None => (ended(ticket).await, None),
+            Some(event) => (happened(event), Some((app, id, ticket))),
+            None => (ended(&app, &id, ticket).await, None),
         };
         Some((Ok::<Sent, Infallible>(event), rest))
     });
@@ -51,17 +53,19 @@ fn happened(event: Event) -> Sent {
     }
 }
 
-async fn ended(ticket: Ticket) -> Sent {
-    match ticket.outcome().await {
+async fn ended(app: &App, id: &RequestId, ticket: Ticket) -> Sent {
+    let failure = match ticket.outcome().await {
         Ok(Outcome { success: true, content_type, data, .. }) => {
             let mut result = Map::new();
             result.insert("content_type".to_owned(), content_type.into());
             put(&mut result, &data);
-            sent("result", &Value::Object(result))
+            return sent("result", &Value::Object(result));
         }
-        Ok(failed) => sent("error", &Problem::model_failed(&failed).body),
-        Err(error) => sent("error", &Problem::from(Rejection::from(error)).body),
-    }
+        Ok(failed) => Failure::of_model(failed),
+        Err(error) => error.into(),
+    };
+    app.note(&failure, id);
+    sent("error", &failure.problem(app.wording(), id))
 }
 
 /// Text as `text`, bytes as `base64` (RFC 4648); nothing for no data.

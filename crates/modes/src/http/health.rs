@@ -3,13 +3,15 @@
 use ai_integration_engine::State;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
 use super::App;
-use super::answer::with_retry_after;
+
+pub(super) const PATHS: &[&str] = &["/healthz", "/readyz"];
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/healthz", get(alive)).route("/readyz", get(ready))
@@ -30,9 +32,10 @@ async fn ready(Shared(app): Shared<App>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "starting", "reason": reason}))
         }
         State::Failed(error) => {
-            let reason = error.to_string();
+            let reason = app.wording().of_error(&error);
             (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "failed", "reason": reason}))
         }
     };
-    with_retry_after((status, Json(body)).into_response())
+    let busy = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(RETRY_AFTER, "1")]);
+    (status, busy, Json(body)).into_response()
 }

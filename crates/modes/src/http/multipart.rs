@@ -10,6 +10,8 @@ const MAX_PARTS: usize = 1000;
 /// The most headers of a part, and their greatest length together.
 const MAX_HEADERS: usize = 16;
 const MAX_HEAD: usize = 8 * 1024;
+/// The greatest length of what stands before the first delimiter, and after the last one.
+const MAX_AROUND: usize = 1024;
 
 /// One part of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub(super) enum Malformed {
     Boundary,
     #[error("it does not begin with its boundary")]
     Start,
+    #[error("it goes on after its end")]
+    End,
     #[error("a part has no headers, or too long ones")]
     Head,
     #[error("it ends in the middle of a part")]
@@ -46,13 +50,15 @@ pub(super) fn parse(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Malformed
     let mut at = if body.starts_with(&delimiter.as_bytes()[2..]) {
         delimiter.len() - 2
     } else {
-        finder.find(body).ok_or(Malformed::Start)? + delimiter.len()
+        let start = &body[..body.len().min(MAX_AROUND + delimiter.len())];
+        finder.find(start).ok_or(Malformed::Start)? + delimiter.len()
     };
     let mut parts = Vec::new();
     loop {
         let rest = &body[at..];
         if rest.starts_with(b"--") {
-            return Ok(parts);
+            let is_end = rest.len() <= MAX_AROUND;
+            return if is_end { Ok(parts) } else { Err(Malformed::End) };
         }
         if parts.len() == MAX_PARTS {
             return Err(Malformed::TooManyParts);
@@ -180,6 +186,9 @@ mod tests {
             assert_eq!(parts(body), Err(why), "{body:?}");
         }
         assert_eq!(parts("--b--"), Ok(vec![]));
+        let around = " ".repeat(2000);
+        assert_eq!(parts(&format!("{around}\n--b--")), Err(Malformed::Start));
+        assert_eq!(parts(&format!("--b--{around}")), Err(Malformed::End));
         let many = "--b\nContent-Disposition: form-data; name=a\n\nx\n".repeat(1001) + "--b--";
         assert_eq!(parts(&many), Err(Malformed::TooManyParts));
         assert_eq!(parse(&Bytes::new(), ""), Err(Malformed::Boundary));

@@ -1,7 +1,7 @@
 //! The native dialect: `POST /infer` answers with the result itself under its own content type,
 //! and errors are problems with honest statuses.
 
-use ai_integration_contract::{Error, Outcome};
+use ai_integration_contract::Outcome;
 use ai_integration_engine::{Answer, Delivery, Event, Ticket};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -12,20 +12,21 @@ use axum::{Json, Router};
 use futures_util::stream;
 use serde_json::json;
 
-use super::answer::{Problem, Rejection};
+use super::answer::{Failure, Rejection};
 use super::call::Call;
+use super::edge::RequestId;
 use super::request::RequestInputs;
 use super::{App, events, openapi};
 
 /// A result is data, whatever a browser might take it for.
-const INERT: [(HeaderName, HeaderValue); 2] = [
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
-];
+const INERT: [(HeaderName, HeaderValue); 1] =
+    [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"))];
 
 /// Asks proxies to pass pieces of an answer on as they come; nginx and others heed it.
 pub(super) const UNBUFFERED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+
+pub(super) const PATHS: &[&str] = &["/infer", "/schema", "/openapi.json"];
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -37,22 +38,23 @@ pub(super) fn routes() -> Router<App> {
 async fn infer(
     State(app): State<App>,
     call: Call,
-    RequestInputs(raw): RequestInputs,
+    inputs: RequestInputs,
 ) -> Result<Response, Rejection> {
+    let id = call.id.clone();
     if call.wants_events {
-        let (_, ticket) = app.submit(call, raw, Delivery::Followed).await?;
-        return Ok(events::stream(ticket));
+        let (_, ticket) = app.submit(call, inputs, Delivery::Followed).await?;
+        return Ok(events::stream(app, id, ticket));
     }
-    let (_, ticket) = app.submit(call, raw, Delivery::Streamed).await?;
+    let (_, ticket) = app.submit(call, inputs, Delivery::Streamed).await?;
     match ticket.answer().await? {
         Answer::Whole(outcome) => Ok(whole(outcome)),
-        Answer::Stream(ticket) => streamed(ticket).await,
+        Answer::Stream(ticket) => streamed(app, id, ticket).await,
     }
 }
 
 fn whole(outcome: Outcome) -> Response {
     if !outcome.success {
-        return Problem::model_failed(&outcome).into_response();
+        return Failure::of_model(outcome).into_response();
     }
     let media = content_type(outcome.content_type.as_deref());
     (INERT, [(header::CONTENT_TYPE, media)], outcome.data.into_bytes()).into_response()
@@ -60,23 +62,24 @@ fn whole(outcome: Outcome) -> Response {
 
 /// Passes chunks on as they come. A failure after the first one can only be told by breaking the
 /// body off, which clients see as an incomplete answer.
-async fn streamed(mut ticket: Ticket) -> Result<Response, Rejection> {
+async fn streamed(app: App, id: RequestId, mut ticket: Ticket) -> Result<Response, Rejection> {
     let Some(Event::Chunk { content_type: media, data }) = ticket.event().await else {
         return Ok(whole(ticket.outcome().await?));
     };
-    let rest = stream::unfold(Some(ticket), |ticket| async {
-        let mut ticket = ticket?;
+    let rest = stream::unfold(Some((app, id, ticket)), |state| async {
+        let (app, id, mut ticket) = state?;
         while let Some(event) = ticket.event().await {
             if let Event::Chunk { data, .. } = event {
-                return Some((Ok(data.into_bytes()), Some(ticket)));
+                return Some((Ok(data.into_bytes()), Some((app, id, ticket))));
             }
         }
         let failure = match ticket.outcome().await {
             Ok(outcome) if outcome.success => return None,
-            Ok(outcome) => outcome.error_message().to_owned(),
-            Err(Error { message, .. }) => message.into_owned(),
+            Ok(outcome) => Failure::of_model(outcome),
+            Err(error) => error.into(),
         };
-        Some((Err(std::io::Error::other(failure)), None))
+        app.note(&failure, &id);
+        Some((Err(std::io::Error::other(failure.code())), None))
     });
     let first = stream::iter([Ok::<Bytes, std::io::Error>(data.into_bytes())]);
     let body = Body::from_stream(stream::StreamExt::chain(first, rest));

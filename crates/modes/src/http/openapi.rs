@@ -3,7 +3,7 @@
 use ai_integration_contract::{Field, InputsSchema, Kind, Shape};
 use serde_json::{Map, Value, json};
 
-use super::answer::status;
+use super::answer::{MODEL_FAILED, status};
 
 /// The description of the native dialect for a model with this schema.
 pub(super) fn describe(schema: &InputsSchema) -> Value {
@@ -50,6 +50,14 @@ pub(super) fn describe(schema: &InputsSchema) -> Value {
                 "summary": "Whether the server is alive",
                 "responses": {"200": json_answer("It is")},
             }},
+            "/metrics": {"get": {
+                "operationId": "metrics",
+                "summary": "What is counted, for Prometheus",
+                "responses": {"200": {
+                    "description": "OpenMetrics 1.0",
+                    "content": {"application/openmetrics-text": {"schema": {"type": "string"}}},
+                }},
+            }},
             "/readyz": {"get": {
                 "operationId": "readyz",
                 "summary": "Whether the model is ready",
@@ -59,7 +67,10 @@ pub(super) fn describe(schema: &InputsSchema) -> Value {
                 },
             }},
         },
-        "components": {"schemas": {"Problem": {
+        "security": [{}, {"token": []}],
+        "components": {"securitySchemes": {
+            "token": {"type": "http", "scheme": "bearer"},
+        }, "schemas": {"Problem": {
             "type": "object",
             "description": "A problem (RFC 9457).",
             "required": ["title", "status", "code", "detail"],
@@ -72,10 +83,11 @@ pub(super) fn describe(schema: &InputsSchema) -> Value {
                     "enum": Kind::ALL
                         .iter()
                         .map(|kind| kind.code())
-                        .chain(["model_failed"])
+                        .chain([MODEL_FAILED])
                         .collect::<Vec<_>>(),
                 },
                 "detail": {"type": "string"},
+                "request_id": {"type": "string"},
                 "errors": {"type": "array", "items": {
                     "type": "object",
                     "required": ["name", "message"],

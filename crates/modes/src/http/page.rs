@@ -1,12 +1,12 @@
 //! The page at `/`: a form drawn from the schema, and results that need no script.
 
 use ai_integration_contract::{Data, Outcome};
-use ai_integration_engine::{Engine, State};
+use ai_integration_engine::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::answer::Rejection;
+use super::App;
 use super::classic::{NOT_READY, data_url};
 use super::form;
 
@@ -27,12 +27,13 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
                       media-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The page with the form, or why there is none yet.
-pub(super) fn form(engine: &Engine) -> Response {
+pub(super) fn form(app: &App) -> Response {
+    let engine = app.engine();
     let state = engine.state().borrow().clone();
     if let State::Failed(error) = state {
         let content = html! {
             h1 { "The model is not available" }
-            pre { (error) }
+            pre { (app.wording().of_error(&error)) }
         };
         return respond(NOT_READY, &content, false);
     }
@@ -54,18 +55,28 @@ pub(super) fn form(engine: &Engine) -> Response {
 /// The page with a result.
 pub(super) fn result(outcome: &Outcome) -> Response {
     let content = html! {
-        h1 { @if outcome.success { "Result" } @else { "The model reported a failure" } }
-        @if outcome.success { (data(outcome)) } @else { pre { (outcome.error_message()) } }
+        h1 { "Result" }
+        (data(outcome))
+        p { a href="/" { "Again" } }
+    };
+    respond(StatusCode::OK, &content, false)
+}
+
+/// The page with the failure that the model itself reports.
+pub(super) fn failure(message: &str) -> Response {
+    let content = html! {
+        h1 { "The model reported a failure" }
+        pre { (message) }
         p { a href="/" { "Again" } }
     };
     respond(StatusCode::OK, &content, false)
 }
 
 /// The page that says why there is no result.
-pub(super) fn problem(status: StatusCode, rejection: &Rejection) -> Response {
+pub(super) fn problem(status: StatusCode, title: &str, message: &str) -> Response {
     let content = html! {
-        h1 { "There is no result: " (rejection.kind().title()) }
-        pre { (rejection.message()) }
+        h1 { "There is no result: " (title) }
+        pre { (message) }
         p { a href="/" { "Back to the form" } }
     };
     respond(status, &content, false)
@@ -114,7 +125,6 @@ fn respond(status: StatusCode, content: &Markup, reloads: bool) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
     (status, headers, page.into_string()).into_response()
 }

@@ -4,30 +4,36 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use ai_integration_contract::{Error, FieldError, InvalidInputs, Kind, RawInputs, RawValue};
-use ai_integration_engine::BodyBuffer;
+use ai_integration_engine::{BodyBuffer, Hold};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::App;
 use super::answer::Rejection;
+use super::limits::{LEAST_RATE, Limits, PAUSE, SLOW_AFTER};
 use super::multipart::{self, Part};
+use super::strict_json;
 
 /// How long a body that is refused is read nevertheless.
 const LINGER: Duration = Duration::from_secs(5);
-/// How long a client may pause while it sends a body.
-const PAUSE: Duration = Duration::from_secs(30);
+/// The most inputs of a request.
+const MAX_FIELDS: usize = 1000;
 
 /// The formats that are read, for messages.
 const FORMATS: &str = "multipart/form-data, application/x-www-form-urlencoded and application/json";
 
 /// The inputs of a request, in whichever format they came.
 #[derive(Debug)]
-pub(super) struct RequestInputs(pub(super) RawInputs);
+pub(crate) struct RequestInputs {
+    pub(super) raw: RawInputs,
+    /// The memory that they take up.
+    pub(super) hold: Hold,
+}
 
 impl FromRequest<App> for RequestInputs {
     type Rejection = Rejection;
@@ -36,14 +42,16 @@ impl FromRequest<App> for RequestInputs {
         refuse_encoding(request.headers())?;
         let media = media(request.headers());
         let essence = media.as_ref().map(mime::Mime::essence_str).unwrap_or_default();
+        let mut hold = app.budget().hold();
         match essence {
-            "application/json" => json(&body(request, app).await?),
+            "application/json" => json(&body(request, app, &mut hold).await?),
             "multipart/form-data" => {
                 let boundary = media.as_ref().and_then(|media| media.get_param(mime::BOUNDARY));
-                form(&body(request, app).await?, boundary.map_or("", |boundary| boundary.as_str()))
+                let body = body(request, app, &mut hold).await?;
+                form(&body, boundary.map_or("", |boundary| boundary.as_str()))
             }
             "application/x-www-form-urlencoded" => {
-                let body = body(request, app).await?;
+                let body = body(request, app, &mut hold).await?;
                 collect(
                     form_urlencoded::parse(&body).map(|(name, value)| {
                         (name.into_owned(), RawValue::Text(value.into_owned()))
@@ -57,7 +65,7 @@ impl FromRequest<App> for RequestInputs {
                 Err(Error::new(Kind::UnsupportedMediaType, message).into())
             }
         }
-        .map(RequestInputs)
+        .map(|raw| RequestInputs { raw, hold })
     }
 }
 
@@ -83,8 +91,11 @@ fn refuse_encoding(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// Reads the body, which is refused before it comes where it says how long it is.
-async fn body(request: Request, app: &App) -> Result<Bytes, Error> {
-    let limit = app.max_body();
+async fn body(request: Request, app: &App, hold: &mut Hold) -> Result<Bytes, Error> {
+    let Limits { body: limit, upload, .. } = *app.limits();
+    let begun = Instant::now();
+    let late = |why: String| Error::new(Kind::RequestTimeout, why);
+    let waits = request.headers().contains_key(header::EXPECT);
     let too_large = || Error::new(Kind::TooLarge, "the body is larger than this server takes");
     let unreadable = |detail: &dyn Display| {
         Error::new(Kind::MalformedRequest, format!("the body cannot be read: {detail}"))
@@ -92,26 +103,43 @@ async fn body(request: Request, app: &App) -> Result<Bytes, Error> {
     let mut body = request.into_body();
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if expected > limit {
-        let _ = timeout(LINGER, discard(body, limit)).await;
+        // Whoever waits for leave has not sent anything.
+        if !waits {
+            let _ = timeout(LINGER, discard(body, limit)).await;
+        }
         return Err(too_large());
     }
     let mut first = Bytes::new();
     let mut whole: Option<BodyBuffer> = None;
     loop {
-        let frame = match timeout(PAUSE, body.frame()).await {
+        let patience = PAUSE.min(upload.saturating_sub(begun.elapsed()));
+        let frame = match timeout(patience, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => return Err(unreadable(&error)),
             Ok(None) => return Ok(whole.map_or(first, BodyBuffer::freeze)),
+            Err(_) if patience == PAUSE => {
+                let seconds = PAUSE.as_secs();
+                return Err(late(format!("nothing of the body came for {seconds} s")));
+            }
             Err(_) => {
-                return Err(unreadable(&format!("nothing came for {} s", PAUSE.as_secs())));
+                let seconds = upload.as_secs_f64();
+                return Err(late(format!("the body did not come within {seconds} s")));
             }
         };
         let Ok(data) = frame.into_data() else { continue };
         let read = whole.as_ref().map_or(first.len(), BodyBuffer::len);
-        if read + data.len() > limit {
+        let length = read + data.len();
+        let elapsed = begun.elapsed();
+        if elapsed > SLOW_AFTER && (length as u64) < LEAST_RATE * elapsed.as_secs() {
+            return Err(late(format!("the body comes with less than {LEAST_RATE} bytes a second")));
+        }
+        let is_too_large = length > limit;
+        if is_too_large || !hold.grow_to(length) {
             drop((first, whole));
             let _ = timeout(LINGER, discard(body, limit)).await;
-            return Err(too_large());
+            let message = "the server holds as many requests as its memory allows; try again later";
+            let full = || Error::new(Kind::QueueFull, message);
+            return Err(if is_too_large { too_large() } else { full() });
         }
         // A small body comes in one piece, and need not be copied.
         if read == 0 && data.len() >= expected {
@@ -140,12 +168,11 @@ async fn discard(mut body: Body, limit: usize) {
 }
 
 fn json(body: &[u8]) -> Result<RawInputs, Rejection> {
-    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body)
-        .map_err(|error| {
-            let message = format!("the body is not a JSON object of inputs: {error}");
-            Error::new(Kind::MalformedRequest, message)
-        })?;
-    Ok(members.into_iter().map(|(name, value)| (name, RawValue::Json(value))).collect())
+    let members = strict_json::members(body).map_err(|error| {
+        let message = format!("the body is not a JSON object of inputs: {error}");
+        Error::new(Kind::MalformedRequest, message)
+    })?;
+    collect(members.into_iter().map(|(name, value)| (name, RawValue::Json(value))))
 }
 
 fn form(body: &Bytes, boundary: &str) -> Result<RawInputs, Rejection> {
@@ -173,6 +200,10 @@ fn form(body: &Bytes, boundary: &str) -> Result<RawInputs, Rejection> {
 fn collect(fields: impl Iterator<Item = (String, RawValue)>) -> Result<RawInputs, Rejection> {
     let mut inputs = RawInputs::new();
     for (name, value) in fields {
+        if inputs.len() == MAX_FIELDS {
+            let message = format!("the request has more than {MAX_FIELDS} inputs");
+            return Err(Error::new(Kind::MalformedRequest, message).into());
+        }
         if inputs.contains_key(&name) {
             let message = "given more than once".to_owned();
             return Err(InvalidInputs(vec![FieldError { name, message }]).into());

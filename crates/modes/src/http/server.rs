@@ -1,27 +1,42 @@
 //! The accept loop. `axum::serve` knows no timeouts: a client that connects and says nothing
-//! would be kept for ever. Here hyper serves HTTP/1.1 with a time and a size for headers.
+//! would be kept for ever. Here hyper serves HTTP/1.1, and HTTP/2 where TLS has agreed on it, over
+//! connections whose silences end.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long a client may take for a request's head; also how long an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// The greatest length of a request's head.
-const MAX_HEAD: usize = 64 * 1024;
+use super::connection::{Pulse, Timed};
+use super::edge::{Caller, Edge};
+use super::limits::{Limits, MAX_HEAD, MAX_HEADERS};
+use super::tls::{H2, Tls};
+
 /// How long clients are waited for that read their last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// The pause after a failed accept: out of descriptors, say, which only time heals.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often what is kept of clients is tidied up.
+const TIDY: Duration = Duration::from_mins(1);
+/// Requests at a time on a connection of HTTP/2.
+const MAX_STREAMS: u32 = 100;
+/// What a client hears whose connection is one too many.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\
+                      connection: close\r\n\r\n";
+/// Open files that are kept for others than clients: workers' links and output.
+const OTHER_FILES: u64 = 128;
 
 /// A running server.
 pub(super) struct Server {
@@ -30,9 +45,23 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(listener: TcpListener, router: Router) -> Self {
+    pub(super) fn start(
+        listener: TcpListener,
+        edge: Edge,
+        limits: Limits,
+        tls: Option<Arc<Tls>>,
+    ) -> Self {
         let stop = CancellationToken::new();
-        let accepting = tokio::spawn(accept(listener, router, stop.clone()));
+        let files = ai_integration_engine::raise_open_files().saturating_sub(OTHER_FILES).max(1);
+        let most = usize::try_from(files).unwrap_or(usize::MAX).min(limits.connections);
+        let acceptor = Arc::new(Acceptor {
+            edge: Arc::new(edge),
+            limits,
+            room: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            tls,
+        });
+        tokio::spawn(acceptor.clone().look_after());
+        let accepting = tokio::spawn(acceptor.accept(listener, stop.clone()));
         Server { stop, accepting }
     }
 
@@ -53,39 +82,137 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> GracefulShutdown {
-    let connections = GracefulShutdown::new();
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return connections,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                if !is_the_clients(&error) {
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+/// What every connection needs.
+struct Acceptor {
+    edge: Arc<Edge>,
+    limits: Limits,
+    /// Connections that may still be opened.
+    room: Arc<Semaphore>,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Acceptor {
+    async fn accept(
+        self: Arc<Self>,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> GracefulShutdown {
+        let connections = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.cancelled() => return connections,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.open(stream, peer, connections.watcher()),
+                Err(error) => {
+                    if !is_the_clients(&error) {
+                        tracing::warn!(%error, "a connection cannot be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
-                continue;
             }
+        }
+    }
+
+    fn open(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
+        let Ok(place) = self.room.clone().try_acquire_owned() else {
+            self.edge.metrics.refused_connections.inc();
+            if self.tls.is_none() {
+                // A new connection has room for this, so it is not waited for.
+                let _ = stream.try_write(FULL);
+            }
+            return;
         };
         // Answers are small and written at once: waiting to fill packets only delays them.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
+        let acceptor = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let place = Place::new(&acceptor.edge, place);
+            if let Err(error) = acceptor.serve(stream, peer, watcher).await {
                 tracing::debug!(%error, "a connection ended early");
             }
+            drop(place);
         });
+    }
+
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        watcher: Watcher,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let pulse = Arc::new(Pulse::default());
+        let caller = Caller { edge: self.edge.clone(), pulse: pulse.clone(), peer: peer.ip() };
+        let stream = Timed::new(stream, pulse.clone(), self.limits);
+        let Some(tls) = &self.tls else { return self.http1(stream, caller, watcher).await };
+        let handshake = tls.acceptor().accept(stream);
+        let stream = timeout(self.limits.head, handshake).await??;
+        if stream.get_ref().1.alpn_protocol() == Some(H2) {
+            pulse.is_multiplexed.store(true, Ordering::Relaxed);
+            self.http2(stream, caller, watcher).await
+        } else {
+            self.http1(stream, caller, watcher).await
+        }
+    }
+
+    async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        caller: Caller,
+        watcher: Watcher,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut http = http1::Builder::new();
+        // The stream's own clock is finer, and ends what this one does not look at.
+        http.timer(TokioTimer::new()).header_read_timeout(None);
+        http.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+        let connection = http.serve_connection(TokioIo::new(stream), caller);
+        Ok(watcher.watch(connection).await?)
+    }
+
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        caller: Caller,
+        watcher: Watcher,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        let most = u32::try_from(MAX_HEAD).unwrap_or(u32::MAX);
+        http.timer(TokioTimer::new()).max_header_list_size(most);
+        http.max_concurrent_streams(MAX_STREAMS);
+        let connection = http.serve_connection(TokioIo::new(stream), caller);
+        Ok(watcher.watch(connection).await?)
+    }
+
+    /// Reads certificates again when told to, and forgets clients that are gone.
+    async fn look_after(self: Arc<Self>) {
+        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+        let mut tidy = interval(TIDY);
+        loop {
+            tokio::select! {
+                _ = hangups.recv() => self.tls.iter().for_each(|tls| tls.reload()),
+                _ = tidy.tick() => self.edge.guard.tidy(),
+            }
+        }
+    }
+}
+
+/// A connection's place among those that there may be.
+struct Place {
+    edge: Arc<Edge>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(edge: &Arc<Edge>, permit: OwnedSemaphorePermit) -> Self {
+        edge.metrics.connections.inc();
+        Place { edge: edge.clone(), _permit: permit }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.edge.metrics.connections.dec();
     }
 }
 

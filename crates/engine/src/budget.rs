@@ -1,0 +1,79 @@
+//! Memory that requests may take up together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A number of bytes of which requests take their part, for as long as they last.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Purse>);
+
+#[derive(Debug)]
+struct Purse {
+    most: usize,
+    taken: AtomicUsize,
+}
+
+/// A part of a [`Budget`], given back when it is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Budget {
+    /// A budget of `most` bytes.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Budget(Arc::new(Purse { most, taken: AtomicUsize::new(0) }))
+    }
+
+    /// The bytes that are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.0.taken.load(Ordering::Relaxed)
+    }
+
+    /// A part of no bytes yet.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        Hold { budget: self.clone(), bytes: 0 }
+    }
+}
+
+impl Hold {
+    /// Grows to `bytes`, if there are as many left; whether it has at least so many now.
+    pub fn grow_to(&mut self, bytes: usize) -> bool {
+        let Some(more) = bytes.checked_sub(self.bytes) else { return true };
+        let Purse { most, taken } = &*self.budget.0;
+        let add = |taken: usize| taken.checked_add(more).filter(|taken| taken <= most);
+        let has_grown = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok();
+        if has_grown {
+            self.bytes = bytes;
+        }
+        has_grown
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.budget.0.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_taken_than_there_is_and_all_is_given_back() {
+        let budget = Budget::new(10);
+        let (mut one, mut other) = (budget.hold(), budget.hold());
+        assert!(one.grow_to(6) && other.grow_to(4) && one.grow_to(2));
+        assert!(!other.grow_to(5) && !one.grow_to(usize::MAX));
+        assert_eq!(budget.taken(), 10);
+        drop(one);
+        assert!(other.grow_to(10));
+        drop(other);
+        assert_eq!(budget.taken(), 0);
+    }
+}

@@ -1,0 +1,206 @@
+//! What happens to every request before and after its handler: it gets an id, passes the
+//! [`Guard`], and is counted and logged with its answer.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use ai_integration_contract::{Error, Kind};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use axum::response::IntoResponse;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tower_service::Service;
+
+use super::answer::{Failure, Rejection, Wording};
+use super::connection::{Beat, Pulse};
+use super::guard::Guard;
+use super::limits::MAX_URI;
+use super::metrics::HttpMetrics;
+use super::trace::Trace;
+
+/// The header that names a request, in logs and answers; a client or proxy may choose it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The greatest length of a request's id.
+const MAX_ID: usize = 64;
+
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+/// For what is no page: nothing that an answer carries is to run.
+const INERT: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// What all connections share.
+pub(super) struct Edge {
+    pub(super) router: Router,
+    /// The addresses that there are, for statistics.
+    pub(super) paths: Vec<&'static str>,
+    pub(super) guard: Guard,
+    pub(super) wording: Wording,
+    pub(super) metrics: Arc<HttpMetrics>,
+}
+
+/// The name of a request.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) HeaderValue);
+
+impl RequestId {
+    /// As the client has it, if that is a plain word, or a new one.
+    fn of(headers: &HeaderMap) -> Self {
+        let is_plain = |id: &&HeaderValue| {
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+            (1..=MAX_ID).contains(&id.len()) && id.as_bytes().iter().all(plain)
+        };
+        let given = headers.get(REQUEST_ID).filter(is_plain).cloned();
+        let fresh = || HeaderValue::try_from(format!("{:016x}", fastrand::u64(..)));
+        RequestId(given.or_else(|| fresh().ok()).unwrap_or(HeaderValue::from_static("-")))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// The service of one connection.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) edge: Arc<Edge>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) peer: IpAddr,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Caller {
+    type Response = Response<Tracked>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let begun = Instant::now();
+        let beat = self.pulse.beat();
+        let (edge, peer) = (self.edge.clone(), self.peer);
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let id = RequestId::of(&parts.headers);
+            let trace = Trace::of(&parts.headers);
+            let path = parts.uri.path();
+            let route = edge.paths.iter().find(|known| **known == path).copied();
+            let mut account = Account {
+                edge: edge.clone(),
+                route: route.unwrap_or("other"),
+                status: StatusCode::OK,
+                read: body.size_hint().exact().unwrap_or(0),
+                written: 0,
+                begun,
+                trace,
+                _beat: beat,
+            };
+            let response = if let Err(error) = edge.check(&parts, peer) {
+                Rejection::from(error).into_response()
+            } else {
+                parts.extensions.insert(id.clone());
+                let request = Request::from_parts(parts, Body::new(body));
+                match edge.router.clone().call(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            };
+            let response = edge.finish(response, &id, &account);
+            account.status = response.status();
+            Ok(response.map(|body| Tracked { body, account }))
+        })
+    }
+}
+
+impl Edge {
+    fn check(&self, request: &axum::http::request::Parts, peer: IpAddr) -> Result<(), Error> {
+        let length = request.uri.path_and_query().map_or(0, |path| path.as_str().len());
+        if length > MAX_URI {
+            return Err(Error::new(Kind::UriTooLong, "the address is longer than 8 KiB"));
+        }
+        self.guard.check(request, peer)
+    }
+
+    /// What every answer has, and what is told of one that is no result.
+    fn finish(
+        &self,
+        mut response: Response<Body>,
+        id: &RequestId,
+        account: &Account,
+    ) -> Response<Body> {
+        if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+            self.metrics.refused(failure.code());
+            failure.log(id, account.route, &account.trace);
+            if !failure.is_told() {
+                response = failure.tell(response, self.wording, id);
+            }
+        }
+        let status = response.status();
+        tracing::debug!(
+            request_id = id.as_str(),
+            route = account.route,
+            status = status.as_u16(),
+            "answered after {:?}",
+            account.begun.elapsed()
+        );
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id.0.clone());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        headers.insert(REFERRER_POLICY, NO_REFERRER);
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(INERT);
+        response
+    }
+}
+
+/// What is noted of a request when its answer has been written.
+struct Account {
+    edge: Arc<Edge>,
+    route: &'static str,
+    status: StatusCode,
+    read: u64,
+    written: u64,
+    begun: Instant,
+    trace: Trace,
+    _beat: Beat,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let after = self.begun.elapsed();
+        let status = self.status.as_u16();
+        self.edge.metrics.answered(self.route, status, after, self.read, self.written);
+    }
+}
+
+/// A body that is accounted for when it has been written, or nobody wants the rest.
+pub(super) struct Tracked {
+    body: Body,
+    account: Account,
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.account.written += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

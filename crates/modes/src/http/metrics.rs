@@ -1,0 +1,160 @@
+//! What the server counts, and `GET /metrics`, which tells it in the words of Prometheus
+//! (OpenMetrics 1.0). Names and meanings are in `docs/operations/metrics.md`.
+
+use std::time::Duration;
+
+use ai_integration_contract::Kind;
+use ai_integration_engine::metrics::{Label, Metrics, seconds};
+use ai_integration_engine::{Budget, Engine};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::App;
+use super::answer::MODEL_FAILED;
+
+const MEDIA: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+pub(super) const PATHS: &[&str] = &["/metrics"];
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/metrics", get(tell))
+}
+
+async fn tell(State(app): State<App>) -> Response {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = encode(&mut text, app.registry());
+    ([(header::CONTENT_TYPE, MEDIA)], text).into_response()
+}
+
+/// What a request was answered with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    route: &'static str,
+    status: u16,
+}
+
+/// A histogram of bytes, from 256 in 12 buckets to 1 GiB, and beyond.
+fn bytes() -> Histogram {
+    Histogram::new(exponential_buckets(256.0, 4.0, 12))
+}
+
+/// The server's own metrics.
+#[derive(Debug)]
+pub(super) struct HttpMetrics {
+    requests: Family<Answered, Counter>,
+    duration: Family<Label, Histogram, fn() -> Histogram>,
+    request_size: Histogram,
+    response_size: Histogram,
+    refusals: Family<Label, Counter>,
+    pub(super) connections: Gauge,
+    pub(super) refused_connections: Counter,
+}
+
+impl Default for HttpMetrics {
+    fn default() -> Self {
+        let refusals = Family::<Label, Counter>::default();
+        // What has not happened yet is there as a zero: a rate needs a value before the first one.
+        for code in Kind::ALL.iter().map(|kind| kind.code()).chain([MODEL_FAILED]) {
+            drop(refusals.get_or_create(&[("code", code)]));
+        }
+        HttpMetrics {
+            requests: Family::default(),
+            duration: Family::new_with_constructor(seconds),
+            request_size: bytes(),
+            response_size: bytes(),
+            refusals,
+            connections: Gauge::default(),
+            refused_connections: Counter::default(),
+        }
+    }
+}
+
+impl HttpMetrics {
+    /// A request has been answered, to its last byte or as far as its client wanted.
+    #[expect(clippy::cast_precision_loss, reason = "bodies are small enough")]
+    pub(super) fn answered(
+        &self,
+        route: &'static str,
+        status: u16,
+        after: Duration,
+        read: u64,
+        written: u64,
+    ) {
+        self.requests.get_or_create(&Answered { route, status }).inc();
+        self.duration.get_or_create(&[("route", route)]).observe(after.as_secs_f64());
+        self.request_size.observe(read as f64);
+        self.response_size.observe(written as f64);
+    }
+
+    /// A request was refused, or failed, for the reason with this code.
+    pub(super) fn refused(&self, code: &'static str) {
+        self.refusals.get_or_create(&[("code", code)]).inc();
+    }
+}
+
+/// Everything that is counted in this process.
+pub(super) fn registry(engine: &Engine, http: &HttpMetrics, budget: &Budget) -> Registry {
+    let mut registry = Registry::with_prefix("ai_integration");
+    Metrics::register(engine, &mut registry);
+    registry.register("http_requests", "Requests, by answer", http.requests.clone());
+    registry.register_with_unit(
+        "http_request_duration",
+        "Time from a request's head to the last byte of its answer",
+        Unit::Seconds,
+        http.duration.clone(),
+    );
+    registry.register_with_unit(
+        "http_request_size",
+        "Length of requests' bodies, where they tell it",
+        Unit::Bytes,
+        http.request_size.clone(),
+    );
+    registry.register_with_unit(
+        "http_response_size",
+        "Length of answers' bodies",
+        Unit::Bytes,
+        http.response_size.clone(),
+    );
+    registry.register(
+        "http_failures",
+        "Requests without a result, by the code of the reason",
+        http.refusals.clone(),
+    );
+    registry.register("http_connections", "Open connections", http.connections.clone());
+    registry.register(
+        "http_connections_refused",
+        "Connections over the limit",
+        http.refused_connections.clone(),
+    );
+    registry.register_collector(Box::new(InFlight(budget.clone())));
+    registry
+}
+
+/// The memory of the requests' bodies.
+#[derive(Debug)]
+struct InFlight(Budget);
+
+impl prometheus_client::collector::Collector for InFlight {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::new(i64::try_from(self.0.taken()).unwrap_or(i64::MAX));
+        let help = "Bodies of the requests that are being received, wait or run";
+        gauge.encode(encoder.encode_descriptor(
+            "http_in_flight",
+            help,
+            Some(&Unit::Bytes),
+            gauge.metric_type(),
+        )?)
+    }
+}

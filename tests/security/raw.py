@@ -1,0 +1,48 @@
+"""Requests as bytes on a socket: what no well-behaved client sends."""
+
+import contextlib
+import re
+import socket
+import time
+
+
+@contextlib.contextmanager
+def connected(server, timeout=20):
+    host, port = re.match(r"https?://\[?([^/\]]+)\]?:(\d+)", server.url).groups()
+    with socket.create_connection((host, int(port)), timeout) as connection:
+        yield connection
+
+
+def exchange(server, request, timeout=20):
+    """Sends the bytes, and gives all that comes back until the other side closes or is silent."""
+    with connected(server, timeout) as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(request)
+        return read_all(connection)
+
+
+def read_all(connection, quiet=0.5):
+    connection.settimeout(quiet)
+    received = b""
+    with contextlib.suppress(socket.timeout, ConnectionResetError):
+        while True:
+            piece = connection.recv(65536)
+            if not piece:
+                break
+            received += piece
+    return received
+
+
+def statuses(answer):
+    """The statuses of the answers, one after the other."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
+
+
+def seconds_until_closed(connection, patience=30):
+    """How long the other side takes to close the connection; it may say something before."""
+    begin = time.monotonic()
+    connection.settimeout(patience)
+    with contextlib.suppress(ConnectionResetError):
+        while connection.recv(65536):
+            pass
+    return time.monotonic() - begin

@@ -1,0 +1,280 @@
+"""Who may ask: Host, Origin, token, rate, TLS."""
+
+import re
+import ssl
+import subprocess
+import urllib.request
+
+import pytest
+from raw import connected, seconds_until_closed
+from support import serve
+
+LOCAL = {"HOST": "127.0.0.1"}
+
+
+def ask(server, method="POST", path="/infer", **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = b"text=x" if method == "POST" else None
+    if body:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    return server.request(path, body, headers, method=method)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("127.0.0.1:5000", 200),
+        ("[::1]", 200),
+        ("evil.test", 421),
+        ("localhost.evil.test", 421),
+        ("127.0.0.1.evil.test", 421),
+    ],
+)
+@pytest.mark.parametrize("path", ["/infer", "/", "/metrics", "/readyz"])
+def test_dns_rebinding(server, path, host, status):
+    method = "GET" if path in ("/metrics", "/readyz") else "POST"
+    answer = ask(server, method, path, Host=host)
+    assert answer.status == status
+    if status == 421:
+        assert answer.json()["code"] == "misdirected"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "INVENTED"])
+@pytest.mark.parametrize("origin", ["http://evil.test", "null", "https://127.0.0.1:1"])
+def test_a_page_of_another_site_may_not_ask(server, method, origin):
+    answer = ask(server, method, Origin=origin)
+    assert (answer.status, answer.json()["code"]) == (403, "forbidden")
+    assert "access-control-allow-origin" not in answer.headers
+    site = ask(server, method, Sec_Fetch_Site="cross-site")
+    assert site.status == 403
+
+
+def test_the_own_page_may_ask(server):
+    own = server.url.rstrip("/")
+    assert ask(server, Origin=own).status == 200
+    assert ask(server, Sec_Fetch_Site="same-origin").status == 200
+
+
+def test_no_browser_is_told_that_others_may_read(server):
+    answer = ask(server, "OPTIONS", Origin="http://evil.test", Access_Control_Request_Method="POST")
+    assert "access-control-allow-origin" not in answer.headers
+    answer = ask(server, "GET", "/schema", Origin="http://evil.test")
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_listed_names_and_sites_may_ask(module_program):
+    settings = {
+        "AI_INTEGRATION_HOSTS": "model.example.org, *.internal.test",
+        "AI_INTEGRATION_ORIGINS": "https://app.example.org",
+        "AI_INTEGRATION_TOKEN": "secret",
+    }
+    token = {"Authorization": "Bearer secret"}
+    with serve(module_program, **LOCAL, **settings) as server:
+        for host in ["model.example.org", "a.internal.test:80"]:
+            assert ask(server, Host=host, **token).status == 200
+        assert ask(server, Host="internal.test", **token).status == 421
+        answer = ask(server, Origin="https://app.example.org", **token)
+        assert answer.status == 200
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example.org"
+        preflight = ask(
+            server,
+            "OPTIONS",
+            Origin="https://app.example.org",
+            Access_Control_Request_Method="POST",
+            Access_Control_Request_Headers="authorization",
+        )
+        assert preflight.status == 200
+        assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example.org"
+        assert ask(server, Origin="https://evil.test", **token).status == 403
+
+
+def test_without_the_token_nothing_is_told(module_program):
+    with serve(module_program, **LOCAL, AI_INTEGRATION_TOKEN="s3cret-token") as server:
+        for method, path in [
+            ("POST", "/infer"),
+            ("POST", "/"),
+            ("GET", "/"),
+            ("GET", "/schema"),
+            ("GET", "/metrics"),
+            ("GET", "/openapi.json"),
+            ("GET", "/nowhere"),
+        ]:
+            for header in [
+                {},
+                {"Authorization": "Bearer s3cret"},
+                {"Authorization": "s3cret-token"},
+            ]:
+                answer = ask(server, method, path, **header)
+                assert (answer.status, answer.json()["code"]) == (401, "unauthorized"), path
+                assert "Bearer" in answer.headers.get_all("WWW-Authenticate")
+        assert ask(server, "GET", "/healthz").status == 200
+        assert ask(server, "GET", "/readyz").status == 200
+        assert ask(server, Authorization="Bearer s3cret-token").status == 200
+        basic = "Basic dXNlcjpzM2NyZXQtdG9rZW4="
+        assert ask(server, "GET", "/", Authorization=basic).status == 200
+
+
+def test_the_token_is_nowhere_to_be_seen(program, tmp_path):
+    source = """
+        import os
+        import ai_integration
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}):
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": repr(dict(os.environ)), "success": True})
+    """
+    secret = tmp_path / "secret"
+    secret.write_text("from-a-file\n")
+    for settings, token in [
+        ({"AI_INTEGRATION_TOKEN": "from-the-environment"}, "from-the-environment"),
+        ({"AI_INTEGRATION_TOKEN_FILE": secret}, "from-a-file"),
+    ]:
+        with serve(program(source), **LOCAL, AI_INTEGRATION_LOG="trace", **settings) as server:
+            answer = ask(server, Authorization="Bearer " + token)
+            assert answer.status == 200
+            assert token not in answer.body.decode()
+            ask(server, Authorization="Bearer wrong-" + token)
+            listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, check=True)
+            assert token.encode() not in listing.stdout
+            assert token not in server.output()
+
+
+def test_one_client_may_not_ask_too_often(module_program):
+    settings = {"AI_INTEGRATION_RATE_LIMIT": "3/min", "AI_INTEGRATION_TRUSTED_PROXIES": "10.0.0.1"}
+    with serve(module_program, **LOCAL, **settings) as server:
+        answers = [ask(server, X_Forwarded_For="198.51.100.%d" % n) for n in range(5)]
+        # Whoever is not a trusted proxy cannot pose as somebody else.
+        assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
+        assert answers[-1].json()["code"] == "rate_limited"
+        assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+        assert server.get("/healthz").status == 200
+    settings["AI_INTEGRATION_TRUSTED_PROXIES"] = "127.0.0.0/8"
+    with serve(module_program, **LOCAL, **settings) as server:
+        answers = [ask(server, X_Forwarded_For="1.1.1.%d, 198.51.100.1" % n) for n in range(5)]
+        assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
+        assert ask(server, X_Forwarded_For="198.51.100.2").status == 200
+
+
+def test_errors_are_brief_where_the_operator_wants_it(program):
+    source = """
+        import os, sys
+        import ai_integration
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                if inputs["text"] == "die":
+                    print("the key is in /etc/keys", flush=True)
+                    os._exit(4)
+                raise ValueError("no such size")
+    """
+    with serve(program(source), AI_INTEGRATION_ERRORS="brief") as server:
+        native = server.post(text="x").json()
+        assert native["detail"] == "ValueError: no such size"
+        assert server.classic(text="x") == {"err": "ValueError: no such size"}
+        page = server.post("/", headers={"Accept": "text/html"}, text="x").body.decode()
+        events = server.post(headers={"Accept": "text/event-stream"}, text="x").body.decode()
+        assert "Traceback" not in page + events
+        assert "no such size" in page
+        assert "no such size" in events
+        assert "/etc/keys" not in server.post(text="die").body.decode()
+        server.wait_for_output(native["request_id"] + r"|entrypoint.py")
+        assert "/etc/keys" in server.output()
+        assert "Traceback" in server.output()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+
+    def make(name):
+        subprocess.run(
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=" + name,
+                "-addext",
+                "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                "-keyout",
+                str(folder / "key.pem"),
+                "-out",
+                str(folder / "cert.pem"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        return folder
+
+    return make
+
+
+def test_tls(module_program, certificate):
+    folder = certificate("first")
+    settings = {
+        "AI_INTEGRATION_TLS_CERT": folder / "cert.pem",
+        "AI_INTEGRATION_TLS_KEY": folder / "key.pem",
+        "AI_INTEGRATION_HEAD_TIMEOUT": 1,
+    }
+    with serve(module_program, **LOCAL, **settings, ready=False) as server:
+        port = re.search(r":(\d+)/", server.url).group(1)
+        url = "https://localhost:%s/infer" % port
+
+        def context():
+            return ssl.create_default_context(cafile=str(folder / "cert.pem"))
+
+        def infer():
+            with urllib.request.urlopen(url, b"text=x", 10, context=context()) as answer:
+                return answer.read()
+
+        assert b"text" in infer()
+        # HTTP/2 for those who offer it.
+        command = [
+            "curl",
+            "-s",
+            "--http2",
+            "--cacert",
+            str(folder / "cert.pem"),
+            "-d",
+            "text=x",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_version} %{http_code}",
+            url,
+        ]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=20)
+        assert done.stdout == b"2 200"
+        done = subprocess.run(
+            [*command[:-1], "-H", "Host: evil.test", url],
+            capture_output=True,
+            check=True,
+            timeout=20,
+        )
+        assert done.stdout == b"2 421"
+        # Old versions are refused, and so is who does not finish his handshake.
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname = False
+        old.verify_mode = ssl.CERT_NONE
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with connected(server) as connection, pytest.raises((ssl.SSLError, ConnectionError)):
+            old.wrap_socket(connection)
+        with connected(server) as connection:
+            connection.sendall(b"\x16\x03\x01\x00\xa5")
+            assert 0.5 < seconds_until_closed(connection) < 3
+        # A new certificate counts from the signal on; one that cannot be read changes nothing.
+        certificate("second")
+        server.process.send_signal(1)
+        server.wait_for_output("the certificate has been read again")
+        assert b"text" in infer()
+        (folder / "cert.pem").write_text("nonsense")
+        server.process.send_signal(1)
+        server.wait_for_output("the old certificate stays")

@@ -1,0 +1,174 @@
+"""What clients may take up: time, connections, memory."""
+
+import socket
+import time
+
+import pytest
+from raw import connected, exchange, read_all, seconds_until_closed, statuses
+from support import in_background, memory, serve
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture(scope="module")
+def impatient(module_program):
+    settings = {
+        "AI_INTEGRATION_HEAD_TIMEOUT": 1,
+        "AI_INTEGRATION_IDLE_TIMEOUT": 2,
+        "AI_INTEGRATION_UPLOAD_TIMEOUT": 3,
+        "AI_INTEGRATION_WRITE_TIMEOUT": 2,
+    }
+    with serve(module_program, HOST="127.0.0.1", **settings) as server:
+        yield server
+
+
+def test_who_says_nothing_is_given_up(impatient):
+    with connected(impatient) as connection:
+        assert 0.9 < seconds_until_closed(connection) < 2
+
+
+def test_a_head_that_does_not_end_is_given_up(impatient):
+    with connected(impatient) as connection:
+        connection.sendall(GET[:20])
+        assert 0.9 < seconds_until_closed(connection) < 2
+    # However diligently it goes on.
+    with connected(impatient) as connection:
+        begin = time.monotonic()
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for byte in GET[:-2] * 100:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.05)
+        assert time.monotonic() - begin < 3
+
+
+def test_an_idle_connection_is_closed_and_a_used_one_is_not(impatient):
+    with connected(impatient) as connection:
+        for _ in range(4):
+            connection.sendall(GET)
+            assert statuses(read_all(connection, 0.2)) == [200]
+            time.sleep(0.8)
+        connection.sendall(GET)
+        assert 1.8 < seconds_until_closed(connection) < 3.5
+
+
+def test_a_body_that_does_not_come_is_given_up(impatient):
+    for request in [
+        POST + b"Content-Length: 100\r\n\r\n{",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+    ]:
+        with connected(impatient) as connection:
+            connection.sendall(request)
+            begin = time.monotonic()
+            answer = read_all(connection, 6)
+            assert statuses(answer) == [408]
+            assert b'"request_timeout"' in answer
+            assert 2.5 < time.monotonic() - begin < 5
+
+
+def test_who_takes_nothing_of_the_answer_is_given_up(program):
+    source = """
+        import ai_integration
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}):
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": "x" * (64 << 20), "success": True})
+    """
+    with serve(program(source), AI_INTEGRATION_WRITE_TIMEOUT=1) as server:
+        with connected(server) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.sendall(POST + b'Content-Length: 13\r\n\r\n{"text": "x"}')
+            time.sleep(3)
+            connection.settimeout(10)
+            received = 0
+            try:
+                while piece := connection.recv(1 << 20):
+                    received += len(piece)
+            except ConnectionResetError:
+                pass
+            assert received < 64 << 20
+        assert len(server.post(text="x").body) == 64 << 20
+
+
+def test_connections_over_the_limit_are_turned_away(module_program):
+    with serve(module_program, HOST="127.0.0.1", AI_INTEGRATION_MAX_CONNECTIONS=5) as server:
+        kept = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(5)]
+        time.sleep(0.2)
+        answer = exchange(server, GET)
+        assert statuses(answer) == [503]
+        assert b"retry-after: 1" in answer
+        for connection in kept:
+            connection.close()
+        time.sleep(0.2)
+        assert statuses(exchange(server, GET)) == [200]
+
+
+def test_bodies_share_the_memory_that_there_is_for_them(program):
+    source = """
+        import time
+        import ai_integration
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                time.sleep(1)
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": inputs["text"][:1], "success": True})
+    """
+    with serve(program(source), AI_INTEGRATION_MAX_IN_FLIGHT=10 << 20) as server:
+        begin = time.monotonic()
+        waiting = [in_background(server.post, text="x" * (4 << 20)) for _ in range(6)]
+        answers = [answer() for answer in waiting]
+        taken = [answer for answer in answers if answer.status == 200]
+        refused = [answer for answer in answers if answer.status == 503]
+        assert len(taken) >= 1
+        assert len(refused) >= 3
+        assert len(taken) + len(refused) == 6
+        assert {answer.json()["code"] for answer in refused} == {"queue_full"}
+        assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+        assert server.post(text="y" * (4 << 20)).body == b"y"
+        assert time.monotonic() - begin < 10
+
+
+def test_the_time_to_try_again_is_that_of_the_queue(program):
+    source = """
+        import time
+        import ai_integration
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}):
+                time.sleep(0.5)
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": "", "success": True})
+    """
+    with serve(program(source), AI_INTEGRATION_QUEUE=6) as server:
+        assert server.post(text="x").status == 200
+        waiting = [in_background(server.post, text="x") for _ in range(7)]
+        time.sleep(0.3)
+        begin = time.monotonic()
+        refused = server.post(text="x")
+        assert time.monotonic() - begin < 0.05
+        assert refused.status == 503
+        assert 3 <= int(refused.headers["Retry-After"]) <= 5
+        assert [answer().status for answer in waiting] == [200] * 7
+
+
+def test_ten_thousand_idle_connections_cost_little(module_program):
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 12_000:
+        pytest.skip("this machine allows a process only %d open files" % hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with serve(module_program, HOST="127.0.0.1", AI_INTEGRATION_HEAD_TIMEOUT=60) as server:
+        before = memory(server.process.pid)
+        kept = []
+        try:
+            for _ in range(9_900):
+                kept.append(socket.create_connection(("127.0.0.1", server.port)))
+            begin = time.monotonic()
+            assert server.get("/healthz").status == 200
+            assert time.monotonic() - begin < 0.5
+            grown = memory(server.process.pid) - before
+            assert grown < 100 << 20, "%d MB" % (grown >> 20)
+        finally:
+            for connection in kept:
+                connection.close()
+        assert server.post(text="x").status == 200

@@ -1,0 +1,126 @@
+"""HTTP/1.1 as attackers send it: what could be read in two ways is refused."""
+
+import pytest
+from raw import exchange, statuses
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+JSON = b'{"text": "x"}'
+HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def post(headers, body=JSON):
+    return POST + headers + b"\r\n" + body
+
+
+def header(line, start=GET):
+    return start + line + b"\r\n\r\n"
+
+
+# name: (request, the status of the only answer; none for a connection that is just closed)
+REFUSED = {
+    "no Host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
+    "two Hosts": (header(b"Host: localhost"), 400),
+    "another Host": (b"GET /healthz HTTP/1.1\r\nHost: evil.test\r\n\r\n", 421),
+    "a Host that is none": (b"GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+    "two hosts": (b"GET http://evil.test/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+    "different lengths": (post(b"Content-Length: 13\r\nContent-Length: 12\r\n"), 400),
+    "a signed length": (post(b"Content-Length: +13\r\n"), 400),
+    "a length that is none": (post(b"Content-Length: 0x0d\r\n"), 400),
+    "an unknown coding": (post(b"Transfer-Encoding: xchunked\r\n"), 400),
+    "identity after chunked": (post(b"Transfer-Encoding: chunked, identity\r\n"), 400),
+    "a space before the colon": (header(b"X-Header : x"), 400),
+    "a folded header": (header(b"X-Header: a\r\n b"), 400),
+    "a NUL in a header": (header(b"X-Header: a\0b"), 400),
+    "no header": (header(b"nonsense"), 400),
+    "101 headers": (GET + b"X-Header: x\r\n" * 100 + b"\r\n", 431),
+    "a header of 300 KB": (header(b"X-Header: " + b"x" * 300_000), 431),
+    "a header of 1 MB": (header(b"X-Header: " + b"x" * 1_000_000), 431),
+    "an address of 9 KB": (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+    "an address of 70 KB": (
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        414,
+    ),
+    "HTTP/2 without TLS": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None),
+    "another protocol": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", None),
+    "a gigantic chunk": (
+        post(b"Transfer-Encoding: chunked\r\n", b"ffffffffffffffffff\r\nx\r\n0\r\n\r\n"),
+        400,
+    ),
+    "a negative chunk": (post(b"Transfer-Encoding: chunked\r\n", b"-1\r\nx\r\n0\r\n\r\n"), 400),
+    "a chunk extension of 100 KB": (
+        post(b"Transfer-Encoding: chunked\r\n", b"1;" + b"x" * 100_000 + b"\r\nx\r\n0\r\n\r\n"),
+        400,
+    ),
+    "a compressed body": (post(b"Content-Encoding: gzip\r\nContent-Length: 13\r\n"), 415),
+    "an oversize body": (post(b"Content-Length: 5000000\r\nExpect: 100-continue\r\n", b""), 413),
+    "CONNECT": (b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n", 405),
+    "TRACE": (b"TRACE /infer HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+}
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_ambiguous_or_too_much_is_refused(server, name):
+    request, status = REFUSED[name]
+    answer = exchange(server, request)
+    # Whatever follows on such a connection is not read as a request.
+    seen = statuses(answer)
+    if status is None:
+        assert seen in ([], [400])
+    else:
+        assert seen == [status], answer
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n" + HIDDEN),
+        post(b"Transfer-Encoding: chunked\r\nContent-Length: 13\r\n", b"0\r\n\r\n" + HIDDEN),
+    ],
+)
+def test_a_request_that_is_hidden_in_a_body_is_not_served(server, request_):
+    answer = exchange(server, request_)
+    assert statuses(answer) == [400], answer
+    assert b"hidden" not in answer
+
+
+def test_what_is_allowed_goes_through(server):
+    for request in [
+        GET + b"\r\n",
+        GET + b"X-Header: x\r\n" * 99 + b"\r\n",
+        b"GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /healthz HTTP/1.0\r\n\r\n",
+        b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        post(b"Content-Length: 13\r\n"),
+        post(b"Transfer-Encoding: chunked\r\n", b"d\r\n" + JSON + b"\r\n0\r\n\r\n"),
+    ]:
+        answer = exchange(server, request)
+        assert answer.split(b" ")[1] == b"200", (request[:80], answer[:200])
+
+
+def test_requests_in_a_row_are_answered_in_their_order(server):
+    answer = exchange(server, b"".join(post(b"Content-Length: 13\r\n") for _ in range(20)))
+    assert statuses(answer) == [200] * 20
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/..%2f..%2fetc/passwd",
+        "/../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/%252e%252e/etc/passwd",
+        "/..\\..\\etc\\passwd",
+        "//etc/passwd",
+        "/etc/passwd%00.png",
+        "/infer/../etc/passwd",
+    ],
+)
+def test_there_is_nothing_to_traverse(server, path):
+    request = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode()
+    answer = exchange(server, request)
+    assert statuses(answer) == [404], answer
+    assert b"root:" not in answer
