@@ -168,7 +168,7 @@ def serve(program, *arguments, python=PYTHON, command=None, ready=True, cwd=None
     reader.start()
     server = Server(process, log)
     try:
-        server.url = server.wait_for_output(r"listening on (http://[^/]+)/").group(1)
+        server.url = server.wait_for_output(r"listening on (https?://[^/]+)/").group(1)
         if ready:
             server.wait_until_ready()
         yield server

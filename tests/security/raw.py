@@ -6,10 +6,14 @@ import socket
 import time
 
 
+def connection_to(server, timeout=20):
+    host, port = re.match(r"https?://\[?([^/\]]+)\]?:(\d+)", server.url).groups()
+    return socket.create_connection((host, int(port)), timeout)
+
+
 @contextlib.contextmanager
 def connected(server, timeout=20):
-    host, port = re.match(r"https?://\[?([^/\]]+)\]?:(\d+)", server.url).groups()
-    with socket.create_connection((host, int(port)), timeout) as connection:
+    with connection_to(server, timeout) as connection:
         yield connection
 
 

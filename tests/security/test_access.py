@@ -224,7 +224,7 @@ def test_tls(module_program, certificate):
         "AI_INTEGRATION_HEAD_TIMEOUT": 1,
     }
     with serve(module_program, **LOCAL, **settings, ready=False) as server:
-        port = re.search(r":(\d+)/", server.url).group(1)
+        port = re.search(r":(\d+)$", server.url).group(1)
         url = "https://localhost:%s/infer" % port
 
         def context():

@@ -48,7 +48,7 @@ def test_forms(server, name):
 @pytest.mark.parametrize("boundary", ["", "x" * 71, "x" * 10_000, '""'])
 def test_boundaries(server, boundary):
     headers = {"Content-Type": "multipart/form-data; boundary=" + boundary, "Host": "localhost"}
-    assert server.request("/infer", part() + END, headers).status == 400
+    assert server.request("/infer", part() + END, headers).status in (400, 415)
 
 
 def test_a_files_name_is_nothing_but_a_name(server):

@@ -36,11 +36,8 @@ REFUSED = {
     "101 headers": (GET + b"X-Header: x\r\n" * 100 + b"\r\n", 431),
     "a header of 300 KB": (header(b"X-Header: " + b"x" * 300_000), 431),
     "a header of 1 MB": (header(b"X-Header: " + b"x" * 1_000_000), 431),
-    "an address of 9 KB": (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
-    "an address of 70 KB": (
-        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        414,
-    ),
+    "an address of 9 KB": (GET.replace(b"healthz", b"x" * 9_000) + b"\r\n", 414),
+    "an address of 70 KB": (GET.replace(b"healthz", b"x" * 70_000) + b"\r\n", 414),
     "HTTP/2 without TLS": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None),
     "another protocol": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", None),
     "a gigantic chunk": (
@@ -54,7 +51,7 @@ REFUSED = {
     ),
     "a compressed body": (post(b"Content-Encoding: gzip\r\nContent-Length: 13\r\n"), 415),
     "an oversize body": (post(b"Content-Length: 5000000\r\nExpect: 100-continue\r\n", b""), 413),
-    "CONNECT": (b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n", 405),
+    "CONNECT": (b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n", 404),
     "TRACE": (b"TRACE /infer HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
 }
 

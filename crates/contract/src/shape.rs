@@ -52,6 +52,10 @@ impl Shape {
         };
         let value = value.map_err(|raw| refused(&raw))?;
         check_length(&value, field)?;
+        // C code behind a model would see the rest cut off.
+        if matches!(&value, Value::Text(text) if text.as_bytes().contains(&0)) {
+            return Err("expected text, got some with a NUL character in it".to_owned());
+        }
         if field.choices.is_empty() {
             return Ok(value);
         }

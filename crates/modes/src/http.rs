@@ -27,7 +27,7 @@ use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError};
 use ai_integration_engine::{Budget, Delivery, Engine, Model, State, Ticket, settings};
 use axum::Router;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 
 use self::answer::{Failure, Rejection, Wording};
@@ -67,6 +67,9 @@ const SETTINGS: &[&[&Setting]] =
 
 /// How long a client who asks for the schema waits for a model that is being loaded.
 const DESCRIPTION: Duration = Duration::from_secs(10);
+
+/// Connections that may wait to be accepted; the system may allow fewer.
+const BACKLOG: u32 = 4096;
 
 /// A family of addresses: what is served there, and the addresses for the statistics.
 type Dialect = (fn() -> Router<App>, &'static [&'static str]);
@@ -211,12 +214,12 @@ impl Config {
     }
 
     /// Listens where the settings say.
-    async fn listen(&self) -> Result<TcpListener, String> {
+    fn listen(&self) -> Result<TcpListener, String> {
         let port = self.port;
         let mut problem = String::new();
         for host in addresses(self.host) {
             let address = SocketAddr::new(host, port);
-            match TcpListener::bind(address).await {
+            match bind(address) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => {
                     problem = format!("cannot listen on {address}: {error}");
@@ -229,6 +232,15 @@ impl Config {
         }
         Err(format!("{problem}; choose another address with HOST or PORT (--host, --port)"))
     }
+}
+
+/// As `TcpListener::bind`, with room for more clients that come at once.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restarted server gets its port back at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Where to listen, the first choice first: on loopback by default, since nothing else protects the
@@ -258,7 +270,7 @@ async fn run(context: Context) -> ExitStatus {
             return ExitStatus::Usage;
         }
     };
-    let listener = match config.listen().await {
+    let listener = match config.listen() {
         Ok(listener) => listener,
         Err(problem) => {
             note(format_args!("error: {problem}"));

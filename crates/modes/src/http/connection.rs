@@ -5,8 +5,9 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -14,10 +15,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::limits::Limits;
 
 /// What the requests of a connection tell it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pulse {
+    opened: Instant,
     begun: AtomicUsize,
     ended: AtomicUsize,
+    /// When the latest request ended, in milliseconds from `opened` on.
+    latest_end: AtomicU64,
     /// Whether requests overlap (HTTP/2): then bytes between them are not the next one's head.
     pub(super) is_multiplexed: AtomicBool,
 }
@@ -25,6 +29,18 @@ pub(super) struct Pulse {
 /// A request that is being answered; dropped when the answer has been written or given up.
 #[derive(Debug)]
 pub(super) struct Beat(Arc<Pulse>);
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Pulse {
+            opened: Instant::now(),
+            begun: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            latest_end: AtomicU64::new(0),
+            is_multiplexed: AtomicBool::new(false),
+        }
+    }
+}
 
 impl Pulse {
     pub(super) fn beat(self: &Arc<Self>) -> Beat {
@@ -35,6 +51,8 @@ impl Pulse {
 
 impl Drop for Beat {
     fn drop(&mut self) {
+        let after = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.latest_end.store(after, Ordering::Relaxed);
         self.0.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -86,17 +104,17 @@ impl<S> Timed<S> {
         if begun != self.begun {
             self.begun = begun;
             self.awaits = Awaits::Further;
-            self.since = Instant::now();
         }
         if begun != self.pulse.ended.load(Ordering::Relaxed) {
-            self.since = Instant::now();
             return None;
         }
-        let patience = match self.awaits {
-            Awaits::FirstByte | Awaits::Head => self.limits.head,
-            Awaits::Further => self.limits.idle,
-        };
-        Some(self.since + patience)
+        Some(match self.awaits {
+            Awaits::FirstByte | Awaits::Head => self.since + self.limits.head,
+            Awaits::Further => {
+                let after = self.pulse.latest_end.load(Ordering::Relaxed);
+                self.pulse.opened + Duration::from_millis(after) + self.limits.idle
+            }
+        })
     }
 
     fn heard(&mut self) {
@@ -138,9 +156,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
             }
             return Poll::Ready(read);
         }
-        let Some(deadline) = deadline else { return Poll::Pending };
-        ready!(this.reading.wait_until(deadline, context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let mut deadline = deadline;
+        loop {
+            // Nobody tells when a request ends, so that is looked at when it would matter.
+            let until = deadline.unwrap_or_else(|| Instant::now() + this.limits.idle);
+            ready!(this.reading.wait_until(until, context));
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            deadline = this.deadline();
+        }
     }
 }
 
@@ -203,7 +228,6 @@ impl Timer {
 mod tests {
     use super::*;
     use ai_integration_contract::Environment;
-    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     fn timed() -> (Timed<DuplexStream>, DuplexStream, Arc<Pulse>) {
@@ -225,7 +249,7 @@ mod tests {
         let (mut silent, _theirs, _) = timed();
         assert_eq!(seconds_until_given_up(&mut silent).await, 10);
 
-        let (mut slow, mut theirs, pulse) = timed();
+        let (mut slow, mut theirs, _) = timed();
         let feeding = tokio::spawn(async move {
             for _ in 0..4 {
                 tokio::time::sleep(Duration::from_secs(4)).await;
@@ -248,9 +272,13 @@ mod tests {
         let beat = kept.pulse.beat();
         let answered = tokio::time::timeout(Duration::from_mins(15), kept.read_u8()).await;
         assert!(answered.is_err(), "a request takes as long as it takes");
-        drop(beat);
-        assert_eq!(seconds_until_given_up(&mut kept).await, 75);
-        drop(pulse);
+        // The request ends while the connection is waited for, and nothing else happens.
+        let ending = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            drop(beat);
+        });
+        assert_eq!(seconds_until_given_up(&mut kept).await, 60 + 75);
+        ending.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

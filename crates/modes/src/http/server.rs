@@ -59,9 +59,10 @@ impl Server {
             limits,
             room: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
             tls,
+            stop: stop.clone(),
         });
         tokio::spawn(acceptor.clone().look_after());
-        let accepting = tokio::spawn(acceptor.accept(listener, stop.clone()));
+        let accepting = tokio::spawn(acceptor.accept(listener));
         Server { stop, accepting }
     }
 
@@ -89,19 +90,16 @@ struct Acceptor {
     /// Connections that may still be opened.
     room: Arc<Semaphore>,
     tls: Option<Arc<Tls>>,
+    stop: CancellationToken,
 }
 
 impl Acceptor {
-    async fn accept(
-        self: Arc<Self>,
-        listener: TcpListener,
-        stop: CancellationToken,
-    ) -> GracefulShutdown {
+    async fn accept(self: Arc<Self>, listener: TcpListener) -> GracefulShutdown {
         let connections = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = stop.cancelled() => return connections,
+                () = self.stop.cancelled() => return connections,
             };
             match accepted {
                 Ok((stream, peer)) => self.open(stream, peer, connections.watcher()),
@@ -128,12 +126,26 @@ impl Acceptor {
         let _ = stream.set_nodelay(true);
         let acceptor = self.clone();
         tokio::spawn(async move {
-            let place = Place::new(&acceptor.edge, place);
-            if let Err(error) = acceptor.serve(stream, peer, watcher).await {
+            let _place = Place::new(&acceptor.edge, place);
+            if !acceptor.has_begun(&stream).await {
+                return;
+            }
+            // On the heap, and buffers there too: whoever says nothing costs next to nothing.
+            if let Err(error) = Box::pin(acceptor.serve(stream, peer, watcher)).await {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop(place);
         });
+    }
+
+    /// Waits for the first byte, as long as there is time for it.
+    async fn has_begun(&self, stream: &TcpStream) -> bool {
+        let mut first = [0];
+        tokio::select! {
+            peeked = timeout(self.limits.head, stream.peek(&mut first)) => {
+                matches!(peeked, Ok(Ok(1)))
+            }
+            () = self.stop.cancelled() => false,
+        }
     }
 
     async fn serve(
@@ -146,13 +158,14 @@ impl Acceptor {
         let caller = Caller { edge: self.edge.clone(), pulse: pulse.clone(), peer: peer.ip() };
         let stream = Timed::new(stream, pulse.clone(), self.limits);
         let Some(tls) = &self.tls else { return self.http1(stream, caller, watcher).await };
-        let handshake = tls.acceptor().accept(stream);
+        // Plain HTTP/1.1 need not keep room for this.
+        let handshake = Box::pin(tls.acceptor().accept(stream));
         let stream = timeout(self.limits.head, handshake).await??;
         if stream.get_ref().1.alpn_protocol() == Some(H2) {
             pulse.is_multiplexed.store(true, Ordering::Relaxed);
-            self.http2(stream, caller, watcher).await
+            Box::pin(self.http2(stream, caller, watcher)).await
         } else {
-            self.http1(stream, caller, watcher).await
+            Box::pin(self.http1(stream, caller, watcher)).await
         }
     }
 
