@@ -296,7 +296,12 @@ async fn run(context: Context) -> ExitStatus {
     }));
     let edge = Edge {
         router: router(app, &guard),
-        paths: DIALECTS.iter().flat_map(|(_, paths)| *paths).copied().collect(),
+        routes: DIALECTS
+            .iter()
+            .flat_map(|(_, paths)| *paths)
+            .chain(&["other"])
+            .map(|path| metrics.route(path))
+            .collect(),
         guard,
         wording,
         metrics,

@@ -21,7 +21,7 @@ use super::answer::{Failure, Rejection, Wording};
 use super::connection::{Beat, Pulse};
 use super::guard::Guard;
 use super::limits::MAX_URI;
-use super::metrics::HttpMetrics;
+use super::metrics::{HttpMetrics, Route};
 use super::trace::Trace;
 
 /// The header that names a request, in logs and answers; a client or proxy may choose it.
@@ -37,8 +37,8 @@ const INERT: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-a
 /// What all connections share.
 pub(super) struct Edge {
     pub(super) router: Router,
-    /// The addresses that there are, for statistics.
-    pub(super) paths: Vec<&'static str>,
+    /// The addresses that there are, and at the end all others.
+    pub(super) routes: Vec<Route>,
     pub(super) guard: Guard,
     pub(super) wording: Wording,
     pub(super) metrics: Arc<HttpMetrics>,
@@ -87,10 +87,10 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
             let id = RequestId::of(&parts.headers);
             let trace = Trace::of(&parts.headers);
             let path = parts.uri.path();
-            let route = edge.paths.iter().find(|known| **known == path).copied();
+            let route = edge.routes.iter().position(|route| route.path == path);
             let mut account = Account {
                 edge: edge.clone(),
-                route: route.unwrap_or("other"),
+                route: route.unwrap_or(edge.routes.len() - 1),
                 status: StatusCode::OK,
                 read: body.size_hint().exact().unwrap_or(0),
                 written: 0,
@@ -133,7 +133,7 @@ impl Edge {
     ) -> Response<Body> {
         if let Some(failure) = response.extensions_mut().remove::<Failure>() {
             self.metrics.refused(failure.code());
-            failure.log(id, account.route, &account.trace);
+            failure.log(id, account.route().path, &account.trace);
             if !failure.is_told() {
                 response = failure.tell(response, self.wording, id);
             }
@@ -141,7 +141,7 @@ impl Edge {
         let status = response.status();
         tracing::debug!(
             request_id = id.as_str(),
-            route = account.route,
+            route = account.route().path,
             status = status.as_u16(),
             "answered after {:?}",
             account.begun.elapsed()
@@ -158,7 +158,8 @@ impl Edge {
 /// What is noted of a request when its answer has been written.
 struct Account {
     edge: Arc<Edge>,
-    route: &'static str,
+    /// Its place in the edge's routes.
+    route: usize,
     status: StatusCode,
     read: u64,
     written: u64,
@@ -167,11 +168,17 @@ struct Account {
     _beat: Beat,
 }
 
+impl Account {
+    fn route(&self) -> &Route {
+        &self.edge.routes[self.route]
+    }
+}
+
 impl Drop for Account {
     fn drop(&mut self) {
         let after = self.begun.elapsed();
         let status = self.status.as_u16();
-        self.edge.metrics.answered(self.route, status, after, self.read, self.written);
+        self.edge.metrics.answered(self.route(), status, after, self.read, self.written);
     }
 }
 

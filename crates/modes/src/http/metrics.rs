@@ -50,6 +50,15 @@ fn bytes() -> Histogram {
     Histogram::new(exponential_buckets(256.0, 4.0, 12))
 }
 
+/// The metrics of one address, at hand: to look them up for each request would cost more than to
+/// count.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) path: &'static str,
+    ok: Counter,
+    duration: Histogram,
+}
+
 /// The server's own metrics.
 #[derive(Debug)]
 pub(super) struct HttpMetrics {
@@ -82,18 +91,31 @@ impl Default for HttpMetrics {
 }
 
 impl HttpMetrics {
+    /// What is counted for an address.
+    pub(super) fn route(&self, path: &'static str) -> Route {
+        Route {
+            path,
+            ok: self.requests.get_or_create_owned(&Answered { route: path, status: 200 }),
+            duration: self.duration.get_or_create_owned(&[("route", path)]),
+        }
+    }
+
     /// A request has been answered, to its last byte or as far as its client wanted.
     #[expect(clippy::cast_precision_loss, reason = "bodies are small enough")]
     pub(super) fn answered(
         &self,
-        route: &'static str,
+        route: &Route,
         status: u16,
         after: Duration,
         read: u64,
         written: u64,
     ) {
-        self.requests.get_or_create(&Answered { route, status }).inc();
-        self.duration.get_or_create(&[("route", route)]).observe(after.as_secs_f64());
+        if status == 200 {
+            route.ok.inc();
+        } else {
+            self.requests.get_or_create(&Answered { route: route.path, status }).inc();
+        }
+        route.duration.observe(after.as_secs_f64());
         self.request_size.observe(read as f64);
         self.response_size.observe(written as f64);
     }
