@@ -869,7 +869,7 @@ MIRROR = """
     import hashlib, os, time
     import ai_integration
 
-    SCHEMA = {"text": {"type": "text"}, "blob": {"type": "image", "required": False}}
+    SCHEMA = {"text": {"type": "text"}, "blob": {"type": "file", "required": False}}
     seen = []
 
     def mirror(inputs):

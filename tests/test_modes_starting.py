@@ -272,7 +272,9 @@ class TestCommand:
         done = subprocess.run(
             ["bash", "-c", script], capture_output=True, text=True, timeout=30, check=False
         )
-        assert done.stdout.strip() == "--workers", done.stderr
+        assert done.stdout.split() == ["--workers", "--worker-memory", "--worker-files"], (
+            done.stderr
+        )
 
     def test_help_names_the_subcommands(self):
         done = self.run("--help")

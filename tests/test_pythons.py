@@ -13,8 +13,10 @@ from pathlib import Path
 
 import ai_integration
 import pytest
+from compat import picture
 from support import BINARY, environment, run, serve
 
+PNG = picture()
 PACKAGE = Path(ai_integration.__file__).parent
 NAMES = ["python%d.%d" % version for version in [(2, 7), *((3, minor) for minor in range(8, 15))]]
 NAMES += ["pypy3", "pypy"]
@@ -130,8 +132,8 @@ def test_the_command_line(python, path, package, tmp_path):
 
 def test_http(python, path, package):
     with serve(path, python=python, **package) as server:
-        seen = server.post(text="ü", image=b"\xff\x00" * 100000).json()
-        assert (seen["text"], seen["image"]) == ("ü", 200000)
+        seen = server.post(text="ü", image=PNG + b"\xff\x00" * 100000).json()
+        assert (seen["text"], seen["image"]) == ("ü", len(PNG) + 200000)
         # The engine is the process itself, and the model its child.
         assert os.readlink("/proc/%d/exe" % server.process.pid) == os.path.realpath(BINARY)
         assert seen["pid"] != server.process.pid

@@ -227,8 +227,9 @@ def test_a_model_written_as_a_loop(face_detection, tmp_path):
     assert json.loads(answer.stdout)["faces"] == []
     with serving(face_detection) as server:
         assert server.post(image=PIXEL).json()["faces"] == []
-        failed = server.post(image=b"no picture")
-        assert failed.status == 500
+        assert server.post(image=b"no picture").json()["code"] == "invalid_input"
+        failed = server.post(image=PIXEL[:40])
+        assert failed.json()["code"] == "model_failed"
         assert failed.json()["detail"]
         given = server.request(
             "/infer",

@@ -1,11 +1,14 @@
 """Bodies that are meant to do harm: an error that says why, soon, and nothing reaches the model."""
 
+import base64
 import json
 import os
+import struct
 import time
 
 import pytest
 from raw import exchange, statuses
+from support import serve
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 TYPE_JSON = {"Content-Type": "application/json"}
@@ -141,3 +144,46 @@ def test_a_megabyte_in_chunks_of_one_byte_costs_little(server):
     begin = time.monotonic()
     assert statuses(exchange(server, request)) == [400]
     assert time.monotonic() - begin < 5
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + b"\0\0\0\0"
+
+
+def png(width, height, more=b""):
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + more + chunk(b"IDAT", b"x")
+
+
+PICTURES = {
+    "4 gigapixels": (png(65_535, 65_535), "65535 x 65535"),
+    "a size beyond all": (png(2**31 - 1, 2**31 - 1), "pixels"),
+    "10,000 frames": (png(1, 1, chunk(b"acTL", struct.pack(">II", 10_000, 0))), "frames"),
+    "no picture": (b"no picture", "expected a picture"),
+    "FITS": (b"SIMPLE  =                    T" + b" " * 2850, "expected a picture"),
+    "PDF": (b"%PDF-1.7\n" + b"x" * 100, "expected a picture"),
+    "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "expected a picture"),
+}
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_looked_at_before_the_model_gets_them(server, name):
+    picture, words = PICTURES[name]
+    begin = time.monotonic()
+    answer = server.post(image=picture)
+    assert (answer.status, time.monotonic() - begin < 0.5) == (422, True), answer
+    assert words in answer.json()["errors"][0]["message"]
+    encoded = json.dumps({"image": base64.b64encode(picture).decode()}).encode()
+    assert server.request("/infer", encoded, TYPE_JSON).status == 422
+
+
+def test_pictures_within_the_limits_reach_the_model(server):
+    assert server.post(image=png(8_000, 8_000)).status == 200
+
+
+def test_the_operator_says_which_pictures_may_come(module_program):
+    with serve(module_program, AI_INTEGRATION_IMAGE_FORMATS="*") as server:
+        assert server.post(image=b"no picture").status == 200
+    with serve(module_program, AI_INTEGRATION_IMAGE_FORMATS="jpeg") as server:
+        assert "got png" in server.post(image=png(1, 1)).json()["detail"]

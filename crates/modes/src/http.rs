@@ -8,6 +8,7 @@ mod edge;
 mod events;
 mod form;
 mod guard;
+mod images;
 mod limits;
 mod multipart;
 mod openapi;
@@ -62,8 +63,14 @@ pub(crate) static PORT: Setting = Setting {
 };
 
 /// The server's own settings.
-const SETTINGS: &[&[&Setting]] =
-    &[&[&HOST, &PORT], guard::SETTINGS, limits::SETTINGS, tls::SETTINGS, &[&answer::ERRORS]];
+const SETTINGS: &[&[&Setting]] = &[
+    &[&HOST, &PORT],
+    guard::SETTINGS,
+    limits::SETTINGS,
+    images::SETTINGS,
+    tls::SETTINGS,
+    &[&answer::ERRORS],
+];
 
 /// How long a client who asks for the schema waits for a model that is being loaded.
 const DESCRIPTION: Duration = Duration::from_secs(10);
@@ -121,6 +128,7 @@ struct Shared {
     limits: Limits,
     /// The memory of the requests' bodies.
     budget: Budget,
+    images: images::Rules,
     wording: Wording,
     metrics: Arc<HttpMetrics>,
     registry: Registry,
@@ -146,6 +154,7 @@ impl App {
         };
         let RequestInputs { raw, hold } = inputs;
         let inputs = model.schema.resolve(raw)?;
+        self.0.images.check(&model.schema, &inputs)?;
         let mut ticket = self.0.engine.submit(inputs, call.timeout, delivery)?;
         ticket.keep(hold);
         Ok((model, ticket))
@@ -189,6 +198,7 @@ struct Config {
     host: Option<IpAddr>,
     port: u16,
     limits: Limits,
+    images: images::Rules,
     wording: Wording,
     guard: Guard,
     tls: Option<Arc<Tls>>,
@@ -206,6 +216,7 @@ impl Config {
             host,
             port: environment.parse(&PORT, "a port from 0 to 65535", |_| true)?.unwrap_or(5000),
             limits: Limits::read(environment)?,
+            images: images::Rules::read(environment)?,
             wording: Wording::read(environment)?,
             guard: Guard::read(environment, is_local)?,
             tls: Tls::read(environment)?,
@@ -281,7 +292,7 @@ async fn run(context: Context) -> ExitStatus {
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         tracing::info!("listening on {scheme}://{}/", readable(address));
     }
-    let Config { limits, wording, guard, tls, engine: settings, .. } = config;
+    let Config { limits, images, wording, guard, tls, engine: settings, .. } = config;
     let engine = context.engine.clone();
     let metrics = Arc::new(HttpMetrics::default());
     let budget = Budget::new(limits.in_flight);
@@ -290,6 +301,7 @@ async fn run(context: Context) -> ExitStatus {
         engine,
         limits,
         budget,
+        images,
         wording,
         metrics: metrics.clone(),
         early: Semaphore::new(settings.limits.queue),

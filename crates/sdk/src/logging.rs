@@ -33,6 +33,7 @@ pub(crate) fn start(
         .log_internal_errors(false);
     let is_terminal = io::stderr().is_terminal();
     // One-shot modes speak to whoever called them, terminal or not.
+    let is_format = |word: &String| ["human", "json"].contains(&word.as_str());
     let is_json = match environment.parse(&LOG_FORMAT, "human or json", is_format)?.as_deref() {
         Some(format) => format == "json",
         None => is_serving && !is_terminal,
@@ -44,8 +45,4 @@ pub(crate) fn start(
         log.with_ansi(is_terminal).try_init()
     };
     Ok(guard)
-}
-
-fn is_format(word: &String) -> bool {
-    ["human", "json"].contains(&word.as_str())
 }

@@ -6,15 +6,18 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ai_integration_contract::{Error, Kind};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::time::timeout;
 use tower_service::Service;
 
 use super::answer::{Failure, Rejection, Wording};
@@ -22,12 +25,17 @@ use super::connection::{Beat, Pulse};
 use super::guard::Guard;
 use super::limits::MAX_URI;
 use super::metrics::{HttpMetrics, Route};
+use super::request::discard;
 use super::trace::Trace;
 
 /// The header that names a request, in logs and answers; a client or proxy may choose it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The greatest length of a request's id.
 const MAX_ID: usize = 64;
+
+/// How much of a refused request's body is read nevertheless, and for how long.
+const LITTLE: usize = 64 * 1024;
+const LINGER: Duration = Duration::from_secs(1);
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
@@ -99,6 +107,10 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 _beat: beat,
             };
             let response = if let Err(error) = edge.check(&parts, peer) {
+                // A client that still sends may not hear the answer; a little is waited for.
+                if !parts.headers.contains_key(EXPECT) {
+                    let _ = timeout(LINGER, discard(Body::new(body), LITTLE)).await;
+                }
                 Rejection::from(error).into_response()
             } else {
                 parts.extensions.insert(id.clone());

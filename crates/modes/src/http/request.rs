@@ -157,7 +157,7 @@ async fn body(request: Request, app: &App, hold: &mut Hold) -> Result<Bytes, Err
 
 /// Reads a body that is refused, up to a limit: many clients listen only once they have sent all,
 /// and would see nothing but a broken connection.
-async fn discard(mut body: Body, limit: usize) {
+pub(super) async fn discard(mut body: Body, limit: usize) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {
         read += frame.data_ref().map_or(0, Bytes::len);

@@ -1,0 +1,290 @@
+//! Pictures from a network, looked at before a model decodes them: by their headers only, so that a
+//! bomb costs nothing here either.
+
+use ai_integration_contract::{
+    Environment, FieldError, Inputs, InputsSchema, InvalidInputs, Setting, SettingError, Shape,
+    Value,
+};
+use imagesize::ImageType;
+
+/// The formats that reach the model.
+pub(super) static FORMATS: Setting = Setting {
+    name: "AI_INTEGRATION_IMAGE_FORMATS",
+    flag: Some("image-formats"),
+    value_name: "LIST",
+    default: "png,jpeg,gif,webp,bmp,tiff,heif",
+    help: "Formats in which pictures may come over HTTP, of png, jpeg, gif, webp, bmp, tiff, heif \
+           (which AVIF is one of) and jxl; * for anything, unchecked.",
+};
+
+/// The size of a picture.
+pub(super) static MAX_PIXELS: Setting = Setting {
+    name: "AI_INTEGRATION_MAX_PIXELS",
+    flag: Some("max-pixels"),
+    value_name: "N",
+    default: "89478485",
+    help: "Most pixels of a picture that comes over HTTP, by what its header says. The default is \
+           where Pillow begins to warn.",
+};
+
+/// The length of an animation.
+pub(super) static MAX_FRAMES: Setting = Setting {
+    name: "AI_INTEGRATION_MAX_FRAMES",
+    flag: Some("max-frames"),
+    value_name: "N",
+    default: "1000",
+    help: "Most frames of an animated picture (GIF, PNG, WebP) that comes over HTTP.",
+};
+
+/// All of them.
+pub(super) const SETTINGS: &[&Setting] = &[&FORMATS, &MAX_PIXELS, &MAX_FRAMES];
+
+const KNOWN: &[&str] = &["png", "jpeg", "gif", "webp", "bmp", "tiff", "heif", "jxl"];
+
+/// What a picture may be.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    /// Nothing where anything goes.
+    formats: Option<Vec<String>>,
+    pixels: usize,
+    frames: usize,
+}
+
+impl Rules {
+    pub(super) fn read(environment: &Environment) -> Result<Self, SettingError> {
+        let list = environment.get(&FORMATS).unwrap_or_default();
+        let names: Vec<String> =
+            list.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+        if list.trim() != "*" && names.iter().any(|name| !KNOWN.contains(&name.as_str())) {
+            return Err(SettingError::Invalid {
+                name: FORMATS.name,
+                value: list.to_owned(),
+                expected: format!("expected some of {}, or *", KNOWN.join(", ")),
+            });
+        }
+        let number = |setting| {
+            let parsed =
+                environment.parse(setting, "a whole number above 0", |n: &usize| *n > 0)?;
+            Ok(parsed.unwrap_or(usize::MAX))
+        };
+        Ok(Rules {
+            formats: (list.trim() != "*").then_some(names),
+            pixels: number(&MAX_PIXELS)?,
+            frames: number(&MAX_FRAMES)?,
+        })
+    }
+
+    /// Refuses inputs that are to be pictures and are none, or too large ones.
+    pub(super) fn check(
+        &self,
+        schema: &InputsSchema,
+        inputs: &Inputs,
+    ) -> Result<(), InvalidInputs> {
+        let Some(formats) = &self.formats else { return Ok(()) };
+        let wrong: Vec<FieldError> = schema
+            .fields()
+            .iter()
+            .filter(|(_, field)| {
+                matches!(field.shape(), Shape::Blob { media } if media.starts_with("image/"))
+            })
+            .filter_map(|(name, _)| {
+                let Some(Value::Bytes(bytes)) = inputs.get(name) else { return None };
+                let message = self.examine(bytes, formats).err()?;
+                Some(FieldError { name: name.clone(), message })
+            })
+            .collect();
+        if wrong.is_empty() { Ok(()) } else { Err(InvalidInputs(wrong)) }
+    }
+
+    fn examine(&self, bytes: &[u8], formats: &[String]) -> Result<(), String> {
+        let expected = || format!("expected a picture ({})", formats.join(", "));
+        let kind = imagesize::image_type(bytes).ok().and_then(|kind| name(kind));
+        let Some(kind) = kind.filter(|kind| formats.iter().any(|format| format == kind)) else {
+            return Err(match kind {
+                Some(kind) => format!("{}, got {kind}", expected()),
+                None => format!("{}, got {} bytes of something else", expected(), bytes.len()),
+            });
+        };
+        let size = imagesize::blob_size(bytes)
+            .map_err(|_| format!("{}, got a {kind} whose header is broken", expected()))?;
+        if size.width.checked_mul(size.height).is_none_or(|pixels| pixels > self.pixels) {
+            let (width, height, most) = (size.width, size.height, self.pixels);
+            return Err(format!("a picture of {width} x {height} has more than {most} pixels"));
+        }
+        let frames = match kind {
+            "gif" => gif_frames(bytes, self.frames),
+            "png" => png_frames(bytes),
+            "webp" => webp_frames(bytes, self.frames),
+            _ => 1,
+        };
+        if frames > self.frames {
+            return Err(format!("the animation has more than {} frames", self.frames));
+        }
+        Ok(())
+    }
+}
+
+fn name(kind: ImageType) -> Option<&'static str> {
+    Some(match kind {
+        ImageType::Png => "png",
+        ImageType::Jpeg => "jpeg",
+        ImageType::Gif => "gif",
+        ImageType::Webp => "webp",
+        ImageType::Bmp => "bmp",
+        ImageType::Tiff => "tiff",
+        ImageType::Heif(_) => "heif",
+        ImageType::Jxl => "jxl",
+        _ => return None,
+    })
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+/// The frames that an animated PNG announces in its chunk `acTL`, which stands before the pixels
+/// (PNG, third edition, section 11.3.6.1).
+fn png_frames(bytes: &[u8]) -> usize {
+    let mut at = 8_usize;
+    while let (Some(length), Some(kind)) = (number(bytes, at), bytes.get(at + 4..at + 8)) {
+        match kind {
+            b"acTL" => return number(bytes, at + 8).map_or(1, |frames| frames as usize),
+            b"IDAT" => return 1,
+            _ => at = at.saturating_add(length as usize).saturating_add(12),
+        }
+    }
+    1
+}
+
+/// The images of a GIF (GIF89a, section 12 on), counted up to one more than `most`.
+fn gif_frames(bytes: &[u8], most: usize) -> usize {
+    let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
+    let mut frames = 0;
+    let mut at = 13 + bytes.get(10).map_or(0, |flags| table(*flags));
+    let skip_blocks = |mut at: usize| {
+        while let Some(length) = bytes.get(at) {
+            at += usize::from(*length) + 1;
+            if *length == 0 {
+                break;
+            }
+        }
+        at
+    };
+    while let Some(block) = bytes.get(at) {
+        match block {
+            // An extension, or an image.
+            0x21 => at = skip_blocks(at + 2),
+            0x2c => {
+                frames += 1;
+                let colours = bytes.get(at + 9).map_or(0, |flags| table(*flags));
+                at = skip_blocks(at + 10 + colours + 1);
+            }
+            _ => break,
+        }
+        if frames > most {
+            break;
+        }
+    }
+    frames
+}
+
+/// The chunks `ANMF` of a WebP (RFC 9649, section 2.7.1.1), counted up to one more than `most`.
+fn webp_frames(bytes: &[u8], most: usize) -> usize {
+    let mut frames = 0;
+    let mut at = 12_usize;
+    while let Some(head) = bytes.get(at..at.saturating_add(8)) {
+        frames += usize::from(&head[..4] == b"ANMF");
+        if frames > most {
+            break;
+        }
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        // Chunks have an even length.
+        at = at.saturating_add(8).saturating_add(length).saturating_add(length & 1);
+    }
+    frames.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rules() -> Rules {
+        Rules::read(&Environment::default()).unwrap()
+    }
+
+    fn examine(bytes: &[u8]) -> Result<(), String> {
+        let rules = rules();
+        rules.examine(bytes, rules.formats.as_deref().unwrap())
+    }
+
+    fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+        [&length, &kind, data, &[0; 4]].concat()
+    }
+
+    fn png(width: u32, height: u32, more: &[u8]) -> Vec<u8> {
+        let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
+        let head = [size.as_slice(), &[8, 6, 0, 0, 0]].concat();
+        let parts = [b"\x89PNG\r\n\x1a\n".as_slice(), &chunk(*b"IHDR", &head), more];
+        [parts.concat(), chunk(*b"IDAT", b"x")].concat()
+    }
+
+    fn gif(frames: usize) -> Vec<u8> {
+        let head = [b"GIF89a".as_slice(), &[1, 0, 1, 0, 0x80, 0, 0], &[0; 6]].concat();
+        let frame = [0x21, 0xf9, 4, 0, 0, 0, 0, 0, 0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 1, 0, 0];
+        [head, frame.repeat(frames), vec![0x3b]].concat()
+    }
+
+    fn webp(frames: usize) -> Vec<u8> {
+        let chunk = |kind: &[u8; 4], data: &[u8]| {
+            let length = u32::try_from(data.len()).unwrap().to_le_bytes();
+            [kind.as_slice(), &length, data].concat()
+        };
+        let head = chunk(b"VP8X", &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let body = [b"WEBP".to_vec(), head, chunk(b"ANMF", &[0; 16]).repeat(frames)].concat();
+        chunk(b"RIFF", &body)
+    }
+
+    #[test]
+    fn bombs_are_refused_by_their_headers() {
+        assert_eq!(examine(&png(8000, 8000, b"")), Ok(()));
+        assert!(examine(&png(65_535, 65_535, b"")).unwrap_err().contains("65535 x 65535"));
+        let control = [10_000_u32.to_be_bytes(), [0; 4]].concat();
+        let animated = png(1, 1, &chunk(*b"acTL", &control));
+        for (pictures, bomb) in
+            [(png(1, 1, b""), animated), (gif(1000), gif(1001)), (webp(1000), webp(1001))]
+        {
+            assert_eq!(examine(&pictures), Ok(()));
+            assert!(examine(&bomb).unwrap_err().contains("frames"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_picture_is_said_to_be_none() {
+        for (bytes, words) in [
+            (&b"no picture"[..], "got 10 bytes of something else"),
+            (b"%PDF-1.7", "something else"),
+            (b"SIMPLE  =                    T", "something else"),
+            (b"8BPS\0\x01\0\0\0\0\0\0\0\x03\0\0\0\x01\0\0\0\x01", "something else"),
+            (&png(1, 1, b"")[..20], "broken"),
+        ] {
+            let message = examine(bytes).unwrap_err();
+            assert!(message.contains(words), "{message}");
+        }
+        let mut environment = Environment::default();
+        environment.set(&FORMATS, "png, exe");
+        assert!(Rules::read(&environment).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(
+            which in 0..3_usize, bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let start = [b"\x89PNG\r\n\x1a\n".as_slice(), b"GIF89a", b"RIFF\0\0\0\0WEBP"][which];
+            let _ = examine(&[start, &bytes].concat());
+            let _ = (png_frames(&bytes), gif_frames(&bytes, 9), webp_frames(&bytes, 9));
+        }
+    }
+}
