@@ -76,18 +76,21 @@ class Load:
         if answer is None and piece:
             return
         status, body = answer or (0, request.received)
-        if status == 200 and body == request.text.encode():
-            self.right += 1
-        elif status == 500 and CRASHED in body:
-            self.crashed.append(request.text)
-        else:
-            self.wrong.append((request.text, status, body))
+        self._count(request.text, status, body)
         if piece:
             self._begin(connection)
         else:
             self._selector.unregister(connection)
             connection.close()
             self._begin(None)
+
+    def _count(self, text, status, body):
+        if status == 200 and body == text.encode():
+            self.right += 1
+        elif status == 500 and CRASHED in body:
+            self.crashed.append(text)
+        else:
+            self.wrong.append((text, status, body))
 
 
 class Open:
