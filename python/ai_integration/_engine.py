@@ -3,12 +3,16 @@
 import json
 import os
 import sys
+import time
 from collections import deque
 
 from . import _leaving, _process, _results, _shared
 from ._link import PROTOCOL, Link, Violation, frame
 
 _CANCELLED = "the request was cancelled"
+# A job of so many seconds is long enough for the next ones to have been given up meanwhile.
+_LONG = 0.005
+_clock = getattr(time, "monotonic", time.time)
 
 
 class Engine(object):
@@ -28,6 +32,8 @@ class Engine(object):
         # Those of them, and of the waiting ones, that nobody waits for any more.
         self._cancelled = set()
         self._board = None
+        # When the model got its latest job.
+        self._since = 0.0
         _leaving.when_main_ends(link.close)
 
     @classmethod
@@ -59,12 +65,15 @@ class Engine(object):
 
     def next_job(self):
         """Wait for the next job; leave the program when there are no more."""
+        if _clock() - self._since > _LONG:
+            self._look()
         while True:
             header, body = self._next_frame()
             job = self._read(header, body)
             self._taken = jobs = (job,)
             self._start(jobs, "tell_start" in header and header["tell_start"])
             if not self._refuses(job):
+                self._since = _clock()
                 return job
 
     def next_batch(self):

@@ -1,0 +1,192 @@
+"""A fault, with checked load before, during and after it, and a look at what it left behind."""
+
+import collections
+import contextlib
+import json
+import os
+import threading
+import time
+
+from load import Load, payload
+from support import alive, children, descriptors, eventually, memory, serve
+
+# Does what it is told to do with `!`, and echoes everything else.
+MODEL = """
+    import ctypes, os, re, signal, sys, time
+    import ai_integration
+
+    if os.path.exists("broken"):
+        sys.exit("the set-up fails")
+
+    hoard = []
+
+    def act(text):
+        if text == "!segfault":
+            ctypes.string_at(0)
+        elif text == "!abort":
+            os.abort()
+        elif text == "!exit":
+            os._exit(3)
+        elif text == "!loop":
+            while True:
+                pass
+        elif text == "!loop in C":
+            re.match("(a+)+$", "a" * 60 + "b")
+        elif text == "!leak":
+            hoard.append(bytearray(b"x" * (10 << 20)))
+        elif text == "!allocate":
+            hoard.append(bytearray(10 << 30))
+        elif text == "!print":
+            for _ in range(50):
+                os.write(1, os.urandom(1 << 20))
+        elif text == "!close":
+            os.closerange(3, 4096)
+        elif text == "!fork":
+            if os.fork() == 0:
+                for descriptor in range(3, 64):
+                    try:
+                        os.write(descriptor, b"x" * 100)
+                    except OSError:
+                        pass
+                time.sleep(1000)
+        elif text == "!sleep":
+            time.sleep(0.2)
+        return text
+
+    while True:
+        with ai_integration.get_next_input(inputs_schema={
+            "text": {"type": "text", "required": False}, "file": {"type": "file", "required": False}
+        }) as inputs:
+            text = inputs.get("text") or str(len(inputs.get("file", b"")))
+            ai_integration.send_result(
+                {"content-type": "text/plain", "data": act(text), "success": True})
+"""
+
+# What a fault did, for the table in the end.
+Row = collections.namedtuple("Row", "fault requests right failed lost wrong recovery")
+rows = []
+
+
+class Checked(Load):
+    """Load for which an honest error is an answer too."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.failed = collections.Counter()
+        self.lost = 0
+
+    def _count(self, text, status, body):
+        if status == 200 and body == text.encode():
+            self.right += 1
+        elif status == 0 and not body:
+            self.lost += 1
+        else:
+            try:
+                problem = json.loads(body)
+                assert problem["status"] == status
+                self.failed[problem["code"]] += 1
+            except (AssertionError, KeyError, TypeError, ValueError):
+                self.wrong.append((text, status, body[:200]))
+
+
+class Scene:
+    """A server with a worker or more, under load from `connections`, until the block is left."""
+
+    def __init__(self, server, fault, connections):
+        self.server = server
+        self.fault = fault
+        self._over = threading.Event()
+        self.load = Checked(server, self._texts(), connections)
+        self._thread = threading.Thread(target=self.load.run, daemon=True)
+        self.sent = 0
+
+    def _texts(self):
+        while not self._over.is_set():
+            self.sent += 1
+            yield payload(self.sent)
+
+    def workers(self):
+        """The workers' process ids."""
+        return sorted(
+            pid for pid, state in children(self.server.process.pid).items() if state != "Z"
+        )
+
+    def ask(self, text, **more):
+        return self.server.post(text=text, **more)
+
+    def end_load(self):
+        self._over.set()
+        self._thread.join(90)
+        assert not self._thread.is_alive(), "some requests have no answer"
+
+
+@contextlib.contextmanager
+def scene(program, fault, connections=8, codes=(), may_fail=0, **settings):
+    """Runs the block while the server is under load, and holds what happened to what may happen.
+
+    The load's requests may fail with `codes`, at most `may_fail` of them; none may be lost or
+    answered wrongly. Afterwards the server has to be as it was before.
+    """
+    workers = int(settings.get("AI_INTEGRATION_WORKERS", 1))
+    with serve(program(MODEL), HOST="127.0.0.1", **settings) as server:
+        eventually(lambda: server.get("/readyz").json().get("workers") == workers, "all workers")
+        assert server.post(text="first").body == b"first"
+        before = Before(server)
+        act = Scene(server, fault, connections)
+        act._thread.start()
+        time.sleep(0.3)
+        yield act
+        begin = time.monotonic()
+        fresh = server.post(text="fresh", timeout=10)
+        recovery = time.monotonic() - begin
+        act.end_load()
+        load = act.load
+        failed = sum(load.failed.values())
+        wrong = len(load.wrong)
+        rows.append(Row(fault, act.sent, load.right, failed, load.lost, wrong, recovery))
+        assert fresh.body == b"fresh", fresh
+        assert recovery < 1, "a fresh request took %.2f s" % recovery
+        assert load.wrong == []
+        assert load.lost == 0
+        assert set(load.failed) <= set(codes), load.failed
+        assert failed <= may_fail, load.failed
+        assert load.right + failed == act.sent
+        before.hold(server, workers)
+
+
+class Before:
+    """What the server takes up before a fault, which it has to take up after it again."""
+
+    def __init__(self, server):
+        time.sleep(0.2)
+        self.descriptors = descriptors(server.process.pid)
+        self.memory = memory(server.process.pid)
+
+    def hold(self, server, workers):
+        pid = server.process.pid
+
+        def states():
+            return children(pid)
+
+        eventually(lambda: len(states()) == workers, "as many processes as before", 45)
+        eventually(lambda: "Z" not in states().values(), "no zombie")
+        eventually(lambda: server.get("/readyz").json().get("workers") == workers, "all workers")
+        eventually(lambda: descriptors(pid) <= self.descriptors + 2, "the descriptors of before")
+        # What large bodies were read into is kept for a while.
+        eventually(lambda: memory(pid) < self.memory + 20, "the memory of before", 40)
+        assert all(alive(child) for child in states())
+
+
+def table():
+    """All that happened, for people."""
+    lines = [
+        "%-44s %9s %9s %7s %5s %6s %9s"
+        % ("fault", "requests", "right", "failed", "lost", "wrong", "recovery")
+    ]
+    lines += [
+        "%-44s %9d %9d %7d %5d %6d %6.0f ms" % (*row[:-1], row.recovery * 1000) for row in rows
+    ]
+    return "\n".join(lines)
+
+
+LONG = bool(os.environ.get("TEST_CHAOS"))

@@ -1,0 +1,265 @@
+"""Faults of models, machines and clients while others are served: these must not notice.
+
+Short by default; `TEST_CHAOS=1` (`make chaos`) takes its time. Prints a table in the end.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import time
+from urllib.parse import urlsplit
+
+import pytest
+from scene import LONG, MODEL, scene, table
+from support import alive, children, eventually, in_background, serve
+
+CRASH = ["model_crashed"]
+TIMES = 20 if LONG else 4
+IN_FLIGHT = 16
+
+
+@pytest.fixture(scope="module", autouse=True)
+def report(request):
+    yield
+    print("\n" + table())
+
+
+def crash(act, text, times, code="model_crashed"):
+    for _ in range(times):
+        answer = act.ask(text)
+        assert answer.json()["code"] == code, answer
+        time.sleep(0.05)
+
+
+def test_workers_are_killed(program):
+    settings = {"AI_INTEGRATION_WORKERS": 2}
+    with scene(program, "kill -9 of a worker", codes=CRASH, may_fail=TIMES, **settings) as act:
+        chance = random.Random(1)
+        for _ in range(TIMES):
+            os.kill(chance.choice(act.workers()), signal.SIGKILL)
+            time.sleep(0.4)
+
+
+@pytest.mark.parametrize("way", ["segfault", "abort", "exit"])
+def test_the_model_crashes(program, way):
+    with scene(program, "the model's %s" % way) as act:
+        crash(act, "!" + way, TIMES)
+
+
+@pytest.mark.parametrize("way", ["loop", "loop in C"])
+def test_the_model_never_ends(program, way):
+    # Whoever waits in the queue meanwhile is over his time too.
+    settings = {
+        "AI_INTEGRATION_TIMEOUT": 1,
+        "AI_INTEGRATION_GRACE": 0.2,
+        "AI_INTEGRATION_WORKERS": 2,
+    }
+    with scene(program, "an endless %s" % way, **settings) as act:
+        for _ in range(TIMES // 2):
+            begin = time.monotonic()
+            answer = act.ask("!" + way)
+            assert answer.json()["code"] == "timeout"
+            assert 0.9 < time.monotonic() - begin < 2
+
+
+def test_the_model_leaks(program):
+    with scene(program, "a leak of 10 MB a request", AI_INTEGRATION_MAX_RSS=200) as act:
+        for _ in range(200 if LONG else 60):
+            assert act.ask("!leak").status == 200
+            time.sleep(0.05)
+        assert "it is to end" in act.server.output()
+
+
+def test_the_model_runs_out_of_memory(program):
+    with scene(program, "out of memory", AI_INTEGRATION_WORKER_MEMORY=300) as act:
+        for _ in range(TIMES):
+            answer = act.ask("!allocate")
+            assert answer.json()["code"] == "model_failed"
+            assert "MemoryError" in answer.json()["detail"]
+
+
+def test_the_model_prints_without_end(program):
+    with scene(program, "50 MB of prints") as act:
+        for _ in range(1 if not LONG else 5):
+            assert act.ask("!print").body == b"!print"
+
+
+def test_the_model_closes_its_descriptors(program):
+    with scene(program, "closed descriptors") as act:
+        for _ in range(TIMES):
+            assert act.ask("!close").status == 500
+
+
+def test_the_model_forks(program):
+    with scene(program, "a forked child that writes everywhere") as act:
+        for _ in range(TIMES):
+            assert act.ask("!fork").body == b"!fork"
+        # The children are of the worker's group, and end with it.
+        crash(act, "!exit", 1)
+
+
+def test_a_worker_is_stopped(program):
+    settings = {
+        "AI_INTEGRATION_TIMEOUT": 1,
+        "AI_INTEGRATION_GRACE": 0.2,
+        "AI_INTEGRATION_WORKERS": 2,
+    }
+    allowed = ["timeout", "model_crashed"]
+    with scene(program, "SIGSTOP", codes=allowed, may_fail=TIMES, **settings) as act:
+        for _ in range(TIMES // 2):
+            os.kill(act.workers()[0], signal.SIGSTOP)
+            time.sleep(2)
+
+
+def test_the_set_up_fails_for_a_while(program, tmp_path):
+    settings = {"AI_INTEGRATION_START_ATTEMPTS": 20, "cwd": tmp_path}
+    with scene(program, "a set-up that fails", **settings) as act:
+        (tmp_path / "broken").touch()
+        crash(act, "!exit", 1)
+        time.sleep(0.5)
+        assert act.server.get("/readyz").status == 503
+        assert act.server.get("/healthz").status == 200
+        (tmp_path / "broken").unlink()
+        act.server.wait_until_ready()
+
+
+def test_the_engine_is_killed(program):
+    with serve(program(MODEL), HOST="127.0.0.1") as server:
+        port = urlsplit(server.url).port
+        workers = list(children(server.process.pid))
+        waiting = [in_background(ask_or_fail, server, "!sleep") for _ in range(5)]
+        time.sleep(0.1)
+        server.process.kill()
+        server.process.wait(5)
+        eventually(lambda: not any(map(alive, workers)), "no worker outlives the engine", 1)
+        for answer in waiting:
+            answer()
+    with serve(program(MODEL), HOST="127.0.0.1", PORT=port) as server:
+        assert server.post(text="again").body == b"again"
+
+
+def ask_or_fail(server, text):
+    with contextlib.suppress(OSError):
+        return server.post(text=text)
+
+
+def test_it_is_reloaded_under_load(program, tmp_path):
+    with scene(program, "SIGHUP, once with a broken program", cwd=tmp_path) as act:
+        for number in range(TIMES):
+            if number == 1:
+                (tmp_path / "broken").touch()
+            told = act.server.output().count("taken over") + act.server.output().count("go on: ")
+            act.server.process.send_signal(signal.SIGHUP)
+            eventually(
+                lambda told=told: (
+                    act.server.output().count("taken over") + act.server.output().count("go on: ")
+                    > told
+                ),
+                "the reload is over",
+            )
+            if number == 1:
+                (tmp_path / "broken").unlink()
+
+
+def connect(server):
+    address = urlsplit(server.url)
+    return socket.create_connection((address.hostname, address.port), 10)
+
+
+HEAD = b"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+WHOLE = HEAD + b'Content-Length: 18\r\n\r\n{"text": "!sleep"}'
+
+
+@pytest.mark.parametrize("sent", [0, 10, len(HEAD), len(WHOLE) - 5, len(WHOLE)])
+def test_clients_leave(program, sent):
+    with scene(program, "100 clients leave after %d bytes" % sent) as act:
+        for _ in range(1000 if LONG else 100):
+            with connect(act.server) as client:
+                client.sendall(WHOLE[:sent])
+
+
+def test_idle_connections(program):
+    count = 9000 if LONG else 900
+    name = "%d idle connections" % count
+    settings = {"AI_INTEGRATION_HEAD_TIMEOUT": 60}
+    with scene(program, name, **settings) as act, contextlib.ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(connect(act.server))
+        begin = time.monotonic()
+        assert act.ask("x").body == b"x"
+        assert time.monotonic() - begin < 0.5
+
+
+def test_slow_clients(program):
+    settings = {"AI_INTEGRATION_HEAD_TIMEOUT": 1, "AI_INTEGRATION_UPLOAD_TIMEOUT": 2}
+    name = "300 slow heads, bodies and readers"
+    with scene(program, name, **settings) as act, contextlib.ExitStack() as stack:
+        slow = []
+        for start in [b"POST /in", HEAD + b"Content-Length: 100\r\n\r\n{", WHOLE[:-1]] * 100:
+            client = stack.enter_context(connect(act.server))
+            client.sendall(start)
+            slow.append(client)
+        begin = time.monotonic()
+        assert act.ask("x").body == b"x"
+        assert time.monotonic() - begin < 0.5
+        # All of them are given up.
+        for client in slow:
+            client.settimeout(15)
+            with contextlib.suppress(ConnectionError):
+                while client.recv(65536):
+                    pass
+        assert time.monotonic() - begin < 10
+
+
+def test_large_uploads(program):
+    size = (200 if LONG else 20) << 20
+    settings = {"AI_INTEGRATION_MAX_BODY": 250 << 20}
+    with scene(program, "20 uploads of %d MB at once" % (size >> 20), **settings) as act:
+        content = os.urandom(1 << 20) * (size >> 20)
+        waiting = [in_background(act.server.post, file=content) for _ in range(20)]
+        answers = [answer() for answer in waiting]
+        assert {answer.status for answer in answers} <= {200, 503}, answers
+        right = [answer for answer in answers if answer.status == 200]
+        assert right
+        assert {answer.body for answer in right} == {b"%d" % size}
+
+
+def test_the_queue_is_full(program):
+    allowed = ["queue_full"]
+    settings = {"AI_INTEGRATION_QUEUE": 10, "connections": 2}
+    with scene(program, "a full queue", codes=allowed, may_fail=10**6, **settings) as act:
+        begin = time.monotonic()
+        waiting = [in_background(act.ask, "!sleep") for _ in range(40)]
+        answers = [answer() for answer in waiting]
+        refused = [answer for answer in answers if answer.status == 503]
+        assert refused
+        assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+        assert all(answer.status in (200, 503) for answer in answers)
+        assert time.monotonic() - begin < 15
+
+
+def test_descriptors_run_out(program):
+    import resource
+
+    settings = {"AI_INTEGRATION_HEAD_TIMEOUT": 2}
+    with scene(program, "no more descriptors", **settings) as act:
+        engine = act.server.process.pid
+        limits = resource.prlimit(engine, resource.RLIMIT_NOFILE)
+        resource.prlimit(engine, resource.RLIMIT_NOFILE, (64, limits[1]))
+        with contextlib.ExitStack() as stack:
+            for _ in range(200):
+                stack.enter_context(connect(act.server))
+            time.sleep(1)
+            spent = processor_time(engine)
+            time.sleep(1)
+            assert processor_time(engine) - spent < 1.5
+        resource.prlimit(engine, resource.RLIMIT_NOFILE, limits)
+        time.sleep(0.5)
+
+
+def processor_time(pid):
+    with open("/proc/%d/stat" % pid) as file:
+        words = file.read().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
