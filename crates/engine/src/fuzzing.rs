@@ -1,0 +1,19 @@
+//! What the fuzz targets call; only there when they are built.
+
+use crate::FrameDecoder;
+use crate::message::FromWorker;
+
+/// Reads frames from bytes that come in pieces, as a worker may send them.
+pub fn frames(bytes: &[u8]) {
+    let mut decoder = FrameDecoder::default();
+    for piece in bytes.chunks(7) {
+        decoder.buffer().extend_from_slice(piece);
+        loop {
+            match decoder.next_frame() {
+                Ok(Some(frame)) => drop(FromWorker::decode(&frame)),
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+    }
+}

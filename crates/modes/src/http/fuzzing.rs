@@ -1,0 +1,56 @@
+//! What the fuzz targets call; only there when they are built.
+
+use ai_integration_contract::Environment;
+use axum::http::Request;
+use bytes::Bytes;
+
+use super::{guard, images, multipart, strict_json};
+
+/// Cuts a form whose boundary is `b`.
+pub fn multipart(bytes: &[u8]) {
+    let _ = multipart::parse(&Bytes::copy_from_slice(bytes), "b");
+}
+
+/// Reads a JSON object; what is read has to be what any reader reads.
+pub fn json(bytes: &[u8]) {
+    if let Ok(members) = strict_json::members(bytes) {
+        let usual: serde_json::Value = serde_json::from_slice(bytes).expect("it is JSON");
+        for (name, _) in &members {
+            assert!(usual.get(name).is_some());
+        }
+    }
+}
+
+/// Looks at a picture's header.
+pub fn images(bytes: &[u8]) {
+    images::fuzz(bytes);
+}
+
+/// Checks a request with three headers, a line each.
+pub fn guard(bytes: &[u8]) {
+    let mut environment = Environment::default();
+    for (setting, value) in [
+        (&guard::HOSTS, "model.example.org, *.example.net"),
+        (&guard::ORIGINS, "https://app.example.org"),
+        (&guard::TOKEN, "secret"),
+        (&guard::PROXIES, "127.0.0.0/8"),
+    ] {
+        environment.set(setting, value);
+    }
+    let guard = guard::Guard::read(&environment, true).expect("the settings are right");
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let mut request = Request::builder().method("POST").uri("/infer");
+    for name in ["host", "origin", "authorization", "x-forwarded-for"] {
+        if let Some(value) = lines.next() {
+            request = request.header(name, value);
+        }
+    }
+    if let Ok(request) = request.body(()) {
+        let (parts, ()) = request.into_parts();
+        if guard.check(&parts, [127, 0, 0, 1].into()).is_ok() {
+            // Only the secret opens it, and only under one of its names.
+            let text = String::from_utf8_lossy(bytes).to_lowercase();
+            assert!(text.contains("secret") || text.contains("basic"), "{text:?}");
+        }
+    }
+}
