@@ -100,14 +100,20 @@ async fn body(request: Request, app: &App, hold: &mut Hold) -> Result<Bytes, Err
     let unreadable = |detail: &dyn Display| {
         Error::new(Kind::MalformedRequest, format!("the body cannot be read: {detail}"))
     };
+    let full = || {
+        let message = "the server holds as many requests as its memory allows; try again later";
+        Error::new(Kind::QueueFull, message)
+    };
     let mut body = request.into_body();
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if expected > limit {
+    // Taken before it comes: requests that grow side by side could all be refused in the end.
+    let is_too_large = expected > limit;
+    if is_too_large || !hold.grow_to(expected) {
         // Whoever waits for leave has not sent anything.
         if !waits {
             let _ = timeout(LINGER, discard(body, limit)).await;
         }
-        return Err(too_large());
+        return Err(if is_too_large { too_large() } else { full() });
     }
     let mut first = Bytes::new();
     let mut whole: Option<BodyBuffer> = None;
@@ -137,8 +143,6 @@ async fn body(request: Request, app: &App, hold: &mut Hold) -> Result<Bytes, Err
         if is_too_large || !hold.grow_to(length) {
             drop((first, whole));
             let _ = timeout(LINGER, discard(body, limit)).await;
-            let message = "the server holds as many requests as its memory allows; try again later";
-            let full = || Error::new(Kind::QueueFull, message);
             return Err(if is_too_large { too_large() } else { full() });
         }
         // A small body comes in one piece, and need not be copied.
