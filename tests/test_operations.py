@@ -24,6 +24,7 @@ MODEL = """
             ai_integration.send_result({"content-type": "text/plain", "data": text,
                                         "success": success, "error": "too dark"})
 """
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.M)
 
 
@@ -80,6 +81,10 @@ def test_what_waits_is_told(program):
     with serve(program(MODEL)) as server:
         waiting = [in_background(server.post, text="slow") for _ in range(3)]
         eventually(lambda: metrics(server)["ai_integration_jobs_in_flight"] == 1, "a job runs")
+        with pytest.raises(TimeoutError):
+            server.request("/infer", b"text=x", FORM, timeout=0.05)
+        left = 'ai_integration_http_requests_total{route="/infer",status="499"}'
+        eventually(lambda: metrics(server).get(left) == 1, "the client that left is noticed")
         seen = metrics(server)
         assert seen["ai_integration_queue_depth"] == 2
         assert seen["ai_integration_http_in_flight_bytes"] > 3 * len("slow")

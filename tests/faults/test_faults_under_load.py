@@ -194,7 +194,7 @@ def test_idle_connections(program):
 
 def test_slow_clients(program):
     settings = {"AI_INTEGRATION_HEAD_TIMEOUT": 1, "AI_INTEGRATION_UPLOAD_TIMEOUT": 2}
-    name = "300 slow heads, bodies and readers"
+    name = "300 heads and bodies that stop"
     with scene(program, name, **settings) as act, contextlib.ExitStack() as stack:
         slow = []
         for start in [b"POST /in", HEAD + b"Content-Length: 100\r\n\r\n{", WHOLE[:-1]] * 100:

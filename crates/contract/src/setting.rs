@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// What every setting of ours that is not a general convention is named like.
 const PREFIX: &str = "AI_INTEGRATION_";
@@ -91,6 +92,13 @@ impl Environment {
                 expected: format!("expected {expected}"),
             }),
         }
+    }
+
+    /// The value as a time in seconds, above 0 and up to a day.
+    pub fn seconds(&self, setting: &'static Setting) -> Result<Option<Duration>, SettingError> {
+        let expected = "a number of seconds above 0, up to a day";
+        let seconds = self.parse::<f64>(setting, expected, |s| *s > 0.0 && *s <= 86_400.0)?;
+        Ok(seconds.map(Duration::from_secs_f64))
     }
 
     /// Refuses variables that look like settings of ours and are none, so that a misspelt one is

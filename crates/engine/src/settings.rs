@@ -173,12 +173,7 @@ impl Config {
             let expected = format!("a whole number from 1 to {most}");
             environment.parse::<usize>(setting, &expected, |n| (1..=most).contains(n))
         };
-        let seconds = |setting| {
-            let expected = "a number of seconds above 0, up to a day";
-            let parsed =
-                environment.parse::<f64>(setting, expected, |s| *s > 0.0 && *s <= 86_400.0)?;
-            Ok(parsed.map(Duration::from_secs_f64))
-        };
+        let seconds = |setting| environment.seconds(setting);
         let devices = devices(environment.get(&DEVICES).unwrap_or_default());
         let workers = count(&WORKERS, 256)?.unwrap_or(devices.len().clamp(1, 256));
         let limits = Limits {

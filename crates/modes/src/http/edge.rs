@@ -14,7 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use axum::response::IntoResponse;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
@@ -33,6 +33,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The greatest length of a request's id.
 const MAX_ID: usize = 64;
 
+/// What nginx calls a request whose client did not wait for the answer; only counted, never sent.
+const CLIENT_LEFT: u16 = 499;
 /// How much of a refused request's body is read nevertheless, and for how long.
 const LITTLE: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
@@ -99,7 +101,8 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
             let mut account = Account {
                 edge: edge.clone(),
                 route: route.unwrap_or(edge.routes.len() - 1),
-                status: StatusCode::OK,
+                // Until there is an answer: the client leaves before.
+                status: CLIENT_LEFT,
                 read: body.size_hint().exact().unwrap_or(0),
                 written: 0,
                 begun,
@@ -121,7 +124,7 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 }
             };
             let response = edge.finish(response, &id, &account);
-            account.status = response.status();
+            account.status = response.status().as_u16();
             Ok(response.map(|body| Tracked { body, account }))
         })
     }
@@ -172,7 +175,7 @@ struct Account {
     edge: Arc<Edge>,
     /// Its place in the edge's routes.
     route: usize,
-    status: StatusCode,
+    status: u16,
     read: u64,
     written: u64,
     begun: Instant,
@@ -189,8 +192,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let after = self.begun.elapsed();
-        let status = self.status.as_u16();
-        self.edge.metrics.answered(self.route(), status, after, self.read, self.written);
+        self.edge.metrics.answered(self.route(), self.status, after, self.read, self.written);
     }
 }
 

@@ -118,12 +118,7 @@ impl Limits {
             let expected = format!("a number of {what} from 1 to {most}");
             environment.parse::<usize>(setting, &expected, |n| (1..=most).contains(n))
         };
-        let seconds = |setting| {
-            let expected = "a number of seconds above 0, up to a day";
-            let parsed =
-                environment.parse::<f64>(setting, expected, |s| *s > 0.0 && *s <= 86_400.0)?;
-            Ok(Duration::from_secs_f64(parsed.unwrap_or_default()))
-        };
+        let seconds = |setting| environment.seconds(setting).map(Option::unwrap_or_default);
         Ok(Limits {
             body: number(&MAX_BODY, "bytes", 1 << 30)?.unwrap_or(1),
             in_flight: number(&MAX_IN_FLIGHT, "bytes", usize::MAX >> 1)?

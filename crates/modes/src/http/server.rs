@@ -205,6 +205,7 @@ impl Acceptor {
             tokio::select! {
                 _ = hangups.recv() => self.tls.iter().for_each(|tls| tls.reload()),
                 _ = tidy.tick() => self.edge.guard.tidy(),
+                () = self.stop.cancelled() => return,
             }
         }
     }
