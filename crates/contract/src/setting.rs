@@ -76,6 +76,13 @@ impl Environment {
         given.or(Some(setting.default).filter(|default| !default.is_empty()))
     }
 
+    /// The value as a list: what stands between commas, in lower case.
+    #[must_use]
+    pub fn list(&self, setting: &Setting) -> Vec<String> {
+        let items = self.get(setting).unwrap_or_default().split(',').map(str::trim);
+        items.filter(|item| !item.is_empty()).map(str::to_ascii_lowercase).collect()
+    }
+
     /// The value as a `T` that passes `check`; `expected` says what that is.
     pub fn parse<T: FromStr>(
         &self,

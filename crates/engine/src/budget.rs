@@ -52,6 +52,11 @@ impl Hold {
         }
         has_grown
     }
+
+    /// Grows by `bytes`, if there are as many left.
+    pub fn add(&mut self, bytes: usize) -> bool {
+        self.bytes.checked_add(bytes).is_some_and(|bytes| self.grow_to(bytes))
+    }
 }
 
 impl Drop for Hold {
@@ -72,7 +77,7 @@ mod tests {
         assert!(!other.grow_to(5) && !one.grow_to(usize::MAX));
         assert_eq!(budget.taken(), 10);
         drop(one);
-        assert!(other.grow_to(10));
+        assert!(other.add(6) && !other.add(1) && !other.add(usize::MAX));
         drop(other);
         assert_eq!(budget.taken(), 0);
     }

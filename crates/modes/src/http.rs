@@ -5,7 +5,9 @@ mod answer;
 mod call;
 mod connection;
 mod edge;
+mod egress;
 mod events;
+mod fetch;
 mod form;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -36,6 +38,7 @@ use tokio::sync::Semaphore;
 use self::answer::{Failure, Rejection, Wording};
 use self::call::Call;
 use self::edge::{Edge, RequestId};
+use self::fetch::Fetcher;
 use self::guard::Guard;
 use self::limits::Limits;
 use self::metrics::HttpMetrics;
@@ -70,6 +73,8 @@ const SETTINGS: &[&[&Setting]] = &[
     guard::SETTINGS,
     limits::SETTINGS,
     images::SETTINGS,
+    egress::SETTINGS,
+    &[&fetch::TIMEOUT],
     tls::SETTINGS,
     &[&answer::ERRORS],
 ];
@@ -131,6 +136,7 @@ struct Shared {
     /// The memory of the requests' bodies.
     budget: Budget,
     images: images::Rules,
+    fetcher: Fetcher,
     wording: Wording,
     metrics: Arc<HttpMetrics>,
     registry: Registry,
@@ -154,7 +160,8 @@ impl App {
             let _place = self.0.early.try_acquire().map_err(full)?;
             self.0.engine.model().await?
         };
-        let RequestInputs { raw, hold } = inputs;
+        let RequestInputs { mut raw, mut hold } = inputs;
+        self.0.fetcher.fetch(&model.schema, &mut raw, &mut hold, &call.id).await?;
         let inputs = model.schema.resolve(raw)?;
         self.0.images.check(&model.schema, &inputs)?;
         let mut ticket = self.0.engine.submit(inputs, call.timeout, delivery)?;
@@ -201,6 +208,7 @@ struct Config {
     port: u16,
     limits: Limits,
     images: images::Rules,
+    fetcher: Fetcher,
     wording: Wording,
     guard: Guard,
     tls: Option<Arc<Tls>>,
@@ -214,10 +222,12 @@ impl Config {
             _ => environment.parse(&HOST, "an IP address, such as 0.0.0.0", |_| true)?,
         };
         let is_local = addresses(host).iter().all(IpAddr::is_loopback);
+        let limits = Limits::read(environment)?;
         Ok(Config {
             host,
             port: environment.parse(&PORT, "a port from 0 to 65535", |_| true)?.unwrap_or(5000),
-            limits: Limits::read(environment)?,
+            fetcher: Fetcher::read(environment, limits.body)?,
+            limits,
             images: images::Rules::read(environment)?,
             wording: Wording::read(environment)?,
             guard: Guard::read(environment, is_local)?,
@@ -294,7 +304,7 @@ async fn run(context: Context) -> ExitStatus {
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         tracing::info!("listening on {scheme}://{}/", readable(address));
     }
-    let Config { limits, images, wording, guard, tls, engine: settings, .. } = config;
+    let Config { limits, images, fetcher, wording, guard, tls, engine: settings, .. } = config;
     let engine = context.engine.clone();
     let metrics = Arc::new(HttpMetrics::default());
     let budget = Budget::new(limits.in_flight);
@@ -304,6 +314,7 @@ async fn run(context: Context) -> ExitStatus {
         limits,
         budget,
         images,
+        fetcher,
         wording,
         metrics: metrics.clone(),
         early: Semaphore::new(settings.limits.queue),

@@ -132,7 +132,7 @@ fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Value> {
         let url = match value {
             RawValue::Bytes(bytes) => data_url(media, bytes),
             RawValue::Text(text) | RawValue::Json(Value::String(text))
-                if is_image && text.starts_with("data:") =>
+                if is_image && ["data:", "http:", "https:"].iter().any(|s| text.starts_with(s)) =>
             {
                 text.clone()
             }

@@ -4,7 +4,7 @@ use ai_integration_contract::Environment;
 use axum::http::Request;
 use bytes::Bytes;
 
-use super::{guard, images, multipart, strict_json};
+use super::{egress, guard, images, multipart, strict_json};
 
 /// Cuts a form whose boundary is `b`.
 pub fn multipart(bytes: &[u8]) {
@@ -24,6 +24,11 @@ pub fn json(bytes: &[u8]) {
 /// Looks at a picture's header.
 pub fn images(bytes: &[u8]) {
     images::fuzz(bytes);
+}
+
+/// Checks an address that an input is to be fetched from.
+pub fn egress(bytes: &[u8]) {
+    egress::fuzz(&String::from_utf8_lossy(bytes));
 }
 
 /// Checks a request with three headers, a line each.

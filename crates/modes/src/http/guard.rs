@@ -114,12 +114,8 @@ enum Origins {
 impl Guard {
     /// Reads the settings; `is_local` tells that only this machine reaches the server.
     pub(super) fn read(environment: &Environment, is_local: bool) -> Result<Self, SettingError> {
-        let list = |setting| -> Vec<String> {
-            let items = environment.get(setting).unwrap_or_default().split(',').map(str::trim);
-            items.filter(|item| !item.is_empty()).map(str::to_ascii_lowercase).collect()
-        };
-        let hosts = list(&HOSTS);
-        let origins = list(&ORIGINS);
+        let hosts = environment.list(&HOSTS);
+        let origins = environment.list(&ORIGINS);
         let is_origin = |origin: &String| {
             let (scheme, authority) = origin.split_once("://").unwrap_or_default();
             matches!(scheme, "http" | "https") && authority.parse::<Authority>().is_ok()
@@ -136,15 +132,6 @@ impl Guard {
         } else {
             Origins::These(origins)
         };
-        let mut proxies = Vec::new();
-        for item in list(&PROXIES) {
-            let network = item.parse().or_else(|_| item.parse::<IpAddr>().map(IpNet::from));
-            proxies.push(network.map_err(|_| SettingError::Invalid {
-                name: PROXIES.name,
-                value: item,
-                expected: "expected addresses or networks, such as 10.0.0.0/8".to_owned(),
-            })?);
-        }
         let rate = environment.get(&RATE).map(quota).transpose()?;
         Ok(Guard {
             takes_any_host: hosts.is_empty() && !is_local,
@@ -152,7 +139,7 @@ impl Guard {
             origins,
             token: token(environment)?,
             rate: rate.map(DefaultKeyedRateLimiter::keyed),
-            proxies,
+            proxies: networks(environment, &PROXIES)?,
         })
     }
 
@@ -215,17 +202,9 @@ impl Guard {
 
     /// Whether a name means this server. Nobody's DNS decides where an address leads.
     fn answers_to(&self, host: &str) -> bool {
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        let is_listed = |known: &String| match known.strip_prefix('*') {
-            Some(parent) => host.len() > parent.len() && host.ends_with(parent),
-            None => host == *known,
-        };
-        self.takes_any_host
-            || is_address
-            || host == "localhost"
-            || host.ends_with(".localhost")
-            || self.hosts.iter().any(is_listed)
+        let is_local = |host| is_listed(&["localhost", "*.localhost"], host);
+        self.takes_any_host || is_address || is_local(host) || is_listed(&self.hosts, host)
     }
 
     fn check_origin(&self, headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Error> {
@@ -277,6 +256,31 @@ impl Guard {
             .map_while(|address| address.trim().parse::<IpAddr>().ok());
         addresses.find(|address| !is_trusted(address)).unwrap_or(peer)
     }
+}
+
+/// Whether a list of names has this one: as it is, or as one below `*.example.org`; `*` is all.
+pub(super) fn is_listed(names: &[impl AsRef<str>], host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    names.iter().any(|name| match name.as_ref().strip_prefix('*') {
+        Some(parent) => host.len() > parent.len() && host.ends_with(parent),
+        None => host == name.as_ref(),
+    })
+}
+
+/// The networks and addresses that a setting lists.
+pub(super) fn networks(
+    environment: &Environment,
+    setting: &'static Setting,
+) -> Result<Vec<IpNet>, SettingError> {
+    let network = |item: &String| {
+        let network = item.parse().or_else(|_| item.parse::<IpAddr>().map(IpNet::from));
+        network.map_err(|_| SettingError::Invalid {
+            name: setting.name,
+            value: item.clone(),
+            expected: "expected addresses or networks, such as 10.0.0.0/8".to_owned(),
+        })
+    };
+    environment.list(setting).iter().map(network).collect()
 }
 
 /// The host that a request names (RFC 9112, section 3.2): exactly one in HTTP/1.1.

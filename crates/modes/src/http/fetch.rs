@@ -1,0 +1,274 @@
+//! Fetches inputs that a request gives as http or https addresses, where [`Egress`] lets it.
+
+use std::error::Error as StdError;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ai_integration_contract::{
+    Environment, Error, FieldError, InputsSchema, InvalidInputs, Kind, RawInputs, RawValue,
+    Setting, SettingError, Shape,
+};
+use ai_integration_engine::{BodyBuffer, Hold};
+use bytes::Bytes;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
+use tokio::sync::Semaphore;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::answer::Rejection;
+use super::edge::RequestId;
+use super::egress::Egress;
+
+/// Patience with another server.
+pub(super) static TIMEOUT: Setting = Setting {
+    name: "AI_INTEGRATION_URL_TIMEOUT",
+    flag: Some("url-timeout"),
+    value_name: "SECONDS",
+    default: "30",
+    help: "Time in which all of a request's files have to come that it gives as addresses.",
+};
+
+/// Requests that fetch at a time.
+const PLACES: usize = 64;
+/// Redirects that are followed, each checked like the first address.
+const MAX_REDIRECTS: usize = 3;
+/// The greatest length of an address.
+const MAX_URL: usize = 8 * 1024;
+
+/// What fetches.
+pub(super) struct Fetcher {
+    /// Without rules nothing is fetched.
+    rules: Option<Rules>,
+    timeout: Duration,
+    /// What the files of one request may come to together, in bytes.
+    most: usize,
+    places: Semaphore,
+}
+
+struct Rules {
+    egress: Arc<Egress>,
+    client: Client,
+}
+
+/// Why nothing came.
+enum Trouble {
+    /// What the client may know: it follows from the address that it gave, and the settings.
+    Refused(&'static str),
+    /// What only the log may know: it would tell the client what answers behind this server.
+    Failed(String),
+    /// The memory of all requests is taken.
+    Full,
+}
+
+impl From<reqwest::Error> for Trouble {
+    fn from(error: reqwest::Error) -> Self {
+        // The address may carry a secret; the causes say what happened.
+        let error = error.without_url();
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let told = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
+        Trouble::Failed(told.collect::<Vec<_>>().join(": "))
+    }
+}
+
+impl Fetcher {
+    /// As the settings have it, for files of at most `most` bytes.
+    pub(super) fn read(environment: &Environment, most: usize) -> Result<Self, SettingError> {
+        let rules = Egress::read(environment)?.map(Rules::new).transpose()?;
+        let timeout = environment.seconds(&TIMEOUT)?.unwrap_or_default();
+        Ok(Fetcher { rules, timeout, most, places: Semaphore::new(PLACES) })
+    }
+
+    /// Puts the content in the place of each address that is given for a file.
+    pub(super) async fn fetch(
+        &self,
+        schema: &InputsSchema,
+        raw: &mut RawInputs,
+        hold: &mut Hold,
+        id: &RequestId,
+    ) -> Result<(), Rejection> {
+        let mut given = raw.iter_mut().filter(|(name, value)| is_address(schema, name, value));
+        let Some(first) = given.next() else { return Ok(()) };
+        let (mut left, begun) = (self.most, tokio::time::Instant::now());
+        for (name, value) in std::iter::once(first).chain(given) {
+            let fetched = match &self.rules {
+                None => Err(Trouble::Refused(
+                    "addresses are not fetched here; send the file itself, or ask the server's \
+                     operator for AI_INTEGRATION_URL_INPUTS",
+                )),
+                Some(rules) => {
+                    let fetching = async {
+                        let _place = self.places.acquire().await;
+                        rules.get(text(value).unwrap_or_default(), left, hold).await
+                    };
+                    let remaining = self.timeout.saturating_sub(begun.elapsed());
+                    let late = |_| Trouble::Failed("it did not come in time".to_owned());
+                    tokio::time::timeout(remaining, fetching).await.map_err(late).flatten()
+                }
+            };
+            let message = match fetched {
+                Ok(bytes) => {
+                    left -= bytes.len();
+                    *value = RawValue::Bytes(bytes);
+                    continue;
+                }
+                Err(Trouble::Full) => {
+                    let message = "the server holds as many requests as its memory allows";
+                    return Err(Error::new(Kind::QueueFull, message).into());
+                }
+                Err(Trouble::Refused(why)) => why.to_owned(),
+                Err(Trouble::Failed(why)) => {
+                    let id = id.as_str();
+                    tracing::info!(request_id = id, "the input {name} was not fetched: {why}");
+                    format!(
+                        "the file cannot be fetched; it has to be public, of at most {} bytes, \
+                         and to come within {} s",
+                        self.most,
+                        self.timeout.as_secs_f64()
+                    )
+                }
+            };
+            return Err(InvalidInputs(vec![FieldError { name: name.clone(), message }]).into());
+        }
+        Ok(())
+    }
+}
+
+/// Whether an input is to be a file, and is given as an address.
+fn is_address(schema: &InputsSchema, name: &str, value: &RawValue) -> bool {
+    let is_file = || {
+        let field = schema.fields().get(name);
+        field.is_some_and(|field| matches!(field.shape(), Shape::Blob { .. }))
+    };
+    let has_scheme = |scheme: &str| {
+        let start = text(value).and_then(|text| text.get(..scheme.len()));
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    (has_scheme("http://") || has_scheme("https://")) && is_file()
+}
+
+fn text(value: &RawValue) -> Option<&str> {
+    match value {
+        RawValue::Text(text) | RawValue::Json(serde_json::Value::String(text)) => Some(text.trim()),
+        _ => None,
+    }
+}
+
+impl Rules {
+    fn new(egress: Egress) -> Result<Self, SettingError> {
+        let egress = Arc::new(egress);
+        let client = client(&egress).map_err(|error| SettingError::Invalid {
+            name: super::egress::HOSTS.name,
+            value: "…".to_owned(),
+            expected: format!("nothing can be fetched: {error}"),
+        })?;
+        Ok(Rules { egress, client })
+    }
+
+    /// The content at an address, or where it leads.
+    async fn get(&self, url: &str, most: usize, hold: &mut Hold) -> Result<Bytes, Trouble> {
+        if url.len() > MAX_URL {
+            return Err(Trouble::Refused("the address is longer than 8 KiB"));
+        }
+        let mut url = Url::parse(url).map_err(|_| Trouble::Refused("the address is malformed"))?;
+        self.egress.check(&url).map_err(Trouble::Refused)?;
+        let mut redirects = 0;
+        loop {
+            let response = self.client.get(url.clone()).send().await?;
+            if !response.status().is_redirection() {
+                return content(response, most, hold).await;
+            }
+            redirects += 1;
+            if redirects > MAX_REDIRECTS {
+                return Err(Trouble::Failed("too many redirects".to_owned()));
+            }
+            let location = response.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+            let next = location.and_then(|place| url.join(place).ok());
+            let next = next.ok_or_else(|| Trouble::Failed("a redirect to nowhere".to_owned()))?;
+            // Where it leads says what answers there, so only the log gets the reason.
+            let refused = |why: &str| Trouble::Failed(format!("behind a redirect: {why}"));
+            self.egress.check(&next).map_err(refused)?;
+            if url.scheme() == "https" && next.scheme() != "https" {
+                return Err(refused("it leads away from https"));
+            }
+            url = next;
+        }
+    }
+}
+
+async fn content(mut response: Response, most: usize, hold: &mut Hold) -> Result<Bytes, Trouble> {
+    let failed = |what: &dyn Display| Err(Trouble::Failed(what.to_string()));
+    if response.status() != 200 {
+        return failed(&format_args!("the answer has status {}", response.status()));
+    }
+    if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return failed(&"the answer is compressed, though that was not asked for");
+    }
+    let expected = response.content_length().unwrap_or(0);
+    let Some(expected) = usize::try_from(expected).ok().filter(|length| *length <= most) else {
+        return failed(&"it is too large");
+    };
+    if !hold.add(expected) {
+        return Err(Trouble::Full);
+    }
+    let mut held = expected;
+    let mut whole = BodyBuffer::new(expected);
+    while let Some(data) = response.chunk().await? {
+        let length = whole.len() + data.len();
+        if length > most {
+            return failed(&"it is too large");
+        }
+        if length > held {
+            if !hold.add(length - held) {
+                return Err(Trouble::Full);
+            }
+            held = length;
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+/// A client that connects only where the rules let it, and sends nothing of its own accord.
+fn client(egress: &Arc<Egress>) -> Result<Client, Box<dyn StdError + Send + Sync>> {
+    let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let client = Client::builder()
+        .user_agent(concat!("ai-integration/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .dns_resolver(Arc::new(Resolver(egress.clone())))
+        .redirect(Policy::none())
+        .referer(false)
+        .no_proxy()
+        .http1_only()
+        .pool_max_idle_per_host(0)
+        .tls_backend_preconfigured(tls);
+    Ok(client.build()?)
+}
+
+/// Gives the addresses of a name, if each of them may be connected to. What it gives is what is
+/// dialled: there is no second answer that could be another one.
+struct Resolver(Arc<Egress>);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let egress = self.0.clone();
+        Box::pin(async move {
+            // The port is put in later.
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<_> = found.collect();
+            match found.iter().find(|address| !egress.allows(address.ip())) {
+                Some(address) => Err(format!("{} is not a public address", address.ip()).into()),
+                None => Ok(Box::new(found.into_iter()) as Addrs),
+            }
+        })
+    }
+}
