@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::job::{Delivery, Job};
+use crate::job::{Delivery, Job, Timing};
 use crate::message::fits_frame;
 use crate::metrics::Metrics;
 use crate::scheduler::{Due, Full, Limit, OutOfTurn, Scheduler, WorkerId};
@@ -120,12 +120,14 @@ impl Engine {
         engine
     }
 
-    /// Puts a job into the queue. A `timeout` shortens the engine's own.
+    /// Puts a job into the queue. A `timeout` shortens the engine's own; `timing` is filled in as
+    /// the job goes on.
     pub fn submit(
         &self,
         inputs: Inputs,
         timeout: Option<Duration>,
         delivery: Delivery,
+        timing: Option<Arc<Timing>>,
     ) -> Result<Ticket, Error> {
         if !fits_frame(&inputs) {
             return Err(Error::new(Kind::TooLarge, "the inputs are too many or too large"));
@@ -140,7 +142,7 @@ impl Engine {
         let id = JobId(core.next_id);
         core.next_id += 1;
         let now = Instant::now();
-        let (job, requester) = Job::new(inputs, delivery, now, self.0.metrics.clone());
+        let (job, requester) = Job::new(inputs, delivery, now, timing, self.0.metrics.clone());
         if let Err(Full(_)) = core.scheduler.submit(id, job, limit, now) {
             let message = format!("{} requests are waiting already; try again later", limits.queue);
             // A place is free sooner, but as many others as wait may ask for it.

@@ -1,6 +1,7 @@
 //! A request on its way through the engine.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use ai_integration_contract::{Data, Error, Inputs, Kind, Outcome};
 use bytes::BytesMut;
@@ -29,7 +30,19 @@ pub(crate) struct Job {
     reply: oneshot::Sender<Reply>,
     listener: Listener,
     submitted: Instant,
+    timing: Option<Arc<Timing>>,
     metrics: Arc<Metrics>,
+}
+
+/// When a job got where, for whoever asks. What has not happened yet has no time.
+#[derive(Debug, Default)]
+pub struct Timing {
+    /// It was put into the queue.
+    pub submitted: OnceLock<SystemTime>,
+    /// It was handed to a worker, for the first time if the worker never began with it.
+    pub handed_out: OnceLock<SystemTime>,
+    /// It was answered.
+    pub ended: OnceLock<SystemTime>,
 }
 
 /// How a requester wants what the model says.
@@ -85,6 +98,7 @@ impl Job {
         inputs: Inputs,
         delivery: Delivery,
         submitted: Instant,
+        timing: Option<Arc<Timing>>,
         metrics: Arc<Metrics>,
     ) -> (Self, Requester) {
         let (reply, answer) = oneshot::channel();
@@ -97,11 +111,14 @@ impl Job {
             }
         };
         let inputs = Arc::new(inputs);
-        (Job { inputs, reply, listener, submitted, metrics }, Requester { reply: answer, events })
+        let job = Job { inputs, reply, listener, submitted, timing, metrics };
+        job.note(|timing| &timing.submitted);
+        (job, Requester { reply: answer, events })
     }
 
     /// Ends the job.
     pub(crate) fn answer(self, outcome: Result<Outcome, Error>) {
+        self.note(|timing| &timing.ended);
         let outcome = match self.listener {
             Listener::Assembly(assembly) => outcome.and_then(|outcome| assembly.complete(outcome)),
             Listener::Streamer | Listener::Follower(_) => outcome,
@@ -114,6 +131,13 @@ impl Job {
     /// A worker has got it.
     pub(crate) fn handed_out(&self, now: Instant) {
         self.metrics.handed_out(now - self.submitted);
+        self.note(|timing| &timing.handed_out);
+    }
+
+    fn note(&self, which: impl FnOnce(&Timing) -> &OnceLock<SystemTime>) {
+        if let Some(timing) = &self.timing {
+            let _ = which(timing).set(SystemTime::now());
+        }
     }
 
     /// Whether the requester wants to know of everything.

@@ -35,7 +35,7 @@ pub use budget::{Budget, Hold};
 pub use codec::{FrameDecoder, FrameError, MAX_BODY, MAX_HEADER};
 pub use engine::{Announcement, Engine, Limits, State};
 pub use executor::serve_attached;
-pub use job::{Delivery, JobId};
+pub use job::{Delivery, JobId, Timing};
 pub use link::Link;
 pub use message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
 pub use model::{CustomMode, Model};

@@ -80,7 +80,7 @@ async fn run(context: Context) -> ExitStatus {
         // The first result is the one that is shown; a loop is about the time it takes.
         let sink = (timing.runs() == 0).then(|| Sink::new(output.as_deref()));
         let begin = Instant::now();
-        let ticket = match context.engine.submit(inputs.clone(), None, Delivery::Followed) {
+        let ticket = match context.engine.submit(inputs.clone(), None, Delivery::Followed, None) {
             Ok(ticket) => ticket,
             Err(error) => {
                 // There is no other requester, so it would be refused the next time too.

@@ -44,7 +44,7 @@ use self::limits::Limits;
 use self::metrics::HttpMetrics;
 use self::request::RequestInputs;
 use self::tls::Tls;
-use self::trace::Trace;
+use self::trace::{Trace, Tracer};
 use crate::console::note;
 use crate::{Context, ExitStatus, Mode, Running};
 
@@ -76,7 +76,7 @@ const SETTINGS: &[&[&Setting]] = &[
     egress::SETTINGS,
     &[&fetch::TIMEOUT],
     tls::SETTINGS,
-    &[&answer::ERRORS],
+    &[&answer::ERRORS, &trace::ENDPOINT],
 ];
 
 /// How long a client who asks for the schema waits for a model that is being loaded.
@@ -164,7 +164,7 @@ impl App {
         self.0.fetcher.fetch(&model.schema, &mut raw, &mut hold, &call.id).await?;
         let inputs = model.schema.resolve(raw)?;
         self.0.images.check(&model.schema, &inputs)?;
-        let mut ticket = self.0.engine.submit(inputs, call.timeout, delivery)?;
+        let mut ticket = self.0.engine.submit(inputs, call.timeout, delivery, call.timing)?;
         ticket.keep(hold);
         Ok((model, ticket))
     }
@@ -212,6 +212,7 @@ struct Config {
     wording: Wording,
     guard: Guard,
     tls: Option<Arc<Tls>>,
+    tracer: Option<Tracer>,
     engine: settings::Config,
 }
 
@@ -232,6 +233,7 @@ impl Config {
             wording: Wording::read(environment)?,
             guard: Guard::read(environment, is_local)?,
             tls: Tls::read(environment)?,
+            tracer: Tracer::read(environment)?,
             engine: settings::Config::read(environment)?,
         })
     }
@@ -304,7 +306,8 @@ async fn run(context: Context) -> ExitStatus {
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         tracing::info!("listening on {scheme}://{}/", readable(address));
     }
-    let Config { limits, images, fetcher, wording, guard, tls, engine: settings, .. } = config;
+    let Config { limits, images, fetcher, wording, guard, tls, tracer, engine: settings, .. } =
+        config;
     let engine = context.engine.clone();
     let metrics = Arc::new(HttpMetrics::default());
     let budget = Budget::new(limits.in_flight);
@@ -330,6 +333,7 @@ async fn run(context: Context) -> ExitStatus {
         guard,
         wording,
         metrics,
+        tracer: tracer.clone(),
     };
     let server = server::Server::start(listener, edge, limits, tls);
 
@@ -340,7 +344,7 @@ async fn run(context: Context) -> ExitStatus {
             tracing::error!("{error}");
         }
     };
-    tokio::select! {
+    let status = tokio::select! {
         () = context.stop.cancelled() => {
             tracing::info!("stopping; {} requests are queued", context.engine.queued());
             let engine = &context.engine;
@@ -353,7 +357,11 @@ async fn run(context: Context) -> ExitStatus {
             server.stop(Duration::ZERO, || ()).await;
             ExitStatus::ModelUnavailable
         }
+    };
+    if let Some(tracer) = tracer {
+        tracer.stop().await;
     }
+    status
 }
 
 /// An address that can be opened: the unspecified one is this machine to a browser here.

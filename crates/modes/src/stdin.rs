@@ -67,7 +67,7 @@ async fn ask(
         }
     };
     say("Attempting inference...");
-    let answer = match context.engine.submit(inputs, None, Delivery::Whole) {
+    let answer = match context.engine.submit(inputs, None, Delivery::Whole, None) {
         Ok(ticket) => ticket.outcome().await,
         Err(error) => Err(error),
     };

@@ -43,7 +43,7 @@ async fn test(context: Context) -> ExitStatus {
             "Attempting inference {try_number} of {TRIES} with {}...",
             names.join(", ")
         ));
-        let answer = match context.engine.submit(inputs, None, Delivery::Whole) {
+        let answer = match context.engine.submit(inputs, None, Delivery::Whole, None) {
             Ok(ticket) => ticket.outcome().await,
             Err(error) => Err(error),
         };

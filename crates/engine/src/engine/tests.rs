@@ -54,7 +54,7 @@ async fn every_answer_goes_to_its_asker() {
     let engine = engine(1000);
     let model = model(&engine, echo);
     let tickets: Vec<Ticket> = (0..500)
-        .map(|n| engine.submit(inputs(&n.to_string()), None, Delivery::Whole).unwrap())
+        .map(|n| engine.submit(inputs(&n.to_string()), None, Delivery::Whole, None).unwrap())
         .collect();
     for (n, ticket) in tickets.into_iter().enumerate() {
         assert_eq!(ticket.outcome().await, Ok(Outcome::text(n.to_string())));
@@ -68,11 +68,11 @@ async fn every_answer_goes_to_its_asker() {
 async fn a_full_queue_refuses() {
     let engine = engine(2);
     let _kept = [
-        engine.submit(inputs("a"), None, Delivery::Whole).unwrap(),
-        engine.submit(inputs("b"), None, Delivery::Whole).unwrap(),
+        engine.submit(inputs("a"), None, Delivery::Whole, None).unwrap(),
+        engine.submit(inputs("b"), None, Delivery::Whole, None).unwrap(),
     ];
     assert_eq!(
-        engine.submit(inputs("c"), None, Delivery::Whole).unwrap_err().kind,
+        engine.submit(inputs("c"), None, Delivery::Whole, None).unwrap_err().kind,
         Kind::QueueFull
     );
 }
@@ -81,15 +81,15 @@ async fn a_full_queue_refuses() {
 async fn inputs_that_fit_no_frame_are_refused_at_the_door() {
     let engine = engine(2);
     let many = (0..20_000).map(|n| (n.to_string(), Value::Json(json!(n)))).collect();
-    assert_eq!(engine.submit(many, None, Delivery::Whole).unwrap_err().kind, Kind::TooLarge);
+    assert_eq!(engine.submit(many, None, Delivery::Whole, None).unwrap_err().kind, Kind::TooLarge);
     assert_eq!(engine.queued(), 0);
 }
 
 #[tokio::test]
 async fn a_job_whose_requester_left_is_not_started() {
     let engine = engine(10);
-    drop(engine.submit(inputs("unwanted"), None, Delivery::Whole).unwrap());
-    let wanted = engine.submit(inputs("wanted"), None, Delivery::Whole).unwrap();
+    drop(engine.submit(inputs("unwanted"), None, Delivery::Whole, None).unwrap());
+    let wanted = engine.submit(inputs("wanted"), None, Delivery::Whole, None).unwrap();
     let _model = model(&engine, |worker, id, inputs| {
         assert_eq!(inputs["text"].as_text(), Some("wanted"));
         echo(worker, id, inputs);
@@ -110,10 +110,10 @@ async fn chunks_are_events_for_a_follower_and_data_for_others() {
         let end = Outcome { success: true, ..Outcome::default() };
         worker.send(FromWorker::Result(id, end)).unwrap();
     });
-    let whole = engine.submit(inputs(""), None, Delivery::Whole).unwrap().outcome().await;
+    let whole = engine.submit(inputs(""), None, Delivery::Whole, None).unwrap().outcome().await;
     assert_eq!(whole, Ok(Outcome::text("one two")));
 
-    let mut ticket = engine.submit(inputs(""), None, Delivery::Followed).unwrap();
+    let mut ticket = engine.submit(inputs(""), None, Delivery::Followed, None).unwrap();
     let mut events = Vec::new();
     while let Some(event) = ticket.event().await {
         events.push(event);
@@ -127,8 +127,8 @@ async fn chunks_are_events_for_a_follower_and_data_for_others() {
 async fn a_model_that_goes_fails_what_it_began_and_what_waits() {
     let engine = engine(10);
     let tickets = [
-        engine.submit(inputs("a"), None, Delivery::Whole).unwrap(),
-        engine.submit(inputs("b"), None, Delivery::Whole).unwrap(),
+        engine.submit(inputs("a"), None, Delivery::Whole, None).unwrap(),
+        engine.submit(inputs("b"), None, Delivery::Whole, None).unwrap(),
     ];
     let (link, mut worker) = Link::in_process();
     let served = tokio::spawn(serve_attached(engine.clone(), link));
@@ -146,7 +146,7 @@ async fn a_model_that_goes_fails_what_it_began_and_what_waits() {
     }
     assert_eq!(kinds, [Kind::ModelCrashed, Kind::ModelUnavailable]);
     assert_eq!(
-        engine.submit(inputs("c"), None, Delivery::Whole).unwrap_err().kind,
+        engine.submit(inputs("c"), None, Delivery::Whole, None).unwrap_err().kind,
         Kind::ModelUnavailable
     );
 }
@@ -160,7 +160,7 @@ async fn a_worker_that_breaks_the_rules_is_cut_off() {
         ready(),
     ] {
         let engine = engine(10);
-        let ticket = engine.submit(inputs("a"), None, Delivery::Whole).unwrap();
+        let ticket = engine.submit(inputs("a"), None, Delivery::Whole, None).unwrap();
         let (link, mut worker) = Link::in_process();
         let served = tokio::spawn(serve_attached(engine.clone(), link));
         let model = std::thread::spawn(move || {
@@ -177,8 +177,8 @@ async fn a_worker_that_breaks_the_rules_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn a_follower_who_does_not_listen_holds_nobody_up_for_long() {
     let engine = engine(10);
-    let stalled = engine.submit(inputs(""), None, Delivery::Followed).unwrap();
-    let next = engine.submit(inputs("next"), None, Delivery::Whole).unwrap();
+    let stalled = engine.submit(inputs(""), None, Delivery::Followed, None).unwrap();
+    let next = engine.submit(inputs("next"), None, Delivery::Whole, None).unwrap();
     let _model = model(&engine, |worker, id, inputs| {
         if inputs["text"].as_text() == Some("") {
             for _ in 0..3 {
@@ -198,8 +198,8 @@ async fn a_deadline_ends_a_job_wherever_it_is() {
     let (link, mut worker) = Link::in_process();
     let served = tokio::spawn(serve_attached(engine.clone(), link));
     let timeout = Some(Duration::from_millis(30));
-    let running = engine.submit(inputs("a"), timeout, Delivery::Whole).unwrap();
-    let waiting = engine.submit(inputs("b"), timeout, Delivery::Whole).unwrap();
+    let running = engine.submit(inputs("a"), timeout, Delivery::Whole, None).unwrap();
+    let waiting = engine.submit(inputs("b"), timeout, Delivery::Whole, None).unwrap();
     let model = std::thread::spawn(move || {
         worker.send(ready()).unwrap();
         let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
@@ -218,7 +218,7 @@ async fn a_deadline_ends_a_job_wherever_it_is() {
 #[tokio::test]
 async fn a_running_job_that_nobody_waits_for_is_cancelled() {
     let engine = engine(10);
-    let mut ticket = engine.submit(inputs("a"), None, Delivery::Followed).unwrap();
+    let mut ticket = engine.submit(inputs("a"), None, Delivery::Followed, None).unwrap();
     let (link, mut worker) = Link::in_process();
     tokio::spawn(serve_attached(engine.clone(), link));
     let model = std::thread::spawn(move || {
@@ -235,7 +235,7 @@ async fn a_running_job_that_nobody_waits_for_is_cancelled() {
     assert_eq!(ticket.event().await, Some(Event::Started));
     drop(ticket);
     assert_eq!(
-        engine.submit(inputs("b"), None, Delivery::Whole).unwrap().outcome().await,
+        engine.submit(inputs("b"), None, Delivery::Whole, None).unwrap().outcome().await,
         Ok(Outcome::text("b"))
     );
     drop(model);
@@ -246,7 +246,7 @@ async fn jobs_come_in_batches_to_a_model_that_wants_them() {
     let engine = engine(100);
     let (link, mut worker) = Link::in_process();
     let tickets: Vec<Ticket> = (0..10)
-        .map(|n| engine.submit(inputs(&n.to_string()), None, Delivery::Whole).unwrap())
+        .map(|n| engine.submit(inputs(&n.to_string()), None, Delivery::Whole, None).unwrap())
         .collect();
     tokio::spawn(serve_attached(engine.clone(), link));
     let model = std::thread::spawn(move || {

@@ -26,7 +26,7 @@ async fn failure(engine: &Engine) -> String {
 #[tokio::test]
 async fn a_program_that_keeps_dying_is_given_up_with_the_cause() {
     let (engine, supervisor) = supervise("echo $GREETING; exit 7", 3);
-    let waiting = engine.submit(Inputs::new(), None, crate::Delivery::Whole).unwrap();
+    let waiting = engine.submit(Inputs::new(), None, crate::Delivery::Whole, None).unwrap();
     let expected = "the model cannot be started: exit status 7 before it called get_next_input. \
                     Its last output:\n    hello";
     assert_eq!(failure(&engine).await, expected);

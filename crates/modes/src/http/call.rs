@@ -1,9 +1,10 @@
 //! What the head of a request says about how it is to be handled, before its body has come.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Error, Kind};
-use ai_integration_engine::Announcement;
+use ai_integration_engine::{Announcement, Timing};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -26,6 +27,8 @@ pub(crate) struct Call {
     pub(super) timeout: Option<Duration>,
     /// Whether the client wants to hear of everything that happens, as server-sent events.
     pub(super) wants_events: bool,
+    /// What the engine is to fill in, if the request's trace is recorded.
+    pub(super) timing: Option<Arc<Timing>>,
     /// Keeps a batch open for it.
     _announcement: Option<Announcement>,
 }
@@ -38,6 +41,7 @@ impl FromRequestParts<App> for Call {
         Ok(Call {
             id: id.unwrap_or(RequestId(HeaderValue::from_static("-"))),
             timeout: timeout(&parts.headers)?,
+            timing: parts.extensions.get().cloned(),
             wants_events: accepts(&parts.headers, "text/event-stream"),
             _announcement: app.engine().announce(),
         })

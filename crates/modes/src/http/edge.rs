@@ -26,7 +26,7 @@ use super::guard::Guard;
 use super::limits::MAX_URI;
 use super::metrics::{HttpMetrics, Route};
 use super::request::discard;
-use super::trace::Trace;
+use super::trace::{Ended, Trace, Tracer};
 
 /// The header that names a request, in logs and answers; a client or proxy may choose it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -52,6 +52,8 @@ pub(super) struct Edge {
     pub(super) guard: Guard,
     pub(super) wording: Wording,
     pub(super) metrics: Arc<HttpMetrics>,
+    /// Makes spans, where they are sent somewhere.
+    pub(super) tracer: Option<Tracer>,
 }
 
 /// The name of a request.
@@ -95,12 +97,20 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let id = RequestId::of(&parts.headers);
-            let trace = Trace::of(&parts.headers);
             let path = parts.uri.path();
             let route = edge.routes.iter().position(|route| route.path == path);
+            let route = route.unwrap_or(edge.routes.len() - 1);
+            let trace = match &edge.tracer {
+                Some(tracer) => {
+                    tracer.begin(&parts.method, edge.routes[route].path, &parts.headers)
+                }
+                None => Trace::of(&parts.headers),
+            };
             let mut account = Account {
                 edge: edge.clone(),
-                route: route.unwrap_or(edge.routes.len() - 1),
+                route,
+                id: id.clone(),
+                code: None,
                 // Until there is an answer: the client leaves before.
                 status: CLIENT_LEFT,
                 read: body.size_hint().exact().unwrap_or(0),
@@ -116,14 +126,17 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 }
                 Rejection::from(error).into_response()
             } else {
-                parts.extensions.insert(id.clone());
+                parts.extensions.insert(id);
+                if let Some(timing) = account.trace.timing() {
+                    parts.extensions.insert(timing);
+                }
                 let request = Request::from_parts(parts, Body::new(body));
                 match edge.router.clone().call(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},
                 }
             };
-            let response = edge.finish(response, &id, &account);
+            let response = edge.finish(response, &mut account);
             account.status = response.status().as_u16();
             Ok(response.map(|body| Tracked { body, account }))
         })
@@ -140,29 +153,25 @@ impl Edge {
     }
 
     /// What every answer has, and what is told of one that is no result.
-    fn finish(
-        &self,
-        mut response: Response<Body>,
-        id: &RequestId,
-        account: &Account,
-    ) -> Response<Body> {
+    fn finish(&self, mut response: Response<Body>, account: &mut Account) -> Response<Body> {
         if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+            account.code = Some(failure.code());
             self.metrics.refused(failure.code());
-            failure.log(id, account.route().path, &account.trace);
+            failure.log(&account.id, account.route().path, &account.trace);
             if !failure.is_told() {
-                response = failure.tell(response, self.wording, id);
+                response = failure.tell(response, self.wording, &account.id);
             }
         }
         let status = response.status();
         tracing::debug!(
-            request_id = id.as_str(),
+            request_id = account.id.as_str(),
             route = account.route().path,
             status = status.as_u16(),
             "answered after {:?}",
             account.begun.elapsed()
         );
         let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, id.0.clone());
+        headers.insert(REQUEST_ID, account.id.0.clone());
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         headers.insert(REFERRER_POLICY, NO_REFERRER);
         headers.entry(CONTENT_SECURITY_POLICY).or_insert(INERT);
@@ -173,9 +182,12 @@ impl Edge {
 /// What is noted of a request when its answer has been written.
 struct Account {
     edge: Arc<Edge>,
+    id: RequestId,
     /// Its place in the edge's routes.
     route: usize,
     status: u16,
+    /// Why there was no result.
+    code: Option<&'static str>,
     read: u64,
     written: u64,
     begun: Instant,
@@ -192,7 +204,9 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let after = self.begun.elapsed();
-        self.edge.metrics.answered(self.route(), self.status, after, self.read, self.written);
+        let Account { status, code, read, written, .. } = *self;
+        self.edge.metrics.answered(self.route(), status, after, read, written);
+        self.trace.end(&Ended { status, code, id: self.id.as_str(), read, written });
     }
 }
 

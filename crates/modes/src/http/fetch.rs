@@ -16,12 +16,11 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue,
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use tokio::sync::Semaphore;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::answer::Rejection;
 use super::edge::RequestId;
 use super::egress::Egress;
+use super::tls;
 
 /// Patience with another server.
 pub(super) static TIMEOUT: Setting = Setting {
@@ -235,12 +234,6 @@ async fn content(mut response: Response, most: usize, hold: &mut Hold) -> Result
 /// A client that connects only where the rules let it, and sends nothing of its own accord.
 fn client(egress: &Arc<Egress>) -> Result<Client, Box<dyn StdError + Send + Sync>> {
     let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     let client = Client::builder()
         .user_agent(concat!("ai-integration/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
@@ -250,7 +243,7 @@ fn client(egress: &Arc<Egress>) -> Result<Client, Box<dyn StdError + Send + Sync
         .no_proxy()
         .http1_only()
         .pool_max_idle_per_host(0)
-        .tls_backend_preconfigured(tls);
+        .tls_backend_preconfigured(tls::client()?);
     Ok(client.build()?)
 }
 

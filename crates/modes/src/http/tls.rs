@@ -7,10 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ai_integration_contract::{Environment, Setting, SettingError};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 
 /// The certificate.
 pub(super) static CERTIFICATE: Setting = Setting {
@@ -80,6 +80,15 @@ impl Tls {
             Err(reason) => tracing::error!("the old certificate stays: {reason}"),
         }
     }
+}
+
+/// How other servers are spoken to: those whose certificates the system trusts.
+pub(super) fn client() -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn load(certificate: &PathBuf, key: &PathBuf) -> Result<TlsAcceptor, String> {

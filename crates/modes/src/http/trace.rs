@@ -1,23 +1,210 @@
-//! The trace that a request belongs to (W3C Trace Context).
+//! The trace that a request belongs to (W3C Trace Context), and the spans that OpenTelemetry's
+//! collectors are sent of it over OTLP, if the settings name one.
+//!
+//! A request is a span of kind *server*, named and described as OpenTelemetry's conventions for
+//! HTTP have it; below it are `queue` and `model`, the time that it waited for a worker and the
+//! time that the worker took.
 
-use axum::http::HeaderMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use ai_integration_contract::{Environment, Setting, SettingError};
+use ai_integration_engine::Timing;
+use axum::http::{HeaderMap, Method};
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
+
+use super::tls;
+
+/// Where traces are sent. The name is OpenTelemetry's, as operators have it everywhere.
+pub(super) static ENDPOINT: Setting = Setting {
+    name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    flag: Some("otlp-endpoint"),
+    value_name: "URL",
+    default: "",
+    help: "Collector of OpenTelemetry traces, by OTLP over HTTP: http://collector:4318. Further \
+           OTEL_ variables (headers, timeout, sampler, service name, resource attributes) are \
+           heeded. By default nothing is sent.",
+};
+
+/// What a collector is told where nobody named the service.
+const SERVICE: &str = "ai-integration";
+/// What the last spans get to be sent when the server stops.
+const LAST_SPANS: Duration = Duration::from_secs(3);
+/// What platforms ask again and again.
+const UNTRACED: &[&str] = &["/healthz", "/readyz", "/metrics"];
 /// The header that names a trace.
 const TRACEPARENT: &str = "traceparent";
 
-/// The trace that a request belongs to, if it names one.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Trace(Option<Box<str>>);
+/// What makes spans and sends them, on a thread of its own and in batches.
+#[derive(Clone)]
+pub(super) struct Tracer {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+}
 
-impl Trace {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let parent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-        Trace(parent.filter(|value| is_traceparent(value)).map(Into::into))
+/// The trace that a request belongs to.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    /// What names it in the log: the request's span, or what the client sent.
+    parent: Option<Box<str>>,
+    recording: Option<Box<Recording>>,
+}
+
+/// A request's span, on its way.
+#[derive(Debug)]
+struct Recording {
+    span: Span,
+    tracer: SdkTracer,
+    timing: Arc<Timing>,
+}
+
+/// What is told of a request when it has ended.
+pub(super) struct Ended<'a> {
+    pub(super) status: u16,
+    pub(super) code: Option<&'static str>,
+    pub(super) id: &'a str,
+    pub(super) read: u64,
+    pub(super) written: u64,
+}
+
+impl Tracer {
+    /// As the settings have it; none without a collector.
+    pub(super) fn read(environment: &Environment) -> Result<Option<Self>, SettingError> {
+        let Some(endpoint) = environment.get(&ENDPOINT) else { return Ok(None) };
+        let refused = |expected: String| SettingError::Invalid {
+            name: ENDPOINT.name,
+            value: endpoint.to_owned(),
+            expected,
+        };
+        let url = reqwest::Url::parse(endpoint).ok();
+        if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
+            return Err(refused("expected an address such as http://collector:4318".to_owned()));
+        }
+        // What is to be appended to the address of all signals (OTLP Exporter, Endpoint URLs).
+        let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+        // The client has a runtime of its own, which must not be made inside of ours.
+        let made = std::thread::spawn(|| provider(endpoint)).join();
+        let provider = made.unwrap_or_else(|_| Err("its client cannot be started".into()));
+        let provider = provider.map_err(|error| refused(format!("it cannot be used: {error}")))?;
+        let tracer = provider.tracer(SERVICE);
+        Ok(Some(Tracer { provider, tracer }))
     }
 
-    /// As it came.
+    /// Begins the span of a request.
+    pub(super) fn begin(&self, method: &Method, route: &'static str, headers: &HeaderMap) -> Trace {
+        if UNTRACED.contains(&route) {
+            return Trace::of(headers);
+        }
+        let parent = TraceContextPropagator::new()
+            .extract_with_context(&Context::new(), &HeaderExtractor(headers));
+        // A client must not choose the number of different names.
+        let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+        let method = known.into_iter().find(|known| method == known).unwrap_or("_OTHER");
+        let name = format!("{method} {route}");
+        let builder = SpanBuilder::from_name(name).with_kind(SpanKind::Server).with_attributes([
+            KeyValue::new("http.request.method", method),
+            KeyValue::new("http.route", route),
+        ]);
+        let span = self.tracer.build_with_context(builder, &parent);
+        let context = span.span_context();
+        let flags = context.trace_flags().to_u8();
+        let parent = format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id());
+        let recording = span.is_recording().then(|| {
+            Box::new(Recording { span, tracer: self.tracer.clone(), timing: Arc::default() })
+        });
+        Trace { parent: Some(parent.into()), recording }
+    }
+
+    /// Sends what there still is.
+    pub(super) async fn stop(self) {
+        let sent = move || self.provider.shutdown_with_timeout(LAST_SPANS);
+        match tokio::task::spawn_blocking(sent).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the last traces were not sent: {error}"),
+            Err(error) => tracing::warn!("the last traces were not sent: {error}"),
+        }
+    }
+}
+
+fn provider(
+    endpoint: String,
+) -> Result<SdkTracerProvider, Box<dyn std::error::Error + Send + Sync>> {
+    let client = reqwest::blocking::Client::builder()
+        .tls_backend_preconfigured(tls::client()?)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    let exporter =
+        SpanExporter::builder().with_http().with_http_client(client).with_endpoint(endpoint);
+    let resource = Resource::builder();
+    let resource = if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
+        resource.with_service_name(SERVICE)
+    } else {
+        resource
+    };
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter.build()?)
+        .with_resource(resource.build())
+        .build())
+}
+
+impl Trace {
+    /// The trace that a request names, where no spans are made.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let parent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        let parent = parent.filter(|value| is_traceparent(value)).map(Into::into);
+        Trace { parent, recording: None }
+    }
+
+    /// What names it, as in the header `traceparent`.
     pub(super) fn parent(&self) -> Option<&str> {
-        self.0.as_deref()
+        self.parent.as_deref()
+    }
+
+    /// What the engine is to fill in, if spans are made.
+    pub(super) fn timing(&self) -> Option<Arc<Timing>> {
+        self.recording.as_ref().map(|recording| recording.timing.clone())
+    }
+
+    /// Ends the request's span, and makes those below it.
+    pub(super) fn end(&mut self, ended: &Ended<'_>) {
+        let Some(mut recording) = self.recording.take() else { return };
+        let Recording { span, tracer, timing } = &mut *recording;
+        let now = SystemTime::now();
+        let context = Context::new().with_remote_span_context(span.span_context().clone());
+        let handed_out = timing.handed_out.get();
+        let over = timing.ended.get().copied().unwrap_or(now);
+        let parts = [
+            ("queue", timing.submitted.get(), handed_out.copied().unwrap_or(over)),
+            ("model", handed_out, over),
+        ];
+        for (name, begun, over) in parts {
+            let Some(begun) = begun else { continue };
+            let builder = SpanBuilder::from_name(name).with_start_time(*begun);
+            tracer.build_with_context(builder, &context).end_with_timestamp(over.max(*begun));
+        }
+        let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        span.set_attributes([
+            KeyValue::new("http.response.status_code", i64::from(ended.status)),
+            KeyValue::new("http.request.body.size", number(ended.read)),
+            KeyValue::new("http.response.body.size", number(ended.written)),
+            KeyValue::new("http.request.header.x-request-id", ended.id.to_owned()),
+        ]);
+        if let Some(code) = ended.code {
+            span.set_attribute(KeyValue::new("error.type", code));
+        }
+        if ended.status >= 500 {
+            span.set_status(Status::error(""));
+        }
+        span.end_with_timestamp(now);
     }
 }
 
