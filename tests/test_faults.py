@@ -400,29 +400,48 @@ def test_what_a_worker_started_ends_with_it(program, mark):
         baseline.check(mark)
 
 
-def test_a_daemon_that_leaves_the_group_holds_nothing_up(program, mark):
+def test_a_daemon_that_leaves_the_group_ends_with_its_worker(program, mark):
     source = """
         import os, time
         import ai_integration
 
+        def daemon():
+            # As daemon(7) has it; it keeps the worker's output and a copy of the link's descriptor.
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    os.setsid()
+                    time.sleep(1000)
+                os._exit(0)
+            os.wait()
+
         while True:
             with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
-                if inputs["text"] == "daemon":
-                    # It has the worker's output and a copy of the link's descriptor.
-                    if os.fork() == 0:
-                        os.setsid()
-                        time.sleep(1000)
+                if "daemon" in inputs["text"]:
+                    daemon()
+                if "exit" in inputs["text"]:
                     os._exit(3)
                 ai_integration.send_result(
                     {"content-type": "text/plain", "data": "done", "success": True}
                 )
     """
-    with serve(program(source), MARK=mark) as server:
+    with serve(program(source), MARK=mark, AI_INTEGRATION_WORKERS=2) as server:
+        eventually(lambda: server.get("/readyz").json()["workers"] == 2, "two workers")
+        before = len(marked(mark))
+        for _ in range(3):
+            assert server.post(text="daemon").body == b"done"
+        # A worker that works on may need them.
+        assert len(marked(mark)) == before + 3
         begin = time.monotonic()
-        answer = server.post(text="daemon")
-        assert "exit status 3" in answer.json()["detail"]
-        assert server.post(text="next").body == b"done"
-        assert time.monotonic() - begin < 5
+        while len(marked(mark)) > before:
+            answer = server.post(text="daemon and exit")
+            assert "exit status 3" in answer.json()["detail"]
+            assert server.post(text="next").body == b"done"
+            eventually(lambda: server.get("/readyz").json().get("workers") == 2, "two workers")
+            assert time.monotonic() - begin < 10
+        assert server.post(text="daemon").body == b"done"
+        assert server.stop() == 0
+    assert marked(mark) == []
 
 
 # What workers print

@@ -41,6 +41,6 @@ pub use message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
 pub use model::{CustomMode, Model};
 pub use rlimits::raise_open_files;
 pub use shared::BodyBuffer;
-pub use supervisor::{Exit, LINK_VARIABLE, Output, Program, Supervisor};
+pub use supervisor::{Exit, LINK_VARIABLE, Output, Program, Supervisor, WORKER_VARIABLE};
 pub use ticket::{Answer, Event, Ticket};
 pub use worker_end::WorkerEnd;

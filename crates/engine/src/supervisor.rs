@@ -24,6 +24,7 @@ pub use self::ending::Exit;
 pub use self::output::Output;
 pub(crate) use self::process::resident_memory;
 pub use self::process::{LINK_VARIABLE, Program};
+pub use self::reaper::WORKER_VARIABLE;
 
 use self::backoff::Backoff;
 use self::ending::{Cause, Ending};
@@ -142,7 +143,7 @@ impl Supervisor {
     /// Ends all processes at once.
     pub fn kill(&self) {
         self.0.stop.cancel();
-        self.0.reaper.signal_all(Signal::SIGKILL);
+        self.0.reaper.kill_all();
     }
 
     /// Passes a signal on to every worker.

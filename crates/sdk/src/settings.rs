@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ai_integration_contract::{Environment, Setting, SettingError};
-use ai_integration_engine::LINK_VARIABLE;
+use ai_integration_engine::{LINK_VARIABLE, WORKER_VARIABLE};
 use ai_integration_modes::{MODE, MODES};
 
 /// How much is logged.
@@ -74,13 +74,23 @@ pub static LINK: Setting = Setting {
     help: "Set by the engine for its workers: the descriptor of their link. Not for users.",
 };
 
+/// Set by the engine for its workers.
+pub static WORKER: Setting = Setting {
+    name: WORKER_VARIABLE,
+    flag: None,
+    value_name: "NAME",
+    default: "",
+    help: "Set by the engine for its workers: by this it finds what they started, to end it with \
+           them. Not for users.",
+};
+
 /// Every setting, in the order of the documentation.
 #[must_use]
 pub fn all() -> Vec<&'static Setting> {
     let mut settings = vec![&MODE];
     settings.extend(MODES.iter().flat_map(|mode| mode.settings()));
     settings.extend(ai_integration_engine::settings::SETTINGS);
-    settings.extend([&ON_EXCEPTION, &MODES_PATH, &LOG, &LOG_FORMAT, &BINARY, &LINK]);
+    settings.extend([&ON_EXCEPTION, &MODES_PATH, &LOG, &LOG_FORMAT, &BINARY, &LINK, &WORKER]);
     settings
 }
 

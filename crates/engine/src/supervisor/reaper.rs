@@ -1,5 +1,5 @@
 //! Collects ended processes: the workers, and, as process 1 of a container or as a subreaper,
-//! whatever the workers left behind.
+//! whatever the workers left behind; and ends what is left of a worker that has ended.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,13 +7,17 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::ending::Exit;
+
+/// The environment variable that names a worker, to itself and to whatever it starts: a process
+/// that has left the worker's group is found by it.
+pub const WORKER_VARIABLE: &str = "AI_INTEGRATION_WORKER_ID";
 
 /// Tells of the end of one process.
 #[derive(Clone, Debug)]
@@ -27,7 +31,14 @@ impl ExitWatch {
     }
 }
 
-type Watched = HashMap<i32, watch::Sender<Option<Exit>>>;
+type Watched = HashMap<i32, Worker>;
+
+/// A worker that runs.
+#[derive(Debug)]
+struct Worker {
+    name: String,
+    end: watch::Sender<Option<Exit>>,
+}
 
 /// Starts processes and tells of their end.
 #[derive(Clone, Debug)]
@@ -55,9 +66,11 @@ impl Reaper {
     /// collector must not take the end of a process that is not known yet.
     pub(super) fn spawn(&self, command: &mut Command) -> io::Result<(Child, ExitWatch)> {
         let mut watched = self.watched();
-        let child = command.spawn()?;
-        let (sender, receiver) = watch::channel(None);
-        watched.insert(i32::try_from(child.id()).map_err(io::Error::other)?, sender);
+        let name = format!("{:032x}", fastrand::u128(..));
+        let child = command.env(WORKER_VARIABLE, &name).spawn()?;
+        let (end, receiver) = watch::channel(None);
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        watched.insert(pid, Worker { name, end });
         Ok((child, ExitWatch(receiver)))
     }
 
@@ -66,6 +79,12 @@ impl Reaper {
         for pid in self.watched().keys() {
             let _ = killpg(Pid::from_raw(*pid), signal);
         }
+    }
+
+    /// Ends every worker at once, and what it started.
+    pub(super) fn kill_all(&self) {
+        self.signal_all(Signal::SIGKILL);
+        self.watched().values().for_each(|worker| end_remains(&worker.name));
     }
 
     fn collect(&self) {
@@ -78,10 +97,11 @@ impl Reaper {
                 Ok(_) | Err(Errno::EINTR) => continue,
                 Err(_) => return,
             };
-            if let Some(sender) = watched.remove(&pid.as_raw()) {
+            if let Some(Worker { name, end }) = watched.remove(&pid.as_raw()) {
                 // What the worker started ends with it.
                 let _ = killpg(pid, Signal::SIGKILL);
-                sender.send_replace(Some(exit));
+                end_remains(&name);
+                end.send_replace(Some(exit));
             }
         }
     }
@@ -90,3 +110,39 @@ impl Reaper {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Ends the processes that a worker started and that are not of its group any more.
+#[cfg(target_os = "linux")]
+fn end_remains(worker: &str) {
+    let line = format!("{WORKER_VARIABLE}={worker}");
+    let mut ended = Vec::new();
+    // One of them may start another meanwhile.
+    loop {
+        let mut remains = processes();
+        remains.retain(|pid| !ended.contains(pid) && has_line(*pid, line.as_bytes()));
+        if remains.is_empty() {
+            return;
+        }
+        for pid in remains {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            ended.push(pid);
+        }
+    }
+}
+
+/// The numbers of all processes.
+#[cfg(target_os = "linux")]
+fn processes() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether a process was started with this variable. Nobody else's environment can be read.
+#[cfg(target_os = "linux")]
+fn has_line(pid: i32, line: &[u8]) -> bool {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable == line)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn end_remains(_worker: &str) {}
