@@ -15,7 +15,7 @@ EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requ
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
 .PHONY: help demo serve test test-rust test-python test-examples test-container chaos \
-        supply-chain fuzz fuzz-build check lint docs bench bench-quick clean
+        supply-chain fuzz fuzz-build check lint docs bench bench-quick bench-observed clean
 .DELETE_ON_ERROR:
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo 'make docs            write the generated pages of docs/'
 	@echo 'make bench           measure this and its peers side by side, some 25 minutes'
 	@echo 'make bench-quick     the same with four servers, under five minutes'
+	@echo 'make bench-observed  what metrics and logs cost'
 	@echo 'make clean           remove what was built'
 
 # --- set-up: each stamp stands for something that is installed in .venv ---
@@ -165,6 +166,10 @@ docs:
 # Side by side with the peers, which the first run installs into .cache/bench.
 bench: dist/.built
 	$(CLEAN) $(PYTHON) bench/bench.py
+
+# What metrics and logs cost, against a build without them.
+bench-observed: dist/.built
+	$(CLEAN) $(PYTHON) bench/observed.py
 
 bench-quick: dist/.built
 	$(CLEAN) $(PYTHON) bench/bench.py --quick

@@ -1,5 +1,6 @@
 //! What the engine counts, in the words of Prometheus. Names and meanings are in
-//! `docs/operations/metrics.md`.
+//! `docs/operations/metrics.md`. What happens for each job is left out of a build with
+//! `--cfg unobserved`, by which `bench/observed.py` measures what it costs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -71,16 +72,25 @@ impl Default for Metrics {
 
 impl Metrics {
     pub(crate) fn handed_out(&self, waited: Duration) {
+        if cfg!(unobserved) {
+            return;
+        }
         self.queue_wait.observe(waited.as_secs_f64());
     }
 
     #[expect(clippy::cast_precision_loss, reason = "batches are small")]
     pub(crate) fn batch(&self, size: usize) {
+        if cfg!(unobserved) {
+            return;
+        }
         self.batch_size.observe(size as f64);
     }
 
     /// A job has ended after so long.
     pub(crate) fn ended(&self, outcome: &Result<Outcome, Error>, after: Duration) {
+        if cfg!(unobserved) {
+            return;
+        }
         self.duration.observe(after.as_secs_f64());
         match outcome {
             Ok(outcome) if outcome.success => drop(self.succeeded.inc()),
