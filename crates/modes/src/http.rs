@@ -305,6 +305,9 @@ async fn run(context: Context) -> ExitStatus {
     if let Ok(address) = listener.local_addr() {
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         tracing::info!("listening on {scheme}://{}/", readable(address));
+        if !address.ip().is_loopback() && !config.guard.has_token() {
+            tracing::info!("whoever reaches this port may ask; AI_INTEGRATION_TOKEN sets a secret");
+        }
     }
     let Config { limits, images, fetcher, wording, guard, tls, tracer, engine: settings, .. } =
         config;

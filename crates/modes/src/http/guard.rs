@@ -143,6 +143,11 @@ impl Guard {
         })
     }
 
+    /// Whether requests have to carry a secret.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Why a request is refused, if it is. `peer` is the address that it came from.
     pub(super) fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Error> {
         let host = host(request)?;
