@@ -138,6 +138,8 @@ struct Shared {
     images: images::Rules,
     fetcher: Fetcher,
     wording: Wording,
+    /// Whether requests have to carry a secret.
+    needs_token: bool,
     metrics: Arc<HttpMetrics>,
     registry: Registry,
     /// Requests that may wait until the model has told its schema; only then can they be queued.
@@ -185,6 +187,10 @@ impl App {
 
     fn wording(&self) -> Wording {
         self.0.wording
+    }
+
+    fn needs_token(&self) -> bool {
+        self.0.needs_token
     }
 
     fn registry(&self) -> &Registry {
@@ -322,6 +328,7 @@ async fn run(context: Context) -> ExitStatus {
         images,
         fetcher,
         wording,
+        needs_token: guard.has_token(),
         metrics: metrics.clone(),
         early: Semaphore::new(settings.limits.queue),
     }));

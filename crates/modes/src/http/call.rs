@@ -16,8 +16,9 @@ use super::edge::RequestId;
 /// The header by which a client limits the time to the answer, in seconds. The server's own limit
 /// holds all the same.
 pub(super) const TIMEOUT: &str = "ai-integration-timeout";
-/// The greatest limit, in seconds.
-const LONGEST: f64 = 86_400.0;
+/// The least and the greatest limit, in seconds.
+pub(super) const SHORTEST: f64 = 0.001;
+pub(super) const LONGEST: f64 = 86_400.0;
 
 /// A request to the model whose inputs are still to be read.
 #[derive(Debug)]
@@ -61,9 +62,9 @@ pub(super) fn accepts(headers: &HeaderMap, media: &str) -> bool {
 fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
-    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds <= LONGEST);
+    let seconds = seconds.filter(|seconds| (SHORTEST..=LONGEST).contains(seconds));
     let message =
-        "the header AI-Integration-Timeout is not a number of seconds above 0, up to a day";
+        "the header AI-Integration-Timeout is not a number of seconds from 0.001 to a day";
     let refusal = || Error::new(Kind::MalformedRequest, message);
     Ok(Some(Duration::from_secs_f64(seconds.ok_or_else(refusal)?)))
 }

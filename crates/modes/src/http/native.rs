@@ -111,5 +111,5 @@ async fn schema(State(app): State<App>) -> Result<Response, Rejection> {
 
 async fn describe(State(app): State<App>) -> Result<Response, Rejection> {
     let model = app.described().await?;
-    Ok(Json(openapi::describe(&model.schema)).into_response())
+    Ok(Json(openapi::describe(&model.schema, app.needs_token())).into_response())
 }
