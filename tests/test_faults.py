@@ -444,6 +444,36 @@ def test_a_daemon_that_leaves_the_group_ends_with_its_worker(program, mark):
     assert marked(mark) == []
 
 
+def test_a_stopped_worker_is_ended_unless_it_goes_on_soon(program, mark):
+    source = """
+        import os, time
+        import ai_integration
+
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                time.sleep(float(inputs["text"]))
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": str(os.getpid()), "success": True}
+                )
+    """
+    with serve(program(source), MARK=mark) as server:
+        pid = int(server.post(text="0").body)
+        running = in_background(server.post, text="0.5")
+        time.sleep(0.2)
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(2)
+        os.kill(pid, signal.SIGCONT)
+        assert int(running().body) == pid
+        os.kill(pid, signal.SIGSTOP)
+        begin = time.monotonic()
+        answer = server.post(text="0")
+        assert 9 < time.monotonic() - begin < 13
+        # It had not begun, so another worker has done it.
+        assert answer.status == 200
+        assert int(answer.body) != pid
+        server.wait_for_output("has been stopped for 10 s")
+
+
 # What workers print
 
 

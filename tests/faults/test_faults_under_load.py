@@ -109,8 +109,10 @@ def test_a_worker_is_stopped(program):
     allowed = ["timeout", "model_crashed"]
     with scene(program, "SIGSTOP", codes=allowed, may_fail=TIMES, **settings) as act:
         for _ in range(TIMES // 2):
-            os.kill(act.workers()[0], signal.SIGSTOP)
-            time.sleep(2)
+            stopped = act.workers()[0]
+            os.kill(stopped, signal.SIGSTOP)
+            eventually(lambda pid=stopped: not alive(pid), "it is ended", 3)
+            eventually(lambda: len(act.workers()) == 2, "there is another", 3)
 
 
 def test_the_set_up_fails_for_a_while(program, tmp_path):

@@ -78,7 +78,7 @@ struct Entry<J> {
 enum Alarm {
     /// The job's requester is told that it took too long.
     Deadline(JobId),
-    /// The worker is ended if it still works on the job.
+    /// The worker is ended if it still works on the job, or has not started it.
     Overdue(WorkerId, JobId),
 }
 
@@ -108,6 +108,8 @@ struct Sent {
     /// Whether the next one belongs to the same batch.
     more: bool,
     limit: Option<Limit>,
+    /// Until when the worker is to have started it, once it is its turn.
+    overdue: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +151,7 @@ pub(crate) struct Dropped<J> {
 pub(crate) enum Due<J> {
     /// A job is over its limit.
     Expired(JobId, Dropped<J>, Duration),
-    /// A worker goes on with a job for longer than it may.
+    /// A worker goes on with a job for longer than it may, or has not begun with it.
     Overdue(WorkerId),
 }
 
@@ -251,12 +253,14 @@ impl<J> Scheduler<J> {
         let entry = self.jobs.get_mut(&id)?;
         entry.holder = Some(worker);
         let state = self.workers.get_mut(&worker)?;
-        state.sent.push_back(Sent { id, more: more > 0, limit: entry.limit });
+        state.sent.push_back(Sent { id, more: more > 0, limit: entry.limit, overdue: None });
         if let Some(quota) = &mut state.quota {
             *quota -= 1;
             state.retired |= *quota == 0;
         }
-        Some(Assignment { worker, id, more: more > 0, batch, is_last: state.retired })
+        let assignment = Assignment { worker, id, more: more > 0, batch, is_last: state.retired };
+        self.expect(worker, now);
+        Some(assignment)
     }
 
     /// Chooses who is to get the next batch, and how many jobs follow the first one.
@@ -313,12 +317,27 @@ impl<J> Scheduler<J> {
         let may_start = state.is_open || state.running.is_empty();
         let sent = state.sent.pop_front_if(|sent| may_start && sent.id == id).ok_or(OutOfTurn)?;
         state.is_open = sent.more;
+        if let Some(overdue) = sent.overdue {
+            self.alarms.remove(&(overdue, Alarm::Overdue(worker, id)));
+        }
         let overdue = sent.limit.map(|limit| now + limit.total + limit.grace);
         if let Some(overdue) = overdue {
             self.alarms.insert((overdue, Alarm::Overdue(worker, id)));
         }
         state.running.push(Running { id, overdue });
         Ok(self.jobs.get_mut(&id).map(|entry| &mut entry.job))
+    }
+
+    /// A worker is to start the job whose turn it is, and gets as long for that as for the job: one
+    /// that does not come back from what it does between jobs is as lost as one that never ends one.
+    fn expect(&mut self, worker: WorkerId, now: Instant) {
+        let Some(state) = self.workers.get_mut(&worker) else { return };
+        let next = state.sent.front_mut().filter(|_| state.running.is_empty());
+        if let Some(Sent { id, limit: Some(limit), overdue: overdue @ None, .. }) = next {
+            let at = now + limit.total + limit.grace;
+            *overdue = Some(at);
+            self.alarms.insert((at, Alarm::Overdue(worker, *id)));
+        }
     }
 
     /// A job that the worker works on. `None` when the job has ended meanwhile.
@@ -381,6 +400,7 @@ impl<J> Scheduler<J> {
         if let Some(overdue) = running.overdue {
             self.alarms.remove(&(overdue, Alarm::Overdue(worker, id)));
         }
+        self.expect(worker, now);
         Ok(self.end(id).map(|entry| entry.job))
     }
 
@@ -407,7 +427,10 @@ impl<J> Scheduler<J> {
             }
             failed.extend(self.end(running.id).map(|entry| entry.job));
         }
-        for (place, Sent { id, .. }) in state.sent.into_iter().enumerate() {
+        for (place, Sent { id, overdue, .. }) in state.sent.into_iter().enumerate() {
+            if let Some(overdue) = overdue {
+                self.alarms.remove(&(overdue, Alarm::Overdue(worker, id)));
+            }
             if place < begun {
                 failed.extend(self.end(id).map(|entry| entry.job));
                 continue;

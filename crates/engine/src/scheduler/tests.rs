@@ -167,3 +167,21 @@ fn a_worker_that_keeps_a_board_need_not_tell_of_each_start() {
     assert_eq!(scheduler.leave(A, Some(JobId(3))), [3]);
     assert!(scheduler.is_idle());
 }
+
+#[test]
+fn a_worker_that_does_not_begin_is_ended() {
+    let (mut scheduler, begin) = scheduler(0);
+    let limit = Some(Limit { total: MILLISECOND * 10, grace: MILLISECOND * 5 });
+    scheduler.join(A, None, false, begin);
+    for id in [1, 2] {
+        scheduler.submit(JobId(id), id, limit, begin).unwrap();
+    }
+    assert_eq!(assigned(&mut scheduler, begin), [(A, 1, false)]);
+    let now = begin + MILLISECOND * 10;
+    while let Some(due) = scheduler.due(now) {
+        assert!(matches!(due, Due::Expired(..)));
+    }
+    assert_eq!(scheduler.due(begin + MILLISECOND * 15), Some(Due::Overdue(A)));
+    assert!(scheduler.leave(A, None).is_empty());
+    assert_eq!((scheduler.alarm(), scheduler.is_idle()), (None, true));
+}

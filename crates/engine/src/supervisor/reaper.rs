@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -12,12 +13,16 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use super::ending::Exit;
 
 /// The environment variable that names a worker, to itself and to whatever it starts: a process
 /// that has left the worker's group is found by it.
 pub const WORKER_VARIABLE: &str = "AI_INTEGRATION_WORKER_ID";
+
+/// How long a worker may be stopped.
+const STOPPED: Duration = Duration::from_secs(10);
 
 /// Tells of the end of one process.
 #[derive(Clone, Debug)]
@@ -37,6 +42,8 @@ type Watched = HashMap<i32, Worker>;
 #[derive(Debug)]
 struct Worker {
     name: String,
+    /// Since when it has been stopped, by SIGSTOP or the like.
+    stopped: Option<Instant>,
     end: watch::Sender<Option<Exit>>,
 }
 
@@ -70,7 +77,7 @@ impl Reaper {
         let child = command.env(WORKER_VARIABLE, &name).spawn()?;
         let (end, receiver) = watch::channel(None);
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        watched.insert(pid, Worker { name, end });
+        watched.insert(pid, Worker { name, stopped: None, end });
         Ok((child, ExitWatch(receiver)))
     }
 
@@ -89,21 +96,49 @@ impl Reaper {
 
     fn collect(&self) {
         let mut watched = self.watched();
+        let which = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED | WaitPidFlag::WCONTINUED;
         loop {
-            let (pid, exit) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            let (pid, exit) = match waitpid(None, Some(which)) {
                 Ok(WaitStatus::Exited(pid, status)) => (pid, Exit::Status(status)),
                 Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, Exit::Signal(signal as i32)),
                 Ok(WaitStatus::StillAlive) => return,
+                Ok(WaitStatus::Stopped(pid, _)) => {
+                    self.stopped(&mut watched, pid);
+                    continue;
+                }
+                Ok(WaitStatus::Continued(pid)) => {
+                    if let Some(worker) = watched.get_mut(&pid.as_raw()) {
+                        worker.stopped = None;
+                    }
+                    continue;
+                }
                 Ok(_) | Err(Errno::EINTR) => continue,
                 Err(_) => return,
             };
-            if let Some(Worker { name, end }) = watched.remove(&pid.as_raw()) {
+            if let Some(Worker { name, end, .. }) = watched.remove(&pid.as_raw()) {
                 // What the worker started ends with it.
                 let _ = killpg(pid, Signal::SIGKILL);
                 end_remains(&name);
                 end.send_replace(Some(exit));
             }
         }
+    }
+
+    /// A worker is stopped: whatever it holds would wait for ever.
+    fn stopped(&self, watched: &mut Watched, pid: Pid) {
+        let Some(worker) = watched.get_mut(&pid.as_raw()) else { return };
+        let since = Instant::now();
+        worker.stopped = Some(since);
+        let reaper = self.clone();
+        tokio::spawn(async move {
+            sleep(STOPPED).await;
+            let watched = reaper.watched();
+            if watched.get(&pid.as_raw()).is_some_and(|worker| worker.stopped == Some(since)) {
+                let seconds = STOPPED.as_secs();
+                tracing::warn!(%pid, "a worker has been stopped for {seconds} s and is ended");
+                let _ = killpg(pid, Signal::SIGKILL);
+            }
+        });
     }
 
     fn watched(&self) -> MutexGuard<'_, Watched> {
