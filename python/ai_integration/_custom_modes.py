@@ -69,6 +69,9 @@ class CustomMode(object):
         _leaving.when_main_ends(self._close)
         atexit.register(self._end)
 
+    def pause(self, is_paused):
+        """Nobody hands anything out before it is asked for."""
+
     def next_job(self):
         """Wait for the mode's next call; leave the program when the mode has ended."""
         _leaving.insist()

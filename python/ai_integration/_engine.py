@@ -102,6 +102,10 @@ class Engine(object):
         elif jobs:
             self._board.note(jobs[-1].number)
 
+    def pause(self, is_paused):
+        """Ask for no further jobs, since the program seems to end, or for jobs again."""
+        self._link.send_encoded(b'{"type":"pause"}' if is_paused else b'{"type":"resume"}')
+
     def is_cancelled(self, number):
         """Whether nobody waits for a job any more. Does not block."""
         self._look()

@@ -76,6 +76,8 @@ class Session(object):
         self._is_batch = False
         self._busy = False
         self._keep_going = False
+        # Whether an exception has left a block: most programs end of it.
+        self._is_leaving = False
 
     def begin(self, inputs_schema, visualizer_config, more, batch=None):
         """Wait for the next jobs; the caller must `end` them.
@@ -98,6 +100,9 @@ class Session(object):
         try:
             if source is None:
                 source = self._source = self._open(inputs_schema, visualizer_config, more, batch)
+            if self._is_leaving:
+                self._is_leaving = False
+                source.pause(False)
             jobs = (source.next_job(),) if batch is None else source.next_batch()
         except _process.BadSetting as reason:
             from . import _leaving
@@ -156,8 +161,14 @@ class Session(object):
         if self._source is None or self._source.pid != os.getpid():
             # A child that was forked inside the block left it too. The answer is the parent's.
             return False
+        is_handled = kind is None or issubclass(kind, Cancelled)
+        is_handled = is_handled or (self._keep_going and issubclass(kind, Exception))
         with self.lock:
             try:
+                if not is_handled:
+                    # Before the answer, which frees this process for the next request.
+                    self._is_leaving = True
+                    self._source.pause(True)
                 failure = None
                 for job in jobs:
                     if job.answered:
@@ -169,15 +180,12 @@ class Session(object):
             finally:
                 self._jobs = ()
                 self._busy = False
-        if kind is None:
+        if kind is None or not is_handled:
             return False
-        if issubclass(kind, Cancelled):
-            return True
-        if not issubclass(kind, Exception) or not self._keep_going:
-            return False
-        import traceback
+        if not issubclass(kind, Cancelled):
+            import traceback
 
-        traceback.print_exception(kind, value, trace)
+            traceback.print_exception(kind, value, trace)
         return True
 
     def _open(self, inputs_schema, visualizer_config, more, batch):

@@ -27,6 +27,8 @@ MODEL = """
             os.abort()
         elif text == "!exit":
             os._exit(3)
+        elif text == "!raise":
+            raise ValueError("told to")
         elif text == "!loop":
             while True:
                 pass
@@ -90,11 +92,15 @@ class Checked(Load):
 
 
 class Scene:
-    """A server with a worker or more, under load from `connections`, until the block is left."""
+    """A server with a worker or more, under load from `connections`, until the block is left.
 
-    def __init__(self, server, fault, connections):
+    A `pause` in seconds before each request leaves the processor to others.
+    """
+
+    def __init__(self, server, fault, connections, pause=0):
         self.server = server
         self.fault = fault
+        self._pause = pause
         self._over = threading.Event()
         self.load = Checked(server, self._texts(), connections)
         self._thread = threading.Thread(target=self.load.run, daemon=True)
@@ -103,6 +109,8 @@ class Scene:
     def _texts(self):
         while not self._over.is_set():
             self.sent += 1
+            if self._pause:
+                time.sleep(self._pause)
             yield payload(self.sent)
 
     def workers(self):
@@ -135,7 +143,11 @@ def scene(program, fault, connections=8, codes=(), may_fail=0, **settings):
         act = Scene(server, fault, connections)
         act._thread.start()
         time.sleep(0.3)
-        yield act
+        try:
+            yield act
+        except BaseException:
+            act._over.set()
+            raise
         begin = time.monotonic()
         fresh = server.post(text="fresh", timeout=10)
         recovery = time.monotonic() - begin

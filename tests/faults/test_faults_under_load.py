@@ -48,6 +48,15 @@ def test_the_model_crashes(program, way):
         crash(act, "!" + way, TIMES)
 
 
+def test_the_model_raises(program):
+    # Its process ends of that: whoever comes next must not be handed to it.
+    with scene(program, "exceptions", AI_INTEGRATION_WORKERS=2) as act:
+        for _ in range(TIMES * 10):
+            answer = act.ask("!raise").json()
+            assert answer["code"] == "model_failed"
+            assert "told to" in answer["detail"]
+
+
 @pytest.mark.parametrize("way", ["loop", "loop in C"])
 def test_the_model_never_ends(program, way):
     # Whoever waits in the queue meanwhile is over his time too.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::job::{Delivery, Job, Timing};
 use crate::message::fits_frame;
 use crate::metrics::Metrics;
-use crate::scheduler::{Due, Full, Limit, OutOfTurn, Scheduler, WorkerId};
+use crate::scheduler::{Due, Full, Left, Limit, OutOfTurn, Scheduler, WorkerId};
 use crate::vigil::Vigil;
 use crate::{Event, JobId, Model, Ready, Ticket, ToWorker};
 
@@ -347,6 +347,13 @@ impl Engine {
         self.publish(&core);
     }
 
+    /// The worker wants no further jobs for now, or does again.
+    pub(crate) fn pause(&self, worker: WorkerId, paused: bool) {
+        let mut core = self.core();
+        core.scheduler.pause(worker, paused);
+        self.settle(core, Instant::now());
+    }
+
     /// Whether the worker holds no job.
     pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
         self.core().scheduler.is_free(worker)
@@ -358,10 +365,16 @@ impl Engine {
     pub(crate) fn leave(&self, worker: WorkerId, last: Option<JobId>, error: impl Fn() -> Error) {
         let mut core = self.core();
         core.orders.remove(&worker);
-        let failed = core.scheduler.leave(worker, last);
-        for job in failed {
-            let stopped = self.0.shut_down.is_cancelled().then(Engine::shutting_down);
-            job.answer(Err(stopped.unwrap_or_else(&error)));
+        let Left { begun, unbegun } = core.scheduler.leave(worker, last);
+        let stopped = self.0.shut_down.is_cancelled().then(Engine::shutting_down);
+        for job in begun {
+            job.answer(Err(stopped.clone().unwrap_or_else(&error)));
+        }
+        for job in unbegun {
+            let message = "the model's program ended each time that it was given this request, \
+                           before it began with it";
+            let lost = || Error::new(Kind::ModelCrashed, message);
+            job.answer(Err(stopped.clone().unwrap_or_else(lost)));
         }
         if let Some(error) = core.failure.clone() {
             for job in core.scheduler.take_waiting() {

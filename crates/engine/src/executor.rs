@@ -189,6 +189,10 @@ impl Executor {
                 self.hint(id, Event::Progress { fraction, message }, "`progress`")
             }
             FromWorker::Log(id, message) => self.hint(id, Event::Log(message), "`log`"),
+            FromWorker::Pause | FromWorker::Resume => {
+                self.engine.pause(self.worker, matches!(message, FromWorker::Pause));
+                Ok(())
+            }
             FromWorker::Ready(_) => Err(Violation::OutOfTurn("a second `ready`")),
             FromWorker::Unknown => Ok(()),
         }

@@ -79,6 +79,10 @@ pub enum FromWorker {
     Progress(JobId, Option<f64>, Option<String>),
     /// A line about a job.
     Log(JobId, String),
+    /// The program is about to end, it seems: it wants no further jobs until it resumes.
+    Pause,
+    /// It goes on after all.
+    Resume,
     /// A message of a newer protocol, to be ignored.
     Unknown,
 }
@@ -272,6 +276,8 @@ impl FromWorker {
                 FromWorker::Progress(id()?, fraction, message)
             }
             "log" => FromWorker::Log(id()?, message.unwrap_or_default()),
+            "pause" => FromWorker::Pause,
+            "resume" => FromWorker::Resume,
             _ => FromWorker::Unknown,
         };
         Ok(message)
@@ -307,8 +313,13 @@ impl FromWorker {
             FromWorker::Log(id, message) => {
                 (WorkerHeader { message: Some(message.clone()), ..of("log", id) }, &Data::None)
             }
-            FromWorker::Unknown => {
-                (WorkerHeader { kind: "unknown".into(), ..WorkerHeader::default() }, &Data::None)
+            FromWorker::Pause | FromWorker::Resume | FromWorker::Unknown => {
+                let kind = match self {
+                    FromWorker::Pause => "pause",
+                    FromWorker::Resume => "resume",
+                    _ => "unknown",
+                };
+                (WorkerHeader { kind: kind.into(), ..WorkerHeader::default() }, &Data::None)
             }
         };
         let (data, segment) = match data {

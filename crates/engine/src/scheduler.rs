@@ -83,6 +83,7 @@ enum Alarm {
 }
 
 /// What one worker holds.
+#[expect(clippy::struct_excessive_bools, reason = "each says something else")]
 #[derive(Debug)]
 struct Worker {
     /// Sent and not started, oldest first.
@@ -94,6 +95,8 @@ struct Worker {
     batches: u32,
     /// Whether it gets no more jobs.
     retired: bool,
+    /// Whether it gets none for now: it may be about to end.
+    paused: bool,
     keeps_board: bool,
     /// Jobs that it may still be sent.
     quota: Option<u64>,
@@ -144,6 +147,15 @@ pub(crate) struct OutOfTurn;
 pub(crate) struct Dropped<J> {
     pub(crate) job: J,
     pub(crate) holder: Option<WorkerId>,
+}
+
+/// The jobs that end with a worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Left<J> {
+    /// It worked on them.
+    pub(crate) begun: Vec<J>,
+    /// Workers keep ending before they begin with them.
+    pub(crate) unbegun: Vec<J>,
 }
 
 /// What time has brought.
@@ -229,6 +241,7 @@ impl<J> Scheduler<J> {
             is_open: false,
             batches: 0,
             retired: false,
+            paused: false,
             keeps_board,
             quota,
             service: ServiceTime::default(),
@@ -269,7 +282,8 @@ impl<J> Scheduler<J> {
         let oldest = *self.waiting.first()?;
         let may_prefetch = self.prefetches && self.workers() == 1;
         // An idle worker is served first.
-        let in_service = self.workers.iter_mut().filter(|(_, worker)| !worker.retired);
+        let in_service =
+            self.workers.iter_mut().filter(|(_, worker)| !worker.retired && !worker.paused);
         let (id, worker) = in_service.min_by_key(|(_, worker)| worker.batches)?;
         let most = self.batching.as_ref().map_or(1, |batching| batching.max_size.max(1));
         let most = most.min(
@@ -411,28 +425,36 @@ impl<J> Scheduler<J> {
         }
     }
 
+    /// A worker wants no further jobs for now, or does again.
+    pub(crate) fn pause(&mut self, worker: WorkerId, paused: bool) {
+        if let Some(state) = self.workers.get_mut(&worker) {
+            state.paused = paused;
+        }
+    }
+
     /// A worker is gone, which had started everything up to the job `last`, and what it told of.
     /// What it had not started goes back to the head of the queue; answers with what it had, and
     /// with what workers keep dying of before they start it.
-    pub(crate) fn leave(&mut self, worker: WorkerId, last: Option<JobId>) -> Vec<J> {
-        let Some(state) = self.workers.remove(&worker) else { return Vec::new() };
+    pub(crate) fn leave(&mut self, worker: WorkerId, last: Option<JobId>) -> Left<J> {
+        let mut left = Left { begun: Vec::new(), unbegun: Vec::new() };
+        let Some(state) = self.workers.remove(&worker) else { return left };
         self.rest.take_if(|(holder, _)| *holder == worker);
         let begun = last.map_or(0, |last| started(&state.sent, last));
-        // Only what the worker was about to start can have to do with its end.
-        let mut is_suspect = state.running.is_empty() && begun == 0;
-        let mut failed = Vec::new();
+        // Only what the worker was about to start can have to do with its end, if it did not know
+        // of it before.
+        let mut is_suspect = state.running.is_empty() && begun == 0 && !state.paused;
         for running in state.running {
             if let Some(overdue) = running.overdue {
                 self.alarms.remove(&(overdue, Alarm::Overdue(worker, running.id)));
             }
-            failed.extend(self.end(running.id).map(|entry| entry.job));
+            left.begun.extend(self.end(running.id).map(|entry| entry.job));
         }
         for (place, Sent { id, overdue, .. }) in state.sent.into_iter().enumerate() {
             if let Some(overdue) = overdue {
                 self.alarms.remove(&(overdue, Alarm::Overdue(worker, id)));
             }
             if place < begun {
-                failed.extend(self.end(id).map(|entry| entry.job));
+                left.begun.extend(self.end(id).map(|entry| entry.job));
                 continue;
             }
             let was_suspect = std::mem::take(&mut is_suspect);
@@ -442,10 +464,10 @@ impl<J> Scheduler<J> {
             if entry.losses < LOSSES {
                 self.waiting.insert(id);
             } else {
-                failed.extend(self.end(id).map(|entry| entry.job));
+                left.unbegun.extend(self.end(id).map(|entry| entry.job));
             }
         }
-        failed
+        left
     }
 
     /// Nobody waits for a job any more.

@@ -117,7 +117,8 @@ impl World {
     fn die(&mut self, worker: WorkerId) {
         let mirror = self.workers.remove(&worker).unwrap();
         self.returned += mirror.sent.len();
-        for job in self.scheduler.leave(worker, mirror.noted) {
+        let left = self.scheduler.leave(worker, mirror.noted);
+        for job in [left.begun, left.unbegun].concat() {
             self.end(job);
         }
         // What it had begun does not come back.
