@@ -1,0 +1,64 @@
+"""What the installed wheel says of itself: its bill of materials and its licences."""
+
+import hashlib
+import json
+import subprocess
+from importlib import metadata
+
+import pytest
+from support import REPOSITORY
+
+# The text of the Apache licence 2.0 as its authors publish it.
+APACHE = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+
+
+@pytest.fixture(scope="module")
+def wheel():
+    return metadata.distribution("ai-integration")
+
+
+@pytest.fixture(scope="module")
+def materials(wheel):
+    """The bill of materials where PEP 770 puts it."""
+    (file,) = [file for file in wheel.files if file.parent.name == "sboms"]
+    assert file.parent.parent.name.endswith(".dist-info")
+    return json.loads(file.read_text())
+
+
+def locked():
+    """The checksum of each crate in Cargo.lock, by name and version; None for the project's own."""
+    crates = {}
+    for block in (REPOSITORY / "Cargo.lock").read_text().split("[[package]]\n")[1:]:
+        lines = [line.split(" = ", 1) for line in block.splitlines() if " = " in line]
+        crate = {key: value.strip('"') for key, value in lines}
+        crates[crate["name"], crate["version"]] = crate.get("checksum")
+    return crates
+
+
+def test_the_bill_of_materials_names_every_crate_that_is_linked(materials):
+    tree = ["cargo", "tree", "--locked", "-p", "ai-integration-cli", "-e", "normal"]
+    printed = subprocess.check_output([*tree, "--prefix", "none"], cwd=REPOSITORY, timeout=300)
+    linked = {tuple(line.split()[:2]) for line in printed.decode().splitlines()}
+    assert len(linked) > 50
+    about = materials["metadata"]["component"]
+    named = {(one["name"], "v" + one["version"]) for one in [about, *materials["components"]]}
+    assert linked - named == set()
+
+
+def test_the_bill_of_materials_tells_the_source_and_the_licence_of_each_crate(materials):
+    assert materials["bomFormat"] == "CycloneDX"
+    crates = locked()
+    for crate in materials["components"]:
+        checksum = crates[crate["name"], crate["version"]]
+        assert [one["content"] for one in crate.get("hashes", [])] == [checksum] * bool(checksum)
+        assert crate["licenses"], crate["name"]
+
+
+def test_the_wheel_has_its_licence_and_needs_no_other_package(wheel):
+    assert wheel.metadata["License-Expression"] == "Apache-2.0"
+    assert wheel.metadata.get_all("License-File") == ["LICENSE"]
+    (licence,) = [file for file in wheel.files if file.parent.name == "licenses"]
+    assert hashlib.sha256(licence.read_binary()).hexdigest() == APACHE
+    assert (REPOSITORY / "LICENSE").read_bytes() == licence.read_binary()
+    required = wheel.requires or []
+    assert [one for one in required if "extra ==" not in one] == []
