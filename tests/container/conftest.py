@@ -37,6 +37,35 @@ def image(podman: containers.Podman) -> Iterator[str]:
     podman.clean_up(name)
 
 
+@pytest.fixture(scope="session")
+def example(podman: containers.Podman) -> Iterator[str]:
+    """The image of examples/ocr, from its own Dockerfile, on the base system of these tests."""
+    name = f"localhost/{containers.LABEL}-example:{uuid.uuid4().hex[:12]}"
+    base = podman.base_image()
+    wheel = container_host.wheel()
+    source = os.path.join(container_host.REPOSITORY, "examples", "ocr")
+    version = podman.python_version(base)
+    for listed in (["-r"], ["--no-deps", "-r"]):
+        file = "requirements-no-deps.txt" if "--no-deps" in listed else "requirements.txt"
+        wheels = container_host.download(version, *listed, os.path.join(source, file))
+    with tempfile.TemporaryDirectory() as directory:
+        # A build step has no settings for a network, and Debian's pip wants a place of its own.
+        settings = os.path.join(directory, "pip.conf")
+        with open(settings, "w", encoding="utf-8") as file:
+            file.write("[global]\nno-index = true\nfind-links = /wheels\n")
+            file.write("break-system-packages = true\n")
+        options = ["--volume", f"{wheels}:/wheels:ro", "--volume", f"{settings}:/etc/pip.conf:ro"]
+        # Only Docker's format knows HEALTHCHECK.
+        options += ["--from", base, "--format", "docker"]
+        context = os.path.join(directory, "context")
+        shutil.copytree(source, context)
+        shutil.copy(wheel, context)
+        chosen = "AI_INTEGRATION=./" + os.path.basename(wheel)
+        podman.build(name, context, "--build-arg", chosen, *options)
+    yield name
+    podman.clean_up(name)
+
+
 @pytest.fixture
 def server(podman: containers.Podman, image: str) -> Iterator[container_server.Server]:
     """The model in mode `http`."""

@@ -159,3 +159,13 @@ def wheel() -> str:
     if not wheels:
         raise CannotRun("no wheel in dist/; build it, or name one in TEST_WHEEL")
     return max(wheels, key=os.path.getmtime)
+
+
+def download(python_version: str, *arguments: str) -> str:
+    """A folder with the wheels that pip's `arguments` ask for, fetched with this machine's own
+    settings of pip."""
+    folder = os.path.join(CACHE, "wheels-" + python_version)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]
+    chosen = ["--only-binary=:all:", "--python-version", python_version, "--dest", folder]
+    subprocess.run([*pip, "--quiet", *chosen, *arguments], timeout=600, check=True)
+    return folder

@@ -47,15 +47,26 @@ class Server:
         """Posts a form."""
         return self._request(path, urllib.parse.urlencode(fields).encode(), timeout)
 
+    def upload(self, path: str, body: bytes, content_type: str, timeout: float = 60) -> Answer:
+        """Posts a body of any kind."""
+        return self._request(path, body, timeout, {"Content-Type": content_type})
+
     def get(self, path: str, timeout: float = 10) -> Answer:
         return self._request(path, None, timeout)
 
-    def _request(self, path: str, data: Optional[bytes], timeout: float) -> Answer:
+    def _request(
+        self,
+        path: str,
+        data: Optional[bytes],
+        timeout: float,
+        headers: Optional[Dict[str, str]] = None,
+    ) -> Answer:
         url = f"http://127.0.0.1:{self._port}{path}"
         # The environment's proxies are not for this machine itself.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(urllib.request.Request(url, data), timeout=timeout) as answer:
+            request = urllib.request.Request(url, data, headers or {})
+            with opener.open(request, timeout=timeout) as answer:
                 content_type = answer.headers.get("Content-Type", "")
                 return Answer(answer.status, content_type, answer.read())
         except urllib.error.HTTPError as error:
@@ -78,6 +89,10 @@ class Server:
     def is_running(self) -> bool:
         state = self._podman.run("inspect", "--format", "{{.State.Running}}", self._name)
         return state.stdout.strip() == "true"
+
+    def is_healthy(self) -> bool:
+        """What the image's HEALTHCHECK says."""
+        return self._podman.run("healthcheck", "run", self._name, check=False).returncode == 0
 
     def wait_for_log(self, line: str) -> None:
         for _ in moments(10, "never printed: " + line, self.logs):

@@ -71,6 +71,13 @@ class Podman:
         options = ["--isolation", "chroot", "--tag", image, *arguments]
         self._finish([*command, *options, context], b"", 300, True)
 
+    def python_version(self, image: str) -> str:
+        """The version of the image's Python, as pip names it: `3.11`."""
+        script = "import sys; print('%d.%d' % sys.version_info[:2])"
+        done = self.run_model(image, "-c", script, options=["--entrypoint", "python3"])
+        assert done.returncode == 0, done
+        return done.stdout.strip()
+
     @staticmethod
     def _finish(command: List[str], data: bytes, timeout: float, check: bool) -> "Finished":
         done = subprocess.run(
