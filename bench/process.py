@@ -35,14 +35,18 @@ def adopt_orphans():
 
 
 class Running:
-    """One start of a server. `first_answer` is the time from the start to the first right one."""
+    """One start of a server. `first_answer` is the time from the start to the first right one.
 
-    def __init__(self, server, work, process, port, log):
+    `scratch` is the folder of its temporary files.
+    """
+
+    def __init__(self, server, work, process, port, log, scratch):
         self.server = server
         self.work = work
         self.process = process
         self.port = port
         self.log = log
+        self.scratch = scratch
         self.first_answer = None
 
     def ask(self, work):
@@ -149,7 +153,7 @@ def serve(server, work, folder):
             env=environment(server, start),
             start_new_session=True,
         )
-    running = Running(server, work, process, port, log)
+    running = Running(server, work, process, port, log, scratch)
     try:
         running.wait_for_first_answer(since)
         yield running

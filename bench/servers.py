@@ -68,8 +68,8 @@ def as_json(path, **body):
     return Request(path, "application/json", json.dumps(body).encode())
 
 
-def raw(path):
-    return Request(path, "image/png", works.IMAGE)
+def raw(path, work):
+    return Request(path, "image/png", work.image)
 
 
 def form(path, name, value, filename=None):
@@ -80,12 +80,12 @@ def form(path, name, value, filename=None):
     return Request(path, f"multipart/form-data; boundary={boundary}", body)
 
 
-def image_form(path):
-    return form(path, "image", works.IMAGE, "noise.png")
+def image_form(path, work):
+    return form(path, "image", work.image, "noise.png")
 
 
-def base64_image():
-    return base64.b64encode(works.IMAGE).decode()
+def base64_image(work):
+    return base64.b64encode(work.image).decode()
 
 
 def tensor(value):
@@ -103,8 +103,8 @@ SERVERS = [
         "ai_integration",
         "ai_integration",
         variables=lambda start: {"MODE": "http", "AI_INTEGRATION_WORKERS": str(start.workers)},
-        text=lambda work: as_json("/infer", text=works.TEXT),
-        image=lambda work: image_form("/infer"),
+        text=lambda work: as_json("/infer", text=work.text),
+        image=lambda work: image_form("/infer", work),
         how="default settings; JSON, the image by multipart; batches by `get_next_inputs`",
     ),
     Server(
@@ -112,15 +112,15 @@ SERVERS = [
         "mosec",
         command=("{bin}/python", "model.py", "--address", "127.0.0.1", "--port", "{port}"),
         variables=lambda start: {"MOSEC_LOG_LEVEL": "warning"},
-        text=lambda work: as_json("/inference", text=works.TEXT),
-        image=lambda work: raw("/inference"),
+        text=lambda work: as_json("/inference", text=work.text),
+        image=lambda work: raw("/inference", work),
         how="JSON, the image as the raw body; its own batches (32, 5 ms)",
     ),
     Server(
         "litserve",
         "LitServe",
-        text=lambda work: as_json("/predict", text=works.TEXT),
-        image=lambda work: image_form("/predict"),
+        text=lambda work: as_json("/predict", text=work.text),
+        image=lambda work: image_form("/predict", work),
         how="`fast_queue`; JSON, the image by multipart; its own batches (32, 5 ms)",
     ),
     Server(
@@ -140,11 +140,11 @@ SERVERS = [
             "BENTOML_DO_NOT_TRACK": "true",
         },
         text=lambda work: (
-            as_json("/batch", texts=[works.TEXT])
+            as_json("/batch", texts=[work.text])
             if work.model == "batch"
-            else as_json("/" + work.model, text=works.TEXT)
+            else as_json("/" + work.model, text=work.text)
         ),
-        image=lambda work: image_form("/image"),
+        image=lambda work: image_form("/image", work),
         answer=lambda body: unlisted(json.loads(body)),
         how="JSON, the image by multipart; its own adaptive batches (32)",
     ),
@@ -155,8 +155,8 @@ SERVERS = [
             *("{bin}/uvicorn", "model:app", "--host", "127.0.0.1", "--port", "{port}"),
             *("--workers", "{workers}", "--log-level", "warning", "--no-access-log"),
         ),
-        text=lambda work: as_json("/" + work.model, text=works.TEXT),
-        image=lambda work: image_form("/image"),
+        text=lambda work: as_json("/" + work.model, text=work.text),
+        image=lambda work: image_form("/image", work),
         how="uvicorn with uvloop and httptools; the model is called in the event loop; JSON, the "
         "image by multipart; no batches: each request is a batch of one",
     ),
@@ -165,9 +165,9 @@ SERVERS = [
         "coglet (cog)",
         command=("{bin}/python", "serve.py"),
         variables=lambda start: {"COG_LOG_LEVEL": "warning", "COG_MAX_CONCURRENCY": "128"},
-        text=lambda work: as_json("/predictions", input={"text": works.TEXT}),
+        text=lambda work: as_json("/predictions", input={"text": work.text}),
         image=lambda work: as_json(
-            "/predictions", input={"image": "data:image/png;base64," + base64_image()}
+            "/predictions", input={"image": "data:image/png;base64," + base64_image(work)}
         ),
         answer=lambda body: json.loads(body)["output"],
         lacks=ONE_WORKER,
@@ -190,8 +190,8 @@ SERVERS = [
                 else {}
             ),
         },
-        text=lambda work: tensor(works.TEXT),
-        image=lambda work: tensor(base64_image()),
+        text=lambda work: tensor(work.text),
+        image=lambda work: tensor(base64_image(work)),
         answer=lambda body: json.loads(json.loads(body)["outputs"][0]["data"][0]),
         how="one worker is inside the server's process; JSON, the image in base64; its own batches "
         "(32, 5 ms)",
@@ -204,16 +204,16 @@ SERVERS = [
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         },
-        text=lambda work: as_json("/", text=works.TEXT),
-        image=lambda work: raw("/"),
+        text=lambda work: as_json("/", text=work.text),
+        image=lambda work: raw("/", work),
         how="optimized for throughput; JSON, the image as the raw body; its own batches (32, 5 ms)",
     ),
     Server(
         "original",
         "original 1.0.16",
         variables=lambda start: {"MODE": "http"},
-        text=lambda work: form("/", "text", works.TEXT.encode()),
-        image=lambda work: image_form("/"),
+        text=lambda work: form("/", "text", work.text.encode()),
+        image=lambda work: image_form("/", work),
         answer=lambda body: json.loads(body)["output"],
         lacks=ONE_WORKER,
         how="Flask's development server, as it comes; multipart; no batches: each request is a "
@@ -223,8 +223,8 @@ SERVERS = [
         "floor",
         "floor: bare hyper",
         command=("{bin}/floor",),
-        text=lambda work: as_json("/", text=works.TEXT),
-        image=lambda work: raw("/"),
+        text=lambda work: as_json("/", text=work.text),
+        image=lambda work: raw("/", work),
         lacks=dict.fromkeys(
             ("compute-1", "compute-2", "batch-1", "batch-64"), "there is no model behind it"
         ),

@@ -3,7 +3,7 @@
 import random
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 def png(side):
@@ -34,13 +34,18 @@ IMAGE = png(577)
 
 @dataclass(frozen=True)
 class Work:
-    """One row of load: `model` is what the model program does, one of the four in `benchmodel`."""
+    """One row of load: `model` is what the model program does, one of the four in `benchmodel`.
+
+    The faults have a program of their own, and texts of their own.
+    """
 
     name: str
     title: str
     model: str
     clients: int
     workers: int = 1
+    text: str = TEXT
+    image: bytes = field(default=IMAGE, repr=False)
 
     @property
     def sends_image(self):
@@ -49,8 +54,8 @@ class Work:
     @property
     def right_answer(self):
         if self.sends_image:
-            return {"size": len(IMAGE), "first": IMAGE[0], "last": IMAGE[-1]}
-        return {"text": TEXT}
+            return {"size": len(self.image), "first": self.image[0], "last": self.image[-1]}
+        return {"text": self.text}
 
 
 WORKS = [

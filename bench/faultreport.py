@@ -1,0 +1,195 @@
+"""The report of the faults: a table for each server, and one that puts the servers side by side.
+
+The verdicts are made of the figures by rule; nothing here knows which server is whose.
+"""
+
+import environments
+import injections
+import scene
+
+PAGE = environments.ROOT / "docs" / "reliability.md"
+BEGIN = "<!-- bench-faults: written by `make bench-faults` -->"
+END = "<!-- bench-faults: end -->"
+TITLES = {fault.name: fault.title for fault in injections.FAULTS}
+
+HOW = """\
+`make bench-faults` does the same to this project's server and to three of its peers, each with two
+workers of the same model and its defaults otherwise. Eight connections send distinct texts, each at
+most 200 a second, while the fault happens; the start of a server is a new one for each fault. A
+cell has, by rule:
+
+* **errors**: requests of the load that were answered with an HTTP error; **lost**: those whose
+  connection was refused or broken, and (**silent**) those that were not answered within 20 s;
+  **wrong** ones. The requests that carry a fault are told of where they had no answer at all.
+* the time until a fresh request on a new connection was answered rightly, for repeated faults the
+  longest; or that it was not within 30 s.
+* what is **left** 15 s after the load: processes more or fewer than before, more than 10
+  descriptors, more than 50 MB, fewer than two workers, or more than a fifth of a core in use with
+  nothing to do; and how many processes **outlive** the server's first one, to which SIGTERM is
+  sent, by more than 2 s, or that it has not ended within 10 s.
+* what else there is to tell of the fault.
+
+Where nothing is said of errors, lost or wrong requests there were none, and where nothing is said
+of what is left the server was as before."""
+
+REMARKS = """\
+The model runs in processes of its own in all of them but BentoML, whose workers are also its HTTP
+servers: what closes or writes to all descriptors of the model closes and writes to its connections
+there. A forked child is the model's own: that it stays is no fault of a server, but that it
+outlives it is. SIGTERM and kill -9 go to the process that was started alone, as from `docker stop`
+or a supervisor; where it is process 1 of a container, what outlives it ends with the container."""
+
+
+def verdict(figures, usually=0):
+    """One cell: what happened, in few words; `usually` so many outlive a server without a fault."""
+    if "missing" in figures:
+        return f"not measured: {figures['missing']}"
+    parts = []
+    if figures["wrong"]:
+        parts.append(f"**{figures['wrong']:,} wrong**")
+    if figures["failed"]:
+        parts.append(f"{figures['failed']:,} {'error' if figures['failed'] == 1 else 'errors'}")
+    if lost := figures["broken"] + figures["silent"]:
+        silent = f" ({figures['silent']:,} silent)" if figures["silent"] else ""
+        parts.append(f"**{lost:,} lost**{silent}")
+    if untold := figures.get("untold"):
+        parts.append(f"{untold} of {len(figures['told'])} faulty requests without an answer")
+    if not figures["ends_the_server"]:
+        parts.append(recovery(figures))
+    parts += figures["notes"]
+    parts += left(figures, usually)
+    return "; ".join(parts)
+
+
+def recovery(figures):
+    if figures["recovery"] is None:
+        return f"**no right answer for {scene.RECOVERY_PATIENCE} s**"
+    return injections.milliseconds(figures["recovery"])
+
+
+def left(figures, usually):
+    """What the server was not rid of, now and in the end."""
+    parts, rest = [], []
+    if not figures["ends_the_server"]:
+        if figures["workers"] != scene.WORK.workers:
+            rest.append(f"{figures['workers']} of {scene.WORK.workers} workers")
+        elif figures["processes"]:
+            rest.append(f"{figures['processes']:+} processes")
+        if figures["descriptors"] > scene.MORE_DESCRIPTORS:
+            rest.append(f"{figures['descriptors']:+,} descriptors")
+        if figures["memory"] > scene.MORE_MEMORY:
+            rest.append(f"{figures['memory']:+,.0f} MB")
+        if figures["busy"] > scene.BUSY:
+            rest.append(f"{figures['busy']:.1f} cores busy")
+    if rest:
+        parts.append(f"left: {', '.join(rest)}")
+    if figures["ended_in"] is None:
+        if not figures["ends_the_server"]:
+            parts.append(f"does not end on SIGTERM within {scene.STOP_PATIENCE} s")
+    elif figures["outliving"] > usually:
+        parts.append(f"{figures['outliving']} outlive it")
+    return parts
+
+
+def usually_outliving(faults):
+    return faults.get("none", {}).get("outliving", 0)
+
+
+def markdown(rows, figures=()):
+    """A table as docs/reliability.md has it; the columns `figures` are put to the right."""
+    rule = ["---:" if column in figures else "---" for column in range(len(rows[0]))]
+    lines = [" | ".join(row) for row in rows]
+    return "\n".join(
+        [f"| {lines[0]} |", f"|{'|'.join(rule)}|", *(f"| {one} |" for one in lines[1:])]
+    )
+
+
+def summary(results, servers):
+    """The faults down, the servers across."""
+    shown = [server for server in servers if server.name in results]
+    rows = [["fault", *(server.title for server in shown)]]
+    for fault in injections.FAULTS:
+        cells = [cell(results[server.name]["faults"], fault.name) for server in shown]
+        if any(text != "–" for text in cells):
+            rows.append([fault.title, *cells])
+    return markdown(rows)
+
+
+def cell(faults, name):
+    if name not in faults:
+        return "–"
+    # Told once, of the server without a fault and of the one that is ended under load.
+    usually = 0 if name in ("none", "terminate") else usually_outliving(faults)
+    return verdict(faults[name], usually)
+
+
+def settings(results, servers):
+    rows = [["server", "version", "settings beside the defaults, where a fault asks for them"]]
+    for server in servers:
+        if found := results.get(server.name):
+            rows.append([server.title, found.get("version", "–"), server.how])
+    return markdown(rows)
+
+
+def table(server, faults):
+    """One server's figures, as in docs/reliability.md."""
+    head = "fault|requests|right|errors|lost|wrong|recovery|the faulty requests|what else"
+    rows = [head.split("|")]
+    for name, figures in faults.items():
+        if "missing" in figures:
+            rows.append([TITLES[name], *["–"] * 7, figures["missing"]])
+            continue
+        rows.append(
+            [
+                TITLES[name],
+                f"{figures['requests']:,}",
+                f"{figures['right']:,}",
+                f"{figures['failed']:,}",
+                f"{figures['broken'] + figures['silent']:,}",
+                f"{figures['wrong']:,}",
+                "–" if figures["ends_the_server"] else recovery(figures),
+                counted(figures["told"]),
+                ", ".join([*figures["notes"], *left(figures, 0), *figures["examples"][:3]]),
+            ]
+        )
+    return markdown(rows, figures=range(1, 6))
+
+
+def counted(told):
+    return ", ".join(f"{told.count(one)} × {one}" for one in dict.fromkeys(told)) or "–"
+
+
+def page(results, servers):
+    """Everything, for people who look closer."""
+    parts = ["# The same faults on several servers", summary(results, servers)]
+    for server in servers:
+        if found := results.get(server.name):
+            parts += [f"## {server.title} {found.get('version', '')}"]
+            parts.append(found.get("missing") or table(server, found["faults"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def section(results, servers):
+    dates = sorted({found["date"] for found in results.values() if "date" in found})
+    ran = f"Run on {' and '.join(dates)}, on 2 cores; the times are of one run, and rough."
+    return "\n\n".join(
+        [
+            BEGIN,
+            "## The same faults on other servers",
+            HOW,
+            summary(results, servers),
+            REMARKS,
+            ran,
+            settings(results, servers),
+            END,
+        ]
+    )
+
+
+def write_summary(results, servers):
+    """Puts the section into the page, in the place of an earlier one."""
+    text = PAGE.read_text()
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text(before.rstrip() + "\n\n" + section(results, servers) + "\n" + after)
+    return PAGE
