@@ -175,7 +175,7 @@ class Engine(object):
             except _results.Unsendable as reason:
                 problem = str(reason)
             return Job(self, self._link, int(header["id"]), inputs, problem)
-        except (KeyError, OSError, TypeError, UnicodeError, ValueError) as reason:
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as reason:
             self._broken("a job that cannot be read: %s" % reason)
         finally:
             if memory is not None:
@@ -345,6 +345,8 @@ def _inputs(entries, body, memory):
     start = 0
     for entry in entries:
         name, kind, value = entry[:3]
+        if not isinstance(name, (str, _results.TEXT)):
+            raise TypeError("the name of an input is %r" % (name,))
         if kind != "value":
             if kind not in ("bytes", "json", "text"):
                 raise _results.Unsendable(

@@ -148,7 +148,8 @@ class Link(object):
                 parsed = None
             if parsed != len(text):
                 header = json.loads(text)
-        except ValueError as reason:
+        except (RuntimeError, ValueError) as reason:
+            # A `RecursionError` is a `RuntimeError`.
             raise Violation("a header that is not JSON: %s" % reason)
         if not isinstance(header, dict):
             raise Violation("a header that is not an object")

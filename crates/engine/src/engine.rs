@@ -371,10 +371,10 @@ impl Engine {
             job.answer(Err(stopped.clone().unwrap_or_else(&error)));
         }
         for job in unbegun {
-            let message = "the model's program ended each time that it was given this request, \
-                           before it began with it";
-            let lost = || Error::new(Kind::ModelCrashed, message);
-            job.answer(Err(stopped.clone().unwrap_or_else(lost)));
+            // What it printed last has to do with something else.
+            let Error { kind, message, .. } = error();
+            let message = format!("{message}, before it began with it, as did the one before");
+            job.answer(Err(stopped.clone().unwrap_or_else(|| Error::new(kind, message))));
         }
         if let Some(error) = core.failure.clone() {
             for job in core.scheduler.take_waiting() {

@@ -1,0 +1,354 @@
+"""Malformed frames, in both directions: neither the engine nor the Python client is at a loss."""
+
+import array
+import json
+import os
+import random
+import re
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from load import Load, payload
+from support import (
+    BINARY,
+    PYTHON,
+    descriptors,
+    environment,
+    eventually,
+    in_background,
+    memory,
+    serve,
+)
+
+RUN = [BINARY, "run"]
+
+# A worker by hand: a text that begins with `!` is how it answers.
+WORKER = """\
+    #!{python}
+    import array, json, os, random, socket, struct, tempfile, time
+
+    link = socket.socket(fileno=int(os.environ.pop("AI_INTEGRATION_LINK")))
+
+    def exactly(size):
+        data = b""
+        while len(data) < size:
+            piece = link.recv(size - len(data))
+            if not piece:
+                os._exit(0)
+            data += piece
+        return data
+
+    def frame(header, body=b""):
+        head = json.dumps(header).encode()
+        return struct.pack(">II", len(head), len(body)) + head + body
+
+    def send_with(files, data):
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
+        link.sendmsg([data], rights if files else [])
+
+    def memory(size):
+        number = os.memfd_create("x", os.MFD_ALLOW_SEALING)
+        os.ftruncate(number, size)
+        return number
+
+    def sealed(size):
+        import fcntl
+        number = memory(size)
+        fcntl.fcntl(number, 1033, 1 | 2 | 4 | 8)
+        return number
+
+    def mutated(data, seed):
+        chance = random.Random(seed)
+        data = bytearray(data)
+        for _ in range(chance.choice([1, 1, 2, 5])):
+            at = chance.randrange(len(data))
+            way = chance.randrange(4)
+            if way == 0:
+                data[at] ^= 1 << chance.randrange(8)
+            elif way == 1:
+                del data[at:at + chance.randint(1, 8)]
+            elif way == 2:
+                data[at:at] = chance.randbytes(chance.randint(1, 8))
+            else:
+                del data[at:]
+            data = data or bytearray(b"x")
+        return bytes(data)
+
+    def result(number, **more):
+        return dict(type="result", id=number, success=True, content_type="text/plain", **more)
+
+    link.sendall(frame({{"type": "ready", "protocol": 1, "client": "by hand", "shared_memory": True,
+                         "inputs_schema": {{"text": {{"type": "text"}}}}}}))
+    while True:
+        head, body = struct.unpack(">II", exactly(8))
+        job, body = json.loads(exactly(head)), exactly(body)
+        if job["type"] != "job":
+            continue
+        number, text = job["id"], body.decode()
+        link.sendall(frame({{"type": "start", "id": number}}))
+        right = frame(result(number, data="text"), body)
+        way, _, rest = text[1:].partition(" ")
+        if text[0] != "!":
+            link.sendall(right)
+            continue
+        elif way == "mutate":
+            link.sendall(mutated(right, int(rest)))
+        elif way == "cut":
+            link.sendall(right[:int(rest)])
+        elif way == "random":
+            link.sendall(random.Random(int(rest)).randbytes(200))
+        elif way == "unannounced":
+            send_with([sealed(8)] * int(rest), right)
+        elif way == "missing":
+            link.sendall(frame(result(number, data="bytes", shared=1000)))
+        elif way == "shorter":
+            send_with([sealed(8)], frame(result(number, data="bytes", shared=1000)))
+        elif way == "longer":
+            send_with([sealed(1000)], frame(result(number, data="bytes", shared=8)))
+        elif way == "unsealed":
+            send_with([memory(1000)], frame(result(number, data="bytes", shared=1000)))
+        elif way == "pipe":
+            send_with([os.pipe()[0]], frame(result(number, data="bytes", shared=1000)))
+        elif way == "folder":
+            send_with([os.open("/", os.O_RDONLY)], frame(result(number, data="bytes", shared=1)))
+        elif way == "file":
+            send_with([tempfile.TemporaryFile().fileno()],
+                      frame(result(number, data="bytes", shared=0)))
+        elif way == "both":
+            send_with([sealed(8)], frame(result(number, data="bytes", shared=8), b"12345678"))
+        elif way == "negative":
+            send_with([sealed(8)], frame(result(number, data="bytes", shared=-8)))
+        elif way == "huge":
+            send_with([sealed(8)], frame(result(number, data="bytes", shared=1 << 62)))
+        elif way == "text":
+            send_with([sealed(8)], frame(result(number, data="bytes", shared="8")))
+        # What it has said is all that comes.
+        link.shutdown(socket.SHUT_WR)
+        time.sleep(0.1)
+        os._exit(0)
+"""
+FRAME = len('12345678{"type":"result","id":7,"success":true,"content_type":"text/plain"}')
+WRONG = [
+    *("!missing", "!shorter", "!longer", "!unsealed", "!pipe", "!folder", "!file", "!both"),
+    *("!negative", "!huge", "!text", "!unannounced 1", "!unannounced 64"),
+    *("!cut %d" % length for length in range(0, FRAME, 7)),
+    *("!random %d" % seed for seed in range(30)),
+    *("!mutate %d" % seed for seed in range(100)),
+]
+
+
+@pytest.fixture
+def worker(tmp_path):
+    path = tmp_path / "model"
+    path.write_text(textwrap.dedent(WORKER).format(python=sys.executable))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memory files are Linux's")
+def test_the_engine_takes_anything_from_a_worker(worker):
+    settings = {"AI_INTEGRATION_WORKERS": 3, "AI_INTEGRATION_START_ATTEMPTS": 1000}
+    with serve(worker, command=RUN, HOST="127.0.0.1", **settings) as server:
+        eventually(lambda: server.get("/readyz").json().get("workers") == 3, "all workers")
+        engine = server.process.pid
+        before = descriptors(engine), memory(engine)
+        load = Load(server, (payload(number) for number in range(3000)), 2)
+        others = in_background(load.run)
+        refused = 0
+        for text in WRONG:
+            begin = time.monotonic()
+            answer = server.post(text=text)
+            assert time.monotonic() - begin < 3, text
+            # Some of what chance makes of a result is one too.
+            may_be_right = text.startswith(("!mutate", "!cut", "!unannounced"))
+            assert answer.status in ((200, 500) if may_be_right else (500,)), (text, answer)
+            if answer.status == 500:
+                assert answer.json()["code"] in ("model_crashed", "model_failed"), (text, answer)
+                refused += 1
+        others()
+        assert (load.right, load.crashed, load.wrong) == (3000, [], [])
+        assert refused > len(WRONG) * 0.7
+        eventually(lambda: server.get("/readyz").json().get("workers") == 3, "all workers")
+        eventually(lambda: descriptors(engine) <= before[0] + 2, "the descriptors of before")
+        assert memory(engine) < before[1] + 10
+
+
+MODEL = """
+    import sys
+    import ai_integration
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            assert isinstance(inputs, dict) and all(isinstance(name, str) for name in inputs)
+            ai_integration.send_result(
+                {"content-type": "text/plain", "data": repr(inputs), "success": True})
+"""
+
+
+def frame(header, body=b""):
+    head = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack(">II", len(head), len(body)) + head + body
+
+
+def job(*inputs, body=b"", **more):
+    return frame(
+        {"type": "job", "id": 7, "inputs": [list(entry) for entry in inputs], **more}, body
+    )
+
+
+RIGHT = job(("text", "text", 5), ("more", "value", [1]), body=b"hello")
+MALFORMED = {
+    "nothing": b"",
+    "a long header": struct.pack(">II", (1 << 20) + 1, 0),
+    "no header": struct.pack(">II", 0, 0),
+    "a huge body": struct.pack(">II", 2, (1 << 30) + 1) + b"{}",
+    "a body that does not come": struct.pack(">II", 2, 1 << 30) + b"{}",
+    "no JSON": frame(b"{oh n"),
+    "no UTF-8": frame(b'{"type": "\xff"}'),
+    "a list": frame(b"[]"),
+    "a number": frame(b"17"),
+    "deep JSON": frame(b"[" * 100000),
+    "no type": frame({}),
+    "a type that is none": frame({"type": 7}),
+    "no inputs": frame({"type": "job", "id": 7}),
+    "no id": frame({"type": "job", "inputs": []}),
+    "an id that is none": frame({"type": "job", "id": "seven", "inputs": []}),
+    "an id that is a list": frame({"type": "job", "id": [], "inputs": []}),
+    "inputs that are none": frame({"type": "job", "id": 7, "inputs": 7}),
+    "inputs by name": frame({"type": "job", "id": 7, "inputs": {"text": 5}}),
+    "an empty entry": job(()),
+    "a short entry": job(("text",)),
+    "an entry of five": job(("text", "text", 5, 0, 0), body=b"hello"),
+    "a name that is none": job((7, "text", 5), body=b"hello"),
+    "an unknown kind": job(("text", "sound", 5), body=b"hello"),
+    "a length that is none": job(("text", "text", "five"), body=b"hello"),
+    "a negative length": job(("text", "text", -5), body=b"hello"),
+    "a length beyond the body": job(("text", "text", 50), body=b"hello"),
+    "less than the body": job(("text", "text", 2), body=b"hello"),
+    "text that is none": job(("text", "text", 2), body=b"\xff\xfe"),
+    "JSON that is none": job(("text", "json", 5), body=b"hello"),
+    "a memory file that is missing": job(("text", "text", 5, 0), shared=True),
+    "an offset without a file": job(("text", "text", 5, 0)),
+    "a cancellation of nothing": frame({"type": "cancel"}),
+    "a cancellation of a list": frame({"type": "cancel", "id": []}),
+    "a cancellation of another": frame({"type": "cancel", "id": 8}),
+    "an unknown message": frame({"type": "weather", "cloudy": True}),
+}
+
+
+# What may be said by a newer engine, or changes nothing.
+HARMLESS = (
+    *("nothing", "a body that does not come", "no type", "a type that is none", "an entry of five"),
+    *("a cancellation", "an unknown message"),
+)
+
+
+@pytest.fixture
+def speak(program):
+    """Sends bytes, and perhaps files, to a new worker as its engine would, and gives its status,
+    what it printed and what it answered."""
+    path = program(MODEL)
+
+    def say(data, files=()):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.settimeout(10)
+            process = subprocess.Popen(
+                [PYTHON, str(path)],
+                env=environment(MODE="http", AI_INTEGRATION_LINK=theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            theirs.close()
+            try:
+                assert b'"ready"' in ours.recv(65536)
+                if files:
+                    rights = array.array("i", files)
+                    ours.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+                else:
+                    ours.sendall(data)
+                ours.shutdown(socket.SHUT_WR)
+                printed, _ = process.communicate(timeout=5)
+                answered = b""
+                try:
+                    while piece := ours.recv(65536):
+                        answered += piece
+                except ConnectionResetError:
+                    pass
+            finally:
+                process.kill()
+                process.wait()
+        return process.returncode, printed.decode(errors="replace"), answered
+
+    return say
+
+
+def check(told):
+    status, printed, answered = told
+    assert "Traceback" not in printed, told
+    assert status in (0, 1), told
+    if status == 1:
+        # One line, which says whose fault it is.
+        (line,) = printed.strip().splitlines()
+        assert "the engine broke the worker protocol" in line, told
+        assert b'"result"' not in answered, told
+    else:
+        assert printed == "", told
+
+
+def test_the_client_understands_what_is_right(speak):
+    status, printed, answered = speak(RIGHT)
+    assert (status, printed) == (0, "")
+    assert b"{'text': 'hello', 'more': [1]}" in answered
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_the_client_takes_anything_from_an_engine(speak, what):
+    told = speak(MALFORMED[what])
+    check(told)
+    if not what.startswith(HARMLESS):
+        # A job that cannot be read is not the model's; the requester may be told.
+        assert told[0] == 1 or b'"success":false' in told[2], told
+
+
+def test_the_client_takes_descriptors_that_nobody_announced(speak):
+    with open(__file__) as file:
+        check(speak(RIGHT, [file.fileno()] * 10))
+        check(speak(job(("text", "text", 5, 1 << 40), shared=True), [file.fileno()]))
+        check(speak(job(("text", "text", 5, -1), shared=True), [file.fileno()]))
+    reader, writer = os.pipe()
+    try:
+        check(speak(job(("text", "text", 5, 0), shared=True), [reader]))
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.parametrize("start", range(0, 60, 10))
+def test_the_client_takes_frames_that_chance_has_been_at(speak, start):
+    for seed in range(start, start + 10):
+        chance = random.Random(seed)
+        data = bytearray(RIGHT)
+        for _ in range(chance.choice([1, 1, 2, 5])):
+            at = chance.randrange(len(data))
+            way = chance.randrange(4)
+            if way == 0:
+                data[at] ^= 1 << chance.randrange(8)
+            elif way == 1:
+                del data[at : at + chance.randint(1, 8)]
+            elif way == 2:
+                data[at:at] = chance.randbytes(chance.randint(1, 8))
+            else:
+                del data[at:]
+            data = data or bytearray(b"x")
+        status, printed, _ = told = speak(bytes(data))
+        # Chance may leave a right job whose inputs are others.
+        assert not re.search(r"File .*ai_integration/_", printed), (seed, bytes(data), told)
+        check(told)
