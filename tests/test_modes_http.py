@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from compat import STYLES, model, picture
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from support import multipart, serve
+from support import multipart, run, serve
 
 PNG = picture()
 SCHEMA = {
@@ -226,7 +226,8 @@ def test_a_browsers_bad_request_is_a_page_that_names_the_fields(server):
 
 def test_the_schema_is_told_as_the_author_wrote_it(server):
     answer = server.get("/schema")
-    assert answer.json() == {"inputs_schema": SCHEMA, "visualizer_config": CONFIG}
+    told = {"inputs_schema": SCHEMA, "visualizer_config": CONFIG, "model": {}}
+    assert answer.json() == told
     assert list(answer.json()["inputs_schema"]) == list(SCHEMA)
 
 
@@ -370,3 +371,48 @@ def test_the_openapi_document_of_any_schema_is_valid(program, entry):
     with serve(program(model(source))) as server:
         OpenAPIV31SpecValidator(server.get("/openapi.json").json()).validate()
         assert list(Form(server.get("/").body.decode()).fields) == ['a "b" <c>']
+
+
+ABOUT = """
+    import ai_integration
+    while True:
+        with ai_integration.get_next_input(
+            inputs_schema={"text": {"type": "text"}}, name="Echo <1>", description="Says it again.",
+            version="7", examples=[{"text": "hello"}],
+        ) as inputs:
+            ai_integration.send_result(
+                {"content-type": "text/plain", "data": inputs["text"], "success": True})
+"""
+
+
+def test_what_the_author_says_of_the_model_is_told(program):
+    with serve(program(ABOUT)) as server:
+        about = server.get("/schema").json()["model"]
+        assert about == {
+            "name": "Echo <1>",
+            "description": "Says it again.",
+            "version": "7",
+            "examples": [{"text": "hello"}],
+        }
+        api = server.get("/openapi.json").json()["info"]
+        assert (api["title"], api["version"]) == ("Echo <1>", "7")
+        page = server.get("/").body.decode()
+        assert "<h1>Echo &lt;1&gt;</h1>" in page
+        assert "Says it again." in page
+        assert "does not know" not in server.output()
+
+
+def test_the_operator_may_say_something_else_of_the_model(program):
+    settings = {"AI_INTEGRATION_MODEL_NAME": "Parrot", "AI_INTEGRATION_MODEL_VERSION": "8"}
+    with serve(program(ABOUT), **settings) as server:
+        about = server.get("/schema").json()["model"]
+        assert (about["name"], about["version"]) == ("Parrot", "8")
+        assert about["description"] == "Says it again."
+
+
+@pytest.mark.parametrize("said", ["name=7", "examples={}", "examples=['a']", "version=b'1'"])
+def test_what_people_cannot_read_is_refused(program, said):
+    source = "import ai_integration\nai_integration.get_next_input({}, %s).__enter__()\n" % said
+    ended = run(program(source), mode="http", AI_INTEGRATION_START_ATTEMPTS=1, PORT=0)
+    assert ended.returncode == 70, ended
+    assert b"TypeError: " + said.split("=")[0].encode() in ended.stderr

@@ -27,6 +27,11 @@ class get_next_input(ContextManager[Dict[str, Any]]):
         self,
         inputs_schema: Optional[Mapping[str, Mapping[str, Any]]] = None,
         visualizer_config: Any = None,
+        *,
+        name: Optional[str] = None,
+        description: Optional[str] = None,
+        version: Optional[str] = None,
+        examples: Optional[Sequence[Mapping[str, Any]]] = None,
         **more: Any,
     ) -> None: ...
     def __enter__(self) -> Dict[str, Any]: ...
@@ -41,6 +46,11 @@ class get_next_inputs(ContextManager[List[Dict[str, Any]]]):
         visualizer_config: Any = None,
         max_batch_size: int = 32,
         max_wait_ms: float = 5,
+        *,
+        name: Optional[str] = None,
+        description: Optional[str] = None,
+        version: Optional[str] = None,
+        examples: Optional[Sequence[Mapping[str, Any]]] = None,
         **more: Any,
     ) -> None: ...
     def __enter__(self) -> List[Dict[str, Any]]: ...

@@ -41,13 +41,14 @@ class Engine(object):
         """The engine that started this program."""
         return cls(Link.inherit(descriptor))
 
-    def introduce(self, version, inputs_schema, visualizer_config, modes, batch):
+    def introduce(self, version, inputs_schema, visualizer_config, about, modes, batch):
         """Tell the engine that the model is loaded, and what it takes."""
         header = {
             "type": "ready",
             "protocol": PROTOCOL,
             "client": "python/" + version,
             "inputs_schema": inputs_schema,
+            "about": about,
             "visualizer_config": visualizer_config,
             "modes": modes,
             "shared_memory": self._link.shares,

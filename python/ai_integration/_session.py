@@ -8,6 +8,8 @@ _POLICY_VARIABLE = "AI_INTEGRATION_ON_EXCEPTION"
 _POLICIES = ("stop", "continue")
 # The exit status of a usage error, as docs/container-format.md has it.
 _USAGE = 2
+# What authors may say of the model.
+_ABOUT = ("name", "description", "version", "examples")
 
 
 class Cancelled(BaseException):
@@ -23,7 +25,9 @@ class get_next_input(object):
     """Wait for the next request and hold it open for the length of a `with` block.
 
     `inputs_schema` names the inputs and their types. `visualizer_config`, any JSON value, is
-    handed on to whoever displays results. What the first call says counts for all.
+    handed on to whoever displays results. `name`, `description` and `version` are texts for people
+    about the model, `examples` a list of dicts of inputs to try. What the first call says counts
+    for all.
 
     The block gets the inputs as a dict and answers with `send_result`. An exception that leaves
     it is reported to the requester and then goes on its way.
@@ -191,11 +195,13 @@ class Session(object):
     def _open(self, inputs_schema, visualizer_config, more, batch):
         """Find out where requests come from, at the first call."""
         self._keep_going = _on_exception() == "continue"
+        about = {name: more.pop(name, None) for name in _ABOUT}
+        about = {name: value for name, value in about.items() if value is not None}
         for name in sorted(more):
             _process.warn("get_next_input does not know the argument %s; it is ignored" % name)
         if inputs_schema is None:
             _process.warn("no inputs_schema was given to get_next_input; the model takes no inputs")
-        _check_expressible(inputs_schema, visualizer_config)
+        _check_expressible(inputs_schema, visualizer_config, about)
         mode = os.environ.get("MODE")
         custom = {}
         if mode not in _mode_names.BUILT_IN:
@@ -216,7 +222,7 @@ class Session(object):
         from . import __version__
 
         modes = [{"name": name, "hint": custom[name].hint} for name in sorted(custom)]
-        engine.introduce(__version__, inputs_schema, visualizer_config, modes, batch)
+        engine.introduce(__version__, inputs_schema, visualizer_config, about, modes, batch)
         return engine
 
 
@@ -228,7 +234,7 @@ def _on_exception():
     return policy
 
 
-def _check_expressible(inputs_schema, visualizer_config):
+def _check_expressible(inputs_schema, visualizer_config, about):
     """Say which part of the first call's arguments JSON has no words for."""
     from . import _results
 
@@ -239,6 +245,13 @@ def _check_expressible(inputs_schema, visualizer_config):
         if not isinstance(name, (str, _results.TEXT)):
             raise TypeError("inputs_schema: the key %r is not a string" % (name,))
         parts.append(("inputs_schema[%r]" % name, entry))
+    for name, value in about.items():
+        if name == "examples":
+            if not isinstance(value, (list, tuple)) or not all(isinstance(e, dict) for e in value):
+                raise TypeError("examples is not a list of dicts of inputs")
+        elif not isinstance(value, (str, _results.TEXT)):
+            raise TypeError("%s is a %s, not a string" % (name, type(value).__name__))
+        parts.append((name, value))
     for name, part in parts:
         try:
             _results.encode_json(part)

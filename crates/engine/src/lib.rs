@@ -38,7 +38,7 @@ pub use executor::serve_attached;
 pub use job::{Delivery, JobId, Timing};
 pub use link::Link;
 pub use message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
-pub use model::{CustomMode, Model};
+pub use model::{About, CustomMode, Model};
 pub use rlimits::raise_open_files;
 pub use shared::BodyBuffer;
 pub use supervisor::{Exit, LINK_VARIABLE, Output, Program, Supervisor, WORKER_VARIABLE};

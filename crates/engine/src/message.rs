@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use crate::codec::{Frame, FrameEncoder, MAX_BODY, MAX_HEADER, Segment};
 use crate::shared::Placement;
-use crate::{CustomMode, FrameError, JobId};
+use crate::{About, CustomMode, FrameError, JobId};
 
 /// The version of the protocol spoken here.
 pub const PROTOCOL: u32 = 1;
@@ -28,6 +28,9 @@ pub struct Ready {
     /// The inputs schema as the author wrote it.
     #[serde(default)]
     pub inputs_schema: Json,
+    /// What the author says of the model.
+    #[serde(default, skip_serializing_if = "About::is_silent")]
+    pub about: Box<About>,
     /// How results may be drawn.
     #[serde(default)]
     pub visualizer_config: Json,

@@ -1,6 +1,7 @@
 //! The HTTP server: the ancestor's `POST /` with its page, the native API, and the addresses that
 //! platforms ask. Each family of addresses is a *dialect*: a file, and a line in the table below.
 
+mod about;
 mod answer;
 mod call;
 mod connection;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError};
-use ai_integration_engine::{Budget, Delivery, Engine, Model, State, Ticket, settings};
+use ai_integration_engine::{About, Budget, Delivery, Engine, Model, State, Ticket, settings};
 use axum::Router;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpSocket};
@@ -70,6 +71,7 @@ pub(crate) static PORT: Setting = Setting {
 /// The server's own settings.
 const SETTINGS: &[&[&Setting]] = &[
     &[&HOST, &PORT],
+    about::SETTINGS,
     guard::SETTINGS,
     limits::SETTINGS,
     images::SETTINGS,
@@ -132,6 +134,8 @@ pub(crate) struct App(Arc<Shared>);
 
 struct Shared {
     engine: Engine,
+    /// What the operator says of the model.
+    about: About,
     limits: Limits,
     /// The memory of the requests' bodies.
     budget: Budget,
@@ -189,6 +193,11 @@ impl App {
         self.0.wording
     }
 
+    /// What people are told of the model.
+    fn about(&self, model: &Model) -> About {
+        about::over(&self.0.about, &model.about)
+    }
+
     fn needs_token(&self) -> bool {
         self.0.needs_token
     }
@@ -212,6 +221,7 @@ impl App {
 struct Config {
     host: Option<IpAddr>,
     port: u16,
+    about: About,
     limits: Limits,
     images: images::Rules,
     fetcher: Fetcher,
@@ -233,6 +243,7 @@ impl Config {
         Ok(Config {
             host,
             port: environment.parse(&PORT, "a port from 0 to 65535", |_| true)?.unwrap_or(5000),
+            about: about::read(environment),
             fetcher: Fetcher::read(environment, limits.body)?,
             limits,
             images: images::Rules::read(environment)?,
@@ -315,13 +326,24 @@ async fn run(context: Context) -> ExitStatus {
             tracing::info!("whoever reaches this port may ask; AI_INTEGRATION_TOKEN sets a secret");
         }
     }
-    let Config { limits, images, fetcher, wording, guard, tls, tracer, engine: settings, .. } =
-        config;
+    let Config {
+        about,
+        limits,
+        images,
+        fetcher,
+        wording,
+        guard,
+        tls,
+        tracer,
+        engine: settings,
+        ..
+    } = config;
     let engine = context.engine.clone();
     let metrics = Arc::new(HttpMetrics::default());
     let budget = Budget::new(limits.in_flight);
     let app = App(Arc::new(Shared {
         registry: metrics::registry(&engine, &metrics, &budget),
+        about,
         engine,
         limits,
         budget,

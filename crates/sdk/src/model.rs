@@ -5,7 +5,7 @@ use std::process::exit;
 use std::time::Duration;
 
 use ai_integration_contract::Outcome;
-use ai_integration_engine::{Batching, Output, PROTOCOL, Program, Ready, WorkerEnd};
+use ai_integration_engine::{About, Batching, Output, PROTOCOL, Program, Ready, WorkerEnd};
 use ai_integration_modes::console::note;
 use serde_json::Value as Json;
 
@@ -18,19 +18,38 @@ use crate::{Batches, Inputs, Jobs, link};
 pub struct Model {
     schema: Json,
     visualizer_config: Json,
-    name: Option<String>,
+    about: About,
 }
 
 impl Model {
     /// A model with this inputs schema: an object of input names to properties, such as
     /// `json!({"image": {"type": "image"}})`.
     pub fn new(inputs_schema: Json) -> Self {
-        Model { schema: inputs_schema, visualizer_config: Json::Null, name: None }
+        let about = About::default();
+        Model { schema: inputs_schema, visualizer_config: Json::Null, about }
     }
 
-    /// The model's name, for help texts. By default the program's.
+    /// The model's name, for people. In help texts by default the program's.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
+        self.about.name = Some(name.into());
+        self
+    }
+
+    /// What the model does, in some sentences, for people.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.about.description = Some(description.into());
+        self
+    }
+
+    /// Which version of the model this is, for people.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.about.version = Some(version.into());
+        self
+    }
+
+    /// Inputs that people may try: an object of input names to values. May be called again.
+    pub fn example(mut self, inputs: serde_json::Map<String, Json>) -> Self {
+        self.about.examples.push(inputs);
         self
     }
 
@@ -60,10 +79,12 @@ impl Model {
     }
 
     fn start(self, batch: Option<Batching>) -> (WorkerEnd, Ready) {
+        let name = self.about.name.clone();
         let ready = Ready {
             protocol: PROTOCOL,
             client: format!("rust/{}", env!("CARGO_PKG_VERSION")),
             inputs_schema: self.schema,
+            about: Box::new(self.about),
             visualizer_config: self.visualizer_config,
             modes: Vec::new(),
             batch,
@@ -72,7 +93,7 @@ impl Model {
         };
         match link::take() {
             Some(link) => (link, ready),
-            None => exit(supervise(self.name)),
+            None => exit(supervise(name)),
         }
     }
 

@@ -10,6 +10,7 @@ fn inputs(text: &str) -> Inputs {
 
 fn ready() -> FromWorker {
     FromWorker::Ready(Ready {
+        about: Box::default(),
         protocol: PROTOCOL,
         client: String::new(),
         inputs_schema: json!({"text": {"type": "text"}}),

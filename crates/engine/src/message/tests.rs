@@ -31,6 +31,7 @@ fn from_worker() -> Vec<FromWorker> {
     };
     vec![
         FromWorker::Ready(Ready {
+            about: Box::new(About { name: Some("Painter".to_owned()), ..About::default() }),
             protocol: 1,
             client: "test/1".to_owned(),
             inputs_schema: json!({"z": {"type": "text"}, "a": {"type": "image"}}),

@@ -105,11 +105,13 @@ async fn schema(State(app): State<App>) -> Result<Response, Rejection> {
     let answer = json!({
         "inputs_schema": model.schema.source(),
         "visualizer_config": model.visualizer_config,
+        "model": app.about(&model),
     });
     Ok(Json(answer).into_response())
 }
 
 async fn describe(State(app): State<App>) -> Result<Response, Rejection> {
     let model = app.described().await?;
-    Ok(Json(openapi::describe(&model.schema, app.needs_token())).into_response())
+    Ok(Json(openapi::describe(&model.schema, &app.about(&model), app.needs_token()))
+        .into_response())
 }

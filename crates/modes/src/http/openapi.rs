@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ai_integration_contract::{Field, InputsSchema, Kind, Shape};
+use ai_integration_engine::About;
 use serde_json::{Map, Value, json};
 
 use super::answer::{MODEL_FAILED, status};
@@ -26,7 +27,7 @@ const ANY: &[Kind] = &[
 ];
 
 /// The description of the API for a model with this schema.
-pub(super) fn describe(schema: &InputsSchema, needs_token: bool) -> Value {
+pub(super) fn describe(schema: &InputsSchema, about: &About, needs_token: bool) -> Value {
     let any_type = json!({
         "description": "The result, under the content type that the model gives it; with `Accept: \
                         text/event-stream`, everything that happens until it is there.",
@@ -86,9 +87,12 @@ pub(super) fn describe(schema: &InputsSchema, needs_token: bool) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "Model",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "A model served by ai_integration.",
+            "title": about.name.as_deref().unwrap_or("Model"),
+            "version": about.version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION")),
+            "description": about
+                .description
+                .as_deref()
+                .unwrap_or("A model served by ai_integration."),
         },
         "paths": {
             "/infer": {"post": {
@@ -293,6 +297,6 @@ mod tests {
             "style": {"type": "choice", "choices": ["a", "b"], "default": "a"},
             "steps": {"type": "integer", "min": 1, "max": 9, "examples": [3]},
         }));
-        insta::assert_json_snapshot!(describe(&schema, false));
+        insta::assert_json_snapshot!(describe(&schema, &About::default(), false));
     }
 }

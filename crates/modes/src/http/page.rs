@@ -44,8 +44,11 @@ pub(super) fn form(app: &App) -> Response {
         };
         return respond(NOT_READY, &content, true);
     };
+    let about = app.about(&model);
+    let name = about.name.as_deref().unwrap_or("Run the model");
     let content = html! {
-        h1 { "Run the model" }
+        h1 { (name) }
+        @if let Some(description) = &about.description { p { (description) } }
         (form::draw(&model.schema))
         p.note { "As an API: " a href="/openapi.json" { "/openapi.json" } }
     };
