@@ -471,7 +471,35 @@ def test_a_stopped_worker_is_ended_unless_it_goes_on_soon(program, mark):
         # It had not begun, so another worker has done it.
         assert answer.status == 200
         assert int(answer.body) != pid
-        server.wait_for_output("has been stopped for 10 s")
+        server.wait_for_output("had been stopped for 10 s")
+
+
+def test_a_program_that_hangs_after_an_exception_is_ended(program, mark):
+    source = """
+        import os, time
+        import ai_integration
+
+        try:
+            while True:
+                with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                    if inputs["text"] == "raise":
+                        raise ValueError("told to")
+                    ai_integration.send_result(
+                        {"content-type": "text/plain", "data": str(os.getpid()), "success": True}
+                    )
+        finally:
+            time.sleep(1000)
+    """
+    settings = {"AI_INTEGRATION_TIMEOUT": 2, "AI_INTEGRATION_GRACE": 0.5, "MARK": mark}
+    with serve(program(source), **settings) as server:
+        first = server.post(text="who").body
+        assert "told to" in server.post(text="raise").json()["detail"]
+        begin = time.monotonic()
+        answer = eventually(lambda: server.post(text="who"), "an answer")
+        while answer.status == 504:
+            assert time.monotonic() - begin < 20
+            answer = server.post(text="who")
+        assert answer.body != first
 
 
 # What workers print

@@ -350,8 +350,9 @@ impl Engine {
     /// The worker wants no further jobs for now, or does again.
     pub(crate) fn pause(&self, worker: WorkerId, paused: bool) {
         let mut core = self.core();
-        core.scheduler.pause(worker, paused);
-        self.settle(core, Instant::now());
+        let now = Instant::now();
+        core.scheduler.pause(worker, paused, now);
+        self.settle(core, now);
     }
 
     /// Whether the worker holds no job.
@@ -361,20 +362,22 @@ impl Engine {
 
     /// A worker is gone, which had started everything up to the job `last`: what it worked on fails
     /// with `error`, the rest goes back into the queue, but for jobs at which workers keep ending
-    /// before they begin them.
-    pub(crate) fn leave(&self, worker: WorkerId, last: Option<JobId>, error: impl Fn() -> Error) {
+    /// before they begin them; `error` is told whether it had begun.
+    pub(crate) fn leave(
+        &self,
+        worker: WorkerId,
+        last: Option<JobId>,
+        error: impl Fn(bool) -> Error,
+    ) {
         let mut core = self.core();
         core.orders.remove(&worker);
         let Left { begun, unbegun } = core.scheduler.leave(worker, last);
         let stopped = self.0.shut_down.is_cancelled().then(Engine::shutting_down);
         for job in begun {
-            job.answer(Err(stopped.clone().unwrap_or_else(&error)));
+            job.answer(Err(stopped.clone().unwrap_or_else(|| error(true))));
         }
         for job in unbegun {
-            // What it printed last has to do with something else.
-            let Error { kind, message, .. } = error();
-            let message = format!("{message}, before it began with it, as did the one before");
-            job.answer(Err(stopped.clone().unwrap_or_else(|| Error::new(kind, message))));
+            job.answer(Err(stopped.clone().unwrap_or_else(|| error(false))));
         }
         if let Some(error) = core.failure.clone() {
             for job in core.scheduler.take_waiting() {

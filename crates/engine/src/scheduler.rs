@@ -28,6 +28,8 @@ const LOSSES: u32 = 2;
 /// Work that may lie ready in the socket of the only worker, so that it never runs dry while the
 /// engine is busy. Everything beyond waits in the queue, where a request can still be given up.
 const PREFETCHED: Duration = Duration::from_millis(1);
+/// How long a worker may be about to end.
+const PAUSE: Duration = Duration::from_secs(5);
 /// The most jobs that a worker may hold.
 const DEEPEST: u32 = 16;
 /// The same for one full batch: there is more to hand over, and less to gain by waiting.
@@ -80,10 +82,11 @@ enum Alarm {
     Deadline(JobId),
     /// The worker is ended if it still works on the job, or has not started it.
     Overdue(WorkerId, JobId),
+    /// The worker has paused for long enough.
+    Resume(WorkerId),
 }
 
 /// What one worker holds.
-#[expect(clippy::struct_excessive_bools, reason = "each says something else")]
 #[derive(Debug)]
 struct Worker {
     /// Sent and not started, oldest first.
@@ -95,8 +98,8 @@ struct Worker {
     batches: u32,
     /// Whether it gets no more jobs.
     retired: bool,
-    /// Whether it gets none for now: it may be about to end.
-    paused: bool,
+    /// Until when it gets none: it may be about to end.
+    paused: Option<Instant>,
     keeps_board: bool,
     /// Jobs that it may still be sent.
     quota: Option<u64>,
@@ -241,7 +244,7 @@ impl<J> Scheduler<J> {
             is_open: false,
             batches: 0,
             retired: false,
-            paused: false,
+            paused: None,
             keeps_board,
             quota,
             service: ServiceTime::default(),
@@ -282,8 +285,10 @@ impl<J> Scheduler<J> {
         let oldest = *self.waiting.first()?;
         let may_prefetch = self.prefetches && self.workers() == 1;
         // An idle worker is served first.
-        let in_service =
-            self.workers.iter_mut().filter(|(_, worker)| !worker.retired && !worker.paused);
+        let in_service = self
+            .workers
+            .iter_mut()
+            .filter(|(_, worker)| !worker.retired && worker.paused.is_none());
         let (id, worker) = in_service.min_by_key(|(_, worker)| worker.batches)?;
         let most = self.batching.as_ref().map_or(1, |batching| batching.max_size.max(1));
         let most = most.min(
@@ -426,9 +431,14 @@ impl<J> Scheduler<J> {
     }
 
     /// A worker wants no further jobs for now, or does again.
-    pub(crate) fn pause(&mut self, worker: WorkerId, paused: bool) {
-        if let Some(state) = self.workers.get_mut(&worker) {
-            state.paused = paused;
+    pub(crate) fn pause(&mut self, worker: WorkerId, paused: bool, now: Instant) {
+        let Some(state) = self.workers.get_mut(&worker) else { return };
+        let until = paused.then_some(now + PAUSE);
+        if let Some(before) = std::mem::replace(&mut state.paused, until) {
+            self.alarms.remove(&(before, Alarm::Resume(worker)));
+        }
+        if let Some(until) = until {
+            self.alarms.insert((until, Alarm::Resume(worker)));
         }
     }
 
@@ -442,7 +452,10 @@ impl<J> Scheduler<J> {
         let begun = last.map_or(0, |last| started(&state.sent, last));
         // Only what the worker was about to start can have to do with its end, if it did not know
         // of it before.
-        let mut is_suspect = state.running.is_empty() && begun == 0 && !state.paused;
+        let mut is_suspect = state.running.is_empty() && begun == 0 && state.paused.is_none();
+        if let Some(until) = state.paused {
+            self.alarms.remove(&(until, Alarm::Resume(worker)));
+        }
         for running in state.running {
             if let Some(overdue) = running.overdue {
                 self.alarms.remove(&(overdue, Alarm::Overdue(worker, running.id)));
@@ -486,6 +499,12 @@ impl<J> Scheduler<J> {
             self.alarms.pop_first();
             match alarm {
                 Alarm::Overdue(worker, _) => return Some(Due::Overdue(worker)),
+                // Whether it can go on shows when it has something to do.
+                Alarm::Resume(worker) => {
+                    if let Some(state) = self.workers.get_mut(&worker) {
+                        state.paused = None;
+                    }
+                }
                 Alarm::Deadline(id) => {
                     if let Some(Entry { job, holder, limit, .. }) = self.end(id) {
                         let total = limit.map(|limit| limit.total).unwrap_or_default();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ai_integration_contract::Kind;
+use ai_integration_contract::{Error, Kind};
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
 use tokio::sync::{Mutex, oneshot, watch};
@@ -241,9 +241,14 @@ impl Supervisor {
         let cause = if was_retired { "retired" } else { ending.cause_label() };
         shared.engine.metrics().worker_ended(slot, pid, cause);
         if let Some(executor) = executor {
-            executor.close(|| {
-                let what = "the model's process ended while it worked on this request";
-                ending.error(Kind::ModelCrashed, what)
+            executor.close(|had_begun| {
+                if had_begun {
+                    let what = "the model's process ended while it worked on this request";
+                    return ending.error(Kind::ModelCrashed, what);
+                }
+                // What it printed last has to do with something else.
+                let what = "processes of the model keep ending before they begin this request";
+                Error { output: Vec::new(), ..ending.error(Kind::ModelCrashed, what) }
             });
         }
         if generation.retire.is_cancelled() {

@@ -155,7 +155,7 @@ impl App {
     /// the schema and queues them.
     pub(crate) async fn submit(
         &self,
-        call: Call,
+        mut call: Call,
         inputs: RequestInputs,
         delivery: Delivery,
     ) -> Result<(Arc<Model>, Ticket), Rejection> {
@@ -167,7 +167,7 @@ impl App {
             self.0.engine.model().await?
         };
         let RequestInputs { mut raw, mut hold } = inputs;
-        self.0.fetcher.fetch(&model.schema, &mut raw, &mut hold, &call.id).await?;
+        self.0.fetcher.fetch(&model.schema, &mut raw, &mut hold, &mut call).await?;
         let inputs = model.schema.resolve(raw)?;
         self.0.images.check(&model.schema, &inputs)?;
         let mut ticket = self.0.engine.submit(inputs, call.timeout, delivery, call.timing)?;

@@ -193,15 +193,28 @@ fn a_worker_that_pauses_gets_nothing_and_its_end_is_nobody_elses_fault() {
         let worker = WorkerId(round);
         scheduler.join(worker, None, false, now);
         assert_eq!(scheduler.assign(now).map(|one| one.id), Some(JobId(1)));
-        scheduler.pause(worker, true);
+        scheduler.pause(worker, true, now);
         assert_eq!(scheduler.assign(now), None);
         assert!(ended(scheduler.leave(worker, None)).is_empty());
     }
     scheduler.join(A, None, false, now);
-    scheduler.pause(A, true);
+    scheduler.pause(A, true, now);
     assert_eq!(scheduler.assign(now), None);
-    scheduler.pause(A, false);
+    scheduler.pause(A, false, now);
+    assert_eq!(scheduler.alarm(), None);
     assert_eq!(scheduler.assign(now).map(|one| one.id), Some(JobId(1)));
+}
+
+#[test]
+fn nobody_pauses_for_ever() {
+    let (mut scheduler, now) = scheduler(1);
+    scheduler.join(A, None, false, now);
+    scheduler.pause(A, true, now);
+    let until = scheduler.alarm().unwrap();
+    assert_eq!((scheduler.due(now), scheduler.assign(now)), (None, None));
+    assert_eq!(scheduler.due(until), None);
+    assert_eq!(scheduler.assign(until).map(|one| one.id), Some(JobId(1)));
+    assert_eq!(scheduler.alarm(), None);
 }
 
 fn ended(left: Left<u64>) -> Vec<u64> {

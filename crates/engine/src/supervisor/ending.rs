@@ -29,6 +29,8 @@ pub enum Exit {
     Status(i32),
     /// By this signal.
     Signal(i32),
+    /// By the engine, for it had been stopped (SIGSTOP) for so long.
+    Stopped(Duration),
     /// It never ran: the program does not exist.
     NotFound,
     /// It never ran: the program cannot be executed.
@@ -81,7 +83,7 @@ impl Ending {
             (Some(Cause::Stopped), _) => "stopped",
             (Some(Cause::ClosedLink), _) | (None, Exit::Unknown) => "closed_link",
             (None, Exit::Status(_)) => "exited",
-            (None, Exit::Signal(_)) => "signal",
+            (None, Exit::Signal(_) | Exit::Stopped(_)) => "signal",
             (None, Exit::NotFound | Exit::NotExecutable) => "not_started",
         }
     }
@@ -102,8 +104,8 @@ impl fmt::Display for Ending {
                 return out.write_str("it closed its link, did not end, and was ended");
             }
             Some(Cause::Overdue) => {
-                return out
-                    .write_str("it went on with a request that was over its time, and was ended");
+                let what = "it went on with a request, or did not begin it, that was over its time";
+                return write!(out, "{what}, and was ended");
             }
             Some(Cause::Stopped) => return out.write_str("it was stopped"),
             None => {}
@@ -118,6 +120,9 @@ impl fmt::Display for Ending {
                 if let Some(meaning) = meaning(*number) {
                     write!(out, ", {meaning}")?;
                 }
+            }
+            Exit::Stopped(time) => {
+                write!(out, "it had been stopped for {} s and was ended", time.as_secs())?;
             }
             Exit::NotFound => return out.write_str("there is no such program"),
             Exit::NotExecutable => return out.write_str("the program cannot be executed"),

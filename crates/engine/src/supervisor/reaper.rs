@@ -13,6 +13,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::ending::Exit;
@@ -21,6 +22,9 @@ use super::ending::Exit;
 /// that has left the worker's group is found by it.
 pub const WORKER_VARIABLE: &str = "AI_INTEGRATION_WORKER_ID";
 
+/// How often what a worker left behind is looked for.
+#[cfg(target_os = "linux")]
+const ROUNDS: usize = 100;
 /// How long a worker may be stopped.
 const STOPPED: Duration = Duration::from_secs(10);
 
@@ -44,6 +48,8 @@ struct Worker {
     name: String,
     /// Since when it has been stopped, by SIGSTOP or the like.
     stopped: Option<Instant>,
+    /// Whether it was ended for that.
+    was_ended: bool,
     end: watch::Sender<Option<Exit>>,
 }
 
@@ -77,7 +83,7 @@ impl Reaper {
         let child = command.env(WORKER_VARIABLE, &name).spawn()?;
         let (end, receiver) = watch::channel(None);
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        watched.insert(pid, Worker { name, stopped: None, end });
+        watched.insert(pid, Worker { name, stopped: None, was_ended: false, end });
         Ok((child, ExitWatch(receiver)))
     }
 
@@ -91,7 +97,8 @@ impl Reaper {
     /// Ends every worker at once, and what it started.
     pub(super) fn kill_all(&self) {
         self.signal_all(Signal::SIGKILL);
-        self.watched().values().for_each(|worker| end_remains(&worker.name));
+        let names = self.watched().values().map(|worker| worker.name.clone()).collect();
+        end_remains(names);
     }
 
     fn collect(&self) {
@@ -115,11 +122,15 @@ impl Reaper {
                 Ok(_) | Err(Errno::EINTR) => continue,
                 Err(_) => return,
             };
-            if let Some(Worker { name, end, .. }) = watched.remove(&pid.as_raw()) {
+            if let Some(Worker { name, end, was_ended, .. }) = watched.remove(&pid.as_raw()) {
                 // What the worker started ends with it.
                 let _ = killpg(pid, Signal::SIGKILL);
-                end_remains(&name);
-                end.send_replace(Some(exit));
+                let exit = if was_ended { Exit::Stopped(STOPPED) } else { exit };
+                // It has ended when all of that has; to look for it may take a while.
+                spawn_blocking(move || {
+                    end_remains(vec![name]);
+                    end.send_replace(Some(exit));
+                });
             }
         }
     }
@@ -132,10 +143,10 @@ impl Reaper {
         let reaper = self.clone();
         tokio::spawn(async move {
             sleep(STOPPED).await;
-            let watched = reaper.watched();
-            if watched.get(&pid.as_raw()).is_some_and(|worker| worker.stopped == Some(since)) {
-                let seconds = STOPPED.as_secs();
-                tracing::warn!(%pid, "a worker has been stopped for {seconds} s and is ended");
+            let mut watched = reaper.watched();
+            let worker = watched.get_mut(&pid.as_raw());
+            if let Some(worker) = worker.filter(|worker| worker.stopped == Some(since)) {
+                worker.was_ended = true;
                 let _ = killpg(pid, Signal::SIGKILL);
             }
         });
@@ -146,15 +157,16 @@ impl Reaper {
     }
 }
 
-/// Ends the processes that a worker started and that are not of its group any more.
+/// Ends the processes that these workers started and that are not of their groups any more.
 #[cfg(target_os = "linux")]
-fn end_remains(worker: &str) {
-    let line = format!("{WORKER_VARIABLE}={worker}");
+fn end_remains(workers: Vec<String>) {
+    let lines: Vec<String> =
+        workers.into_iter().map(|name| format!("{WORKER_VARIABLE}={name}")).collect();
     let mut ended = Vec::new();
     // One of them may start another meanwhile.
-    loop {
+    for _ in 0..ROUNDS {
         let mut remains = processes();
-        remains.retain(|pid| !ended.contains(pid) && has_line(*pid, line.as_bytes()));
+        remains.retain(|pid| !ended.contains(pid) && has_one(*pid, &lines));
         if remains.is_empty() {
             return;
         }
@@ -163,6 +175,7 @@ fn end_remains(worker: &str) {
             ended.push(pid);
         }
     }
+    tracing::warn!("a worker started processes faster than they can be ended");
 }
 
 /// The numbers of all processes.
@@ -172,12 +185,13 @@ fn processes() -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether a process was started with this variable. Nobody else's environment can be read.
+/// Whether a process was started with one of these variables. Nobody else's environment can be read.
 #[cfg(target_os = "linux")]
-fn has_line(pid: i32, line: &[u8]) -> bool {
+fn has_one(pid: i32, lines: &[String]) -> bool {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable == line)
+    let mut variables = environment.split(|byte| *byte == 0);
+    variables.any(|variable| lines.iter().any(|line| line.as_bytes() == variable))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn end_remains(_worker: &str) {}
+fn end_remains(_workers: Vec<String>) {}

@@ -31,7 +31,7 @@ pub(crate) struct Call {
     /// What the engine is to fill in, if the request's trace is recorded.
     pub(super) timing: Option<Arc<Timing>>,
     /// Keeps a batch open for it.
-    _announcement: Option<Announcement>,
+    pub(super) announcement: Option<Announcement>,
 }
 
 impl FromRequestParts<App> for Call {
@@ -44,7 +44,7 @@ impl FromRequestParts<App> for Call {
             timeout: timeout(&parts.headers)?,
             timing: parts.extensions.get().cloned(),
             wants_events: accepts(&parts.headers, "text/event-stream"),
-            _announcement: app.engine().announce(),
+            announcement: app.engine().announce(),
         })
     }
 }

@@ -91,7 +91,9 @@ impl Egress {
             value: environment.get(&PORTS).unwrap_or_default().to_owned(),
             expected: "expected ports, such as 80,443".to_owned(),
         })?;
-        let hosts = environment.list(&HOSTS);
+        let hosts: Result<Vec<String>, _> =
+            environment.list(&HOSTS).into_iter().map(host).collect();
+        let hosts = hosts?;
         let constant = |list: &[&str]| list.iter().filter_map(|net| net.parse().ok()).collect();
         let rules = Egress {
             networks: networks(environment, &NETWORKS)?,
@@ -130,6 +132,30 @@ impl Egress {
         let address = address.to_canonical();
         let is_in = |networks: &[IpNet]| networks.iter().any(|net| net.contains(&address));
         is_in(&self.networks) || (is_in(&self.global) && !is_in(&self.special))
+    }
+}
+
+/// A host of the list in the form in which addresses have it.
+fn host(item: String) -> Result<String, SettingError> {
+    let (prefix, name) = match item.strip_prefix('*') {
+        Some("") => return Ok(item),
+        Some(parent) => ("*.", parent.strip_prefix('.').unwrap_or_default()),
+        None => ("", item.as_str()),
+    };
+    let url = Url::parse(&format!("http://{name}/")).ok();
+    let is_host = |url: &Url| {
+        url.port().is_none()
+            && url.username().is_empty()
+            && url.path() == "/"
+            && url.query().is_none()
+    };
+    match url.filter(is_host).as_ref().and_then(Url::host_str) {
+        Some(host) if !name.is_empty() => Ok(format!("{prefix}{}", host.trim_end_matches('.'))),
+        _ => Err(SettingError::Invalid {
+            name: HOSTS.name,
+            value: item,
+            expected: "expected hosts such as files.example.org, *.example.org or *".to_owned(),
+        }),
     }
 }
 
@@ -220,6 +246,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_host_is_refused() {
+        for nonsense in
+            ["https://example.org", "example.org:80", "2606:4700::1", "*example.org", "a/b", "u@h"]
+        {
+            let mut environment = Environment::default();
+            environment.set(&HOSTS, nonsense);
+            assert!(Egress::read(&environment).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
     fn addresses_are_checked_however_they_are_spelt() {
         let check = |rules: &Egress, text: &str| rules.check(&Url::parse(text).unwrap()).is_ok();
         let any = egress("*", "");
@@ -247,13 +284,15 @@ mod tests {
         ] {
             assert!(!check(&any, refused), "{refused}");
         }
-        let some = egress("files.example.org, *.cdn.example", "");
+        let some = egress("files.example.org., *.cdn.example, bücher.example, [2606:4700::1]", "");
         for (url, may) in [
             ("https://files.example.org/a", true),
             ("https://FILES.example.org./a", true),
             ("https://a.b.cdn.example/", true),
             ("https://cdn.example/", false),
             ("https://example.org/", false),
+            ("https://bücher.example/", true),
+            ("http://[2606:4700::1]/", true),
             ("https://files.example.org.evil.test/", false),
             ("https://1.1.1.1/", false),
         ] {

@@ -16,10 +16,12 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue,
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
 use super::answer::Rejection;
-use super::edge::RequestId;
+use super::call::Call;
 use super::egress::Egress;
+use super::limits::{LEAST_RATE, PAUSE, SLOW_AFTER};
 use super::tls;
 
 /// Patience with another server.
@@ -35,8 +37,13 @@ pub(super) static TIMEOUT: Setting = Setting {
 const PLACES: usize = 64;
 /// Redirects that are followed, each checked like the first address.
 const MAX_REDIRECTS: usize = 3;
+/// What is made ready for a file before it comes, at most.
+const AHEAD: usize = 1 << 20;
 /// The greatest length of an address.
 const MAX_URL: usize = 8 * 1024;
+
+const NOT_HERE: &str = "addresses are not fetched here; send the file itself, or ask the server's \
+                        operator for AI_INTEGRATION_URL_INPUTS";
 
 /// What fetches.
 pub(super) struct Fetcher {
@@ -63,6 +70,12 @@ enum Trouble {
     Full,
 }
 
+impl Trouble {
+    fn silent() -> Self {
+        Trouble::Failed(format!("nothing came for {} s", PAUSE.as_secs()))
+    }
+}
+
 impl From<reqwest::Error> for Trouble {
     fn from(error: reqwest::Error) -> Self {
         // The address may carry a secret; the causes say what happened.
@@ -81,31 +94,45 @@ impl Fetcher {
         Ok(Fetcher { rules, timeout, most, places: Semaphore::new(PLACES) })
     }
 
-    /// Puts the content in the place of each address that is given for a file.
+    /// Puts the content in the place of each address that is given for a file. What that takes of
+    /// the call's time is taken off it.
     pub(super) async fn fetch(
         &self,
         schema: &InputsSchema,
         raw: &mut RawInputs,
         hold: &mut Hold,
-        id: &RequestId,
+        call: &mut Call,
     ) -> Result<(), Rejection> {
-        let mut given = raw.iter_mut().filter(|(name, value)| is_address(schema, name, value));
-        let Some(first) = given.next() else { return Ok(()) };
-        let (mut left, begun) = (self.most, tokio::time::Instant::now());
-        for (name, value) in std::iter::once(first).chain(given) {
+        let is_given = |(name, value): &(&String, &mut RawValue)| is_address(schema, name, value);
+        if !raw.iter().any(|(name, value)| is_address(schema, name, value)) {
+            return Ok(());
+        }
+        let mut trial = raw.clone();
+        for (_, value) in trial.iter_mut().filter(is_given) {
+            *value = RawValue::Bytes(Bytes::from_static(b"stands for the file"));
+        }
+        // What is wrong in any case is not worth a fetch.
+        schema.resolve(trial)?;
+        let begun = Instant::now();
+        // A batch must not wait for another server.
+        call.announcement = None;
+        let mut wrong = Vec::new();
+        let place = match &self.rules {
+            Some(_) => {
+                Some(timeout(self.timeout, self.places.acquire()).await.map_err(|_| full())?)
+            }
+            None => None,
+        };
+        let limit = self.timeout.min(call.timeout.unwrap_or(self.timeout));
+        let mut left = self.most;
+        for (name, value) in raw.iter_mut().filter(is_given) {
             let fetched = match &self.rules {
-                None => Err(Trouble::Refused(
-                    "addresses are not fetched here; send the file itself, or ask the server's \
-                     operator for AI_INTEGRATION_URL_INPUTS",
-                )),
+                None => Err(Trouble::Refused(NOT_HERE)),
                 Some(rules) => {
-                    let fetching = async {
-                        let _place = self.places.acquire().await;
-                        rules.get(text(value).unwrap_or_default(), left, hold).await
-                    };
-                    let remaining = self.timeout.saturating_sub(begun.elapsed());
+                    let get = rules.get(text(value).unwrap_or_default(), left, hold);
                     let late = |_| Trouble::Failed("it did not come in time".to_owned());
-                    tokio::time::timeout(remaining, fetching).await.map_err(late).flatten()
+                    let remaining = limit.saturating_sub(begun.elapsed());
+                    timeout(remaining, get).await.map_err(late).flatten()
                 }
             };
             let message = match fetched {
@@ -114,13 +141,10 @@ impl Fetcher {
                     *value = RawValue::Bytes(bytes);
                     continue;
                 }
-                Err(Trouble::Full) => {
-                    let message = "the server holds as many requests as its memory allows";
-                    return Err(Error::new(Kind::QueueFull, message).into());
-                }
+                Err(Trouble::Full) => return Err(full().into()),
                 Err(Trouble::Refused(why)) => why.to_owned(),
                 Err(Trouble::Failed(why)) => {
-                    let id = id.as_str();
+                    let id = call.id.as_str();
                     tracing::info!(request_id = id, "the input {name} was not fetched: {why}");
                     format!(
                         "the file cannot be fetched; it has to be public, of at most {} bytes, \
@@ -130,10 +154,24 @@ impl Fetcher {
                     )
                 }
             };
-            return Err(InvalidInputs(vec![FieldError { name: name.clone(), message }]).into());
+            wrong.push(FieldError { name: name.clone(), message });
+        }
+        drop(place);
+        if !wrong.is_empty() {
+            return Err(InvalidInputs(wrong).into());
+        }
+        if let Some(total) = call.timeout {
+            let rest = total.checked_sub(begun.elapsed()).filter(|rest| !rest.is_zero());
+            let message = "the files did not come within the request's time";
+            call.timeout = Some(rest.ok_or_else(|| Error::new(Kind::Timeout, message))?);
         }
         Ok(())
     }
+}
+
+fn full() -> Error {
+    let message = "the server fetches or holds as much as it can; try again later";
+    Error::new(Kind::QueueFull, message)
 }
 
 /// Whether an input is to be a file, and is given as an address.
@@ -176,7 +214,8 @@ impl Rules {
         self.egress.check(&url).map_err(Trouble::Refused)?;
         let mut redirects = 0;
         loop {
-            let response = self.client.get(url.clone()).send().await?;
+            let asked = self.client.get(url.clone()).send();
+            let response = timeout(PAUSE, asked).await.map_err(|_| Trouble::silent())??;
             if !response.status().is_redirection() {
                 return content(response, most, hold).await;
             }
@@ -207,28 +246,31 @@ async fn content(mut response: Response, most: usize, hold: &mut Hold) -> Result
         return failed(&"the answer is compressed, though that was not asked for");
     }
     let expected = response.content_length().unwrap_or(0);
-    let Some(expected) = usize::try_from(expected).ok().filter(|length| *length <= most) else {
+    if expected > most as u64 {
         return failed(&"it is too large");
-    };
-    if !hold.add(expected) {
-        return Err(Trouble::Full);
     }
-    let mut held = expected;
-    let mut whole = BodyBuffer::new(expected);
-    while let Some(data) = response.chunk().await? {
-        let length = whole.len() + data.len();
+    // Memory is taken as it comes: whoever announces much and sends little is to hold none.
+    let begun = Instant::now();
+    let mut whole: Option<BodyBuffer> = None;
+    let mut length = 0;
+    while let Some(data) =
+        timeout(PAUSE, response.chunk()).await.map_err(|_| Trouble::silent())??
+    {
+        length += data.len();
+        let elapsed = begun.elapsed();
         if length > most {
             return failed(&"it is too large");
         }
-        if length > held {
-            if !hold.add(length - held) {
-                return Err(Trouble::Full);
-            }
-            held = length;
+        if elapsed > SLOW_AFTER && (length as u64) < LEAST_RATE * elapsed.as_secs() {
+            return failed(&"it comes too slowly");
         }
-        whole.extend_from_slice(&data);
+        if !hold.add(data.len()) {
+            return Err(Trouble::Full);
+        }
+        let announced = usize::try_from(expected).unwrap_or(0).min(AHEAD);
+        whole.get_or_insert_with(|| BodyBuffer::new(announced)).extend_from_slice(&data);
     }
-    Ok(whole.freeze())
+    Ok(whole.map_or_else(Bytes::new, BodyBuffer::freeze))
 }
 
 /// A client that connects only where the rules let it, and sends nothing of its own accord.

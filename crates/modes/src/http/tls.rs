@@ -85,7 +85,14 @@ impl Tls {
 /// How other servers are spoken to: those whose certificates the system trusts.
 pub(super) fn client() -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
+        tracing::warn!(
+            "no other server's certificate can be trusted, for want of the system's: {why}"
+        );
+    }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())

@@ -37,6 +37,8 @@ pub(super) static ENDPOINT: Setting = Setting {
 
 /// What a collector is told where nobody named the service.
 const SERVICE: &str = "ai-integration";
+/// What a collector gets to answer, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What the last spans get to be sent when the server stops.
 const LAST_SPANS: Duration = Duration::from_secs(3);
 /// What platforms ask again and again.
@@ -80,6 +82,12 @@ impl Tracer {
     /// As the settings have it; none without a collector.
     pub(super) fn read(environment: &Environment) -> Result<Option<Self>, SettingError> {
         let Some(endpoint) = environment.get(&ENDPOINT) else { return Ok(None) };
+        let says = |name, word| {
+            environment.variable(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(word))
+        };
+        if says("OTEL_SDK_DISABLED", "true") || says("OTEL_TRACES_EXPORTER", "none") {
+            return Ok(None);
+        }
         let refused = |expected: String| SettingError::Invalid {
             name: ENDPOINT.name,
             value: endpoint.to_owned(),
@@ -92,7 +100,10 @@ impl Tracer {
         // What is to be appended to the address of all signals (OTLP Exporter, Endpoint URLs).
         let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         // The client has a runtime of its own, which must not be made inside of ours.
-        let made = std::thread::spawn(|| provider(endpoint)).join();
+        let timeout = environment.variable("OTEL_EXPORTER_OTLP_TIMEOUT");
+        let timeout = timeout.and_then(|milliseconds| milliseconds.trim().parse().ok());
+        let timeout = timeout.map_or(PATIENCE, Duration::from_millis);
+        let made = std::thread::spawn(move || provider(endpoint, timeout)).join();
         let provider = made.unwrap_or_else(|_| Err("its client cannot be started".into()));
         let provider = provider.map_err(|error| refused(format!("it cannot be used: {error}")))?;
         let tracer = provider.tracer(SERVICE);
@@ -137,18 +148,22 @@ impl Tracer {
 
 fn provider(
     endpoint: String,
+    timeout: Duration,
 ) -> Result<SdkTracerProvider, Box<dyn std::error::Error + Send + Sync>> {
     let client = reqwest::blocking::Client::builder()
         .tls_backend_preconfigured(tls::client()?)
         .redirect(reqwest::redirect::Policy::none())
+        .timeout(timeout)
         .build()?;
     let exporter =
         SpanExporter::builder().with_http().with_http_client(client).with_endpoint(endpoint);
+    let named = std::env::var("OTEL_RESOURCE_ATTRIBUTES")
+        .is_ok_and(|list| list.split(',').any(|one| one.trim().starts_with("service.name=")));
     let resource = Resource::builder();
-    let resource = if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
-        resource.with_service_name(SERVICE)
-    } else {
+    let resource = if named || std::env::var_os("OTEL_SERVICE_NAME").is_some() {
         resource
+    } else {
+        resource.with_service_name(SERVICE)
     };
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter.build()?)
