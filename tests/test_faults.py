@@ -481,7 +481,7 @@ def test_a_program_that_hangs_after_an_exception_is_ended(program, mark):
 
         try:
             while True:
-                with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                with ai_integration.get_next_input({"text": {"type": "text"}}) as inputs:
                     if inputs["text"] == "raise":
                         raise ValueError("told to")
                     ai_integration.send_result(

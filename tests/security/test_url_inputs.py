@@ -5,8 +5,8 @@ Whatever is refused must not have been connected to: a canary listens on loopbac
 
 import contextlib
 import http.server
-import ssl
 import re
+import ssl
 import subprocess
 import threading
 import time

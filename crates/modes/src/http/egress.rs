@@ -142,15 +142,11 @@ fn host(item: String) -> Result<String, SettingError> {
         Some(parent) => ("*.", parent.strip_prefix('.').unwrap_or_default()),
         None => ("", item.as_str()),
     };
-    let url = Url::parse(&format!("http://{name}/")).ok();
-    let is_host = |url: &Url| {
-        url.port().is_none()
-            && url.username().is_empty()
-            && url.path() == "/"
-            && url.query().is_none()
-    };
-    match url.filter(is_host).as_ref().and_then(Url::host_str) {
-        Some(host) if !name.is_empty() => Ok(format!("{prefix}{}", host.trim_end_matches('.'))),
+    let is_v6 = name.starts_with('[') && name.ends_with(']');
+    let is_host = !name.is_empty() && (is_v6 || !name.contains(['/', ':', '?', '#', '@', '\\']));
+    let url = Url::parse(&format!("http://{name}/")).ok().filter(|_| is_host);
+    match url.as_ref().and_then(Url::host_str) {
+        Some(host) => Ok(format!("{prefix}{}", host.trim_end_matches('.'))),
         _ => Err(SettingError::Invalid {
             name: HOSTS.name,
             value: item,
