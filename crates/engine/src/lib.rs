@@ -17,6 +17,7 @@ mod engine;
 mod executor;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod heap;
 mod job;
 mod link;
 mod message;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use crate::shared;
+use crate::{heap, shared};
 
 /// How long to look around.
 const MOMENT: Duration = Duration::from_micros(100);
@@ -46,6 +46,7 @@ impl Vigil {
             loop {
                 sleep(BEAT).await;
                 shared::trim();
+                heap::trim();
             }
         });
         if std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1) {
