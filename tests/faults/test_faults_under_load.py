@@ -1,6 +1,6 @@
 """Faults of models, machines and clients while others are served: these must not notice.
 
-Short by default; `TEST_CHAOS=1` (`make chaos`) takes its time. Prints a table in the end.
+Short by default; `TEST_CHAOS=1` (`make chaos`) takes its time.
 """
 
 import contextlib
@@ -12,18 +12,12 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
-from scene import LONG, MODEL, scene, table
+from scene import LONG, MODEL, scene
 from support import alive, children, eventually, in_background, memory, serve
 
 CRASH = ["model_crashed"]
 TIMES = 20 if LONG else 4
 IN_FLIGHT = 16
-
-
-@pytest.fixture(scope="module", autouse=True)
-def report(request):
-    yield
-    print("\n" + table())
 
 
 def crash(act, text, times, code="model_crashed"):
@@ -185,8 +179,9 @@ WHOLE = HEAD + b'Content-Length: 18\r\n\r\n{"text": "!sleep"}'
 
 @pytest.mark.parametrize("sent", [0, 10, len(HEAD), len(WHOLE) - 5, len(WHOLE)])
 def test_clients_leave(program, sent):
-    with scene(program, "100 clients leave after %d bytes" % sent) as act:
-        for _ in range(1000 if LONG else 100):
+    count = 1000 if LONG else 100
+    with scene(program, "%d clients leave after %d bytes" % (count, sent)) as act:
+        for _ in range(count):
             with connect(act.server) as client:
                 client.sendall(WHOLE[:sent])
 
