@@ -97,6 +97,8 @@ WORKER = """\
         if text[0] != "!":
             link.sendall(right)
             continue
+        elif way == "leave":
+            link.sendall(right)
         elif way == "mutate":
             link.sendall(mutated(right, int(rest)))
         elif way == "cut":
@@ -130,7 +132,7 @@ WORKER = """\
             send_with([sealed(8)], frame(result(number, data="bytes", shared="8")))
         # What it has said is all that comes.
         link.shutdown(socket.SHUT_WR)
-        time.sleep(0.1)
+        time.sleep(float(rest) if way == "leave" else 0.1)
         os._exit(0)
 """
 FRAME = len('12345678{"type":"result","id":7,"success":true,"content_type":"text/plain"}')
@@ -177,6 +179,17 @@ def test_the_engine_takes_anything_from_a_worker(worker):
         eventually(lambda: server.get("/readyz").json().get("workers") == 3, "all workers")
         eventually(lambda: descriptors(engine) <= before[0] + 2, "the descriptors of before")
         assert memory(engine) < before[1] + 10
+
+
+def test_a_worker_without_a_link_gets_nothing_more(worker):
+    with serve(worker, command=RUN, HOST="127.0.0.1", AI_INTEGRATION_WORKERS=2) as server:
+        eventually(lambda: server.get("/readyz").json().get("workers") == 2, "both workers")
+        begin = time.monotonic()
+        assert server.post(text="!leave 2").status == 200
+        for number in range(20):
+            assert server.post(text=str(number)).body == b"%d" % number
+        assert time.monotonic() - begin < 1
+        eventually(lambda: server.get("/readyz").json().get("workers") == 2, "both workers")
 
 
 MODEL = """

@@ -114,13 +114,16 @@ impl Executor {
 
     /// Passes jobs to the worker and its answers to the engine until the link ends. May be
     /// abandoned at any time. A worker that stays although it was told to leave, and has nothing
-    /// to do, is not waited for long.
+    /// to do, is not waited for long. Once its link has ended it gets no more jobs: its process may
+    /// take a while to follow.
     pub(crate) async fn run(
         &mut self,
         mut link: Link,
         printed: &mut mpsc::Receiver<String>,
     ) -> End {
-        match self.converse(&mut link, printed).await {
+        let ended = self.converse(&mut link, printed).await;
+        self.engine.retire(self.worker);
+        match ended {
             Ok(()) => End::Closed,
             Err(end) => end,
         }
