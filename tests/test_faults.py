@@ -18,6 +18,8 @@ import urllib.request
 import uuid
 
 import pytest
+from load import Load as CountedLoad
+from load import payload
 from support import (
     BINARY,
     PYTHON,
@@ -294,6 +296,20 @@ def test_a_program_that_keeps_dying_is_given_up_visibly(program):
         assert output().count("the weights are not there") >= 3
         pauses = re.findall(r"starting it again in ([\d.]+) s", output())
         assert pauses == ["0.1", "0.2"]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_program_that_serves_one_request_answers_all(program, workers):
+    once = """
+        import ai_integration
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            ai_integration.send_result(
+                {"content-type": "text/plain", "data": inputs["text"], "success": True})
+    """
+    with serve(program(once), AI_INTEGRATION_WORKERS=workers) as server:
+        load = CountedLoad(server, map(payload, range(150)), 8)
+        load.run()
+        assert (load.right, load.crashed, load.wrong) == (150, [], [])
 
 
 def test_a_program_that_serves_between_its_ends_is_never_given_up(program):

@@ -361,17 +361,18 @@ impl Engine {
     }
 
     /// A worker is gone, which had started everything up to the job `last`: what it worked on fails
-    /// with `error`, the rest goes back into the queue, but for jobs at which workers keep ending
-    /// before they begin them; `error` is told whether it had begun.
+    /// with `error`, the rest goes back into the queue, but for jobs at which workers keep ending,
+    /// or have `crashed`, before they begin them; `error` is told whether it had begun.
     pub(crate) fn leave(
         &self,
         worker: WorkerId,
         last: Option<JobId>,
+        crashed: bool,
         error: impl Fn(bool) -> Error,
     ) {
         let mut core = self.core();
         core.orders.remove(&worker);
-        let Left { begun, unbegun } = core.scheduler.leave(worker, last);
+        let Left { begun, unbegun } = core.scheduler.leave(worker, last, crashed);
         let stopped = self.0.shut_down.is_cancelled().then(Engine::shutting_down);
         for job in begun {
             job.answer(Err(stopped.clone().unwrap_or_else(|| error(true))));

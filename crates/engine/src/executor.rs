@@ -217,11 +217,11 @@ impl Executor {
         }
     }
 
-    /// Ends the worker's life: what it worked on fails with `error`, which is told whether it had
-    /// begun.
-    pub(crate) fn close(self, error: impl Fn(bool) -> Error) {
+    /// Ends the worker's life, which may have `crashed`: what it worked on fails with `error`, which
+    /// is told whether it had begun.
+    pub(crate) fn close(self, crashed: bool, error: impl Fn(bool) -> Error) {
         let started = self.board.as_ref().and_then(Board::started);
-        self.engine.leave(self.worker, started, error);
+        self.engine.leave(self.worker, started, crashed, error);
     }
 }
 
@@ -261,7 +261,7 @@ pub async fn serve_attached(engine: Engine, mut link: Link) {
         ended = executor.run(link, &mut nothing) => ended,
         () = engine.is_shut_down() => End::Closed,
     };
-    executor.close(|_| gone());
+    executor.close(true, |_| gone());
     engine.fail(match ended {
         End::Closed => Error::new(Kind::ModelUnavailable, "the model's program has ended"),
         End::Violation(violation) => Error::new(Kind::ModelCrashed, violation.to_string()),

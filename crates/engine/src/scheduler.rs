@@ -23,8 +23,11 @@ use crate::{Batching, JobId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(pub(crate) u64);
 
-/// Workers that may end before they begin a job that they were sent; then the job is to blame.
-const LOSSES: u32 = 2;
+/// Workers that may crash before they begin a job that they were sent; then the job is to blame.
+const CRASHES: u32 = 2;
+/// Workers that may end in any other way, as programs do that serve one request; that goes on for
+/// ever only where something is wrong.
+const LOSSES: u32 = 20;
 /// Work that may lie ready in the socket of the only worker, so that it never runs dry while the
 /// engine is busy. Everything beyond waits in the queue, where a request can still be given up.
 const PREFETCHED: Duration = Duration::from_millis(1);
@@ -70,6 +73,8 @@ struct Entry<J> {
     job: J,
     submitted: Instant,
     limit: Option<Limit>,
+    /// Workers that crashed, and that ended at all, when they were to begin it.
+    crashes: u32,
     losses: u32,
     /// The worker that has it.
     holder: Option<WorkerId>,
@@ -224,7 +229,8 @@ impl<J> Scheduler<J> {
         if let Some(limit) = limit {
             self.alarms.insert((now + limit.total, Alarm::Deadline(id)));
         }
-        self.jobs.insert(id, Entry { job, submitted: now, limit, losses: 0, holder: None });
+        let entry = Entry { job, submitted: now, limit, crashes: 0, losses: 0, holder: None };
+        self.jobs.insert(id, entry);
         self.waiting.insert(id);
         Ok(())
     }
@@ -442,10 +448,15 @@ impl<J> Scheduler<J> {
         }
     }
 
-    /// A worker is gone, which had started everything up to the job `last`, and what it told of.
-    /// What it had not started goes back to the head of the queue; answers with what it had, and
-    /// with what workers keep dying of before they start it.
-    pub(crate) fn leave(&mut self, worker: WorkerId, last: Option<JobId>) -> Left<J> {
+    /// A worker is gone, which had started everything up to the job `last`, and what it told of;
+    /// and whether it `crashed`. What it had not started goes back to the head of the queue; answers
+    /// with what it had, and with what workers keep ending at before they start it.
+    pub(crate) fn leave(
+        &mut self,
+        worker: WorkerId,
+        last: Option<JobId>,
+        crashed: bool,
+    ) -> Left<J> {
         let mut left = Left { begun: Vec::new(), unbegun: Vec::new() };
         let Some(state) = self.workers.remove(&worker) else { return left };
         self.rest.take_if(|(holder, _)| *holder == worker);
@@ -473,8 +484,9 @@ impl<J> Scheduler<J> {
             let was_suspect = std::mem::take(&mut is_suspect);
             let Some(entry) = self.jobs.get_mut(&id) else { continue };
             entry.losses += u32::from(was_suspect);
+            entry.crashes += u32::from(was_suspect && crashed);
             entry.holder = None;
-            if entry.losses < LOSSES {
+            if entry.crashes < CRASHES && entry.losses < LOSSES {
                 self.waiting.insert(id);
             } else {
                 left.unbegun.extend(self.end(id).map(|entry| entry.job));

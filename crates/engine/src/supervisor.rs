@@ -241,7 +241,7 @@ impl Supervisor {
         let cause = if was_retired { "retired" } else { ending.cause_label() };
         shared.engine.metrics().worker_ended(slot, pid, cause);
         if let Some(executor) = executor {
-            executor.close(|had_begun| {
+            executor.close(ending.is_crash(), |had_begun| {
                 if had_begun {
                     let what = "the model's process ended while it worked on this request";
                     return ending.error(Kind::ModelCrashed, what);

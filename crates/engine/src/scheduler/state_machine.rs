@@ -117,7 +117,7 @@ impl World {
     fn die(&mut self, worker: WorkerId) {
         let mirror = self.workers.remove(&worker).unwrap();
         self.returned += mirror.sent.len();
-        let left = self.scheduler.leave(worker, mirror.noted);
+        let left = self.scheduler.leave(worker, mirror.noted, worker.0.is_multiple_of(2));
         for job in [left.begun, left.unbegun].concat() {
             self.end(job);
         }

@@ -69,6 +69,11 @@ impl Ending {
         Ending { exit, cause: None, was_ready: false, output: Vec::new() }
     }
 
+    /// Whether it ended by itself, and not well.
+    pub(super) fn is_crash(&self) -> bool {
+        self.cause.is_none() && self.exit != Exit::Status(0)
+    }
+
     /// What a requester is told: what this end means to him, how it came, and the last output.
     pub(super) fn error(&self, kind: Kind, what: &str) -> Error {
         Error::new(kind, format!("{what}: {self}")).with_output(&self.output)
