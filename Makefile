@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install
 CARGO ?= cargo
 
-RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml -o -path '*/samples/*')
+RUST_SOURCES := Cargo.toml Cargo.lock web/dist/.built \
+  $(shell find crates -name '*.rs' -o -name Cargo.toml -o -path '*/samples/*')
 PYTHON_SOURCES := pyproject.toml README.md $(shell find python -name '*.py' -o -name '*.pyi')
+PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist \) -prune -o -type f -print)
 EXAMPLE_REQUIREMENTS := $(wildcard examples/*/requirements.txt)
 EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requirements-test.txt
 # Nothing here may be steered by what the caller's shell has set.
@@ -50,6 +52,17 @@ $(VENV)/.created:
 
 $(VENV)/.maturin: tests/requirements.txt | $(VENV)/.created
 	$(PIP) --quiet $$(grep '^maturin' tests/requirements.txt)
+	touch $@
+
+# The page of the HTTP mode. A machine without Node.js gets a server with the plain form.
+web/dist/.built: $(PAGE_SOURCES)
+	@if command -v npm >/dev/null; then \
+	  echo 'Building the page.'; \
+	  cd web && npm ci --no-audit --no-fund --loglevel error && npm run build; \
+	else \
+	  echo 'NOT BUILT: the page, since npm is missing; the server will have the plain form only.'; \
+	  mkdir -p web/dist; \
+	fi
 	touch $@
 
 dist/.built: $(RUST_SOURCES) $(PYTHON_SOURCES) | $(VENV)/.maturin
@@ -98,7 +111,7 @@ serve: $(VENV)/.wheel $(VENV)/.ocr
 
 test: test-rust test-python test-examples test-container test-fuzz
 
-test-rust:
+test-rust: web/dist/.built
 	$(CARGO) test --locked --workspace
 
 test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language
@@ -211,4 +224,4 @@ bench-faults: dist/.built
 	$(CLEAN) $(PYTHON) bench/faults.py --write
 
 clean:
-	rm -rf target dist $(VENV) .cache
+	rm -rf target dist web/dist web/node_modules $(VENV) .cache

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::input_type::{self, InputType};
 use crate::shape::label;
@@ -198,6 +198,32 @@ impl InputsSchema {
         &self.fields
     }
 
+    /// The inputs for a front end, in order: each with its `name`, its `shape` and whether it is
+    /// `required`, and what else is known of it under the names of the schema.
+    #[must_use]
+    pub fn describe(&self) -> Json {
+        let described = self.fields.iter().map(|(name, field)| {
+            let known = [
+                ("description", field.description.as_deref().map(Json::from)),
+                ("default", field.default.clone()),
+                ("choices", list(&field.choices)),
+                ("min", field.min.map(Json::from)),
+                ("max", field.max.map(Json::from)),
+                ("max_bytes", field.max_bytes.map(Json::from)),
+                ("examples", list(&field.examples)),
+            ];
+            let mut input =
+                json!({"name": name, "shape": field.shape(), "required": field.required});
+            for (key, value) in known {
+                if let Some(value) = value {
+                    input[key] = value;
+                }
+            }
+            input
+        });
+        described.collect()
+    }
+
     /// The schema as the author wrote it.
     #[must_use]
     pub fn source(&self) -> &Map<String, Json> {
@@ -237,6 +263,10 @@ impl InputsSchema {
     pub fn samples(&self) -> Inputs {
         self.fields.iter().map(|(name, field)| (name.clone(), field.sample())).collect()
     }
+}
+
+fn list(values: &[Json]) -> Option<Json> {
+    (!values.is_empty()).then(|| values.into())
 }
 
 /// Whether a value stands for "not given": JSON's `null`, the empty file that a browser sends for

@@ -10,7 +10,8 @@ use crate::raw::decode_base64;
 use crate::{Field, RawValue, Value};
 
 /// What an input looks like from outside.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Shape {
     /// Text in UTF-8.
     Text,

@@ -205,6 +205,11 @@ impl Engine {
         self.core().scheduler.waiting()
     }
 
+    /// How many jobs wait before this one; `None` when it does not wait.
+    pub(crate) fn position(&self, id: JobId) -> Option<usize> {
+        self.core().scheduler.position(id)
+    }
+
     /// Jobs that wait for a worker, and jobs that one has.
     pub(crate) fn load(&self) -> (usize, usize) {
         let core = self.core();

@@ -556,6 +556,11 @@ impl<J> Scheduler<J> {
         self.waiting.len()
     }
 
+    /// How many jobs wait before this one; `None` when it does not wait.
+    pub(crate) fn position(&self, id: JobId) -> Option<usize> {
+        self.waiting.contains(&id).then(|| self.waiting.range(..id).count())
+    }
+
     /// Jobs that workers have.
     pub(crate) fn held(&self) -> usize {
         self.jobs.len() - self.waiting.len()

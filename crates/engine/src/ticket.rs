@@ -57,6 +57,12 @@ impl Ticket {
         self.id
     }
 
+    /// How many jobs wait in the queue before this one; `None` once a worker has it.
+    #[must_use]
+    pub fn position(&self) -> Option<usize> {
+        self.engine.position(self.id)
+    }
+
     /// Holds on to a part of a budget for as long as the ticket lasts.
     pub fn keep(&mut self, hold: Hold) {
         self.hold = Some(hold);

@@ -98,6 +98,7 @@ macro_rules! dialects {
 }
 
 dialects! {
+    assets,
     classic,
     health,
     metrics,
@@ -325,6 +326,9 @@ async fn run(context: Context) -> ExitStatus {
         if !address.ip().is_loopback() && !config.guard.has_token() {
             tracing::info!("whoever reaches this port may ask; AI_INTEGRATION_TOKEN sets a secret");
         }
+    }
+    if !assets::are_there() {
+        tracing::info!("this build has no page with scripts; browsers get a plain form");
     }
     let Config {
         about,

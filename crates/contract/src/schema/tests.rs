@@ -106,6 +106,27 @@ fn an_old_schema_runs_with_warnings() {
 }
 
 #[test]
+fn a_front_end_gets_each_input_in_order() {
+    let (schema, _) = InputsSchema::parse(&json!({
+        "7": "image",
+        "1": {"type": "integer", "min": 1, "default": 2, "unit": "m"},
+        "c": {"type": "text", "choices": ["a"], "required": false},
+    }));
+    let described = json!([
+        {"name": "7", "shape": {"kind": "blob", "media": "image/*"}, "required": true},
+        {
+            "name": "1",
+            "shape": {"kind": "number", "whole": true},
+            "required": false,
+            "default": 2,
+            "min": 1.0,
+        },
+        {"name": "c", "shape": {"kind": "choice"}, "required": false, "choices": ["a"]},
+    ]);
+    assert_eq!(schema.describe(), described);
+}
+
+#[test]
 fn max_bytes_bounds_text_and_files() {
     let schema = schema(&json!({"t": {"type": "text", "max_bytes": 3}}));
     assert_eq!(messages(&schema, &json!({"t": "four"})), ["t: expected at most 3 bytes, got 4"]);

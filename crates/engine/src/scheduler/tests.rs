@@ -67,6 +67,15 @@ fn jobs_of_a_lost_worker_come_first_again_and_a_deadly_one_fails() {
 }
 
 #[test]
+fn a_job_knows_how_many_wait_before_it() {
+    let (mut scheduler, now) = scheduler(3);
+    scheduler.join(A, None, false, now);
+    assert_eq!([1, 2, 3].map(|id| scheduler.position(JobId(id))), [0, 1, 2].map(Some));
+    assigned(&mut scheduler, now);
+    assert_eq!([1, 2, 3].map(|id| scheduler.position(JobId(id))), [None, Some(0), Some(1)]);
+}
+
+#[test]
 fn a_job_outlives_programs_that_serve_one_request() {
     let (mut scheduler, now) = scheduler(1);
     for round in 1..LOSSES {

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::stream;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use super::App;
 use super::answer::Failure;
@@ -22,17 +23,63 @@ use super::native::UNBUFFERED;
 /// connection up.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// How often a job that waits looks for its place in the queue.
+const LOOK: Duration = Duration::from_millis(500);
+
 pub(super) fn stream(app: App, id: RequestId, ticket: Ticket) -> Response {
-    let events = stream::unfold(Some((app, id, ticket)), |state| async {
-        let (app, id, mut ticket) = state?;
-        let (event, rest) = match ticket.event().await {
-            Some(event) => (happened(event), Some((app, id, ticket))),
-            None => (ended(&app, &id, ticket).await, None),
+    let followed = Followed { app, id, ticket, place: Place::Unknown };
+    let events = stream::unfold(Some(followed), |followed| async {
+        let mut followed = followed?;
+        let (event, rest) = match followed.next().await {
+            Some(event) => (event, Some(followed)),
+            None => (followed.end().await, None),
         };
         Some((Ok::<Sent, Infallible>(event), rest))
     });
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     ([UNBUFFERED], events).into_response()
+}
+
+/// A job on its way, and what its requester has been told.
+struct Followed {
+    app: App,
+    id: RequestId,
+    ticket: Ticket,
+    place: Place,
+}
+
+/// Where a job is, as its requester knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Unknown,
+    /// In the queue, behind so many others.
+    Queued(usize),
+    /// Not in the queue any more.
+    Left,
+}
+
+impl Followed {
+    /// What happens next; `None` when nothing more does before the end.
+    async fn next(&mut self) -> Option<Sent> {
+        while self.place != Place::Left {
+            let place = self.ticket.position().map_or(Place::Left, Place::Queued);
+            if std::mem::replace(&mut self.place, place) != place
+                && let Place::Queued(position) = place
+            {
+                return Some(sent("queued", &json!({"position": position})));
+            }
+            if place != Place::Left
+                && let Ok(event) = timeout(LOOK, self.ticket.event()).await
+            {
+                return event.map(happened);
+            }
+        }
+        self.ticket.event().await.map(happened)
+    }
+
+    async fn end(self) -> Sent {
+        ended(&self.app, &self.id, self.ticket).await
+    }
 }
 
 fn happened(event: Event) -> Sent {

@@ -2,7 +2,7 @@
 //! and errors are problems with honest statuses.
 
 use ai_integration_contract::Outcome;
-use ai_integration_engine::{Answer, Delivery, Event, Ticket};
+use ai_integration_engine::{Answer, Delivery, Event, Model, Ticket};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer::{Failure, Rejection};
 use super::call::Call;
@@ -102,12 +102,18 @@ fn content_type(media: Option<&str>) -> HeaderValue {
 
 async fn schema(State(app): State<App>) -> Result<Response, Rejection> {
     let model = app.described().await?;
-    let answer = json!({
+    Ok(Json(described(&app, &model)).into_response())
+}
+
+/// The model for a front end, such as the page.
+pub(super) fn described(app: &App, model: &Model) -> Value {
+    json!({
         "inputs_schema": model.schema.source(),
+        "inputs": model.schema.describe(),
         "visualizer_config": model.visualizer_config,
-        "model": app.about(&model),
-    });
-    Ok(Json(answer).into_response())
+        "model": app.about(model),
+        "needs_token": app.needs_token(),
+    })
 }
 
 async fn describe(State(app): State<App>) -> Result<Response, Rejection> {

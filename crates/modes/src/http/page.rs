@@ -1,4 +1,5 @@
-//! The page at `/`: a form drawn from the schema, and results that need no script.
+//! The page at `/`. Scripts draw it, where there are any; beside them stands a plain form drawn from the
+//! schema, and results that need no script.
 
 use ai_integration_contract::{Data, Outcome};
 use ai_integration_engine::State;
@@ -6,9 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::App;
 use super::classic::{NOT_READY, data_url};
-use super::form;
+use super::{App, assets, form, native};
 
 const STYLE: &str = "
 :root { color-scheme: light dark; }
@@ -22,12 +22,46 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 1rem; border: 1px
 img, video { max-width: 100%; }
 ";
 
+/// Only what this server has runs; what models and users bring is shown from memory.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                      img-src 'self' blob: data:; media-src blob: data:; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// Nothing runs, and nothing is fetched but what the page itself carries.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
                       media-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The page with the form, or why there is none yet.
 pub(super) fn form(app: &App) -> Response {
+    let (status, content, reloads) = plain(app);
+    if !assets::are_there() {
+        return respond(status, &content, reloads);
+    }
+    let model = app.engine().model_now().map(|model| native::described(app, &model).to_string());
+    let scripted = html! {
+        div #app {}
+        @if let Some(model) = model.filter(|_| status == StatusCode::OK) {
+            // Data, not a script: a browser does not run it. It must not end before its end.
+            script #model type="application/json" { (PreEscaped(model.replace('<', "\\u003c"))) }
+        }
+        noscript {
+            @if reloads { meta http-equiv="refresh" content="2"; }
+            main { (content) }
+        }
+    };
+    document(status, &scripted)
+}
+
+/// The reference of the API, which scripts draw.
+pub(super) fn docs() -> Response {
+    let content = html! {
+        div #app {}
+        noscript { main { p { a href="/openapi.json" { "/openapi.json" } } } }
+    };
+    document(StatusCode::OK, &content)
+}
+
+/// The form without scripts, or why there is none yet; and whether to look again.
+fn plain(app: &App) -> (StatusCode, Markup, bool) {
     let engine = app.engine();
     let state = engine.state().borrow().clone();
     if let State::Failed(error) = state {
@@ -35,14 +69,14 @@ pub(super) fn form(app: &App) -> Response {
             h1 { "The model is not available" }
             pre { (app.wording().of_error(&error)) }
         };
-        return respond(NOT_READY, &content, false);
+        return (NOT_READY, content, false);
     }
     let Some(model) = engine.model_now() else {
         let content = html! {
             h1 { "The model is being loaded" }
             p { "This page looks again by itself." }
         };
-        return respond(NOT_READY, &content, true);
+        return (NOT_READY, content, true);
     };
     let about = app.about(&model);
     let name = about.name.as_deref().unwrap_or("Run the model");
@@ -52,7 +86,7 @@ pub(super) fn form(app: &App) -> Response {
         (form::draw(&model.schema))
         p.note { "As an API: " a href="/openapi.json" { "/openapi.json" } }
     };
-    respond(StatusCode::OK, &content, false)
+    (StatusCode::OK, content, false)
 }
 
 /// The page with a result.
@@ -110,24 +144,43 @@ fn data(outcome: &Outcome) -> Markup {
     }
 }
 
+/// A page that needs no script.
 fn respond(status: StatusCode, content: &Markup, reloads: bool) -> Response {
+    let style = html! {
+        @if reloads { meta http-equiv="refresh" content="2"; }
+        link rel="icon" href="data:,";
+        style { (PreEscaped(STYLE)) }
+    };
+    send(status, &style, &html! { main { (content) } }, PLAIN_POLICY)
+}
+
+/// A page that scripts draw.
+fn document(status: StatusCode, content: &Markup) -> Response {
+    let scripts = html! {
+        link rel="icon" href="/assets/icon.svg";
+        link rel="stylesheet" href="/assets/page.css";
+        script type="module" src="/assets/page.js" {}
+    };
+    send(status, &scripts, content, POLICY)
+}
+
+fn send(status: StatusCode, head: &Markup, body: &Markup, policy: &'static str) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                @if reloads { meta http-equiv="refresh" content="2"; }
+                meta name="color-scheme" content="light dark";
                 title { "Model" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
+                (head)
             }
-            body { main { (content) } }
+            body { (body) }
         }
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
     ];
     (status, headers, page.into_string()).into_response()
 }

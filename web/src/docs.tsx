@@ -1,0 +1,217 @@
+/** The reference of the API, drawn from `/openapi.json`. */
+
+import { useEffect, useState } from "preact/hooks";
+import { Header } from "./header";
+import { t } from "./i18n";
+import { type Json, typed } from "./model";
+import { Tree } from "./tree";
+
+interface Schema {
+  $ref?: string;
+  type?: string | string[];
+  format?: string;
+  description?: string;
+  enum?: Json[];
+  const?: Json;
+  default?: Json;
+  minimum?: number;
+  maximum?: number;
+  contentMediaType?: string;
+  items?: Schema;
+  properties?: { [name: string]: Schema };
+  required?: string[];
+  anyOf?: Schema[];
+  oneOf?: Schema[];
+  allOf?: Schema[];
+}
+
+interface Media {
+  schema?: Schema;
+  example?: Json;
+}
+
+interface Answer {
+  $ref?: string;
+  description?: string;
+  content?: { [media: string]: Media };
+  headers?: { [name: string]: { $ref?: string; description?: string } };
+}
+
+interface Operation {
+  summary?: string;
+  description?: string;
+  parameters?: { $ref?: string; name: string; in: string; description?: string; required?: boolean; schema?: Schema }[];
+  requestBody?: { description?: string; required?: boolean; content: { [media: string]: Media } };
+  responses: { [status: string]: Answer };
+}
+
+interface Api {
+  info: { title: string; version?: string; description?: string };
+  paths: { [path: string]: { [method: string]: Operation } };
+}
+
+export function Docs() {
+  const [api, setApi] = useState<Api | null>(null);
+  const [trouble, setTrouble] = useState("");
+  useEffect(() => {
+    fetch("/openapi.json")
+      .then(async (answer) => (answer.ok ? setApi(await answer.json()) : setTrouble(await answer.text())))
+      .catch((error: Error) => setTrouble(error.message));
+  }, []);
+  useEffect(() => {
+    if (api) document.title = `${api.info.title} · API`;
+  }, [api]);
+  if (!api) {
+    return (
+      <>
+        <Header about={{}} title={t("reference")} />
+        <main>{trouble ? <pre role="alert">{trouble}</pre> : <progress aria-label={t("loading")} />}</main>
+      </>
+    );
+  }
+  const operations = Object.entries(api.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+  );
+  return (
+    <>
+      <Header about={api.info} title={api.info.title} />
+      <main class="docs">
+        <p class="row">
+          <a href="/">{t("to_the_page")}</a>
+          <a href="/openapi.json">openapi.json</a>
+        </p>
+        {operations.map(({ path, method, operation }) => (
+          <section key={`${method} ${path}`} class="operation">
+            <h2 dir="ltr">
+              <span class="method">{method.toUpperCase()}</span> <code>{path}</code>
+            </h2>
+            <Prose text={operation.summary} />
+            <Prose text={operation.description} />
+            <Parameters api={api} operation={operation} />
+            {operation.requestBody && (
+              <>
+                <h3>{t("body")}</h3>
+                <Contents api={api} content={operation.requestBody.content} />
+              </>
+            )}
+            <h3>{t("answers")}</h3>
+            {Object.entries(operation.responses).map(([status, answer]) => (
+              <Response key={status} api={api} status={status} answer={resolved(api, answer)} />
+            ))}
+          </section>
+        ))}
+      </main>
+    </>
+  );
+}
+
+function Prose({ text }: { text: string | undefined }) {
+  return text ? <p dir="auto">{text}</p> : null;
+}
+
+function Parameters({ api, operation }: { api: Api; operation: Operation }) {
+  const parameters = (operation.parameters ?? []).map((parameter) => resolved(api, parameter));
+  if (parameters.length === 0) return null;
+  return (
+    <>
+      <h3>{t("parameters")}</h3>
+      <dl>
+        {parameters.map(({ name, in: place, required, description, schema }) => (
+          <div key={name}>
+            <dt dir="ltr">
+              <code>{name}</code> <small>{[place, inWords(api, schema), required && "required"].filter(Boolean).join(", ")}</small>
+            </dt>
+            <dd dir="auto">{description}</dd>
+          </div>
+        ))}
+      </dl>
+    </>
+  );
+}
+
+function Response({ api, status, answer }: { api: Api; status: string; answer: Answer }) {
+  return (
+    <details>
+      <summary dir="ltr">
+        <code>{status}</code> {answer.description}
+      </summary>
+      {answer.content && <Contents api={api} content={answer.content} />}
+    </details>
+  );
+}
+
+function Contents({ api, content }: { api: Api; content: { [media: string]: Media } }) {
+  return (
+    <>
+      {Object.entries(content).map(([media, { schema, example }]) => (
+        <div key={media} dir="ltr">
+          <p>
+            <code>{media}</code>
+          </p>
+          <Properties api={api} schema={schema} />
+          {example !== undefined && <Tree value={example} />}
+        </div>
+      ))}
+    </>
+  );
+}
+
+function Properties({ api, schema }: { api: Api; schema: Schema | undefined }) {
+  const whole = resolved(api, schema ?? {});
+  const properties = Object.entries(whole.properties ?? {});
+  if (properties.length === 0) {
+    const words = inWords(api, whole);
+    return words ? <p>{[words, whole.description].filter(Boolean).join(": ")}</p> : null;
+  }
+  return (
+    <dl>
+      {properties.map(([name, inner]) => {
+        const property = resolved(api, inner);
+        const isRequired = whole.required?.includes(name);
+        return (
+          <div key={name}>
+            <dt>
+              <code>{name}</code>{" "}
+              <small>{[inWords(api, property), isRequired && "required"].filter(Boolean).join(", ")}</small>
+            </dt>
+            {property.description && <dd dir="auto">{property.description}</dd>}
+          </div>
+        );
+      })}
+    </dl>
+  );
+}
+
+/** A schema in some words: its type, and what bounds it. */
+function inWords(api: Api, schema: Schema | undefined, depth = 3): string {
+  if (!schema || depth === 0) return "";
+  const { type, format, contentMediaType, items, minimum, maximum, ...more } = resolved(api, schema);
+  const variants = more.anyOf ?? more.oneOf;
+  const words = [
+    variants?.map((one) => inWords(api, one, depth - 1)).filter(Boolean).join(" | "),
+    Array.isArray(type) ? type.join(" | ") : type,
+    items && `of ${inWords(api, items, depth - 1) || "anything"}`,
+    format,
+    contentMediaType,
+    more.enum && `one of ${more.enum.map(typed).join(", ")}`,
+    more.const !== undefined && typed(more.const),
+    minimum !== undefined && `from ${minimum}`,
+    maximum !== undefined && `to ${maximum}`,
+    more.default !== undefined && `default ${typed(more.default)}`,
+  ];
+  return words.filter(Boolean).join(" ");
+}
+
+/** What a reference within the document stands for. */
+function resolved<T extends { $ref?: string }>(api: Api, part: T): T {
+  let found: unknown = part;
+  for (let step = 0; step < 5; step += 1) {
+    const reference = (found as { $ref?: string }).$ref;
+    if (!reference) break;
+    found = reference
+      .slice(2)
+      .split("/")
+      .reduce<unknown>((inner, key) => (inner as { [key: string]: unknown } | undefined)?.[key], api) ?? {};
+  }
+  return found as T;
+}

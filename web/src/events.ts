@@ -1,0 +1,32 @@
+/** Server-sent events (WHATWG HTML, section 9.2) of an answer to a POST, which EventSource cannot send. */
+
+export interface SentEvent {
+  name: string;
+  data: string;
+}
+
+export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<SentEvent> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  // Pieces of the line that has not ended: one event may be many megabytes long.
+  let pieces: string[] = [];
+  let event: SentEvent = { name: "message", data: "" };
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = decoder.decode(value, { stream: true }).split("\n");
+    pieces.push(lines[0] ?? "");
+    for (const next of lines.slice(1)) {
+      const line = pieces.join("").replace(/\r$/, "");
+      pieces = [next];
+      if (line === "") {
+        if (event.data) yield event;
+        event = { name: "message", data: "" };
+      } else if (line.startsWith("event:")) {
+        event.name = line.slice(6).trim();
+      } else if (line.startsWith("data:")) {
+        event.data += line.slice(5).trimStart();
+      }
+    }
+  }
+}

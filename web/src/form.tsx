@@ -1,0 +1,303 @@
+/** The form: a widget for each input of the schema, by its shape. */
+
+import { useEffect, useRef } from "preact/hooks";
+import { FilePicker, takeAnywhere } from "./files";
+import { keep } from "./history";
+import { size, t } from "./i18n";
+import { type Input, type Json, type Model, typed } from "./model";
+import { cancel, isBusy, run } from "./run";
+import { errors, extras, fill, bodyOf, initial, set, values } from "./values";
+
+export function Form({ model }: { model: Model }) {
+  const form = useRef<HTMLFormElement>(null);
+
+  useEffect(() => {
+    const paste = (event: ClipboardEvent) => {
+      const files = event.clipboardData?.files;
+      if (files?.length) takeAnywhere(model.inputs, files);
+    };
+    const drop = (event: DragEvent) => {
+      event.preventDefault();
+      if (event.type === "drop" && event.dataTransfer) takeAnywhere(model.inputs, event.dataTransfer.files);
+    };
+    document.addEventListener("paste", paste);
+    document.addEventListener("dragover", drop);
+    document.addEventListener("drop", drop);
+    return () => {
+      document.removeEventListener("paste", paste);
+      document.removeEventListener("dragover", drop);
+      document.removeEventListener("drop", drop);
+    };
+  }, [model]);
+
+  const submit = async () => {
+    await run(bodyOf(model.inputs));
+    await keep(model);
+    // Whoever does not see where the errors are is led there.
+    form.current?.querySelector<HTMLElement>("[aria-invalid]")?.focus();
+  };
+
+  return (
+    <form
+      ref={form}
+      noValidate
+      aria-label={t("inputs")}
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!isBusy.value) void submit();
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.current?.requestSubmit();
+      }}
+    >
+      <Examples model={model} />
+      {model.inputs.map((input, index) => (
+        <Field key={input.name} input={input} id={`input-${index}`} />
+      ))}
+      <Extras />
+      <div class="row">
+        {isBusy.value ? (
+          <button type="button" class="stop" onClick={cancel}>
+            {t("cancel")}
+          </button>
+        ) : (
+          <button type="submit">{t("run")}</button>
+        )}
+        <button
+          type="button"
+          class="quiet"
+          onClick={() => {
+            values.value = initial(model.inputs);
+            extras.value = [];
+          }}
+        >
+          {t("reset")}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function Examples({ model }: { model: Model }) {
+  const examples = model.model.examples ?? [];
+  if (examples.length === 0) return null;
+  return (
+    <fieldset class="examples">
+      <legend>{t("examples")}</legend>
+      {examples.map((example, index) => (
+        <button type="button" class="chip" key={index} onClick={() => fill(model, example)}>
+          {summary(example) || t("example", index + 1)}
+        </button>
+      ))}
+    </fieldset>
+  );
+}
+
+/** An example in short: what of it can be read. */
+function summary(example: { [name: string]: Json }): string {
+  const texts = Object.values(example).map(typed);
+  return shortened(texts.filter((text) => text.length < 1000 && !text.startsWith("data:")).join(", "));
+}
+
+function shortened(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+function Field({ input, id }: { input: Input; id: string }) {
+  const error = errors.value[input.name];
+  const notes = [input.description, limits(input)].filter(Boolean);
+  const described = [notes.length && `${id}-note`, error && `${id}-error`].filter(Boolean).join(" ");
+  const isFlag = input.shape.kind === "flag" && (input.required || input.default !== undefined);
+  return (
+    <div class="field">
+      <label for={id}>
+        <bdi>{input.name}</bdi>
+        {input.required ? (
+          <span class="mark" aria-hidden="true">
+            {" *"}
+          </span>
+        ) : (
+          <small> ({t("optional")})</small>
+        )}
+        {isFlag && <Widget input={input} id={id} described={described || undefined} isWrong={!!error} />}
+      </label>
+      {notes.length > 0 && (
+        <small id={`${id}-note`} class="note" dir="auto">
+          {notes.join(" · ")}
+        </small>
+      )}
+      {!isFlag && <Widget input={input} id={id} described={described || undefined} isWrong={!!error} />}
+      {error && (
+        <small id={`${id}-error`} class="error" dir="auto">
+          {error}
+        </small>
+      )}
+      {(input.examples ?? []).length > 0 && input.shape.kind !== "blob" && (
+        <div class="row">
+          {input.examples?.map((example) => (
+            <button type="button" class="chip" onClick={() => set(input.name, typed(example))}>
+              {shortened(typed(example))}
+            </button>
+          ))}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function limits({ min, max, max_bytes }: Input): string {
+  const words = [];
+  if (min !== undefined && max !== undefined) words.push(t("from_to", min, max));
+  else if (min !== undefined) words.push(t("at_least", min));
+  else if (max !== undefined) words.push(t("at_most", max));
+  if (max_bytes !== undefined) words.push(t("at_most", size(max_bytes)));
+  return words.join(" · ");
+}
+
+interface WidgetProperties {
+  input: Input;
+  id: string;
+  described: string | undefined;
+  isWrong: boolean;
+}
+
+function Widget({ input, id, described, isWrong }: WidgetProperties) {
+  const { name, shape, required, min, max } = input;
+  const value = values.value[name];
+  const text = typeof value === "string" ? value : "";
+  const common = {
+    id,
+    required,
+    "aria-describedby": described,
+    "aria-invalid": isWrong || undefined,
+  };
+  const typing = {
+    value: text,
+    dir: "auto" as const,
+    onInput: (event: { currentTarget: { value: string } }) => set(name, event.currentTarget.value),
+  };
+  switch (shape.kind) {
+    case "blob":
+      return <FilePicker input={input} media={shape.media} id={id} described={described} isWrong={isWrong} />;
+    case "number": {
+      const step = shape.whole ? 1 : "any";
+      const isRange = min !== undefined && max !== undefined;
+      return (
+        <div class="row number">
+          <input type="number" {...common} {...typing} min={min} max={max} step={step} />
+          {isRange && (
+            <input
+              type="range"
+              {...typing}
+              min={min}
+              max={max}
+              step={shape.whole ? 1 : (max - min) / 100}
+              aria-label={name}
+            />
+          )}
+        </div>
+      );
+    }
+    case "flag":
+      return required || input.default !== undefined ? (
+        <input
+          type="checkbox"
+          role="switch"
+          {...common}
+          required={false}
+          checked={text === "true"}
+          onChange={(event) => set(name, String(event.currentTarget.checked))}
+        />
+      ) : (
+        <Select {...common} labels={["true", "false"]} text={text} hasNone onChoose={(one) => set(name, one)} />
+      );
+    case "choice":
+      return (
+        <Select
+          {...common}
+          labels={(input.choices ?? []).map(typed)}
+          text={text}
+          hasNone={!required && input.default === undefined}
+          onChoose={(one) => set(name, one)}
+        />
+      );
+    case "json":
+      return <textarea {...common} {...typing} rows={3} class="code" spellcheck={false} />;
+    case "text":
+      return (input.max_bytes ?? Infinity) <= 200 ? (
+        <input type="text" {...common} {...typing} />
+      ) : (
+        <textarea {...common} {...typing} rows={3} />
+      );
+  }
+}
+
+interface SelectProperties {
+  id: string;
+  labels: string[];
+  text: string;
+  hasNone: boolean;
+  onChoose(label: string): void;
+}
+
+function Select({ labels, text, hasNone, onChoose, ...more }: SelectProperties) {
+  return (
+    <select {...more} value={text} onChange={(event) => onChoose(event.currentTarget.value)}>
+      {hasNone && <option value="">{t("not_given")}</option>}
+      {labels.map((label) => (
+        <option key={label} value={label}>
+          {label}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+/** Options that the schema does not mention, which are passed on to the model. */
+function Extras() {
+  const change = (index: number, part: { name?: string; value?: string }) => {
+    extras.value = extras.value.map((extra, at) => (at === index ? { ...extra, ...part } : extra));
+  };
+  return (
+    <details open={extras.value.length > 0}>
+      <summary>{t("more_options")}</summary>
+      {extras.value.map(({ name, value }, index) => (
+        <div class="row" key={index}>
+          <input
+            type="text"
+            value={name}
+            aria-label={t("option_name")}
+            placeholder={t("option_name")}
+            onInput={(event) => change(index, { name: event.currentTarget.value })}
+          />
+          <input
+            type="text"
+            value={value}
+            aria-label={t("option_value", name)}
+            placeholder={t("option_value", name)}
+            onInput={(event) => change(index, { value: event.currentTarget.value })}
+          />
+          <button
+            type="button"
+            class="quiet"
+            aria-label={t("remove_option", name)}
+            onClick={() => {
+              extras.value = extras.value.filter((_, at) => at !== index);
+            }}
+          >
+            ×
+          </button>
+        </div>
+      ))}
+      <button
+        type="button"
+        class="quiet"
+        onClick={() => {
+          extras.value = [...extras.value, { name: "", value: "" }];
+        }}
+      >
+        {t("add_option")}
+      </button>
+    </details>
+  );
+}

@@ -1,0 +1,66 @@
+/** Words in the reader's language: a catalogue of JSON each, English where one has no word. */
+
+import { signal } from "@preact/signals";
+import ar from "./locales/ar.json?url";
+import de from "./locales/de.json?url";
+import en from "./locales/en.json";
+import es from "./locales/es.json?url";
+import zh from "./locales/zh.json?url";
+import { remembered, remember } from "./memory";
+
+export type Word = keyof typeof en;
+
+/** Each language by its own name, where its catalogue is, and how it is written. */
+export const LANGUAGES: { [code: string]: { name: string; url?: string; direction?: "rtl" } } = {
+  en: { name: "English" },
+  de: { name: "Deutsch", url: de },
+  es: { name: "Español", url: es },
+  zh: { name: "中文", url: zh },
+  ar: { name: "العربية", url: ar, direction: "rtl" },
+};
+
+export const language = signal("en");
+const catalogue = signal<Partial<Record<Word, string>>>(en);
+
+/** The word, with `{0}`, `{1}` … replaced. */
+export function t(word: Word, ...values: (string | number)[]): string {
+  const text = catalogue.value[word] ?? en[word];
+  return text.replace(/\{(\d)\}/g, (_, place) => String(values[Number(place)]));
+}
+
+/** The first of the reader's languages that there is. */
+export function preferred(): string {
+  const codes = [remembered("language"), ...navigator.languages.map((tag) => tag.split("-")[0])];
+  return codes.find((code) => code && code in LANGUAGES) ?? "en";
+}
+
+export async function speak(code: string, forGood = false) {
+  const { url, direction } = LANGUAGES[code] ?? {};
+  catalogue.value = url ? await (await fetch(url)).json() : en;
+  language.value = code;
+  document.documentElement.lang = code;
+  document.documentElement.dir = direction ?? "ltr";
+  if (forGood) remember("language", code);
+}
+
+/** A number of bytes for people. */
+export function size(bytes: number): string {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
+  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
+  return new Intl.NumberFormat(language.value, {
+    style: "unit",
+    unit: units[power],
+    unitDisplay: power ? "short" : "long",
+    maximumFractionDigits: power && 1,
+  }).format(bytes / 1000 ** power);
+}
+
+/** A time in milliseconds, as seconds. */
+export function seconds(milliseconds: number): string {
+  return new Intl.NumberFormat(language.value, {
+    style: "unit",
+    unit: "second",
+    minimumFractionDigits: 1,
+    maximumFractionDigits: 1,
+  }).format(milliseconds / 1000);
+}

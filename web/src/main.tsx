@@ -1,0 +1,83 @@
+/** The page: waits for the model, and draws the form, the result and what was before. */
+
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { Form } from "./form";
+import { applyTheme, Header } from "./header";
+import { History, recall } from "./history";
+import { preferred, speak, t } from "./i18n";
+import { embedded, type Model, whenReady } from "./model";
+import { Result } from "./result";
+import { Snippets } from "./snippets";
+import "./style.scss";
+import { fromHash, initial, values } from "./values";
+
+function Page() {
+  const [model, setModel] = useState(embedded);
+  const [trouble, setTrouble] = useState("");
+  useEffect(() => {
+    if (!model) void whenReady(setTrouble).then(setModel);
+  }, []);
+  if (!model) {
+    return (
+      <>
+        <Header about={{}} title={t(trouble ? "unavailable" : "loading")} />
+        <main>
+          <p role="status">{trouble ? "" : t("loading_note")}</p>
+          {trouble && (
+            <pre role="alert" dir="auto">
+              {trouble}
+            </pre>
+          )}
+          {!trouble && <progress aria-label={t("loading")} />}
+        </main>
+      </>
+    );
+  }
+  return <Loaded model={model} />;
+}
+
+function Loaded({ model }: { model: Model }) {
+  const title = model.model.name ?? t("model");
+  useState(() => {
+    values.value = initial(model.inputs);
+    fromHash(model, location.hash);
+    document.title = title;
+  });
+  useEffect(() => {
+    void recall(model);
+    const changed = () => fromHash(model, location.hash);
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, [model]);
+  return (
+    <>
+      <Header about={model.model} title={title} />
+      <main class="columns">
+        <div>
+          <Form model={model} />
+          <Snippets model={model} />
+        </div>
+        <div>
+          <Result model={model} />
+          <History />
+        </div>
+      </main>
+    </>
+  );
+}
+
+async function start() {
+  applyTheme();
+  await speak(preferred());
+  const root = document.getElementById("app");
+  if (!root) return;
+  if (location.pathname === "/docs") {
+    const { Docs } = await import("./docs");
+    render(<Docs />, root);
+  } else {
+    render(<Page />, root);
+  }
+}
+
+void start();

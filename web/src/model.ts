@@ -1,0 +1,68 @@
+/** The model as the server describes it at `/schema`. */
+
+/** What an input looks like from outside, whatever its type is called. */
+export type Shape =
+  | { kind: "text" }
+  | { kind: "blob"; media: string }
+  | { kind: "number"; whole: boolean }
+  | { kind: "flag" }
+  | { kind: "choice" }
+  | { kind: "json" };
+
+export interface Input {
+  name: string;
+  shape: Shape;
+  required: boolean;
+  description?: string;
+  default?: Json;
+  choices?: Json[];
+  min?: number;
+  max?: number;
+  max_bytes?: number;
+  examples?: Json[];
+}
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+export interface About {
+  name?: string;
+  description?: string;
+  version?: string;
+  examples?: { [input: string]: Json }[];
+}
+
+export interface Model {
+  inputs: Input[];
+  visualizer_config: Json;
+  model: About;
+  needs_token: boolean;
+}
+
+/** The model, if the server knew it when it sent the page. */
+export function embedded(): Model | null {
+  const text = document.getElementById("model")?.textContent;
+  return text ? (JSON.parse(text) as Model) : null;
+}
+
+/** Asks for the model until it can be had. Tells why it cannot be, if that is for good. */
+export async function whenReady(tellWhy: (reason: string) => void): Promise<Model> {
+  for (;;) {
+    try {
+      const answer = await fetch("/readyz");
+      const { status, reason } = (await answer.json()) as { status: string; reason?: string };
+      if (answer.ok) return (await (await fetch("/schema")).json()) as Model;
+      if (status === "failed") tellWhy(reason ?? "");
+    } catch {
+      // The server is being started again, perhaps.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+/** A value as a person would type it. */
+export function typed(value: Json | undefined): string {
+  if (value === undefined || value === null) return "";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+export const isBlob = (input: Input) => input.shape.kind === "blob";

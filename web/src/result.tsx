@@ -1,0 +1,274 @@
+/** What came of a call: by its content type, and never as markup. */
+
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { Compare } from "./compare";
+import { useUrl } from "./hooks";
+import { seconds, size, t } from "./i18n";
+import { type Json, type Model, isBlob } from "./model";
+import { Overlay } from "./overlay";
+import {
+  elapsed,
+  logs,
+  type Outcome,
+  outcome,
+  phase,
+  position,
+  type Problem,
+  problem,
+  progress,
+  streamed,
+} from "./run";
+import { findShapes, records } from "./shapes";
+import { Table } from "./table";
+import { Tree } from "./tree";
+import { extension, values } from "./values";
+
+/** As much text is shown at once; all of it is in the download. */
+const MOST_TEXT = 200_000;
+
+export function Result({ model }: { model: Model }) {
+  return (
+    <section class="result" aria-labelledby="result" aria-busy={phase.value === "running"}>
+      <h2 id="result">{t("result")}</h2>
+      <Status />
+      {phase.value === "running" && streamed.value && <Text text={streamed.value} isRunning />}
+      {problem.value && <Failure why={problem.value} />}
+      {outcome.value && <Shown outcome={outcome.value} model={model} />}
+      <Logs />
+    </section>
+  );
+}
+
+function Status() {
+  const { fraction, message } = progress.value ?? {};
+  const isOver = phase.value !== "sending" && phase.value !== "queued" && phase.value !== "running";
+  return (
+    <div class="status">
+      <p class="row">
+        <span role="status">{words()}</span>
+        {phase.value !== "idle" && <span class="clock">{seconds(elapsed.value)}</span>}
+      </p>
+      {!isOver && (
+        <>
+          <progress
+            aria-label={t("progress")}
+            value={phase.value === "running" ? (fraction ?? undefined) : undefined}
+            max={1}
+          />
+          {message && (
+            <p role="status" dir="auto">
+              {message}
+            </p>
+          )}
+        </>
+      )}
+    </div>
+  );
+}
+
+function words(): string {
+  switch (phase.value) {
+    case "idle":
+      return t("nothing_yet");
+    case "queued":
+      return position.value ? t("queued_behind", position.value) : t("queued_next");
+    default:
+      return t(phase.value);
+  }
+}
+
+function Failure({ why }: { why: Problem }) {
+  const detail = why.code === "network" || why.code === "broken" ? t(why.code, why.detail) : why.detail;
+  const start = detail.search(/^Traceback \(most recent call last\):/m);
+  const lines = detail.trimEnd().split("\n");
+  // What a traceback says stands in its last line.
+  const short = start < 0 ? detail : (detail.slice(0, start).trim() || lines[lines.length - 1] || "");
+  return (
+    <div class="failure" role="alert">
+      {why.title && (
+        <p>
+          <strong>{why.title}</strong>
+        </p>
+      )}
+      <pre dir="auto">{short}</pre>
+      {start >= 0 && (
+        <details>
+          <summary>{t("traceback")}</summary>
+          <pre dir="ltr" tabIndex={0}>
+            {detail}
+          </pre>
+        </details>
+      )}
+      {why.request_id && (
+        <small>
+          {t("request_id")} <code>{why.request_id}</code>
+        </small>
+      )}
+    </div>
+  );
+}
+
+function Shown({ outcome, model }: { outcome: Outcome; model: Model }) {
+  const type = outcome.type.split(";")[0]?.trim().toLowerCase() ?? "";
+  const family = type.split("/")[0];
+  return (
+    <>
+      {family === "image" && <Picture outcome={outcome} model={model} />}
+      {family === "audio" && <Player outcome={outcome} />}
+      {family === "video" && <Player outcome={outcome} isVideo />}
+      {(type === "application/json" || type.endsWith("+json")) && outcome.text !== null ? (
+        <JsonResult text={outcome.text} model={model} />
+      ) : (
+        outcome.text !== null && type !== "image/svg+xml" && <Text text={outcome.text} />
+      )}
+      <Download outcome={outcome} />
+    </>
+  );
+}
+
+function Download({ outcome: { data, type } }: { outcome: Outcome }) {
+  // A browser that opens it instead must not take it for a page of ours.
+  const url = useUrl(useMemo(() => new Blob([data], { type: "application/octet-stream" }), [data]));
+  return (
+    <p>
+      <a role="button" class="quiet" href={url} download={`result.${extension(type)}`}>
+        {t("download")}
+      </a>{" "}
+      <small>
+        {type && <bdi>{type}</bdi>}
+        {type && " · "}
+        {size(data.size)}
+      </small>
+    </p>
+  );
+}
+
+/** A picture; beside the one that it was made from, if there is one. */
+function Picture({ outcome, model }: { outcome: Outcome; model: Model }) {
+  const url = useUrl(outcome.data);
+  const pictures = useMemo(() => picturesOf(model), [outcome]);
+  return pictures.length > 0 ? (
+    <Compare before={pictures} after={url} />
+  ) : (
+    <img class="shown" src={url} alt={t("resulting_picture")} />
+  );
+}
+
+/** The pictures that were sent. */
+function picturesOf(model: Model): { name: string; file: File }[] {
+  return model.inputs.flatMap((input) => {
+    const file = values.peek()[input.name];
+    const isPicture = isBlob(input) && file instanceof File && file.type.startsWith("image/");
+    return isPicture ? [{ name: input.name, file }] : [];
+  });
+}
+
+function Player({ outcome, isVideo }: { outcome: Outcome; isVideo?: boolean }) {
+  const url = useUrl(outcome.data);
+  return isVideo ? (
+    <video class="shown" src={url} controls aria-label={t("result")} />
+  ) : (
+    <audio src={url} controls aria-label={t("result")} />
+  );
+}
+
+function JsonResult({ text, model }: { text: string; model: Model }) {
+  const json = useMemo(() => parsed(text), [text]);
+  const shapes = useMemo(() => findShapes(json ?? null, model.visualizer_config), [json]);
+  const rows = useMemo(() => records(json ?? null, model.visualizer_config), [json]);
+  const pictures = useMemo(() => picturesOf(model), [text]);
+  const [which, setWhich] = useState(0);
+  const picture = pictures[Math.min(which, pictures.length - 1)];
+  if (json === undefined) return <Text text={text} />;
+  const isStructured = typeof json === "object" && json !== null;
+  return (
+    <>
+      {shapes.length > 0 && picture && (
+        <>
+          {pictures.length > 1 && (
+            <label>
+              {t("picture")}
+              <select value={which} onChange={(event) => setWhich(Number(event.currentTarget.value))}>
+                {pictures.map(({ name }, index) => (
+                  <option key={name} value={index}>
+                    {name}
+                  </option>
+                ))}
+              </select>
+            </label>
+          )}
+          <Overlay picture={picture.file} shapes={shapes} />
+        </>
+      )}
+      {rows.length > 0 && (
+        <details open={shapes.length === 0}>
+          <summary>{t("table", rows.length)}</summary>
+          <Table rows={rows} />
+        </details>
+      )}
+      {isStructured ? (
+        <details open={rows.length === 0}>
+          <summary>{t("tree")}</summary>
+          <Tree value={json} />
+        </details>
+      ) : (
+        <Text text={typeof json === "string" ? json : text} />
+      )}
+      {isStructured && (
+        <details>
+          <summary>{t("raw")}</summary>
+          <Text text={text} isCode />
+        </details>
+      )}
+    </>
+  );
+}
+
+function parsed(text: string): Json | undefined {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
+function Text({ text, isCode, isRunning }: { text: string; isCode?: boolean; isRunning?: boolean }) {
+  const [wasCopied, setCopied] = useState(false);
+  useEffect(() => setCopied(false), [text]);
+  const isLong = text.length > MOST_TEXT;
+  return (
+    <>
+      <pre class={isCode ? "code" : "text"} dir="auto" tabIndex={0} aria-label={t("result")}>
+        {isLong ? text.slice(0, MOST_TEXT) : text}
+      </pre>
+      {isLong && <p>{t("cut", size(text.length))}</p>}
+      {!isRunning && (
+        <button type="button" class="quiet" onClick={() => void copy(text).then(setCopied)}>
+          {t(wasCopied ? "copied" : "copy")}
+        </button>
+      )}
+    </>
+  );
+}
+
+/** Puts text on the clipboard; false where the browser does not allow it. */
+export async function copy(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function Logs() {
+  if (logs.value.length === 0) return null;
+  return (
+    <details>
+      <summary>{t("logs", logs.value.length)}</summary>
+      <pre class="code" dir="ltr" tabIndex={0}>
+        {logs.value.join("\n")}
+      </pre>
+    </details>
+  );
+}

@@ -1,0 +1,205 @@
+/** One call of the model: what is asked, what happens meanwhile, and what comes of it. */
+
+import { batch, computed, signal } from "@preact/signals";
+import { eventsOf } from "./events";
+import type { Json } from "./model";
+
+export interface Outcome {
+  type: string;
+  data: Blob;
+  /** The data as text, where the model sent text. */
+  text: string | null;
+}
+
+/** An error as the server tells it (RFC 9457), or as the network does. */
+export interface Problem {
+  title: string;
+  detail: string;
+  code?: string;
+  request_id?: string;
+  errors?: { name: string; message: string }[];
+}
+
+export type Phase = "idle" | "sending" | "queued" | "running" | "done" | "failed" | "cancelled";
+
+export const phase = signal<Phase>("idle");
+/** The requests before this one in the queue. */
+export const position = signal<number | null>(null);
+export const progress = signal<{ fraction: number | null; message: string | null } | null>(null);
+export const logs = signal<string[]>([]);
+/** What has come of the answer's text so far. */
+export const streamed = signal("");
+export const outcome = signal<Outcome | null>(null);
+export const problem = signal<Problem | null>(null);
+/** Milliseconds since the call began, or that it took. */
+export const elapsed = signal(0);
+export const isBusy = computed(() => ["sending", "queued", "running"].includes(phase.value));
+
+/** Lines of the log that are kept. */
+const MOST_LOGS = 1000;
+
+let controller: AbortController | null = null;
+
+/** Shows what came of a call, as it was. */
+export function show(past: { phase: Phase; outcome: Outcome | null; problem: Problem | null; elapsed: number }) {
+  cancel();
+  batch(() => {
+    reset();
+    phase.value = past.phase;
+    outcome.value = past.outcome;
+    problem.value = past.problem;
+    elapsed.value = past.elapsed;
+  });
+}
+
+export function cancel() {
+  controller?.abort();
+}
+
+function reset() {
+  position.value = null;
+  progress.value = null;
+  logs.value = [];
+  streamed.value = "";
+  outcome.value = null;
+  problem.value = null;
+  elapsed.value = 0;
+}
+
+/** Calls the model, and returns when it has ended in one way or another. */
+export async function run(body: Blob) {
+  cancel();
+  const own = new AbortController();
+  controller = own;
+  const begun = performance.now();
+  batch(() => {
+    reset();
+    phase.value = "sending";
+  });
+  const clock = setInterval(() => {
+    elapsed.value = performance.now() - begun;
+  }, 100);
+  try {
+    await follow(body, own.signal);
+  } catch (error) {
+    if (own.signal.aborted) {
+      if (controller === own) phase.value = "cancelled";
+    } else {
+      fail({ title: "", detail: String(error instanceof Error ? error.message : error), code: "network" });
+    }
+  } finally {
+    clearInterval(clock);
+    if (controller === own) {
+      elapsed.value = performance.now() - begun;
+      controller = null;
+    }
+  }
+}
+
+async function follow(body: Blob, abort: AbortSignal) {
+  const answer = await fetch("/infer", {
+    method: "POST",
+    body,
+    headers: { Accept: "text/event-stream" },
+    signal: abort,
+  });
+  if (!answer.ok || !answer.body) {
+    const text = await answer.text();
+    fail(problemOf(text) ?? { title: `${answer.status} ${answer.statusText}`, detail: text });
+    return;
+  }
+  const parts: Part[] = [];
+  let type = "";
+  const repaint = throttled(() => {
+    streamed.value = parts.map((part) => (typeof part === "string" ? part : "")).join("");
+  });
+  for await (const event of eventsOf(answer.body)) {
+    const data = JSON.parse(event.data);
+    switch (event.name) {
+      case "queued":
+        batch(() => {
+          phase.value = "queued";
+          position.value = data.position;
+        });
+        break;
+      case "started":
+        phase.value = "running";
+        break;
+      case "progress":
+        batch(() => {
+          phase.value = "running";
+          progress.value = data;
+        });
+        break;
+      case "log":
+        logs.value = [...logs.value.slice(1 - MOST_LOGS), data.message];
+        break;
+      case "chunk":
+        phase.value = "running";
+        type = data.content_type ?? type;
+        parts.push(partOf(data));
+        repaint();
+        break;
+      case "result":
+        repaint.stop();
+        if (data.text !== undefined || data.base64 !== undefined) parts.splice(0, parts.length, partOf(data));
+        finish(data.content_type ?? type, parts);
+        return;
+      case "error":
+        repaint.stop();
+        fail(data);
+        return;
+    }
+  }
+  fail({ title: "", detail: "", code: "broken" });
+}
+
+type Part = string | Uint8Array<ArrayBuffer>;
+
+function partOf(data: { text?: string; base64?: string }): Part {
+  return data.base64 === undefined ? (data.text ?? "") : bytesOf(data.base64);
+}
+
+export function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(base64);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at += 1) bytes[at] = binary.charCodeAt(at);
+  return bytes;
+}
+
+function finish(type: string, parts: Part[]) {
+  const isText = parts.every((part) => typeof part === "string");
+  batch(() => {
+    outcome.value = { type, data: new Blob(parts, { type }), text: isText ? parts.join("") : null };
+    phase.value = "done";
+  });
+}
+
+function fail(why: Problem) {
+  batch(() => {
+    problem.value = why;
+    phase.value = "failed";
+  });
+}
+
+function problemOf(text: string): Problem | null {
+  try {
+    const problem = JSON.parse(text) as { [key: string]: Json };
+    return typeof problem.detail === "string" ? (problem as unknown as Problem) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Calls `what` at most once for each picture that is drawn. */
+function throttled(what: () => void) {
+  let waiting = 0;
+  const call = () => {
+    waiting ||= requestAnimationFrame(() => {
+      waiting = 0;
+      what();
+    });
+  };
+  call.stop = () => cancelAnimationFrame(waiting);
+  return call;
+}

@@ -1,0 +1,139 @@
+/** The same call from elsewhere: one plain POST, ready to paste. */
+
+import { useState } from "preact/hooks";
+import { t } from "./i18n";
+import { isBlob, type Model } from "./model";
+import { copy } from "./result";
+import { given, toHash } from "./values";
+
+type Pair = [name: string, value: string | File];
+
+interface Call {
+  url: string;
+  pairs: Pair[];
+  needsToken: boolean;
+}
+
+const WRITERS: { [language: string]: (call: Call) => string } = {
+  curl: ({ url, pairs, needsToken }) =>
+    [
+      `curl ${shell(url)}`,
+      needsToken && `-H "Authorization: Bearer $TOKEN"`,
+      // What was typed may begin with what curl would take for a file.
+      ...pairs.map(([name, value]) =>
+        value instanceof File
+          ? `-F ${shell(`${name}=@"${value.name.replace(/[\\"]/g, "\\$&")}"`)}`
+          : `--form-string ${shell(`${name}=${value}`)}`,
+      ),
+      // A request without inputs is a POST too.
+      pairs.length === 0 && "-X POST",
+    ]
+      .filter(Boolean)
+      .join(" \\\n  "),
+  Python: ({ url, pairs, needsToken }) => {
+    const texts = pairs.filter(([, value]) => typeof value === "string");
+    const files = pairs.filter(([, value]) => value instanceof File);
+    return [
+      needsToken ? "import os\n\nimport requests" : "import requests",
+      "",
+      "answer = requests.post(",
+      `    ${python(url)},`,
+      needsToken && `    headers={"Authorization": "Bearer " + os.environ["TOKEN"]},`,
+      texts.length > 0 && `    data={${texts.map(([name, text]) => `${python(name)}: ${python(text as string)}`).join(", ")}},`,
+      files.length > 0 &&
+        `    files={${files.map(([name, file]) => `${python(name)}: open(${python((file as File).name)}, "rb")`).join(", ")}},`,
+      ")",
+      "answer.raise_for_status()",
+      "print(answer.content)",
+    ]
+      .filter((line) => line !== false)
+      .join("\n");
+  },
+  JavaScript: ({ url, pairs, needsToken }) =>
+    [
+      "const form = new FormData();",
+      ...pairs.map(([name, value]) =>
+        value instanceof File
+          ? `form.append(${script(name)}, file, ${script(value.name)}); // a File or Blob`
+          : `form.append(${script(name)}, ${script(value)});`,
+      ),
+      `const answer = await fetch(${script(url)}, {`,
+      `  method: "POST",`,
+      needsToken && "  headers: { Authorization: `Bearer ${token}` },",
+      "  body: form,",
+      "});",
+      "if (!answer.ok) throw new Error(await answer.text());",
+      "console.log(await answer.text());",
+    ]
+      .filter(Boolean)
+      .join("\n"),
+};
+
+export function Snippets({ model }: { model: Model }) {
+  const [language, setLanguage] = useState("curl");
+  const [done, setDone] = useState<"" | "code" | "link">("");
+  // A file that is still to be chosen is one of the call, too.
+  const chosen = given(model.inputs);
+  const missing = model.inputs
+    .filter((input) => isBlob(input) && input.required && !chosen.some(([name]) => name === input.name))
+    .map(({ name }): Pair => [name, new File([], "FILE")]);
+  const call: Call = {
+    url: new URL("/infer", location.href).href,
+    pairs: [...chosen, ...missing],
+    needsToken: model.needs_token,
+  };
+  const code = WRITERS[language]?.(call) ?? "";
+  const link = () => new URL(toHash(model.inputs), location.href).href;
+  const note = (what: "code" | "link", text: string) =>
+    void copy(text).then((wasCopied) => setDone(wasCopied ? what : ""));
+  return (
+    <details class="snippets">
+      <summary>{t("next_step")}</summary>
+      <div class="row" role="group" aria-label={t("code_in")}>
+        {Object.keys(WRITERS).map((name) => (
+          <button
+            type="button"
+            class="chip"
+            key={name}
+            aria-pressed={name === language}
+            onClick={() => {
+              setLanguage(name);
+              setDone("");
+            }}
+          >
+            {name}
+          </button>
+        ))}
+      </div>
+      <pre class="code" dir="ltr" tabIndex={0} aria-label={t("code_in")} data-language={language}>
+        {code}
+      </pre>
+      <div class="row">
+        <button type="button" class="quiet" onClick={() => note("code", code)}>
+          {t(done === "code" ? "copied" : "copy_code")}
+        </button>
+        <button
+          type="button"
+          class="quiet"
+          onClick={() => {
+            history.replaceState(null, "", toHash(model.inputs));
+            note("link", link());
+          }}
+        >
+          {t(done === "link" ? "copied" : "copy_link")}
+        </button>
+        <a href="/docs">{t("reference")}</a>
+      </div>
+      <small>{t("link_note")}</small>
+    </details>
+  );
+}
+
+/** One word to a POSIX shell, whatever is in it. */
+const shell = (text: string) => `'${text.replace(/'/g, "'\\''")}'`;
+
+/** Python takes the escapes of JSON, but for a text that is no Unicode. */
+const python = (text: string) => JSON.stringify(text);
+
+/** A script may stand in a page. */
+const script = (text: string) => JSON.stringify(text).replace(/</g, "\\u003c");

@@ -1,0 +1,85 @@
+/** JSON as a tree that opens where it is clicked; what is closed is not even built. */
+
+import { useState } from "preact/hooks";
+import { t } from "./i18n";
+import type { Json } from "./model";
+
+/** Members that one level shows at once; more come in groups of as many. */
+const GROUP = 100;
+/** Characters of a text that are shown. */
+const LONGEST = 2000;
+
+export function Tree({ value }: { value: Json }) {
+  return (
+    <div class="tree code" dir="ltr">
+      <Node value={value} isOpen />
+    </div>
+  );
+}
+
+function Node({ name, value, isOpen = false }: { name?: string | number; value: Json; isOpen?: boolean }) {
+  const key = name === undefined ? null : <span class="key">{name}: </span>;
+  if (typeof value !== "object" || value === null) {
+    return (
+      <div class="leaf">
+        {key}
+        <Leaf value={value} />
+      </div>
+    );
+  }
+  const members: [string | number, Json][] = Array.isArray(value)
+    ? value.map((inner, index) => [index, inner])
+    : Object.entries(value);
+  const brackets = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
+  return (
+    <Branch
+      isOpen={isOpen && members.length > 0}
+      summary={
+        <>
+          {key}
+          {brackets[0]}
+          <span class="count">{members.length}</span>
+          {brackets[1]}
+        </>
+      }
+      draw={() => <Members members={members} opens={isOpen && members.length <= 10} />}
+    />
+  );
+}
+
+interface BranchProperties {
+  isOpen: boolean;
+  summary: preact.ComponentChildren;
+  draw(): preact.ComponentChildren;
+}
+
+function Branch({ isOpen, summary, draw }: BranchProperties) {
+  const [open, setOpen] = useState(isOpen);
+  return (
+    <details open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{summary}</summary>
+      {open && <div class="members">{draw()}</div>}
+    </details>
+  );
+}
+
+function Members({ members, opens }: { members: [string | number, Json][]; opens: boolean }) {
+  const [shown, setShown] = useState(GROUP);
+  return (
+    <>
+      {members.slice(0, shown).map(([name, value]) => (
+        <Node key={name} name={name} value={value} isOpen={opens} />
+      ))}
+      {members.length > shown && (
+        <button type="button" class="quiet" onClick={() => setShown(shown + GROUP)}>
+          {t("show_more")}
+        </button>
+      )}
+    </>
+  );
+}
+
+function Leaf({ value }: { value: Json }) {
+  const text = typeof value === "string" && value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value;
+  return <span class={`value ${value === null ? "null" : typeof value}`}>{JSON.stringify(text)}</span>;
+}

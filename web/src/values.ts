@@ -1,0 +1,122 @@
+/** What is filled in, and how it goes to the server, into the address, and back. */
+
+import { computed, signal } from "@preact/signals";
+import { isBlob, type Input, type Json, type Model, typed } from "./model";
+import { bytesOf, problem } from "./run";
+
+export type Value = string | File | null;
+export type Values = { [name: string]: Value };
+export interface Extra {
+  name: string;
+  value: string;
+}
+
+export const values = signal<Values>({});
+/** Options that the schema does not mention. */
+export const extras = signal<Extra[]>([]);
+/** What the server says is wrong, by input. */
+export const errors = computed(() =>
+  Object.fromEntries((problem.value?.errors ?? []).map(({ name, message }) => [name, message])),
+);
+
+export function set(name: string, value: Value) {
+  values.value = { ...values.value, [name]: value };
+}
+
+/** Everything as it was before anybody typed. */
+export function initial(inputs: Input[]): Values {
+  return Object.fromEntries(
+    inputs.map((input) => [input.name, isBlob(input) ? null : startOf(input)]),
+  );
+}
+
+function startOf(input: Input): string {
+  if (input.default !== undefined) return typed(input.default);
+  if (!input.required) return "";
+  if (input.shape.kind === "flag") return "false";
+  return input.shape.kind === "choice" ? typed(input.choices?.[0]) : "";
+}
+
+/** What is sent: an input that was left empty is not given, unless it had a default to be emptied. */
+export function given(inputs: Input[]): [string, string | File][] {
+  const ofSchema = inputs.flatMap((input): [string, string | File][] => {
+    const value = values.value[input.name] ?? null;
+    if (value === null) return [];
+    const emptied = input.shape.kind === "text" && typed(input.default) !== "";
+    return value === "" && !emptied ? [] : [[input.name, value]];
+  });
+  const more = extras.value.filter(({ name }) => name !== "");
+  return [...ofSchema, ...more.map(({ name, value }): [string, string] => [name, value])];
+}
+
+/**
+ * The request's body (RFC 7578), written by hand: a browser's own FormData changes the line breaks of
+ * texts.
+ */
+export function bodyOf(inputs: Input[]): Blob {
+  const boundary = `----${Array.from({ length: 4 }, () => Math.random().toString(36).slice(2)).join("")}`;
+  const quoted = (name: string) =>
+    `"${name.replace(/["\r\n]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`)}"`;
+  const parts = given(inputs).flatMap(([name, value]): BlobPart[] => {
+    const head = `--${boundary}\r\nContent-Disposition: form-data; name=${quoted(name)}`;
+    if (typeof value === "string") return [`${head}\r\n\r\n`, value, "\r\n"];
+    const type = value.type || "application/octet-stream";
+    return [`${head}; filename=${quoted(value.name)}\r\nContent-Type: ${type}\r\n\r\n`, value, "\r\n"];
+  });
+  return new Blob([...parts, `--${boundary}--\r\n`], { type: `multipart/form-data; boundary=${boundary}` });
+}
+
+/** Fills in an example; what it does not mention is as at the start. */
+export function fill(model: Model, example: { [name: string]: Json }) {
+  const start = initial(model.inputs);
+  for (const input of model.inputs) {
+    const value = example[input.name];
+    if (value !== undefined) start[input.name] = isBlob(input) ? fileOf(input.name, value) : typed(value);
+  }
+  values.value = start;
+  const known = new Set(model.inputs.map(({ name }) => name));
+  extras.value = Object.entries(example)
+    .filter(([name]) => !known.has(name))
+    .map(([name, value]) => ({ name, value: typed(value) }));
+}
+
+/** A file as JSON has it: base64, or a `data:` URL (RFC 2397). */
+export function fileOf(name: string, value: Json): File | null {
+  if (typeof value !== "string") return null;
+  const [, type = "", base64 = value] = /^data:([^;,]*)[^,]*;base64,(.*)$/s.exec(value) ?? [];
+  try {
+    return new File([bytesOf(base64.trim())], `${name}.${extension(type)}`, { type });
+  } catch {
+    return null;
+  }
+}
+
+/** The usual ending of a file of this media type. */
+export function extension(type: string): string {
+  const [family = "", kind = ""] = type.split(";")[0]?.trim().toLowerCase().split("/") ?? [];
+  const special: { [kind: string]: string } = { jpeg: "jpg", plain: "txt", "svg+xml": "svg", mpeg: "mp3" };
+  if (!kind || kind === "octet-stream") return "bin";
+  return special[kind] ?? (/^[a-z0-9]{1,5}$/.test(kind) ? kind : family === "text" ? "txt" : "bin");
+}
+
+/** The parameters as the `#` part of an address: everything but files. */
+export function toHash(inputs: Input[]): string {
+  const texts = given(inputs).filter((pair): pair is [string, string] => typeof pair[1] === "string");
+  return `#${new URLSearchParams(texts)}`;
+}
+
+/** Takes the parameters of an address over. */
+export function fromHash(model: Model, hash: string) {
+  const pairs = new URLSearchParams(hash.slice(1));
+  if (pairs.size === 0) return;
+  const named = new Map(model.inputs.map((input) => [input.name, input]));
+  const found = initial(model.inputs);
+  const more: Extra[] = [];
+  for (const [name, value] of pairs) {
+    const input = named.get(name);
+    if (!input) more.push({ name, value });
+    else if (!isBlob(input)) found[name] = value;
+  }
+  values.value = found;
+  extras.value = more;
+}

@@ -1,0 +1,63 @@
+/** A model in `MODE=http`, from the installed wheel, on a free port. */
+
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const PYTHON = process.env.TEST_PYTHON ?? `${ROOT}.venv/bin/python`;
+/** Nothing here is waited for longer, in milliseconds. */
+const PATIENCE = 60_000;
+
+export const model = (name) => fileURLToPath(new URL(`models/${name}.py`, import.meta.url));
+export const example = (path) => `${ROOT}examples/${path}`;
+
+export class Server {
+  static async start(program, settings = {}) {
+    const environment = { ...process.env, MODE: "http", PORT: "0", HOST: "127.0.0.1" };
+    // As on a terminal: the tests read the log.
+    environment.AI_INTEGRATION_LOG_FORMAT = "human";
+    const child = spawn(PYTHON, [program], { env: { ...environment, ...settings } });
+    const server = new Server(child);
+    server.url = await server.said(/listening on (http:\/\/[^\s/]+)/);
+    await server.ready();
+    return server;
+  }
+
+  constructor(child) {
+    this.child = child;
+    this.log = "";
+    this.ended = new Promise((ended) => child.once("exit", ended));
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8");
+      stream.on("data", (text) => {
+        this.log += text;
+      });
+    }
+  }
+
+  async said(pattern) {
+    const deadline = Date.now() + PATIENCE;
+    while (Date.now() < deadline && this.child.exitCode === null) {
+      const found = pattern.exec(this.log);
+      if (found) return found[1] ?? found[0];
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error(`the server never said ${pattern}:\n${this.log}`);
+  }
+
+  async ready() {
+    const deadline = Date.now() + PATIENCE;
+    while (Date.now() < deadline) {
+      if ((await fetch(`${this.url}/readyz`)).ok) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`the model was never ready:\n${this.log}`);
+  }
+
+  async stop() {
+    this.child.kill("SIGTERM");
+    const late = setTimeout(() => this.child.kill("SIGKILL"), 15_000);
+    await this.ended;
+    clearTimeout(late);
+  }
+}

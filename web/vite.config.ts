@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { defineConfig, type Plugin } from "vite";
+
+/** What all scripts and styles together may weigh on the wire, in bytes. */
+const BUDGET = 40 * 1024;
+
+/** Compresses what was built, as the server embeds it, and holds it against the budget. */
+function compressed(): Plugin {
+  return {
+    name: "compressed",
+    apply: "build",
+    closeBundle() {
+      const folder = join(import.meta.dirname, "dist");
+      let total = 0;
+      for (const name of readdirSync(folder)) {
+        const path = join(folder, name);
+        const data = gzipSync(readFileSync(path), { level: 9 });
+        writeFileSync(`${path}.gz`, data);
+        rmSync(path);
+        if (/\.(js|css)$/.test(name)) total += data.length;
+      }
+      const kilobytes = (total / 1024).toFixed(1);
+      console.log(`scripts and styles: ${kilobytes} kB gzip, of ${BUDGET / 1024} kB`);
+      if (total > BUDGET) {
+        // A page that is too large is not to be embedded by accident.
+        renameSync(folder, `${folder}-too-large`);
+        throw new Error(`the page is ${total - BUDGET} bytes larger than its budget`);
+      }
+    },
+  };
+}
+
+export default defineConfig({
+  base: "/assets/",
+  plugins: [compressed()],
+  css: { preprocessorOptions: { scss: { quietDeps: true } } },
+  build: {
+    target: "es2022",
+    modulePreload: false,
+    assetsInlineLimit: 0,
+    cssCodeSplit: false,
+    reportCompressedSize: false,
+    rolldownOptions: {
+      input: { page: "src/main.tsx" },
+      // The server names each version by its content, in an ETag.
+      output: {
+        entryFileNames: "[name].js",
+        chunkFileNames: "[name].js",
+        assetFileNames: (asset) => (asset.names[0]?.endsWith(".css") ? "page.css" : "[name][extname]"),
+      },
+    },
+  },
+});
