@@ -10,13 +10,13 @@ CARGO ?= cargo
 RUST_SOURCES := Cargo.toml Cargo.lock web/dist/.built \
   $(shell find crates -name '*.rs' -o -name Cargo.toml -o -path '*/samples/*')
 PYTHON_SOURCES := pyproject.toml README.md $(shell find python -name '*.py' -o -name '*.pyi')
-PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist \) -prune -o -type f -print)
+PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist -o -name tests \) -prune -o -type f -print)
 EXAMPLE_REQUIREMENTS := $(wildcard examples/*/requirements.txt)
 EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requirements-test.txt
 # Nothing here may be steered by what the caller's shell has set.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
-.PHONY: help demo serve test test-rust test-python test-examples test-container test-fuzz chaos soak \
+.PHONY: help demo serve test test-rust test-python test-examples test-page test-container test-fuzz chaos soak screenshots \
         supply-chain sbom fuzz fuzz-build check lint docs bench bench-quick bench-observed \
         bench-faults clean
 .DELETE_ON_ERROR:
@@ -28,6 +28,7 @@ help:
 	@echo 'make test-rust       the unit tests'
 	@echo 'make test-python     the black-box tests against the installed wheel'
 	@echo 'make test-examples   the examples with their own packages'
+	@echo 'make test-page       the web page in Chromium; needs Node.js'
 	@echo 'make test-container  a real container; needs root on Linux'
 	@echo 'make test-fuzz       every fuzz target for a few seconds'
 	@echo 'make chaos           a million checked answers while workers are killed, and more faults'
@@ -36,6 +37,7 @@ help:
 	@echo 'make supply-chain    licences, sources and known vulnerabilities of the dependencies'
 	@echo 'make sbom            the bill of materials of the wheel, in dist'
 	@echo 'make check           formatting, lints, types, and every test'
+	@echo 'make screenshots     the pictures of the README'
 	@echo 'make docs            write the generated pages of docs/'
 	@echo 'make bench           measure this and its peers side by side, some 25 minutes'
 	@echo 'make bench-quick     the same with four servers, under five minutes'
@@ -109,7 +111,7 @@ serve: $(VENV)/.wheel $(VENV)/.ocr
 
 # --- tests ---
 
-test: test-rust test-python test-examples test-container test-fuzz
+test: test-rust test-python test-examples test-page test-container test-fuzz
 
 test-rust: web/dist/.built
 	$(CARGO) test --locked --workspace
@@ -184,6 +186,18 @@ $(VENV)/.supply-chain: $(VENV)/.created
 sbom: $(VENV)/.wheel $(VENV)/.tests
 	$(BIN)/pytest tests/test_supply_chain.py
 	cp $(VENV)/lib/python*/site-packages/ai_integration-*.dist-info/sboms/*.cyclonedx.json dist
+
+# The page in Chromium, against real servers; its screenshots are left in .cache/screenshots.
+test-page: $(VENV)/.wheel $(VENV)/.examples
+	@if command -v npm >/dev/null; then \
+	  tests/install-packages && cd web && npm test; \
+	else \
+	  echo 'NOT RUN: the tests of the page, since npm is missing.'; \
+	fi
+
+# The pictures of the README, as the tests see the page.
+screenshots: test-page
+	cp .cache/screenshots/ocr-light.png .cache/screenshots/style-transfer-dark.png docs/images
 
 test-container: $(VENV)/.wheel $(VENV)/.tests
 	@if [ -n "$(filter test-container,$(MAKECMDGOALS))" ] || tests/container/prepare --check; then \

@@ -1,6 +1,7 @@
 """The HTTP server as its users meet it: the ancestor's address, the native API, the page."""
 
 import base64
+import gzip
 import html.parser
 import json
 import re
@@ -226,9 +227,38 @@ def test_a_browsers_bad_request_is_a_page_that_names_the_fields(server):
 
 def test_the_schema_is_told_as_the_author_wrote_it(server):
     answer = server.get("/schema")
-    told = {"inputs_schema": SCHEMA, "visualizer_config": CONFIG, "model": {}}
-    assert answer.json() == told
-    assert list(answer.json()["inputs_schema"]) == list(SCHEMA)
+    told = answer.json()
+    inputs = told.pop("inputs")
+    assert told == {
+        "inputs_schema": SCHEMA,
+        "visualizer_config": CONFIG,
+        "model": {},
+        "needs_token": False,
+    }
+    assert list(told["inputs_schema"]) == list(SCHEMA)
+    # For front ends: in order, with what is meant in the place of what was left out.
+    assert [one["name"] for one in inputs] == list(SCHEMA)
+    named = {one["name"]: one for one in inputs}
+    assert named["photo"]["shape"] == {"kind": "blob", "media": "image/*"}
+    assert named["steps"]["shape"] == {"kind": "number", "whole": True}
+    assert (named["steps"]["required"], named["steps"]["default"]) == (False, 20)
+    assert named["style"]["choices"] == ["oil", "ink & wash"]
+
+
+def test_the_page_brings_its_scripts_and_styles(server):
+    page = server.get("/")
+    assert "script-src 'self'; style-src 'self'" in page.headers["content-security-policy"]
+    for path in re.findall(r'(?:src|href)="(/assets/[^"]+)"', page.body.decode()):
+        plain = server.get(path)
+        assert plain.status == 200, path
+        packed = server.get(path, headers={"Accept-Encoding": "br, gzip"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(packed.body) == plain.body
+        known = server.get(path, headers={"If-None-Match": plain.headers["etag"]})
+        assert (known.status, known.body) == (304, b"")
+    for path in ("/assets/", "/assets/page.js.gz", "/assets/..%2fCargo.toml", "/assets/none.js"):
+        assert server.get(path).status == 404, path
+    assert server.get("/docs").type == "text/html"
 
 
 def test_the_openapi_document_is_valid_and_describes_the_inputs(server):

@@ -245,6 +245,8 @@ def test_events_tell_all_in_order(program):
         _, answer = open_stream(server, "steps", **EVENTS)
         assert answer.headers["content-type"] == "text/event-stream"
         told = events(answer.read().decode())
+        # The model may still be loading.
+        told = [(name, data) for name, data in told if name != "queued"]
         assert told[0] == ("started", {})
         assert [data["fraction"] for name, data in told if name == "progress"] == [
             0.0,
@@ -255,6 +257,25 @@ def test_events_tell_all_in_order(program):
         ]
         assert "".join(data["text"] for name, data in told if name == "chunk") == "0 1 2 3 4 "
         assert told[-1] == ("result", {"content_type": "text/plain"})
+
+
+def test_events_tell_the_place_in_the_queue(program, tmp_path):
+    with serve(program(MODEL), cwd=tmp_path) as server:
+        assert server.post(text="ready").body == b"ready"
+        ahead = [open_stream(server, "endless", **EVENTS) for _ in range(3)]
+        _, answer = open_stream(server, "last", **EVENTS)
+        # They leave one after the other, as their turn has come.
+        for connection, stream in ahead:
+            while b"started" not in stream.readline():
+                pass
+            time.sleep(0.7)
+            stream.close()
+            connection.close()
+        told = events(answer.read().decode())
+        places = [data["position"] for name, data in told if name == "queued"]
+        assert places == [2, 1, 0], told
+        names = [name for name, _ in told]
+        assert names[-2:] == ["started", "result"], told
 
 
 @pytest.mark.parametrize("accept", ["", "events"], ids=["chunked", "events"])

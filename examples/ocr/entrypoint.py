@@ -82,7 +82,10 @@ reader = RapidOCR()
 
 while True:
     with ai_integration.get_next_input(
-        inputs_schema=INPUTS, visualizer_config=VISUALIZER
+        inputs_schema=INPUTS,
+        visualizer_config=VISUALIZER,
+        name="Text recognition",
+        description="Reads the text in a picture, and says where each piece of it stands.",
     ) as inputs:
         try:
             picture = open_picture(inputs["image"])

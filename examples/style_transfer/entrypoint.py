@@ -58,7 +58,11 @@ def repaint(inputs):
 
 
 while True:
-    with ai_integration.get_next_input(inputs_schema=INPUTS) as inputs:
+    with ai_integration.get_next_input(
+        inputs_schema=INPUTS,
+        name="Style transfer",
+        description="Repaints a photo in the style of a painting.",
+    ) as inputs:
         try:
             result = {"content-type": "image/jpeg", "data": repaint(inputs), "success": True}
         except StyleTransferError as error:

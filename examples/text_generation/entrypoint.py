@@ -98,7 +98,11 @@ def generate(model, inputs):
 model = load()
 
 while True:
-    with ai_integration.get_next_input(inputs_schema=INPUTS) as inputs:
+    with ai_integration.get_next_input(
+        inputs_schema=INPUTS,
+        name="Text generation",
+        description="Answers a prompt with SmolLM2, a small language model.",
+    ) as inputs:
         pieces = generate(model, inputs)
         try:
             # A refusal comes before the first piece, while the result can still be a failed one.

@@ -18,7 +18,7 @@ export function takeAnywhere(inputs: Input[], files: Iterable<File>) {
   const free = inputs.filter(isBlob);
   for (const file of files) {
     const fitting = free.filter((input) => fits(input, file));
-    const input = fitting.find(({ name }) => !values.value[name]) ?? fitting[0];
+    const input = fitting.find(({ name }) => !values.value.get(name)) ?? fitting[0];
     if (!input) continue;
     free.splice(free.indexOf(input), 1);
     void take(input, file);
@@ -44,7 +44,7 @@ interface Properties {
 export function FilePicker({ input, media, id, described, isWrong }: Properties) {
   const [isOver, setOver] = useState(false);
   const [device, setDevice] = useState<Device | null>(null);
-  const value = values.value[input.name];
+  const value = values.value.get(input.name);
   const file = value instanceof File ? value : null;
   const takeFirst = (files: FileList | null | undefined) => {
     const first = files?.[0];

@@ -31,7 +31,9 @@ export function Form({ model }: { model: Model }) {
   }, [model]);
 
   const submit = async () => {
-    await run(bodyOf(model.inputs));
+    const running = run(bodyOf(model.inputs));
+    revealResult();
+    await running;
     await keep(model);
     // Whoever does not see where the errors are is led there.
     form.current?.querySelector<HTMLElement>("[aria-invalid]")?.focus();
@@ -57,7 +59,15 @@ export function Form({ model }: { model: Model }) {
       <Extras />
       <div class="row">
         {isBusy.value ? (
-          <button type="button" class="stop" onClick={cancel}>
+          <button
+            type="button"
+            class="stop"
+            onClick={(event) => {
+              // It is the same button, and may be the one that runs the model before this click ends.
+              event.preventDefault();
+              cancel();
+            }}
+          >
             {t("cancel")}
           </button>
         ) : (
@@ -76,6 +86,13 @@ export function Form({ model }: { model: Model }) {
       </div>
     </form>
   );
+}
+
+/** The result stands beside the form, or below it: out of sight, perhaps. */
+function revealResult() {
+  const heading = document.getElementById("result");
+  const top = heading?.getBoundingClientRect().top ?? 0;
+  if (top < 0 || top > innerHeight - 100) heading?.scrollIntoView();
 }
 
 function Examples({ model }: { model: Model }) {
@@ -104,7 +121,7 @@ function shortened(text: string): string {
 }
 
 function Field({ input, id }: { input: Input; id: string }) {
-  const error = errors.value[input.name];
+  const error = errors.value.get(input.name);
   const notes = [input.description, limits(input)].filter(Boolean);
   const described = [notes.length && `${id}-note`, error && `${id}-error`].filter(Boolean).join(" ");
   const isFlag = input.shape.kind === "flag" && (input.required || input.default !== undefined);
@@ -163,7 +180,7 @@ interface WidgetProperties {
 
 function Widget({ input, id, described, isWrong }: WidgetProperties) {
   const { name, shape, required, min, max } = input;
-  const value = values.value[name];
+  const value = values.value.get(name);
   const text = typeof value === "string" ? value : "";
   const common = {
     id,

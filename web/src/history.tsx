@@ -5,7 +5,7 @@ import { clear, createStore, del, entries, set as put } from "idb-keyval";
 import { language, seconds, t } from "./i18n";
 import type { Model } from "./model";
 import { elapsed, isBusy, type Outcome, outcome, type Phase, phase, type Problem, problem, show } from "./run";
-import { type Extra, extras, type Values, values } from "./values";
+import { type Extra, extras, type Value, type Values, values } from "./values";
 
 interface Entry {
   /** The models that were served at this address share its storage. */
@@ -46,14 +46,14 @@ export async function recall(model: Model) {
 export async function keep(model: Model) {
   if (phase.value !== "done" && phase.value !== "failed") return;
   const large = (outcome.value?.data.size ?? 0) > LARGEST;
-  const kept = Object.entries(values.value).map(([name, value]) => [
+  const kept = [...values.value].map(([name, value]): [string, Value] => [
     name,
     value instanceof File && value.size > LARGEST ? null : value,
   ]);
   const entry: Entry = {
     model: keyOf(model),
     time: Date.now(),
-    values: Object.fromEntries(kept),
+    values: new Map(kept),
     extras: extras.value,
     phase: phase.value,
     outcome: large ? null : outcome.value,
@@ -120,7 +120,7 @@ export function History() {
 }
 
 function summary({ values }: Entry): string {
-  const words = Object.values(values).flatMap((value) => (value instanceof File ? value.name : (value ?? [])));
+  const words = [...values.values()].flatMap((value) => (value instanceof File ? value.name : (value ?? [])));
   const text = words.filter(Boolean).join(", ");
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }

@@ -31,7 +31,7 @@ export function t(word: Word, ...values: (string | number)[]): string {
 /** The first of the reader's languages that there is. */
 export function preferred(): string {
   const codes = [remembered("language"), ...navigator.languages.map((tag) => tag.split("-")[0])];
-  return codes.find((code) => code && code in LANGUAGES) ?? "en";
+  return codes.find((code) => code && Object.hasOwn(LANGUAGES, code)) ?? "en";
 }
 
 export async function speak(code: string, forGood = false) {

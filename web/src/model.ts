@@ -59,6 +59,11 @@ export async function whenReady(tellWhy: (reason: string) => void): Promise<Mode
   }
 }
 
+/** What a record has under a name itself: names come from anywhere, and `constructor` is one, too. */
+export function own<T>(record: { [name: string]: T }, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
+}
+
 /** A value as a person would type it. */
 export function typed(value: Json | undefined): string {
   if (value === undefined || value === null) return "";

@@ -9,6 +9,8 @@ import type { Drawn } from "./shapes";
 const PAGE = 200;
 /** Beyond that many outlines, a label is shown only of the one that is looked at. */
 const MOST_LABELS = 100;
+/** So many different labels are names of kinds, which help; more are texts, which hide the picture. */
+const MOST_KINDS = 12;
 const COLOURS = 8;
 
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
@@ -21,6 +23,7 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
   const [hidden, setHidden] = useState<Set<string>>(new Set());
   const [active, setActive] = useState<number | null>(null);
   const [shown, setShown] = useState(PAGE);
+  const [isLabelled, setLabelled] = useState(true);
   const drawing = useRef<SVGSVGElement>(null);
   const list = useRef<HTMLOListElement>(null);
 
@@ -38,6 +41,7 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
     setHidden(new Set());
     setActive(null);
     setShown(PAGE);
+    setLabelled(labels.length <= MOST_KINDS && shapes.length <= MOST_LABELS);
   }, [shapes, lowest]);
 
   // Drawn once: thousands of outlines are hidden and marked where they are.
@@ -50,7 +54,7 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
           data-index={index}
           class={`colour-${Math.max(labels.indexOf(label), 0) % COLOURS}`}
           d={`M${outline.map(([x, y]) => `${x} ${y}`).join("L")}Z`}
-          tabIndex={-1}
+          tabindex={-1}
           role="img"
           aria-label={named(shapes[index])}
         />
@@ -98,8 +102,7 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
 
   const width = extent?.width ?? 1;
   const percent = `${(ZOOMS[zoom] ?? 1) * 100}%`;
-  const activeShape = active === null ? undefined : shapes[active];
-  const labelled = visible.length <= MOST_LABELS ? visible : active === null ? [] : [active];
+  const labelled = isLabelled ? visible.slice(0, MOST_LABELS) : active === null ? [] : [active];
   const letters = width / 45 / (ZOOMS[zoom] ?? 1);
   return (
     <div class="overlay">
@@ -123,6 +126,14 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
         >
           +
         </button>
+        <label>
+          <input
+            type="checkbox"
+            checked={isLabelled}
+            onChange={(event) => setLabelled(event.currentTarget.checked)}
+          />
+          {t("show_labels")}
+        </label>
         {scores.length > 0 && lowest < highest && (
           <label class="threshold">
             {t("score_from", figure(threshold))}
@@ -222,11 +233,6 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
         <button type="button" class="quiet" onClick={() => setShown(shown + PAGE)}>
           {t("show_more")}
         </button>
-      )}
-      {activeShape && visible.length > MOST_LABELS && (
-        <p class="hovered" aria-hidden="true">
-          {named(activeShape)}
-        </p>
       )}
     </div>
   );

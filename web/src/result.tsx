@@ -31,7 +31,7 @@ export function Result({ model }: { model: Model }) {
     <section class="result" aria-labelledby="result" aria-busy={phase.value === "running"}>
       <h2 id="result">{t("result")}</h2>
       <Status />
-      {phase.value === "running" && streamed.value && <Text text={streamed.value} isRunning />}
+      {streamed.value && !outcome.value && <Text text={streamed.value} isRunning={phase.value === "running"} />}
       {problem.value && <Failure why={problem.value} />}
       {outcome.value && <Shown outcome={outcome.value} model={model} />}
       <Logs />
@@ -157,7 +157,7 @@ function Picture({ outcome, model }: { outcome: Outcome; model: Model }) {
 /** The pictures that were sent. */
 function picturesOf(model: Model): { name: string; file: File }[] {
   return model.inputs.flatMap((input) => {
-    const file = values.peek()[input.name];
+    const file = values.peek().get(input.name);
     const isPicture = isBlob(input) && file instanceof File && file.type.startsWith("image/");
     return isPicture ? [{ name: input.name, file }] : [];
   });

@@ -1,6 +1,6 @@
 /** Finds what in a result can be drawn over a picture: boxes and polygons, in pixels of the picture. */
 
-import { type Json, typed } from "./model";
+import { type Json, own, typed } from "./model";
 
 export type Point = [x: number, y: number];
 
@@ -36,7 +36,7 @@ export function findShapes(result: Json, config: Json): Drawn[] {
   for (const entry of listOf(result, config, hasOutline)) {
     const outline = outlineOf(entry);
     if (!outline) continue;
-    const label = labelKey ? entry[labelKey] : LABELS.map((key) => entry[key]).find((one) => one !== undefined);
+    const label = labelKey ? own(entry, labelKey) : LABELS.map((key) => own(entry, key)).find((one) => one !== undefined);
     const score = SCORES.map((key) => entry[key]).find(isNumber) ?? null;
     drawn.push({
       label: typed(label),
@@ -56,7 +56,7 @@ export function records(result: Json, config: Json): Record[] {
 /** The records under the configuration's `list_key`, or the first list of records that fit. */
 function listOf(result: Json, config: Json, fits: (record: Record) => boolean): Record[] {
   if (isRecord(config) && typeof config.list_key === "string" && isRecord(result)) {
-    const listed = result[config.list_key];
+    const listed = own(result, config.list_key);
     if (Array.isArray(listed)) return listed.filter(isRecord);
   }
   const search = (value: Json, depth: number): Record[] => {

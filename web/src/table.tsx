@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { t } from "./i18n";
-import { type Json, typed } from "./model";
+import { type Json, own, typed } from "./model";
 
 const PAGE = 100;
 const MOST_COLUMNS = 20;
@@ -30,7 +30,7 @@ export function Table({ rows }: { rows: { [key: string]: Json }[] }) {
               <tr key={index}>
                 {columns.map((column) => (
                   <td key={column} dir="auto">
-                    {shortened(typed(row[column]))}
+                    {shortened(typed(own(row, column)))}
                   </td>
                 ))}
               </tr>

@@ -1,33 +1,31 @@
 /** What is filled in, and how it goes to the server, into the address, and back. */
 
 import { computed, signal } from "@preact/signals";
-import { isBlob, type Input, type Json, type Model, typed } from "./model";
+import { isBlob, type Input, type Json, type Model, own, typed } from "./model";
 import { bytesOf, problem } from "./run";
 
 export type Value = string | File | null;
-export type Values = { [name: string]: Value };
+export type Values = ReadonlyMap<string, Value>;
 export interface Extra {
   name: string;
   value: string;
 }
 
-export const values = signal<Values>({});
+export const values = signal<Values>(new Map());
 /** Options that the schema does not mention. */
 export const extras = signal<Extra[]>([]);
 /** What the server says is wrong, by input. */
-export const errors = computed(() =>
-  Object.fromEntries((problem.value?.errors ?? []).map(({ name, message }) => [name, message])),
+export const errors = computed(
+  () => new Map((problem.value?.errors ?? []).map(({ name, message }) => [name, message])),
 );
 
 export function set(name: string, value: Value) {
-  values.value = { ...values.value, [name]: value };
+  values.value = new Map(values.value).set(name, value);
 }
 
 /** Everything as it was before anybody typed. */
-export function initial(inputs: Input[]): Values {
-  return Object.fromEntries(
-    inputs.map((input) => [input.name, isBlob(input) ? null : startOf(input)]),
-  );
+export function initial(inputs: Input[]): Map<string, Value> {
+  return new Map(inputs.map((input) => [input.name, isBlob(input) ? null : startOf(input)]));
 }
 
 function startOf(input: Input): string {
@@ -40,7 +38,7 @@ function startOf(input: Input): string {
 /** What is sent: an input that was left empty is not given, unless it had a default to be emptied. */
 export function given(inputs: Input[]): [string, string | File][] {
   const ofSchema = inputs.flatMap((input): [string, string | File][] => {
-    const value = values.value[input.name] ?? null;
+    const value = values.value.get(input.name) ?? null;
     if (value === null) return [];
     const emptied = input.shape.kind === "text" && typed(input.default) !== "";
     return value === "" && !emptied ? [] : [[input.name, value]];
@@ -70,8 +68,8 @@ export function bodyOf(inputs: Input[]): Blob {
 export function fill(model: Model, example: { [name: string]: Json }) {
   const start = initial(model.inputs);
   for (const input of model.inputs) {
-    const value = example[input.name];
-    if (value !== undefined) start[input.name] = isBlob(input) ? fileOf(input.name, value) : typed(value);
+    const value = own(example, input.name);
+    if (value !== undefined) start.set(input.name, isBlob(input) ? fileOf(input.name, value) : typed(value));
   }
   values.value = start;
   const known = new Set(model.inputs.map(({ name }) => name));
@@ -96,7 +94,7 @@ export function extension(type: string): string {
   const [family = "", kind = ""] = type.split(";")[0]?.trim().toLowerCase().split("/") ?? [];
   const special: { [kind: string]: string } = { jpeg: "jpg", plain: "txt", "svg+xml": "svg", mpeg: "mp3" };
   if (!kind || kind === "octet-stream") return "bin";
-  return special[kind] ?? (/^[a-z0-9]{1,5}$/.test(kind) ? kind : family === "text" ? "txt" : "bin");
+  return own(special, kind) ?? (/^[a-z0-9]{1,5}$/.test(kind) ? kind : family === "text" ? "txt" : "bin");
 }
 
 /** The parameters as the `#` part of an address: everything but files. */
@@ -115,7 +113,7 @@ export function fromHash(model: Model, hash: string) {
   for (const [name, value] of pairs) {
     const input = named.get(name);
     if (!input) more.push({ name, value });
-    else if (!isBlob(input)) found[name] = value;
+    else if (!isBlob(input)) found.set(name, value);
   }
   values.value = found;
   extras.value = more;

@@ -205,7 +205,7 @@ impl Engine {
         self.core().scheduler.waiting()
     }
 
-    /// How many jobs wait before this one; `None` when it does not wait.
+    /// How many jobs are to be started before this one; `None` once it is about to be.
     pub(crate) fn position(&self, id: JobId) -> Option<usize> {
         self.core().scheduler.position(id)
     }

@@ -556,9 +556,18 @@ impl<J> Scheduler<J> {
         self.waiting.len()
     }
 
-    /// How many jobs wait before this one; `None` when it does not wait.
+    /// How many jobs are to be started before this one; `None` when it is about to be, or has been.
     pub(crate) fn position(&self, id: JobId) -> Option<usize> {
-        self.waiting.contains(&id).then(|| self.waiting.range(..id).count())
+        // The first job that an idle worker was sent it is just starting.
+        let starting = |worker: &Worker| usize::from(worker.running.is_empty());
+        if let Some(holder) = self.jobs.get(&id)?.holder {
+            let worker = self.workers.get(&holder)?;
+            let place = worker.sent.iter().position(|sent| sent.id == id)?;
+            return place.checked_sub(starting(worker));
+        }
+        let ahead = |worker: &Worker| worker.sent.len().saturating_sub(starting(worker));
+        let sent: usize = self.workers.values().map(ahead).sum();
+        Some(self.waiting.range(..id).count() + sent)
     }
 
     /// Jobs that workers have.

@@ -57,7 +57,7 @@ impl Ticket {
         self.id
     }
 
-    /// How many jobs wait in the queue before this one; `None` once a worker has it.
+    /// How many jobs are to be started before this one; `None` once it is about to be.
     #[must_use]
     pub fn position(&self) -> Option<usize> {
         self.engine.position(self.id)

@@ -68,11 +68,16 @@ fn jobs_of_a_lost_worker_come_first_again_and_a_deadly_one_fails() {
 
 #[test]
 fn a_job_knows_how_many_wait_before_it() {
-    let (mut scheduler, now) = scheduler(3);
+    let (mut scheduler, mut now) = scheduler(3);
     scheduler.join(A, None, false, now);
     assert_eq!([1, 2, 3].map(|id| scheduler.position(JobId(id))), [0, 1, 2].map(Some));
-    assigned(&mut scheduler, now);
+    assert_eq!(assigned(&mut scheduler, now), [(A, 1, false)]);
     assert_eq!([1, 2, 3].map(|id| scheduler.position(JobId(id))), [None, Some(0), Some(1)]);
+    // What lies ready at a worker that is busy waits as well.
+    work(&mut scheduler, A, 1, &mut now, MILLISECOND / 10);
+    assert_eq!(assigned(&mut scheduler, now), [(A, 2, false), (A, 3, false)]);
+    scheduler.start(A, JobId(2), now).unwrap();
+    assert_eq!([2, 3, 4].map(|id| scheduler.position(JobId(id))), [None, Some(0), None]);
 }
 
 #[test]

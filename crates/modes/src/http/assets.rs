@@ -67,8 +67,8 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
 /// The file's version: the beginning of its hash.
 fn tag(file: &EmbeddedFile) -> HeaderValue {
     let hash = file.metadata.sha256_hash();
-    let word: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::try_from(format!("\"{word}\"")).unwrap_or(HeaderValue::from_static("\"-\""))
+    let word = u64::from_be_bytes(*hash.first_chunk().unwrap_or(&[0; 8]));
+    HeaderValue::try_from(format!("\"{word:016x}\"")).unwrap_or(HeaderValue::from_static("\"-\""))
 }
 
 fn takes_gzip(headers: &HeaderMap) -> bool {

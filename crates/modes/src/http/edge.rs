@@ -40,7 +40,8 @@ const LITTLE: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+/// Nothing to other sites; without any a browser would not say that a form is the page's own, either.
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 /// For what is no page: nothing that an answer carries is to run.
 const INERT: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
@@ -173,7 +174,7 @@ impl Edge {
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, account.id.0.clone());
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        headers.insert(REFERRER_POLICY, NO_REFERRER);
+        headers.insert(REFERRER_POLICY, SAME_ORIGIN);
         headers.entry(CONTENT_SECURITY_POLICY).or_insert(INERT);
         response
     }

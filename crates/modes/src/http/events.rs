@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use super::App;
-use super::answer::Failure;
+use super::answer::{Failure, Wording};
 use super::edge::RequestId;
 use super::native::UNBUFFERED;
 
@@ -27,7 +27,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) fn stream(app: App, id: RequestId, ticket: Ticket) -> Response {
-    let followed = Followed { app, id, ticket, place: Place::Unknown };
+    let followed = Followed { app, id, ticket, place: None, has_begun: false };
     let events = stream::unfold(Some(followed), |followed| async {
         let mut followed = followed?;
         let (event, rest) = match followed.next().await {
@@ -45,36 +45,40 @@ struct Followed {
     app: App,
     id: RequestId,
     ticket: Ticket,
-    place: Place,
-}
-
-/// Where a job is, as its requester knows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Unknown,
-    /// In the queue, behind so many others.
-    Queued(usize),
-    /// Not in the queue any more.
-    Left,
+    /// Its place in the queue.
+    place: Option<usize>,
+    has_begun: bool,
 }
 
 impl Followed {
     /// What happens next; `None` when nothing more does before the end.
     async fn next(&mut self) -> Option<Sent> {
-        while self.place != Place::Left {
-            let place = self.ticket.position().map_or(Place::Left, Place::Queued);
-            if std::mem::replace(&mut self.place, place) != place
-                && let Place::Queued(position) = place
+        while !self.has_begun {
+            let place = self.ticket.position();
+            if let Some(position) = place
+                && place != self.place
             {
+                self.place = place;
                 return Some(sent("queued", &json!({"position": position})));
             }
-            if place != Place::Left
-                && let Ok(event) = timeout(LOOK, self.ticket.event()).await
-            {
+            if let Ok(event) = timeout(LOOK, self.event()).await {
+                self.has_begun = true;
                 return event.map(happened);
             }
         }
-        self.ticket.event().await.map(happened)
+        self.event().await.map(happened)
+    }
+
+    /// The next event that the requester may hear of: where errors are brief the program's output,
+    /// which has tracebacks in it, is the operator's alone.
+    async fn event(&mut self) -> Option<Event> {
+        let is_brief = self.app.wording() == Wording::Brief;
+        loop {
+            let event = self.ticket.event().await?;
+            if !(is_brief && matches!(event, Event::Log(_))) {
+                return Some(event);
+            }
+        }
     }
 
     async fn end(self) -> Sent {

@@ -1,0 +1,93 @@
+/** Debian's Chromium, a page that is watched, and what every page has to be. */
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { AxeBuilder } from "@axe-core/playwright";
+import { chromium } from "playwright-core";
+
+const CHROMIUM = process.env.TEST_CHROMIUM ?? "/usr/bin/chromium";
+const SCREENSHOTS = process.env.SCREENSHOTS ?? fileURLToPath(new URL("../../.cache/screenshots/", import.meta.url));
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+export const WIDE = { width: 1400, height: 900 };
+export const PHONE = { width: 390, height: 844 };
+
+export const launch = () =>
+  chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      ...["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--disable-quic"],
+      ...["--disable-background-networking", "--disable-component-update"],
+      ...["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
+    ],
+  });
+
+/** A page in a browser profile of its own, of which `check` tells whether all went well. */
+export async function open(browser, url, { viewport = WIDE, hash = "", ...options } = {}) {
+  const context = await browser.newContext({ viewport, locale: "en-US", acceptDownloads: true, ...options });
+  await context.grantPermissions(["clipboard-read", "clipboard-write", "camera", "microphone"], { origin: url });
+  const page = await context.newPage();
+  const troubles = [];
+  page.on("console", (message) => {
+    // An answer with an error status is told there too; those are the answers that a test asks for.
+    const isAnswer = message.text().startsWith("Failed to load resource: the server responded with");
+    if (["error", "warning"].includes(message.type()) && !isAnswer) troubles.push(message.text());
+  });
+  page.on("pageerror", (error) => troubles.push(error.message));
+  page.on("dialog", (dialog) => {
+    troubles.push(`a dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on("request", (request) => {
+    const address = request.url();
+    if (!address.startsWith(`${url}/`) && !/^(blob|data):/.test(address)) troubles.push(`a request to ${address}`);
+  });
+  await page.addInitScript(() => {
+    window.reports = [];
+    document.addEventListener("securitypolicyviolation", (event) =>
+      window.reports.push(`${event.violatedDirective} ${event.blockedURI}`),
+    );
+  });
+  await page.goto(`${url}/${hash}`);
+  await page.waitForSelector("form");
+  page.check = async () => {
+    assert.deepEqual(troubles, []);
+    assert.deepEqual(await page.evaluate(() => window.reports), []);
+    assert.equal(await page.evaluate(() => window.ran), undefined, "something ran that should not");
+  };
+  /** Ends well only if nothing was wrong up to here. */
+  page.end = async () => {
+    await page.check();
+    await context.close();
+  };
+  return page;
+}
+
+/** The state that the page is in: accessible in light and dark, no wider than its window, and as a picture. */
+export async function inspect(page, name) {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze();
+    const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join("\n    ")}`);
+    assert.deepEqual(found, [], `${name}, ${colorScheme}`);
+    mkdirSync(SCREENSHOTS, { recursive: true });
+    await page.screenshot({ path: `${SCREENSHOTS}/${name}-${colorScheme}.png`, fullPage: true });
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+  const [width, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(width <= window, `${name}: ${width} pixels wide in a window of ${window}`);
+  await page.check();
+}
+
+export const field = (page, name) => page.getByLabel(name, { exact: false }).first();
+
+/** Runs the model and waits for the end. */
+export async function run(page, status = "Done", patience = 60_000) {
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await ended(page, status, patience);
+}
+
+export async function ended(page, status = "Done", patience = 60_000) {
+  await page.locator(".status [role=status]").first().filter({ hasText: status }).waitFor({ timeout: patience });
+}
