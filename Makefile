@@ -213,11 +213,12 @@ target/release/language: $(RUST_SOURCES) $(shell find examples -name '*.rs' -o -
 
 check: lint test
 
-lint: $(VENV)/.tests
+lint: $(VENV)/.tests web/dist/.built
 	rustfmt --check --edition 2024 $$(git ls-files '*.rs')
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
-	$(BIN)/ruff check python examples tests bench
+	$(BIN)/ruff check python examples tests bench web/tests
+	cd web && npm run --silent lint
 	$(BIN)/mypy $$(git ls-files 'python/*.pyi')
 
 docs:

@@ -48,7 +48,8 @@ export default defineConfig({
       output: {
         entryFileNames: "[name].js",
         chunkFileNames: "[name].js",
-        assetFileNames: (asset) => (asset.names[0]?.endsWith(".css") ? "page.css" : "[name][extname]"),
+        assetFileNames: (asset) =>
+          asset.names[0]?.endsWith(".css") ? "page.css" : "[name][extname]",
       },
     },
   },

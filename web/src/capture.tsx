@@ -30,14 +30,16 @@ export function Capture({ device, onFile, onClose }: Properties) {
   useEffect(() => {
     let tracks: MediaStreamTrack[] = [];
     let isOver = false;
-    navigator.mediaDevices.getUserMedia({ video: device !== "audio", audio: device !== "photo" }).then(
-      (opened) => {
-        tracks = opened.getTracks();
-        if (isOver) tracks.forEach((track) => track.stop());
-        else setStream(opened);
-      },
-      (error: Error) => setTrouble(error.message || error.name),
-    );
+    navigator.mediaDevices
+      .getUserMedia({ video: device !== "audio", audio: device !== "photo" })
+      .then(
+        (opened) => {
+          tracks = opened.getTracks();
+          if (isOver) tracks.forEach((track) => track.stop());
+          else setStream(opened);
+        },
+        (error: Error) => setTrouble(error.message || error.name),
+      );
     return () => {
       isOver = true;
       tracks.forEach((track) => track.stop());
@@ -80,7 +82,9 @@ export function Capture({ device, onFile, onClose }: Properties) {
   return (
     <div class="capture">
       {trouble && <p role="alert">{t("no_device", trouble)}</p>}
-      {device !== "audio" && <video ref={screen} autoplay muted playsInline aria-label={t("camera")} />}
+      {device !== "audio" && (
+        <video ref={screen} autoplay muted playsInline aria-label={t("camera")} />
+      )}
       <div class="row">
         {device === "photo" ? (
           <button type="button" disabled={!stream} onClick={shoot}>

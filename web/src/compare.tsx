@@ -40,7 +40,9 @@ export function Compare({ before, after }: Properties) {
           class="before"
           src={url}
           alt={t("sent_picture")}
-          onLoad={({ currentTarget }) => setSame(Math.abs(ratioOf(currentTarget) / (ratio || 1) - 1) < 0.03)}
+          onLoad={({ currentTarget }) =>
+            setSame(Math.abs(ratioOf(currentTarget) / (ratio || 1) - 1) < 0.03)
+          }
           style={{
             clipPath: `inset(0 ${100 - place}% 0 0)`,
             // A picture of another form is not pulled into this one.

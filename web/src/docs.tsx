@@ -40,7 +40,14 @@ interface Answer {
 interface Operation {
   summary?: string;
   description?: string;
-  parameters?: { $ref?: string; name: string; in: string; description?: string; required?: boolean; schema?: Schema }[];
+  parameters?: {
+    $ref?: string;
+    name: string;
+    in: string;
+    description?: string;
+    required?: boolean;
+    schema?: Schema;
+  }[];
   requestBody?: { description?: string; required?: boolean; content: { [media: string]: Media } };
   responses: { [status: string]: Answer };
 }
@@ -55,7 +62,9 @@ export function Docs() {
   const [trouble, setTrouble] = useState("");
   useEffect(() => {
     fetch("/openapi.json")
-      .then(async (answer) => (answer.ok ? setApi(await answer.json()) : setTrouble(await answer.text())))
+      .then(async (answer) =>
+        answer.ok ? setApi(await answer.json()) : setTrouble(await answer.text()),
+      )
       .catch((error: Error) => setTrouble(error.message));
   }, []);
   useEffect(() => {
@@ -65,7 +74,9 @@ export function Docs() {
     return (
       <>
         <Header about={{}} title={t("reference")} />
-        <main>{trouble ? <pre role="alert">{trouble}</pre> : <progress aria-label={t("loading")} />}</main>
+        <main>
+          {trouble ? <pre role="alert">{trouble}</pre> : <progress aria-label={t("loading")} />}
+        </main>
       </>
     );
   }
@@ -119,7 +130,10 @@ function Parameters({ api, operation }: { api: Api; operation: Operation }) {
         {parameters.map(({ name, in: place, required, description, schema }) => (
           <div key={name}>
             <dt dir="ltr">
-              <code>{name}</code> <small>{[place, inWords(api, schema), required && "required"].filter(Boolean).join(", ")}</small>
+              <code>{name}</code>{" "}
+              <small>
+                {[place, inWords(api, schema), required && "required"].filter(Boolean).join(", ")}
+              </small>
             </dt>
             <dd dir="auto">{description}</dd>
           </div>
@@ -172,7 +186,9 @@ function Properties({ api, schema }: { api: Api; schema: Schema | undefined }) {
           <div key={name}>
             <dt>
               <code>{name}</code>{" "}
-              <small>{[inWords(api, property), isRequired && "required"].filter(Boolean).join(", ")}</small>
+              <small>
+                {[inWords(api, property), isRequired && "required"].filter(Boolean).join(", ")}
+              </small>
             </dt>
             {property.description && <dd dir="auto">{property.description}</dd>}
           </div>
@@ -185,10 +201,16 @@ function Properties({ api, schema }: { api: Api; schema: Schema | undefined }) {
 /** A schema in some words: its type, and what bounds it. */
 function inWords(api: Api, schema: Schema | undefined, depth = 3): string {
   if (!schema || depth === 0) return "";
-  const { type, format, contentMediaType, items, minimum, maximum, ...more } = resolved(api, schema);
+  const { type, format, contentMediaType, items, minimum, maximum, ...more } = resolved(
+    api,
+    schema,
+  );
   const variants = more.anyOf ?? more.oneOf;
   const words = [
-    variants?.map((one) => inWords(api, one, depth - 1)).filter(Boolean).join(" | "),
+    variants
+      ?.map((one) => inWords(api, one, depth - 1))
+      .filter(Boolean)
+      .join(" | "),
     Array.isArray(type) ? type.join(" | ") : type,
     items && `of ${inWords(api, items, depth - 1) || "anything"}`,
     format,
@@ -208,10 +230,14 @@ function resolved<T extends { $ref?: string }>(api: Api, part: T): T {
   for (let step = 0; step < 5; step += 1) {
     const reference = (found as { $ref?: string }).$ref;
     if (!reference) break;
-    found = reference
-      .slice(2)
-      .split("/")
-      .reduce<unknown>((inner, key) => (inner as { [key: string]: unknown } | undefined)?.[key], api) ?? {};
+    found =
+      reference
+        .slice(2)
+        .split("/")
+        .reduce<unknown>(
+          (inner, key) => (inner as { [key: string]: unknown } | undefined)?.[key],
+          api,
+        ) ?? {};
   }
   return found as T;
 }

@@ -18,7 +18,8 @@ export function Form({ model }: { model: Model }) {
     };
     const drop = (event: DragEvent) => {
       event.preventDefault();
-      if (event.type === "drop" && event.dataTransfer) takeAnywhere(model.inputs, event.dataTransfer.files);
+      if (event.type === "drop" && event.dataTransfer)
+        takeAnywhere(model.inputs, event.dataTransfer.files);
     };
     document.addEventListener("paste", paste);
     document.addEventListener("dragover", drop);
@@ -49,7 +50,8 @@ export function Form({ model }: { model: Model }) {
         if (!isBusy.value) void submit();
       }}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.current?.requestSubmit();
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey))
+          form.current?.requestSubmit();
       }}
     >
       <Examples model={model} />
@@ -113,7 +115,9 @@ function Examples({ model }: { model: Model }) {
 /** An example in short: what of it can be read. */
 function summary(example: { [name: string]: Json }): string {
   const texts = Object.values(example).map(typed);
-  return shortened(texts.filter((text) => text.length < 1000 && !text.startsWith("data:")).join(", "));
+  return shortened(
+    texts.filter((text) => text.length < 1000 && !text.startsWith("data:")).join(", "),
+  );
 }
 
 function shortened(text: string): string {
@@ -123,7 +127,9 @@ function shortened(text: string): string {
 function Field({ input, id }: { input: Input; id: string }) {
   const error = errors.value.get(input.name);
   const notes = [input.description, limits(input)].filter(Boolean);
-  const described = [notes.length && `${id}-note`, error && `${id}-error`].filter(Boolean).join(" ");
+  const described = [notes.length && `${id}-note`, error && `${id}-error`]
+    .filter(Boolean)
+    .join(" ");
   const isFlag = input.shape.kind === "flag" && (input.required || input.default !== undefined);
   return (
     <div class="field">
@@ -136,14 +142,18 @@ function Field({ input, id }: { input: Input; id: string }) {
         ) : (
           <small> ({t("optional")})</small>
         )}
-        {isFlag && <Widget input={input} id={id} described={described || undefined} isWrong={!!error} />}
+        {isFlag && (
+          <Widget input={input} id={id} described={described || undefined} isWrong={!!error} />
+        )}
       </label>
       {notes.length > 0 && (
         <small id={`${id}-note`} class="note" dir="auto">
           {notes.join(" · ")}
         </small>
       )}
-      {!isFlag && <Widget input={input} id={id} described={described || undefined} isWrong={!!error} />}
+      {!isFlag && (
+        <Widget input={input} id={id} described={described || undefined} isWrong={!!error} />
+      )}
       {error && (
         <small id={`${id}-error`} class="error" dir="auto">
           {error}
@@ -195,7 +205,15 @@ function Widget({ input, id, described, isWrong }: WidgetProperties) {
   };
   switch (shape.kind) {
     case "blob":
-      return <FilePicker input={input} media={shape.media} id={id} described={described} isWrong={isWrong} />;
+      return (
+        <FilePicker
+          input={input}
+          media={shape.media}
+          id={id}
+          described={described}
+          isWrong={isWrong}
+        />
+      );
     case "number": {
       const step = shape.whole ? 1 : "any";
       const isRange = min !== undefined && max !== undefined;
@@ -226,7 +244,13 @@ function Widget({ input, id, described, isWrong }: WidgetProperties) {
           onChange={(event) => set(name, String(event.currentTarget.checked))}
         />
       ) : (
-        <Select {...common} labels={["true", "false"]} text={text} hasNone onChoose={(one) => set(name, one)} />
+        <Select
+          {...common}
+          labels={["true", "false"]}
+          text={text}
+          hasNone
+          onChoose={(one) => set(name, one)}
+        />
       );
     case "choice":
       return (

@@ -4,7 +4,17 @@ import { signal } from "@preact/signals";
 import { clear, createStore, del, entries, set as put } from "idb-keyval";
 import { language, seconds, t } from "./i18n";
 import type { Model } from "./model";
-import { elapsed, isBusy, type Outcome, outcome, type Phase, phase, type Problem, problem, show } from "./run";
+import {
+  elapsed,
+  isBusy,
+  type Outcome,
+  outcome,
+  type Phase,
+  phase,
+  type Problem,
+  problem,
+  show,
+} from "./run";
 import { type Extra, extras, type Value, type Values, values } from "./values";
 
 interface Entry {
@@ -29,7 +39,10 @@ const store = createStore("ai_integration", "history");
 
 /** Tells models apart. */
 const keyOf = (model: Model) =>
-  JSON.stringify([model.model.name ?? "", model.inputs.map(({ name, shape }) => [name, shape.kind])]);
+  JSON.stringify([
+    model.model.name ?? "",
+    model.inputs.map(({ name, shape }) => [name, shape.kind]),
+  ]);
 
 /** Reads what was kept. A browser that keeps nothing has an empty history. */
 export async function recall(model: Model) {
@@ -88,7 +101,10 @@ function restore(entry: Entry) {
 
 export function History() {
   if (history.value.length === 0) return null;
-  const clock = new Intl.DateTimeFormat(language.value, { dateStyle: "short", timeStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(language.value, {
+    dateStyle: "short",
+    timeStyle: "medium",
+  });
   return (
     <section class="history" aria-labelledby="history">
       <h2 id="history">{t("history")}</h2>
@@ -100,12 +116,22 @@ export function History() {
           const when = clock.format(entry.time);
           return (
             <li key={entry.time} class="row">
-              <button type="button" class="quiet wide" disabled={isBusy.value} onClick={() => restore(entry)}>
+              <button
+                type="button"
+                class="quiet wide"
+                disabled={isBusy.value}
+                onClick={() => restore(entry)}
+              >
                 {when} · {t(entry.phase === "done" ? "done" : "failed")} · {seconds(entry.elapsed)}
                 <br />
                 <small dir="auto">{summary(entry)}</small>
               </button>
-              <button type="button" class="quiet" aria-label={t("forget", when)} onClick={() => void forget(entry)}>
+              <button
+                type="button"
+                class="quiet"
+                aria-label={t("forget", when)}
+                onClick={() => void forget(entry)}
+              >
                 ×
               </button>
             </li>
@@ -120,7 +146,9 @@ export function History() {
 }
 
 function summary({ values }: Entry): string {
-  const words = [...values.values()].flatMap((value) => (value instanceof File ? value.name : (value ?? [])));
+  const words = [...values.values()].flatMap((value) =>
+    value instanceof File ? value.name : (value ?? []),
+  );
   const text = words.filter(Boolean).join(", ");
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }

@@ -29,9 +29,16 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
 
   const labels = useMemo(() => [...new Set(shapes.map(({ label }) => label))].sort(), [shapes]);
   const scores = useMemo(() => shapes.flatMap(({ score }) => score ?? []), [shapes]);
-  const lowest = useMemo(() => scores.reduce((least, one) => Math.min(least, one), Infinity), [scores]);
-  const highest = useMemo(() => scores.reduce((most, one) => Math.max(most, one), -Infinity), [scores]);
-  const isVisible = ({ label, score }: Drawn) => !hidden.has(label) && (score ?? Infinity) >= threshold;
+  const lowest = useMemo(
+    () => scores.reduce((least, one) => Math.min(least, one), Infinity),
+    [scores],
+  );
+  const highest = useMemo(
+    () => scores.reduce((most, one) => Math.max(most, one), -Infinity),
+    [scores],
+  );
+  const isVisible = ({ label, score }: Drawn) =>
+    !hidden.has(label) && (score ?? Infinity) >= threshold;
   const visible = useMemo(
     () => shapes.flatMap((shape, index) => (isVisible(shape) ? index : [])),
     [shapes, hidden, threshold],
@@ -74,8 +81,11 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
   }, [active, outlines]);
 
   const outlineAt = (index: number | null) =>
-    index === null ? null : drawing.current?.querySelector<SVGPathElement>(`path[data-index="${index}"]`);
-  const entryAt = (index: number) => list.current?.querySelector<HTMLElement>(`[data-index="${index}"]`);
+    index === null
+      ? null
+      : drawing.current?.querySelector<SVGPathElement>(`path[data-index="${index}"]`);
+  const entryAt = (index: number) =>
+    list.current?.querySelector<HTMLElement>(`[data-index="${index}"]`);
   const indexOf = (event: Event) => {
     const index = (event.target as Element).closest("[data-index]")?.getAttribute("data-index");
     return index == null ? null : Number(index);
@@ -148,7 +158,12 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
           </label>
         )}
       </div>
-      <div class={zoom === 0 ? "scroller whole" : "scroller"} tabIndex={0} role="region" aria-label={t("picture")}>
+      <div
+        class={zoom === 0 ? "scroller whole" : "scroller"}
+        tabIndex={0}
+        role="region"
+        aria-label={t("picture")}
+      >
         <div class="canvas" style={{ width: percent }}>
           <img
             src={url}
@@ -174,7 +189,11 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
               {outlines}
               <g class="labels" aria-hidden="true" font-size={letters}>
                 {labelled.map((index) => (
-                  <text key={index} x={shapes[index]?.outline[0]?.[0]} y={(shapes[index]?.outline[0]?.[1] ?? 0) - letters / 4}>
+                  <text
+                    key={index}
+                    x={shapes[index]?.outline[0]?.[0]}
+                    y={(shapes[index]?.outline[0]?.[1] ?? 0) - letters / 4}
+                  >
                     {shortened(shapes[index]?.label ?? "")}
                   </text>
                 ))}

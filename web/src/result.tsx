@@ -31,7 +31,9 @@ export function Result({ model }: { model: Model }) {
     <section class="result" aria-labelledby="result" aria-busy={phase.value === "running"}>
       <h2 id="result">{t("result")}</h2>
       <Status />
-      {streamed.value && !outcome.value && <Text text={streamed.value} isRunning={phase.value === "running"} />}
+      {streamed.value && !outcome.value && (
+        <Text text={streamed.value} isRunning={phase.value === "running"} />
+      )}
       {problem.value && <Failure why={problem.value} />}
       {outcome.value && <Shown outcome={outcome.value} model={model} />}
       <Logs />
@@ -78,11 +80,12 @@ function words(): string {
 }
 
 function Failure({ why }: { why: Problem }) {
-  const detail = why.code === "network" || why.code === "broken" ? t(why.code, why.detail) : why.detail;
+  const detail =
+    why.code === "network" || why.code === "broken" ? t(why.code, why.detail) : why.detail;
   const start = detail.search(/^Traceback \(most recent call last\):/m);
   const lines = detail.trimEnd().split("\n");
   // What a traceback says stands in its last line.
-  const short = start < 0 ? detail : (detail.slice(0, start).trim() || lines[lines.length - 1] || "");
+  const short = start < 0 ? detail : detail.slice(0, start).trim() || lines[lines.length - 1] || "";
   return (
     <div class="failure" role="alert">
       {why.title && (
@@ -188,7 +191,10 @@ function JsonResult({ text, model }: { text: string; model: Model }) {
           {pictures.length > 1 && (
             <label>
               {t("picture")}
-              <select value={which} onChange={(event) => setWhich(Number(event.currentTarget.value))}>
+              <select
+                value={which}
+                onChange={(event) => setWhich(Number(event.currentTarget.value))}
+              >
                 {pictures.map(({ name }, index) => (
                   <option key={name} value={index}>
                     {name}
@@ -232,7 +238,15 @@ function parsed(text: string): Json | undefined {
   }
 }
 
-function Text({ text, isCode, isRunning }: { text: string; isCode?: boolean; isRunning?: boolean }) {
+function Text({
+  text,
+  isCode,
+  isRunning,
+}: {
+  text: string;
+  isCode?: boolean;
+  isRunning?: boolean;
+}) {
   const [wasCopied, setCopied] = useState(false);
   useEffect(() => setCopied(false), [text]);
   const isLong = text.length > MOST_TEXT;

@@ -41,7 +41,12 @@ const MOST_LOGS = 1000;
 let controller: AbortController | null = null;
 
 /** Shows what came of a call, as it was. */
-export function show(past: { phase: Phase; outcome: Outcome | null; problem: Problem | null; elapsed: number }) {
+export function show(past: {
+  phase: Phase;
+  outcome: Outcome | null;
+  problem: Problem | null;
+  elapsed: number;
+}) {
   cancel();
   batch(() => {
     reset();
@@ -85,7 +90,11 @@ export async function run(body: Blob) {
     if (own.signal.aborted) {
       if (controller === own) phase.value = "cancelled";
     } else {
-      fail({ title: "", detail: String(error instanceof Error ? error.message : error), code: "network" });
+      fail({
+        title: "",
+        detail: String(error instanceof Error ? error.message : error),
+        code: "network",
+      });
     }
   } finally {
     clearInterval(clock);
@@ -142,7 +151,8 @@ async function follow(body: Blob, abort: AbortSignal) {
         break;
       case "result":
         repaint.stop();
-        if (data.text !== undefined || data.base64 !== undefined) parts.splice(0, parts.length, partOf(data));
+        if (data.text !== undefined || data.base64 !== undefined)
+          parts.splice(0, parts.length, partOf(data));
         finish(data.content_type ?? type, parts);
         return;
       case "error":

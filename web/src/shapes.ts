@@ -24,11 +24,13 @@ const POLYGONS = ["mask_vertices", "polygon", "vertices"];
 
 const isRecord = (value: Json | undefined): value is Record =>
   typeof value === "object" && value !== null && !Array.isArray(value);
-const isNumber = (value: Json | undefined): value is number => typeof value === "number" && Number.isFinite(value);
+const isNumber = (value: Json | undefined): value is number =>
+  typeof value === "number" && Number.isFinite(value);
 
 /** All outlines of a result. `config` is the model's `visualizer_config`, which may be none. */
 export function findShapes(result: Json, config: Json): Drawn[] {
-  const labelKey = isRecord(config) && typeof config.label_key === "string" ? config.label_key : null;
+  const labelKey =
+    isRecord(config) && typeof config.label_key === "string" ? config.label_key : null;
   // Where the model saw the picture smaller, its pixels are larger.
   const applied = isRecord(result) ? result.scale_applied : null;
   const scale = isNumber(applied) && applied > 0 ? 1 / applied : 1;
@@ -36,7 +38,9 @@ export function findShapes(result: Json, config: Json): Drawn[] {
   for (const entry of listOf(result, config, hasOutline)) {
     const outline = outlineOf(entry);
     if (!outline) continue;
-    const label = labelKey ? own(entry, labelKey) : LABELS.map((key) => own(entry, key)).find((one) => one !== undefined);
+    const label = labelKey
+      ? own(entry, labelKey)
+      : LABELS.map((key) => own(entry, key)).find((one) => one !== undefined);
     const score = SCORES.map((key) => entry[key]).find(isNumber) ?? null;
     drawn.push({
       label: typed(label),
@@ -79,7 +83,8 @@ const hasOutline = (record: Record) => outlineOf(record) !== null;
 function outlineOf(record: Record): Point[] | null {
   for (const key of POLYGONS) {
     const points = record[key];
-    if (Array.isArray(points) && points.length > 2 && points.every(isPoint)) return points as Point[];
+    if (Array.isArray(points) && points.length > 2 && points.every(isPoint))
+      return points as Point[];
   }
   for (const key of BOXES) {
     const box = boxOf(record[key]);
@@ -96,7 +101,8 @@ function outlineOf(record: Record): Point[] | null {
   return null;
 }
 
-const isPoint = (value: Json) => Array.isArray(value) && value.length === 2 && value.every(isNumber);
+const isPoint = (value: Json) =>
+  Array.isArray(value) && value.length === 2 && value.every(isNumber);
 
 /** Left, top, width and height: as a list, by these names, or by the names of the four sides. */
 function boxOf(value: Json | undefined): [number, number, number, number] | null {
@@ -105,7 +111,8 @@ function boxOf(value: Json | undefined): [number, number, number, number] | null
   }
   if (!isRecord(value)) return null;
   const { x, y, width, height, xmin, ymin, xmax, ymax } = value;
-  if (isNumber(x) && isNumber(y) && isNumber(width) && isNumber(height)) return [x, y, width, height];
+  if (isNumber(x) && isNumber(y) && isNumber(width) && isNumber(height))
+    return [x, y, width, height];
   if (isNumber(xmin) && isNumber(ymin) && isNumber(xmax) && isNumber(ymax)) {
     return [xmin, ymin, xmax - xmin, ymax - ymin];
   }

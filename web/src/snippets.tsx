@@ -39,7 +39,8 @@ const WRITERS: { [language: string]: (call: Call) => string } = {
       "answer = requests.post(",
       `    ${python(url)},`,
       needsToken && `    headers={"Authorization": "Bearer " + os.environ["TOKEN"]},`,
-      texts.length > 0 && `    data={${texts.map(([name, text]) => `${python(name)}: ${python(text as string)}`).join(", ")}},`,
+      texts.length > 0 &&
+        `    data={${texts.map(([name, text]) => `${python(name)}: ${python(text as string)}`).join(", ")}},`,
       files.length > 0 &&
         `    files={${files.map(([name, file]) => `${python(name)}: open(${python((file as File).name)}, "rb")`).join(", ")}},`,
       ")",
@@ -75,7 +76,9 @@ export function Snippets({ model }: { model: Model }) {
   // A file that is still to be chosen is one of the call, too.
   const chosen = given(model.inputs);
   const missing = model.inputs
-    .filter((input) => isBlob(input) && input.required && !chosen.some(([name]) => name === input.name))
+    .filter(
+      (input) => isBlob(input) && input.required && !chosen.some(([name]) => name === input.name),
+    )
     .map(({ name }): Pair => [name, new File([], "FILE")]);
   const call: Call = {
     url: new URL("/infer", location.href).href,

@@ -17,7 +17,15 @@ export function Tree({ value }: { value: Json }) {
   );
 }
 
-function Node({ name, value, isOpen = false }: { name?: string | number; value: Json; isOpen?: boolean }) {
+function Node({
+  name,
+  value,
+  isOpen = false,
+}: {
+  name?: string | number;
+  value: Json;
+  isOpen?: boolean;
+}) {
   const key = name === undefined ? null : <span class="key">{name}: </span>;
   if (typeof value !== "object" || value === null) {
     return (
@@ -80,6 +88,9 @@ function Members({ members, opens }: { members: [string | number, Json][]; opens
 }
 
 function Leaf({ value }: { value: Json }) {
-  const text = typeof value === "string" && value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value;
-  return <span class={`value ${value === null ? "null" : typeof value}`}>{JSON.stringify(text)}</span>;
+  const text =
+    typeof value === "string" && value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value;
+  return (
+    <span class={`value ${value === null ? "null" : typeof value}`}>{JSON.stringify(text)}</span>
+  );
 }

@@ -59,9 +59,15 @@ export function bodyOf(inputs: Input[]): Blob {
     const head = `--${boundary}\r\nContent-Disposition: form-data; name=${quoted(name)}`;
     if (typeof value === "string") return [`${head}\r\n\r\n`, value, "\r\n"];
     const type = value.type || "application/octet-stream";
-    return [`${head}; filename=${quoted(value.name)}\r\nContent-Type: ${type}\r\n\r\n`, value, "\r\n"];
+    return [
+      `${head}; filename=${quoted(value.name)}\r\nContent-Type: ${type}\r\n\r\n`,
+      value,
+      "\r\n",
+    ];
   });
-  return new Blob([...parts, `--${boundary}--\r\n`], { type: `multipart/form-data; boundary=${boundary}` });
+  return new Blob([...parts, `--${boundary}--\r\n`], {
+    type: `multipart/form-data; boundary=${boundary}`,
+  });
 }
 
 /** Fills in an example; what it does not mention is as at the start. */
@@ -69,7 +75,8 @@ export function fill(model: Model, example: { [name: string]: Json }) {
   const start = initial(model.inputs);
   for (const input of model.inputs) {
     const value = own(example, input.name);
-    if (value !== undefined) start.set(input.name, isBlob(input) ? fileOf(input.name, value) : typed(value));
+    if (value !== undefined)
+      start.set(input.name, isBlob(input) ? fileOf(input.name, value) : typed(value));
   }
   values.value = start;
   const known = new Set(model.inputs.map(({ name }) => name));
@@ -92,14 +99,23 @@ export function fileOf(name: string, value: Json): File | null {
 /** The usual ending of a file of this media type. */
 export function extension(type: string): string {
   const [family = "", kind = ""] = type.split(";")[0]?.trim().toLowerCase().split("/") ?? [];
-  const special: { [kind: string]: string } = { jpeg: "jpg", plain: "txt", "svg+xml": "svg", mpeg: "mp3" };
+  const special: { [kind: string]: string } = {
+    jpeg: "jpg",
+    plain: "txt",
+    "svg+xml": "svg",
+    mpeg: "mp3",
+  };
   if (!kind || kind === "octet-stream") return "bin";
-  return own(special, kind) ?? (/^[a-z0-9]{1,5}$/.test(kind) ? kind : family === "text" ? "txt" : "bin");
+  return (
+    own(special, kind) ?? (/^[a-z0-9]{1,5}$/.test(kind) ? kind : family === "text" ? "txt" : "bin")
+  );
 }
 
 /** The parameters as the `#` part of an address: everything but files. */
 export function toHash(inputs: Input[]): string {
-  const texts = given(inputs).filter((pair): pair is [string, string] => typeof pair[1] === "string");
+  const texts = given(inputs).filter(
+    (pair): pair is [string, string] => typeof pair[1] === "string",
+  );
   return `#${new URLSearchParams(texts)}`;
 }
 

@@ -7,7 +7,8 @@ import { AxeBuilder } from "@axe-core/playwright";
 import { chromium } from "playwright-core";
 
 const CHROMIUM = process.env.TEST_CHROMIUM ?? "/usr/bin/chromium";
-const SCREENSHOTS = process.env.SCREENSHOTS ?? fileURLToPath(new URL("../../.cache/screenshots/", import.meta.url));
+const SCREENSHOTS =
+  process.env.SCREENSHOTS ?? fileURLToPath(new URL("../../.cache/screenshots/", import.meta.url));
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 export const WIDE = { width: 1400, height: 900 };
@@ -25,13 +26,22 @@ export const launch = () =>
 
 /** A page in a browser profile of its own, of which `check` tells whether all went well. */
 export async function open(browser, url, { viewport = WIDE, hash = "", ...options } = {}) {
-  const context = await browser.newContext({ viewport, locale: "en-US", acceptDownloads: true, ...options });
-  await context.grantPermissions(["clipboard-read", "clipboard-write", "camera", "microphone"], { origin: url });
+  const context = await browser.newContext({
+    viewport,
+    locale: "en-US",
+    acceptDownloads: true,
+    ...options,
+  });
+  await context.grantPermissions(["clipboard-read", "clipboard-write", "camera", "microphone"], {
+    origin: url,
+  });
   const page = await context.newPage();
   const troubles = [];
   page.on("console", (message) => {
     // An answer with an error status is told there too; those are the answers that a test asks for.
-    const isAnswer = message.text().startsWith("Failed to load resource: the server responded with");
+    const isAnswer = message
+      .text()
+      .startsWith("Failed to load resource: the server responded with");
     if (["error", "warning"].includes(message.type()) && !isAnswer) troubles.push(message.text());
   });
   page.on("pageerror", (error) => troubles.push(error.message));
@@ -41,7 +51,8 @@ export async function open(browser, url, { viewport = WIDE, hash = "", ...option
   });
   page.on("request", (request) => {
     const address = request.url();
-    if (!address.startsWith(`${url}/`) && !/^(blob|data):/.test(address)) troubles.push(`a request to ${address}`);
+    if (!address.startsWith(`${url}/`) && !/^(blob|data):/.test(address))
+      troubles.push(`a request to ${address}`);
   });
   await page.addInitScript(() => {
     window.reports = [];
@@ -69,13 +80,18 @@ export async function inspect(page, name) {
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze();
-    const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join("\n    ")}`);
+    const found = violations.map(
+      ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join("\n    ")}`,
+    );
     assert.deepEqual(found, [], `${name}, ${colorScheme}`);
     mkdirSync(SCREENSHOTS, { recursive: true });
     await page.screenshot({ path: `${SCREENSHOTS}/${name}-${colorScheme}.png`, fullPage: true });
   }
   await page.emulateMedia({ colorScheme: "light" });
-  const [width, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  const [width, window] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    innerWidth,
+  ]);
   assert.ok(width <= window, `${name}: ${width} pixels wide in a window of ${window}`);
   await page.check();
 }
@@ -89,5 +105,9 @@ export async function run(page, status = "Done", patience = 60_000) {
 }
 
 export async function ended(page, status = "Done", patience = 60_000) {
-  await page.locator(".status [role=status]").first().filter({ hasText: status }).waitFor({ timeout: patience });
+  await page
+    .locator(".status [role=status]")
+    .first()
+    .filter({ hasText: status })
+    .waitFor({ timeout: patience });
 }

@@ -31,7 +31,9 @@ it("text recognition has its boxes over the right words", async () => {
     await page.waitForSelector(".overlay path");
     const form = new FormData();
     form.append("image", new Blob([readFileSync(RECEIPT)]), "receipt.png");
-    const { pieces } = await (await fetch(`${server.url}/infer`, { method: "POST", body: form })).json();
+    const { pieces } = await (
+      await fetch(`${server.url}/infer`, { method: "POST", body: form })
+    ).json();
     assert.ok(pieces.length > 10);
     const picture = page.locator(".canvas img");
     const [frame, natural] = await picture.evaluate((image) => [
@@ -40,16 +42,29 @@ it("text recognition has its boxes over the right words", async () => {
     ]);
     const scale = frame.width / natural;
     // In pixels of the picture, by eye.
-    const seen = { TOTAL: [131, 519, 225, 551], "18.12": [469, 500, 563, 534] };
+    const seen = { TOTAL: [131, 519, 225, 551], 18.12: [469, 500, 563, 534] };
     for (const [word, sides] of Object.entries(seen)) {
       const index = pieces.findIndex(({ text }) => text === word);
       assert.ok(index >= 0, word);
-      const drawn = await page.locator(`path[data-index="${index}"]`).evaluate((path) => path.getBoundingClientRect().toJSON());
-      const onPicture = [drawn.left - frame.left, drawn.top - frame.top, drawn.right - frame.left, drawn.bottom - frame.top];
+      const drawn = await page
+        .locator(`path[data-index="${index}"]`)
+        .evaluate((path) => path.getBoundingClientRect().toJSON());
+      const onPicture = [
+        drawn.left - frame.left,
+        drawn.top - frame.top,
+        drawn.right - frame.left,
+        drawn.bottom - frame.top,
+      ];
       const [x, y, width, height] = pieces[index].bounding_box;
       for (const [side, expected] of [x, y, x + width, y + height].entries()) {
-        assert.ok(Math.abs(onPicture[side] / scale - expected) < 3, `${word}: ${onPicture} is not ${expected}`);
-        assert.ok(Math.abs(onPicture[side] / scale - sides[side]) < 10, `${word}: ${onPicture.map((one) => one / scale)}`);
+        assert.ok(
+          Math.abs(onPicture[side] / scale - expected) < 3,
+          `${word}: ${onPicture} is not ${expected}`,
+        );
+        assert.ok(
+          Math.abs(onPicture[side] / scale - sides[side]) < 10,
+          `${word}: ${onPicture.map((one) => one / scale)}`,
+        );
       }
     }
     assert.ok(await page.locator(".entries button", { hasText: "TOTAL" }).count());
@@ -65,14 +80,19 @@ it("style transfer shows the picture before and after", async () => {
     await page.locator("input[type=file]").first().setInputFiles(RECEIPT);
     await run(page, "Done", 180_000);
     const images = page.locator(".pair img");
-    await page.waitForFunction(() => [...document.querySelectorAll(".pair img")].every((image) => image.naturalWidth > 0));
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll(".pair img")].every((image) => image.naturalWidth > 0),
+    );
     assert.equal(await images.count(), 2);
     const clip = () => images.nth(1).evaluate((image) => getComputedStyle(image).clipPath);
     assert.match(await clip(), /50%/);
     await page.getByLabel("Before and after").fill("25");
     assert.match(await clip(), /75%/);
-    const [one, other] = await images.evaluateAll((both) => both.map((image) => image.getBoundingClientRect().toJSON()));
-    for (const side of ["left", "top", "width", "height"]) assert.ok(Math.abs(one[side] - other[side]) < 2, side);
+    const [one, other] = await images.evaluateAll((both) =>
+      both.map((image) => image.getBoundingClientRect().toJSON()),
+    );
+    for (const side of ["left", "top", "width", "height"])
+      assert.ok(Math.abs(one[side] - other[side]) < 2, side);
     await page.getByLabel("Before and after").fill("50");
     await inspect(page, "style-transfer");
     await page.end();
@@ -88,7 +108,10 @@ it("text generation is read as it comes, and cancelled half way", async () => {
     const text = page.locator("pre.text");
     await text.waitFor({ timeout: 120_000 });
     const first = (await text.textContent()).length;
-    await page.waitForFunction((length) => (document.querySelector("pre.text")?.textContent.length ?? 0) > length, first);
+    await page.waitForFunction(
+      (length) => (document.querySelector("pre.text")?.textContent.length ?? 0) > length,
+      first,
+    );
     await page.getByRole("button", { name: "Cancel" }).click();
     await ended(page, "Cancelled");
     assert.ok((await text.textContent()).length > first);

@@ -33,7 +33,8 @@ it("keys, values and labels of JSON are text", async () => {
   await page.locator("#input-1").setInputFiles(RECEIPT);
   await say(page, "hostile");
   await page.waitForSelector(".overlay path");
-  for (const summary of ["Table, rows: 2", "Tree", "Raw"]) await page.getByText(summary, { exact: true }).click();
+  for (const summary of ["Table, rows: 2", "Tree", "Raw"])
+    await page.getByText(summary, { exact: true }).click();
   await page.locator(".entries button").first().hover();
   assert.equal(await page.locator(".overlay img").count(), 1);
   assert.equal(await page.locator(".result a:not([download])").count(), 0);
@@ -41,11 +42,19 @@ it("keys, values and labels of JSON are text", async () => {
   await page.end();
 });
 
-for (const [word, status] of [["html", "Done"], ["svg", "Done"], ["fail", "Failed"], ["raise", "Failed"]]) {
+for (const [word, status] of [
+  ["html", "Done"],
+  ["svg", "Done"],
+  ["fail", "Failed"],
+  ["raise", "Failed"],
+]) {
   it(`a result that is ${word}`, async () => {
     const page = await open(browser, servers[0].url);
     await say(page, word, status);
-    assert.equal(await page.locator(".result b, .result script, .result iframe, .result svg").count(), 0);
+    assert.equal(
+      await page.locator(".result b, .result script, .result iframe, .result svg").count(),
+      0,
+    );
     await inspect(page, `hostile-${word}`);
     await page.end();
   });
@@ -54,18 +63,25 @@ for (const [word, status] of [["html", "Done"], ["svg", "Done"], ["fail", "Faile
 it("a download that is opened instead is no page", async () => {
   const page = await open(browser, servers[0].url);
   await say(page, "html");
-  const type = await page.evaluate(async () => (await fetch(document.querySelector("a[download]").href)).headers.get("content-type")).catch(() => "refused");
+  const type = await page
+    .evaluate(async () =>
+      (await fetch(document.querySelector("a[download]").href)).headers.get("content-type"),
+    )
+    .catch(() => "refused");
   assert.ok(["application/octet-stream", "refused"].includes(type), type);
   await page.context().close();
 });
 
 it("names of inputs, files and the model, descriptions, choices and examples", async () => {
   const page = await open(browser, servers[1].url);
-  await page.locator("input[type=file]").first().setInputFiles({
-    name: '<img src=x onerror="window.ran=1">.png',
-    mimeType: "image/png",
-    buffer: Buffer.from("none"),
-  });
+  await page
+    .locator("input[type=file]")
+    .first()
+    .setInputFiles({
+      name: '<img src=x onerror="window.ran=1">.png',
+      mimeType: "image/png",
+      buffer: Buffer.from("none"),
+    });
   await page.waitForSelector("figcaption");
   await page.getByText("Use it from code").click();
   await run(page, "Failed");

@@ -10,7 +10,11 @@ let echo;
 let busy;
 
 before(async () => {
-  [browser, echo, busy] = await Promise.all([launch(), Server.start(model("echo")), Server.start(model("busy"))]);
+  [browser, echo, busy] = await Promise.all([
+    launch(),
+    Server.start(model("echo")),
+    Server.start(model("busy")),
+  ]);
 });
 after(async () => {
   await browser?.close();
@@ -105,7 +109,13 @@ it("waits for a model that is being loaded, or says why there is none", async ()
   const starting = Server.start(model("slow_start"), { PORT: port });
   const page = await (await browser.newContext()).newPage();
   for (let turn = 0; turn < 100; turn += 1) {
-    if (await page.goto(`http://127.0.0.1:${port}/`).then(() => true, () => false)) break;
+    if (
+      await page.goto(`http://127.0.0.1:${port}/`).then(
+        () => true,
+        () => false,
+      )
+    )
+      break;
     await page.waitForTimeout(50);
   }
   await page.getByRole("heading", { name: "being loaded" }).waitFor();

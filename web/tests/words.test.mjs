@@ -12,6 +12,7 @@ for (const name of readdirSync(FOLDER)) {
   it(name, () => {
     const [english, words] = [read("en.json"), read(name)];
     assert.deepEqual(Object.keys(words), Object.keys(english).sort());
-    for (const [key, text] of Object.entries(english)) assert.deepEqual(places(words[key]), places(text), key);
+    for (const [key, text] of Object.entries(english))
+      assert.deepEqual(places(words[key]), places(text), key);
   });
 }

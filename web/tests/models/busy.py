@@ -13,4 +13,5 @@ while True:
             print("part", step)
             time.sleep(inputs["seconds"] / 10)
         ai_integration.send_result(
-            {"content-type": "text/plain", "data": "at last", "success": True})
+            {"content-type": "text/plain", "data": "at last", "success": True}
+        )

@@ -22,9 +22,13 @@ SCHEMA = {
 }
 EXAMPLES = [
     {"say": "inputs", "steps": 7, "style": "candy", "fast": True},
-    {"say": "image", "image": "data:image/gif;base64,R0lGODdhAQABAIEAAP///wAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="},
+    {
+        "say": "image",
+        "image": "data:image/gif;base64,R0lGODdhAQABAIEAAP///wAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQA"
+        "Ow==",
+    },
 ]
-HOSTILE = "<img src=x onerror=\"window.ran=1\">"
+HOSTILE = '<img src=x onerror="window.ran=1">'
 
 
 def shown(value):
@@ -32,7 +36,11 @@ def shown(value):
 
 
 def box(number, label, score):
-    return {"bounding_box": [number % 100 * 6, number // 100 * 6, 5, 5], "label": label, "score": score}
+    return {
+        "bounding_box": [number % 100 * 6, number // 100 * 6, 5, 5],
+        "label": label,
+        "score": score,
+    }
 
 
 def answer(inputs):
@@ -72,7 +80,9 @@ def answer(inputs):
         }
     if say == "many boxes":
         return "application/json", {
-            "found": [box(number, "label %d" % (number % 7), number / 5000) for number in range(5000)]
+            "found": [
+                box(number, "label %d" % (number % 7), number / 5000) for number in range(5000)
+            ]
         }
     if say == "large":
         return "application/json", {
@@ -107,4 +117,6 @@ while True:
         if content_type is None:
             ai_integration.send_result({"success": False, "error": data})
         else:
-            ai_integration.send_result({"content-type": content_type, "data": data, "success": True})
+            ai_integration.send_result(
+                {"content-type": content_type, "data": data, "success": True}
+            )
