@@ -63,6 +63,7 @@ web/dist/.built: $(PAGE_SOURCES)
 	  cd web && npm ci --no-audit --no-fund --loglevel error && npm run build; \
 	else \
 	  echo 'NOT BUILT: the page, since npm is missing; the server will have the plain form only.'; \
+	  echo 'Once it is installed, make clean builds everything anew.'; \
 	  mkdir -p web/dist; \
 	fi
 	touch $@

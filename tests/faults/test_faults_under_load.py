@@ -187,9 +187,9 @@ def test_clients_leave(program, sent):
 
 
 def test_idle_connections(program):
-    count = 9000 if LONG else 900
+    count = 10000 if LONG else 900
     name = "%d idle connections" % count
-    settings = {"AI_INTEGRATION_HEAD_TIMEOUT": 60}
+    settings = {"AI_INTEGRATION_HEAD_TIMEOUT": 60, "AI_INTEGRATION_MAX_CONNECTIONS": 11000}
     with scene(program, name, **settings) as act, contextlib.ExitStack() as stack:
         before = memory(act.server.process.pid)
         for _ in range(count):

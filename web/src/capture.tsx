@@ -42,6 +42,8 @@ export function Capture({ device, onFile, onClose }: Properties) {
       );
     return () => {
       isOver = true;
+      // What is closed while it is recorded is not wanted.
+      if (recorder.current) recorder.current.onstop = null;
       tracks.forEach((track) => track.stop());
     };
   }, [device]);

@@ -12,10 +12,13 @@ interface Properties {
 export function Compare({ before, after }: Properties) {
   const [which, setWhich] = useState(0);
   const [place, setPlace] = useState(50);
-  const [isSame, setSame] = useState(true);
-  const [ratio, setRatio] = useState(0);
+  const [ratios, setRatios] = useState({ before: 0, after: 0 });
   const url = useUrl(before[Math.min(which, before.length - 1)]?.file ?? null);
-  const ratioOf = (image: HTMLImageElement) => image.naturalWidth / image.naturalHeight;
+  const note = (side: "before" | "after") => (event: { currentTarget: HTMLImageElement }) => {
+    const { naturalWidth, naturalHeight } = event.currentTarget;
+    setRatios((known) => ({ ...known, [side]: naturalWidth / naturalHeight }));
+  };
+  const isSame = Math.abs(ratios.before / (ratios.after || 1) - 1) < 0.03;
   return (
     <div class="compare">
       {before.length > 1 && (
@@ -31,18 +34,12 @@ export function Compare({ before, after }: Properties) {
         </label>
       )}
       <div class="pair">
-        <img
-          src={after}
-          alt={t("resulting_picture")}
-          onLoad={({ currentTarget }) => setRatio(ratioOf(currentTarget))}
-        />
+        <img src={after} alt={t("resulting_picture")} onLoad={note("after")} />
         <img
           class="before"
           src={url}
           alt={t("sent_picture")}
-          onLoad={({ currentTarget }) =>
-            setSame(Math.abs(ratioOf(currentTarget) / (ratio || 1) - 1) < 0.03)
-          }
+          onLoad={note("before")}
           style={{
             clipPath: `inset(0 ${100 - place}% 0 0)`,
             // A picture of another form is not pulled into this one.

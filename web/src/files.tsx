@@ -1,6 +1,6 @@
 /** A file as an input: picked, dropped, pasted or recorded, and shown before it is sent. */
 
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { Capture, type Device, devicesFor } from "./capture";
 import { useUrl } from "./hooks";
 import { size, t } from "./i18n";
@@ -8,10 +8,25 @@ import { type Input, isBlob } from "./model";
 import { upright } from "./upright";
 import { set, values } from "./values";
 
-/** Takes a file for an input; a photo is turned upright. */
-export async function take(input: Input, file: File) {
-  set(input.name, await upright(file).catch(() => file));
+/** Photos that are being turned. */
+const turning = new Set<Promise<void>>();
+
+/** Takes a file for an input. A photo for a picture is turned upright, if it is still wanted then. */
+export function take(input: Input, file: File) {
+  set(input.name, file);
+  if (input.shape.kind !== "blob" || !input.shape.media.startsWith("image/")) return;
+  const turned = upright(file).then(
+    (photo) => {
+      if (photo !== file && values.peek().get(input.name) === file) set(input.name, photo);
+    },
+    () => undefined,
+  );
+  turning.add(turned);
+  void turned.then(() => turning.delete(turned));
 }
+
+/** Waits until no photo is being turned any more. */
+export const whenTurned = () => Promise.all(turning);
 
 /** Takes files that were dropped or pasted somewhere on the page: each for the input that it fits. */
 export function takeAnywhere(inputs: Input[], files: Iterable<File>) {
@@ -21,14 +36,17 @@ export function takeAnywhere(inputs: Input[], files: Iterable<File>) {
     const input = fitting.find(({ name }) => !values.value.get(name)) ?? fitting[0];
     if (!input) continue;
     free.splice(free.indexOf(input), 1);
-    void take(input, file);
+    take(input, file);
   }
 }
 
 function fits({ shape }: Input, file: File): boolean {
   if (shape.kind !== "blob") return false;
   const family = shape.media.split("/")[0];
-  return family === "*" || family === "application" || file.type.startsWith(`${family}/`);
+  // Some systems know no type for some files.
+  return (
+    !file.type || family === "*" || family === "application" || file.type.startsWith(`${family}/`)
+  );
 }
 
 const DEVICES = { photo: "camera", video: "camera", audio: "microphone" } as const;
@@ -44,54 +62,72 @@ interface Properties {
 export function FilePicker({ input, media, id, described, isWrong }: Properties) {
   const [isOver, setOver] = useState(false);
   const [device, setDevice] = useState<Device | null>(null);
+  const picker = useRef<HTMLInputElement>(null);
   const value = values.value.get(input.name);
-  const file = value instanceof File ? value : null;
   const takeFirst = (files: FileList | null | undefined) => {
     const first = files?.[0];
-    if (first) void take(input, first);
+    if (first) take(input, first);
   };
+  const back = () => picker.current?.focus();
   return (
     <div
       class={isOver ? "picker over" : "picker"}
       onDragOver={(event) => {
+        if (!hasFiles(event.dataTransfer)) return;
         event.preventDefault();
         setOver(true);
       }}
       onDragLeave={() => setOver(false)}
       onDrop={(event) => {
+        setOver(false);
+        if (!hasFiles(event.dataTransfer)) return;
         event.preventDefault();
         event.stopPropagation();
-        setOver(false);
         takeFirst(event.dataTransfer?.files);
       }}
       onPaste={(event) => {
-        if (event.clipboardData?.files.length) {
+        if (hasFiles(event.clipboardData)) {
           event.preventDefault();
           event.stopPropagation();
-          takeFirst(event.clipboardData.files);
+          takeFirst(event.clipboardData?.files);
         }
       }}
     >
-      {file && <Preview file={file} />}
+      {value instanceof File && <Preview file={value} id={`${id}-file`} />}
+      {typeof value === "string" && value && (
+        <p id={`${id}-file`} class="note">
+          <bdi>{value}</bdi>
+        </p>
+      )}
       <input
-        // A picker cannot be told its file; a new one is empty.
-        key={file ? "chosen" : "empty"}
+        ref={picker}
         type="file"
         id={id}
         accept={media}
         required={input.required}
-        aria-describedby={described}
+        aria-describedby={[value && `${id}-file`, described].filter(Boolean).join(" ") || undefined}
         aria-invalid={isWrong || undefined}
-        class={file ? "sr-only" : undefined}
-        onChange={(event) => takeFirst(event.currentTarget.files)}
+        class={value ? "sr-only" : undefined}
+        onChange={(event) => {
+          takeFirst(event.currentTarget.files);
+          // What was chosen is shown above; the same file can be chosen again.
+          event.currentTarget.value = "";
+        }}
       />
       <div class="row">
-        {file ? (
+        {value ? (
           <>
             <label for={id} class="button">
               {t("other_file")}
             </label>
-            <button type="button" class="quiet" onClick={() => set(input.name, null)}>
+            <button
+              type="button"
+              class="quiet"
+              onClick={() => {
+                set(input.name, null);
+                back();
+              }}
+            >
               {t("remove_file", input.name)}
             </button>
           </>
@@ -107,15 +143,21 @@ export function FilePicker({ input, media, id, described, isWrong }: Properties)
       {device && (
         <Capture
           device={device}
-          onFile={(made) => void take(input, made)}
-          onClose={() => setDevice(null)}
+          onFile={(made) => take(input, made)}
+          onClose={() => {
+            setDevice(null);
+            back();
+          }}
         />
       )}
     </div>
   );
 }
 
-function Preview({ file }: { file: File }) {
+/** Whether files are dragged or on the clipboard, and not just text. */
+export const hasFiles = (data: DataTransfer | null) => data?.types.includes("Files") ?? false;
+
+function Preview({ file, id }: { file: File; id: string }) {
   const url = useUrl(file);
   const family = file.type.split("/")[0];
   return (
@@ -123,7 +165,7 @@ function Preview({ file }: { file: File }) {
       {family === "image" && <img src={url} alt={t("preview", file.name)} />}
       {family === "audio" && <audio src={url} controls aria-label={t("preview", file.name)} />}
       {family === "video" && <video src={url} controls aria-label={t("preview", file.name)} />}
-      <figcaption>
+      <figcaption id={id}>
         <bdi>{file.name}</bdi> · {size(file.size)}
       </figcaption>
     </figure>

@@ -1,22 +1,26 @@
 /** The form: a widget for each input of the schema, by its shape. */
 
 import { useEffect, useRef } from "preact/hooks";
-import { FilePicker, takeAnywhere } from "./files";
+import { FilePicker, hasFiles, takeAnywhere, whenTurned } from "./files";
 import { keep } from "./history";
 import { size, t } from "./i18n";
 import { type Input, type Json, type Model, typed } from "./model";
-import { cancel, isBusy, run } from "./run";
-import { errors, extras, fill, bodyOf, initial, set, values } from "./values";
+import { cancel, isBusy, problem, run } from "./run";
+import { bodyOf, errors, extras, fill, initial, sent, set, textOf, values } from "./values";
 
 export function Form({ model }: { model: Model }) {
   const form = useRef<HTMLFormElement>(null);
 
   useEffect(() => {
     const paste = (event: ClipboardEvent) => {
-      const files = event.clipboardData?.files;
-      if (files?.length) takeAnywhere(model.inputs, files);
+      const data = event.clipboardData;
+      // Office programs put a picture of the text beside it.
+      const isText =
+        (event.target as Element).matches("input, textarea") && data?.types.includes("text/plain");
+      if (data && hasFiles(data) && !isText) takeAnywhere(model.inputs, data.files);
     };
     const drop = (event: DragEvent) => {
+      if (!hasFiles(event.dataTransfer)) return;
       event.preventDefault();
       if (event.type === "drop" && event.dataTransfer)
         takeAnywhere(model.inputs, event.dataTransfer.files);
@@ -32,6 +36,8 @@ export function Form({ model }: { model: Model }) {
   }, [model]);
 
   const submit = async () => {
+    await whenTurned();
+    sent.value = { values: values.value, extras: extras.value };
     const running = run(bodyOf(model.inputs));
     revealResult();
     await running;
@@ -47,7 +53,11 @@ export function Form({ model }: { model: Model }) {
       aria-label={t("inputs")}
       onSubmit={(event) => {
         event.preventDefault();
-        if (!isBusy.value) void submit();
+        // Only the browser knows that what was typed is no number.
+        const typed = [...event.currentTarget.querySelectorAll("input")];
+        const unreadable = typed.find(({ validity }) => validity.badInput);
+        if (unreadable) unreadable.reportValidity();
+        else if (!isBusy.value) void submit();
       }}
       onKeyDown={(event) => {
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey))
@@ -67,7 +77,8 @@ export function Form({ model }: { model: Model }) {
             onClick={(event) => {
               // It is the same button, and may be the one that runs the model before this click ends.
               event.preventDefault();
-              cancel();
+              // The second click of those who click twice on everything.
+              if (event.detail < 2) cancel();
             }}
           >
             {t("cancel")}
@@ -79,8 +90,10 @@ export function Form({ model }: { model: Model }) {
           type="button"
           class="quiet"
           onClick={() => {
+            problem.value = null;
             values.value = initial(model.inputs);
             extras.value = [];
+            form.current?.reset();
           }}
         >
           {t("reset")}
@@ -162,7 +175,11 @@ function Field({ input, id }: { input: Input; id: string }) {
       {(input.examples ?? []).length > 0 && input.shape.kind !== "blob" && (
         <div class="row">
           {input.examples?.map((example) => (
-            <button type="button" class="chip" onClick={() => set(input.name, typed(example))}>
+            <button
+              type="button"
+              class="chip"
+              onClick={() => set(input.name, textOf(input, example))}
+            >
               {shortened(typed(example))}
             </button>
           ))}
@@ -219,11 +236,20 @@ function Widget({ input, id, described, isWrong }: WidgetProperties) {
       const isRange = min !== undefined && max !== undefined;
       return (
         <div class="row number">
-          <input type="number" {...common} {...typing} min={min} max={max} step={step} />
+          <input
+            type="number"
+            {...common}
+            {...typing}
+            min={min}
+            max={max}
+            step={step}
+            placeholder={typed(input.default)}
+          />
           {isRange && (
             <input
               type="range"
               {...typing}
+              value={text || String(min)}
               min={min}
               max={max}
               step={shape.whole ? 1 : (max - min) / 100}

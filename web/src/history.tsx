@@ -1,7 +1,7 @@
 /** Earlier calls, kept in this browser and nowhere else: what was filled in, and what came of it. */
 
 import { signal } from "@preact/signals";
-import { clear, createStore, del, entries, set as put } from "idb-keyval";
+import { createStore, delMany, entries, keys, set as put } from "idb-keyval";
 import { language, seconds, t } from "./i18n";
 import type { Model } from "./model";
 import {
@@ -15,7 +15,7 @@ import {
   problem,
   show,
 } from "./run";
-import { type Extra, extras, type Value, type Values, values } from "./values";
+import { type Extra, extras, sent, type Value, type Values, values } from "./values";
 
 interface Entry {
   /** The models that were served at this address share its storage. */
@@ -29,9 +29,10 @@ interface Entry {
   elapsed: number;
 }
 
-/** Entries of one model that are kept. */
+/** Entries of one model, and of all that were served at this address. */
 const MOST = 30;
-/** What an entry may take up, in bytes; of a larger one the files are left out. */
+const MOST_OF_ALL = 100;
+/** What the files of an entry may take up in all, in bytes; larger ones last as long as the page. */
 const LARGEST = 32 * 1024 * 1024;
 
 const history = signal<Entry[]>([]);
@@ -58,44 +59,55 @@ export async function recall(model: Model) {
 /** Keeps the call that has just ended. */
 export async function keep(model: Model) {
   if (phase.value !== "done" && phase.value !== "failed") return;
-  const large = (outcome.value?.data.size ?? 0) > LARGEST;
-  const kept = [...values.value].map(([name, value]): [string, Value] => [
-    name,
-    value instanceof File && value.size > LARGEST ? null : value,
-  ]);
   const entry: Entry = {
     model: keyOf(model),
     time: Date.now(),
-    values: new Map(kept),
-    extras: extras.value,
+    ...sent.value,
     phase: phase.value,
-    outcome: large ? null : outcome.value,
+    outcome: outcome.value,
     problem: problem.value,
     elapsed: elapsed.value,
   };
-  const [fresh, old] = [[entry, ...history.value].slice(0, MOST), history.value.slice(MOST - 1)];
-  history.value = fresh;
+  const old = history.value.slice(MOST - 1);
+  history.value = [entry, ...history.value.slice(0, MOST - 1)];
   try {
-    await put(entry.time, entry, store);
-    for (const { time } of old) await del(time, store);
+    await put(entry.time, lightened(entry), store);
+    // Of other models as well: nobody may come back to clear what they left.
+    const others = (await keys<number>(store)).sort((one, other) => other - one);
+    await delMany([...old.map(({ time }) => time), ...others.slice(MOST_OF_ALL)], store);
   } catch {
     // Private windows and full disks keep nothing; this page still has it.
   }
 }
 
-async function forget(entry: Entry) {
-  history.value = history.value.filter((one) => one !== entry);
-  await del(entry.time, store).catch(() => undefined);
+/** The entry without what is too large for the disk. */
+function lightened(entry: Entry): Entry {
+  let room = LARGEST - (entry.outcome?.data.size ?? 0);
+  const fits = (value: Value) => {
+    if (!(value instanceof File)) return true;
+    room -= value.size;
+    return room >= 0;
+  };
+  const values = [...entry.values].map(([name, value]): [string, Value] => [
+    name,
+    fits(value) ? value : null,
+  ]);
+  const outcome = (entry.outcome?.data.size ?? 0) > LARGEST ? null : entry.outcome;
+  return { ...entry, values: new Map(values), outcome };
 }
 
-async function forgetAll() {
-  history.value = [];
-  await clear(store).catch(() => undefined);
+async function forget(entries: Entry[]) {
+  history.value = history.value.filter((entry) => !entries.includes(entry));
+  const times = entries.map(({ time }) => time);
+  document.getElementById("result")?.focus();
+  await delMany(times, store).catch(() => undefined);
 }
 
 function restore(entry: Entry) {
-  values.value = entry.values;
-  extras.value = entry.extras;
+  const { values: given, extras: more } = entry;
+  values.value = given;
+  extras.value = more;
+  sent.value = { values: given, extras: more };
   show(entry);
 }
 
@@ -130,7 +142,7 @@ export function History() {
                 type="button"
                 class="quiet"
                 aria-label={t("forget", when)}
-                onClick={() => void forget(entry)}
+                onClick={() => void forget([entry])}
               >
                 ×
               </button>
@@ -138,7 +150,7 @@ export function History() {
           );
         })}
       </ol>
-      <button type="button" class="quiet" onClick={() => void forgetAll()}>
+      <button type="button" class="quiet" onClick={() => void forget(history.value)}>
         {t("forget_all")}
       </button>
     </section>

@@ -34,9 +34,20 @@ export function preferred(): string {
   return codes.find((code) => code && Object.hasOwn(LANGUAGES, code)) ?? "en";
 }
 
+/** The language that was asked for last. */
+let wanted = "en";
+
 export async function speak(code: string, forGood = false) {
   const { url, direction } = LANGUAGES[code] ?? {};
-  catalogue.value = url ? await (await fetch(url)).json() : en;
+  wanted = code;
+  // English is better than nothing.
+  const words = url
+    ? await fetch(url)
+        .then((answer) => answer.json())
+        .catch(() => en)
+    : en;
+  if (wanted !== code) return;
+  catalogue.value = words;
   language.value = code;
   document.documentElement.lang = code;
   document.documentElement.dir = direction ?? "ltr";

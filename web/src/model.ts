@@ -50,7 +50,8 @@ export async function whenReady(tellWhy: (reason: string) => void): Promise<Mode
     try {
       const answer = await fetch("/readyz");
       const { status, reason } = (await answer.json()) as { status: string; reason?: string };
-      if (answer.ok) return (await (await fetch("/schema")).json()) as Model;
+      const schema = answer.ok && (await fetch("/schema"));
+      if (schema && schema.ok) return (await schema.json()) as Model;
       if (status === "failed") tellWhy(reason ?? "");
     } catch {
       // The server is being started again, perhaps.

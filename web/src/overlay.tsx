@@ -24,6 +24,7 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
   const [active, setActive] = useState<number | null>(null);
   const [shown, setShown] = useState(PAGE);
   const [isLabelled, setLabelled] = useState(true);
+  const root = useRef<HTMLDivElement>(null);
   const drawing = useRef<SVGSVGElement>(null);
   const list = useRef<HTMLOListElement>(null);
 
@@ -90,6 +91,22 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
     const index = (event.target as Element).closest("[data-index]")?.getAttribute("data-index");
     return index == null ? null : Number(index);
   };
+  const focused = () => {
+    const index = root.current?.querySelector(":focus")?.getAttribute("data-index");
+    return index == null ? null : Number(index);
+  };
+  /** A pointer that rests while the page moves below it points at nothing. */
+  const point = (event: PointerEvent) => {
+    if (event.movementX || event.movementY) setActive(indexOf(event) ?? focused());
+  };
+  /** Leads to the list, which may not have come that far. */
+  const toList = (index: number) => {
+    setShown(Math.max(shown, visible.indexOf(index) + 1));
+    requestAnimationFrame(() => {
+      entryAt(index)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+      entryAt(index)?.focus();
+    });
+  };
   /** Arrows go through the outlines that are shown; Enter leads from the list to the picture and back. */
   const walk = (event: KeyboardEvent, isInList: boolean) => {
     const index = indexOf(event);
@@ -102,11 +119,11 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
       (isInList ? entryAt(next) : outlineAt(next))?.focus();
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      const other = isInList ? outlineAt(index) : entryAt(index);
-      other?.scrollIntoView({ block: "nearest", inline: "nearest" });
-      other?.focus();
+      if (!isInList) return toList(index);
+      outlineAt(index)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+      outlineAt(index)?.focus();
     } else if (event.key === "Escape" && !isInList) {
-      entryAt(index)?.focus();
+      toList(index);
     }
   };
 
@@ -115,7 +132,7 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
   const labelled = isLabelled ? visible.slice(0, MOST_LABELS) : active === null ? [] : [active];
   const letters = width / 45 / (ZOOMS[zoom] ?? 1);
   return (
-    <div class="overlay">
+    <div class="overlay" ref={root}>
       <div class="row" role="group" aria-label={t("zoom")}>
         <button
           type="button"
@@ -177,11 +194,11 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
               ref={drawing}
               viewBox={`0 0 ${extent.width} ${extent.height}`}
               preserveAspectRatio="none"
-              onMouseOver={(event) => setActive(indexOf(event))}
-              onMouseLeave={() => setActive(null)}
+              onPointerMove={point}
+              onPointerLeave={() => setActive(focused())}
               onClick={(event) => {
                 const index = indexOf(event);
-                if (index !== null) entryAt(index)?.focus();
+                if (index !== null) toList(index);
               }}
               onFocusIn={(event) => setActive(indexOf(event))}
               onKeyDown={(event) => walk(event, false)}
@@ -230,10 +247,14 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
         ref={list}
         class="entries"
         aria-label={t("annotations")}
-        onMouseOver={(event) => setActive(indexOf(event))}
-        onMouseLeave={() => setActive(null)}
+        onPointerMove={point}
+        onPointerLeave={() => setActive(focused())}
         onFocusIn={(event) => setActive(indexOf(event))}
         onKeyDown={(event) => walk(event, true)}
+        onClick={(event) => {
+          setActive(indexOf(event));
+          outlineAt(indexOf(event))?.scrollIntoView({ block: "nearest", inline: "nearest" });
+        }}
       >
         {visible.slice(0, shown).map((index, place) => (
           <li key={index}>

@@ -1,13 +1,16 @@
 /** What came of a call: by its content type, and never as markup. */
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Compare } from "./compare";
 import { useUrl } from "./hooks";
 import { seconds, size, t } from "./i18n";
-import { type Json, type Model, isBlob } from "./model";
+import type { Json, Model } from "./model";
 import { Overlay } from "./overlay";
 import {
+  cancel,
   elapsed,
+  essence,
+  isJson,
   logs,
   type Outcome,
   outcome,
@@ -21,15 +24,17 @@ import {
 import { findShapes, records } from "./shapes";
 import { Table } from "./table";
 import { Tree } from "./tree";
-import { extension, values } from "./values";
+import { extension, sent } from "./values";
 
 /** As much text is shown at once; all of it is in the download. */
 const MOST_TEXT = 200_000;
 
 export function Result({ model }: { model: Model }) {
   return (
-    <section class="result" aria-labelledby="result" aria-busy={phase.value === "running"}>
-      <h2 id="result">{t("result")}</h2>
+    <section class="result" aria-labelledby="result">
+      <h2 id="result" tabIndex={-1}>
+        {t("result")}
+      </h2>
       <Status />
       {streamed.value && !outcome.value && (
         <Text text={streamed.value} isRunning={phase.value === "running"} />
@@ -57,10 +62,11 @@ function Status() {
             value={phase.value === "running" ? (fraction ?? undefined) : undefined}
             max={1}
           />
-          {message && (
-            <p role="status" dir="auto">
-              {message}
-            </p>
+          {message && <p dir="auto">{message}</p>}
+          {phase.value !== "sending" && (
+            <button type="button" class="quiet" onClick={cancel}>
+              {t("cancel")}
+            </button>
           )}
         </>
       )}
@@ -112,14 +118,14 @@ function Failure({ why }: { why: Problem }) {
 }
 
 function Shown({ outcome, model }: { outcome: Outcome; model: Model }) {
-  const type = outcome.type.split(";")[0]?.trim().toLowerCase() ?? "";
+  const type = essence(outcome.type);
   const family = type.split("/")[0];
   return (
     <>
       {family === "image" && <Picture outcome={outcome} model={model} />}
       {family === "audio" && <Player outcome={outcome} />}
       {family === "video" && <Player outcome={outcome} isVideo />}
-      {(type === "application/json" || type.endsWith("+json")) && outcome.text !== null ? (
+      {isJson(type) && outcome.text !== null ? (
         <JsonResult text={outcome.text} model={model} />
       ) : (
         outcome.text !== null && type !== "image/svg+xml" && <Text text={outcome.text} />
@@ -134,7 +140,7 @@ function Download({ outcome: { data, type } }: { outcome: Outcome }) {
   const url = useUrl(useMemo(() => new Blob([data], { type: "application/octet-stream" }), [data]));
   return (
     <p>
-      <a role="button" class="quiet" href={url} download={`result.${extension(type)}`}>
+      <a class="quiet" href={url} download={`result.${extension(type)}`}>
         {t("download")}
       </a>{" "}
       <small>
@@ -149,7 +155,7 @@ function Download({ outcome: { data, type } }: { outcome: Outcome }) {
 /** A picture; beside the one that it was made from, if there is one. */
 function Picture({ outcome, model }: { outcome: Outcome; model: Model }) {
   const url = useUrl(outcome.data);
-  const pictures = useMemo(() => picturesOf(model), [outcome]);
+  const pictures = useMemo(() => picturesOf(model), [sent.value]);
   return pictures.length > 0 ? (
     <Compare before={pictures} after={url} />
   ) : (
@@ -160,8 +166,11 @@ function Picture({ outcome, model }: { outcome: Outcome; model: Model }) {
 /** The pictures that were sent. */
 function picturesOf(model: Model): { name: string; file: File }[] {
   return model.inputs.flatMap((input) => {
-    const file = values.peek().get(input.name);
-    const isPicture = isBlob(input) && file instanceof File && file.type.startsWith("image/");
+    const file = sent.value.values.get(input.name);
+    const isPicture =
+      file instanceof File &&
+      input.shape.kind === "blob" &&
+      (input.shape.media.startsWith("image/") || file.type.startsWith("image/"));
     return isPicture ? [{ name: input.name, file }] : [];
   });
 }
@@ -179,7 +188,7 @@ function JsonResult({ text, model }: { text: string; model: Model }) {
   const json = useMemo(() => parsed(text), [text]);
   const shapes = useMemo(() => findShapes(json ?? null, model.visualizer_config), [json]);
   const rows = useMemo(() => records(json ?? null, model.visualizer_config), [json]);
-  const pictures = useMemo(() => picturesOf(model), [text]);
+  const pictures = useMemo(() => picturesOf(model), [sent.value]);
   const [which, setWhich] = useState(0);
   const picture = pictures[Math.min(which, pictures.length - 1)];
   if (json === undefined) return <Text text={text} />;
@@ -250,12 +259,30 @@ function Text({
   const [wasCopied, setCopied] = useState(false);
   useEffect(() => setCopied(false), [text]);
   const isLong = text.length > MOST_TEXT;
+  const pane = useRef<HTMLPreElement>(null);
+  const isAtEnd = useRef(true);
+  // Whoever reads the end sees what comes; whoever has scrolled up is left there.
+  useLayoutEffect(() => {
+    if (isRunning && isAtEnd.current && pane.current)
+      pane.current.scrollTop = pane.current.scrollHeight;
+  }, [text, isRunning]);
+  const part = isRunning ? text.slice(-MOST_TEXT) : text.slice(0, MOST_TEXT);
   return (
     <>
-      <pre class={isCode ? "code" : "text"} dir="auto" tabIndex={0} aria-label={t("result")}>
-        {isLong ? text.slice(0, MOST_TEXT) : text}
+      <pre
+        ref={pane}
+        class={isCode ? "code" : "text"}
+        dir="auto"
+        role="region"
+        tabIndex={0}
+        aria-label={isCode ? t("raw") : t("text")}
+        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
+          isAtEnd.current = scrollTop + clientHeight > scrollHeight - 10;
+        }}
+      >
+        {part}
       </pre>
-      {isLong && <p>{t("cut", size(text.length))}</p>}
+      {isLong && !isRunning && <p>{t("cut", size(text.length))}</p>}
       {!isRunning && (
         <button type="button" class="quiet" onClick={() => void copy(text).then(setCopied)}>
           {t(wasCopied ? "copied" : "copy")}
@@ -271,7 +298,14 @@ export async function copy(text: string): Promise<boolean> {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return false;
+    // Over plain HTTP there is only the old way.
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const wasCopied = document.execCommand("copy");
+    area.remove();
+    return wasCopied;
   }
 }
 

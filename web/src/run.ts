@@ -47,7 +47,6 @@ export function show(past: {
   problem: Problem | null;
   elapsed: number;
 }) {
-  cancel();
   batch(() => {
     reset();
     phase.value = past.phase;
@@ -118,9 +117,11 @@ async function follow(body: Blob, abort: AbortSignal) {
     return;
   }
   const parts: Part[] = [];
+  const texts: string[] = [];
+  const decoder = new TextDecoder();
   let type = "";
   const repaint = throttled(() => {
-    streamed.value = parts.map((part) => (typeof part === "string" ? part : "")).join("");
+    streamed.value = texts.join("");
   });
   for await (const event of eventsOf(answer.body)) {
     const data = JSON.parse(event.data);
@@ -147,6 +148,8 @@ async function follow(body: Blob, abort: AbortSignal) {
         phase.value = "running";
         type = data.content_type ?? type;
         parts.push(partOf(data));
+        if (data.base64 === undefined) texts.push(data.text ?? "");
+        else if (isText(type)) texts.push(decoder.decode(bytesOf(data.base64), { stream: true }));
         repaint();
         break;
       case "result":
@@ -156,7 +159,7 @@ async function follow(body: Blob, abort: AbortSignal) {
         finish(data.content_type ?? type, parts);
         return;
       case "error":
-        repaint.stop();
+        repaint.now();
         fail(data);
         return;
     }
@@ -177,12 +180,32 @@ export function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** The media type without its parameters. */
+export const essence = (type: string) => type.split(";")[0]?.trim().toLowerCase() ?? "";
+
+export const isJson = (type: string) => /^application\/json$|\+json$/.test(essence(type));
+
+/** Whether data of this type is text, however the model sent it. */
+const isText = (type: string) => isJson(type) || /^$|^text\//.test(essence(type));
+
 function finish(type: string, parts: Part[]) {
-  const isText = parts.every((part) => typeof part === "string");
   batch(() => {
-    outcome.value = { type, data: new Blob(parts, { type }), text: isText ? parts.join("") : null };
+    outcome.value = { type, data: new Blob(parts, { type }), text: textOf(type, parts) };
     phase.value = "done";
   });
+}
+
+function textOf(type: string, parts: Part[]): string | null {
+  if (parts.every((part) => typeof part === "string")) return parts.join("");
+  if (!isText(type)) return null;
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  try {
+    const read = (part: Part) =>
+      typeof part === "string" ? part : decoder.decode(part, { stream: true });
+    return parts.map(read).join("") + decoder.decode();
+  } catch {
+    return null;
+  }
 }
 
 function fail(why: Problem) {
@@ -211,5 +234,9 @@ function throttled(what: () => void) {
     });
   };
   call.stop = () => cancelAnimationFrame(waiting);
+  call.now = () => {
+    call.stop();
+    what();
+  };
   return call;
 }

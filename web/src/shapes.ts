@@ -65,8 +65,7 @@ function listOf(result: Json, config: Json, fits: (record: Record) => boolean): 
   }
   const search = (value: Json, depth: number): Record[] => {
     if (Array.isArray(value)) {
-      const found = value.length > 0 && value.every(isRecord) && value.some(fits) ? value : [];
-      return found;
+      return value.every(isRecord) && value.some(fits) ? value : [];
     }
     if (!isRecord(value) || depth === 0) return [];
     for (const inner of Object.values(value)) {

@@ -1,10 +1,10 @@
 /** The same call from elsewhere: one plain POST, ready to paste. */
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { t } from "./i18n";
 import { isBlob, type Model } from "./model";
 import { copy } from "./result";
-import { given, toHash } from "./values";
+import { extras, given, toHash, values } from "./values";
 
 type Pair = [name: string, value: string | File];
 
@@ -50,29 +50,36 @@ const WRITERS: { [language: string]: (call: Call) => string } = {
       .filter((line) => line !== false)
       .join("\n");
   },
-  JavaScript: ({ url, pairs, needsToken }) =>
-    [
-      "const form = new FormData();",
-      ...pairs.map(([name, value]) =>
-        value instanceof File
-          ? `form.append(${script(name)}, file, ${script(value.name)}); // a File or Blob`
-          : `form.append(${script(name)}, ${script(value)});`,
-      ),
+  JavaScript: ({ url, pairs, needsToken }) => {
+    const hasFiles = pairs.some(([, value]) => value instanceof File);
+    return [
+      hasFiles && `import { openAsBlob } from "node:fs"; // in a page, take the File of an input\n`,
+      hasFiles ? "const form = new FormData();" : "const form = new URLSearchParams();",
+      ...pairs.map(([name, value]) => {
+        if (value instanceof File)
+          return `form.append(${script(name)}, await openAsBlob(${script(value.name)}));`;
+        // A form of texts and files changes line breaks, but not those of a file.
+        const isLines = hasFiles && /[\r\n]/.test(value);
+        return `form.append(${script(name)}, ${isLines ? `new Blob([${script(value)}])` : script(value)});`;
+      }),
       `const answer = await fetch(${script(url)}, {`,
       `  method: "POST",`,
-      needsToken && "  headers: { Authorization: `Bearer ${token}` },",
+      needsToken && "  headers: { Authorization: `Bearer ${process.env.TOKEN}` },",
       "  body: form,",
       "});",
       "if (!answer.ok) throw new Error(await answer.text());",
       "console.log(await answer.text());",
     ]
       .filter(Boolean)
-      .join("\n"),
+      .join("\n");
+  },
 };
 
 export function Snippets({ model }: { model: Model }) {
   const [language, setLanguage] = useState("curl");
   const [done, setDone] = useState<"" | "code" | "link">("");
+  const [isOpen, setOpen] = useState(false);
+  useEffect(() => setDone(""), [values.value, extras.value]);
   // A file that is still to be chosen is one of the call, too.
   const chosen = given(model.inputs);
   const missing = model.inputs
@@ -85,12 +92,12 @@ export function Snippets({ model }: { model: Model }) {
     pairs: [...chosen, ...missing],
     needsToken: model.needs_token,
   };
-  const code = WRITERS[language]?.(call) ?? "";
+  const code = isOpen ? (WRITERS[language]?.(call) ?? "") : "";
   const link = () => new URL(toHash(model.inputs), location.href).href;
   const note = (what: "code" | "link", text: string) =>
     void copy(text).then((wasCopied) => setDone(wasCopied ? what : ""));
   return (
-    <details class="snippets">
+    <details class="snippets" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{t("next_step")}</summary>
       <div class="row" role="group" aria-label={t("code_in")}>
         {Object.keys(WRITERS).map((name) => (

@@ -15,6 +15,7 @@ export async function upright(file: File): Promise<File> {
   canvas.width = picture.width;
   canvas.height = picture.height;
   canvas.getContext("2d")?.drawImage(picture, 0, 0);
+  picture.close();
   const turned = await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/jpeg", 0.95));
   return turned ? new File([turned], file.name, { type: "image/jpeg" }) : file;
 }

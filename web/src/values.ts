@@ -19,6 +19,9 @@ export const errors = computed(
   () => new Map((problem.value?.errors ?? []).map(({ name, message }) => [name, message])),
 );
 
+/** What was sent with the call that is shown: the form may have changed since. */
+export const sent = signal<{ values: Values; extras: Extra[] }>({ values: new Map(), extras: [] });
+
 export function set(name: string, value: Value) {
   values.value = new Map(values.value).set(name, value);
 }
@@ -29,10 +32,17 @@ export function initial(inputs: Input[]): Map<string, Value> {
 }
 
 function startOf(input: Input): string {
-  if (input.default !== undefined) return typed(input.default);
+  if (input.default !== undefined) return textOf(input, input.default);
   if (!input.required) return "";
   if (input.shape.kind === "flag") return "false";
   return input.shape.kind === "choice" ? typed(input.choices?.[0]) : "";
+}
+
+/** A value of an input, as the form has it and the server reads it. */
+export function textOf({ shape }: Input, value: Json): string {
+  if (shape.kind === "json") return JSON.stringify(value);
+  if (shape.kind === "flag") return String(/^(true|t|yes|y|on|1)$/i.test(typed(value)));
+  return typed(value);
 }
 
 /** What is sent: an input that was left empty is not given, unless it had a default to be emptied. */
@@ -76,8 +86,9 @@ export function fill(model: Model, example: { [name: string]: Json }) {
   for (const input of model.inputs) {
     const value = own(example, input.name);
     if (value !== undefined)
-      start.set(input.name, isBlob(input) ? fileOf(input.name, value) : typed(value));
+      start.set(input.name, isBlob(input) ? fileOf(input.name, value) : textOf(input, value));
   }
+  problem.value = null;
   values.value = start;
   const known = new Set(model.inputs.map(({ name }) => name));
   extras.value = Object.entries(example)
@@ -85,15 +96,27 @@ export function fill(model: Model, example: { [name: string]: Json }) {
     .map(([name, value]) => ({ name, value: typed(value) }));
 }
 
-/** A file as JSON has it: base64, or a `data:` URL (RFC 2397). */
-export function fileOf(name: string, value: Json): File | null {
+/** A file as JSON has it: base64, or a `data:` URL (RFC 2397); an address is for the server to fetch. */
+export function fileOf(name: string, value: Json): Value {
   if (typeof value !== "string") return null;
-  const [, type = "", base64 = value] = /^data:([^;,]*)[^,]*;base64,(.*)$/s.exec(value) ?? [];
+  if (/^https?:/i.test(value)) return value;
+  const [, given = "", base64 = value] = /^data:([^;,]*)[^,]*;base64,(.*)$/s.exec(value) ?? [];
   try {
-    return new File([bytesOf(base64.trim())], `${name}.${extension(type)}`, { type });
+    const bytes = bytesOf(base64.trim());
+    const type = given || pictureType(bytes);
+    return new File([bytes], `${name}.${extension(type)}`, { type });
   } catch {
     return null;
   }
+}
+
+/** The media type of a picture, by its first bytes. */
+function pictureType(bytes: Uint8Array): string {
+  const start = String.fromCharCode(...bytes.slice(0, 12));
+  if (start.startsWith("\x89PNG")) return "image/png";
+  if (start.startsWith("\xff\xd8")) return "image/jpeg";
+  if (start.startsWith("GIF8")) return "image/gif";
+  return start.endsWith("WEBP") ? "image/webp" : "";
 }
 
 /** The usual ending of a file of this media type. */

@@ -112,7 +112,7 @@ it("text generation is read as it comes, and cancelled half way", async () => {
       (length) => (document.querySelector("pre.text")?.textContent.length ?? 0) > length,
       first,
     );
-    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Cancel" }).first().click();
     await ended(page, "Cancelled");
     assert.ok((await text.textContent()).length > first);
     await inspect(page, "text-generation");

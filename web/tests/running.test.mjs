@@ -62,7 +62,7 @@ it("is cancelled in the queue, and then does not run", async () => {
   await page.waitForTimeout(200);
   await page.getByRole("button", { name: "Run", exact: true }).click();
   await ended(page, "next in line");
-  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Cancel" }).first().click();
   await ended(page, "Cancelled");
   while ((await queued()) > 0) await page.waitForTimeout(50);
   await inspect(page, "cancelled");
@@ -77,7 +77,7 @@ it("streams text, and is cancelled half way", async () => {
   await page.locator("pre.text", { hasText: "word40" }).waitFor();
   assert.doesNotMatch(await page.locator("pre.text").textContent(), /word190/);
   await inspect(page, "streaming");
-  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Cancel" }).first().click();
   await ended(page, "Cancelled");
   const text = await page.locator("pre.text").textContent();
   assert.match(text, /word40/);

@@ -558,8 +558,14 @@ impl<J> Scheduler<J> {
 
     /// How many jobs are to be started before this one; `None` when it is about to be, or has been.
     pub(crate) fn position(&self, id: JobId) -> Option<usize> {
-        // The first job that an idle worker was sent it is just starting.
-        let starting = |worker: &Worker| usize::from(worker.running.is_empty());
+        // The first batch that an idle worker was sent it is just starting, told or not.
+        let starting = |worker: &Worker| {
+            if worker.running.is_empty() || worker.is_open {
+                worker.sent.iter().take_while(|sent| sent.more).count() + 1
+            } else {
+                0
+            }
+        };
         if let Some(holder) = self.jobs.get(&id)?.holder {
             let worker = self.workers.get(&holder)?;
             let place = worker.sent.iter().position(|sent| sent.id == id)?;

@@ -81,6 +81,19 @@ fn a_job_knows_how_many_wait_before_it() {
 }
 
 #[test]
+fn a_batch_that_is_being_started_is_not_ahead_of_anybody() {
+    let (mut scheduler, now) = scheduler(3);
+    scheduler.set_batching(Some(Batching { max_size: 2, max_wait_ms: 0.0 }));
+    scheduler.join(A, None, true, now);
+    assert_eq!(assigned(&mut scheduler, now), [(A, 1, true), (A, 2, false)]);
+    let places = |scheduler: &Scheduler<u64>| [1, 2, 3].map(|id| scheduler.position(JobId(id)));
+    assert_eq!(places(&scheduler), [None, None, Some(0)]);
+    // Half of it has told so.
+    scheduler.start(A, JobId(1), now).unwrap();
+    assert_eq!(places(&scheduler), [None, None, Some(0)]);
+}
+
+#[test]
 fn a_job_outlives_programs_that_serve_one_request() {
     let (mut scheduler, now) = scheduler(1);
     for round in 1..LOSSES {

@@ -61,7 +61,9 @@ impl Followed {
                 self.place = place;
                 return Some(sent("queued", &json!({"position": position})));
             }
-            if let Ok(event) = timeout(LOOK, self.event()).await {
+            // Further back it changes no less often, but matters less.
+            let patience = LOOK * u32::try_from(place.unwrap_or(0) / 100 + 1).unwrap_or(1).min(10);
+            if let Ok(event) = timeout(patience, self.event()).await {
                 self.has_begun = true;
                 return event.map(happened);
             }

@@ -93,6 +93,9 @@ const MAX_TOKEN: usize = 4096;
 /// The addresses that need no token: platforms ask them, and they tell nothing of the model.
 const OPEN: &[&str] = &["/healthz", "/readyz"];
 
+/// Where the page's files are.
+const FILES: &str = "/assets/";
+
 /// The checks that a request passes before anything else looks at it.
 pub(super) struct Guard {
     hosts: Vec<String>,
@@ -167,7 +170,12 @@ impl Guard {
         if is_preflight || OPEN.contains(&request.uri.path()) {
             return Ok(());
         }
-        if let Some(rate) = &self.rate {
+        let is_trusted = self.token.as_ref().is_none_or(|token| carries(&request.headers, token));
+        // A page brings many files along, which cost nothing; secrets are not to be guessed by them.
+        let is_free = is_trusted && request.uri.path().starts_with(FILES);
+        if let Some(rate) = &self.rate
+            && !is_free
+        {
             rate.check_key(&grouped(self.client(&request.headers, peer))).map_err(|early| {
                 let wait = early.wait_time_from(DefaultClock::default().now());
                 let message = "this client asks more often than it may; try again later";
@@ -175,9 +183,7 @@ impl Guard {
                     .with_retry_after(wait.as_secs().saturating_add(1))
             })?;
         }
-        if let Some(token) = &self.token
-            && !carries(&request.headers, token)
-        {
+        if !is_trusted {
             let message = "send the server's token: Authorization: Bearer TOKEN";
             return Err(Error::new(Kind::Unauthorized, message));
         }
