@@ -595,11 +595,11 @@ def test_an_argument_that_makes_no_sense_is_a_value_error(arguments, told, style
 
 
 def events_of(answer):
-    """The names and data of server-sent events, without what the model printed."""
+    """The names and data of server-sent events, without places in the queue and prints."""
     assert answer.status == 200, answer
     assert answer.type == "text/event-stream"
     found = re.findall(r"event: (\w+)\ndata: (.*)\n\n", answer.body.decode())
-    return [(name, json.loads(data)) for name, data in found if name != "log"]
+    return [(name, json.loads(data)) for name, data in found if name not in ("log", "queued")]
 
 
 EVENTS = {"Accept": "text/event-stream"}

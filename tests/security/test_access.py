@@ -156,6 +156,22 @@ def test_one_client_may_not_ask_too_often(module_program):
         assert ask(server, X_Forwarded_For="198.51.100.2").status == 200
 
 
+def test_a_pages_files_do_not_count_as_asking_but_guesses_do(module_program):
+    settings = {"AI_INTEGRATION_RATE_LIMIT": "3/min"}
+    with serve(module_program, **LOCAL, **settings) as server:
+        assert [server.get("/assets/page.js").status for _ in range(10)] == [200] * 10
+        assert ask(server).status == 200
+    settings["AI_INTEGRATION_TOKEN"] = "the-secret"
+    with serve(module_program, **LOCAL, **settings) as server:
+        right = {"Authorization": "Bearer the-secret"}
+        assert server.get("/assets/page.js", headers=right).status == 200
+        guesses = [
+            server.get("/assets/page.js", headers={"Authorization": "Bearer %d" % n}).status
+            for n in range(5)
+        ]
+        assert guesses == [401, 401, 401, 429, 429]
+
+
 def test_errors_are_brief_where_the_operator_wants_it(program):
     source = """
         import os, sys

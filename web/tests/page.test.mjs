@@ -247,6 +247,7 @@ describe("results", () => {
       assert.match(await page.locator("pre.text").textContent(), /^plain text\nin lines$/),
     bytes: async (page) =>
       assert.match(await page.locator(".result").textContent(), /application\/x-unknown · 3 kB/),
+    "json bytes": async (page) => assert.equal(await page.locator("td").textContent(), "grüße"),
     table: async (page) => assert.equal(await page.locator("td").count(), 4),
     fail: async (page) =>
       assert.match(await page.locator(".failure pre").first().textContent(), /^<img src=x/),
@@ -257,7 +258,7 @@ describe("results", () => {
       await say(page).fill(word);
       await run(page, word === "fail" ? "Failed" : "Done");
       await look(page);
-      await inspect(page, `result-${word}`);
+      await inspect(page, `result-${word.replace(" ", "-")}`);
       await page.end();
     });
   }
@@ -302,6 +303,56 @@ describe("results", () => {
     await run(page);
     await page.waitForFunction(() => document.querySelector("video.shown")?.readyState >= 2);
     await inspect(page, "result-video");
+    await page.end();
+  });
+});
+
+describe("what is typed and clicked", () => {
+  it("is told where it is no number, and nothing is sent", async () => {
+    const page = await open(browser, server.url);
+    await say(page).fill("inputs");
+    await page.getByLabel("strength").focus();
+    await page.keyboard.type("1e");
+    await page.getByRole("button", { name: "Run", exact: true }).click();
+    await page.waitForTimeout(300);
+    assert.equal(await page.locator(".status [role=status]").textContent(), "Nothing has run yet.");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "input-7");
+    await page.getByRole("button", { name: "Reset" }).click();
+    await say(page).fill("inputs");
+    await run(page);
+    assert.equal((await json(page)).strength, undefined);
+    await page.end();
+  });
+
+  it("may change while it runs: the history and the picture are those that were sent", async () => {
+    const page = await open(browser, server.url);
+    await say(page).fill("boxes");
+    await page.getByLabel("image").first().setInputFiles(RECEIPT);
+    await page.route("**/infer", async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await route.continue();
+    });
+    await page.getByRole("button", { name: "Run", exact: true }).click();
+    await say(page).fill("something else");
+    await page.getByRole("button", { name: "Remove image" }).click();
+    await ended(page);
+    await page.waitForSelector(".overlay path");
+    assert.match(await page.locator(".history li").textContent(), /boxes, receipt\.png/);
+    assert.equal(await say(page).inputValue(), "something else");
+    await page.locator(".history li button").first().click();
+    assert.equal(await say(page).inputValue(), "boxes");
+    await page.end();
+  });
+
+  it("runs once when it is clicked twice", async () => {
+    const page = await open(browser, server.url);
+    await say(page).fill("wait");
+    await page.getByRole("button", { name: "Run", exact: true }).dblclick();
+    await ended(page, "Running");
+    await page.waitForTimeout(500);
+    await ended(page, "Running");
+    await page.getByRole("button", { name: "Cancel" }).first().click();
+    await ended(page, "Cancelled");
     await page.end();
   });
 });

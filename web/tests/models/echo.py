@@ -55,6 +55,8 @@ def answer(inputs):
         return "text/plain", "plain text\nin lines"
     if say == "bytes":
         return "application/x-unknown", b"\0\1\2" * 1000
+    if say == "json bytes":
+        return "application/json", b'[{"word": "gr\xc3\xbc\xc3\x9fe"}]'
     if say == "html":
         return "text/html", "<script>window.ran=1</script><b>bold</b>" + HOSTILE
     if say == "svg":
