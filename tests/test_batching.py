@@ -375,7 +375,7 @@ def test_a_program_that_does_not_catch_the_wrong_length_is_started_again(program
             assert answer.status == 500
             assert "Programming Error" in answer.json()["detail"]
         assert process_of(server.post(text="after")) != before
-        assert "ValueError: Programming Error" in server.output()
+        server.wait_for_output("ValueError: Programming Error")
 
 
 RAISING = """
@@ -400,7 +400,7 @@ def test_an_exception_that_leaves_the_block_fails_the_whole_batch(program, tmp_p
             assert "ArithmeticError: does not add up" in answer.json()["detail"]
         after = process_of(server.post(text="after"))
         assert (after == before) == (policy == "continue")
-        assert "ArithmeticError: does not add up" in server.output()
+        server.wait_for_output("ArithmeticError: does not add up")
 
 
 def test_a_process_that_dies_fails_the_whole_batch_and_nobody_else(program, tmp_path):
@@ -1338,7 +1338,7 @@ def test_a_worker_that_shares_what_it_must_not_is_cut_off(executable, how):
         assert answer.status == 500, answer
         assert answer.json()["code"] == "model_crashed"
         assert server.post(text="fine").body == b"shared"
-        assert "starting it again" in server.output()
+        server.wait_for_output("starting it again")
 
 
 # Sends the text "stray" in the stream, with a descriptor that nobody needs, and all else shared.

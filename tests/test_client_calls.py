@@ -241,7 +241,7 @@ def test_one_and_several_can_be_mixed(program, tmp_path):
     texts = ["text %d" % number for number in range(12)]
     with asking(program(BATCHES + source), tmp_path, texts) as (server, answers):
         assert all(answers[text].body.decode() == text.upper() for text in texts)
-        assert "single:" in server.output()
+        server.wait_for_output("single:")
 
 
 @pytest.mark.parametrize("mode", ["command_line", "test_inputs_dict_json"])

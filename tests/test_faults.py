@@ -369,7 +369,7 @@ def test_a_program_that_hangs_once_while_it_loads_gets_another_chance(program, t
     options = {"cwd": tmp_path, "command": [BINARY, "run"], "AI_INTEGRATION_START_TIMEOUT": 1}
     with serve(program(source), ready=False, **options) as server:
         assert server.post(text="patience").body == b"patience"
-        assert "did not ask for its first input within 1 s" in server.output()
+        server.wait_for_output("did not ask for its first input within 1 s")
 
 
 def test_a_program_that_is_not_there_is_said_to_be(tmp_path):
@@ -888,7 +888,7 @@ def test_a_second_result_by_hand_spoils_nobodys_answer(executable):
         answers = [in_background(server.post, text="number %d" % n) for n in range(20)]
         for number, answer in enumerate(answers):
             assert answer().body == b"number %d" % number
-        assert "`result` out of turn" in server.output()
+        server.wait_for_output("`result` out of turn")
 
 
 def test_what_a_newer_worker_says_is_ignored(executable):

@@ -174,7 +174,7 @@ def test_a_killed_worker_is_replaced(language, mark):
             os.kill(worker, signal.SIGKILL)
             assert server.post(text=GERMAN).json()["language"] == "deu"
             assert list(children(server.process.pid)) != [worker]
-        assert "killed by signal 9 (SIGKILL)" in server.output()
+        server.wait_for_output(r"killed by signal 9 \(SIGKILL\)")
         assert server.stop() == 0
         eventually(lambda: marked(mark) == [], "nothing is left")
 

@@ -106,7 +106,7 @@ def test_what_was_accepted_is_answered_before_the_end(program, mark, number):
         assert classic()["output"] == "sleep 0.1"
         assert server.process.wait(10) == 0
         assert time.monotonic() - begin < 5
-        assert "stopping; 11 requests are queued" in server.output()
+        server.wait_for_output("stopping; 11 requests are queued")
         eventually(lambda: marked(mark) == [], "nothing is left")
 
 
