@@ -97,10 +97,11 @@ function lightened(entry: Entry): Entry {
 }
 
 async function forget(entries: Entry[]) {
-  history.value = history.value.filter((entry) => !entries.includes(entry));
   const times = entries.map(({ time }) => time);
-  document.getElementById("result")?.focus();
+  // What is not shown any more is gone.
   await delMany(times, store).catch(() => undefined);
+  history.value = history.value.filter((entry) => !entries.includes(entry));
+  document.getElementById("result")?.focus();
 }
 
 function restore(entry: Entry) {

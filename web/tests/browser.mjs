@@ -30,6 +30,8 @@ export async function open(browser, url, { viewport = WIDE, hash = "", ...option
     viewport,
     locale: "en-US",
     acceptDownloads: true,
+    // No colour is looked at half way to another.
+    reducedMotion: "reduce",
     ...options,
   });
   await context.grantPermissions(["clipboard-read", "clipboard-write", "camera", "microphone"], {
@@ -78,7 +80,7 @@ export async function open(browser, url, { viewport = WIDE, hash = "", ...option
 /** The state that the page is in: accessible in light and dark, no wider than its window, and as a picture. */
 export async function inspect(page, name) {
   for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.emulateMedia({ colorScheme });
     const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze();
     const found = violations.map(
       ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join("\n    ")}`,
@@ -100,8 +102,26 @@ export const field = (page, name) => page.getByLabel(name, { exact: false }).fir
 
 /** Runs the model and waits for the end. */
 export async function run(page, status = "Done", patience = 60_000) {
+  const isCall = (request) => request.url().endsWith("/infer");
+  const over = ["requestfinished", "requestfailed"].map((event) =>
+    page.waitForEvent(event, { predicate: isCall, timeout: patience }),
+  );
   await page.getByRole("button", { name: "Run", exact: true }).click();
+  await Promise.any(over);
+  // What is shown now is not what was shown of the call before.
+  await page.locator("button.stop").waitFor({ state: "detached", timeout: patience });
   await ended(page, status, patience);
+}
+
+/** Waits until what is read is what it is to be. */
+export async function becomes(read, expected) {
+  let found;
+  for (let turn = 0; turn < 100; turn += 1) {
+    found = await read();
+    if (found === expected) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.equal(found, expected);
 }
 
 export async function ended(page, status = "Done", patience = 60_000) {

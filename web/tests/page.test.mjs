@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { inspect, ended, launch, open, PHONE, run } from "./browser.mjs";
+import { becomes, ended, inspect, launch, open, PHONE, run } from "./browser.mjs";
 import { example, model, Server } from "./server.mjs";
 
 const RECEIPT = example("ocr/receipt.png");
@@ -85,10 +85,10 @@ describe("the form", () => {
       const described = (await wrong.nth(index).getAttribute("aria-describedby")).split(" ").pop();
       return page.locator(`#${described}`).textContent();
     };
-    assert.equal(await wrong.count(), 2);
+    await becomes(() => wrong.count(), 2);
     assert.match(await told(0), /missing/);
     assert.match(await told(1), /from 1 to 50, got "51"/);
-    assert.equal(await page.evaluate(() => document.activeElement.id), "input-0");
+    await becomes(() => page.evaluate(() => document.activeElement.id), "input-0");
     await inspect(page, "wrong");
     await say(page).fill("inputs");
     await page.locator("input[type=number]").first().fill("5");
@@ -97,7 +97,7 @@ describe("the form", () => {
       .first()
       .setInputFiles({ name: "no.png", mimeType: "image/png", buffer: Buffer.from("no") });
     await run(page, "Failed");
-    assert.equal(await wrong.count(), 1);
+    await becomes(() => wrong.count(), 1);
     assert.match(await told(0), /picture/);
     await page.end();
   });
@@ -110,7 +110,7 @@ describe("the form", () => {
     await page.getByRole("button", { name: "image", exact: true }).click();
     await page.waitForSelector("img[alt='Preview of image.gif']");
     await page.getByRole("button", { name: "table", exact: true }).click();
-    assert.equal(await say(page).inputValue(), "table");
+    await becomes(() => say(page).inputValue(), "table");
     await page.end();
   });
 
@@ -143,7 +143,7 @@ describe("the form", () => {
     await inspect(page, "dropped");
     await page.getByRole("button", { name: "Remove image" }).click();
     await page.locator("#input-1:not(.sr-only)").waitFor();
-    assert.equal(await page.locator("img[alt^=Preview]").count(), 2);
+    await becomes(() => page.locator("img[alt^=Preview]").count(), 2);
     await say(page).fill("inputs");
     await run(page);
     const size = `${readFileSync(RECEIPT).length} bytes`;
@@ -247,8 +247,8 @@ describe("results", () => {
       assert.match(await page.locator("pre.text").textContent(), /^plain text\nin lines$/),
     bytes: async (page) =>
       assert.match(await page.locator(".result").textContent(), /application\/x-unknown · 3 kB/),
-    "json bytes": async (page) => assert.equal(await page.locator("td").textContent(), "grüße"),
-    table: async (page) => assert.equal(await page.locator("td").count(), 4),
+    "json bytes": async (page) => becomes(() => page.locator("td").textContent(), "grüße"),
+    table: async (page) => becomes(() => page.locator("td").count(), 4),
     fail: async (page) =>
       assert.match(await page.locator(".failure pre").first().textContent(), /^<img src=x/),
   };
@@ -316,7 +316,7 @@ describe("what is typed and clicked", () => {
     await page.getByRole("button", { name: "Run", exact: true }).click();
     await page.waitForTimeout(300);
     assert.equal(await page.locator(".status [role=status]").textContent(), "Nothing has run yet.");
-    assert.equal(await page.evaluate(() => document.activeElement.id), "input-7");
+    await becomes(() => page.evaluate(() => document.activeElement.id), "input-7");
     await page.getByRole("button", { name: "Reset" }).click();
     await say(page).fill("inputs");
     await run(page);
@@ -340,7 +340,7 @@ describe("what is typed and clicked", () => {
     assert.match(await page.locator(".history li").textContent(), /boxes, receipt\.png/);
     assert.equal(await say(page).inputValue(), "something else");
     await page.locator(".history li button").first().click();
-    assert.equal(await say(page).inputValue(), "boxes");
+    await becomes(() => say(page).inputValue(), "boxes");
     await page.end();
   });
 
@@ -366,23 +366,26 @@ describe("annotations", () => {
     await page.waitForSelector(".overlay path");
     return page;
   };
-  const drawn = (page) =>
-    page
-      .locator(".overlay path")
-      .evaluateAll((paths) => paths.filter((path) => path.style.display !== "none").length);
+  /** Waits until so many outlines are to be seen. */
+  const drawn = (page, count) =>
+    page.waitForFunction((wanted) => {
+      const paths = [...document.querySelectorAll(".overlay path")];
+      return paths.filter((path) => path.style.display !== "none").length === wanted;
+    }, count);
 
   it("are found without a configuration, filtered by label and score, and zoomed", async () => {
     const page = await annotated("boxes");
-    assert.equal(await drawn(page), 20);
+    await drawn(page, 20);
     await page.getByLabel("cat (7)").uncheck();
-    assert.equal(await drawn(page), 13);
+    await drawn(page, 13);
     await page.getByLabel(/Score from/).fill("0.5");
     await page.getByText("6 of 20 annotations shown").waitFor();
-    assert.equal(await drawn(page), 6);
+    await drawn(page, 6);
     const width = () =>
       page.locator(".canvas svg").evaluate((svg) => svg.getBoundingClientRect().width);
     const before = await width();
     await page.getByRole("button", { name: "Zoom in" }).click();
+    await page.getByText("150%").waitFor();
     assert.ok(Math.abs((await width()) / before - 1.5) < 0.05);
     await inspect(page, "annotations");
     await page.end();
@@ -432,16 +435,18 @@ describe("what is kept and shared", () => {
     await entries.nth(1).waitFor();
     await entries.nth(1).getByRole("button").first().click();
     await ended(page);
-    assert.equal(await say(page).inputValue(), "boxes");
+    await becomes(() => say(page).inputValue(), "boxes");
     await page.waitForSelector("img[alt='Preview of receipt.png']");
     await page.waitForSelector(".overlay path");
     await inspect(page, "history");
     await entries.first().getByRole("button", { name: "Forget" }).click();
-    assert.equal(await entries.count(), 1);
+    await becomes(() => entries.count(), 1);
     await page.getByRole("button", { name: "Clear the history" }).click();
+    await becomes(() => entries.count(), 0);
     await page.reload();
     await page.waitForSelector("form");
-    assert.equal(await entries.count(), 0);
+    await page.waitForTimeout(300);
+    await becomes(() => entries.count(), 0);
     await page.end();
   });
 
