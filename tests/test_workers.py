@@ -214,8 +214,11 @@ def test_a_changed_program_takes_over_without_a_failed_request(program, workers)
             eventually(lambda: len(answers) >= seen + 50, "the new one serves")
         told = [about(answer) for answer in answers]
         assert told[0][0] == "old"
-        # Those that had begun before may come after; the clients are four.
-        assert {version for version, _, _ in told[seen + 4 :]} == {"new"}
+        # Those that had begun before may come after, in whatever order; the clients are four.
+        later = [version for version, _, _ in told[seen:]]
+        assert set(later) <= {"old", "new"}
+        assert later.count("old") <= 4, later
+        assert later.count("new") >= 46, later
         eventually(lambda: not any(map(alive, old)), "the old workers are gone")
         wait_for_workers(server, workers)
         assert len(children(server.process.pid)) == workers
