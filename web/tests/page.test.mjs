@@ -73,6 +73,7 @@ describe("the form", () => {
     await say(page).fill("inputs");
     await run(page);
     assert.deepEqual(await json(page), { say: "inputs", steps: 20, style: "mosaic", fast: false });
+    await inspect(page, "optional");
     await page.end();
   });
 
@@ -181,6 +182,7 @@ describe("the form", () => {
     await page.getByRole("button", { name: "Take a picture" }).click();
     await page.waitForSelector("img[alt='Preview of camera.jpg']");
     await page.getByRole("button", { name: "Microphone" }).click();
+    await inspect(page, "microphone");
     await page.getByRole("button", { name: "Record" }).click();
     await page.waitForTimeout(700);
     await page.getByRole("button", { name: "Stop" }).click();
@@ -190,6 +192,7 @@ describe("the form", () => {
     await page.waitForTimeout(700);
     await page.getByRole("button", { name: "Stop" }).click();
     await page.waitForSelector("video[aria-label^='Preview of recording']");
+    await inspect(page, "recorded");
     await say(page).fill("inputs");
     await run(page);
     const given = await json(page);
@@ -463,6 +466,7 @@ describe("what is kept and shared", () => {
     const other = await open(browser, server.url, { hash: new URL(link).hash });
     assert.equal(await say(other).inputValue(), "inputs & more\n=#?");
     assert.equal(await other.locator("input[type=number]").first().inputValue(), "9");
+    await inspect(other, "link");
     await other.end();
     await page.end();
   });
