@@ -135,6 +135,28 @@ def test_a_request_cannot_ask_a_stubborn_model_for_more(program, tmp_path):
         assert 0.9 < seconds < 1.5
 
 
+def leave_in_the_middle(server, tmp_path, text):
+    """Asks, and gives up once the model works on it."""
+    with pytest.raises(OSError):
+        server.post(text=text, timeout=0.5)
+    assert (tmp_path / "seen").read_text().split()[-1] == text
+
+
+def test_the_last_job_of_a_worker_can_be_cancelled_too(program, tmp_path):
+    with serve(program(MODEL), cwd=tmp_path, AI_INTEGRATION_MAX_REQUESTS=1) as server:
+        leave_in_the_middle(server, tmp_path, "cooperative")
+        _, seconds = timed(server, text="who")
+        assert seconds < 5
+
+
+def test_the_end_does_not_wait_for_what_nobody_waits_for(program, tmp_path):
+    with serve(program(MODEL), cwd=tmp_path, AI_INTEGRATION_STOP_TIMEOUT=1) as server:
+        leave_in_the_middle(server, tmp_path, "stubborn")
+        begin = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begin < 9
+
+
 STREAM = """
     import os, time
     import ai_integration

@@ -43,6 +43,9 @@ MODEL = """
                 os.write(1, os.urandom(1 << 20))
         elif text == "!close":
             os.closerange(3, 4096)
+        elif text == "!close and sleep":
+            os.closerange(3, 4096)
+            time.sleep(1000)
         elif text == "!fork":
             if os.fork() == 0:
                 for descriptor in range(3, 64):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from scene import LONG, MODEL, scene
-from support import alive, children, eventually, in_background, memory, serve
+from support import alive, children, descriptors, eventually, in_background, memory, serve
 
 CRASH = ["model_crashed"]
 TIMES = 20 if LONG else 4
@@ -93,6 +93,10 @@ def test_the_model_closes_its_descriptors(program):
     with scene(program, "closed descriptors") as act:
         for _ in range(TIMES):
             assert act.ask("!close").status == 500
+        # Nothing can come of it any more, so nobody waits for long.
+        begin = time.monotonic()
+        assert act.ask("!close and sleep").status == 500
+        assert time.monotonic() - begin < 4
 
 
 def test_the_model_forks(program):
@@ -269,6 +273,24 @@ def test_descriptors_run_out(program):
             assert processor_time(engine) - spent < 1.5
         resource.prlimit(engine, resource.RLIMIT_NOFILE, limits)
         time.sleep(0.5)
+
+
+def test_a_worker_ends_while_nothing_can_be_started(program):
+    import resource
+
+    settings = {"AI_INTEGRATION_START_ATTEMPTS": 3}
+    with scene(program, "no descriptor for a new worker", **settings) as act:
+        engine = act.server.process.pid
+        limits = resource.prlimit(engine, resource.RLIMIT_NOFILE)
+        # As many as there are.
+        resource.prlimit(engine, resource.RLIMIT_NOFILE, (descriptors(engine), limits[1]))
+        crash(act, "!exit", 1)
+        # Longer than three attempts take.
+        time.sleep(2)
+        assert act.server.process.poll() is None
+        assert act.server.get("/livez").status == 200
+        resource.prlimit(engine, resource.RLIMIT_NOFILE, limits)
+        assert act.ask("again", timeout=40).body == b"again"
 
 
 def processor_time(pid):

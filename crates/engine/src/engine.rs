@@ -327,6 +327,7 @@ impl Engine {
         let now = Instant::now();
         let mut core = self.core();
         let job = core.scheduler.finish(worker, id, now)?;
+        core.dismiss(worker);
         self.settle(core, now);
         if let Some(job) = job {
             job.answer(Ok(outcome));
@@ -344,11 +345,12 @@ impl Engine {
         }
     }
 
-    /// The worker is to get no more jobs, and is told so.
+    /// The worker is to get no more jobs, and is told so once it has ended those that it has: until
+    /// then they may be cancelled.
     pub(crate) fn retire(&self, worker: WorkerId) {
         let mut core = self.core();
         core.scheduler.retire(worker);
-        core.order(worker, Order::Close);
+        core.dismiss(worker);
         self.publish(&core);
     }
 
@@ -409,9 +411,6 @@ impl Engine {
             }
             if let Some(message) = core.scheduler.message(next.id, next.more) {
                 core.order(next.worker, Order::Send(message));
-            }
-            if next.is_last && !next.more {
-                core.order(next.worker, Order::Close);
             }
         }
         if !core.waiting_for_idle.is_empty() && core.scheduler.is_idle() {
@@ -483,6 +482,13 @@ impl Core {
         if let Some(orders) = self.orders.get(&worker) {
             // An executor that has ended is about to leave.
             let _ = orders.send(order);
+        }
+    }
+
+    /// Lets a worker go that has nothing to do any more and gets nothing.
+    fn dismiss(&self, worker: WorkerId) {
+        if self.scheduler.is_done(worker) {
+            self.order(worker, Order::Close);
         }
     }
 

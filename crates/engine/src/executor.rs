@@ -3,20 +3,18 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use ai_integration_contract::{Data, Error, Kind};
+use ai_integration_contract::{Error, Kind};
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::engine::Order;
-use crate::job::Follower;
 use crate::scheduler::{OutOfTurn, WorkerId};
 use crate::{Engine, Event, FrameError, FromWorker, JobId, Link, PROTOCOL, Ready};
 
-/// How long a follower may leave the model waiting.
-const FOLLOWER: Duration = Duration::from_secs(10);
 /// How long a worker without a job may take to close its link once it is told to leave.
 const LEAVE: Duration = Duration::from_secs(2);
 
@@ -135,48 +133,54 @@ impl Executor {
         printed: &mut mpsc::Receiver<String>,
     ) -> Result<(), End> {
         let mut prints = true;
+        let mut leave_at = None;
         loop {
+            if self.was_retired {
+                leave_at.get_or_insert_with(|| Instant::now() + LEAVE);
+            }
             // A worker that never stops talking must not have the runtime to itself.
             consume_budget().await;
             tokio::select! {
                 biased;
-                Some(order) = self.orders.recv() => match order {
-                    Order::Send(message) => {
-                        self.had_work = true;
-                        link.send(message)?;
-                    }
-                    Order::Close => {
-                        self.was_retired = true;
-                        link.close();
-                    }
-                    Order::End => return Err(End::Overdue),
-                },
+                Some(order) = self.orders.recv() => self.obey(order, link)?,
                 message = link.receive() => match message? {
                     None => return Ok(()),
-                    Some(message) => self.take(message).await?,
+                    Some(message) => self.take(message, link).await?,
                 },
                 line = printed.recv(), if prints => match line {
                     None => prints = false,
                     Some(line) => self.engine.log(self.worker, &line),
                 },
-                () = async { sleep(LEAVE).await }, if self.may_leave() => return Ok(()),
+                () = sleep_until(leave_at.unwrap_or_else(Instant::now)), if leave_at.is_some() => {
+                    return Ok(());
+                }
             }
         }
     }
 
-    /// Whether the worker was told to leave and has nothing more to do.
-    fn may_leave(&self) -> bool {
-        self.was_retired && self.engine.is_free(self.worker)
+    fn obey(&mut self, order: Order, link: &mut Link) -> Result<(), End> {
+        match order {
+            Order::Send(message) => {
+                self.had_work = true;
+                link.send(message)?;
+            }
+            Order::Close => {
+                self.was_retired = true;
+                link.close();
+            }
+            Order::End => return Err(End::Overdue),
+        }
+        Ok(())
     }
 
-    async fn take(&mut self, message: FromWorker) -> Result<(), Violation> {
+    async fn take(&mut self, message: FromWorker, link: &mut Link) -> Result<(), End> {
         let out_of_turn = |message| move |_: OutOfTurn| Violation::OutOfTurn(message);
         match message {
             FromWorker::Start(id) => {
-                self.engine.start_job(self.worker, id).map_err(out_of_turn("`start`"))
+                self.engine.start_job(self.worker, id).map_err(out_of_turn("`start`"))?;
             }
             FromWorker::Result(id, outcome) => {
-                self.engine.finish(self.worker, id, outcome).map_err(out_of_turn("`result`"))
+                self.engine.finish(self.worker, id, outcome).map_err(out_of_turn("`result`"))?;
             }
             FromWorker::Chunk(id, content_type, data) => {
                 let follower = self
@@ -184,21 +188,21 @@ impl Executor {
                     .tell(self.worker, id, |job| job.chunk(content_type, data))
                     .map_err(out_of_turn("`chunk`"))?;
                 if let Some(Some((follower, content_type, data))) = follower {
-                    self.pass_on(id, &follower, content_type, data).await;
+                    let passed_on = pin!(follower.chunk(content_type, data));
+                    self.pass_on(id, passed_on, link).await?;
                 }
-                Ok(())
             }
             FromWorker::Progress(id, fraction, message) => {
-                self.hint(id, Event::Progress { fraction, message }, "`progress`")
+                self.hint(id, Event::Progress { fraction, message }, "`progress`")?;
             }
-            FromWorker::Log(id, message) => self.hint(id, Event::Log(message), "`log`"),
+            FromWorker::Log(id, message) => self.hint(id, Event::Log(message), "`log`")?,
             FromWorker::Pause | FromWorker::Resume => {
                 self.engine.pause(self.worker, matches!(message, FromWorker::Pause));
-                Ok(())
             }
-            FromWorker::Ready(_) => Err(Violation::OutOfTurn("a second `ready`")),
-            FromWorker::Unknown => Ok(()),
+            FromWorker::Ready(_) => return Err(Violation::OutOfTurn("a second `ready`").into()),
+            FromWorker::Unknown => {}
         }
+        Ok(())
     }
 
     fn hint(&self, id: JobId, event: Event, name: &'static str) -> Result<(), Violation> {
@@ -208,12 +212,26 @@ impl Executor {
         Ok(())
     }
 
-    /// Passes a chunk on. A follower who does not read for a while is given up, since the model
-    /// waits meanwhile, and with it everybody in the queue.
-    async fn pass_on(&self, id: JobId, to: &Follower, content_type: Option<String>, data: Data) {
-        if timeout(FOLLOWER, to.chunk(content_type, data)).await.is_err() {
-            let message = format!("the answer was not read for {} s", FOLLOWER.as_secs());
-            self.engine.give_up(id, Error::new(Kind::Timeout, message));
+    /// Waits until a chunk has been passed on. A follower who reads too slowly is given up, since the
+    /// model waits meanwhile, and with it everybody in the queue.
+    async fn pass_on(
+        &mut self,
+        id: JobId,
+        mut passed_on: Pin<&mut impl Future<Output = bool>>,
+        link: &mut Link,
+    ) -> Result<(), End> {
+        loop {
+            tokio::select! {
+                biased;
+                was_read = &mut passed_on => {
+                    if !was_read {
+                        let message = "the answer was read too slowly; the model could not wait";
+                        self.engine.give_up(id, Error::new(Kind::Timeout, message));
+                    }
+                    return Ok(());
+                }
+                Some(order) = self.orders.recv() => self.obey(order, link)?,
+            }
         }
     }
 

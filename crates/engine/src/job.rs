@@ -1,19 +1,24 @@
 //! A request on its way through the engine.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ai_integration_contract::{Data, Error, Inputs, Kind, Outcome};
 use bytes::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::metrics::Metrics;
 use crate::{Event, MAX_BODY};
 
-/// What may wait for a follower before it holds the model's stream up: bytes of chunks, and events.
+/// What may wait for a follower before it holds the model's stream up: bytes, and events.
 const BUFFER: usize = 256 * 1024;
 const EVENTS: usize = 4096;
+/// How long a follower may leave the model waiting: at once, and on the whole. Each millisecond is
+/// given back for so many bytes that he took, at 64 KiB a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+const BYTES: usize = 64;
 
 /// The number of a job, unique within an engine and increasing.
 #[derive(
@@ -79,8 +84,10 @@ pub(crate) enum Reply {
 #[derive(Clone, Debug)]
 pub(crate) struct Follower {
     events: mpsc::Sender<Heard>,
-    /// Bytes of chunks that may still be sent before the follower has read some.
+    /// Bytes that may still be sent before the follower has read some.
     room: Arc<Semaphore>,
+    /// Milliseconds that are left of [`PATIENCE`].
+    patience: Arc<AtomicU64>,
 }
 
 /// An event on its way to the follower, with the room that it takes there.
@@ -148,7 +155,14 @@ impl Job {
     /// Tells what may be missed: there is always more to come.
     pub(crate) fn hint(&self, event: Event) {
         if let Listener::Follower(follower) = &self.listener {
-            let _ = follower.events.try_send((event, None));
+            let text = match &event {
+                Event::Log(text) | Event::Progress { message: Some(text), .. } => text.len(),
+                _ => 0,
+            };
+            let room = follower.room.clone();
+            if let Ok(room) = room.try_acquire_many_owned(u32::try_from(text).unwrap_or(u32::MAX)) {
+                let _ = follower.events.try_send((event, Some(room)));
+            }
         }
     }
 
@@ -180,11 +194,29 @@ impl Job {
 impl Follower {
     fn new() -> (Self, mpsc::Receiver<Heard>) {
         let (events, receiver) = mpsc::channel(EVENTS);
-        (Follower { events, room: Arc::new(Semaphore::new(BUFFER)) }, receiver)
+        let room = Arc::new(Semaphore::new(BUFFER));
+        let patience = Arc::new(AtomicU64::new(millis(PATIENCE)));
+        (Follower { events, room, patience }, receiver)
     }
 
-    /// Passes a piece of the answer on, as soon as there is room for it.
-    pub(crate) async fn chunk(&self, content_type: Option<String>, data: Data) {
+    /// Passes a piece of the answer on, as soon as there is room for it. False when that takes too
+    /// long, now or together with the pieces before.
+    pub(crate) async fn chunk(&self, content_type: Option<String>, data: Data) -> bool {
+        let begun = Instant::now();
+        let length = data.len();
+        let patience = self.patience.load(Ordering::Relaxed);
+        let passed_on = self.pass_on(content_type, data);
+        if timeout(Duration::from_millis(patience), passed_on).await.is_err() {
+            return false;
+        }
+        let left = patience.saturating_sub(millis(begun.elapsed()));
+        let earned = u64::try_from(length / BYTES).unwrap_or(u64::MAX);
+        let left = left.saturating_add(earned).min(millis(PATIENCE));
+        self.patience.store(left, Ordering::Relaxed);
+        true
+    }
+
+    async fn pass_on(&self, content_type: Option<String>, data: Data) {
         let size = u32::try_from(data.len().clamp(1, BUFFER)).unwrap_or(1);
         // A follower who has left needs to hear no more.
         let gone = self.events.closed();
@@ -197,6 +229,10 @@ impl Follower {
             () = gone => {}
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The pieces of a streamed answer whose requester does not follow it.

@@ -6,18 +6,26 @@ use std::sync::OnceLock;
 use nix::libc::rlim_t;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::shared;
+
+/// Open files that are kept for others than clients, if there are twice as many.
+const RESERVED: rlim_t = 512;
+
 /// The limit of open files that this process was started with.
 static STARTED_WITH: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
 
-/// Lets this process have as many open files as it may, and tells how many that are. Workers get
-/// the limit that this process was started with: some programs go through all possible files.
+/// Lets this process have as many open files as it may, and tells how many of them clients may take
+/// up: the rest is for workers, their links and output, and for large bodies. Workers get the limit
+/// that this process was started with: some programs go through all possible files.
 pub fn raise_open_files() -> u64 {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 512 };
     let _ = STARTED_WITH.set((soft, hard));
-    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+    let most = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,
         Err(_) => soft,
-    }
+    };
+    shared::limit_files(usize::try_from(most / 8).unwrap_or(usize::MAX));
+    most - RESERVED.min(most / 2)
 }
 
 /// What a worker is limited to.

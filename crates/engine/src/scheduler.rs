@@ -138,8 +138,6 @@ pub(crate) struct Assignment {
     pub(crate) more: bool,
     /// The number of jobs in the batch that begins with this one.
     pub(crate) batch: Option<usize>,
-    /// Whether the worker gets no more jobs after this one.
-    pub(crate) is_last: bool,
 }
 
 /// The queue is full; the job comes back.
@@ -280,9 +278,8 @@ impl<J> Scheduler<J> {
             *quota -= 1;
             state.retired |= *quota == 0;
         }
-        let assignment = Assignment { worker, id, more: more > 0, batch, is_last: state.retired };
         self.expect(worker, now);
-        Some(assignment)
+        Some(Assignment { worker, id, more: more > 0, batch })
     }
 
     /// Chooses who is to get the next batch, and how many jobs follow the first one.
@@ -549,6 +546,11 @@ impl<J> Scheduler<J> {
     /// Whether the worker holds nothing.
     pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
         self.workers.get(&worker).is_none_or(|state| state.batches == 0)
+    }
+
+    /// Whether the worker holds nothing and gets nothing any more.
+    pub(crate) fn is_done(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|state| state.retired && state.batches == 0)
     }
 
     /// Jobs that wait.

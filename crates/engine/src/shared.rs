@@ -157,6 +157,12 @@ pub(crate) fn trim() {
     pool::trim();
 }
 
+/// Sets how many memory files there may be, if that is fewer than there would be otherwise: each is
+/// a descriptor, which others need too.
+pub(crate) fn limit_files(most: usize) {
+    pool::limit_files(most);
+}
+
 #[cfg(target_os = "linux")]
 mod pool {
     //! The memory files of this process, of powers of two in size.
@@ -176,8 +182,8 @@ mod pool {
 
     /// What is kept for later, in bytes.
     const KEPT: usize = 64 << 20;
-    /// How many files there may be: each is a descriptor, which connections need too.
-    const FILES: usize = 256;
+    /// How many files there may be; see [`limit_files`].
+    static FILES: AtomicUsize = AtomicUsize::new(256);
     /// `F_SEAL_FUTURE_WRITE` of Linux 5.1: only mappings that exist already may write.
     const FUTURE_WRITE: SealFlag = SealFlag::from_bits_retain(0x10);
 
@@ -273,7 +279,7 @@ mod pool {
         if let Some(at) = pool.free.iter().rposition(|memory| memory.len() == size) {
             return Ok(pool.free.remove(at));
         }
-        if FILES_NOW.load(Ordering::Relaxed) >= FILES {
+        if FILES_NOW.load(Ordering::Relaxed) >= FILES.load(Ordering::Relaxed) {
             if pool.free.is_empty() {
                 return Err(io::Error::other("too many memory files"));
             }
@@ -298,6 +304,10 @@ mod pool {
         (offset + bytes.len() <= *length).then(|| (Arc::clone(file), offset))
     }
 
+    pub(super) fn limit_files(most: usize) {
+        FILES.fetch_min(most, Ordering::Relaxed);
+    }
+
     pub(super) fn trim() {
         let mut pool = pool();
         pool.free.retain(|memory| !memory.is_idle);
@@ -312,6 +322,8 @@ mod pool {
     }
 
     pub(super) fn trim() {}
+
+    pub(super) fn limit_files(_: usize) {}
 }
 
 /// The bytes of a memory file that the other side made, which must be sealed and `length` long.

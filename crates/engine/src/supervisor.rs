@@ -27,7 +27,7 @@ pub use self::process::{LINK_VARIABLE, Program};
 pub use self::reaper::WORKER_VARIABLE;
 
 use self::backoff::Backoff;
-use self::ending::{Cause, Ending};
+use self::ending::{Cause, Ending, is_shortage};
 use self::process::Process;
 use self::reaper::Reaper;
 use crate::executor::{End, Executor};
@@ -42,6 +42,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const LEAVE: Duration = Duration::from_secs(5);
 /// The same when everything stops; platforms do not wait for long.
 const LEAVE_AT_STOP: Duration = Duration::from_secs(2);
+/// The same when it has not ended its jobs, and cannot any more: somebody waits for them.
+const LEAVE_WITH_JOBS: Duration = Duration::from_secs(1);
 
 /// How often a worker's memory is looked at.
 const MEMORY: Duration = Duration::from_secs(1);
@@ -227,7 +229,16 @@ impl Supervisor {
                 // The requester is not told where it lies.
                 let program = shared.program.command.first().map(|name| name.to_string_lossy());
                 tracing::error!("{}: {error}", program.unwrap_or_default());
-                return Next::GiveUp(Ending::not_started(&error));
+                let has_served = generation.is_admitted() && shared.engine.model_now().is_some();
+                let is_shortage = is_shortage(&error);
+                return match backoff.next() {
+                    Some(after) if has_served || is_shortage => Next::StartAgain { after },
+                    // What could be started can be again, as soon as the system has room for it.
+                    None if has_served && is_shortage && shared.config.start_attempts > 1 => {
+                        Next::StartAgain { after: Backoff::LONGEST }
+                    }
+                    _ => Next::GiveUp(Ending::not_started(&error)),
+                };
             }
         };
         tracing::debug!(pid = process.pid, "{who} started");
@@ -285,9 +296,14 @@ impl Supervisor {
         if cause.is_some() {
             process.signal(Signal::SIGKILL);
         }
-        let is_stopping = self.0.stop.is_cancelled();
+        let patience = if !self.0.engine.is_free(worker) {
+            LEAVE_WITH_JOBS
+        } else if self.0.stop.is_cancelled() {
+            LEAVE_AT_STOP
+        } else {
+            LEAVE
+        };
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            let patience = if is_stopping { LEAVE_AT_STOP } else { LEAVE };
             if timeout(patience, process.ended()).await.is_ok() {
                 break;
             }

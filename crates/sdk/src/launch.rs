@@ -26,8 +26,9 @@ use crate::{logging, settings};
 const CONVENTION_PORT: &str = "8080";
 /// What a one-shot mode gets to say its last words when it is interrupted.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// What workers get to leave once their mode is done, before they are ended.
-const LEAVE: Duration = Duration::from_secs(20);
+/// What workers get to leave once their mode is done, before they are ended. Longer than those take
+/// that have to be told twice; nobody waits for what one may still work on.
+const LEAVE: Duration = Duration::from_secs(7);
 
 /// What is to be carried out.
 #[derive(Clone, Debug)]

@@ -193,6 +193,46 @@ async fn a_follower_who_does_not_listen_holds_nobody_up_for_long() {
     assert_eq!(stalled.outcome().await.unwrap_err().kind, Kind::Timeout);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_follower_who_takes_little_at_a_time_holds_nobody_up_for_ever() {
+    let engine = engine(10);
+    let mut slow = engine.submit(inputs(""), None, Delivery::Followed, None).unwrap();
+    let _model = model(&engine, |worker, id, inputs| {
+        for _ in 0..30 {
+            let data = Data::Text("x".repeat(50_000));
+            worker.send(FromWorker::Chunk(id, None, data)).unwrap();
+        }
+        echo(worker, id, inputs);
+    });
+    let mut read = 0;
+    while slow.event().await.is_some() {
+        read += 1;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    // Five lie ready; each second of the ten is worth one of these more, and each costs three.
+    assert!((7..15).contains(&read), "{read}");
+    assert_eq!(slow.outcome().await.unwrap_err().kind, Kind::Timeout);
+}
+
+#[tokio::test]
+async fn what_a_follower_may_miss_takes_up_no_more_than_the_rest() {
+    let engine = engine(10);
+    let mut follower = engine.submit(inputs("end"), None, Delivery::Followed, None).unwrap();
+    let _model = model(&engine, |worker, id, inputs| {
+        for _ in 0..100 {
+            worker.send(FromWorker::Log(id, "x".repeat(10_000))).unwrap();
+        }
+        echo(worker, id, inputs);
+    });
+    engine.idle().await;
+    let mut lines = 0;
+    while let Some(event) = follower.event().await {
+        lines += usize::from(matches!(event, Event::Log(_)));
+    }
+    assert_eq!(lines, 26);
+    assert_eq!(follower.outcome().await, Ok(Outcome::text("end")));
+}
+
 #[tokio::test]
 async fn a_deadline_ends_a_job_wherever_it_is() {
     let engine = engine(10);
@@ -240,6 +280,26 @@ async fn a_running_job_that_nobody_waits_for_is_cancelled() {
         Ok(Outcome::text("b"))
     );
     drop(model);
+}
+
+#[tokio::test]
+async fn a_retired_worker_hears_that_nobody_waits_for_its_last_job() {
+    let engine = engine(10);
+    let mut ticket = engine.submit(inputs("a"), None, Delivery::Followed, None).unwrap();
+    let (link, mut worker) = Link::in_process();
+    tokio::spawn(serve_attached(engine.clone(), link));
+    let model = std::thread::spawn(move || {
+        worker.send(ready()).unwrap();
+        let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
+        worker.send(FromWorker::Start(id)).unwrap();
+        assert_eq!(worker.receive().unwrap(), Some(ToWorker::Cancel(id)));
+        worker.send(FromWorker::Result(id, Outcome::failure("gone"))).unwrap();
+        assert_eq!(worker.receive().unwrap(), None);
+    });
+    assert_eq!(ticket.event().await, Some(Event::Started));
+    engine.retire(WorkerId(0));
+    drop(ticket);
+    tokio::task::spawn_blocking(|| model.join().unwrap()).await.unwrap();
 }
 
 #[tokio::test]

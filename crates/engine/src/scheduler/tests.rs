@@ -166,9 +166,17 @@ fn a_worker_with_a_quota_gets_no_more_than_that() {
     let (mut scheduler, now) = scheduler(5);
     scheduler.set_batching(Some(Batching { max_size: 4, max_wait_ms: 0.0 }));
     scheduler.join(A, Some(3), false, now);
-    let last: Vec<_> = std::iter::from_fn(|| scheduler.assign(now)).map(|a| a.is_last).collect();
-    assert_eq!(last, [false, false, true]);
+    assert_eq!(assigned(&mut scheduler, now).len(), 3);
     assert_eq!((scheduler.waiting(), scheduler.workers()), (2, 0));
+    for id in 1..=3 {
+        assert!(!scheduler.is_done(A));
+        assert!(scheduler.start(A, JobId(id), now).is_ok());
+    }
+    for id in 1..=3 {
+        assert!(!scheduler.is_done(A));
+        assert!(scheduler.finish(A, JobId(id), now).is_ok());
+    }
+    assert!(scheduler.is_done(A));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use ai_integration_contract::{Error, Kind};
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use crate::executor::Violation;
@@ -35,6 +36,8 @@ pub enum Exit {
     NotFound,
     /// It never ran: the program cannot be executed.
     NotExecutable,
+    /// It never ran: the system had no room for it, in its own words.
+    NoRoom(String),
     /// It could not be waited for.
     Unknown,
 }
@@ -64,6 +67,7 @@ impl Ending {
     pub(super) fn not_started(error: &io::Error) -> Self {
         let exit = match error.kind() {
             io::ErrorKind::NotFound => Exit::NotFound,
+            _ if is_shortage(error) => Exit::NoRoom(error.to_string()),
             _ => Exit::NotExecutable,
         };
         Ending { exit, cause: None, was_ready: false, output: Vec::new() }
@@ -89,7 +93,7 @@ impl Ending {
             (Some(Cause::ClosedLink), _) | (None, Exit::Unknown) => "closed_link",
             (None, Exit::Status(_)) => "exited",
             (None, Exit::Signal(_) | Exit::Stopped(_)) => "signal",
-            (None, Exit::NotFound | Exit::NotExecutable) => "not_started",
+            (None, Exit::NotFound | Exit::NotExecutable | Exit::NoRoom(_)) => "not_started",
         }
     }
 }
@@ -131,6 +135,7 @@ impl fmt::Display for Ending {
             }
             Exit::NotFound => return out.write_str("there is no such program"),
             Exit::NotExecutable => return out.write_str("the program cannot be executed"),
+            Exit::NoRoom(error) => return write!(out, "there is no room for its process: {error}"),
             Exit::Unknown => out.write_str("it closed its link")?,
         }
         if self.was_ready {
@@ -138,6 +143,21 @@ impl fmt::Display for Ending {
         }
         out.write_str(" before it called get_next_input")
     }
+}
+
+/// Whether a process could not be started for want of something that may be there again: memory,
+/// processes, descriptors; or since the program was just being replaced.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw);
+    let shortages = [
+        Errno::EAGAIN,
+        Errno::EMFILE,
+        Errno::ENFILE,
+        Errno::ENOBUFS,
+        Errno::ENOMEM,
+        Errno::ETXTBSY,
+    ];
+    number.is_some_and(|number| shortages.contains(&number))
 }
 
 /// What a signal that nobody here sent usually means.
@@ -176,6 +196,11 @@ mod tests {
         ] {
             assert_eq!(ending.to_string(), words);
         }
+        let not_started = |number| Ending::not_started(&io::Error::from_raw_os_error(number)).exit;
+        assert_eq!(not_started(nix::libc::ENOENT), Exit::NotFound);
+        assert_eq!(not_started(nix::libc::EACCES), Exit::NotExecutable);
+        let full = not_started(nix::libc::EMFILE);
+        assert!(matches!(&full, Exit::NoRoom(why) if why.contains("open files")), "{full:?}");
         let mut ending = ending(Exit::Status(1), true);
         ending.output = vec!["one".to_owned(), "two".to_owned()];
         assert_eq!(

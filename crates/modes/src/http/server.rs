@@ -35,8 +35,6 @@ const MAX_STREAMS: u32 = 100;
 /// What a client hears whose connection is one too many.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\
                       connection: close\r\n\r\n";
-/// Open files that are kept for others than clients: workers' links and output.
-const OTHER_FILES: u64 = 128;
 
 /// A running server.
 pub(super) struct Server {
@@ -52,7 +50,7 @@ impl Server {
         tls: Option<Arc<Tls>>,
     ) -> Self {
         let stop = CancellationToken::new();
-        let files = ai_integration_engine::raise_open_files().saturating_sub(OTHER_FILES).max(1);
+        let files = ai_integration_engine::raise_open_files();
         let most = usize::try_from(files).unwrap_or(usize::MAX).min(limits.connections);
         let acceptor = Arc::new(Acceptor {
             edge: Arc::new(edge),
