@@ -198,40 +198,6 @@ def test_errors_are_brief_where_the_operator_wants_it(program):
         server.wait_for_output(native["request_id"])
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-
-    def make(name):
-        subprocess.run(
-            [
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=" + name,
-                "-addext",
-                "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                "-keyout",
-                str(folder / "key.pem"),
-                "-out",
-                str(folder / "cert.pem"),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        return folder
-
-    return make
-
-
 def test_tls(module_program, certificate):
     folder = certificate("first")
     settings = {

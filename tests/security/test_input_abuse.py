@@ -71,6 +71,8 @@ JSONS = {
     "a key twice": (b'{"json": {"a": 1, "a": 2}}', 400),
     "an escaped key twice": (b'{"json": {"a": 1, "\\u0061": 2}}', 400),
     "100,000 inputs": (json.dumps({"f%d" % n: 1 for n in range(100_000)}).encode(), 400),
+    "a million values and more": (b'{"json": [' + b"0," * 1_000_000 + b"0]}", 400),
+    "half a million lists of one": (b'{"json": [' + b"[0]," * 500_000 + b"0]}", 400),
     "NaN": (b'{"number": NaN}', 400),
     "Infinity": (b'{"number": -Infinity}', 400),
     "a number without end": (b'{"number": 1' + b"0" * 100_000 + b"}", 400),
@@ -95,6 +97,15 @@ def test_json(server, name):
     begin = time.monotonic()
     answer = server.request("/infer", body, {**TYPE_JSON, "Host": "localhost"})
     assert (answer.status, time.monotonic() - begin < 1) == (status, True), answer
+
+
+@pytest.mark.usefixtures("untouched")
+def test_json_in_a_form_is_held_to_the_same(server):
+    many = "[" + "0," * 1_000_000 + "0]"
+    for text in ['{"a": 1, "a": 2}', many, "[1e999]", "[" * 129 + "]" * 129]:
+        answer = server.post(json=text, headers={"Host": "localhost"})
+        assert (answer.status, answer.json()["code"]) == (422, "invalid_inputs"), answer
+        assert "no key twice" in answer.json()["errors"][0]["message"]
 
 
 def test_json_within_the_limits_reaches_the_model(server):

@@ -129,6 +129,108 @@ def test_bodies_share_the_memory_that_there_is_for_them(program):
         assert time.monotonic() - begin < 10
 
 
+def test_values_take_up_more_than_their_text(program):
+    source = """
+        import ai_integration
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"json": {"type": "json"}}) as inputs:
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": "done", "success": True})
+    """
+    settings = {"AI_INTEGRATION_MAX_IN_FLIGHT": 20 << 20}
+    with serve(program(source), **settings) as server:
+        few, many = ("[%s0]" % ("0," * n) for n in (10_000, 200_000))
+        for ask in [
+            lambda text: server.post(json=text),
+            lambda text: server.request(
+                "/infer", b'{"json":%s}' % text.encode(), {"Content-Type": "application/json"}
+            ),
+        ]:
+            assert ask(few).body == b"done"
+            answer = ask(many)
+            assert (answer.status, answer.json()["code"]) == (503, "queue_full"), answer
+            assert ask(few).body == b"done"
+
+
+def peak_memory(pid):
+    """The most that a process has taken up, in MB."""
+    with open("/proc/%d/status" % pid) as file:
+        return int(re.search(r"VmHWM:\s*(\d+)", file.read()).group(1)) / 1000
+
+
+def test_many_values_take_up_little_memory_before_they_are_refused(module_program):
+    with serve(module_program, HOST="127.0.0.1") as server:
+        lists = b'{"json":[' + b"[[[0]]]," * (5 << 20) + b"0]}"
+        members = b'{"a":0' + b',"a":0' * (4 << 20) + b"}"
+        for body in [lists, members]:
+            begin = time.monotonic()
+            answer = server.request("/infer", body, {"Content-Type": "application/json"})
+            assert (answer.status, time.monotonic() - begin < 5) == (400, True), answer
+        # What the body takes up, and at most a million values.
+        assert peak_memory(server.process.pid) < 40 + 250
+
+
+def test_some_memory_is_kept_for_small_requests(module_program):
+    settings = {"AI_INTEGRATION_MAX_IN_FLIGHT": 32 << 20}
+    with serve(module_program, HOST="127.0.0.1", **settings) as server:
+        with connected(server) as connection:
+            connection.sendall(POST + b"Content-Length: %d\r\n\r\n{" % (27 << 20))
+            # Nothing but this tells when it has begun.
+            eventually(lambda: server.post(text="x" * (2 << 20)).status == 503, "it is full")
+            for _ in range(5):
+                assert server.post(text="x" * 1000).status == 200
+        eventually(lambda: server.post(text="x" * (2 << 20)).status == 200, "there is room again")
+
+
+def test_answers_that_are_not_taken_take_up_memory_too(program):
+    source = """
+        import ai_integration
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                size = 20 << 20 if inputs["text"] == "much" else 1
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": "x" * size, "success": True})
+    """
+    with serve(program(source), AI_INTEGRATION_MAX_IN_FLIGHT=20 << 20) as server:
+        with connected(server) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.sendall(POST + b'Content-Length: 16\r\n\r\n{"text": "much"}')
+            eventually(lambda: server.post(text="little").status == 503, "it is full")
+        eventually(lambda: server.post(text="little").status == 200, "there is room again")
+
+
+def test_a_body_that_cannot_come_in_time_is_given_up_early(module_program):
+    settings = {"AI_INTEGRATION_UPLOAD_TIMEOUT": 60}
+    with serve(module_program, HOST="127.0.0.1", **settings) as server, connected(server) as slow:
+        slow.sendall(POST + b"Content-Length: %d\r\n\r\n{" % (60 << 20))
+        begin = time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while time.monotonic() - begin < 15 and not read_all(slow, 0.01):
+                # Ten times the least rate, and a fraction of what it takes.
+                slow.sendall(b" " * 1000)
+                time.sleep(0.08)
+        assert 9 < time.monotonic() - begin < 13
+
+
+def test_the_time_of_a_request_begins_before_the_model_is_there(program):
+    source = """
+        import time
+        import ai_integration
+        time.sleep(4)
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": inputs["text"], "success": True})
+    """
+    with serve(program(source), ready=False) as server:
+        server.wait_for_output("listening on")
+        begin = time.monotonic()
+        answer = server.post(text="x", headers={"AI-Integration-Timeout": "0.5"})
+        assert (answer.status, answer.json()["code"]) == (504, "timeout")
+        assert time.monotonic() - begin < 2
+        assert server.post(text="x").body == b"x"
+
+
 def test_the_time_to_try_again_is_that_of_the_queue(program):
     source = """
         import time

@@ -7,6 +7,7 @@
 
 mod error;
 mod input_type;
+pub mod json;
 mod outcome;
 mod raw;
 mod schema;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 
 use crate::raw::decode_base64;
-use crate::{Field, RawValue, Value};
+use crate::{Field, RawValue, Value, json};
 
 /// What an input looks like from outside.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -49,7 +49,7 @@ impl Shape {
             }
             Shape::Flag => flag(&raw).map(|yes| Value::Json(Json::Bool(yes))).ok_or(raw),
             Shape::Choice => return choice(&raw, field).ok_or_else(|| refused(&raw)),
-            Shape::Json => json(raw).map(Value::Json),
+            Shape::Json => any_json(raw).map(Value::Json),
         };
         let value = value.map_err(|raw| refused(&raw))?;
         check_length(&value, field)?;
@@ -97,7 +97,7 @@ impl Shape {
             }
             Shape::Flag => "true or false".to_owned(),
             Shape::Choice => "one of the choices".to_owned(),
-            Shape::Json => "JSON".to_owned(),
+            Shape::Json => "JSON (a million values at most, no key twice)".to_owned(),
         }
     }
 }
@@ -175,10 +175,10 @@ fn flag(raw: &RawValue) -> Option<bool> {
     }
 }
 
-fn json(raw: RawValue) -> Result<Json, RawValue> {
+fn any_json(raw: RawValue) -> Result<Json, RawValue> {
     let parsed = match &raw {
-        RawValue::Text(text) => serde_json::from_str(text).ok(),
-        RawValue::Bytes(bytes) => serde_json::from_slice(bytes).ok(),
+        RawValue::Text(text) => json::parse(text.as_bytes()).ok(),
+        RawValue::Bytes(bytes) => json::parse(bytes).ok(),
         RawValue::Json(_) => None,
     };
     match raw {

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// The greatest part for which the last eighth of a budget is kept: a few that are large and slow must
+/// not keep everybody out.
+const SMALL: usize = 1 << 20;
+
 /// A number of bytes of which requests take their part, for as long as they last.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Purse>);
@@ -45,12 +49,19 @@ impl Hold {
     pub fn grow_to(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes) else { return true };
         let Purse { most, taken } = &*self.budget.0;
-        let add = |taken: usize| taken.checked_add(more).filter(|taken| taken <= most);
+        let most = if bytes > SMALL { most - most / 8 } else { *most };
+        let add = |taken: usize| taken.checked_add(more).filter(|taken| *taken <= most);
         let has_grown = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok();
         if has_grown {
             self.bytes = bytes;
         }
         has_grown
+    }
+
+    /// Grows by `bytes`, whether there are as many left or not: they are taken already.
+    pub fn note(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.budget.0.taken.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Grows by `bytes`, if there are as many left.
@@ -70,6 +81,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_last_eighth_is_for_small_parts() {
+        let budget = Budget::new(SMALL * 16);
+        let (mut large, mut small) = (budget.hold(), budget.hold());
+        assert!(large.grow_to(SMALL * 14) && !large.grow_to(SMALL * 14 + 1));
+        assert!(small.grow_to(SMALL) && !small.grow_to(SMALL + 1));
+    }
+
+    #[test]
     fn no_more_is_taken_than_there_is_and_all_is_given_back() {
         let budget = Budget::new(10);
         let (mut one, mut other) = (budget.hold(), budget.hold());
@@ -80,5 +99,10 @@ mod tests {
         assert!(other.add(6) && !other.add(1) && !other.add(usize::MAX));
         drop(other);
         assert_eq!(budget.taken(), 0);
+        let (mut one, mut other) = (budget.hold(), budget.hold());
+        one.note(20);
+        assert!(!other.add(1));
+        drop(one);
+        assert!(other.add(1));
     }
 }

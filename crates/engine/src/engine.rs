@@ -133,8 +133,7 @@ impl Engine {
             return Err(Error::new(Kind::TooLarge, "the inputs are too many or too large"));
         }
         let limits = &self.0.limits;
-        let total = timeout.into_iter().chain(limits.timeout).min();
-        let limit = total.map(|total| Limit { total, grace: limits.grace });
+        let limit = self.limit(timeout).map(|total| Limit { total, grace: limits.grace });
         let mut core = self.core();
         if let Some(error) = &core.failure {
             return Err(error.clone());
@@ -151,6 +150,12 @@ impl Engine {
         }
         self.settle(core, now);
         Ok(Ticket { id, engine: self.clone(), requester, has_ended: false, hold: None })
+    }
+
+    /// The time that a job gets for which `timeout` is asked.
+    #[must_use]
+    pub fn limit(&self, timeout: Option<Duration>) -> Option<Duration> {
+        timeout.into_iter().chain(self.0.limits.timeout).min()
     }
 
     /// Tells that a request has begun to arrive; `None` where nothing would wait for it.

@@ -342,8 +342,7 @@ pub(crate) fn fits_frame(inputs: &Inputs) -> bool {
     let body = inputs.values().map(|value| match value {
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
-        // Came in with a body or a file that is bounded far below.
-        Value::Json(_) => 0,
+        Value::Json(json) => length(json),
     });
     header <= MAX_HEADER - 128 && body.sum::<usize>() <= MAX_BODY
 }
@@ -435,6 +434,25 @@ impl ToWorker {
         }
         Ok(ToWorker::Job { id, inputs: Arc::new(inputs), more, tell_start })
     }
+}
+
+/// What a value takes up as text.
+fn length(json: &Json) -> usize {
+    struct Counter(usize);
+
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, json).map_or(MAX_BODY + 1, |()| counter.0)
 }
 
 /// A list, object or string, which travels as JSON text in the body.

@@ -20,7 +20,6 @@ mod openapi;
 mod page;
 mod request;
 mod server;
-mod strict_json;
 mod tls;
 mod trace;
 
@@ -29,7 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError};
+use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError, Value, json};
 use ai_integration_engine::{About, Budget, Delivery, Engine, Model, State, Ticket, settings};
 use axum::Router;
 use prometheus_client::registry::Registry;
@@ -43,7 +42,7 @@ use self::fetch::Fetcher;
 use self::guard::Guard;
 use self::limits::Limits;
 use self::metrics::HttpMetrics;
-use self::request::RequestInputs;
+use self::request::{RequestInputs, footprint as raw_footprint};
 use self::tls::Tls;
 use self::trace::{Trace, Tracer};
 use crate::console::note;
@@ -160,16 +159,28 @@ impl App {
         inputs: RequestInputs,
         delivery: Delivery,
     ) -> Result<(Arc<Model>, Ticket), Rejection> {
+        let RequestInputs { mut raw, mut hold } = inputs;
+        call.timeout = self.0.engine.limit(call.timeout);
         let model = if let Some(model) = self.0.engine.model_now() {
             model
         } else {
             let full = |_| Error::new(Kind::QueueFull, "too many requests wait for the model");
             let _place = self.0.early.try_acquire().map_err(full)?;
-            self.0.engine.model().await?
+            call.wait_for(self.0.engine.model()).await??
         };
-        let RequestInputs { mut raw, mut hold } = inputs;
-        self.0.fetcher.fetch(&model.schema, &mut raw, &mut hold, &mut call).await?;
+        if fetch::has_address(&model.schema, &raw) {
+            // A batch must not wait for another server.
+            call.announcement = None;
+            let id = call.id.clone();
+            let fetched = self.0.fetcher.fetch(&model.schema, &mut raw, &mut hold, &id);
+            call.wait_for(fetched).await??;
+        }
+        let sent: usize = raw.values().map(raw_footprint).sum();
         let inputs = model.schema.resolve(raw)?;
+        let read: usize = inputs.values().filter_map(Value::as_json).map(json::footprint).sum();
+        if !hold.add(read.saturating_sub(sent)) {
+            return Err(request::full().into());
+        }
         self.0.images.check(&model.schema, &inputs)?;
         let mut ticket = self.0.engine.submit(inputs, call.timeout, delivery, call.timing)?;
         ticket.keep(hold);
@@ -359,6 +370,7 @@ async fn run(context: Context) -> ExitStatus {
         early: Semaphore::new(settings.limits.queue),
     }));
     let edge = Edge {
+        budget: app.budget().clone(),
         router: router(app, &guard),
         routes: DIALECTS
             .iter()

@@ -8,6 +8,7 @@ use ai_integration_engine::{Announcement, Timing};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
+use tokio::time::{Instant, timeout};
 
 use super::App;
 use super::answer::Rejection;
@@ -41,10 +42,25 @@ impl FromRequestParts<App> for Call {
         let id = parts.extensions.get::<RequestId>().cloned();
         Ok(Call {
             id: id.unwrap_or(RequestId(HeaderValue::from_static("-"))),
-            timeout: timeout(&parts.headers)?,
+            timeout: asked_timeout(&parts.headers)?,
             timing: parts.extensions.get().cloned(),
             wants_events: accepts(&parts.headers, "text/event-stream"),
             announcement: app.engine().announce(),
+        })
+    }
+}
+
+impl Call {
+    /// Waits for what has to come before the model is asked, and takes the time off the call's.
+    pub(super) async fn wait_for<T>(&mut self, what: impl Future<Output = T>) -> Result<T, Error> {
+        let Some(total) = self.timeout else { return Ok(what.await) };
+        let begun = Instant::now();
+        let done = timeout(total, what).await.ok();
+        let rest = total.checked_sub(begun.elapsed()).filter(|rest| !rest.is_zero());
+        self.timeout = rest;
+        done.filter(|_| rest.is_some()).ok_or_else(|| {
+            let message = "the request's time was over before the model could be asked";
+            Error::new(Kind::Timeout, message)
         })
     }
 }
@@ -59,7 +75,7 @@ pub(super) fn accepts(headers: &HeaderMap, media: &str) -> bool {
     })
 }
 
-fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
     let seconds = seconds.filter(|seconds| (SHORTEST..=LONGEST).contains(seconds));
@@ -79,10 +95,10 @@ mod tests {
 
     #[test]
     fn a_timeout_is_a_number_of_seconds() {
-        assert_eq!(timeout(&HeaderMap::new()), Ok(None));
-        assert_eq!(timeout(&headers(TIMEOUT, "2.5")), Ok(Some(Duration::from_millis(2500))));
+        assert_eq!(asked_timeout(&HeaderMap::new()), Ok(None));
+        assert_eq!(asked_timeout(&headers(TIMEOUT, "2.5")), Ok(Some(Duration::from_millis(2500))));
         for nonsense in ["", "soon", "0", "-1", "NaN", "inf", "100000"] {
-            assert!(timeout(&headers(TIMEOUT, nonsense)).is_err(), "{nonsense}");
+            assert!(asked_timeout(&headers(TIMEOUT, nonsense)).is_err(), "{nonsense}");
         }
     }
 

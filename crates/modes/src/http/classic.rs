@@ -14,6 +14,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
+use serde_json::value::RawValue as JsonText;
 use serde_json::{Value, json};
 
 use super::answer::{Failure, Rejection, status};
@@ -47,7 +49,7 @@ async fn infer(
     match answered {
         Ok((_, _, outcome)) if outcome.success && wants_page => page::result(&outcome),
         Ok((model, given, outcome)) if outcome.success => {
-            Json(classic(&model, &given, &outcome)).into_response()
+            Json(Classic::new(&model, &given, &outcome)).into_response()
         }
         Ok((_, _, outcome)) => {
             let message = wording.of_model(&outcome);
@@ -82,33 +84,62 @@ async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered
     Ok((model, given, outcome?))
 }
 
-fn classic(model: &Model, given: &RawInputs, outcome: &Outcome) -> Value {
-    let (mut output, mut output_url) = (Value::Null, Value::Null);
-    match &outcome.data {
-        Data::None => {}
-        data if outcome.is_image() => {
-            let media = outcome.media_type();
-            output_url = data_url(&media, &data.clone().into_bytes()).into();
+/// The answer with a result.
+#[derive(Serialize)]
+struct Classic<'a> {
+    id: String,
+    output_url: Option<String>,
+    scale_applied: u8,
+    inputs: Vec<Shown>,
+    output: Output<'a>,
+    visualizer_data: &'a Value,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Output<'a> {
+    None,
+    Text(&'a str),
+    /// As the model wrote it: to read it would take up many times its length.
+    Json(&'a JsonText),
+}
+
+/// An input for whoever draws the result over it.
+#[derive(Serialize)]
+struct Shown {
+    is_img: bool,
+    url: String,
+}
+
+impl<'a> Classic<'a> {
+    fn new(model: &'a Model, given: &RawInputs, outcome: &'a Outcome) -> Self {
+        let (mut output, mut output_url) = (Output::None, None);
+        match &outcome.data {
+            Data::None => {}
+            data if outcome.is_image() => {
+                let media = outcome.media_type();
+                output_url = Some(data_url(&media, &data.clone().into_bytes()));
+            }
+            Data::Bytes(bytes) if data_is_text(outcome).is_none() => {
+                let media = Some(outcome.media_type()).filter(|media| !media.is_empty());
+                let media = media.unwrap_or_else(|| "application/octet-stream".to_owned());
+                output_url = Some(data_url(&media, bytes));
+            }
+            data => {
+                let text = data.as_text().unwrap_or_default();
+                let json = outcome.is_json().then(|| serde_json::from_str(text).ok()).flatten();
+                output = json.map_or(Output::Text(text), Output::Json);
+            }
         }
-        Data::Bytes(bytes) if data_is_text(outcome).is_none() => {
-            let media = Some(outcome.media_type()).filter(|media| !media.is_empty());
-            let media = media.unwrap_or_else(|| "application/octet-stream".to_owned());
-            output_url = data_url(&media, bytes).into();
-        }
-        data => {
-            let text = data.as_text().unwrap_or_default();
-            let parsed = outcome.is_json().then(|| serde_json::from_str(text).ok()).flatten();
-            output = parsed.unwrap_or_else(|| text.into());
+        Classic {
+            id: uuid::Uuid::new_v4().to_string(),
+            output_url,
+            scale_applied: 1,
+            inputs: shown_inputs(model, given),
+            output,
+            visualizer_data: &model.visualizer_config,
         }
     }
-    json!({
-        "id": uuid::Uuid::new_v4().to_string(),
-        "output_url": output_url,
-        "scale_applied": 1,
-        "inputs": shown_inputs(model, given),
-        "output": output,
-        "visualizer_data": model.visualizer_config,
-    })
 }
 
 /// The data as text, when the content type says that it is and it is UTF-8.
@@ -119,7 +150,7 @@ fn data_is_text(outcome: &Outcome) -> Option<&str> {
 }
 
 /// The inputs of the schema as `data:` URLs, for whoever draws the result over them.
-fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Value> {
+fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Shown> {
     let shown = model.schema.fields().iter().filter_map(|(name, field)| {
         let value = given.get(name)?;
         let is_image =
@@ -141,7 +172,7 @@ fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Value> {
             }
             RawValue::Json(json) => data_url(media, json.to_string().as_bytes()),
         };
-        Some(json!({"is_img": is_image, "url": url}))
+        Some(Shown { is_img: is_image, url })
     });
     shown.collect()
 }

@@ -2,9 +2,10 @@
 //! head only; a client that takes nothing of its answer, or keeps an idle connection for ever, is
 //! nobody's concern there.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -23,12 +24,18 @@ pub(super) struct Pulse {
     /// When the latest request ended, in milliseconds from `opened` on.
     latest_end: AtomicU64,
     /// Whether requests overlap (HTTP/2): then bytes between them are not the next one's head.
-    pub(super) is_multiplexed: AtomicBool,
+    pub(super) multiplexes: AtomicBool,
+    /// Since when the other side takes nothing of an answer, by the answers' numbers. Of each it takes
+    /// as much as it likes over HTTP/2, whatever else it reads.
+    untaken: Mutex<BTreeMap<usize, Instant>>,
 }
 
 /// A request that is being answered; dropped when the answer has been written or given up.
 #[derive(Debug)]
-pub(super) struct Beat(Arc<Pulse>);
+pub(super) struct Beat {
+    pulse: Arc<Pulse>,
+    number: usize,
+}
 
 impl Default for Pulse {
     fn default() -> Self {
@@ -37,23 +44,51 @@ impl Default for Pulse {
             begun: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
             latest_end: AtomicU64::new(0),
-            is_multiplexed: AtomicBool::new(false),
+            multiplexes: AtomicBool::new(false),
+            untaken: Mutex::default(),
         }
     }
 }
 
 impl Pulse {
     pub(super) fn beat(self: &Arc<Self>) -> Beat {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        Beat(self.clone())
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        Beat { pulse: self.clone(), number }
+    }
+
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexes.load(Ordering::Relaxed)
+    }
+
+    fn untaken(&self) -> MutexGuard<'_, BTreeMap<usize, Instant>> {
+        self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Beat {
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.pulse.is_multiplexed()
+    }
+
+    /// A piece of the answer is there to be taken, or has been.
+    pub(super) fn offers(&self, is_there: bool) {
+        if is_there {
+            self.pulse.untaken().insert(self.number, Instant::now());
+        } else {
+            self.pulse.untaken().remove(&self.number);
+        }
     }
 }
 
 impl Drop for Beat {
     fn drop(&mut self) {
-        let after = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.latest_end.store(after, Ordering::Relaxed);
-        self.0.ended.fetch_add(1, Ordering::Relaxed);
+        let Beat { pulse, .. } = self;
+        let after = u64::try_from(pulse.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        pulse.latest_end.store(after, Ordering::Relaxed);
+        pulse.ended.fetch_add(1, Ordering::Relaxed);
+        if pulse.is_multiplexed() {
+            self.offers(false);
+        }
     }
 }
 
@@ -106,7 +141,11 @@ impl<S> Timed<S> {
             self.awaits = Awaits::Further;
         }
         if begun != self.pulse.ended.load(Ordering::Relaxed) {
-            return None;
+            if !self.pulse.is_multiplexed() {
+                return None;
+            }
+            let longest = self.pulse.untaken().values().min().copied();
+            return longest.map(|since| since + self.limits.write);
         }
         Some(match self.awaits {
             Awaits::FirstByte | Awaits::Head => self.since + self.limits.head,
@@ -118,7 +157,7 @@ impl<S> Timed<S> {
     }
 
     fn heard(&mut self) {
-        if self.awaits != Awaits::Head && !self.pulse.is_multiplexed.load(Ordering::Relaxed) {
+        if self.awaits != Awaits::Head && !self.pulse.is_multiplexed() {
             self.awaits = Awaits::Head;
             self.since = Instant::now();
         }

@@ -5,10 +5,11 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ai_integration_contract::{Error, Kind};
+use ai_integration_engine::{Budget, Hold};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{
@@ -39,6 +40,9 @@ const CLIENT_LEFT: u16 = 499;
 const LITTLE: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What of an answer is handed over at once to a stream of HTTP/2.
+const PIECE: usize = 64 * 1024;
+
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Nothing to other sites; without any a browser would not say that a form is the page's own, either.
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
@@ -51,6 +55,8 @@ pub(super) struct Edge {
     /// The addresses that there are, and at the end all others.
     pub(super) routes: Vec<Route>,
     pub(super) guard: Guard,
+    /// The memory of requests and of their answers.
+    pub(super) budget: Budget,
     pub(super) wording: Wording,
     pub(super) metrics: Arc<HttpMetrics>,
     /// Makes spans, where they are sent somewhere.
@@ -118,7 +124,8 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 written: 0,
                 begun,
                 trace,
-                _beat: beat,
+                beat,
+                hold: edge.budget.hold(),
             };
             let response = if let Err(error) = edge.check(&parts, peer) {
                 // A client that still sends may not hear the answer; a little is waited for.
@@ -139,7 +146,10 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
             };
             let response = edge.finish(response, &mut account);
             account.status = response.status().as_u16();
-            Ok(response.map(|body| Tracked { body, account }))
+            // It is there already; those who come have to wait until it has been taken.
+            let length = response.body().size_hint().exact().unwrap_or(0);
+            account.hold.note(usize::try_from(length).unwrap_or(usize::MAX));
+            Ok(response.map(|body| Tracked { body, rest: Bytes::new(), account }))
         })
     }
 }
@@ -193,7 +203,9 @@ struct Account {
     written: u64,
     begun: Instant,
     trace: Trace,
-    _beat: Beat,
+    beat: Beat,
+    /// The memory of the answer.
+    hold: Hold,
 }
 
 impl Account {
@@ -214,7 +226,33 @@ impl Drop for Account {
 /// A body that is accounted for when it has been written, or nobody wants the rest.
 pub(super) struct Tracked {
     body: Body,
+    /// What is left of a frame that goes out in pieces.
+    rest: Bytes,
     account: Account,
+}
+
+impl Tracked {
+    /// A frame for a stream of HTTP/2. hyper asks for the next one when the other side takes
+    /// something of the last, all of which it then keeps: so a frame is cut, and that shows who
+    /// takes nothing.
+    fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.account.beat.offers(false);
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                ended => return Poll::Ready(ended),
+            }
+        }
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        self.account.beat.offers(true);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
 }
 
 impl HttpBody for Tracked {
@@ -225,7 +263,11 @@ impl HttpBody for Tracked {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let polled = if self.account.beat.is_multiplexed() {
+            self.poll_piece(context)
+        } else {
+            Pin::new(&mut self.body).poll_frame(context)
+        };
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             self.account.written += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
@@ -233,9 +275,10 @@ impl HttpBody for Tracked {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
+    /// Asked before anything is taken.
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::answer::Rejection;
-use super::call::Call;
+use super::edge::RequestId;
 use super::egress::Egress;
 use super::limits::{LEAST_RATE, PAUSE, SLOW_AFTER};
 use super::tls;
@@ -94,19 +94,15 @@ impl Fetcher {
         Ok(Fetcher { rules, timeout, most, places: Semaphore::new(PLACES) })
     }
 
-    /// Puts the content in the place of each address that is given for a file. What that takes of
-    /// the call's time is taken off it.
+    /// Puts the content in the place of each address that is given for a file.
     pub(super) async fn fetch(
         &self,
         schema: &InputsSchema,
         raw: &mut RawInputs,
         hold: &mut Hold,
-        call: &mut Call,
+        id: &RequestId,
     ) -> Result<(), Rejection> {
         let is_given = |(name, value): &(&String, &mut RawValue)| is_address(schema, name, value);
-        if !raw.iter().any(|(name, value)| is_address(schema, name, value)) {
-            return Ok(());
-        }
         let mut trial = raw.clone();
         for (_, value) in trial.iter_mut().filter(is_given) {
             *value = RawValue::Bytes(Bytes::from_static(b"stands for the file"));
@@ -114,8 +110,6 @@ impl Fetcher {
         // What is wrong in any case is not worth a fetch.
         schema.resolve(trial)?;
         let begun = Instant::now();
-        // A batch must not wait for another server.
-        call.announcement = None;
         let mut wrong = Vec::new();
         let place = match &self.rules {
             Some(_) => {
@@ -123,7 +117,6 @@ impl Fetcher {
             }
             None => None,
         };
-        let limit = self.timeout.min(call.timeout.unwrap_or(self.timeout));
         let mut left = self.most;
         for (name, value) in raw.iter_mut().filter(is_given) {
             let fetched = match &self.rules {
@@ -131,7 +124,7 @@ impl Fetcher {
                 Some(rules) => {
                     let get = rules.get(text(value).unwrap_or_default(), left, hold);
                     let late = |_| Trouble::Failed("it did not come in time".to_owned());
-                    let remaining = limit.saturating_sub(begun.elapsed());
+                    let remaining = self.timeout.saturating_sub(begun.elapsed());
                     timeout(remaining, get).await.map_err(late).flatten()
                 }
             };
@@ -144,8 +137,7 @@ impl Fetcher {
                 Err(Trouble::Full) => return Err(full().into()),
                 Err(Trouble::Refused(why)) => why.to_owned(),
                 Err(Trouble::Failed(why)) => {
-                    let id = call.id.as_str();
-                    tracing::info!(request_id = id, "the input {name} was not fetched: {why}");
+                    tracing::info!(request_id = id.as_str(), "the input {name} was not fetched: {why}");
                     format!(
                         "the file cannot be fetched; it has to be public, of at most {} bytes, \
                          and to come within {} s",
@@ -157,21 +149,18 @@ impl Fetcher {
             wrong.push(FieldError { name: name.clone(), message });
         }
         drop(place);
-        if !wrong.is_empty() {
-            return Err(InvalidInputs(wrong).into());
-        }
-        if let Some(total) = call.timeout {
-            let rest = total.checked_sub(begun.elapsed()).filter(|rest| !rest.is_zero());
-            let message = "the files did not come within the request's time";
-            call.timeout = Some(rest.ok_or_else(|| Error::new(Kind::Timeout, message))?);
-        }
-        Ok(())
+        if wrong.is_empty() { Ok(()) } else { Err(InvalidInputs(wrong).into()) }
     }
 }
 
 fn full() -> Error {
     let message = "the server fetches or holds as much as it can; try again later";
     Error::new(Kind::QueueFull, message)
+}
+
+/// Whether there is something to be fetched.
+pub(super) fn has_address(schema: &InputsSchema, raw: &RawInputs) -> bool {
+    raw.iter().any(|(name, value)| is_address(schema, name, value))
 }
 
 /// Whether an input is to be a file, and is given as an address.

@@ -1,10 +1,10 @@
 //! What the fuzz targets call; only there when they are built.
 
-use ai_integration_contract::Environment;
+use ai_integration_contract::{Environment, json};
 use axum::http::Request;
 use bytes::Bytes;
 
-use super::{egress, guard, images, multipart, strict_json};
+use super::{egress, guard, images, multipart};
 
 /// Cuts a form whose boundary is `b`.
 pub fn multipart(bytes: &[u8]) {
@@ -13,7 +13,7 @@ pub fn multipart(bytes: &[u8]) {
 
 /// Reads a JSON object; what is read has to be what any reader reads.
 pub fn json(bytes: &[u8]) {
-    if let Ok(members) = strict_json::members(bytes) {
+    if let Ok(members) = json::members(bytes) {
         let usual: serde_json::Value = serde_json::from_slice(bytes).expect("it is JSON");
         for (name, _) in &members {
             assert!(usual.get(name).is_some());

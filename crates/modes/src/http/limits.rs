@@ -34,8 +34,8 @@ pub(super) static MAX_IN_FLIGHT: Setting = Setting {
     value_name: "BYTES",
     default: "",
     help: "What the bodies of all requests that are being received, wait or run may take up \
-           together; further ones are answered with status 503. By default a quarter of the \
-           memory.",
+           together, and answers that are being read; further ones are answered with status 503. An \
+           eighth is for bodies up to 1 MiB. By default a quarter of the memory.",
 };
 
 /// The number of clients.
@@ -75,7 +75,7 @@ pub(super) static UPLOAD_TIMEOUT: Setting = Setting {
     value_name: "SECONDS",
     default: "600",
     help: "Time for a request's body. One that pauses for 15 s, or comes with less than 1 KiB a \
-           second, is given up earlier.",
+           second or half the pace that it needs, is given up earlier.",
 };
 
 /// Patience with a reader.

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use ai_integration_contract::{Error, FieldError, InvalidInputs, Kind, RawInputs, RawValue};
+use ai_integration_contract::{Error, FieldError, InvalidInputs, Kind, RawInputs, RawValue, json};
 use ai_integration_engine::{BodyBuffer, Hold};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -17,7 +17,6 @@ use super::App;
 use super::answer::Rejection;
 use super::limits::{LEAST_RATE, Limits, PAUSE, SLOW_AFTER};
 use super::multipart::{self, Part};
-use super::strict_json;
 
 /// How long a body that is refused is read nevertheless.
 const LINGER: Duration = Duration::from_secs(5);
@@ -44,7 +43,12 @@ impl FromRequest<App> for RequestInputs {
         let essence = media.as_ref().map(mime::Mime::essence_str).unwrap_or_default();
         let mut hold = app.budget().hold();
         match essence {
-            "application/json" => json(&body(request, app, &mut hold).await?),
+            "application/json" => {
+                let body = body(request, app, &mut hold).await?;
+                let raw = object(&body)?;
+                // The text of the values takes up no more than the body did.
+                if hold.add(raw.values().map(footprint).sum()) { Ok(raw) } else { Err(full().into()) }
+            }
             "multipart/form-data" => {
                 let boundary = media.as_ref().and_then(|media| media.get_param(mime::BOUNDARY));
                 let body = body(request, app, &mut hold).await?;
@@ -100,12 +104,10 @@ async fn body(request: Request, app: &App, hold: &mut Hold) -> Result<Bytes, Err
     let unreadable = |detail: &dyn Display| {
         Error::new(Kind::MalformedRequest, format!("the body cannot be read: {detail}"))
     };
-    let full = || {
-        let message = "the server holds as many requests as its memory allows; try again later";
-        Error::new(Kind::QueueFull, message)
-    };
     let mut body = request.into_body();
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    // One that will not be there in time anyhow is not to take up memory until then.
+    let least_rate = LEAST_RATE.max(expected as u64 / upload.as_secs().max(1) / 2);
     // Taken before it comes: requests that grow side by side could all be refused in the end.
     let is_too_large = expected > limit;
     if is_too_large || !hold.grow_to(expected) {
@@ -136,8 +138,8 @@ async fn body(request: Request, app: &App, hold: &mut Hold) -> Result<Bytes, Err
         let read = whole.as_ref().map_or(first.len(), BodyBuffer::len);
         let length = read + data.len();
         let elapsed = begun.elapsed();
-        if elapsed > SLOW_AFTER && (length as u64) < LEAST_RATE * elapsed.as_secs() {
-            return Err(late(format!("the body comes with less than {LEAST_RATE} bytes a second")));
+        if elapsed > SLOW_AFTER && (length as u64) < least_rate * elapsed.as_secs() {
+            return Err(late(format!("the body comes with less than {least_rate} bytes a second")));
         }
         let is_too_large = length > limit;
         if is_too_large || !hold.grow_to(length) {
@@ -171,8 +173,21 @@ pub(super) async fn discard(mut body: Body, limit: usize) {
     }
 }
 
-fn json(body: &[u8]) -> Result<RawInputs, Rejection> {
-    let members = strict_json::members(body).map_err(|error| {
+pub(super) fn full() -> Error {
+    let message = "the server holds as many requests as its memory allows; try again later";
+    Error::new(Kind::QueueFull, message)
+}
+
+/// What an input takes up in memory beside its text.
+pub(super) fn footprint(value: &RawValue) -> usize {
+    match value {
+        RawValue::Json(value) => json::footprint(value),
+        RawValue::Bytes(_) | RawValue::Text(_) => 0,
+    }
+}
+
+fn object(body: &[u8]) -> Result<RawInputs, Rejection> {
+    let members = json::members(body).map_err(|error| {
         let message = format!("the body is not a JSON object of inputs: {error}");
         Error::new(Kind::MalformedRequest, message)
     })?;

@@ -160,7 +160,7 @@ impl Acceptor {
         let handshake = Box::pin(tls.acceptor().accept(stream));
         let stream = timeout(self.limits.head, handshake).await??;
         if stream.get_ref().1.alpn_protocol() == Some(H2) {
-            pulse.is_multiplexed.store(true, Ordering::Relaxed);
+            pulse.multiplexes.store(true, Ordering::Relaxed);
             Box::pin(self.http2(stream, caller, watcher)).await
         } else {
             Box::pin(self.http1(stream, caller, watcher)).await

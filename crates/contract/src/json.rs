@@ -1,0 +1,172 @@
+//! JSON from outside, in which no object gives a key twice: readers differ in which one counts, and
+//! what one of them has checked is not what the other one uses. And with a bound on the number of
+//! values: in memory each takes up many times what it does as text.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// The most values of a text: lists, objects, and what is in them.
+pub const MAX_VALUES: usize = 1_000_000;
+/// What a value takes up in memory beside its text; with its key somewhat more, without less.
+const VALUE: usize = 128;
+
+/// Reads any JSON text.
+pub fn parse(text: &[u8]) -> serde_json::Result<Value> {
+    read(text, |reader, count| Strict(count).deserialize(reader))
+}
+
+/// Reads an object's members, in their order; its own keys may repeat.
+pub fn members(text: &[u8]) -> serde_json::Result<Vec<(String, Value)>> {
+    read(text, |reader, count| reader.deserialize_map(Members { list: Vec::new(), count }))
+}
+
+/// About what a value takes up in memory beside its text, in bytes.
+#[must_use]
+pub fn footprint(value: &Value) -> usize {
+    VALUE
+        + match value {
+            Value::Array(list) => list.iter().map(footprint).sum(),
+            Value::Object(object) => object.values().map(footprint).sum::<usize>(),
+            _ => 0,
+        }
+}
+
+type Reader<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
+
+fn read<'de, T>(
+    text: &'de [u8],
+    read: impl FnOnce(&mut Reader<'de>, &mut usize) -> serde_json::Result<T>,
+) -> serde_json::Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = read(&mut reader, &mut 0)?;
+    reader.end()?;
+    Ok(value)
+}
+
+struct Members<'a> {
+    list: Vec<(String, Value)>,
+    count: &'a mut usize,
+}
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = Vec<(String, Value)>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        while let Some(key) = map.next_key()? {
+            self.list.push((key, map.next_value_seed(Strict(self.count))?));
+        }
+        Ok(self.list)
+    }
+}
+
+/// Any value, with unique keys all the way down. It is counted with those before.
+struct Strict<'a>(&'a mut usize);
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        *self.0 += 1;
+        if *self.0 > MAX_VALUES {
+            let many = format_args!("it has more than {MAX_VALUES} values; send them as a file");
+            return Err(D::Error::custom(many));
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = elements.next_element_seed(Strict(self.0))? {
+            list.push(element);
+        }
+        // Room for further ones would be most of what many small lists take up.
+        list.shrink_to_fit();
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            let value = members.next_value_seed(Strict(self.0))?;
+            if object.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("the key {key:?} is given twice")));
+            }
+            object.insert(key, value);
+        }
+        Ok(object.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_unique_below_the_first_level_which_tells() {
+        let text = br#"{"a": [1, -2, 0.5, null, true, {"b": "c"}], "a": 1}"#;
+        let read = members(text).unwrap();
+        let whole = serde_json::json!([1, -2, 0.5, null, true, {"b": "c"}]);
+        assert_eq!(read, [("a".to_owned(), whole), ("a".to_owned(), 1.into())]);
+        assert!(parse(text).unwrap_err().to_string().contains("\"a\" is given twice"));
+        for refused in [&br#"{"a": {"b": 1, "b": 2}}"#[..], b"[]", b"{} {}", b"\"a\"", b"{"] {
+            assert!(members(refused).is_err());
+        }
+        let deep = [b"{\"a\":".as_slice(), &[b'['; 1000], &[b']'; 1000], b"}"].concat();
+        assert!(members(&deep).unwrap_err().to_string().contains("recursion"));
+    }
+
+    #[test]
+    fn values_are_counted_wherever_they_are() {
+        let list = |values: usize| format!("[{}0]", "0,".repeat(values - 2));
+        let most = parse(list(MAX_VALUES).as_bytes()).unwrap();
+        assert_eq!(footprint(&most), MAX_VALUES * VALUE);
+        for text in [list(MAX_VALUES + 1), format!("[{}]", list(MAX_VALUES))] {
+            assert!(parse(text.as_bytes()).unwrap_err().to_string().contains("1000000 values"));
+        }
+        let halves = list(MAX_VALUES / 2);
+        assert!(members(format!("{{\"a\":{halves},\"b\":{halves}}}").as_bytes()).is_ok());
+        assert!(members(format!("{{\"a\":{halves},\"b\":{halves},\"c\":0}}").as_bytes()).is_err());
+    }
+}

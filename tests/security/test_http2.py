@@ -1,0 +1,108 @@
+"""What a client of HTTP/2 may take up, who decides how much of each answer he takes."""
+
+import contextlib
+import re
+import socket
+import ssl
+import subprocess
+import time
+
+import h2.config
+import h2.connection
+import h2.settings
+import pytest
+from raw import connection_to
+from support import eventually, memory, serve
+
+MODEL = """
+    import ai_integration
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            ai_integration.send_result({
+                "content-type": "text/plain", "data": "x" * int(inputs["text"]), "success": True})
+"""
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture
+def impatient(program, certificate):
+    folder = certificate("localhost")
+    settings = {
+        "AI_INTEGRATION_TLS_CERT": folder / "cert.pem",
+        "AI_INTEGRATION_TLS_KEY": folder / "key.pem",
+        "AI_INTEGRATION_IDLE_TIMEOUT": 1,
+        "AI_INTEGRATION_WRITE_TIMEOUT": 2,
+    }
+    with serve(program(MODEL), HOST="127.0.0.1", ready=False, **settings) as server:
+        server.wait_for_output("listening on")
+        server.folder = folder
+        yield server
+
+
+def curl(server, text, *options):
+    """The version, the status, and how much came."""
+    address = "https://localhost:%s/infer" % re.search(r":(\d+)$", server.url).group(1)
+    told = "%{http_version} %{http_code} %{size_download}"
+    command = ["curl", "-s", "--http2", "--cacert", str(server.folder / "cert.pem")]
+    command += ["-o", "/dev/null", "-w", told, "-d", "text=%d" % text, *options, address]
+    return subprocess.run(command, capture_output=True, timeout=60).stdout.decode()
+
+
+@contextlib.contextmanager
+def windowless(server):
+    """A connection of a client that lets the server send nothing of any answer."""
+    context = ssl.create_default_context(cafile=str(server.folder / "cert.pem"))
+    context.set_alpn_protocols(["h2"])
+    with context.wrap_socket(connection_to(server), server_hostname="localhost") as connection:
+        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        http.initiate_connection()
+        yield connection, http
+
+
+def ask(http, text):
+    stream = http.get_next_available_stream_id()
+    head = {
+        ":method": "POST",
+        ":path": "/infer",
+        ":scheme": "https",
+        ":authority": "localhost",
+        "content-type": "application/x-www-form-urlencoded",
+    }
+    http.send_headers(stream, list(head.items()))
+    http.send_data(stream, b"text=%d" % text, end_stream=True)
+
+
+def test_who_takes_nothing_is_given_up_whatever_he_says(impatient):
+    assert curl(impatient, 1) == "2 200 1"
+    before = memory(impatient.process.pid)
+    with windowless(impatient) as (connection, http):
+        for _ in range(4):
+            ask(http, 32 * MEGABYTE)
+        connection.sendall(http.data_to_send())
+        begin = time.monotonic()
+        connection.settimeout(0.2)
+        while time.monotonic() - begin < 20:
+            # It stays lively all the while.
+            try:
+                http.ping(b"12345678")
+                connection.sendall(http.data_to_send())
+                if not connection.recv(65536):
+                    break
+            except (socket.timeout, ssl.SSLWantReadError):
+                continue
+            except OSError:
+                break
+            time.sleep(0.1)
+        assert 1.5 < time.monotonic() - begin < 8
+    eventually(lambda: memory(impatient.process.pid) < before + 40, "the answers are forgotten")
+    assert curl(impatient, 1) == "2 200 1"
+
+
+def test_who_takes_his_time_gets_everything(impatient):
+    # Longer than the connection may be idle.
+    size = 4 * MEGABYTE
+    begin = time.monotonic()
+    assert curl(impatient, size, "--limit-rate", "1M") == "2 200 %d" % size
+    assert time.monotonic() - begin > 2.5
+    assert curl(impatient, 20 * MEGABYTE) == "2 200 %d" % (20 * MEGABYTE)
