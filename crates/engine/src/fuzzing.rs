@@ -1,7 +1,7 @@
 //! What the fuzz targets call; only there when they are built.
 
-use crate::FrameDecoder;
-use crate::message::FromWorker;
+use crate::message::{FromWorker, shared_length};
+use crate::{FrameDecoder, MAX_BODY};
 
 /// Reads frames from bytes that come in pieces, as a worker may send them.
 pub fn frames(bytes: &[u8]) {
@@ -10,7 +10,12 @@ pub fn frames(bytes: &[u8]) {
         decoder.buffer().extend_from_slice(piece);
         loop {
             match decoder.next_frame() {
-                Ok(Some(frame)) => drop(FromWorker::decode(&frame)),
+                Ok(Some(frame)) => {
+                    if let Ok(Some(length)) = shared_length(&frame) {
+                        assert!(length <= MAX_BODY);
+                    }
+                    drop(FromWorker::decode(&frame));
+                }
                 Ok(None) => break,
                 Err(_) => return,
             }

@@ -243,11 +243,14 @@ pub(crate) fn shared_length(frame: &Frame) -> Result<Option<usize>, FrameError> 
     if !frame.header.windows(MARK.len()).any(|part| part == MARK) {
         return Ok(None);
     }
-    let length = header::<Shared>(frame)?.shared;
-    if length.is_some() && !frame.body.is_empty() {
+    let Some(length) = header::<Shared>(frame)?.shared else { return Ok(None) };
+    if length > MAX_BODY {
+        return Err(FrameError::BodyLength(length));
+    }
+    if !frame.body.is_empty() {
         return Err(FrameError::Body("a memory file, and bytes beside it".to_owned()));
     }
-    Ok(length)
+    Ok(Some(length))
 }
 
 impl FromWorker {

@@ -229,6 +229,8 @@ mod tests {
     use std::sync::Arc;
 
     use ai_integration_contract::{Inputs, Outcome, Value};
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    use nix::sys::memfd::{MFdFlags, memfd_create};
     use tokio::io::AsyncWriteExt;
 
     use super::*;
@@ -276,5 +278,24 @@ mod tests {
         assert_eq!(link.receive().await.unwrap(), Some(result));
         drop(body(3));
         assert_eq!(read(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_memory_file_larger_than_a_body_may_be_is_refused() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut link = SocketLink::new(ours);
+        let length = 1_usize << 40;
+        let header = format!(r#"{{"type":"result","id":7,"data":"bytes","shared":{length}}}"#);
+        let prefix = [u32::try_from(header.len()).unwrap().to_be_bytes(), [0; 4]].concat();
+        // Nothing but a hole, which takes no memory.
+        let file = File::from(memfd_create(c"", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+        file.set_len(length as u64).unwrap();
+        fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::from_bits_retain(15))).unwrap();
+        let files = [file.as_raw_fd()];
+        let control = [ControlMessage::ScmRights(&files)];
+        let slices = [IoSlice::new(&prefix)];
+        sendmsg::<()>(theirs.as_raw_fd(), &slices, &control, MsgFlags::empty(), None).unwrap();
+        theirs.write_all(header.as_bytes()).await.unwrap();
+        assert_eq!(link.receive().await, Err(FrameError::BodyLength(length)));
     }
 }
