@@ -7,7 +7,9 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use bytes::{Buf, Bytes};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, recvmsg, sendmsg, shutdown,
+};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -102,6 +104,9 @@ impl SocketLink {
             if self.write().is_err() {
                 self.state = Sending::Closed;
                 self.encoder.clear();
+                // The worker may be alive, and would be waited for without having its jobs. Now the
+                // link ends behind what has come already.
+                self.shut_down(Shutdown::Both);
             }
             match self.read() {
                 Ok(0) => return Ok(None),
@@ -161,13 +166,14 @@ impl SocketLink {
         }
         if self.state == Sending::Closing {
             self.state = Sending::Closed;
-            // A socket whose other end is gone needs no shutdown.
-            let _ = nix::sys::socket::shutdown(
-                self.socket.as_raw_fd(),
-                nix::sys::socket::Shutdown::Write,
-            );
+            self.shut_down(Shutdown::Write);
         }
         Ok(())
+    }
+
+    fn shut_down(&self, how: Shutdown) {
+        // A socket whose other end is gone needs no shutdown.
+        let _ = shutdown(self.socket.as_raw_fd(), how);
     }
 
     /// Reads what is there; 0 at the end.
@@ -223,15 +229,18 @@ fn own(received: i32) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(received) }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::os::unix::fs::FileExt;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use ai_integration_contract::{Inputs, Outcome, Value};
     use nix::fcntl::{FcntlArg, SealFlag, fcntl};
     use nix::sys::memfd::{MFdFlags, memfd_create};
     use tokio::io::AsyncWriteExt;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::BodyBuffer;
@@ -244,6 +253,15 @@ mod tests {
         let mut buffer = BodyBuffer::new(SIZE);
         buffer.extend_from_slice(&vec![byte; SIZE]);
         buffer.freeze()
+    }
+
+    async fn say(theirs: &mut UnixStream, message: &FromWorker) {
+        let mut encoder = FrameEncoder::default();
+        message.encode(&mut encoder).unwrap();
+        for piece in encoder.pieces() {
+            let (Piece::Bytes(bytes) | Piece::WithFile(bytes, _)) = piece;
+            theirs.write_all(bytes).await.unwrap();
+        }
     }
 
     #[tokio::test]
@@ -268,16 +286,28 @@ mod tests {
         drop(body(2));
         assert_eq!(read(), 1);
 
-        let mut encoder = FrameEncoder::default();
         let result = FromWorker::Result(id, Outcome::default());
-        result.encode(&mut encoder).unwrap();
-        for piece in encoder.pieces() {
-            let (Piece::Bytes(bytes) | Piece::WithFile(bytes, _)) = piece;
-            theirs.write_all(bytes).await.unwrap();
-        }
+        say(&mut theirs, &result).await;
         assert_eq!(link.receive().await.unwrap(), Some(result));
         drop(body(3));
         assert_eq!(read(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_link_that_cannot_be_written_to_ends_behind_what_the_worker_said() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut link = SocketLink::new(ours);
+        let said = [FromWorker::Start(JobId(7)), FromWorker::Pause];
+        for message in &said {
+            say(&mut theirs, message).await;
+        }
+        shutdown(theirs.as_raw_fd(), Shutdown::Read).unwrap();
+        link.send(&ToWorker::Cancel(JobId(7))).unwrap();
+        for message in said {
+            assert_eq!(link.receive().await, Ok(Some(message)));
+        }
+        let end = timeout(Duration::from_secs(5), link.receive()).await;
+        assert_eq!(end, Ok(Ok(None)));
     }
 
     #[tokio::test]
