@@ -40,6 +40,10 @@ impl ExitWatch {
     }
 }
 
+/// Held by a test that starts processes: the reapers of two would take each other's.
+#[cfg(test)]
+pub(super) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 type Watched = HashMap<i32, Worker>;
 
 /// A worker that runs.

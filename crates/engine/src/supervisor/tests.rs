@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 
+use super::reaper::ALONE;
 use super::*;
 use crate::settings::Config;
 use crate::{Output, State};
@@ -25,6 +26,7 @@ async fn failure(engine: &Engine) -> String {
 
 #[tokio::test]
 async fn a_program_that_keeps_dying_is_given_up_with_the_cause() {
+    let _alone = ALONE.lock().await;
     let (engine, supervisor) = supervise("echo $GREETING; exit 7", 3);
     let waiting = engine.submit(Inputs::new(), None, crate::Delivery::Whole, None).unwrap();
     let expected = "the model cannot be started: exit status 7 before it called get_next_input. \
@@ -37,6 +39,7 @@ async fn a_program_that_keeps_dying_is_given_up_with_the_cause() {
 
 #[tokio::test]
 async fn a_program_that_never_asks_is_ended() {
+    let _alone = ALONE.lock().await;
     let (engine, supervisor) = supervise("sleep 60", 1);
     let failure = failure(&engine).await;
     assert!(failure.ends_with("it did not ask for its first input within 0.3 s"), "{failure}");
@@ -45,6 +48,7 @@ async fn a_program_that_never_asks_is_ended() {
 
 #[tokio::test]
 async fn what_is_not_the_protocol_is_refused() {
+    let _alone = ALONE.lock().await;
     let (engine, _supervisor) = supervise("echo GET / HTTP/1.1 >&3; sleep 60", 1);
     let failure = failure(&engine).await;
     assert!(failure.contains("the worker sent a header of 1195725856 bytes"), "{failure}");
@@ -52,6 +56,7 @@ async fn what_is_not_the_protocol_is_refused() {
 
 #[tokio::test]
 async fn a_program_that_is_not_there_is_said_to_be() {
+    let _alone = ALONE.lock().await;
     let engine = Engine::start(Config::read(&Environment::default()).unwrap().limits);
     let program = Program {
         command: vec!["/nonexistent/model".into()],
@@ -67,6 +72,7 @@ async fn a_program_that_is_not_there_is_said_to_be() {
 
 #[tokio::test]
 async fn a_process_group_ends_with_its_worker_and_stopping_has_an_end() {
+    let _alone = ALONE.lock().await;
     let (_engine, supervisor) = supervise("sleep 60 & sleep 60", 100);
     let stopped = timeout(Duration::from_secs(5), supervisor.stop()).await;
     assert!(stopped.is_ok());
