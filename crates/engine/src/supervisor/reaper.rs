@@ -7,10 +7,10 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::io::Errno;
+use rustix::process::{WaitOptions, WaitStatus, wait};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -107,24 +107,21 @@ impl Reaper {
 
     fn collect(&self) {
         let mut watched = self.watched();
-        let which = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED | WaitPidFlag::WCONTINUED;
+        let which = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
         loop {
-            let (pid, exit) = match waitpid(None, Some(which)) {
-                Ok(WaitStatus::Exited(pid, status)) => (pid, Exit::Status(status)),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, Exit::Signal(signal as i32)),
-                Ok(WaitStatus::StillAlive) => return,
-                Ok(WaitStatus::Stopped(pid, _)) => {
+            // Not nix's `waitpid`: it fails for an end by a real-time signal, and that end is lost.
+            let (pid, status) = match wait(which) {
+                Ok(Some((pid, status))) => (Pid::from_raw(pid.as_raw_pid()), status),
+                Err(Errno::INTR) => continue,
+                Ok(None) | Err(_) => return,
+            };
+            let Some(exit) = exit(status) else {
+                if status.stopped() {
                     self.stopped(&mut watched, pid);
-                    continue;
+                } else if let Some(worker) = watched.get_mut(&pid.as_raw()) {
+                    worker.stopped = None;
                 }
-                Ok(WaitStatus::Continued(pid)) => {
-                    if let Some(worker) = watched.get_mut(&pid.as_raw()) {
-                        worker.stopped = None;
-                    }
-                    continue;
-                }
-                Ok(_) | Err(Errno::EINTR) => continue,
-                Err(_) => return,
+                continue;
             };
             if let Some(Worker { name, end, was_ended, .. }) = watched.remove(&pid.as_raw()) {
                 // What the worker started ends with it.
@@ -159,6 +156,12 @@ impl Reaper {
     fn watched(&self) -> MutexGuard<'_, Watched> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How a process ended; `None` for one that was stopped or goes on.
+fn exit(status: WaitStatus) -> Option<Exit> {
+    let by_itself = status.exit_status().map(Exit::Status);
+    by_itself.or_else(|| status.terminating_signal().map(Exit::Signal))
 }
 
 /// Ends the processes that these workers started and that are not of their groups any more.
@@ -199,3 +202,31 @@ fn has_one(pid: i32, lines: &[String]) -> bool {
 
 #[cfg(not(target_os = "linux"))]
 fn end_remains(_workers: Vec<String>) {}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_by_any_signal_is_told_and_keeps_back_no_other() {
+        let _alone = ALONE.lock().await;
+        let reaper = Reaper::start().unwrap();
+        let start = |script| reaper.spawn(Command::new("sh").args(["-c", script])).unwrap();
+        let started = ["kill -34 $$", "exit 3"].map(start);
+        // Both ends are there when the first is collected.
+        for (child, _) in &started {
+            let pid = rustix::process::Pid::from_child(child);
+            waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+        }
+        for ((_, mut exit), expected) in
+            started.into_iter().zip([Exit::Signal(34), Exit::Status(3)])
+        {
+            let told = timeout(Duration::from_secs(5), exit.ended()).await;
+            assert_eq!(told, Ok(expected));
+        }
+        assert!(reaper.watched().is_empty());
+    }
+}
