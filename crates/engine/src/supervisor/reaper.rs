@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -13,7 +14,6 @@ use rustix::io::Errno;
 use rustix::process::{WaitOptions, WaitStatus, wait};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::ending::Exit;
@@ -128,10 +128,15 @@ impl Reaper {
                 let _ = killpg(pid, Signal::SIGKILL);
                 let exit = if was_ended { Exit::Stopped(STOPPED) } else { exit };
                 // It has ended when all of that has; to look for it may take a while.
-                spawn_blocking(move || {
+                let conclude = move || {
                     end_remains(vec![name]);
                     end.send_replace(Some(exit));
-                });
+                };
+                // Not `spawn_blocking`, which panics where the system has no thread to give.
+                let thread = thread::Builder::new().name("remains".to_owned());
+                if thread.spawn(conclude.clone()).is_err() {
+                    conclude();
+                }
             }
         }
     }
