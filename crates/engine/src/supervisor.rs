@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use ai_integration_contract::{Error, Kind};
 use nix::sys::signal::Signal;
-use tokio::net::UnixStream;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -219,12 +218,8 @@ impl Supervisor {
             device,
             shared.config.worker_limits,
         );
-        let connected = started.and_then(|(process, socket)| {
-            socket.set_nonblocking(true)?;
-            Ok((process, Link::over_socket(UnixStream::from_std(socket)?)))
-        });
-        let (process, link) = match connected {
-            Ok(connected) => connected,
+        let (process, link) = match started {
+            Ok((process, socket)) => (process, Link::over_socket(socket)),
             Err(error) => {
                 // The requester is not told where it lies.
                 let program = shared.program.command.first().map(|name| name.to_string_lossy());

@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -62,7 +62,9 @@ impl Process {
         device: Option<&String>,
         limits: WorkerLimits,
     ) -> io::Result<(Self, UnixStream)> {
-        let (ours, theirs) = UnixStream::pair()?;
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let ours = UnixStream::from_std(ours)?;
         let (name, arguments) = program.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(name);
         command
@@ -79,19 +81,34 @@ impl Process {
         command.fd_mappings(vec![link]).map_err(io::Error::other)?;
         before_exec(&mut command, limits);
 
-        let (mut child, exit) = reaper.spawn(&mut command)?;
-        let tail = Tail::default();
-        let (sender, lines) = mpsc::channel(LINES);
-        let prefix = slot.map(|slot| format!("[worker {slot}] "));
-        if let Some(stdout) = child.stdout.take() {
-            let (tail, sender) = (tail.clone(), sender.clone());
-            pass_through(stdout, Origin::Stdout, program.stdout, prefix.clone(), tail, sender)?;
-        }
-        if let Some(stderr) = child.stderr.take() {
-            pass_through(stderr, Origin::Stderr, Output::Stderr, prefix, tail.clone(), sender)?;
-        }
+        let (child, exit) = reaper.spawn(&mut command)?;
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        Ok((Process { pid, exit, tail, lines }, ours))
+        let (sender, lines) = mpsc::channel(LINES);
+        let process = Process { pid, exit, tail: Tail::default(), lines };
+        let prefix = slot.map(|slot| format!("[worker {slot}] "));
+        // Nobody would attend to one that runs and is not answered with.
+        process
+            .pass_output(child, program.stdout, prefix, sender)
+            .inspect_err(|_| process.signal(Signal::SIGKILL))?;
+        Ok((process, ours))
+    }
+
+    fn pass_output(
+        &self,
+        child: Child,
+        to: Output,
+        prefix: Option<String>,
+        lines: mpsc::Sender<String>,
+    ) -> io::Result<()> {
+        if let Some(stdout) = child.stdout {
+            let (tail, lines) = (self.tail.clone(), lines.clone());
+            pass_through(stdout, Origin::Stdout, to, prefix.clone(), tail, lines)?;
+        }
+        if let Some(stderr) = child.stderr {
+            let tail = self.tail.clone();
+            pass_through(stderr, Origin::Stderr, Output::Stderr, prefix, tail, lines)?;
+        }
+        Ok(())
     }
 
     /// Sends a signal to the whole process group.
