@@ -2,7 +2,7 @@
 //! `docs/operations/metrics.md`. What happens for each job is left out of a build with
 //! `--cfg unobserved`, by which `bench/observed.py` measures what it costs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -42,8 +42,8 @@ pub struct Metrics {
     succeeded: Counter,
     /// Ends of workers, by their causes.
     worker_ends: Family<Label, Counter>,
-    /// The processes that run, by their slots.
-    processes: Mutex<BTreeMap<usize, i32>>,
+    /// The processes that run, behind their slots. In a reload a slot has two.
+    processes: Mutex<BTreeSet<(usize, i32)>>,
 }
 
 impl Default for Metrics {
@@ -109,19 +109,15 @@ impl Metrics {
     }
 
     pub(crate) fn worker_began(&self, slot: usize, pid: i32) {
-        self.processes().insert(slot, pid);
+        self.processes().insert((slot, pid));
     }
 
     pub(crate) fn worker_ended(&self, slot: usize, pid: i32, cause: &'static str) {
         self.worker_ends.get_or_create(&[("cause", cause)]).inc();
-        // A reload may have put another one there.
-        let mut processes = self.processes();
-        if processes.get(&slot) == Some(&pid) {
-            processes.remove(&slot);
-        }
+        self.processes().remove(&(slot, pid));
     }
 
-    fn processes(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, i32>> {
+    fn processes(&self) -> std::sync::MutexGuard<'_, BTreeSet<(usize, i32)>> {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -184,11 +180,45 @@ impl Collector for Now {
             Some(&Unit::Bytes),
             prometheus_client::metrics::MetricType::Gauge,
         )?;
+        let mut resident = BTreeMap::<usize, u64>::new();
         for (slot, pid) in processes {
             let Some(bytes) = crate::supervisor::resident_memory(pid) else { continue };
+            *resident.entry(slot).or_default() += bytes;
+        }
+        for (slot, bytes) in resident {
             let gauge = ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
             gauge.encode(memory.encode_family(&[("worker", slot.to_string())])?)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ai_integration_contract::Environment;
+    use nix::unistd::Pid;
+
+    use super::*;
+    use crate::settings::Config;
+
+    #[tokio::test]
+    async fn a_worker_is_measured_until_its_own_end_whoever_else_is_in_its_slot() {
+        let engine = Engine::start(Config::read(&Environment::default()).unwrap().limits);
+        let mut registry = Registry::default();
+        Metrics::register(&engine, &mut registry);
+        let measured = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text.matches("worker_resident_memory_bytes{worker=\"1\"} ").count()
+        };
+        let metrics = engine.metrics();
+        let (serving, fresh) = (Pid::this().as_raw(), Pid::parent().as_raw());
+        metrics.worker_began(1, serving);
+        metrics.worker_began(1, fresh);
+        assert_eq!(measured(), 1);
+        metrics.worker_ended(1, fresh, "exited");
+        assert_eq!(measured(), 1);
+        metrics.worker_ended(1, serving, "exited");
+        assert_eq!(measured(), 0);
     }
 }
