@@ -4,12 +4,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use bytes::{Buf, Bytes};
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, recvmsg, sendmsg, shutdown,
-};
+use nix::sys::socket::{ControlMessage, MsgFlags, Shutdown, sendmsg, shutdown};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -21,8 +21,10 @@ use crate::{FrameDecoder, FrameError, FromWorker, JobId, ToWorker, shared};
 const READ: usize = 64 * 1024;
 /// Slices that are written at once.
 const SLICES: usize = 64;
-/// Descriptors that may come at once, and wait for their frames.
+/// Descriptors that may wait for their frames.
 const DESCRIPTORS: usize = 64;
+/// The most that the kernel passes at once (`SCM_MAX_FD`): with room for all, none is cut off.
+const AT_ONCE: usize = 253;
 
 #[derive(Debug)]
 pub(super) struct SocketLink {
@@ -30,7 +32,7 @@ pub(super) struct SocketLink {
     encoder: FrameEncoder,
     decoder: FrameDecoder,
     buffer: Box<[u8]>,
-    control: Vec<u8>,
+    control: Box<[MaybeUninit<u8>]>,
     files: VecDeque<OwnedFd>,
     /// The memory that the worker reads large inputs from, by the jobs that have not ended: a job
     /// that nobody waits for any more may still be read.
@@ -53,7 +55,7 @@ impl SocketLink {
             encoder: FrameEncoder::default(),
             decoder: FrameDecoder::default(),
             buffer: vec![0; READ].into(),
-            control: nix::cmsg_space!([i32; DESCRIPTORS]),
+            control: Box::new_uninit_slice(rustix::cmsg_space!(ScmRights(AT_ONCE))),
             files: VecDeque::new(),
             leases: HashMap::new(),
             state: Sending::Open,
@@ -188,12 +190,17 @@ impl SocketLink {
         let Self { socket, buffer, control, files, .. } = self;
         let read = socket.try_io(Interest::READABLE, || {
             let mut slices = [IoSliceMut::new(buffer)];
-            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(control), flags)?;
-            for control in message.cmsgs()? {
-                if let ControlMessageOwned::ScmRights(received) = control {
-                    files.extend(received.into_iter().map(own));
+            // Not nix's `recvmsg`: when only some of the descriptors can be opened here, it does not
+            // hand them out, and nobody closes them.
+            let mut control = RecvAncillaryBuffer::new(control);
+            let message = recvmsg(&*socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+            for control in control.drain() {
+                if let RecvAncillaryMessage::ScmRights(received) = control {
+                    files.extend(received);
                 }
+            }
+            if message.flags.contains(ReturnFlags::CTRUNC) {
+                return Err(io::Error::other("descriptors that could not be taken"));
             }
             Ok(message.bytes)
         })?;
@@ -223,12 +230,6 @@ fn consume(pieces: &mut VecDeque<Piece>, mut written: usize) {
     }
 }
 
-#[expect(unsafe_code, reason = "a descriptor that was received is a number until it is owned")]
-fn own(received: i32) -> OwnedFd {
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
-    unsafe { OwnedFd::from_raw_fd(received) }
-}
-
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
@@ -239,7 +240,8 @@ mod tests {
     use ai_integration_contract::{Inputs, Outcome, Value};
     use nix::fcntl::{FcntlArg, SealFlag, fcntl};
     use nix::sys::memfd::{MFdFlags, memfd_create};
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::unix::pipe::Receiver;
     use tokio::time::timeout;
 
     use super::*;
@@ -327,5 +329,22 @@ mod tests {
         sendmsg::<()>(theirs.as_raw_fd(), &slices, &control, MsgFlags::empty(), None).unwrap();
         theirs.write_all(header.as_bytes()).await.unwrap();
         assert_eq!(link.receive().await, Err(FrameError::BodyLength(length)));
+    }
+
+    #[tokio::test]
+    async fn too_many_descriptors_end_the_link_and_none_is_left_open() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut link = SocketLink::new(ours);
+        let (end, passed) = std::io::pipe().unwrap();
+        let files = [passed.as_raw_fd(); AT_ONCE];
+        let control = [ControlMessage::ScmRights(&files)];
+        let slices = [IoSlice::new(b"x")];
+        sendmsg::<()>(theirs.as_raw_fd(), &slices, &control, MsgFlags::empty(), None).unwrap();
+        drop(passed);
+        assert_eq!(link.receive().await, Ok(None));
+        drop(link);
+        let mut end = Receiver::from_owned_fd(end.into()).unwrap();
+        let read = timeout(Duration::from_secs(5), end.read_u8()).await.unwrap();
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }
