@@ -106,10 +106,11 @@ class Server:
     def get(self, path, **more):
         return self.request(path, **more)
 
-    def post(self, path="/infer", headers=None, **fields):
+    def post(self, path="/infer", headers=None, timeout=PATIENCE, **fields):
         """Posts a multipart form."""
         body, kind = multipart(fields)
-        return self.request(path, body, {"Content-Type": kind, **(headers or {})})
+        headers = {"Content-Type": kind, **(headers or {})}
+        return self.request(path, body, headers, timeout=timeout)
 
     def classic(self, **fields):
         """Posts to the ancestor's address, and gives the JSON."""

@@ -55,7 +55,8 @@ def windowless(server):
     context.set_alpn_protocols(["h2"])
     with context.wrap_socket(connection_to(server), server_hostname="localhost") as connection:
         http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-        http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        code = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
+        http.local_settings = h2.settings.Settings(client=True, initial_values={code: 0})
         http.initiate_connection()
         yield connection, http
 

@@ -104,7 +104,7 @@ def test_json_in_a_form_is_held_to_the_same(server):
     many = "[" + "0," * 1_000_000 + "0]"
     for text in ['{"a": 1, "a": 2}', many, "[1e999]", "[" * 129 + "]" * 129]:
         answer = server.post(json=text, headers={"Host": "localhost"})
-        assert (answer.status, answer.json()["code"]) == (422, "invalid_inputs"), answer
+        assert (answer.status, answer.json()["code"]) == (422, "invalid_input"), answer
         assert "no key twice" in answer.json()["errors"][0]["message"]
 
 

@@ -91,6 +91,29 @@ def test_who_takes_nothing_of_the_answer_is_given_up(program):
         assert len(server.post(text="x").body) == 64 << 20
 
 
+def test_who_takes_his_time_gets_everything(program):
+    source = """
+        import ai_integration
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}):
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": "x" * (40 << 20), "success": True})
+    """
+    settings = {"AI_INTEGRATION_WRITE_TIMEOUT": 2, "AI_INTEGRATION_IDLE_TIMEOUT": 1}
+    with serve(program(source), **settings) as server, connected(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+        connection.sendall(POST + b'Content-Length: 13\r\n\r\n{"text": "x"}')
+        begin = time.monotonic()
+        taken = 0
+        while taken < 40 << 20:
+            piece = connection.recv(1 << 20)
+            assert piece, "it breaks off after %d bytes" % taken
+            taken += len(piece)
+            # So that all of it takes longer than a connection may be idle.
+            time.sleep(max(0, begin + 4 * taken / (40 << 20) - time.monotonic()))
+        assert time.monotonic() - begin > 3
+
+
 def test_connections_over_the_limit_are_turned_away(module_program):
     with serve(module_program, HOST="127.0.0.1", AI_INTEGRATION_MAX_CONNECTIONS=5) as server:
         kept = [connection_to(server) for _ in range(5)]

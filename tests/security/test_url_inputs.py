@@ -290,7 +290,8 @@ JSON = {"Content-Type": "application/json"}
 def test_a_request_may_limit_the_time_of_its_files_too(trusting, canary):
     url = "http://127.0.0.1:%d/slow" % canary.port
     begin = time.monotonic()
-    message(trusting.post(file=url, headers={"AI-Integration-Timeout": "0.5"}))
+    answer = trusting.post(file=url, headers={"AI-Integration-Timeout": "0.5"})
+    assert (answer.status, answer.json()["code"]) == (504, "timeout")
     assert time.monotonic() - begin < 1
 
 

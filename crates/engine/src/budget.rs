@@ -58,7 +58,7 @@ impl Hold {
         has_grown
     }
 
-    /// Grows by `bytes`, whether there are as many left or not: they are taken already.
+    /// Grows by `bytes`, whether there are as many left or not: they are in use already.
     pub fn note(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.budget.0.taken.fetch_add(bytes, Ordering::Relaxed);

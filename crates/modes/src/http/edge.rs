@@ -40,7 +40,7 @@ const CLIENT_LEFT: u16 = 499;
 const LITTLE: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What of an answer is handed over at once to a stream of HTTP/2.
+/// What of an answer is handed over at once to a stream of HTTP/2, and what is much.
 const PIECE: usize = 64 * 1024;
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -124,8 +124,7 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 written: 0,
                 begun,
                 trace,
-                beat,
-                hold: edge.budget.hold(),
+                beat: Arc::new(beat),
             };
             let response = if let Err(error) = edge.check(&parts, peer) {
                 // A client that still sends may not hear the answer; a little is waited for.
@@ -146,9 +145,6 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
             };
             let response = edge.finish(response, &mut account);
             account.status = response.status().as_u16();
-            // It is there already; those who come have to wait until it has been taken.
-            let length = response.body().size_hint().exact().unwrap_or(0);
-            account.hold.note(usize::try_from(length).unwrap_or(usize::MAX));
             Ok(response.map(|body| Tracked { body, rest: Bytes::new(), account }))
         })
     }
@@ -203,9 +199,7 @@ struct Account {
     written: u64,
     begun: Instant,
     trace: Trace,
-    beat: Beat,
-    /// The memory of the answer.
-    hold: Hold,
+    beat: Arc<Beat>,
 }
 
 impl Account {
@@ -231,17 +225,39 @@ pub(super) struct Tracked {
     account: Account,
 }
 
+/// Much of an answer: hyper has no more use for the body that it came from, and keeps it until it is
+/// written. Until then the request goes on, and further ones have less room.
+struct Kept {
+    data: Bytes,
+    _hold: Hold,
+    _beat: Arc<Beat>,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
 impl Tracked {
+    fn keep(&self, data: Bytes) -> Bytes {
+        if data.len() < PIECE {
+            return data;
+        }
+        let mut hold = self.account.edge.budget.hold();
+        hold.note(data.len());
+        Bytes::from_owner(Kept { data, _hold: hold, _beat: self.account.beat.clone() })
+    }
+
     /// A frame for a stream of HTTP/2. hyper asks for the next one when the other side takes
-    /// something of the last, all of which it then keeps: so a frame is cut, and that shows who
-    /// takes nothing.
+    /// something of the last: so a frame is cut, and that shows who takes nothing.
     fn poll_piece(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.account.beat.offers(false);
         if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            match ready!(self.poll_whole(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.rest = data,
                     Err(frame) => return Poll::Ready(Some(Ok(frame))),
@@ -252,6 +268,14 @@ impl Tracked {
         let piece = self.rest.split_to(self.rest.len().min(PIECE));
         self.account.beat.offers(true);
         Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn poll_whole(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        polled.map_ok(|frame| frame.map_data(|data| self.keep(data)))
     }
 }
 
@@ -266,7 +290,7 @@ impl HttpBody for Tracked {
         let polled = if self.account.beat.is_multiplexed() {
             self.poll_piece(context)
         } else {
-            Pin::new(&mut self.body).poll_frame(context)
+            self.poll_whole(context)
         };
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             self.account.written += frame.data_ref().map_or(0, |data| data.len() as u64);
