@@ -161,15 +161,27 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + b"\0\0\0\0"
 
 
+def png_size(width, height):
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))
+
+
 def png(width, height, more=b""):
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + more + chunk(b"IDAT", b"x")
+    return b"\x89PNG\r\n\x1a\n" + png_size(width, height) + more + chunk(b"IDAT", b"x")
+
+
+def gif(*places):
+    """Images, each with its left, top, width and height, on a screen of one pixel."""
+    images = [b"," + struct.pack("<HHHH", *place) + b"\0\2\0" for place in places]
+    return b"GIF89a\1\0\1\0\0\0\0" + b"".join(images) + b";"
 
 
 PICTURES = {
     "4 gigapixels": (png(65_535, 65_535), "65535 x 65535"),
     "a size beyond all": (png(2**31 - 1, 2**31 - 1), "pixels"),
     "10,000 frames": (png(1, 1, chunk(b"acTL", struct.pack(">II", 10_000, 0))), "frames"),
+    "a GIF beyond its screen": (gif((0, 0, 1, 1), (0, 0, 13_000, 13_000)), "13000 x 13000"),
+    "a PNG of two sizes": (png(1, 1, png_size(13_000, 13_000)), "broken"),
+    "a PNG of two sizes, one behind the pixels": (png(1, 1) + png_size(13_000, 13_000), "broken"),
     "no picture": (b"no picture", "expected a picture"),
     "FITS": (b"SIMPLE  =                    T" + b" " * 2850, "expected a picture"),
     "PDF": (b"%PDF-1.7\n" + b"x" * 100, "expected a picture"),
@@ -191,6 +203,7 @@ def test_pictures_are_looked_at_before_the_model_gets_them(server, name):
 
 def test_pictures_within_the_limits_reach_the_model(server):
     assert server.post(image=png(8_000, 8_000)).status == 200
+    assert server.post(image=gif((8, 8, 8_000, 8_000))).status == 200
 
 
 def test_the_operator_says_which_pictures_may_come(module_program):

@@ -5,7 +5,7 @@ use ai_integration_contract::{
     Environment, FieldError, Inputs, InputsSchema, InvalidInputs, Setting, SettingError, Shape,
     Value,
 };
-use imagesize::ImageType;
+use imagesize::{ImageSize, ImageType};
 
 /// The formats that reach the model.
 pub(super) static FORMATS: Setting = Setting {
@@ -105,18 +105,18 @@ impl Rules {
                 None => format!("{}, got {} bytes of something else", expected(), bytes.len()),
             });
         };
-        let size = imagesize::blob_size(bytes)
-            .map_err(|_| format!("{}, got a {kind} whose header is broken", expected()))?;
-        if size.width.checked_mul(size.height).is_none_or(|pixels| pixels > self.pixels) {
-            let (width, height, most) = (size.width, size.height, self.pixels);
+        let broken = || format!("{}, got a {kind} whose header is broken", expected());
+        let size = imagesize::blob_size(bytes).map_err(|_| broken())?;
+        let (size, frames) = match kind {
+            "gif" => gif_frames(bytes, size, self.frames),
+            "png" => (size, png_frames(bytes).ok_or_else(broken)?),
+            "webp" => (size, webp_frames(bytes, self.frames)),
+            _ => (size, 1),
+        };
+        let (width, height, most) = (size.width, size.height, self.pixels);
+        if width.saturating_mul(height) > most {
             return Err(format!("a picture of {width} x {height} has more than {most} pixels"));
         }
-        let frames = match kind {
-            "gif" => gif_frames(bytes, self.frames),
-            "png" => png_frames(bytes),
-            "webp" => webp_frames(bytes, self.frames),
-            _ => 1,
-        };
         if frames > self.frames {
             return Err(format!("the animation has more than {} frames", self.frames));
         }
@@ -150,21 +150,37 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// The frames that an animated PNG announces in its chunk `acTL`, which stands before the pixels
-/// (PNG, third edition, section 11.3.6.1).
-fn png_frames(bytes: &[u8]) -> usize {
-    let mut at = 8_usize;
+/// (PNG, third edition, section 11.3.6.1); frames lie within the picture, or decoders refuse them.
+/// Nothing unless the size is said in the first chunk, and only there: decoders that see it again
+/// take the last.
+fn png_frames(bytes: &[u8]) -> Option<usize> {
+    const SIGNATURE: usize = 8;
+    let mut frames = None;
+    let mut at = SIGNATURE;
     while let (Some(length), Some(kind)) = (number(bytes, at), bytes.get(at + 4..at + 8)) {
-        match kind {
-            b"acTL" => return number(bytes, at + 8).map_or(1, |frames| frames as usize),
-            b"IDAT" => return 1,
-            _ => at = at.saturating_add(length as usize).saturating_add(12),
+        let is_first = at == SIGNATURE;
+        if is_first != (kind == b"IHDR") || (is_first && length != 13) {
+            return None;
         }
+        match kind {
+            b"acTL" if frames.is_none() => frames = number(bytes, at + 8),
+            // What comes behind the pixels does not count.
+            b"IDAT" if frames.is_none() => frames = Some(1),
+            b"IEND" => break,
+            _ => {}
+        }
+        at = at.saturating_add(length as usize).saturating_add(12);
     }
-    1
+    Some(frames.map_or(1, |frames| frames as usize))
 }
 
-/// The images of a GIF (GIF89a, section 12 on), counted up to one more than `most`.
-fn gif_frames(bytes: &[u8], most: usize) -> usize {
+/// The images of a GIF (GIF89a, section 12 on), counted up to one more than `most`, and the size of
+/// the `screen` made so large that each has room on it, which is what decoders do.
+fn gif_frames(bytes: &[u8], screen: ImageSize, most: usize) -> (ImageSize, usize) {
+    let ImageSize { mut width, mut height } = screen;
+    let number = |at: usize| {
+        bytes.get(at..at + 2).map_or(0, |two| usize::from(u16::from_le_bytes([two[0], two[1]])))
+    };
     let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
     let mut frames = 0;
     let mut at = 13 + bytes.get(10).map_or(0, |flags| table(*flags));
@@ -183,16 +199,20 @@ fn gif_frames(bytes: &[u8], most: usize) -> usize {
             0x21 => at = skip_blocks(at + 2),
             0x2c => {
                 frames += 1;
+                width = width.max(number(at + 1) + number(at + 5));
+                height = height.max(number(at + 3) + number(at + 7));
                 let colours = bytes.get(at + 9).map_or(0, |flags| table(*flags));
                 at = skip_blocks(at + 10 + colours + 1);
             }
-            _ => break,
+            0x3b => break,
+            // Decoders pass over what they do not know.
+            _ => at += 1,
         }
         if frames > most {
             break;
         }
     }
-    frames
+    (ImageSize { width, height }, frames)
 }
 
 /// The chunks `ANMF` of a WebP (RFC 9649, section 2.7.1.1), counted up to one more than `most`.
@@ -243,6 +263,16 @@ mod tests {
         [head, frame.repeat(frames), vec![0x3b]].concat()
     }
 
+    /// A screen of 1 x 1, and what follows on it.
+    fn small_gif(more: &[u8]) -> Vec<u8> {
+        [b"GIF89a\x01\0\x01\0\0\0\0", more].concat()
+    }
+
+    /// An image of a GIF without its pixels: left, top, width, height.
+    fn descriptor(place: [u16; 4]) -> Vec<u8> {
+        [&[0x2c], place.map(u16::to_le_bytes).concat().as_slice(), &[0, 2, 0]].concat()
+    }
+
     fn webp(frames: usize) -> Vec<u8> {
         let chunk = |kind: &[u8; 4], data: &[u8]| {
             let length = u32::try_from(data.len()).unwrap().to_le_bytes();
@@ -264,6 +294,44 @@ mod tests {
         {
             assert_eq!(examine(&pictures), Ok(()));
             assert!(examine(&bomb).unwrap_err().contains("frames"));
+        }
+    }
+
+    #[test]
+    fn a_gif_is_as_large_as_what_lies_on_it() {
+        assert_eq!(examine(&small_gif(&descriptor([10, 10, 8000, 8000]))), Ok(()));
+        for (place, words) in
+            [([0, 0, 13_000, 13_000], "13000 x 13000"), ([65_535, 65_534, 1, 1], "65536 x 65535")]
+        {
+            let bomb = small_gif(&descriptor(place));
+            assert!(examine(&bomb).unwrap_err().contains(words), "{words}");
+            // Behind an image, an extension, and what is neither.
+            let more = [&descriptor([0; 4]), b"!\xfe\x01x\0\0".as_slice(), &bomb[13..]].concat();
+            assert!(examine(&small_gif(&more)).unwrap_err().contains(words), "{words}");
+        }
+        let ended = [b";".to_vec(), descriptor([0, 0, 13_000, 13_000])].concat();
+        assert_eq!(examine(&small_gif(&ended)), Ok(()));
+    }
+
+    #[test]
+    fn a_png_says_its_size_once_and_first() {
+        let size = [[0, 1, 0, 0]; 2].concat();
+        let again = chunk(*b"IHDR", &[size.as_slice(), &[8, 6, 0, 0, 0]].concat());
+        let text = chunk(*b"tEXt", &[0; 13]);
+        let small = png(1, 1, b"");
+        let signature = &small[..8];
+        for bomb in [
+            png(1, 1, &again),
+            png(1, 1, &[text.clone(), again.clone()].concat()),
+            [small.clone(), again.clone()].concat(),
+            [signature, &text, &small[8..]].concat(),
+            [signature, &chunk(*b"IHDR", &small[16..30]), &small[33..]].concat(),
+        ] {
+            assert!(examine(&bomb).unwrap_err().contains("broken"));
+        }
+        let ended = [small.clone(), chunk(*b"IEND", b""), again].concat();
+        for picture in [ended, small[..small.len() - 3].to_vec(), small[..33].to_vec()] {
+            assert_eq!(examine(&picture), Ok(()));
         }
     }
 
@@ -291,7 +359,8 @@ mod tests {
         ) {
             let start = [b"\x89PNG\r\n\x1a\n".as_slice(), b"GIF89a", b"RIFF\0\0\0\0WEBP"][which];
             let _ = examine(&[start, &bytes].concat());
-            let _ = (png_frames(&bytes), gif_frames(&bytes, 9), webp_frames(&bytes, 9));
+            let size = ImageSize { width: 0, height: 0 };
+            let _ = (png_frames(&bytes), gif_frames(&bytes, size, 9), webp_frames(&bytes, 9));
         }
     }
 }
