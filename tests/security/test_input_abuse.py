@@ -182,6 +182,10 @@ PICTURES = {
     "a GIF beyond its screen": (gif((0, 0, 1, 1), (0, 0, 13_000, 13_000)), "13000 x 13000"),
     "a PNG of two sizes": (png(1, 1, png_size(13_000, 13_000)), "broken"),
     "a PNG of two sizes, one behind the pixels": (png(1, 1) + png_size(13_000, 13_000), "broken"),
+    "a HEIF of 200,000 boxes": (
+        b"\0\0\0\x10ftypheic\0\0\0\0" + b"\0\0\0\x08free" * 200_000,
+        "broken",
+    ),
     "no picture": (b"no picture", "expected a picture"),
     "FITS": (b"SIMPLE  =                    T" + b" " * 2850, "expected a picture"),
     "PDF": (b"%PDF-1.7\n" + b"x" * 100, "expected a picture"),

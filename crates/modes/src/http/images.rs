@@ -1,6 +1,8 @@
 //! Pictures from a network, looked at before a model decodes them: by their headers only, so that a
 //! bomb costs nothing here either.
 
+use std::io::{self, BufRead, Cursor, ErrorKind, Read, Seek, SeekFrom};
+
 use ai_integration_contract::{
     Environment, FieldError, Inputs, InputsSchema, InvalidInputs, Setting, SettingError, Shape,
     Value,
@@ -38,6 +40,9 @@ pub(super) static MAX_FRAMES: Setting = Setting {
 
 /// All of them.
 pub(super) const SETTINGS: &[&Setting] = &[&FORMATS, &MAX_PIXELS, &MAX_FRAMES];
+
+/// The most reads of a header. Photos take a few dozen, a colour profile of 16 MB some 500.
+const MAX_READS: usize = 1 << 16;
 
 const KNOWN: &[&str] = &["png", "jpeg", "gif", "webp", "bmp", "tiff", "heif", "jxl"];
 
@@ -106,7 +111,7 @@ impl Rules {
             });
         };
         let broken = || format!("{}, got a {kind} whose header is broken", expected());
-        let size = imagesize::blob_size(bytes).map_err(|_| broken())?;
+        let size = size(bytes).ok_or_else(broken)?;
         let (size, frames) = match kind {
             "gif" => gif_frames(bytes, size, self.frames),
             "png" => (size, png_frames(bytes).ok_or_else(broken)?),
@@ -143,6 +148,45 @@ fn name(kind: ImageType) -> Option<&'static str> {
         ImageType::Jxl => "jxl",
         _ => return None,
     })
+}
+
+/// The size in a picture's header.
+fn size(bytes: &[u8]) -> Option<ImageSize> {
+    let mut header = Header { bytes: Cursor::new(bytes), reads: MAX_READS };
+    let size = imagesize::reader_size(&mut header).ok()?;
+    // A reader that ran dry may have been taken for the end of the file.
+    (header.reads > 0).then_some(size)
+}
+
+/// A picture for `imagesize`, which looks at as many boxes or segments as somebody puts into a
+/// file: only so many of its reads are answered. Where they are does not matter, since a TIFF may
+/// have its directory at its end.
+struct Header<'a> {
+    bytes: Cursor<&'a [u8]>,
+    reads: usize,
+}
+
+impl Read for Header<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reads = self.reads.checked_sub(1).ok_or(ErrorKind::FileTooLarge)?;
+        self.bytes.read(buffer)
+    }
+}
+
+impl BufRead for Header<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.bytes.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.bytes.consume(amount);
+    }
+}
+
+impl Seek for Header<'_> {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.bytes.seek(position)
+    }
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
@@ -273,6 +317,17 @@ mod tests {
         [&[0x2c], place.map(u16::to_le_bytes).concat().as_slice(), &[0, 2, 0]].concat()
     }
 
+    fn heif(padding: usize) -> Vec<u8> {
+        let chunk = |kind: &[u8; 4], data: &[u8]| {
+            let length = u32::try_from(data.len() + 8).unwrap().to_be_bytes();
+            [&length, kind.as_slice(), data].concat()
+        };
+        let size = chunk(b"ispe", &[[0; 4], 7_u32.to_be_bytes(), 7_u32.to_be_bytes()].concat());
+        let properties = chunk(b"iprp", &chunk(b"ipco", &size));
+        let meta = chunk(b"meta", &[vec![0; 4], properties].concat());
+        [chunk(b"ftyp", b"heic\0\0\0\0"), chunk(b"free", b"").repeat(padding), meta].concat()
+    }
+
     fn webp(frames: usize) -> Vec<u8> {
         let chunk = |kind: &[u8; 4], data: &[u8]| {
             let length = u32::try_from(data.len()).unwrap().to_le_bytes();
@@ -332,6 +387,31 @@ mod tests {
         let ended = [small.clone(), chunk(*b"IEND", b""), again].concat();
         for picture in [ended, small[..small.len() - 3].to_vec(), small[..33].to_vec()] {
             assert_eq!(examine(&picture), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_header_of_too_many_parts_is_not_read_to_its_end() {
+        let jpeg = |segments: usize, length: u16| {
+            let segment = [0xff, 0xe2].into_iter().chain(length.to_be_bytes());
+            let segment: Vec<u8> = segment.chain(vec![0; usize::from(length) - 2]).collect();
+            let frame = [0xff, 0xc0, 0, 17, 8, 0, 7, 0, 7];
+            [&[0xff, 0xd8], segment.repeat(segments).as_slice(), &frame].concat()
+        };
+        let late = [b"II*\0\0\0\x10\0".as_slice(), &vec![0; (1 << 20) - 8]].concat();
+        let directory = b"\x02\0\0\x01\x03\0\x01\0\0\0\x07\0\0\0\
+                          \x01\x01\x03\0\x01\0\0\0\x07\0\0\0";
+        let tiff = [late.as_slice(), directory].concat();
+        for picture in [heif(1000), jpeg(256, 65_535), tiff] {
+            assert_eq!(examine(&picture), Ok(()));
+        }
+        // What is found before the reads are used up may not be all that there is.
+        let mut long = heif(0);
+        long.extend_from_slice(&b"\0\0\0\x08free".repeat(MAX_READS));
+        let properties = long.windows(4).position(|kind| kind == b"ipco").unwrap();
+        long[properties - 4..properties].copy_from_slice(&u32::MAX.to_be_bytes());
+        for bomb in [heif(MAX_READS), jpeg(MAX_READS, 2), long] {
+            assert!(examine(&bomb).unwrap_err().contains("broken"));
         }
     }
 
