@@ -179,6 +179,10 @@ PICTURES = {
     "4 gigapixels": (png(65_535, 65_535), "65535 x 65535"),
     "a size beyond all": (png(2**31 - 1, 2**31 - 1), "pixels"),
     "10,000 frames": (png(1, 1, chunk(b"acTL", struct.pack(">II", 10_000, 0))), "frames"),
+    "23 frames of 64 megapixels": (
+        png(8_000, 8_000, chunk(b"acTL", struct.pack(">II", 23, 0))),
+        "23 frames of 8000 x 8000",
+    ),
     "a GIF beyond its screen": (gif((0, 0, 1, 1), (0, 0, 13_000, 13_000)), "13000 x 13000"),
     "a PNG of two sizes": (png(1, 1, png_size(13_000, 13_000)), "broken"),
     "a PNG of two sizes, one behind the pixels": (png(1, 1) + png_size(13_000, 13_000), "broken"),

@@ -25,8 +25,9 @@ pub(super) static MAX_PIXELS: Setting = Setting {
     flag: Some("max-pixels"),
     value_name: "N",
     default: "89478485",
-    help: "Most pixels of a picture that comes over HTTP, by what its header says. The default is \
-           where Pillow begins to warn.",
+    help: "Most pixels of a picture that comes over HTTP, by what its header says; the frames of an \
+           animation may have 16 times as many together. The default is where Pillow begins to \
+           warn.",
 };
 
 /// The length of an animation.
@@ -41,6 +42,9 @@ pub(super) static MAX_FRAMES: Setting = Setting {
 /// All of them.
 pub(super) const SETTINGS: &[&Setting] = &[&FORMATS, &MAX_PIXELS, &MAX_FRAMES];
 
+/// How many times the pixels of the largest picture the frames of an animation may have together:
+/// a model that decodes all of them has all in its memory.
+const ANIMATION: usize = 16;
 /// The most reads of a header. Photos take a few dozen, a colour profile of 16 MB some 500.
 const MAX_READS: usize = 1 << 16;
 
@@ -119,11 +123,19 @@ impl Rules {
             _ => (size, 1),
         };
         let (width, height, most) = (size.width, size.height, self.pixels);
-        if width.saturating_mul(height) > most {
+        let pixels = width.saturating_mul(height);
+        if pixels > most {
             return Err(format!("a picture of {width} x {height} has more than {most} pixels"));
         }
         if frames > self.frames {
             return Err(format!("the animation has more than {} frames", self.frames));
+        }
+        let together = most.saturating_mul(ANIMATION);
+        if pixels.saturating_mul(frames) > together {
+            return Err(format!(
+                "an animation of {frames} frames of {width} x {height} has more than {together} \
+                 pixels"
+            ));
         }
         Ok(())
     }
@@ -388,6 +400,15 @@ mod tests {
         for picture in [ended, small[..small.len() - 3].to_vec(), small[..33].to_vec()] {
             assert_eq!(examine(&picture), Ok(()));
         }
+    }
+
+    #[test]
+    fn the_frames_of_an_animation_are_counted_together() {
+        let animation = |frames: u32| {
+            png(8000, 8000, &chunk(*b"acTL", &[frames.to_be_bytes(), [0; 4]].concat()))
+        };
+        assert_eq!(examine(&animation(22)), Ok(()));
+        assert!(examine(&animation(23)).unwrap_err().contains("23 frames of 8000 x 8000"));
     }
 
     #[test]
