@@ -50,6 +50,10 @@ REFUSED = {
         400,
     ),
     "a compressed body": (post(b"Content-Encoding: gzip\r\nContent-Length: 13\r\n"), 415),
+    "a body that is compressed in the end": (
+        post(b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\nContent-Length: 13\r\n"),
+        415,
+    ),
     "an oversize body": (post(b"Content-Length: 5000000\r\nExpect: 100-continue\r\n", b""), 413),
     "CONNECT": (b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n", 404),
     "TRACE": (b"TRACE /infer HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),

@@ -83,15 +83,18 @@ fn is_empty(headers: &HeaderMap) -> bool {
     !headers.contains_key(header::TRANSFER_ENCODING) && length.is_none_or(|length| length == "0")
 }
 
-/// A compressed body must not be taken for its content.
+/// A compressed body must not be taken for its content. Each coding counts, in however many headers
+/// and lists they come (RFC 9110, section 8.4).
 fn refuse_encoding(headers: &HeaderMap) -> Result<(), Error> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => Err(Error::new(
-            Kind::UnsupportedMediaType,
-            "compressed bodies are not read; send the body without Content-Encoding",
-        )),
-        _ => Ok(()),
+    let is_plain = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"identity");
+    let mut lists = headers.get_all(header::CONTENT_ENCODING).iter();
+    if lists.all(|list| list.as_bytes().split(|byte| *byte == b',').all(is_plain)) {
+        return Ok(());
     }
+    Err(Error::new(
+        Kind::UnsupportedMediaType,
+        "compressed bodies are not read; send the body without Content-Encoding",
+    ))
 }
 
 /// Reads the body, which is refused before it comes where it says how long it is.
@@ -230,4 +233,30 @@ fn collect(fields: impl Iterator<Item = (String, RawValue)>) -> Result<RawInputs
         inputs.insert(name, value);
     }
     Ok(inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_coding_of_a_body_counts() {
+        for (lists, is_read) in [
+            (&[][..], true),
+            (&["identity"], true),
+            (&["Identity , identity", "identity"], true),
+            (&["gzip"], false),
+            (&["identity", "gzip"], false),
+            (&["identity, gzip"], false),
+            (&[""], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for list in lists {
+                headers.append(header::CONTENT_ENCODING, list.parse().unwrap());
+            }
+            let kind = refuse_encoding(&headers).map_err(|error| error.kind);
+            let expected = if is_read { Ok(()) } else { Err(Kind::UnsupportedMediaType) };
+            assert_eq!(kind, expected, "{lists:?}");
+        }
+    }
 }
