@@ -7,7 +7,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::App;
 
@@ -24,18 +24,37 @@ async fn alive() -> Response {
 
 /// Whether a request would be worked on now, and why not.
 async fn ready(Shared(app): Shared<App>) -> Response {
-    let state = app.engine().state().borrow().clone();
-    let (status, body) = match state {
+    let (status, body) = readiness(&app.engine().state().borrow());
+    let busy = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(RETRY_AFTER, "1")]);
+    (status, busy, Json(body)).into_response()
+}
+
+/// Whoever asks needs no token, so the program's last output stays in the log.
+fn readiness(state: &State) -> (StatusCode, Value) {
+    match state {
         State::Ready(workers) => (StatusCode::OK, json!({"status": "ready", "workers": workers})),
         State::Starting => {
             let reason = "the model is being loaded";
             (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "starting", "reason": reason}))
         }
         State::Failed(error) => {
-            let reason = app.wording().of_error(&error);
+            let reason = &error.message;
             (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "failed", "reason": reason}))
         }
-    };
-    let busy = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(RETRY_AFTER, "1")]);
-    (status, busy, Json(body)).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ai_integration_contract::{Error, Kind};
+
+    #[test]
+    fn the_programs_output_is_not_told() {
+        let output = ["FileNotFoundError: /srv/weights.bin".to_owned()];
+        let error = Error::new(Kind::ModelUnavailable, "it exited with status 1");
+        let (status, body) = readiness(&State::Failed(error.with_output(&output)));
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body, json!({"status": "failed", "reason": "it exited with status 1"}));
+    }
 }
