@@ -290,16 +290,35 @@ def test_the_server_says_that_it_is_alive_and_ready(server):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path", "status", "code"),
     [
-        ("GET", "/nothing", 404),
-        ("GET", "/infer", 405),
-        ("DELETE", "/", 405),
-        ("POST", "/schema", 405),
+        ("GET", "/nothing", 404, "not_found"),
+        ("POST", "/nothing", 404, "not_found"),
+        ("GET", "/assets/none.js", 404, "not_found"),
+        ("GET", "/assets/%zz", 404, "not_found"),
+        ("GET", "/assets/%ff", 400, "malformed_request"),
+        ("GET", "/infer", 405, "method_not_allowed"),
+        ("OPTIONS", "/infer", 405, "method_not_allowed"),
+        ("DELETE", "/", 405, "method_not_allowed"),
+        ("POST", "/schema", 405, "method_not_allowed"),
+        ("POST", "/assets/page.js", 405, "method_not_allowed"),
     ],
 )
-def test_other_addresses_and_methods_are_refused(server, method, path, status):
-    assert server.request(path, method=method).status == status
+def test_other_addresses_and_methods_are_refused(server, method, path, status, code):
+    answer = server.request(path, method=method)
+    assert (answer.status, answer.type) == (status, "application/problem+json")
+    problem = answer.json()
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["request_id"] == answer.headers["X-Request-Id"]
+    allowed = {"/infer": {"POST"}, "/": {"GET", "HEAD", "POST"}}.get(path, {"GET", "HEAD"})
+    allow = answer.headers["Allow"]
+    assert (set(allow.split(",")) if allow else None) == (allowed if status == 405 else None)
+
+
+def test_a_refusal_without_a_body_has_its_headers(server):
+    answer = server.request("/nothing", method="HEAD")
+    assert (answer.status, answer.type) == (404, "application/problem+json")
+    assert (answer.body, int(answer.headers["Content-Length"]) > 0) == (b"", True)
 
 
 @pytest.mark.parametrize("path", ["/", "/infer"])

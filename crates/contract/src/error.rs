@@ -15,6 +15,10 @@ pub enum Kind {
     Unauthorized,
     /// A browser sent the request for a page of another site.
     Forbidden,
+    /// There is nothing at the request's address.
+    NotFound,
+    /// The request's address is not asked with its method.
+    MethodNotAllowed,
     /// The request is for a host that this server does not answer to.
     Misdirected,
     /// The request, or the answer, is larger than the limit.
@@ -46,6 +50,8 @@ impl Kind {
         Kind::MalformedRequest,
         Kind::Unauthorized,
         Kind::Forbidden,
+        Kind::NotFound,
+        Kind::MethodNotAllowed,
         Kind::Misdirected,
         Kind::TooLarge,
         Kind::UriTooLong,
@@ -67,6 +73,8 @@ impl Kind {
             Kind::MalformedRequest => "malformed_request",
             Kind::Unauthorized => "unauthorized",
             Kind::Forbidden => "forbidden",
+            Kind::NotFound => "not_found",
+            Kind::MethodNotAllowed => "method_not_allowed",
             Kind::Misdirected => "misdirected",
             Kind::TooLarge => "too_large",
             Kind::UriTooLong => "uri_too_long",
@@ -89,6 +97,8 @@ impl Kind {
             Kind::MalformedRequest => "the request cannot be read",
             Kind::Unauthorized => "the request is not authorized",
             Kind::Forbidden => "the request is not allowed",
+            Kind::NotFound => "there is nothing at this address",
+            Kind::MethodNotAllowed => "the method is not allowed",
             Kind::Misdirected => "there is no such host here",
             Kind::TooLarge => "too large",
             Kind::UriTooLong => "the address is too long",

@@ -422,6 +422,9 @@ fn readable(mut address: SocketAddr) -> SocketAddr {
 
 fn router(app: App, guard: &Guard) -> Router {
     let router = DIALECTS.iter().fold(Router::new(), |router, (routes, _)| router.merge(routes()));
+    let router = router
+        .fallback(async || Rejection::not_found())
+        .method_not_allowed_fallback(async || Rejection::method_not_allowed());
     match guard.cors() {
         Some(cors) => router.layer(cors),
         None => router,

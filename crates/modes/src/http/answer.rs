@@ -102,6 +102,16 @@ impl From<InvalidInputs> for Rejection {
 }
 
 impl Rejection {
+    pub(super) fn not_found() -> Self {
+        let message = "there is nothing at this address; /openapi.json has those of the API";
+        Error::new(Kind::NotFound, message).into()
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let message = "this address does not take the method; the header Allow names what it takes";
+        Error::new(Kind::MethodNotAllowed, message).into()
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Rejection::Invalid(_) => Kind::InvalidInput,
@@ -117,6 +127,8 @@ pub(crate) fn status(kind: Kind) -> StatusCode {
         Kind::MalformedRequest => StatusCode::BAD_REQUEST,
         Kind::Unauthorized => StatusCode::UNAUTHORIZED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::UriTooLong => StatusCode::URI_TOO_LONG,

@@ -3,14 +3,17 @@
 
 use std::io::Read;
 
+use ai_integration_contract::{Error, Kind};
 use axum::Router;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flate2::read::GzDecoder;
 use rust_embed::{Embed, EmbeddedFile};
 
+use super::answer::Rejection;
 use super::{App, page};
 
 pub(super) const PATHS: &[&str] = &["/docs"];
@@ -31,14 +34,17 @@ pub(super) fn are_there() -> bool {
     Built::get("page.js.gz").is_some()
 }
 
-async fn docs() -> Response {
-    if are_there() { page::docs() } else { StatusCode::NOT_FOUND.into_response() }
+async fn docs() -> Result<Response, Rejection> {
+    if are_there() { Ok(page::docs()) } else { Err(Rejection::not_found()) }
 }
 
-async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let Some(file) = Built::get(&format!("{name}.gz")) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
+async fn asset(
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Rejection> {
+    let unreadable = |_| Error::new(Kind::MalformedRequest, "the address is not text in UTF-8");
+    let Path(name) = name.map_err(unreadable)?;
+    let file = Built::get(&format!("{name}.gz")).ok_or_else(Rejection::not_found)?;
     let media = match name.rsplit('.').next() {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
@@ -51,17 +57,18 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let known = [(header::CACHE_CONTROL, "no-cache"), (header::VARY, "accept-encoding")];
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| *known == tag);
     if is_known {
-        return (StatusCode::NOT_MODIFIED, known, [(header::ETAG, tag)]).into_response();
+        return Ok((StatusCode::NOT_MODIFIED, known, [(header::ETAG, tag)]).into_response());
     }
     let about = ([(header::CONTENT_TYPE, media)], [(header::ETAG, tag)]);
     if takes_gzip(&headers) {
-        return (known, about, [(header::CONTENT_ENCODING, "gzip")], file.data).into_response();
+        let packed = [(header::CONTENT_ENCODING, "gzip")];
+        return Ok((known, about, packed, file.data).into_response());
     }
     let mut plain = Vec::new();
-    match GzDecoder::new(&*file.data).read_to_end(&mut plain) {
+    Ok(match GzDecoder::new(&*file.data).read_to_end(&mut plain) {
         Ok(_) => (known, about, plain).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    })
 }
 
 /// The file's version: the beginning of its hash.

@@ -51,7 +51,9 @@ pub(super) fn describe(schema: &InputsSchema, about: &About, needs_token: bool) 
             "text/html": {"schema": {"type": "string"}},
         },
     });
-    let every = || Kind::ALL.iter().copied();
+    // The addresses here are there, and are asked as they are to be.
+    let elsewhere = [Kind::NotFound, Kind::MethodNotAllowed];
+    let every = || Kind::ALL.iter().copied().filter(|kind| !elsewhere.contains(kind));
     let infer = responses(any_type, problems(every(), true));
     let classic = responses(
         classic,
