@@ -86,7 +86,37 @@ def test_listed_names_and_sites_may_ask(module_program):
         )
         assert preflight.status == 200
         assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example.org"
+        # A wildcard would not allow it.
+        assert preflight.headers["Access-Control-Allow-Headers"] == "authorization"
         assert ask(server, Origin="https://evil.test", **token).status == 403
+
+
+def test_a_site_that_may_ask_can_read_why_it_is_refused(module_program):
+    settings = {
+        "AI_INTEGRATION_ORIGINS": "https://app.example.org",
+        "AI_INTEGRATION_TOKEN": "secret",
+        "AI_INTEGRATION_RATE_LIMIT": "3/h",
+    }
+    with serve(module_program, **LOCAL, **settings) as server:
+        for status in [401, 401, 401, 429]:
+            answer = ask(server, Origin="https://app.example.org")
+            assert (answer.status, answer.json()["status"]) == (status, status)
+            assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example.org"
+            assert "origin" in answer.headers["Vary"]
+        foreign = ask(server, Origin="https://evil.test")
+        assert foreign.status == 403
+        assert "Access-Control-Allow-Origin" not in foreign.headers
+        # Nothing is allowed in place of a refusal.
+        options = ask(server, "OPTIONS", Origin="https://app.example.org")
+        assert options.status == 429
+        preflight = ask(
+            server,
+            "OPTIONS",
+            Host="evil.test",
+            Origin="https://app.example.org",
+            Access_Control_Request_Method="POST",
+        )
+        assert preflight.status == 421
 
 
 def test_without_the_token_nothing_is_told(module_program):

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError, Value, json};
 use ai_integration_engine::{About, Budget, Delivery, Engine, Model, State, Ticket, settings};
-use axum::Router;
+use axum::{Extension, Router};
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
@@ -372,6 +372,7 @@ async fn run(context: Context) -> ExitStatus {
     let edge = Edge {
         budget: app.budget().clone(),
         router: router(app, &guard),
+        refusals: refusals(&guard),
         routes: DIALECTS
             .iter()
             .flat_map(|(_, paths)| *paths)
@@ -425,9 +426,59 @@ fn router(app: App, guard: &Guard) -> Router {
     let router = router
         .fallback(async || Rejection::not_found())
         .method_not_allowed_fallback(async || Rejection::method_not_allowed());
+    with_cors(router, guard).with_state(app)
+}
+
+/// Answers with the rejection that a request has as an extension.
+fn refusals(guard: &Guard) -> Router {
+    with_cors(Router::new().fallback(async |Extension(why): Extension<Rejection>| why), guard)
+}
+
+/// Tells browsers whether a page of another site may read the answers.
+fn with_cors<S: Clone + Send + Sync + 'static>(router: Router<S>, guard: &Guard) -> Router<S> {
     match guard.cors() {
         Some(cors) => router.layer(cors),
         None => router,
     }
-    .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::http::{HeaderMap, Method, Request, StatusCode};
+    use tower_service::Service;
+
+    async fn refused(method: Method, origin: &str) -> (StatusCode, HeaderMap) {
+        let mut environment = Environment::default();
+        environment.set(&guard::ORIGINS, "https://app.example.org");
+        let guard = Guard::read(&environment, true).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .header("origin", origin)
+            .header("access-control-request-headers", "authorization")
+            .extension(Rejection::from(Error::new(Kind::Unauthorized, "no token")));
+        let request = request.body(Body::empty()).unwrap();
+        let (parts, _) = refusals(&guard).call(request).await.unwrap().into_parts();
+        (parts.status, parts.headers)
+    }
+
+    #[tokio::test]
+    async fn a_page_that_may_ask_can_read_why_it_is_refused() {
+        let listed = "https://app.example.org";
+        for (origin, allowed) in [(listed, Some(listed)), ("https://evil.test", None)] {
+            let (status, headers) = refused(Method::POST, origin).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED);
+            let told = headers.get("access-control-allow-origin");
+            assert_eq!(told.map(|told| told.to_str().unwrap()), allowed);
+            assert!(headers["vary"].to_str().unwrap().contains("origin"));
+            assert!(headers.contains_key("www-authenticate"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_may_ask_may_send_the_token() {
+        let (_, headers) = refused(Method::OPTIONS, "https://app.example.org").await;
+        assert_eq!(headers["access-control-allow-headers"], "authorization");
+    }
 }

@@ -15,7 +15,8 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use axum::response::IntoResponse;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
@@ -52,6 +53,8 @@ const INERT: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-a
 /// What all connections share.
 pub(super) struct Edge {
     pub(super) router: Router,
+    /// Answers what the guard refuses, so that a page of another site that may ask can read why.
+    pub(super) refusals: Router,
     /// The addresses that there are, and at the end all others.
     pub(super) routes: Vec<Route>,
     pub(super) guard: Guard,
@@ -131,17 +134,13 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 if !parts.headers.contains_key(EXPECT) {
                     let _ = timeout(LINGER, discard(Body::new(body), LITTLE)).await;
                 }
-                Rejection::from(error).into_response()
+                edge.refuse(error.into(), parts).await
             } else {
                 parts.extensions.insert(id);
                 if let Some(timing) = account.trace.timing() {
                     parts.extensions.insert(timing);
                 }
-                let request = Request::from_parts(parts, Body::new(body));
-                match edge.router.clone().call(request).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                }
+                ask(&edge.router, Request::from_parts(parts, Body::new(body))).await
             };
             let response = edge.finish(response, &mut account);
             account.status = response.status().as_u16();
@@ -151,12 +150,21 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
 }
 
 impl Edge {
-    fn check(&self, request: &axum::http::request::Parts, peer: IpAddr) -> Result<(), Error> {
+    fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Error> {
         let length = request.uri.path_and_query().map_or(0, |path| path.as_str().len());
         if length > MAX_URI {
             return Err(Error::new(Kind::UriTooLong, "the address is longer than 8 KiB"));
         }
         self.guard.check(request, peer)
+    }
+
+    async fn refuse(&self, why: Rejection, mut parts: Parts) -> Response<Body> {
+        // The layer for other sites would take it for a preflight, and allow it.
+        if parts.method == Method::OPTIONS {
+            return why.into_response();
+        }
+        parts.extensions.insert(why);
+        ask(&self.refusals, Request::from_parts(parts, Body::empty())).await
     }
 
     /// What every answer has, and what is told of one that is no result.
@@ -183,6 +191,13 @@ impl Edge {
         headers.insert(REFERRER_POLICY, SAME_ORIGIN);
         headers.entry(CONTENT_SECURITY_POLICY).or_insert(INERT);
         response
+    }
+}
+
+async fn ask(router: &Router, request: Request<Body>) -> Response<Body> {
+    match router.clone().call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 

@@ -199,7 +199,9 @@ impl Guard {
                 AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok()))
             }
         };
-        let layer = CorsLayer::new().allow_origin(origins).allow_headers(AllowHeaders::any());
+        // A wildcard would not cover Authorization (Fetch, section 4.8).
+        let headers = AllowHeaders::mirror_request();
+        let layer = CorsLayer::new().allow_origin(origins).allow_headers(headers);
         Some(layer.allow_methods([Method::GET, Method::POST]).max_age(CORS_AGE))
     }
 
