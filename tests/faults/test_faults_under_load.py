@@ -289,6 +289,8 @@ def test_a_worker_ends_while_nothing_can_be_started(program):
         assert act.server.process.poll() is None
         resource.prlimit(engine, resource.RLIMIT_NOFILE, limits)
         assert act.ask("again", timeout=40).body == b"again"
+        told = act.server.get("/metrics").body
+        assert b'worker_ends_total{cause="not_started"} 0\n' not in told
 
 
 def processor_time(pid):

@@ -109,18 +109,35 @@ impl Environment {
     }
 
     /// Refuses variables that look like settings of ours and are none, so that a misspelt one is
-    /// not silently without effect.
+    /// not silently without effect. Those that Kubernetes sets for a Service of that name are let be.
     pub fn check_names(&self, settings: &[&'static Setting]) -> Result<(), SettingError> {
-        let unknown = self.values.keys().find(|name| {
-            name.starts_with(PREFIX) && !settings.iter().any(|known| known.name == name.as_str())
+        let unknown = self.values.iter().find(|(name, value)| {
+            name.starts_with(PREFIX)
+                && !settings.iter().any(|known| known.name == name.as_str())
+                && !is_service_link(name, value)
         });
-        let Some(name) = unknown else { return Ok(()) };
+        let Some((name, _)) = unknown else { return Ok(()) };
         let nearest = settings
             .iter()
             .map(|known| (strsim::jaro_winkler(name, known.name), known.name))
             .max_by(|a, b| a.0.total_cmp(&b.0));
         Err(SettingError::Unknown { name: name.clone(), suggestion: nearest.map(|(_, name)| name) })
     }
+}
+
+/// Whether Kubernetes sets such a variable in every pod beside a Service, as in
+/// `NAME_SERVICE_HOST=10.0.0.11`, `NAME_PORT=tcp://10.0.0.11:5000` or `NAME_PORT_5000_TCP_PROTO=tcp`.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_of_port = |rest: &str| {
+        let mut words = rest.split('_');
+        words.next().is_some_and(is_number)
+            && words.next().is_some_and(|word| ["TCP", "UDP", "SCTP"].contains(&word))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || (name.ends_with("_PORT") && value.contains("://"))
+        || name.split_once("_PORT_").is_some_and(|(_, rest)| is_of_port(rest))
 }
 
 #[cfg(test)]
@@ -147,6 +164,26 @@ mod tests {
             "AI_INTEGRATION_WORKER is not a setting; did you mean AI_INTEGRATION_WORKERS?"
         );
         assert_eq!(environment("OTHER", "2").check_names(&[&WORKERS]), Ok(()));
+    }
+
+    #[test]
+    fn a_service_of_our_name_is_no_misspelt_setting() {
+        let check = |name, value| environment(name, value).check_names(&[&WORKERS]);
+        for (name, value) in [
+            ("AI_INTEGRATION_SERVICE_HOST", "10.0.0.11"),
+            ("AI_INTEGRATION_SERVICE_PORT", "5000"),
+            ("AI_INTEGRATION_OCR_SERVICE_PORT_HTTP", "5000"),
+            ("AI_INTEGRATION_PORT", "tcp://10.0.0.11:5000"),
+            ("AI_INTEGRATION_PORT_5000_TCP", "tcp://10.0.0.11:5000"),
+            ("AI_INTEGRATION_PORT_5000_TCP_ADDR", "10.0.0.11"),
+        ] {
+            assert_eq!(check(name, value), Ok(()), "{name}");
+        }
+        for (name, value) in
+            [("AI_INTEGRATION_PORT", "5000"), ("AI_INTEGRATION_PORT_NUMBER", "5000")]
+        {
+            assert!(check(name, value).is_err(), "{name}");
+        }
     }
 
     #[test]

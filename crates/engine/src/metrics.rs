@@ -16,16 +16,16 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::supervisor::CAUSES;
+use crate::supervisor::{CAUSES, NOT_STARTED};
 use crate::{Engine, State};
 
 /// One label and its value.
 pub type Label = [(&'static str, &'static str); 1];
 
-/// A histogram of seconds, from 100 us in 18 buckets to 13 s, and beyond.
+/// A histogram of seconds, from 100 us in 22 buckets to 210 s, and beyond.
 #[must_use]
 pub fn seconds() -> Histogram {
-    Histogram::new(exponential_buckets(0.0001, 2.0, 18))
+    Histogram::new(exponential_buckets(0.0001, 2.0, 22))
 }
 
 /// The engine's own metrics.
@@ -110,6 +110,11 @@ impl Metrics {
 
     pub(crate) fn worker_began(&self, slot: usize, pid: i32) {
         self.processes().insert((slot, pid));
+    }
+
+    /// A worker's process could not begin.
+    pub(crate) fn worker_not_started(&self) {
+        self.worker_ends.get_or_create(&[("cause", NOT_STARTED)]).inc();
     }
 
     pub(crate) fn worker_ended(&self, slot: usize, pid: i32, cause: &'static str) {

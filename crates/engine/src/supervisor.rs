@@ -18,8 +18,8 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::ending::CAUSES;
 pub use self::ending::Exit;
+pub(crate) use self::ending::{CAUSES, NOT_STARTED};
 pub use self::output::Output;
 pub(crate) use self::process::resident_memory;
 pub use self::process::{LINK_VARIABLE, Program};
@@ -224,6 +224,7 @@ impl Supervisor {
                 // The requester is not told where it lies.
                 let program = shared.program.command.first().map(|name| name.to_string_lossy());
                 tracing::error!("{}: {error}", program.unwrap_or_default());
+                shared.engine.metrics().worker_not_started();
                 let has_served = generation.is_admitted() && shared.engine.model_now().is_some();
                 let is_shortage = is_shortage(&error);
                 return match backoff.next() {

@@ -117,7 +117,9 @@ pub fn reference() -> String {
     }
     page.push_str(
         "\nAn `AI_INTEGRATION_` variable that is not in this list is an error, so that a misspelt \
-         one\nis not silently without effect.\n",
+         one\nis not silently without effect; but for those that Kubernetes sets for a Service of \
+         that\nname. Times are above 0 and at most a day: where there is no limit by default, only \
+         leaving\nit out means none.\n",
     );
     page
 }

@@ -14,7 +14,7 @@ use crate::executor::Violation;
 pub(crate) const CAUSES: [&str; 9] = [
     "closed_link",
     "exited",
-    "not_started",
+    NOT_STARTED,
     "retired",
     "signal",
     "start_timeout",
@@ -22,6 +22,9 @@ pub(crate) const CAUSES: [&str; 9] = [
     "timeout",
     "violation",
 ];
+
+/// The cause of an end that comes before the process.
+pub(crate) const NOT_STARTED: &str = "not_started";
 
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +96,7 @@ impl Ending {
             (Some(Cause::ClosedLink), _) | (None, Exit::Unknown) => "closed_link",
             (None, Exit::Status(_)) => "exited",
             (None, Exit::Signal(_) | Exit::Stopped(_)) => "signal",
-            (None, Exit::NotFound | Exit::NotExecutable | Exit::NoRoom(_)) => "not_started",
+            (None, Exit::NotFound | Exit::NotExecutable | Exit::NoRoom(_)) => NOT_STARTED,
         }
     }
 }

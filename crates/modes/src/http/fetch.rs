@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 use std::fmt::Display;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::answer::Rejection;
@@ -137,7 +139,10 @@ impl Fetcher {
                 Err(Trouble::Full) => return Err(full().into()),
                 Err(Trouble::Refused(why)) => why.to_owned(),
                 Err(Trouble::Failed(why)) => {
-                    tracing::info!(request_id = id.as_str(), "the input {name} was not fetched: {why}");
+                    tracing::info!(
+                        request_id = id.as_str(),
+                        "the input {name} was not fetched: {why}"
+                    );
                     format!(
                         "the file cannot be fetched; it has to be public, of at most {} bytes, \
                          and to come within {} s",
@@ -282,13 +287,22 @@ fn client(egress: &Arc<Egress>) -> Result<Client, Box<dyn StdError + Send + Sync
 /// dialled: there is no second answer that could be another one.
 struct Resolver(Arc<Egress>);
 
+/// The addresses of a name. On a thread of its own: the runtime takes it for the end of everything
+/// when the system has no thread for it.
+async fn look_up(name: String) -> io::Result<Vec<SocketAddr>> {
+    let (sender, found) = oneshot::channel();
+    std::thread::Builder::new().name("resolver".to_owned()).spawn(move || {
+        // The port is put in later. Whoever asked may have left.
+        let _ = sender.send((name, 0).to_socket_addrs());
+    })?;
+    found.await.map_err(io::Error::other)?.map(Iterator::collect)
+}
+
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let egress = self.0.clone();
         Box::pin(async move {
-            // The port is put in later.
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<_> = found.collect();
+            let found = look_up(name.as_str().to_owned()).await?;
             match found.iter().find(|address| !egress.allows(address.ip())) {
                 Some(address) => Err(format!("{} is not a public address", address.ip()).into()),
                 None => Ok(Box::new(found.into_iter()) as Addrs),

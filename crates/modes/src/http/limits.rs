@@ -34,8 +34,8 @@ pub(super) static MAX_IN_FLIGHT: Setting = Setting {
     value_name: "BYTES",
     default: "",
     help: "What the bodies of all requests that are being received, wait or run may take up \
-           together, and answers that are being read; further ones are answered with status 503. An \
-           eighth is for bodies up to 1 MiB. By default a quarter of the memory.",
+           together, and large answers that are being read; further ones are answered with status \
+           503. An eighth is kept for bodies up to 1 MiB. By default a quarter of the memory.",
 };
 
 /// The number of clients.

@@ -167,14 +167,14 @@ pub(super) fn registry(engine: &Engine, http: &HttpMetrics, budget: &Budget) -> 
     registry
 }
 
-/// The memory of the requests' bodies.
+/// The memory of requests and answers.
 #[derive(Debug)]
 struct InFlight(Budget);
 
 impl prometheus_client::collector::Collector for InFlight {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let gauge = ConstGauge::new(i64::try_from(self.0.taken()).unwrap_or(i64::MAX));
-        let help = "Bodies of the requests that are being received, wait or run";
+        let help = "Bodies of requests that are being received, wait or run, and large answers";
         gauge.encode(encoder.encode_descriptor(
             "http_in_flight",
             help,

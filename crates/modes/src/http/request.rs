@@ -47,7 +47,11 @@ impl FromRequest<App> for RequestInputs {
                 let body = body(request, app, &mut hold).await?;
                 let raw = object(&body)?;
                 // The text of the values takes up no more than the body did.
-                if hold.add(raw.values().map(footprint).sum()) { Ok(raw) } else { Err(full().into()) }
+                if hold.add(raw.values().map(footprint).sum()) {
+                    Ok(raw)
+                } else {
+                    Err(full().into())
+                }
             }
             "multipart/form-data" => {
                 let boundary = media.as_ref().and_then(|media| media.get_param(mime::BOUNDARY));
