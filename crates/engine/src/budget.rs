@@ -47,7 +47,8 @@ impl Budget {
 impl Hold {
     /// Grows to `bytes`, if there are as many left; whether it has at least so many now.
     pub fn grow_to(&mut self, bytes: usize) -> bool {
-        let Some(more) = bytes.checked_sub(self.bytes) else { return true };
+        let more = bytes.checked_sub(self.bytes).filter(|more| *more > 0);
+        let Some(more) = more else { return true };
         let Purse { most, taken } = &*self.budget.0;
         let most = if bytes > SMALL { most - most / 8 } else { *most };
         let add = |taken: usize| taken.checked_add(more).filter(|taken| *taken <= most);
@@ -101,7 +102,7 @@ mod tests {
         assert_eq!(budget.taken(), 0);
         let (mut one, mut other) = (budget.hold(), budget.hold());
         one.note(20);
-        assert!(!other.add(1));
+        assert!(!other.add(1) && other.add(0));
         drop(one);
         assert!(other.add(1));
     }
