@@ -44,8 +44,8 @@ pub(super) static MAX_CONNECTIONS: Setting = Setting {
     flag: Some("max-connections"),
     value_name: "N",
     default: "10000",
-    help: "Connections at a time, at most as many as there may be open files; a further one is \
-           answered with status 503 and closed.",
+    help: "Connections at a time, at most as many as the limit of open files leaves beside 512 for \
+           workers and bodies; a further one is answered with status 503 and closed.",
 };
 
 /// Patience with a request's head.
