@@ -120,6 +120,7 @@ impl Rules {
             "gif" => gif_frames(bytes, size, self.frames),
             "png" => (size, png_frames(bytes).ok_or_else(broken)?),
             "webp" => (size, webp_frames(bytes, self.frames)),
+            "jpeg" if !jpeg_says_one_size(bytes) => return Err(broken()),
             _ => (size, 1),
         };
         let (width, height, most) = (size.width, size.height, self.pixels);
@@ -228,6 +229,27 @@ fn png_frames(bytes: &[u8]) -> Option<usize> {
         at = at.saturating_add(length as usize).saturating_add(12);
     }
     Some(frames.map_or(1, |frames| frames as usize))
+}
+
+/// Whether a JPEG has one frame header before its pixels (ITU T.81, section B.2): of several some
+/// decoders take the first, and others the last. What lies between segments is passed over.
+fn jpeg_says_one_size(bytes: &[u8]) -> bool {
+    let mut sizes = 0;
+    let mut at = 2;
+    while let Some(&[mark, kind]) = bytes.get(at..at + 2) {
+        at += match (mark, kind) {
+            (0xff, 0xda) => break,
+            (0xff, 0x00 | 0x01 | 0xd0..=0xd9) => 2,
+            (0xff, 0x02..=0xfe) => {
+                sizes +=
+                    usize::from(matches!(kind, 0xc0..=0xcf) && ![0xc4, 0xc8, 0xcc].contains(&kind));
+                let length = bytes.get(at + 2..at + 4);
+                2 + length.map_or(2, |two| usize::from(u16::from_be_bytes([two[0], two[1]])).max(2))
+            }
+            _ => 1,
+        };
+    }
+    sizes <= 1
 }
 
 /// The images of a GIF (GIF89a, section 12 on), counted up to one more than `most`, and the size of
@@ -403,6 +425,24 @@ mod tests {
     }
 
     #[test]
+    fn a_jpeg_says_its_size_once() {
+        let frame = |size: u16| {
+            let [high, low] = size.to_be_bytes();
+            [&[0xff, 0xc0, 0, 17, 8, high, low, high, low, 3], [0; 9].as_slice()].concat()
+        };
+        let jpeg = |parts: &[&[u8]]| [&[0xff, 0xd8], parts.concat().as_slice()].concat();
+        let (tables, pixels) = ([0xff, 0xc4, 0, 2], [0xff, 0xda, 0, 2]);
+        // What a thumbnail within a segment says of its own size does not count.
+        let thumbnail = [&[0xff, 0xe1, 0, 21], frame(9).as_slice()].concat();
+        let good = jpeg(&[&thumbnail, &tables, &frame(7), &pixels, &frame(30_000)]);
+        assert_eq!(examine(&good), Ok(()));
+        for between in [&[][..], &tables, &[0, 1, 0xff, 0xff]] {
+            let bomb = jpeg(&[&frame(7), between, &frame(30_000), &pixels]);
+            assert!(examine(&bomb).unwrap_err().contains("broken"));
+        }
+    }
+
+    #[test]
     fn the_frames_of_an_animation_are_counted_together() {
         let animation = |frames: u32| {
             png(8000, 8000, &chunk(*b"acTL", &[frames.to_be_bytes(), [0; 4]].concat()))
@@ -461,7 +501,7 @@ mod tests {
             let start = [b"\x89PNG\r\n\x1a\n".as_slice(), b"GIF89a", b"RIFF\0\0\0\0WEBP"][which];
             let _ = examine(&[start, &bytes].concat());
             let size = ImageSize { width: 0, height: 0 };
-            let _ = (png_frames(&bytes), gif_frames(&bytes, size, 9), webp_frames(&bytes, 9));
+            let _ = (png_frames(&bytes), jpeg_says_one_size(&bytes), gif_frames(&bytes, size, 9), webp_frames(&bytes, 9));
         }
     }
 }
