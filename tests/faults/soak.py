@@ -161,11 +161,15 @@ class Watch:
                 self.samples.append((time.monotonic() - begin, memory(self.pid)))
 
     def floor(self):
-        """The least of each minute of the second half: bodies that are held come on top of it."""
-        half = [sample for sample in self.samples if sample[0] > self.samples[-1][0] / 2]
+        """The least of each minute of the second half: bodies that are held come on top of it.
+
+        The last minute is left out: what is held in a part of one says nothing.
+        """
+        end = self.samples[-1][0]
         minutes = collections.defaultdict(list)
-        for at, mebibytes in half:
-            minutes[int(at // 60)].append((mebibytes, at))
+        for at, mebibytes in self.samples:
+            if end / 2 < at < end // 60 * 60:
+                minutes[int(at // 60)].append((mebibytes, at))
         return [(at, mebibytes) for mebibytes, at in map(min, minutes.values())]
 
     def growth(self):
