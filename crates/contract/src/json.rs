@@ -153,6 +153,8 @@ mod tests {
         for refused in [&br#"{"a": {"b": 1, "b": 2}}"#[..], b"[]", b"{} {}", b"\"a\"", b"{"] {
             assert!(members(refused).is_err());
         }
+        let nested = |levels: usize| parse(&[b"[".repeat(levels), b"]".repeat(levels)].concat());
+        assert_eq!((nested(127).is_ok(), nested(128).is_ok()), (true, false));
         let deep = [b"{\"a\":".as_slice(), &[b'['; 1000], &[b']'; 1000], b"}"].concat();
         assert!(members(&deep).unwrap_err().to_string().contains("recursion"));
     }
