@@ -1,26 +1,31 @@
-//! The engine's front door, and the one place where its state changes.
+//! The engine's front door, and the one place where its state changes. What requesters call is here,
+//! and what workers call in `engine/workers.rs`.
+
+mod workers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ai_integration_contract::{Error, Inputs, Kind, Outcome};
+use ai_integration_contract::{Error, Inputs, Kind};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::job::{Delivery, Job, Timing};
-use crate::message::fits_frame;
+use crate::busy_poll::BusyPoll;
+use crate::housekeeping;
+use crate::job::ticket::Ticket;
+use crate::job::{Delivery, Job, JobId, Timing};
+use crate::link::message::{Ready, ToWorker, fits_frame};
 use crate::metrics::Metrics;
-use crate::scheduler::{Due, Full, Left, Limit, OutOfTurn, Scheduler, WorkerId};
-use crate::vigil::Vigil;
-use crate::{Event, JobId, Model, Ready, Ticket, ToWorker};
+use crate::model::Model;
+use crate::scheduler::{Deadline, Due, Full, Scheduler, WorkerId};
 
 /// The resolution of the runtime's timers. Shorter waits are spent looking for work.
 const TICK: Duration = Duration::from_millis(1);
 
-/// What the engine is up to.
+/// Whether the engine can serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// No worker is ready yet, or none just now; jobs wait.
@@ -31,9 +36,9 @@ pub enum State {
     Failed(Error),
 }
 
-/// What jobs may take up: room and time.
+/// The limits of the queue and of a job's time.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct JobLimits {
     /// Jobs that may wait for a worker.
     pub queue: usize,
     /// From the submission of a job to its answer; `None` for as long as it takes.
@@ -47,16 +52,16 @@ pub struct Limits {
 
 /// A handle on the engine; clones are handles on the same one.
 #[derive(Clone, Debug)]
-pub struct Engine(Arc<Shared>);
+pub struct Engine(Arc<Inner>);
 
 #[derive(Debug)]
-struct Shared {
-    limits: Limits,
+struct Inner {
+    limits: JobLimits,
     /// Never held across an await, and on one thread never waited for.
     core: Mutex<Core>,
     /// Tells the clock that its next alarm is earlier than it knows.
     earlier: Notify,
-    vigil: Vigil,
+    busy_poll: BusyPoll,
     state: watch::Sender<State>,
     model: watch::Sender<Option<Arc<Model>>>,
     metrics: Arc<Metrics>,
@@ -96,8 +101,8 @@ pub struct Announcement(Engine);
 impl Engine {
     /// Starts an engine. Needs a runtime to run on.
     #[must_use]
-    pub fn start(limits: Limits) -> Self {
-        let engine = Engine(Arc::new(Shared {
+    pub fn start(limits: JobLimits) -> Self {
+        let engine = Engine(Arc::new(Inner {
             limits,
             core: Mutex::new(Core {
                 scheduler: Scheduler::new(limits.queue, limits.prefetch),
@@ -109,14 +114,15 @@ impl Engine {
                 alarm: None,
             }),
             earlier: Notify::new(),
-            vigil: Vigil::default(),
+            busy_poll: BusyPoll::default(),
             state: watch::channel(State::Starting).0,
             model: watch::channel(None).0,
             metrics: Arc::default(),
             shut_down: CancellationToken::new(),
         }));
         tokio::spawn(engine.clone().watch_clock());
-        engine.0.vigil.keep();
+        engine.0.busy_poll.start();
+        tokio::spawn(housekeeping::run());
         engine
     }
 
@@ -133,7 +139,7 @@ impl Engine {
             return Err(Error::new(Kind::TooLarge, "the inputs are too many or too large"));
         }
         let limits = &self.0.limits;
-        let limit = self.limit(timeout).map(|total| Limit { total, grace: limits.grace });
+        let limit = self.limit(timeout).map(|total| Deadline { total, grace: limits.grace });
         let mut core = self.core();
         if let Some(error) = &core.failure {
             return Err(error.clone());
@@ -198,7 +204,7 @@ impl Engine {
         self.0.model.borrow().clone()
     }
 
-    /// What the engine is up to, now and as it changes.
+    /// Whether the engine can serve, now and as it changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {
         self.0.state.subscribe()
@@ -267,140 +273,6 @@ impl Engine {
         self.0.state.send_replace(State::Failed(error));
     }
 
-    /// A worker is ready, for up to `quota` jobs. Answers with what it is told to do.
-    pub(crate) fn join(
-        &self,
-        worker: WorkerId,
-        ready: Ready,
-        quota: Option<u64>,
-    ) -> mpsc::UnboundedReceiver<Order> {
-        let (sender, orders) = mpsc::unbounded_channel();
-        let mut core = self.core();
-        core.scheduler.set_batching(ready.batch);
-        let is_news = core.ready.as_ref() != Some(&ready);
-        core.ready = Some(ready.clone());
-        core.orders.insert(worker, sender);
-        let now = Instant::now();
-        core.scheduler.join(worker, quota, ready.board, now);
-        if is_news {
-            let (model, warnings) = Model::describe(ready);
-            for warning in warnings {
-                tracing::warn!("{warning}");
-            }
-            self.0.model.send_replace(Some(Arc::new(model)));
-        }
-        self.publish(&core);
-        self.settle(core, now);
-        orders
-    }
-
-    /// The worker has handed a job to the model.
-    pub(crate) fn start_job(&self, worker: WorkerId, id: JobId) -> Result<(), OutOfTurn> {
-        let now = Instant::now();
-        let mut core = self.core();
-        if let Some(job) = core.scheduler.start(worker, id, now)? {
-            job.hint(Event::Started);
-        }
-        self.settle(core, now);
-        Ok(())
-    }
-
-    /// Lets a job that the worker works on hear something; `None` when nobody waits for it.
-    pub(crate) fn tell<T>(
-        &self,
-        worker: WorkerId,
-        id: JobId,
-        tell: impl FnOnce(&mut Job) -> T,
-    ) -> Result<Option<T>, OutOfTurn> {
-        Ok(self.core().scheduler.running(worker, id, Instant::now())?.map(tell))
-    }
-
-    /// Passes a line on that the worker printed.
-    pub(crate) fn log(&self, worker: WorkerId, line: &str) {
-        for (_, job) in self.core().scheduler.all_running(worker) {
-            job.hint(Event::Log(line.to_owned()));
-        }
-    }
-
-    /// The model is done with a job.
-    pub(crate) fn finish(
-        &self,
-        worker: WorkerId,
-        id: JobId,
-        outcome: Outcome,
-    ) -> Result<(), OutOfTurn> {
-        let now = Instant::now();
-        let mut core = self.core();
-        let job = core.scheduler.finish(worker, id, now)?;
-        core.dismiss(worker);
-        self.settle(core, now);
-        if let Some(job) = job {
-            job.answer(Ok(outcome));
-        }
-        Ok(())
-    }
-
-    /// A job that the model may still be working on is answered ahead of its end.
-    pub(crate) fn give_up(&self, id: JobId, error: Error) {
-        let mut core = self.core();
-        if let Some(dropped) = core.scheduler.cancel(id) {
-            core.recall(dropped.holder, id);
-            dropped.job.answer(Err(error));
-            self.settle(core, Instant::now());
-        }
-    }
-
-    /// The worker is to get no more jobs, and is told so once it has ended those that it has: until
-    /// then they may be cancelled.
-    pub(crate) fn retire(&self, worker: WorkerId) {
-        let mut core = self.core();
-        core.scheduler.retire(worker);
-        core.dismiss(worker);
-        self.publish(&core);
-    }
-
-    /// The worker wants no further jobs for now, or does again.
-    pub(crate) fn pause(&self, worker: WorkerId, paused: bool) {
-        let mut core = self.core();
-        let now = Instant::now();
-        core.scheduler.pause(worker, paused, now);
-        self.settle(core, now);
-    }
-
-    /// Whether the worker holds no job.
-    pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
-        self.core().scheduler.is_free(worker)
-    }
-
-    /// A worker is gone, which had started everything up to the job `last`: what it worked on fails
-    /// with `error`, the rest goes back into the queue, but for jobs at which workers keep ending,
-    /// or have `crashed`, before they begin them; `error` is told whether it had begun.
-    pub(crate) fn leave(
-        &self,
-        worker: WorkerId,
-        last: Option<JobId>,
-        crashed: bool,
-        error: impl Fn(bool) -> Error,
-    ) {
-        let mut core = self.core();
-        core.orders.remove(&worker);
-        let Left { begun, unbegun } = core.scheduler.leave(worker, last, crashed);
-        let stopped = self.0.shut_down.is_cancelled().then(Engine::shutting_down);
-        for job in begun {
-            job.answer(Err(stopped.clone().unwrap_or_else(|| error(true))));
-        }
-        for job in unbegun {
-            job.answer(Err(stopped.clone().unwrap_or_else(|| error(false))));
-        }
-        if let Some(error) = core.failure.clone() {
-            for job in core.scheduler.take_waiting() {
-                job.answer(Err(error.clone()));
-            }
-        }
-        self.publish(&core);
-        self.settle(core, Instant::now());
-    }
-
     fn core(&self) -> MutexGuard<'_, Core> {
         self.0.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -423,7 +295,7 @@ impl Engine {
                 let _ = waiting.send(());
             }
         }
-        self.0.vigil.note();
+        self.0.busy_poll.wake();
         let alarm = core.scheduler.alarm();
         let is_earlier = alarm.is_some_and(|alarm| core.alarm.is_none_or(|known| alarm < known));
         if is_earlier {
@@ -490,8 +362,8 @@ impl Core {
         }
     }
 
-    /// Lets a worker go that has nothing to do any more and gets nothing.
-    fn dismiss(&self, worker: WorkerId) {
+    /// Tells a worker to close its link if it is drained: it holds no job and gets no more.
+    fn close_if_drained(&self, worker: WorkerId) {
         if self.scheduler.is_done(worker) {
             self.order(worker, Order::Close);
         }

@@ -1,7 +1,7 @@
 //! What the fuzz targets call; only there when they are built.
 
-use crate::message::{FromWorker, shared_length};
-use crate::{FrameDecoder, MAX_BODY};
+use crate::link::codec::{FrameDecoder, MAX_BODY};
+use crate::link::message::{FromWorker, shared_length};
 
 /// Reads frames from bytes that come in pieces, as a worker may send them.
 pub fn frames(bytes: &[u8]) {

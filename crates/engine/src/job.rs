@@ -1,5 +1,9 @@
 //! A request on its way through the engine.
 
+pub(crate) mod budget;
+pub(crate) mod event;
+pub(crate) mod ticket;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -9,8 +13,9 @@ use bytes::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use self::event::Event;
+use crate::link::codec::MAX_BODY;
 use crate::metrics::Metrics;
-use crate::{Event, MAX_BODY};
 
 /// What may wait for a follower before it holds the model's stream up: bytes, and events.
 const BUFFER: usize = 256 * 1024;
@@ -119,13 +124,13 @@ impl Job {
         };
         let inputs = Arc::new(inputs);
         let job = Job { inputs, reply, listener, submitted, timing, metrics };
-        job.note(|timing| &timing.submitted);
+        job.stamp(|timing| &timing.submitted);
         (job, Requester { reply: answer, events })
     }
 
     /// Ends the job.
     pub(crate) fn answer(self, outcome: Result<Outcome, Error>) {
-        self.note(|timing| &timing.ended);
+        self.stamp(|timing| &timing.ended);
         let outcome = match self.listener {
             Listener::Assembly(assembly) => outcome.and_then(|outcome| assembly.complete(outcome)),
             Listener::Streamer | Listener::Follower(_) => outcome,
@@ -138,10 +143,10 @@ impl Job {
     /// A worker has got it.
     pub(crate) fn handed_out(&self, now: Instant) {
         self.metrics.handed_out(now - self.submitted);
-        self.note(|timing| &timing.handed_out);
+        self.stamp(|timing| &timing.handed_out);
     }
 
-    fn note(&self, which: impl FnOnce(&Timing) -> &OnceLock<SystemTime>) {
+    fn stamp(&self, which: impl FnOnce(&Timing) -> &OnceLock<SystemTime>) {
         if let Some(timing) = &self.timing {
             let _ = which(timing).set(SystemTime::now());
         }
@@ -153,7 +158,7 @@ impl Job {
     }
 
     /// Tells what may be missed: there is always more to come.
-    pub(crate) fn hint(&self, event: Event) {
+    pub(crate) fn offer(&self, event: Event) {
         if let Listener::Follower(follower) = &self.listener {
             let text = match &event {
                 Event::Log(text) | Event::Progress { message: Some(text), .. } => text.len(),

@@ -11,37 +11,34 @@
 //! under one lock that is never held across an await. An executor carries messages between it and
 //! one worker.
 
-mod budget;
-mod codec;
+mod busy_poll;
 mod engine;
-mod executor;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod heap;
+mod housekeeping;
 mod job;
 mod link;
-mod message;
 pub mod metrics;
 mod model;
-mod rlimits;
 mod scheduler;
 pub mod settings;
-mod shared;
-mod supervisor;
-mod ticket;
-mod vigil;
-mod worker_end;
+mod worker;
 
-pub use budget::{Budget, Hold};
-pub use codec::{FrameDecoder, FrameError, MAX_BODY, MAX_HEADER};
-pub use engine::{Announcement, Engine, Limits, State};
-pub use executor::serve_attached;
+pub use engine::{Announcement, Engine, JobLimits, State};
+pub use job::budget::{Budget, Reservation};
+pub use job::event::Event;
+pub use job::ticket::{Answer, Ticket};
 pub use job::{Delivery, JobId, Timing};
 pub use link::Link;
-pub use message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
+pub use link::codec::{FrameDecoder, FrameError, MAX_BODY, MAX_HEADER};
+pub use link::memory_file::BodyBuffer;
+pub use link::message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
+pub use link::worker_side::WorkerSide;
 pub use model::{About, CustomMode, Model};
-pub use rlimits::raise_open_files;
-pub use shared::BodyBuffer;
-pub use supervisor::{Exit, LINK_VARIABLE, Output, Program, Supervisor, WORKER_VARIABLE};
-pub use ticket::{Answer, Event, Ticket};
-pub use worker_end::WorkerEnd;
+pub use worker::ending::Exit;
+pub use worker::executor::serve_attached;
+pub use worker::output::Output;
+pub use worker::process::{LINK_VARIABLE, Program};
+pub use worker::reaper::WORKER_VARIABLE;
+pub use worker::rlimits::raise_open_files;
+pub use worker::supervisor::Supervisor;

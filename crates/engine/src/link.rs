@@ -1,14 +1,19 @@
 //! A link to a worker: messages go out, messages come in. What carries them is the transport's
 //! matter: a socket to another process, or channels within this one.
 
+pub(crate) mod codec;
+pub(crate) mod memory_file;
+pub(crate) mod message;
 mod socket;
+pub(crate) mod worker_side;
 
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
+use self::codec::FrameError;
+use self::message::{FromWorker, ToWorker};
 use self::socket::SocketLink;
-use crate::worker_end::WorkerEnd;
-use crate::{FrameError, FromWorker, ToWorker};
+use self::worker_side::WorkerSide;
 
 /// The engine's side of a link.
 #[derive(Debug)]
@@ -33,11 +38,11 @@ impl Link {
 
     /// A link within this process, with the model's side of it.
     #[must_use]
-    pub fn in_process() -> (Self, WorkerEnd) {
+    pub fn in_process() -> (Self, WorkerSide) {
         let (outgoing, to_worker) = mpsc::unbounded_channel();
         let (from_worker, incoming) = mpsc::unbounded_channel();
         let link = Link(Transport::InProcess { outgoing: Some(outgoing), incoming });
-        (link, WorkerEnd::in_process(to_worker, from_worker))
+        (link, WorkerSide::in_process(to_worker, from_worker))
     }
 
     /// From now on large bodies go out as memory files, where the transport has them.

@@ -16,8 +16,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::supervisor::{CAUSES, NOT_STARTED};
-use crate::{Engine, State};
+use crate::engine::{Engine, State};
+use crate::worker::ending::EndCause;
+use crate::worker::memory;
 
 /// One label and its value.
 pub type Label = [(&'static str, &'static str); 1];
@@ -55,7 +56,7 @@ impl Default for Metrics {
         for outcome in ["failed", "cancelled"].into_iter().chain(kinds.map(Kind::code)) {
             drop(jobs.get_or_create(&[("outcome", outcome)]));
         }
-        for cause in CAUSES {
+        for cause in EndCause::LABELS {
             drop(worker_ends.get_or_create(&[("cause", cause)]));
         }
         Metrics {
@@ -114,12 +115,16 @@ impl Metrics {
 
     /// A worker's process could not begin.
     pub(crate) fn worker_not_started(&self) {
-        self.worker_ends.get_or_create(&[("cause", NOT_STARTED)]).inc();
+        self.count_end(&EndCause::NotStarted);
     }
 
-    pub(crate) fn worker_ended(&self, slot: usize, pid: i32, cause: &'static str) {
-        self.worker_ends.get_or_create(&[("cause", cause)]).inc();
+    pub(crate) fn worker_ended(&self, slot: usize, pid: i32, cause: &EndCause) {
+        self.count_end(cause);
         self.processes().remove(&(slot, pid));
+    }
+
+    fn count_end(&self, cause: &EndCause) {
+        self.worker_ends.get_or_create(&[("cause", cause.label())]).inc();
     }
 
     fn processes(&self) -> std::sync::MutexGuard<'_, BTreeSet<(usize, i32)>> {
@@ -187,7 +192,7 @@ impl Collector for Now {
         )?;
         let mut resident = BTreeMap::<usize, u64>::new();
         for (slot, pid) in processes {
-            let Some(bytes) = crate::supervisor::resident_memory(pid) else { continue };
+            let Some(bytes) = memory::resident(pid) else { continue };
             *resident.entry(slot).or_default() += bytes;
         }
         for (slot, bytes) in resident {
@@ -221,9 +226,9 @@ mod tests {
         metrics.worker_began(1, serving);
         metrics.worker_began(1, fresh);
         assert_eq!(measured(), 1);
-        metrics.worker_ended(1, fresh, "exited");
+        metrics.worker_ended(1, fresh, &EndCause::Exited);
         assert_eq!(measured(), 1);
-        metrics.worker_ended(1, serving, "exited");
+        metrics.worker_ended(1, serving, &EndCause::Exited);
         assert_eq!(measured(), 0);
     }
 }

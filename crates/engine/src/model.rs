@@ -3,8 +3,6 @@
 use ai_integration_contract::InputsSchema;
 use serde_json::Value as Json;
 
-use crate::Ready;
-
 /// A usage mode that the model's own environment adds, run by its client and only listed here.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CustomMode {
@@ -49,18 +47,5 @@ pub struct Model {
 impl About {
     pub(crate) fn is_silent(&self) -> bool {
         *self == About::default()
-    }
-}
-
-impl Model {
-    /// Reads the description, and tells what in it was not understood.
-    pub(crate) fn describe(ready: Ready) -> (Self, Vec<String>) {
-        let (schema, mut warnings) = InputsSchema::parse(&ready.inputs_schema);
-        if ready.inputs_schema.is_null() {
-            warnings.push("the model gave no inputs schema; it is taken as empty".to_owned());
-        }
-        let Ready { about, visualizer_config, modes: custom_modes, .. } = ready;
-        let model = Model { schema, about: *about, visualizer_config, custom_modes };
-        (model, warnings)
     }
 }

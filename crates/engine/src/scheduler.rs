@@ -17,7 +17,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::pace::{Arrivals, ServiceTime};
-use crate::{Batching, JobId};
+use crate::job::JobId;
+use crate::link::message::Batching;
 
 /// Identifies one life of one worker; a restarted worker has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +41,7 @@ const PREFETCHED_BATCH: Duration = Duration::from_millis(50);
 
 /// How long a job may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limit {
+pub(crate) struct Deadline {
     /// From the submission to the answer.
     pub(crate) total: Duration,
     /// What a worker gets, once the model has worked on the job for `total`, to end it by itself.
@@ -72,7 +73,7 @@ pub(crate) struct Scheduler<J> {
 struct Entry<J> {
     job: J,
     submitted: Instant,
-    limit: Option<Limit>,
+    limit: Option<Deadline>,
     /// Workers that crashed, and that ended at all, when they were to begin it.
     crashes: u32,
     losses: u32,
@@ -102,7 +103,7 @@ struct Worker {
     /// Batches that are held; a job by itself is a batch of one.
     batches: u32,
     /// Whether it gets no more jobs.
-    retired: bool,
+    drains: bool,
     /// Until when it gets none: it may be about to end.
     paused: Option<Instant>,
     keeps_board: bool,
@@ -118,7 +119,7 @@ struct Sent {
     id: JobId,
     /// Whether the next one belongs to the same batch.
     more: bool,
-    limit: Option<Limit>,
+    limit: Option<Deadline>,
     /// Until when the worker is to have started it, once it is its turn.
     overdue: Option<Instant>,
 }
@@ -157,7 +158,7 @@ pub(crate) struct Dropped<J> {
 
 /// The jobs that end with a worker.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Left<J> {
+pub(crate) struct Lost<J> {
     /// It worked on them.
     pub(crate) begun: Vec<J>,
     /// Workers keep ending before they begin with them.
@@ -215,7 +216,7 @@ impl<J> Scheduler<J> {
         &mut self,
         id: JobId,
         job: J,
-        limit: Option<Limit>,
+        limit: Option<Deadline>,
         now: Instant,
     ) -> Result<(), Full<J>> {
         if self.waiting.len() >= self.capacity {
@@ -247,7 +248,7 @@ impl<J> Scheduler<J> {
             running: Vec::new(),
             is_open: false,
             batches: 0,
-            retired: false,
+            drains: false,
             paused: None,
             keeps_board,
             quota,
@@ -276,9 +277,9 @@ impl<J> Scheduler<J> {
         state.sent.push_back(Sent { id, more: more > 0, limit: entry.limit, overdue: None });
         if let Some(quota) = &mut state.quota {
             *quota -= 1;
-            state.retired |= *quota == 0;
+            state.drains |= *quota == 0;
         }
-        self.expect(worker, now);
+        self.arm_start_deadline(worker, now);
         Some(Assignment { worker, id, more: more > 0, batch })
     }
 
@@ -288,10 +289,8 @@ impl<J> Scheduler<J> {
         let oldest = *self.waiting.first()?;
         let may_prefetch = self.prefetches && self.workers() == 1;
         // An idle worker is served first.
-        let in_service = self
-            .workers
-            .iter_mut()
-            .filter(|(_, worker)| !worker.retired && worker.paused.is_none());
+        let in_service =
+            self.workers.iter_mut().filter(|(_, worker)| !worker.drains && worker.paused.is_none());
         let (id, worker) = in_service.min_by_key(|(_, worker)| worker.batches)?;
         let most = self.batching.as_ref().map_or(1, |batching| batching.max_size.max(1));
         let most = most.min(
@@ -352,7 +351,7 @@ impl<J> Scheduler<J> {
 
     /// A worker is to start the job whose turn it is, and gets as long for that as for the job: one
     /// that does not come back from what it does between jobs is as lost as one that never ends one.
-    fn expect(&mut self, worker: WorkerId, now: Instant) {
+    fn arm_start_deadline(&mut self, worker: WorkerId, now: Instant) {
         let Some(state) = self.workers.get_mut(&worker) else { return };
         let next = state.sent.front_mut().filter(|_| state.running.is_empty());
         if let Some(Sent { id, limit: Some(limit), overdue: overdue @ None, .. }) = next {
@@ -422,14 +421,14 @@ impl<J> Scheduler<J> {
         if let Some(overdue) = running.overdue {
             self.alarms.remove(&(overdue, Alarm::Overdue(worker, id)));
         }
-        self.expect(worker, now);
+        self.arm_start_deadline(worker, now);
         Ok(self.end(id).map(|entry| entry.job))
     }
 
     /// A worker is to get no more jobs; what it holds it finishes.
-    pub(crate) fn retire(&mut self, worker: WorkerId) {
+    pub(crate) fn drain(&mut self, worker: WorkerId) {
         if let Some(state) = self.workers.get_mut(&worker) {
-            state.retired = true;
+            state.drains = true;
         }
     }
 
@@ -448,13 +447,13 @@ impl<J> Scheduler<J> {
     /// A worker is gone, which had started everything up to the job `last`, and what it told of;
     /// and whether it `crashed`. What it had not started goes back to the head of the queue; answers
     /// with what it had, and with what workers keep ending at before they start it.
-    pub(crate) fn leave(
+    pub(crate) fn worker_lost(
         &mut self,
         worker: WorkerId,
         last: Option<JobId>,
         crashed: bool,
-    ) -> Left<J> {
-        let mut left = Left { begun: Vec::new(), unbegun: Vec::new() };
+    ) -> Lost<J> {
+        let mut left = Lost { begun: Vec::new(), unbegun: Vec::new() };
         let Some(state) = self.workers.remove(&worker) else { return left };
         self.rest.take_if(|(holder, _)| *holder == worker);
         let begun = last.map_or(0, |last| started(&state.sent, last));
@@ -550,7 +549,7 @@ impl<J> Scheduler<J> {
 
     /// Whether the worker holds nothing and gets nothing any more.
     pub(crate) fn is_done(&self, worker: WorkerId) -> bool {
-        self.workers.get(&worker).is_some_and(|state| state.retired && state.batches == 0)
+        self.workers.get(&worker).is_some_and(|state| state.drains && state.batches == 0)
     }
 
     /// Jobs that wait.
@@ -588,7 +587,7 @@ impl<J> Scheduler<J> {
     pub(crate) fn time_to_drain(&self) -> Duration {
         let most = self.batching.as_ref().map_or(1, |batching| batching.max_size.max(1));
         let batches = u32::try_from(self.waiting.len().div_ceil(most)).unwrap_or(u32::MAX);
-        let in_service = self.workers.values().filter(|worker| !worker.retired);
+        let in_service = self.workers.values().filter(|worker| !worker.drains);
         let times: Vec<Duration> = in_service.filter_map(|worker| worker.service.usual()).collect();
         let workers = u32::try_from(times.len().max(1)).unwrap_or(u32::MAX);
         let usual = times.iter().sum::<Duration>() / workers;
@@ -597,7 +596,7 @@ impl<J> Scheduler<J> {
 
     /// Workers that get jobs.
     pub(crate) fn workers(&self) -> usize {
-        self.workers.values().filter(|worker| !worker.retired).count()
+        self.workers.values().filter(|worker| !worker.drains).count()
     }
 
     fn end(&mut self, id: JobId) -> Option<Entry<J>> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ai_integration_contract::{Environment, Setting, SettingError};
 
-use crate::Limits;
-use crate::rlimits::WorkerLimits;
+use crate::engine::JobLimits;
+use crate::worker::rlimits::WorkerRlimits;
 
 /// Number of worker processes.
 pub static WORKERS: Setting = Setting {
@@ -155,9 +155,9 @@ pub struct Config {
     /// Resident memory in bytes from which a worker is replaced.
     pub max_rss: Option<u64>,
     /// What the operating system lets each worker have.
-    pub(crate) worker_limits: WorkerLimits,
+    pub(crate) worker_rlimits: WorkerRlimits,
     /// What requests may take up.
-    pub limits: Limits,
+    pub limits: JobLimits,
     /// Time for a program to become ready.
     pub start_timeout: Duration,
     /// Starts in a row without a served request before giving up, at least one.
@@ -176,7 +176,7 @@ impl Config {
         let seconds = |setting| environment.seconds(setting);
         let devices = devices(environment.get(&DEVICES).unwrap_or_default());
         let workers = count(&WORKERS, 256)?.unwrap_or(devices.len().clamp(1, 256));
-        let limits = Limits {
+        let limits = JobLimits {
             queue: count(&QUEUE, 1_000_000)?.unwrap_or(1),
             timeout: seconds(&TIMEOUT)?,
             grace: seconds(&GRACE)?.unwrap_or_default(),
@@ -187,7 +187,7 @@ impl Config {
             devices,
             max_requests: count(&MAX_REQUESTS, usize::MAX)?.map(|requests| requests as u64),
             max_rss: count(&MAX_RSS, 1 << 30)?.map(|mebibytes| (mebibytes as u64) << 20),
-            worker_limits: WorkerLimits {
+            worker_rlimits: WorkerRlimits {
                 memory: count(&WORKER_MEMORY, 1 << 30)?.map(|mebibytes| (mebibytes as u64) << 20),
                 files: count(&WORKER_FILES, 1 << 30)?.map(|files| files as u64),
             },

@@ -1,27 +1,17 @@
 //! The HTTP server: the ancestor's `POST /` with its page, the native API, and the addresses that
 //! platforms ask. Each family of addresses is a *dialect*: a file, and a line in the table below.
 
-mod about;
-mod answer;
-mod call;
-mod connection;
-mod edge;
-mod egress;
-mod events;
-mod fetch;
-mod form;
+mod dialects;
+mod failure;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-mod guard;
-mod images;
+mod inputs;
 mod limits;
-mod multipart;
-mod openapi;
+mod metrics;
 mod page;
-mod request;
-mod server;
-mod tls;
+mod probes;
 mod trace;
+mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -35,16 +25,20 @@ use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 
-use self::answer::{Failure, Rejection, Wording};
-use self::call::Call;
-use self::edge::{Edge, RequestId};
-use self::fetch::Fetcher;
-use self::guard::Guard;
+use self::dialects::{classic, native};
+use self::failure::{Failure, Rejection, Wording};
+use self::inputs::call::Call;
+use self::inputs::fetch::{self, Fetcher};
+use self::inputs::request::{self, RequestInputs, footprint as raw_footprint};
+use self::inputs::{egress, images};
 use self::limits::Limits;
 use self::metrics::HttpMetrics;
-use self::request::{RequestInputs, footprint as raw_footprint};
-use self::tls::Tls;
+use self::page::{about, assets};
 use self::trace::{Trace, Tracer};
+use self::wire::edge::{Edge, RequestId};
+use self::wire::guard::Guard;
+use self::wire::tls::Tls;
+use self::wire::{guard, server, tls};
 use crate::console::note;
 use crate::{Context, ExitStatus, Mode, Running};
 
@@ -77,7 +71,7 @@ const SETTINGS: &[&[&Setting]] = &[
     egress::SETTINGS,
     &[&fetch::TIMEOUT],
     tls::SETTINGS,
-    &[&answer::ERRORS, &trace::ENDPOINT],
+    &[&failure::ERRORS, &trace::ENDPOINT],
 ];
 
 /// How long a client who asks for the schema waits for a model that is being loaded.
@@ -91,7 +85,6 @@ type Dialect = (fn() -> Router<App>, &'static [&'static str]);
 
 macro_rules! dialects {
     ($($module:ident),+ $(,)?) => {
-        $(mod $module;)+
         const DIALECTS: &[Dialect] = &[$(($module::routes, $module::PATHS)),+];
     };
 }
@@ -99,7 +92,7 @@ macro_rules! dialects {
 dialects! {
     assets,
     classic,
-    health,
+    probes,
     metrics,
     native,
 }
@@ -183,7 +176,7 @@ impl App {
         }
         self.0.images.check(&model.schema, &inputs)?;
         let mut ticket = self.0.engine.submit(inputs, call.timeout, delivery, call.timing)?;
-        ticket.keep(hold);
+        ticket.attach(hold);
         Ok((model, ticket))
     }
 
@@ -451,7 +444,7 @@ mod tests {
 
     async fn refused(method: Method, origin: &str) -> (StatusCode, HeaderMap) {
         let mut environment = Environment::default();
-        environment.set(&guard::ORIGINS, "https://app.example.org");
+        environment.set(&guard::origin::ORIGINS, "https://app.example.org");
         let guard = Guard::read(&environment, true).unwrap();
         let request = Request::builder()
             .method(method)

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ai_integration_contract::{Data, Outcome};
-use ai_integration_engine::{FromWorker, JobId, Ready, ToWorker, WorkerEnd};
+use ai_integration_engine::{FromWorker, JobId, Ready, ToWorker, WorkerSide};
 
 use crate::Inputs;
 
@@ -42,7 +42,7 @@ struct Worker {
 
 #[derive(Debug)]
 struct Link {
-    end: WorkerEnd,
+    end: WorkerSide,
     received: VecDeque<Received>,
     cancelled: HashSet<JobId>,
 }
@@ -93,7 +93,7 @@ impl Link {
 }
 
 impl Worker {
-    fn new(end: WorkerEnd, ready: Ready) -> Self {
+    fn new(end: WorkerSide, ready: Ready) -> Self {
         let link = Link { end, received: VecDeque::new(), cancelled: HashSet::new() };
         Worker { link: Rc::new(RefCell::new(link)), ready: Some(ready) }
     }
@@ -122,13 +122,13 @@ impl Worker {
 }
 
 impl Jobs {
-    pub(crate) fn new(end: WorkerEnd, ready: Ready) -> Self {
+    pub(crate) fn new(end: WorkerSide, ready: Ready) -> Self {
         Jobs(Worker::new(end, ready))
     }
 }
 
 impl Batches {
-    pub(crate) fn new(end: WorkerEnd, ready: Ready) -> Self {
+    pub(crate) fn new(end: WorkerSide, ready: Ready) -> Self {
         Batches(Worker::new(end, ready))
     }
 }

@@ -3,15 +3,15 @@
 use std::os::fd::{FromRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-use ai_integration_engine::{LINK_VARIABLE, WorkerEnd};
+use ai_integration_engine::{LINK_VARIABLE, WorkerSide};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 /// The link, when the engine started this process as a worker. It is taken out of the
 /// environment: a program that the model starts is no worker.
-pub(crate) fn take() -> Option<WorkerEnd> {
+pub(crate) fn take() -> Option<WorkerSide> {
     let descriptor = std::env::var(LINK_VARIABLE).ok()?.parse().ok()?;
     forget();
-    socket(descriptor).map(WorkerEnd::over_socket)
+    socket(descriptor).map(WorkerSide::over_socket)
 }
 
 /// The socket behind a descriptor that this process inherited, or `None` when it is no descriptor.

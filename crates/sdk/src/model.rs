@@ -5,7 +5,7 @@ use std::process::exit;
 use std::time::Duration;
 
 use ai_integration_contract::Outcome;
-use ai_integration_engine::{About, Batching, Output, PROTOCOL, Program, Ready, WorkerEnd};
+use ai_integration_engine::{About, Batching, Output, PROTOCOL, Program, Ready, WorkerSide};
 use ai_integration_modes::console::note;
 use serde_json::Value as Json;
 
@@ -78,7 +78,7 @@ impl Model {
         Batches::new(link, ready)
     }
 
-    fn start(self, batch: Option<Batching>) -> (WorkerEnd, Ready) {
+    fn start(self, batch: Option<Batching>) -> (WorkerSide, Ready) {
         let name = self.about.name.clone();
         let ready = Ready {
             protocol: PROTOCOL,

@@ -2,7 +2,11 @@ use ai_integration_contract::{Data, Inputs, Outcome, Value};
 use serde_json::json;
 
 use super::*;
-use crate::{Batching, Event, FromWorker, Link, PROTOCOL, ToWorker, WorkerEnd, serve_attached};
+use crate::job::event::Event;
+use crate::link::Link;
+use crate::link::message::{Batching, FromWorker, PROTOCOL};
+use crate::link::worker_side::WorkerSide;
+use crate::worker::executor::serve_attached;
 
 fn inputs(text: &str) -> Inputs {
     Inputs::from_iter([("text".to_owned(), Value::Text(text.to_owned()))])
@@ -23,13 +27,18 @@ fn ready() -> FromWorker {
 }
 
 fn engine(queue: usize) -> Engine {
-    Engine::start(Limits { queue, timeout: None, grace: Duration::from_millis(50), prefetch: true })
+    Engine::start(JobLimits {
+        queue,
+        timeout: None,
+        grace: Duration::from_millis(50),
+        prefetch: true,
+    })
 }
 
 /// A model on a thread of its own that answers each job by `answer`.
 fn model(
     engine: &Engine,
-    answer: impl Fn(&mut WorkerEnd, JobId, &Inputs) + Send + 'static,
+    answer: impl Fn(&mut WorkerSide, JobId, &Inputs) + Send + 'static,
 ) -> std::thread::JoinHandle<()> {
     let (link, mut worker) = Link::in_process();
     tokio::spawn(serve_attached(engine.clone(), link));
@@ -45,7 +54,7 @@ fn model(
     })
 }
 
-fn echo(worker: &mut WorkerEnd, id: JobId, inputs: &Inputs) {
+fn echo(worker: &mut WorkerSide, id: JobId, inputs: &Inputs) {
     let text = inputs["text"].as_text().unwrap_or_default();
     worker.send(FromWorker::Result(id, Outcome::text(text))).unwrap();
 }
@@ -297,7 +306,7 @@ async fn a_retired_worker_hears_that_nobody_waits_for_its_last_job() {
         assert_eq!(worker.receive().unwrap(), None);
     });
     assert_eq!(ticket.event().await, Some(Event::Started));
-    engine.retire(WorkerId(0));
+    engine.drain(WorkerId(0));
     drop(ticket);
     tokio::task::spawn_blocking(|| model.join().unwrap()).await.unwrap();
 }

@@ -13,9 +13,10 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFl
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::codec::{FrameEncoder, Piece};
-use crate::message::shared_length;
-use crate::{FrameDecoder, FrameError, FromWorker, JobId, ToWorker, shared};
+use crate::job::JobId;
+use crate::link::codec::{FrameDecoder, FrameEncoder, FrameError, Piece};
+use crate::link::memory_file;
+use crate::link::message::{FromWorker, ToWorker, shared_length};
 
 /// What is read at once.
 const READ: usize = 64 * 1024;
@@ -135,7 +136,7 @@ impl SocketLink {
         let file = self.files.pop_front();
         let file =
             file.ok_or_else(|| FrameError::Body("no memory file came with it".to_owned()))?;
-        shared::read(file, length).map_err(|error| {
+        memory_file::read(file, length).map_err(|error| {
             FrameError::Body(format!("a memory file that cannot be read: {error}"))
         })
     }
@@ -245,8 +246,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::BodyBuffer;
-    use crate::shared::Placement;
+    use crate::link::memory_file::{BodyBuffer, Placement};
 
     /// A size that no other test uses, so that whoever takes memory takes what was freed.
     const SIZE: usize = 16 << 20;
@@ -272,7 +272,7 @@ mod tests {
         let mut link = SocketLink::new(ours);
         link.share();
         let first = body(1);
-        let place = Placement::of(&[crate::codec::Segment::Bytes(&first)]).unwrap();
+        let place = Placement::of(&[crate::link::codec::Segment::Bytes(&first)]).unwrap();
         let file = File::from(place.file.try_clone().unwrap());
         drop(place);
         let read = || {

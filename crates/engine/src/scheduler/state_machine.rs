@@ -117,7 +117,7 @@ impl World {
     fn die(&mut self, worker: WorkerId) {
         let mirror = self.workers.remove(&worker).unwrap();
         self.returned += mirror.sent.len();
-        let left = self.scheduler.leave(worker, mirror.noted, worker.0.is_multiple_of(2));
+        let left = self.scheduler.worker_lost(worker, mirror.noted, worker.0.is_multiple_of(2));
         for job in [left.begun, left.unbegun].concat() {
             self.end(job);
         }
@@ -168,7 +168,7 @@ impl World {
                 let job = self.next_job;
                 self.next_job += 1;
                 let total = limit.map(Duration::from_millis);
-                let limit = total.map(|total| Limit { total, grace: GRACE });
+                let limit = total.map(|total| Deadline { total, grace: GRACE });
                 let is_full = self.scheduler.waiting() >= CAPACITY;
                 match self.scheduler.submit(JobId(job), job, limit, self.now) {
                     Ok(()) => assert!(!is_full && self.open.insert(job)),
@@ -200,7 +200,7 @@ impl World {
             }
             Happening::Retire(which) => {
                 if let Some(worker) = self.choose(which, |mirror| !mirror.retired) {
-                    self.scheduler.retire(worker);
+                    self.scheduler.drain(worker);
                     self.workers.get_mut(&worker).unwrap().retired = true;
                 }
             }
@@ -208,7 +208,7 @@ impl World {
                 let old: Vec<WorkerId> = self.workers.keys().copied().collect();
                 for worker in old {
                     self.join(None, false);
-                    self.scheduler.retire(worker);
+                    self.scheduler.drain(worker);
                     self.workers.get_mut(&worker).unwrap().retired = true;
                 }
             }

@@ -58,10 +58,10 @@ fn jobs_of_a_lost_worker_come_first_again_and_a_deadly_one_fails() {
     let (mut scheduler, now) = scheduler(3);
     scheduler.join(A, None, false, now);
     assert_eq!(assigned(&mut scheduler, now), [(A, 1, false)]);
-    assert!(ended(scheduler.leave(A, None, true)).is_empty());
+    assert!(ended(scheduler.worker_lost(A, None, true)).is_empty());
     scheduler.join(B, None, false, now);
     assert_eq!(assigned(&mut scheduler, now), [(B, 1, false)]);
-    assert_eq!(scheduler.leave(B, None, true), Left { begun: vec![], unbegun: vec![1] });
+    assert_eq!(scheduler.worker_lost(B, None, true), Lost { begun: vec![], unbegun: vec![1] });
     assert_eq!(scheduler.take_waiting(), [2, 3]);
     assert!(scheduler.is_idle());
 }
@@ -100,12 +100,12 @@ fn a_job_outlives_programs_that_serve_one_request() {
         let worker = WorkerId(round.into());
         scheduler.join(worker, None, false, now);
         assert_eq!(assigned(&mut scheduler, now), [(worker, 1, false)]);
-        assert!(ended(scheduler.leave(worker, None, false)).is_empty());
+        assert!(ended(scheduler.worker_lost(worker, None, false)).is_empty());
     }
     // Where nothing but that happens it ends nevertheless.
     scheduler.join(A, None, false, now);
     assigned(&mut scheduler, now);
-    assert_eq!(scheduler.leave(A, None, false), Left { begun: vec![], unbegun: vec![1] });
+    assert_eq!(scheduler.worker_lost(A, None, false), Lost { begun: vec![], unbegun: vec![1] });
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_worker_with_a_quota_gets_no_more_than_that() {
 #[test]
 fn what_takes_too_long_ends() {
     let (mut scheduler, begin) = scheduler(0);
-    let limit = Some(Limit { total: MILLISECOND * 10, grace: MILLISECOND * 5 });
+    let limit = Some(Deadline { total: MILLISECOND * 10, grace: MILLISECOND * 5 });
     scheduler.join(A, None, false, begin);
     for id in [1, 2] {
         scheduler.submit(JobId(id), id, limit, begin).unwrap();
@@ -200,7 +200,7 @@ fn what_takes_too_long_ends() {
     // The model gets as long as the request had, and the grace, from when it began.
     assert_eq!(scheduler.alarm(), Some(begin + MILLISECOND * 16));
     assert_eq!(scheduler.due(begin + MILLISECOND * 16), Some(Due::Overdue(A)));
-    assert!(ended(scheduler.leave(A, None, true)).is_empty());
+    assert!(ended(scheduler.worker_lost(A, None, true)).is_empty());
     assert_eq!((scheduler.alarm(), scheduler.is_idle()), (None, true));
 }
 
@@ -214,14 +214,17 @@ fn a_worker_that_keeps_a_board_need_not_tell_of_each_start() {
     }
     assigned(&mut scheduler, now);
     // It is gone, and its board says what it had begun.
-    assert_eq!(scheduler.leave(A, Some(JobId(3)), true), Left { begun: vec![3], unbegun: vec![] });
+    assert_eq!(
+        scheduler.worker_lost(A, Some(JobId(3)), true),
+        Lost { begun: vec![3], unbegun: vec![] }
+    );
     assert!(scheduler.is_idle());
 }
 
 #[test]
 fn a_worker_that_does_not_begin_is_ended() {
     let (mut scheduler, begin) = scheduler(0);
-    let limit = Some(Limit { total: MILLISECOND * 10, grace: MILLISECOND * 5 });
+    let limit = Some(Deadline { total: MILLISECOND * 10, grace: MILLISECOND * 5 });
     scheduler.join(A, None, false, begin);
     for id in [1, 2] {
         scheduler.submit(JobId(id), id, limit, begin).unwrap();
@@ -232,7 +235,7 @@ fn a_worker_that_does_not_begin_is_ended() {
         assert!(matches!(due, Due::Expired(..)));
     }
     assert_eq!(scheduler.due(begin + MILLISECOND * 15), Some(Due::Overdue(A)));
-    assert!(ended(scheduler.leave(A, None, true)).is_empty());
+    assert!(ended(scheduler.worker_lost(A, None, true)).is_empty());
     assert_eq!((scheduler.alarm(), scheduler.is_idle()), (None, true));
 }
 
@@ -245,7 +248,7 @@ fn a_worker_that_pauses_gets_nothing_and_its_end_is_nobody_elses_fault() {
         assert_eq!(scheduler.assign(now).map(|one| one.id), Some(JobId(1)));
         scheduler.pause(worker, true, now);
         assert_eq!(scheduler.assign(now), None);
-        assert!(ended(scheduler.leave(worker, None, true)).is_empty());
+        assert!(ended(scheduler.worker_lost(worker, None, true)).is_empty());
     }
     scheduler.join(A, None, false, now);
     scheduler.pause(A, true, now);
@@ -267,6 +270,6 @@ fn nobody_pauses_for_ever() {
     assert_eq!(scheduler.alarm(), None);
 }
 
-fn ended(left: Left<u64>) -> Vec<u64> {
+fn ended(left: Lost<u64>) -> Vec<u64> {
     [left.begun, left.unbegun].concat()
 }

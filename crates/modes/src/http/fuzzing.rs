@@ -4,7 +4,10 @@ use ai_integration_contract::{Environment, json};
 use axum::http::Request;
 use bytes::Bytes;
 
-use super::{egress, guard, images, multipart};
+use crate::http::inputs::egress;
+use crate::http::inputs::images;
+use crate::http::inputs::multipart;
+use crate::http::wire::guard;
 
 /// Cuts a form whose boundary is `b`.
 pub fn multipart(bytes: &[u8]) {
@@ -35,10 +38,10 @@ pub fn egress(bytes: &[u8]) {
 pub fn guard(bytes: &[u8]) {
     let mut environment = Environment::default();
     for (setting, value) in [
-        (&guard::HOSTS, "model.example.org, *.example.net"),
-        (&guard::ORIGINS, "https://app.example.org"),
-        (&guard::TOKEN, "secret"),
-        (&guard::PROXIES, "127.0.0.0/8"),
+        (&guard::host::HOSTS, "model.example.org, *.example.net"),
+        (&guard::origin::ORIGINS, "https://app.example.org"),
+        (&guard::token::TOKEN, "secret"),
+        (&guard::client::PROXIES, "127.0.0.0/8"),
     ] {
         environment.set(setting, value);
     }

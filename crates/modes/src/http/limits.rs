@@ -6,20 +6,20 @@ use std::time::Duration;
 use ai_integration_contract::{Environment, Setting, SettingError};
 
 /// The greatest length of an address (RFC 9110, section 4.1 asks for 8,000 at least).
-pub(super) const MAX_URI: usize = 8 * 1024;
+pub(crate) const MAX_URI: usize = 8 * 1024;
 /// The greatest length of a request's head, over HTTP/2 of its header fields.
-pub(super) const MAX_HEAD: usize = 64 * 1024;
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// The most header fields of a request.
-pub(super) const MAX_HEADERS: usize = 100;
+pub(crate) const MAX_HEADERS: usize = 100;
 /// How long a client may pause while it sends a body.
-pub(super) const PAUSE: Duration = Duration::from_secs(15);
+pub(crate) const PAUSE: Duration = Duration::from_secs(15);
 /// The least bytes a second, over the whole of an upload that has gone on for `SLOW_AFTER`.
-pub(super) const LEAST_RATE: u64 = 1024;
+pub(crate) const LEAST_RATE: u64 = 1024;
 /// See [`LEAST_RATE`].
-pub(super) const SLOW_AFTER: Duration = Duration::from_secs(10);
+pub(crate) const SLOW_AFTER: Duration = Duration::from_secs(10);
 
 /// The greatest request.
-pub(super) static MAX_BODY: Setting = Setting {
+pub(crate) static MAX_BODY: Setting = Setting {
     name: "AI_INTEGRATION_MAX_BODY",
     flag: Some("max-body"),
     value_name: "BYTES",
@@ -28,7 +28,7 @@ pub(super) static MAX_BODY: Setting = Setting {
 };
 
 /// The memory of all requests.
-pub(super) static MAX_IN_FLIGHT: Setting = Setting {
+pub(crate) static MAX_IN_FLIGHT: Setting = Setting {
     name: "AI_INTEGRATION_MAX_IN_FLIGHT",
     flag: Some("max-in-flight"),
     value_name: "BYTES",
@@ -39,7 +39,7 @@ pub(super) static MAX_IN_FLIGHT: Setting = Setting {
 };
 
 /// The number of clients.
-pub(super) static MAX_CONNECTIONS: Setting = Setting {
+pub(crate) static MAX_CONNECTIONS: Setting = Setting {
     name: "AI_INTEGRATION_MAX_CONNECTIONS",
     flag: Some("max-connections"),
     value_name: "N",
@@ -49,7 +49,7 @@ pub(super) static MAX_CONNECTIONS: Setting = Setting {
 };
 
 /// Patience with a request's head.
-pub(super) static HEAD_TIMEOUT: Setting = Setting {
+pub(crate) static HEAD_TIMEOUT: Setting = Setting {
     name: "AI_INTEGRATION_HEAD_TIMEOUT",
     flag: Some("head-timeout"),
     value_name: "SECONDS",
@@ -59,7 +59,7 @@ pub(super) static HEAD_TIMEOUT: Setting = Setting {
 };
 
 /// Patience with a connection between requests.
-pub(super) static IDLE_TIMEOUT: Setting = Setting {
+pub(crate) static IDLE_TIMEOUT: Setting = Setting {
     name: "AI_INTEGRATION_IDLE_TIMEOUT",
     flag: Some("idle-timeout"),
     value_name: "SECONDS",
@@ -69,7 +69,7 @@ pub(super) static IDLE_TIMEOUT: Setting = Setting {
 };
 
 /// Patience with a body.
-pub(super) static UPLOAD_TIMEOUT: Setting = Setting {
+pub(crate) static UPLOAD_TIMEOUT: Setting = Setting {
     name: "AI_INTEGRATION_UPLOAD_TIMEOUT",
     flag: Some("upload-timeout"),
     value_name: "SECONDS",
@@ -79,7 +79,7 @@ pub(super) static UPLOAD_TIMEOUT: Setting = Setting {
 };
 
 /// Patience with a reader.
-pub(super) static WRITE_TIMEOUT: Setting = Setting {
+pub(crate) static WRITE_TIMEOUT: Setting = Setting {
     name: "AI_INTEGRATION_WRITE_TIMEOUT",
     flag: Some("write-timeout"),
     value_name: "SECONDS",
@@ -88,7 +88,7 @@ pub(super) static WRITE_TIMEOUT: Setting = Setting {
 };
 
 /// All of them.
-pub(super) const SETTINGS: &[&Setting] = &[
+pub(crate) const SETTINGS: &[&Setting] = &[
     &MAX_BODY,
     &MAX_IN_FLIGHT,
     &MAX_CONNECTIONS,
@@ -100,20 +100,20 @@ pub(super) const SETTINGS: &[&Setting] = &[
 
 /// The limits in force.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Bytes of a body.
-    pub(super) body: usize,
+    pub(crate) body: usize,
     /// Bytes of all bodies.
-    pub(super) in_flight: usize,
-    pub(super) connections: usize,
-    pub(super) head: Duration,
-    pub(super) idle: Duration,
-    pub(super) upload: Duration,
-    pub(super) write: Duration,
+    pub(crate) in_flight: usize,
+    pub(crate) connections: usize,
+    pub(crate) head: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) upload: Duration,
+    pub(crate) write: Duration,
 }
 
 impl Limits {
-    pub(super) fn read(environment: &Environment) -> Result<Self, SettingError> {
+    pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
         let number = |setting, what: &str, most: usize| {
             let expected = format!("a number of {what} from 1 to {most}");
             environment.parse::<usize>(setting, &expected, |n| (1..=most).contains(n))

@@ -19,15 +19,15 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::App;
-use super::answer::MODEL_FAILED;
+use crate::http::App;
+use crate::http::failure::MODEL_FAILED;
 
 const MEDIA: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-pub(super) const PATHS: &[&str] = &["/metrics"];
+pub(crate) const PATHS: &[&str] = &["/metrics"];
 
-pub(super) fn routes() -> Router<App> {
+pub(crate) fn routes() -> Router<App> {
     Router::new().route("/metrics", get(tell))
 }
 
@@ -53,22 +53,22 @@ fn bytes() -> Histogram {
 /// The metrics of one address, at hand: to look them up for each request would cost more than to
 /// count.
 #[derive(Debug)]
-pub(super) struct Route {
-    pub(super) path: &'static str,
+pub(crate) struct Route {
+    pub(crate) path: &'static str,
     ok: Counter,
     duration: Histogram,
 }
 
 /// The server's own metrics.
 #[derive(Debug)]
-pub(super) struct HttpMetrics {
+pub(crate) struct HttpMetrics {
     requests: Family<Answered, Counter>,
     duration: Family<Label, Histogram, fn() -> Histogram>,
     request_size: Histogram,
     response_size: Histogram,
     refusals: Family<Label, Counter>,
-    pub(super) connections: Gauge,
-    pub(super) refused_connections: Counter,
+    pub(crate) connections: Gauge,
+    pub(crate) refused_connections: Counter,
 }
 
 impl Default for HttpMetrics {
@@ -92,7 +92,7 @@ impl Default for HttpMetrics {
 
 impl HttpMetrics {
     /// What is counted for an address.
-    pub(super) fn route(&self, path: &'static str) -> Route {
+    pub(crate) fn route(&self, path: &'static str) -> Route {
         Route {
             path,
             ok: self.requests.get_or_create_owned(&Answered { route: path, status: 200 }),
@@ -102,7 +102,7 @@ impl HttpMetrics {
 
     /// A request has been answered, to its last byte or as far as its client wanted.
     #[expect(clippy::cast_precision_loss, reason = "bodies are small enough")]
-    pub(super) fn answered(
+    pub(crate) fn answered(
         &self,
         route: &Route,
         status: u16,
@@ -124,13 +124,13 @@ impl HttpMetrics {
     }
 
     /// A request was refused, or failed, for the reason with this code.
-    pub(super) fn refused(&self, code: &'static str) {
+    pub(crate) fn refused(&self, code: &'static str) {
         self.refusals.get_or_create(&[("code", code)]).inc();
     }
 }
 
 /// Everything that is counted in this process.
-pub(super) fn registry(engine: &Engine, http: &HttpMetrics, budget: &Budget) -> Registry {
+pub(crate) fn registry(engine: &Engine, http: &HttpMetrics, budget: &Budget) -> Registry {
     let mut registry = Registry::with_prefix("ai_integration");
     Metrics::register(engine, &mut registry);
     registry.register("http_requests", "Requests, by answer", http.requests.clone());

@@ -22,10 +22,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
-use super::tls;
+use crate::http::wire::tls;
 
 /// Where traces are sent. The name is OpenTelemetry's, as operators have it everywhere.
-pub(super) static ENDPOINT: Setting = Setting {
+pub(crate) static ENDPOINT: Setting = Setting {
     name: "OTEL_EXPORTER_OTLP_ENDPOINT",
     flag: Some("otlp-endpoint"),
     value_name: "URL",
@@ -48,14 +48,14 @@ const TRACEPARENT: &str = "traceparent";
 
 /// What makes spans and sends them, on a thread of its own and in batches.
 #[derive(Clone)]
-pub(super) struct Tracer {
+pub(crate) struct Tracer {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
 
 /// The trace that a request belongs to.
 #[derive(Debug, Default)]
-pub(super) struct Trace {
+pub(crate) struct Trace {
     /// What names it in the log: the request's span, or what the client sent.
     parent: Option<Box<str>>,
     recording: Option<Box<Recording>>,
@@ -70,17 +70,17 @@ struct Recording {
 }
 
 /// What is told of a request when it has ended.
-pub(super) struct Ended<'a> {
-    pub(super) status: u16,
-    pub(super) code: Option<&'static str>,
-    pub(super) id: &'a str,
-    pub(super) read: u64,
-    pub(super) written: u64,
+pub(crate) struct Ended<'a> {
+    pub(crate) status: u16,
+    pub(crate) code: Option<&'static str>,
+    pub(crate) id: &'a str,
+    pub(crate) read: u64,
+    pub(crate) written: u64,
 }
 
 impl Tracer {
     /// As the settings have it; none without a collector.
-    pub(super) fn read(environment: &Environment) -> Result<Option<Self>, SettingError> {
+    pub(crate) fn read(environment: &Environment) -> Result<Option<Self>, SettingError> {
         let Some(endpoint) = environment.get(&ENDPOINT) else { return Ok(None) };
         let says = |name, word| {
             environment.variable(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(word))
@@ -111,7 +111,7 @@ impl Tracer {
     }
 
     /// Begins the span of a request.
-    pub(super) fn begin(&self, method: &Method, route: &'static str, headers: &HeaderMap) -> Trace {
+    pub(crate) fn begin(&self, method: &Method, route: &'static str, headers: &HeaderMap) -> Trace {
         if UNTRACED.contains(&route) {
             return Trace::of(headers);
         }
@@ -136,7 +136,7 @@ impl Tracer {
     }
 
     /// Sends what there still is.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let sent = move || self.provider.shutdown_with_timeout(LAST_SPANS);
         match tokio::task::spawn_blocking(sent).await {
             Ok(Ok(())) => {}
@@ -173,24 +173,24 @@ fn provider(
 
 impl Trace {
     /// The trace that a request names, where no spans are made.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let parent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
         let parent = parent.filter(|value| is_traceparent(value)).map(Into::into);
         Trace { parent, recording: None }
     }
 
     /// What names it, as in the header `traceparent`.
-    pub(super) fn parent(&self) -> Option<&str> {
+    pub(crate) fn parent(&self) -> Option<&str> {
         self.parent.as_deref()
     }
 
     /// What the engine is to fill in, if spans are made.
-    pub(super) fn timing(&self) -> Option<Arc<Timing>> {
+    pub(crate) fn timing(&self) -> Option<Arc<Timing>> {
         self.recording.as_ref().map(|recording| recording.timing.clone())
     }
 
     /// Ends the request's span, and makes those below it.
-    pub(super) fn end(&mut self, ended: &Ended<'_>) {
+    pub(crate) fn end(&mut self, ended: &Ended<'_>) {
         let Some(mut recording) = self.recording.take() else { return };
         let Recording { span, tracer, timing } = &mut *recording;
         let now = SystemTime::now();

@@ -1,0 +1,148 @@
+//! The engine as its workers' executors see it: who is ready, what has come of a job, who is lost.
+
+use ai_integration_contract::{Error, Outcome};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Engine, Order};
+use crate::job::event::Event;
+use crate::job::{Job, JobId};
+use crate::link::message::Ready;
+use crate::scheduler::{Lost, OutOfTurn, WorkerId};
+
+impl Engine {
+    /// A worker is ready, for up to `quota` jobs. Answers with what it is told to do.
+    pub(crate) fn join(
+        &self,
+        worker: WorkerId,
+        ready: Ready,
+        quota: Option<u64>,
+    ) -> mpsc::UnboundedReceiver<Order> {
+        let (sender, orders) = mpsc::unbounded_channel();
+        let mut core = self.core();
+        core.scheduler.set_batching(ready.batch);
+        let is_news = core.ready.as_ref() != Some(&ready);
+        core.ready = Some(ready.clone());
+        core.orders.insert(worker, sender);
+        let now = Instant::now();
+        core.scheduler.join(worker, quota, ready.board, now);
+        if is_news {
+            let (model, warnings) = ready.describe();
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
+            self.0.model.send_replace(Some(Arc::new(model)));
+        }
+        self.publish(&core);
+        self.settle(core, now);
+        orders
+    }
+
+    /// The worker has handed a job to the model.
+    pub(crate) fn start_job(&self, worker: WorkerId, id: JobId) -> Result<(), OutOfTurn> {
+        let now = Instant::now();
+        let mut core = self.core();
+        if let Some(job) = core.scheduler.start(worker, id, now)? {
+            job.offer(Event::Started);
+        }
+        self.settle(core, now);
+        Ok(())
+    }
+
+    /// Lets a job that the worker works on hear something; `None` when nobody waits for it.
+    pub(crate) fn with_job<T>(
+        &self,
+        worker: WorkerId,
+        id: JobId,
+        act: impl FnOnce(&mut Job) -> T,
+    ) -> Result<Option<T>, OutOfTurn> {
+        Ok(self.core().scheduler.running(worker, id, Instant::now())?.map(act))
+    }
+
+    /// Passes a line on that the worker printed.
+    pub(crate) fn log(&self, worker: WorkerId, line: &str) {
+        for (_, job) in self.core().scheduler.all_running(worker) {
+            job.offer(Event::Log(line.to_owned()));
+        }
+    }
+
+    /// The model is done with a job.
+    pub(crate) fn finish(
+        &self,
+        worker: WorkerId,
+        id: JobId,
+        outcome: Outcome,
+    ) -> Result<(), OutOfTurn> {
+        let now = Instant::now();
+        let mut core = self.core();
+        let job = core.scheduler.finish(worker, id, now)?;
+        core.close_if_drained(worker);
+        self.settle(core, now);
+        if let Some(job) = job {
+            job.answer(Ok(outcome));
+        }
+        Ok(())
+    }
+
+    /// A job that the model may still be working on is answered ahead of its end.
+    pub(crate) fn abandon(&self, id: JobId, error: Error) {
+        let mut core = self.core();
+        if let Some(dropped) = core.scheduler.cancel(id) {
+            core.recall(dropped.holder, id);
+            dropped.job.answer(Err(error));
+            self.settle(core, Instant::now());
+        }
+    }
+
+    /// The worker is to get no more jobs, and is told so once it has ended those that it has: until
+    /// then they may be cancelled.
+    pub(crate) fn drain(&self, worker: WorkerId) {
+        let mut core = self.core();
+        core.scheduler.drain(worker);
+        core.close_if_drained(worker);
+        self.publish(&core);
+    }
+
+    /// The worker wants no further jobs for now, or does again.
+    pub(crate) fn pause(&self, worker: WorkerId, paused: bool) {
+        let mut core = self.core();
+        let now = Instant::now();
+        core.scheduler.pause(worker, paused, now);
+        self.settle(core, now);
+    }
+
+    /// Whether the worker holds no job.
+    pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
+        self.core().scheduler.is_free(worker)
+    }
+
+    /// A worker is gone, which had started everything up to the job `last`: what it worked on fails
+    /// with `error`, the rest goes back into the queue, but for jobs at which workers keep ending,
+    /// or have `crashed`, before they begin them; `error` is told whether it had begun.
+    pub(crate) fn worker_lost(
+        &self,
+        worker: WorkerId,
+        last: Option<JobId>,
+        crashed: bool,
+        error: impl Fn(bool) -> Error,
+    ) {
+        let mut core = self.core();
+        core.orders.remove(&worker);
+        let Lost { begun, unbegun } = core.scheduler.worker_lost(worker, last, crashed);
+        let stopped = self.0.shut_down.is_cancelled().then(Engine::shutting_down);
+        for job in begun {
+            job.answer(Err(stopped.clone().unwrap_or_else(|| error(true))));
+        }
+        for job in unbegun {
+            job.answer(Err(stopped.clone().unwrap_or_else(|| error(false))));
+        }
+        if let Some(error) = core.failure.clone() {
+            for job in core.scheduler.take_waiting() {
+                job.answer(Err(error.clone()));
+            }
+        }
+        self.publish(&core);
+        self.settle(core, Instant::now());
+    }
+}

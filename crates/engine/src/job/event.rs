@@ -1,0 +1,26 @@
+//! What a requester hears of a job before it ends.
+
+use ai_integration_contract::Data;
+
+/// Something that happened to a job before it ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The model has begun to work on it.
+    Started,
+    /// A piece of the answer. The content type comes with the first one.
+    Chunk {
+        /// The media type of the whole answer.
+        content_type: Option<String>,
+        /// The piece.
+        data: Data,
+    },
+    /// How far it is.
+    Progress {
+        /// From 0 to 1.
+        fraction: Option<f64>,
+        /// What is being done.
+        message: Option<String>,
+    },
+    /// A line that the model wrote meanwhile.
+    Log(String),
+}

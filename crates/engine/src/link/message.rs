@@ -1,0 +1,496 @@
+//! Messages: what the two sides of a link say to each other, and how each becomes a frame. Both
+//! directions live here, so that the protocol is written once.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ai_integration_contract::{Data, Inputs, InputsSchema, Outcome, Value};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::job::JobId;
+use crate::link::codec::{Frame, FrameEncoder, FrameError, MAX_BODY, MAX_HEADER, Segment};
+use crate::link::memory_file::Placement;
+use crate::model::{About, CustomMode, Model};
+
+/// The version of the protocol spoken here.
+pub const PROTOCOL: u32 = 1;
+
+/// A message that breaks the protocol; the link is not used any further.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Violation {
+    #[error("the worker sent {0}")]
+    Frame(#[from] FrameError),
+    #[error("the worker sent {0} out of turn")]
+    OutOfTurn(&'static str),
+    #[error("the worker speaks version {0} of the protocol; this engine speaks version {PROTOCOL}")]
+    Version(u32),
+}
+
+/// The first message of a worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ready {
+    /// The version that the worker speaks.
+    pub protocol: u32,
+    /// Name and version of its library.
+    #[serde(default)]
+    pub client: String,
+    /// The inputs schema as the author wrote it.
+    #[serde(default)]
+    pub inputs_schema: Json,
+    /// What the author says of the model.
+    #[serde(default, skip_serializing_if = "About::is_silent")]
+    pub about: Box<About>,
+    /// How results may be drawn.
+    #[serde(default)]
+    pub visualizer_config: Json,
+    /// Usage modes of the program's environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<CustomMode>,
+    /// How jobs may be put together; `None` when the model takes them one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batching>,
+    /// Whether the worker takes large bodies as memory files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_memory: bool,
+    /// Whether the worker notes in a memory file, which comes with this message, what it has
+    /// started. It then says so only where it is asked to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub board: bool,
+}
+
+impl Ready {
+    /// The model that the worker describes, and what of the description was not understood.
+    pub(crate) fn describe(self) -> (Model, Vec<String>) {
+        let (schema, mut warnings) = InputsSchema::parse(&self.inputs_schema);
+        if self.inputs_schema.is_null() {
+            warnings.push("the model gave no inputs schema; it is taken as empty".to_owned());
+        }
+        let Ready { about, visualizer_config, modes: custom_modes, .. } = self;
+        (Model { schema, about: *about, visualizer_config, custom_modes }, warnings)
+    }
+}
+
+/// How jobs are put together into batches.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Batching {
+    /// The most jobs in a batch.
+    pub max_size: usize,
+    /// How long a job may wait, in milliseconds, for others that are on their way.
+    pub max_wait_ms: f64,
+}
+
+impl Batching {
+    /// `max_wait_ms` as a duration, up to a minute.
+    #[must_use]
+    pub fn max_wait(&self) -> Duration {
+        let seconds = (self.max_wait_ms / 1000.0).clamp(0.0, 60.0);
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+    }
+}
+
+/// A message from a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FromWorker {
+    /// The model is loaded and asks for its first job.
+    Ready(Ready),
+    /// The model begins a job.
+    Start(JobId),
+    /// The model has ended a job.
+    Result(JobId, Outcome),
+    /// A piece of a job's answer.
+    Chunk(JobId, Option<String>, Data),
+    /// How far a job is: from 0 to 1, and what is being done.
+    Progress(JobId, Option<f64>, Option<String>),
+    /// A line about a job.
+    Log(JobId, String),
+    /// The program is about to end, it seems: it wants no further jobs until it resumes.
+    Pause,
+    /// It goes on after all.
+    Resume,
+    /// A message of a newer protocol, to be ignored.
+    Unknown,
+}
+
+/// A message to a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToWorker {
+    /// Work to do.
+    Job {
+        /// The job's number.
+        id: JobId,
+        /// What the model is asked.
+        inputs: Arc<Inputs>,
+        /// Whether the next job belongs to the same batch.
+        more: bool,
+        /// Whether a worker that keeps a board is to tell when the model begins it.
+        tell_start: bool,
+    },
+    /// Nobody waits for this job any more.
+    Cancel(JobId),
+    /// A message of a newer protocol, to be ignored.
+    Unknown,
+}
+
+/// What a body holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DataKind {
+    Text,
+    Bytes,
+}
+
+/// Every message of a worker but `ready`.
+#[derive(Default, Serialize, Deserialize)]
+struct WorkerHeader<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<JobId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    success: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<DataKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fraction: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+/// What every header has.
+#[derive(Serialize, Deserialize)]
+struct Tagged<'a, T> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(flatten)]
+    rest: T,
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum EngineHeader<'a> {
+    Job {
+        id: JobId,
+        inputs: Vec<(Cow<'a, str>, InputKind, Json)>,
+        #[serde(default)]
+        more: bool,
+        #[serde(default)]
+        tell_start: bool,
+    },
+    Cancel {
+        id: JobId,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Serialize)]
+struct JobHeader<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: JobId,
+    inputs: &'a [Entry<'a>],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tell_start: bool,
+    /// Whether a memory file comes with it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shared: bool,
+}
+
+#[derive(Serialize)]
+struct CancelHeader {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: JobId,
+}
+
+/// How an input travels.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum InputKind {
+    Bytes,
+    Text,
+    Json,
+    Value,
+}
+
+/// What is said of an input.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Value(&'a str, InputKind, &'a Json),
+    /// With the length of its segment in the body.
+    Inline(&'a str, InputKind, usize),
+    /// With its length, and where in the memory file it begins.
+    InMemoryFile(&'a str, InputKind, usize, usize),
+}
+
+fn join_data(kind: Option<DataKind>, body: Bytes) -> Result<Data, FrameError> {
+    match kind {
+        Some(DataKind::Bytes) => Ok(Data::Bytes(body)),
+        Some(DataKind::Text) => Ok(Data::Text(utf8(body)?)),
+        None if body.is_empty() => Ok(Data::None),
+        None => Err(FrameError::Body(format!("{} bytes where there should be none", body.len()))),
+    }
+}
+
+fn utf8(bytes: Bytes) -> Result<String, FrameError> {
+    String::from_utf8(bytes.into()).map_err(|error| FrameError::Body(error.to_string()))
+}
+
+fn header<'a, T: Deserialize<'a>>(frame: &'a Frame) -> Result<T, FrameError> {
+    serde_json::from_slice(&frame.header).map_err(|error| FrameError::Header(error.to_string()))
+}
+
+/// A header that says where its body is.
+#[derive(Deserialize)]
+struct BodyPlace {
+    #[serde(default)]
+    shared: Option<usize>,
+}
+
+/// The length of a frame's body, if that is in a memory file of its own.
+pub(crate) fn shared_length(frame: &Frame) -> Result<Option<usize>, FrameError> {
+    const MARK: &[u8] = b"\"shared\"";
+    // Few frames have it, and a search costs less than reading a header twice.
+    if !frame.header.windows(MARK.len()).any(|part| part == MARK) {
+        return Ok(None);
+    }
+    let Some(length) = header::<BodyPlace>(frame)?.shared else { return Ok(None) };
+    if length > MAX_BODY {
+        return Err(FrameError::BodyLength(length));
+    }
+    if !frame.body.is_empty() {
+        return Err(FrameError::Body("a memory file, and bytes beside it".to_owned()));
+    }
+    Ok(Some(length))
+}
+
+impl FromWorker {
+    pub(crate) fn decode(frame: &Frame) -> Result<Self, FrameError> {
+        let WorkerHeader {
+            kind, id, success, content_type, data, error, fraction, message, ..
+        } = match header(frame) {
+            Ok(header) => header,
+            Err(error) => {
+                return match &*header::<Tagged<'_, Nothing>>(frame)?.kind {
+                    "ready" | "start" | "result" | "chunk" | "progress" | "log" => Err(error),
+                    _ => Ok(FromWorker::Unknown),
+                };
+            }
+        };
+        let id = || id.ok_or_else(|| FrameError::Header("it has no `id`".to_owned()));
+        let body = || join_data(data, frame.body.clone());
+        let message = match &*kind {
+            "ready" => FromWorker::Ready(header(frame)?),
+            "start" => FromWorker::Start(id()?),
+            "result" => {
+                let success = success.unwrap_or_default();
+                let outcome = Outcome { success, content_type, error, data: body()? };
+                FromWorker::Result(id()?, outcome)
+            }
+            "chunk" => FromWorker::Chunk(id()?, content_type, body()?),
+            "progress" => {
+                let fraction = fraction.map(|fraction| fraction.clamp(0.0, 1.0));
+                FromWorker::Progress(id()?, fraction, message)
+            }
+            "log" => FromWorker::Log(id()?, message.unwrap_or_default()),
+            "pause" => FromWorker::Pause,
+            "resume" => FromWorker::Resume,
+            _ => FromWorker::Unknown,
+        };
+        Ok(message)
+    }
+
+    pub(crate) fn encode(&self, out: &mut FrameEncoder) -> Result<(), FrameError> {
+        let of = |kind: &'static str, id: &JobId| WorkerHeader {
+            kind: kind.into(),
+            id: Some(*id),
+            ..WorkerHeader::default()
+        };
+        let (header, data) = match self {
+            FromWorker::Ready(ready) => {
+                return out.frame(&Tagged { kind: "ready".into(), rest: ready }, &[], None);
+            }
+            FromWorker::Start(id) => (of("start", id), &Data::None),
+            FromWorker::Result(id, outcome) => {
+                let header = WorkerHeader {
+                    success: Some(outcome.success),
+                    content_type: outcome.content_type.clone(),
+                    error: outcome.error.clone(),
+                    ..of("result", id)
+                };
+                (header, &outcome.data)
+            }
+            FromWorker::Chunk(id, content_type, data) => {
+                (WorkerHeader { content_type: content_type.clone(), ..of("chunk", id) }, data)
+            }
+            FromWorker::Progress(id, fraction, message) => {
+                let (fraction, message) = (*fraction, message.clone());
+                (WorkerHeader { fraction, message, ..of("progress", id) }, &Data::None)
+            }
+            FromWorker::Log(id, message) => {
+                (WorkerHeader { message: Some(message.clone()), ..of("log", id) }, &Data::None)
+            }
+            FromWorker::Pause | FromWorker::Resume | FromWorker::Unknown => {
+                let kind = match self {
+                    FromWorker::Pause => "pause",
+                    FromWorker::Resume => "resume",
+                    _ => "unknown",
+                };
+                (WorkerHeader { kind: kind.into(), ..WorkerHeader::default() }, &Data::None)
+            }
+        };
+        let (data, segment) = match data {
+            Data::None => (None, None),
+            Data::Text(text) => (Some(DataKind::Text), Some(Segment::Text(text))),
+            Data::Bytes(bytes) => (Some(DataKind::Bytes), Some(Segment::Bytes(bytes))),
+        };
+        out.frame(&WorkerHeader { data, ..header }, segment.as_slice(), None)
+    }
+}
+
+/// Whether a job of these inputs fits a frame, at the most that it may need there: what does not
+/// would end the link.
+pub(crate) fn fits_frame(inputs: &Inputs) -> bool {
+    // A byte of a name takes six when it has to be escaped; kind, value and commas are short.
+    let header: usize = inputs.keys().map(|name| name.len() * 6 + 64).sum();
+    let body = inputs.values().map(|value| match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Json(json) => length(json),
+    });
+    header <= MAX_HEADER - 128 && body.sum::<usize>() <= MAX_BODY
+}
+
+impl ToWorker {
+    /// Puts the message into a frame. What comes back is to be kept until the job has ended: the
+    /// worker reads the job's large inputs from that memory.
+    pub(crate) fn encode(&self, out: &mut FrameEncoder) -> Result<Option<Bytes>, FrameError> {
+        match self {
+            ToWorker::Job { id, inputs, more, tell_start } => {
+                let composites: Vec<Option<Bytes>> = inputs.values().map(composite).collect();
+                let mut segments = Vec::with_capacity(inputs.len());
+                let mut entries = Vec::with_capacity(inputs.len());
+                for ((name, value), composite) in inputs.iter().zip(&composites) {
+                    let (kind, segment) = match (value, composite) {
+                        (Value::Bytes(bytes), _) => (InputKind::Bytes, Segment::Bytes(bytes)),
+                        (Value::Text(text), _) => (InputKind::Text, Segment::Text(text)),
+                        (Value::Json(_), Some(json)) => (InputKind::Json, Segment::Bytes(json)),
+                        (Value::Json(scalar), None) => {
+                            entries.push(Entry::Value(name, InputKind::Value, scalar));
+                            continue;
+                        }
+                    };
+                    entries.push(Entry::Inline(name, kind, segment.as_slice().len()));
+                    segments.push(segment);
+                }
+                let placement = if out.shares { Placement::of(&segments) } else { None };
+                if let Some(placement) = &placement {
+                    let lengths = entries.iter_mut().filter(|e| matches!(e, Entry::Inline(..)));
+                    for (entry, offset) in lengths.zip(&placement.offsets) {
+                        if let (Entry::Inline(name, kind, length), Some(offset)) = (&*entry, offset)
+                        {
+                            *entry = Entry::InMemoryFile(name, *kind, *length, *offset);
+                        }
+                    }
+                    let mut offsets = placement.offsets.iter();
+                    segments.retain(|_| offsets.next().is_some_and(Option::is_none));
+                }
+                let header = JobHeader {
+                    kind: "job",
+                    id: *id,
+                    inputs: &entries,
+                    more: *more,
+                    tell_start: *tell_start,
+                    shared: placement.is_some(),
+                };
+                let (file, lease) =
+                    placement.map(|placement| (placement.file, placement.lease)).unzip();
+                out.frame(&header, &segments, file)?;
+                return Ok(lease);
+            }
+            ToWorker::Cancel(id) => out.frame(&CancelHeader { kind: "cancel", id: *id }, &[], None),
+            ToWorker::Unknown => {
+                out.frame(&Tagged { kind: "unknown".into(), rest: Json::Null }, &[], None)
+            }
+        }
+        .map(|()| None)
+    }
+
+    pub(crate) fn decode(frame: &Frame) -> Result<Self, FrameError> {
+        let mut body = frame.body.clone();
+        let (id, entries, more, tell_start) = match header(frame)? {
+            EngineHeader::Job { id, inputs, more, tell_start } => (id, inputs, more, tell_start),
+            EngineHeader::Cancel { id } => return Ok(ToWorker::Cancel(id)),
+            EngineHeader::Unknown => return Ok(ToWorker::Unknown),
+        };
+        let mut inputs = Inputs::with_capacity(entries.len());
+        for (name, kind, rest) in entries {
+            let mut segment = || {
+                let length = rest.as_u64().and_then(|length| usize::try_from(length).ok());
+                match length.filter(|length| *length <= body.len()) {
+                    Some(length) => Ok(body.split_to(length)),
+                    None => Err(FrameError::Body(format!("no segment of {rest} bytes"))),
+                }
+            };
+            let value = match kind {
+                InputKind::Bytes => Value::Bytes(segment()?),
+                InputKind::Text => Value::Text(utf8(segment()?)?),
+                InputKind::Json => {
+                    let parsed = serde_json::from_slice(&segment()?);
+                    Value::Json(parsed.map_err(|error| FrameError::Body(error.to_string()))?)
+                }
+                InputKind::Value => Value::Json(rest),
+            };
+            inputs.insert(name.into_owned(), value);
+        }
+        if !body.is_empty() {
+            return Err(FrameError::Body(format!("{} bytes too many", body.len())));
+        }
+        Ok(ToWorker::Job { id, inputs: Arc::new(inputs), more, tell_start })
+    }
+}
+
+/// What a value takes up as text.
+fn length(json: &Json) -> usize {
+    struct Counter(usize);
+
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, json).map_or(MAX_BODY + 1, |()| counter.0)
+}
+
+/// A list, object or string, which travels as JSON text in the body.
+fn composite(value: &Value) -> Option<Bytes> {
+    match value {
+        Value::Json(json @ (Json::Array(_) | Json::Object(_) | Json::String(_))) => {
+            Some(json.to_string().into())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+use serde_json::json;
+
+use super::*;
+use crate::link::codec::{FrameDecoder, Piece};
+
+fn frame(encode: impl FnOnce(&mut FrameEncoder) -> Result<(), FrameError>) -> Frame {
+    let mut encoder = FrameEncoder::default();
+    encode(&mut encoder).unwrap();
+    let mut decoder = FrameDecoder::default();
+    for piece in std::mem::take(encoder.pieces()) {
+        let (Piece::Bytes(bytes) | Piece::WithFile(bytes, _)) = piece;
+        decoder.buffer().extend_from_slice(&bytes);
+    }
+    decoder.next_frame().unwrap().unwrap()
+}
+
+fn show(frame: &Frame) -> String {
+    let header = String::from_utf8_lossy(&frame.header).into_owned();
+    format!("{header}\n{}", String::from_utf8_lossy(&frame.body))
+}
+
+const ID: JobId = JobId(7);
+
+fn from_worker() -> Vec<FromWorker> {
+    let outcome = |data, success: bool| Outcome {
+        success,
+        content_type: Some("text/plain".to_owned()),
+        data,
+        error: (!success).then(|| "no".to_owned()),
+    };
+    vec![
+        FromWorker::Ready(Ready {
+            about: Box::new(About { name: Some("Painter".to_owned()), ..About::default() }),
+            protocol: 1,
+            client: "test/1".to_owned(),
+            inputs_schema: json!({"z": {"type": "text"}, "a": {"type": "image"}}),
+            visualizer_config: Json::Null,
+            modes: vec![CustomMode { name: "mine".to_owned(), hint: None }],
+            batch: Some(Batching { max_size: 8, max_wait_ms: 2.5 }),
+            shared_memory: true,
+            board: true,
+        }),
+        FromWorker::Start(ID),
+        FromWorker::Result(ID, outcome(Data::Text("grüß".to_owned()), true)),
+        FromWorker::Result(ID, outcome(Data::None, false)),
+        FromWorker::Chunk(ID, Some("text/plain".to_owned()), Data::Text("a".to_owned())),
+        FromWorker::Chunk(ID, None, Data::Bytes(Bytes::from_static(b"b"))),
+        FromWorker::Progress(ID, Some(0.5), Some("half".to_owned())),
+        FromWorker::Log(ID, "line".to_owned()),
+    ]
+}
+
+fn to_worker() -> Vec<ToWorker> {
+    let inputs = Inputs::from_iter([
+        ("image".to_owned(), Value::Bytes(Bytes::from_static(b"\x89PNG"))),
+        ("caption".to_owned(), Value::Text("hi".to_owned())),
+        ("size".to_owned(), Value::Json(json!(3))),
+        ("flag".to_owned(), Value::Json(json!(true))),
+        ("options".to_owned(), Value::Json(json!({"b": [1], "a": null}))),
+    ]);
+    let inputs = Arc::new(inputs);
+    vec![
+        ToWorker::Job { id: ID, inputs: inputs.clone(), more: false, tell_start: false },
+        ToWorker::Cancel(ID),
+        ToWorker::Job { id: ID, inputs, more: true, tell_start: true },
+    ]
+}
+
+/// The name of a message's snapshot: its type, and which of the samples it is.
+fn name(side: &str, number: usize, frame: &Frame) -> String {
+    let header: Json = serde_json::from_slice(&frame.header).unwrap();
+    format!("{side}_{number}_{}", header["type"].as_str().unwrap())
+}
+
+#[test]
+fn every_message_has_its_form_and_survives_the_way() {
+    for (number, message) in from_worker().into_iter().enumerate() {
+        let frame = frame(|encoder| message.encode(encoder));
+        assert_eq!(FromWorker::decode(&frame), Ok(message));
+        insta::assert_snapshot!(name("from_worker", number, &frame), show(&frame));
+    }
+    for (number, message) in to_worker().into_iter().enumerate() {
+        let frame = frame(|encoder| message.encode(encoder).map(drop));
+        assert_eq!(ToWorker::decode(&frame), Ok(message));
+        insta::assert_snapshot!(name("to_worker", number, &frame), show(&frame));
+    }
+}
+
+fn decode(header: &str, body: &'static [u8]) -> Result<FromWorker, FrameError> {
+    FromWorker::decode(&Frame {
+        header: Bytes::copy_from_slice(header.as_bytes()),
+        body: Bytes::from_static(body),
+    })
+}
+
+#[test]
+fn what_is_newer_is_ignored() {
+    assert_eq!(decode(r#"{"type": "telemetry", "x": [1]}"#, b""), Ok(FromWorker::Unknown));
+    assert_eq!(decode(r#"{"type": "start", "id": 7, "new": 1}"#, b""), Ok(FromWorker::Start(ID)));
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    for (header, body) in [
+        ("[]", &b""[..]),
+        (r#"{"type": "start"}"#, b""),
+        (r#"{"type": "start", "id": -1}"#, b""),
+        (r#"{"type": "result", "id": 7, "data": null}"#, b"x"),
+        (r#"{"type": "result", "id": 7, "data": "text"}"#, b"\xff"),
+        (r#"{"type": "result", "id": 7, "data": "pickle"}"#, b"x"),
+    ] {
+        assert!(decode(header, body).is_err(), "{header}");
+    }
+    for (inputs, body) in [
+        (r#"[["a", "bytes", 5]]"#, &b"four"[..]),
+        (r#"[["a", "bytes", 3]]"#, b"four"),
+        (r#"[["a", "json", 4]]"#, b"four"),
+        (r#"[["a", "bytes", -4]]"#, b"four"),
+    ] {
+        let header = format!(r#"{{"type": "job", "id": 7, "inputs": {inputs}}}"#).into();
+        let frame = Frame { header, body: Bytes::from_static(body) };
+        assert!(ToWorker::decode(&frame).is_err(), "{inputs}");
+    }
+}

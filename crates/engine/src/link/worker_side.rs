@@ -1,0 +1,105 @@
+//! The model's side of a link, for models in Rust: blocking calls, since a model's loop is plain
+//! code on the main thread.
+
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+
+use bytes::BufMut;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::sync::mpsc;
+
+use crate::link::codec::{FrameDecoder, FrameEncoder, FrameError, Piece};
+use crate::link::message::{FromWorker, ToWorker};
+
+/// The model's side of a link.
+#[derive(Debug)]
+pub struct WorkerSide(Transport);
+
+#[derive(Debug)]
+enum Transport {
+    Socket(UnixStream, FrameDecoder),
+    InProcess(mpsc::UnboundedReceiver<ToWorker>, mpsc::UnboundedSender<FromWorker>),
+}
+
+impl WorkerSide {
+    /// The worker's end of a socket.
+    #[must_use]
+    pub fn over_socket(socket: UnixStream) -> Self {
+        WorkerSide(Transport::Socket(socket, FrameDecoder::default()))
+    }
+
+    pub(crate) fn in_process(
+        receiver: mpsc::UnboundedReceiver<ToWorker>,
+        sender: mpsc::UnboundedSender<FromWorker>,
+    ) -> Self {
+        WorkerSide(Transport::InProcess(receiver, sender))
+    }
+
+    /// Waits for the engine's next message; `None` when no more will come. Not for use inside an
+    /// asynchronous runtime.
+    pub fn receive(&mut self) -> io::Result<Option<ToWorker>> {
+        if let Transport::InProcess(receiver, _) = &mut self.0 {
+            return Ok(receiver.blocking_recv());
+        }
+        match self.read(MsgFlags::empty()) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// The engine's next message, if it is there already.
+    pub fn poll(&mut self) -> io::Result<Option<ToWorker>> {
+        if let Transport::InProcess(receiver, _) = &mut self.0 {
+            return Ok(receiver.try_recv().ok());
+        }
+        match self.read(MsgFlags::MSG_DONTWAIT) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    fn read(&mut self, flags: MsgFlags) -> io::Result<ToWorker> {
+        let Transport::Socket(socket, decoder) = &mut self.0 else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        loop {
+            if let Some(frame) = decoder.next_frame().map_err(invalid)? {
+                return ToWorker::decode(&frame).map_err(invalid);
+            }
+            let buffer = decoder.buffer();
+            let start = buffer.len();
+            buffer.put_bytes(0, buffer.capacity() - start);
+            let read = recv(socket.as_raw_fd(), &mut buffer[start..], flags);
+            buffer.truncate(start + *read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Sends a message to the engine. An error means that the engine is gone, or that the message
+    /// does not fit a frame.
+    pub fn send(&mut self, message: FromWorker) -> io::Result<()> {
+        match &mut self.0 {
+            Transport::InProcess(_, sender) => {
+                let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+                sender.send(message).map_err(gone)
+            }
+            Transport::Socket(socket, _) => {
+                let mut encoder = FrameEncoder::default();
+                message.encode(&mut encoder).map_err(invalid)?;
+                encoder.pieces().iter().try_for_each(|piece| match piece {
+                    Piece::Bytes(bytes) | Piece::WithFile(bytes, _) => socket.write_all(bytes),
+                })
+            }
+        }
+    }
+}
+
+fn invalid(error: FrameError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

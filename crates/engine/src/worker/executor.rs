@@ -1,0 +1,273 @@
+//! The executor of one worker: it carries what the engine orders to the worker, and what the
+//! worker says to the engine.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use ai_integration_contract::{Error, Kind};
+use tokio::sync::mpsc;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, sleep_until};
+
+use crate::engine::{Engine, Order};
+use crate::job::JobId;
+use crate::job::event::Event;
+use crate::link::Link;
+use crate::link::codec::FrameError;
+use crate::link::message::{FromWorker, PROTOCOL, Ready, Violation};
+use crate::scheduler::{OutOfTurn, WorkerId};
+use crate::worker::ending::EndCause;
+
+/// How long a worker without a job may take to close its link once it is told to leave.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// A worker that was ready for so long did not die of being started.
+const SETTLED: Duration = Duration::from_secs(1);
+
+impl From<Violation> for EndCause {
+    fn from(violation: Violation) -> Self {
+        EndCause::Violation(violation)
+    }
+}
+
+impl From<FrameError> for EndCause {
+    fn from(error: FrameError) -> Self {
+        EndCause::Violation(error.into())
+    }
+}
+
+/// One worker, from its readiness to its end.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    worker: WorkerId,
+    engine: Engine,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// Where the worker notes what it has started.
+    board: Option<Board>,
+    /// When the worker was ready.
+    since: Instant,
+    /// Whether the worker was ever sent a job.
+    had_work: bool,
+    /// Whether it was told that no more jobs come.
+    was_drained: bool,
+}
+
+impl Executor {
+    /// Waits for the worker's description. `None` when the link ends before it comes.
+    pub(crate) async fn ready(link: &mut Link) -> Result<Option<Ready>, Violation> {
+        match link.receive().await? {
+            None => Ok(None),
+            Some(FromWorker::Ready(ready)) if ready.protocol == PROTOCOL => Ok(Some(ready)),
+            Some(FromWorker::Ready(ready)) => Err(Violation::Version(ready.protocol)),
+            Some(_) => Err(Violation::OutOfTurn("a message before `ready`")),
+        }
+    }
+
+    /// Tells the engine that the worker is ready, for up to `quota` jobs.
+    pub(crate) fn join(
+        engine: Engine,
+        worker: WorkerId,
+        mut ready: Ready,
+        link: &mut Link,
+        quota: Option<u64>,
+    ) -> Self {
+        if ready.shared_memory {
+            link.share();
+        }
+        let board = link.take_file().filter(|_| ready.board).map(Board);
+        ready.board = board.is_some();
+        let orders = engine.join(worker, ready, quota);
+        let since = Instant::now();
+        Executor { worker, engine, orders, board, since, had_work: false, was_drained: false }
+    }
+
+    /// Whether the worker had anything to do, or was at least there for a while.
+    pub(crate) fn was_of_use(&self) -> bool {
+        self.had_work || self.since.elapsed() >= SETTLED
+    }
+
+    /// Whether the worker was told to leave.
+    pub(crate) fn was_drained(&self) -> bool {
+        self.was_drained
+    }
+
+    /// Passes jobs to the worker and its answers to the engine until the link ends. May be
+    /// abandoned at any time. A worker that stays although it was told to leave, and has nothing
+    /// to do, is not waited for long. Once its link has ended it gets no more jobs: its process may
+    /// take a while to follow. Answers with the reason to end the worker, if there is one.
+    pub(crate) async fn run(
+        &mut self,
+        mut link: Link,
+        printed: &mut mpsc::Receiver<String>,
+    ) -> Option<EndCause> {
+        let ended = self.converse(&mut link, printed).await;
+        self.engine.drain(self.worker);
+        ended.err()
+    }
+
+    async fn converse(
+        &mut self,
+        link: &mut Link,
+        printed: &mut mpsc::Receiver<String>,
+    ) -> Result<(), EndCause> {
+        let mut prints = true;
+        let mut leave_at = None;
+        loop {
+            if self.was_drained {
+                leave_at.get_or_insert_with(|| Instant::now() + LEAVE);
+            }
+            // A worker that never stops talking must not have the runtime to itself.
+            consume_budget().await;
+            tokio::select! {
+                biased;
+                Some(order) = self.orders.recv() => self.obey(order, link)?,
+                message = link.receive() => match message? {
+                    None => return Ok(()),
+                    Some(message) => self.take(message, link).await?,
+                },
+                line = printed.recv(), if prints => match line {
+                    None => prints = false,
+                    Some(line) => self.engine.log(self.worker, &line),
+                },
+                () = sleep_until(leave_at.unwrap_or_else(Instant::now)), if leave_at.is_some() => {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order, link: &mut Link) -> Result<(), EndCause> {
+        match order {
+            Order::Send(message) => {
+                self.had_work = true;
+                link.send(message)?;
+            }
+            Order::Close => {
+                self.was_drained = true;
+                link.close();
+            }
+            Order::End => return Err(EndCause::Overdue),
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, message: FromWorker, link: &mut Link) -> Result<(), EndCause> {
+        let out_of_turn = |message| move |_: OutOfTurn| Violation::OutOfTurn(message);
+        match message {
+            FromWorker::Start(id) => {
+                self.engine.start_job(self.worker, id).map_err(out_of_turn("`start`"))?;
+            }
+            FromWorker::Result(id, outcome) => {
+                self.engine.finish(self.worker, id, outcome).map_err(out_of_turn("`result`"))?;
+            }
+            FromWorker::Chunk(id, content_type, data) => {
+                let follower = self
+                    .engine
+                    .with_job(self.worker, id, |job| job.chunk(content_type, data))
+                    .map_err(out_of_turn("`chunk`"))?;
+                if let Some(Some((follower, content_type, data))) = follower {
+                    let passed_on = pin!(follower.chunk(content_type, data));
+                    self.pass_on(id, passed_on, link).await?;
+                }
+            }
+            FromWorker::Progress(id, fraction, message) => {
+                self.offer(id, Event::Progress { fraction, message }, "`progress`")?;
+            }
+            FromWorker::Log(id, message) => self.offer(id, Event::Log(message), "`log`")?,
+            FromWorker::Pause | FromWorker::Resume => {
+                self.engine.pause(self.worker, matches!(message, FromWorker::Pause));
+            }
+            FromWorker::Ready(_) => return Err(Violation::OutOfTurn("a second `ready`").into()),
+            FromWorker::Unknown => {}
+        }
+        Ok(())
+    }
+
+    fn offer(&self, id: JobId, event: Event, name: &'static str) -> Result<(), Violation> {
+        self.engine
+            .with_job(self.worker, id, |job| job.offer(event))
+            .map_err(|OutOfTurn| Violation::OutOfTurn(name))?;
+        Ok(())
+    }
+
+    /// Waits until a chunk has been passed on. A follower who reads too slowly is given up, since the
+    /// model waits meanwhile, and with it everybody in the queue.
+    async fn pass_on(
+        &mut self,
+        id: JobId,
+        mut passed_on: Pin<&mut impl Future<Output = bool>>,
+        link: &mut Link,
+    ) -> Result<(), EndCause> {
+        loop {
+            tokio::select! {
+                biased;
+                was_read = &mut passed_on => {
+                    if !was_read {
+                        let message = "the answer was read too slowly; the model could not wait";
+                        self.engine.abandon(id, Error::new(Kind::Timeout, message));
+                    }
+                    return Ok(());
+                }
+                Some(order) = self.orders.recv() => self.obey(order, link)?,
+            }
+        }
+    }
+
+    /// Ends the worker's life, which may have `crashed`: what it worked on fails with `error`, which
+    /// is told whether it had begun.
+    pub(crate) fn close(self, crashed: bool, error: impl Fn(bool) -> Error) {
+        let started = self.board.as_ref().and_then(Board::started);
+        self.engine.worker_lost(self.worker, started, crashed, error);
+    }
+}
+
+/// A memory file of one number, which the worker keeps at the job that it has started last. It
+/// outlives the worker, and spares it a message for each job.
+#[derive(Debug)]
+struct Board(File);
+
+impl Board {
+    /// The job that the worker had started last; `None` before the first.
+    fn started(&self) -> Option<JobId> {
+        let mut number = [0; 8];
+        self.0.read_exact_at(&mut number, 0).ok()?;
+        Some(u64::from_le_bytes(number)).filter(|id| *id > 0).map(JobId)
+    }
+}
+
+/// Serves jobs over a link whose worker nobody here has started, until the link ends: the worker
+/// of an *attached* engine is the program that started it.
+pub async fn serve_attached(engine: Engine, mut link: Link) {
+    let gone = || {
+        Error::new(
+            Kind::ModelCrashed,
+            "the model's program ended while it worked on this request; its own output says why",
+        )
+    };
+    let ready = match Executor::ready(&mut link).await {
+        Ok(Some(ready)) => ready,
+        Ok(None) => return engine.fail(gone()),
+        Err(violation) => {
+            return engine.fail(Error::new(Kind::ModelUnavailable, violation.to_string()));
+        }
+    };
+    let mut executor = Executor::join(engine.clone(), WorkerId(0), ready, &mut link, None);
+    let (_, mut nothing) = mpsc::channel(1);
+    let ended_for = tokio::select! {
+        ended_for = executor.run(link, &mut nothing) => ended_for,
+        () = engine.is_shut_down() => None,
+    };
+    executor.close(true, |_| gone());
+    engine.fail(match ended_for {
+        Some(EndCause::Violation(violation)) => {
+            Error::new(Kind::ModelCrashed, violation.to_string())
+        }
+        Some(EndCause::Overdue) => Error::new(
+            Kind::ModelUnavailable,
+            "the model went on with a request for longer than it may take",
+        ),
+        _ => Error::new(Kind::ModelUnavailable, "the model's program has ended"),
+    });
+}

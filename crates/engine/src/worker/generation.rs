@@ -1,0 +1,51 @@
+//! Workers that serve and are replaced together.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Workers that were started together: one for each slot, started again as they end.
+#[derive(Debug)]
+pub(super) struct Generation {
+    /// Cancelled when others take over.
+    pub(super) retire: CancellationToken,
+    /// Whether its workers may take jobs.
+    pub(super) admitted: watch::Sender<bool>,
+    /// Workers that have become ready before they were admitted.
+    pub(super) ready: watch::Sender<usize>,
+    /// Why it cannot be admitted.
+    pub(super) broken: watch::Sender<Option<String>>,
+}
+
+impl Generation {
+    pub(super) fn new(stop: &CancellationToken, is_admitted: bool) -> Self {
+        Generation {
+            retire: stop.child_token(),
+            admitted: watch::channel(is_admitted).0,
+            ready: watch::channel(0).0,
+            broken: watch::channel(None).0,
+        }
+    }
+
+    /// Lets time pass; false when the workers have to end instead.
+    pub(super) async fn pause(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = sleep(time) => true,
+            () = self.retire.cancelled() => false,
+        }
+    }
+
+    pub(super) fn is_admitted(&self) -> bool {
+        *self.admitted.borrow()
+    }
+
+    /// Called by each worker that is ready: waits until all are.
+    pub(super) async fn admission(&self) {
+        if !self.is_admitted() {
+            self.ready.send_modify(|ready| *ready += 1);
+        }
+        let _ = self.admitted.subscribe().wait_for(|admitted| *admitted).await;
+    }
+}

@@ -1,0 +1,419 @@
+//! The supervisor: it starts the model's program, starts it again when it ends for any reason,
+//! and gives up, visibly, when it keeps dying before it serves.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ai_integration_contract::{Error, Kind};
+use nix::sys::signal::Signal;
+use tokio::sync::{Mutex, oneshot, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::link::Link;
+use crate::link::message::Ready;
+use crate::scheduler::WorkerId;
+use crate::settings::Config;
+use crate::worker::backoff::Backoff;
+use crate::worker::ending::{EndCause, Ending, Exit, is_shortage};
+use crate::worker::executor::Executor;
+use crate::worker::generation::Generation;
+use crate::worker::memory;
+use crate::worker::process::{Process, Program};
+use crate::worker::reaper::Reaper;
+
+/// What a worker gets to close its link's jobs once its process has ended: data that it wrote
+/// before may still be on the way.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What a worker gets to end once its link is closed, before it is told to, and then made to.
+const LEAVE: Duration = Duration::from_secs(5);
+/// The same when everything stops; platforms do not wait for long.
+const LEAVE_AT_STOP: Duration = Duration::from_secs(2);
+/// The same when it has not ended its jobs, and cannot any more: somebody waits for them.
+const LEAVE_WITH_JOBS: Duration = Duration::from_secs(1);
+
+/// How often a worker's memory is looked at.
+const MEMORY: Duration = Duration::from_secs(1);
+
+/// Keeps the workers of one program running.
+#[derive(Clone, Debug)]
+pub struct Supervisor(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    engine: Engine,
+    program: Program,
+    config: Config,
+    reaper: Reaper,
+    next_worker: AtomicU64,
+    stop: CancellationToken,
+    /// The workers that serve; locked while they are being replaced.
+    serving: Mutex<Arc<Generation>>,
+    /// Workers that are kept running.
+    slots: watch::Sender<usize>,
+    /// How the program's last life ended, if it is not to be started again.
+    last: watch::Sender<Option<Exit>>,
+}
+
+/// What follows one life of a worker.
+enum Next {
+    StartAgain { after: Duration },
+    GiveUp(Ending),
+    Stopped,
+}
+
+impl Supervisor {
+    /// Starts the workers. Needs a runtime to run on.
+    pub fn start(engine: Engine, program: Program, config: Config) -> io::Result<Self> {
+        let stop = CancellationToken::new();
+        let generation = Arc::new(Generation::new(&stop, true));
+        let supervisor = Supervisor(Arc::new(Inner {
+            engine,
+            program,
+            config,
+            reaper: Reaper::start()?,
+            next_worker: AtomicU64::new(1),
+            stop,
+            serving: Mutex::new(generation.clone()),
+            slots: watch::channel(0).0,
+            last: watch::channel(None).0,
+        }));
+        supervisor.start_generation(&generation);
+        Ok(supervisor)
+    }
+
+    /// Starts the program anew beside the workers that serve, and lets the new workers take over
+    /// once all of them are ready; the old ones finish what they have. When a new one does not get
+    /// that far, the old ones go on.
+    pub async fn reload(&self) {
+        let shared = &*self.0;
+        let mut serving = shared.serving.lock().await;
+        tracing::info!("starting the program anew; the workers that serve go on meanwhile");
+        let fresh = Arc::new(Generation::new(&shared.stop, false));
+        self.start_generation(&fresh);
+        let (mut ready, mut broken) = (fresh.ready.subscribe(), fresh.broken.subscribe());
+        tokio::select! {
+            _ = ready.wait_for(|ready| *ready == shared.config.workers) => {
+                fresh.admitted.send_replace(true);
+                serving.retire.cancel();
+                *serving = fresh;
+                tracing::info!("the new workers have taken over");
+            }
+            reason = broken.wait_for(Option::is_some) => {
+                let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_default();
+                fresh.retire.cancel();
+                tracing::error!("the program cannot be started anew, the old workers go on: {reason}");
+            }
+            () = shared.stop.cancelled() => {}
+        }
+    }
+
+    /// Lets the workers end: they get no more jobs. Answers when all processes are gone, which
+    /// takes as long as the model works on the jobs that it has.
+    pub async fn stop(&self) {
+        self.0.stop.cancel();
+        let mut slots = self.0.slots.subscribe();
+        let _ = slots.wait_for(|slots| *slots == 0).await;
+    }
+
+    /// Ends all processes at once.
+    pub fn kill(&self) {
+        self.0.stop.cancel();
+        self.0.reaper.kill_all();
+    }
+
+    /// Passes a signal on to every worker.
+    pub fn forward(&self, signal: Signal) {
+        self.0.reaper.signal_all(signal);
+    }
+
+    /// Waits until the program has been given up, and says how it last ended.
+    pub async fn given_up(&self) -> Exit {
+        let mut last = self.0.last.subscribe();
+        match last.wait_for(Option::is_some).await.map(|exit| exit.clone()) {
+            Ok(Some(exit)) => exit,
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn start_generation(&self, generation: &Arc<Generation>) {
+        for slot in 1..=self.0.config.workers {
+            self.0.slots.send_modify(|slots| *slots += 1);
+            let (supervisor, generation) = (self.clone(), generation.clone());
+            tokio::spawn(async move { supervisor.keep_running(&generation, slot).await });
+        }
+    }
+
+    async fn keep_running(&self, generation: &Generation, slot: usize) {
+        let shared = &*self.0;
+        let mut backoff = Backoff::new(shared.config.start_attempts);
+        loop {
+            match self.live(generation, slot, &mut backoff).await {
+                Next::Stopped => break,
+                Next::StartAgain { after } => {
+                    if !generation.pause(after).await {
+                        break;
+                    }
+                }
+                Next::GiveUp(ending) => {
+                    let is_last = shared.without_slot();
+                    let error = ending.error(Kind::ModelUnavailable, "the model cannot be started");
+                    if !generation.is_admitted() {
+                        generation.broken.send_replace(Some(error.to_string()));
+                        return;
+                    }
+                    if is_last {
+                        shared.engine.fail(error);
+                        shared.last.send_replace(Some(ending.exit));
+                        return;
+                    }
+                    // The others show that the program can run: this is not its end.
+                    let pause = Backoff::LONGEST;
+                    tracing::error!("worker {slot} is out for {} s: {error}", pause.as_secs());
+                    if !generation.pause(pause).await {
+                        return;
+                    }
+                    shared.slots.send_modify(|slots| *slots += 1);
+                }
+            }
+        }
+        shared.without_slot();
+    }
+
+    /// One life of a worker, from the start of its process to its end.
+    async fn live(&self, generation: &Generation, slot: usize, backoff: &mut Backoff) -> Next {
+        let shared = &*self.0;
+        let label = (shared.config.workers > 1).then_some(slot);
+        let who = label.map_or("the program".to_owned(), |slot| format!("worker {slot}"));
+        let device = shared.config.devices.iter().cycle().nth(slot - 1);
+        let started = Process::start(
+            &shared.program,
+            &shared.reaper,
+            label,
+            device,
+            shared.config.worker_rlimits,
+        );
+        let (process, link) = match started {
+            Ok((process, socket)) => (process, Link::over_socket(socket)),
+            Err(error) => return shared.not_started(generation, backoff, &error),
+        };
+        tracing::debug!(pid = process.pid, "{who} started");
+
+        let pid = process.pid;
+        shared.engine.metrics().worker_began(slot, pid);
+        let worker = WorkerId(shared.next_worker.fetch_add(1, Ordering::Relaxed));
+        let (ending, executor) = self.attend(generation, worker, process, link).await;
+        let was_of_use = executor.as_ref().is_some_and(Executor::was_of_use);
+        let was_drained = executor.as_ref().is_some_and(Executor::was_drained);
+        let cause = if was_drained { EndCause::Retired } else { ending.cause() };
+        shared.engine.metrics().worker_ended(slot, pid, &cause);
+        if let Some(executor) = executor {
+            executor.close(ending.is_crash(), |had_begun| {
+                if had_begun {
+                    let what = "the model's process ended while it worked on this request";
+                    return ending.error(Kind::ModelCrashed, what);
+                }
+                // What it printed last has to do with something else.
+                let what = "processes of the model keep ending before they begin this request";
+                Error { output: Vec::new(), ..ending.error(Kind::ModelCrashed, what) }
+            });
+        }
+        if generation.retire.is_cancelled() {
+            return Next::Stopped;
+        }
+        if was_of_use {
+            backoff.reset();
+            if was_drained && ending.exit == Exit::Status(0) {
+                tracing::info!("{who} was told to end and did; starting it afresh");
+            } else {
+                tracing::warn!("{who} ended: {ending}; starting it again");
+            }
+            return Next::StartAgain { after: Duration::ZERO };
+        }
+        let pause = if generation.is_admitted() { backoff.next() } else { None };
+        let Some(after) = pause else {
+            tracing::debug!("{who} ended: {ending}; giving up");
+            return Next::GiveUp(ending);
+        };
+        let seconds = after.as_secs_f64();
+        tracing::warn!("{who} ended: {ending}; starting it again in {seconds} s");
+        Next::StartAgain { after }
+    }
+
+    /// Attends to a worker until its process is gone, whatever it takes.
+    async fn attend(
+        &self,
+        generation: &Generation,
+        worker: WorkerId,
+        mut process: Process,
+        link: Link,
+    ) -> (Ending, Option<Executor>) {
+        let (mut ended_for, executor) = self.converse(generation, worker, &mut process, link).await;
+        if ended_for.is_some() {
+            process.signal(Signal::SIGKILL);
+        }
+        let patience = if !self.0.engine.is_free(worker) {
+            LEAVE_WITH_JOBS
+        } else if self.0.stop.is_cancelled() {
+            LEAVE_AT_STOP
+        } else {
+            LEAVE
+        };
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            if timeout(patience, process.ended()).await.is_ok() {
+                break;
+            }
+            ended_for.get_or_insert(EndCause::ClosedLink);
+            process.signal(signal);
+        }
+        let exit = timeout(LEAVE, process.ended()).await.unwrap_or(Exit::Unknown);
+        let was_ready = executor.is_some();
+        (Ending { exit, ended_for, was_ready, output: process.last_output().await }, executor)
+    }
+
+    /// Talks to a worker until its link ends, and says why the process has to be ended, if that
+    /// is so. Answers also with its executor, if it became ready.
+    async fn converse(
+        &self,
+        generation: &Generation,
+        worker: WorkerId,
+        process: &mut Process,
+        mut link: Link,
+    ) -> (Option<EndCause>, Option<Executor>) {
+        let shared = &*self.0;
+        let ready = match shared.readiness(generation, process, &mut link).await {
+            Ok(Some(ready)) => ready,
+            Ok(None) => return (None, None),
+            Err(cause) => return (Some(cause), None),
+        };
+        let engine = shared.engine.clone();
+        let mut executor = Executor::join(engine, worker, ready, &mut link, shared.config.quota());
+        let (pid, mut exit, mut printed) = process.follow();
+        let (abandon, abandoned) = oneshot::channel::<()>();
+        // On a task of its own: what is waited for below is looked at when it happens, and not
+        // with each message.
+        let mut talk = tokio::spawn(async move {
+            let ended_for = tokio::select! {
+                biased;
+                ended_for = executor.run(link, &mut printed) => ended_for,
+                _ = abandoned => None,
+            };
+            (executor, printed, ended_for)
+        });
+        let mut grown = pin!(shared.has_grown(pid));
+        let mut serves = true;
+        let mut stopped = None;
+        let talked = loop {
+            tokio::select! {
+                talked = &mut talk => break talked,
+                () = shared.engine.is_shut_down() => {
+                    stopped = Some(EndCause::Stopped);
+                    drop(abandon);
+                    break talk.await;
+                }
+                () = generation.retire.cancelled(), if serves => {
+                    serves = false;
+                    shared.engine.drain(worker);
+                }
+                () = &mut grown, if serves => {
+                    serves = false;
+                    shared.engine.drain(worker);
+                }
+                _ = exit.ended() => {
+                    // A process that the model left behind may hold the link open.
+                    if let Ok(talked) = timeout(LAST_WORDS, &mut talk).await {
+                        break talked;
+                    }
+                    drop(abandon);
+                    break talk.await;
+                }
+            }
+        };
+        let (executor, printed, ended_for) =
+            talked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        process.take_back(printed);
+        (stopped.or(ended_for), Some(executor))
+    }
+}
+
+impl Inner {
+    /// Decides what follows a start that failed.
+    fn not_started(
+        &self,
+        generation: &Generation,
+        backoff: &mut Backoff,
+        error: &io::Error,
+    ) -> Next {
+        // The requester is not told where it lies.
+        let program = self.program.command.first().map(|name| name.to_string_lossy());
+        tracing::error!("{}: {error}", program.unwrap_or_default());
+        self.engine.metrics().worker_not_started();
+        let has_served = generation.is_admitted() && self.engine.model_now().is_some();
+        let is_shortage = is_shortage(error);
+        match backoff.next() {
+            Some(after) if has_served || is_shortage => Next::StartAgain { after },
+            // What could be started can be again, as soon as the system has room for it.
+            None if has_served && is_shortage && self.config.start_attempts > 1 => {
+                Next::StartAgain { after: Backoff::LONGEST }
+            }
+            _ => Next::GiveUp(Ending::not_started(error)),
+        }
+    }
+
+    /// Waits until the worker is ready and may take jobs. `None` when it ends before that by
+    /// itself; an error is the reason to end it.
+    async fn readiness(
+        &self,
+        generation: &Generation,
+        process: &mut Process,
+        link: &mut Link,
+    ) -> Result<Option<Ready>, EndCause> {
+        let patience = self.config.start_timeout;
+        let ready = tokio::select! {
+            ready = Executor::ready(link) => ready,
+            _ = process.ended() => {
+                timeout(LAST_WORDS, Executor::ready(link)).await.unwrap_or(Ok(None))
+            }
+            () = sleep(patience) => return Err(EndCause::NotReady(patience)),
+            () = generation.retire.cancelled() => return Err(EndCause::Stopped),
+        };
+        let Some(ready) = ready? else { return Ok(None) };
+        tokio::select! {
+            () = generation.admission() => Ok(Some(ready)),
+            _ = process.ended() => Ok(None),
+            () = generation.retire.cancelled() => Err(EndCause::Stopped),
+        }
+    }
+
+    /// One worker fewer is kept running; whether it was the last one.
+    fn without_slot(&self) -> bool {
+        let mut left = 0;
+        self.slots.send_modify(|slots| {
+            *slots -= 1;
+            left = *slots;
+        });
+        left == 0
+    }
+
+    /// Waits until the process takes up more memory than it may; for ever, when it may take all.
+    async fn has_grown(&self, pid: i32) {
+        let Some(most) = self.config.max_rss else { return std::future::pending().await };
+        loop {
+            sleep(MEMORY).await;
+            if let Some(bytes) = memory::resident(pid)
+                && bytes > most
+            {
+                let (has, may) = (bytes >> 20, most >> 20);
+                tracing::info!("process {pid} takes up {has} MiB, more than {may}; it is to end");
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

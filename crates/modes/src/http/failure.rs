@@ -1,0 +1,308 @@
+//! Why a request is not answered with a result, and how each dialect says so.
+
+use ai_integration_contract::{
+    Environment, Error, InvalidInputs, Kind, Outcome, Setting, SettingError,
+};
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::http::trace::Trace;
+use crate::http::wire::edge::RequestId;
+
+/// How much is told of the model's failures.
+pub(crate) static ERRORS: Setting = Setting {
+    name: "AI_INTEGRATION_ERRORS",
+    flag: Some("errors"),
+    value_name: "full|brief",
+    default: "full",
+    help: "What clients are told of the model's failures: everything, or briefly, without the \
+           traceback and what the program printed last. The log has them in any case, under the \
+           request's id.",
+};
+
+/// The code of a failure that the model itself reports.
+pub(crate) const MODEL_FAILED: &str = "model_failed";
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// The second one makes browsers ask for a password.
+const CHALLENGES: [HeaderValue; 2] = [
+    HeaderValue::from_static("Bearer"),
+    HeaderValue::from_static("Basic realm=\"model\", charset=\"UTF-8\""),
+];
+
+/// How much clients are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wording {
+    Full,
+    Brief,
+}
+
+impl Wording {
+    pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
+        let is_known = |word: &String| ["full", "brief"].contains(&word.as_str());
+        let word = environment.parse(&ERRORS, "full or brief", is_known)?;
+        Ok(if word.as_deref() == Some("brief") { Wording::Brief } else { Wording::Full })
+    }
+
+    /// The model's own words.
+    pub(crate) fn of_model(self, outcome: &Outcome) -> String {
+        match self {
+            Wording::Full => outcome.error_message().to_owned(),
+            Wording::Brief => without_traceback(outcome.error_message()),
+        }
+    }
+
+    pub(crate) fn of_error(self, error: &Error) -> String {
+        match self {
+            Wording::Full => error.to_string(),
+            Wording::Brief => error.message.clone().into_owned(),
+        }
+    }
+
+    pub(crate) fn of(self, rejection: &Rejection) -> String {
+        match rejection {
+            Rejection::Invalid(invalid) => invalid.to_string(),
+            Rejection::Error(error) => self.of_error(error),
+        }
+    }
+}
+
+/// A Python traceback's last part, which says what went wrong, and what stands before the first.
+fn without_traceback(text: &str) -> String {
+    const HEADING: &str = "Traceback (most recent call last):";
+    let Some((before, _)) = text.split_once(HEADING) else { return text.to_owned() };
+    let last = text.rsplit(HEADING).next().unwrap_or_default();
+    // The calls are indented; the exception begins with the first line that is not.
+    let exception = last.lines().skip(1).skip_while(|line| line.starts_with(' '));
+    let lines: Vec<&str> = before.lines().chain(exception).collect();
+    lines.join("\n").trim().to_owned()
+}
+
+/// Why a request has no result.
+#[derive(Clone, Debug)]
+pub(crate) enum Rejection {
+    /// Some inputs do not fit.
+    Invalid(InvalidInputs),
+    /// Anything else.
+    Error(Error),
+}
+
+impl From<Error> for Rejection {
+    fn from(error: Error) -> Self {
+        Rejection::Error(error)
+    }
+}
+
+impl From<InvalidInputs> for Rejection {
+    fn from(invalid: InvalidInputs) -> Self {
+        Rejection::Invalid(invalid)
+    }
+}
+
+impl Rejection {
+    pub(crate) fn not_found() -> Self {
+        let message = "there is nothing at this address; /openapi.json has those of the API";
+        Error::new(Kind::NotFound, message).into()
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "this address does not take the method; the header Allow names what it takes";
+        Error::new(Kind::MethodNotAllowed, message).into()
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Rejection::Invalid(_) => Kind::InvalidInput,
+            Rejection::Error(error) => error.kind,
+        }
+    }
+}
+
+/// The HTTP status of a kind of error (RFC 9110, section 15).
+pub(crate) fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::InvalidInput => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::MalformedRequest => StatusCode::BAD_REQUEST,
+        Kind::Unauthorized => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::UriTooLong => StatusCode::URI_TOO_LONG,
+        Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Kind::QueueFull | Kind::ModelUnavailable | Kind::ShuttingDown => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Kind::ModelCrashed => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+/// What an answer without a result carries as an extension, for whoever finishes, counts and logs
+/// it.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    why: Why,
+    /// Whether the answer's body says it already.
+    is_told: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Why {
+    Rejected(Rejection),
+    /// The model's own words.
+    Model(Outcome),
+}
+
+impl Failure {
+    /// A failure that the model itself reports.
+    pub(crate) fn of_model(outcome: Outcome) -> Self {
+        Failure { why: Why::Model(outcome), is_told: false }
+    }
+
+    /// The answer with the status, the headers and the extension of this failure, and its own body.
+    pub(crate) fn told_by(mut self, response: impl IntoResponse) -> Response {
+        self.is_told = true;
+        self.mark(response.into_response())
+    }
+
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_told
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        match &self.why {
+            Why::Rejected(rejection) => rejection.kind().code(),
+            Why::Model(_) => MODEL_FAILED,
+        }
+    }
+
+    /// A problem as RFC 9457 has it, with our stable `code`.
+    pub(crate) fn problem(&self, wording: Wording, id: &RequestId) -> Value {
+        let (status, title, detail) = match &self.why {
+            Why::Rejected(rejection) => {
+                let kind = rejection.kind();
+                (status(kind), kind.title(), wording.of(rejection))
+            }
+            Why::Model(outcome) => {
+                let title = "the model reported a failure";
+                (StatusCode::INTERNAL_SERVER_ERROR, title, wording.of_model(outcome))
+            }
+        };
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": title,
+            "status": status.as_u16(),
+            "code": self.code(),
+            "detail": detail,
+            "request_id": id.as_str(),
+        });
+        if let Why::Rejected(Rejection::Invalid(InvalidInputs(fields))) = &self.why {
+            problem["errors"] = json!(fields);
+        }
+        problem
+    }
+
+    /// Gives the answer its body.
+    pub(crate) fn tell(&self, response: Response, wording: Wording, id: &RequestId) -> Response {
+        let (mut parts, _) = response.into_parts();
+        parts.headers.insert(CONTENT_TYPE, PROBLEM);
+        // The router has noted that there is none yet.
+        parts.headers.remove(CONTENT_LENGTH);
+        Response::from_parts(parts, Body::from(self.problem(wording, id).to_string()))
+    }
+
+    /// Leaves what happened in the log: loudly what the operator may have to look after.
+    pub(crate) fn log(&self, id: &RequestId, route: &str, trace: &Trace) {
+        let (id, code, traceparent) = (id.as_str(), self.code(), trace.parent());
+        match &self.why {
+            Why::Model(outcome) => {
+                let message = outcome.error_message();
+                tracing::warn!(
+                    request_id = id,
+                    code,
+                    route,
+                    traceparent,
+                    "the model failed: {message}"
+                );
+            }
+            Why::Rejected(Rejection::Error(error)) if status(error.kind).is_server_error() => {
+                tracing::warn!(request_id = id, code, route, traceparent, "{error}");
+            }
+            Why::Rejected(rejection) => {
+                let reason = Wording::Full.of(rejection);
+                tracing::debug!(request_id = id, code, route, traceparent, "refused: {reason}");
+            }
+        }
+    }
+
+    fn mark(self, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        if let Why::Rejected(rejection) = &self.why {
+            if let Rejection::Error(error) = rejection {
+                let busy = status(error.kind) == StatusCode::SERVICE_UNAVAILABLE;
+                if let Some(seconds) = error.retry_after.or(busy.then_some(1)) {
+                    headers.insert(RETRY_AFTER, seconds.into());
+                }
+            }
+            if rejection.kind() == Kind::Unauthorized {
+                for challenge in CHALLENGES {
+                    headers.append(WWW_AUTHENTICATE, challenge);
+                }
+            }
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        Failure { why: Why::Rejected(rejection), is_told: false }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Rejection::from(error).into()
+    }
+}
+
+/// In the native dialect; the body is given when the request's id is at hand.
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = match &self.why {
+            Why::Rejected(rejection) => status(rejection.kind()),
+            Why::Model(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        self.mark(status.into_response())
+    }
+}
+
+/// A rejection in the native dialect.
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        Failure::from(self).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceback_is_left_out_and_the_exception_stays() {
+        let text = "Traceback (most recent call last):\n  File \"/app/a.py\", line 1, in <module>\n    \
+                    f()\n    ^^^\nKeyError: 1\n\nDuring handling of the above exception, another \
+                    exception occurred:\n\nTraceback (most recent call last):\n  File \"/app/a.py\", \
+                    line 3, in <module>\n    g()\nValueError: no such size\nas this\n";
+        assert_eq!(without_traceback(text), "ValueError: no such size\nas this");
+        assert_eq!(without_traceback("too dark"), "too dark");
+        assert_eq!(without_traceback("in short\nTraceback (most recent call last):\n"), "in short");
+    }
+}

@@ -1,0 +1,116 @@
+//! What the head of a request says about how it is to be handled, before its body has come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ai_integration_contract::{Error, Kind};
+use ai_integration_engine::{Announcement, Timing};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use tokio::time::{Instant, timeout};
+
+use crate::http::App;
+use crate::http::failure::Rejection;
+use crate::http::wire::edge::RequestId;
+
+/// The header by which a client limits the time to the answer, in seconds. The server's own limit
+/// holds all the same.
+pub(crate) const TIMEOUT: &str = "ai-integration-timeout";
+/// The least and the greatest limit, in seconds.
+pub(crate) const SHORTEST: f64 = 0.001;
+pub(crate) const LONGEST: f64 = 86_400.0;
+
+/// A request to the model whose inputs are still to be read.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) id: RequestId,
+    /// The time to the answer that the client asks for.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether the client wants to hear of everything that happens, as server-sent events.
+    pub(crate) wants_events: bool,
+    /// What the engine is to fill in, if the request's trace is recorded.
+    pub(crate) timing: Option<Arc<Timing>>,
+    /// Keeps a batch open for it.
+    pub(crate) announcement: Option<Announcement>,
+}
+
+impl FromRequestParts<App> for Call {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Rejection> {
+        let id = parts.extensions.get::<RequestId>().cloned();
+        Ok(Call {
+            id: id.unwrap_or(RequestId(HeaderValue::from_static("-"))),
+            timeout: asked_timeout(&parts.headers)?,
+            timing: parts.extensions.get().cloned(),
+            wants_events: accepts(&parts.headers, "text/event-stream"),
+            announcement: app.engine().announce(),
+        })
+    }
+}
+
+impl Call {
+    /// Waits for what has to come before the model is asked, and takes the time off the call's.
+    pub(crate) async fn wait_for<T>(&mut self, what: impl Future<Output = T>) -> Result<T, Error> {
+        let Some(total) = self.timeout else { return Ok(what.await) };
+        let begun = Instant::now();
+        let done = timeout(total, what).await.ok();
+        let rest = total.checked_sub(begun.elapsed()).filter(|rest| !rest.is_zero());
+        self.timeout = rest;
+        done.filter(|_| rest.is_some()).ok_or_else(|| {
+            let message = "the request's time was over before the model could be asked";
+            Error::new(Kind::Timeout, message)
+        })
+    }
+}
+
+/// Whether the client names this media type as one that it takes.
+pub(crate) fn accepts(headers: &HeaderMap, media: &str) -> bool {
+    let accepted =
+        headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = accepted.flat_map(|value| value.split(','));
+    ranges.any(|range| {
+        range.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(media))
+    })
+}
+
+fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let seconds = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
+    let seconds = seconds.filter(|seconds| (SHORTEST..=LONGEST).contains(seconds));
+    let message =
+        "the header AI-Integration-Timeout is not a number of seconds from 0.001 to a day";
+    let refusal = || Error::new(Kind::MalformedRequest, message);
+    Ok(Some(Duration::from_secs_f64(seconds.ok_or_else(refusal)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn a_timeout_is_a_number_of_seconds() {
+        assert_eq!(asked_timeout(&HeaderMap::new()), Ok(None));
+        assert_eq!(asked_timeout(&headers(TIMEOUT, "2.5")), Ok(Some(Duration::from_millis(2500))));
+        for nonsense in ["", "soon", "0", "-1", "NaN", "inf", "100000"] {
+            assert!(asked_timeout(&headers(TIMEOUT, nonsense)).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn events_are_sent_to_those_who_ask() {
+        for (accept, wants) in [
+            ("text/event-stream", true),
+            ("application/json, Text/Event-Stream;q=0.9", true),
+            ("*/*", false),
+            ("text/event-streams", false),
+        ] {
+            assert_eq!(accepts(&headers("accept", accept), "text/event-stream"), wants, "{accept}");
+        }
+    }
+}

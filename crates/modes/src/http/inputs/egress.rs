@@ -1,0 +1,299 @@
+//! Where requests may make this server connect to, by an address that they give as an input.
+//!
+//! Nowhere, unless the settings say so. Then to the public Internet only, and to the networks that
+//! are named: what is behind this server (its own ports, the neighbours', a cloud's metadata) is
+//! not for whoever may ask it. What is checked is the address that is dialled, never a name; what
+//! is public is what the IANA registries say is globally reachable, never "what is not private".
+
+use std::net::IpAddr;
+
+use ai_integration_contract::{Environment, Setting, SettingError};
+use ipnet::IpNet;
+use reqwest::Url;
+
+use crate::http::wire::guard::client::networks;
+use crate::http::wire::guard::host::is_listed;
+
+/// Whose content may be fetched.
+pub(crate) static HOSTS: Setting = Setting {
+    name: "AI_INTEGRATION_URL_INPUTS",
+    flag: Some("url-inputs"),
+    value_name: "LIST",
+    default: "",
+    help: "Hosts from which files are fetched that a request gives as http or https addresses, \
+           separated by commas; *.example.org for all below one, * for every public host. By \
+           default none are fetched.",
+};
+
+/// Beside the public Internet.
+pub(crate) static NETWORKS: Setting = Setting {
+    name: "AI_INTEGRATION_URL_NETWORKS",
+    flag: Some("url-networks"),
+    value_name: "LIST",
+    default: "",
+    help: "Networks (10.1.0.0/16) where such hosts may be beside the public Internet, separated by \
+           commas.",
+};
+
+/// The ports.
+pub(crate) static PORTS: Setting = Setting {
+    name: "AI_INTEGRATION_URL_PORTS",
+    flag: Some("url-ports"),
+    value_name: "LIST",
+    default: "80,443",
+    help: "Ports that such addresses may have.",
+};
+
+/// All of them.
+pub(crate) const SETTINGS: &[&Setting] = &[&HOSTS, &NETWORKS, &PORTS];
+
+/// What is not globally reachable by the IANA IPv4 Special-Purpose Address Registry, multicast, and
+/// the address at which Azure's hosts answer.
+const SPECIAL: &[&str] = &[
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/3",
+    "168.63.129.16/32",
+];
+
+/// All that is assigned for global unicast (IANA IPv6 Global Unicast Address Assignments) …
+const GLOBAL: &str = "2000::/3";
+/// … but for what the Special-Purpose registry takes out of it: protocols, documentation, 6to4.
+const SPECIAL_GLOBAL: &[&str] = &["2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"];
+
+/// The rules.
+#[derive(Clone, Debug)]
+pub(crate) struct Egress {
+    hosts: Vec<String>,
+    networks: Vec<IpNet>,
+    ports: Vec<u16>,
+    special: Vec<IpNet>,
+    global: Vec<IpNet>,
+}
+
+impl Egress {
+    /// The rules that the settings have; none when nothing may be fetched.
+    pub(crate) fn read(environment: &Environment) -> Result<Option<Self>, SettingError> {
+        let ports: Result<Vec<u16>, _> =
+            environment.list(&PORTS).iter().map(|port| port.parse()).collect();
+        let ports = ports.map_err(|_| SettingError::Invalid {
+            name: PORTS.name,
+            value: environment.get(&PORTS).unwrap_or_default().to_owned(),
+            expected: "expected ports, such as 80,443".to_owned(),
+        })?;
+        let hosts: Result<Vec<String>, _> =
+            environment.list(&HOSTS).into_iter().map(host).collect();
+        let hosts = hosts?;
+        let constant = |list: &[&str]| list.iter().filter_map(|net| net.parse().ok()).collect();
+        let rules = Egress {
+            networks: networks(environment, &NETWORKS)?,
+            ports,
+            special: constant(&[SPECIAL, SPECIAL_GLOBAL].concat()),
+            global: constant(&["0.0.0.0/0", GLOBAL]),
+            hosts,
+        };
+        Ok((!rules.hosts.is_empty()).then_some(rules))
+    }
+
+    /// Why an address may not be asked, by what it says itself.
+    pub(crate) fn check(&self, url: &Url) -> Result<(), &'static str> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err("only http and https addresses are fetched");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("an address with a user's name or password is not fetched");
+        }
+        if !url.port_or_known_default().is_some_and(|port| self.ports.contains(&port)) {
+            return Err("addresses with this port are not fetched");
+        }
+        let Some(host) = url.host_str() else { return Err("the address names no host") };
+        if !is_listed(&self.hosts, host) {
+            return Err("addresses of this host are not fetched");
+        }
+        // Anything else is resolved first.
+        match host.trim_matches(['[', ']']).parse() {
+            Ok(address) if !self.allows(address) => Err("addresses of this host are not fetched"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this may be connected to.
+    pub(crate) fn allows(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let is_in = |networks: &[IpNet]| networks.iter().any(|net| net.contains(&address));
+        is_in(&self.networks) || (is_in(&self.global) && !is_in(&self.special))
+    }
+}
+
+/// A host of the list in the form in which addresses have it.
+fn host(item: String) -> Result<String, SettingError> {
+    let (prefix, name) = match item.strip_prefix('*') {
+        Some("") => return Ok(item),
+        Some(parent) => ("*.", parent.strip_prefix('.').unwrap_or_default()),
+        None => ("", item.as_str()),
+    };
+    let is_v6 = name.starts_with('[') && name.ends_with(']');
+    let is_host = !name.is_empty() && (is_v6 || !name.contains(['/', ':', '?', '#', '@', '\\']));
+    let url = Url::parse(&format!("http://{name}/")).ok().filter(|_| is_host);
+    match url.as_ref().and_then(Url::host_str) {
+        Some(host) => Ok(format!("{prefix}{}", host.trim_end_matches('.'))),
+        _ => Err(SettingError::Invalid {
+            name: HOSTS.name,
+            value: item,
+            expected: "expected hosts such as files.example.org, *.example.org or *".to_owned(),
+        }),
+    }
+}
+
+/// What the fuzz target calls: whatever an address looks like, it leads nowhere that is special.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &str) {
+    let mut environment = Environment::default();
+    environment.set(&HOSTS, "*");
+    let rules = Egress::read(&environment).expect("the settings are right").expect("it is on");
+    let Ok(url) = Url::parse(text) else { return };
+    if rules.check(&url).is_ok()
+        && let Some(Ok(address)) = url.host_str().map(|host| host.trim_matches(['[', ']']).parse())
+    {
+        let is_special = match IpAddr::to_canonical(&address) {
+            IpAddr::V4(v4) => {
+                v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified()
+            }
+            IpAddr::V6(v6) => v6.is_loopback() || v6.segments()[0] >> 13 != 1,
+        };
+        assert!(!is_special, "{text:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn egress(hosts: &str, networks: &str) -> Egress {
+        let mut environment = Environment::default();
+        environment.set(&HOSTS, hosts);
+        environment.set(&NETWORKS, networks);
+        Egress::read(&environment).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_tables_can_be_read() {
+        let rules = egress("*", "");
+        assert_eq!(rules.special.len(), SPECIAL.len() + SPECIAL_GLOBAL.len());
+        assert_eq!(rules.global.len(), 2);
+        assert!(Egress::read(&Environment::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn only_what_is_public_or_named_may_be_reached() {
+        let rules = egress("*", "10.1.0.0/16, ::1");
+        for public in ["1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.0", "2606:4700::1111"] {
+            assert!(rules.allows(public.parse().unwrap()), "{public}");
+        }
+        for named in ["10.1.2.3", "::ffff:10.1.2.3", "::1"] {
+            assert!(rules.allows(named.parse().unwrap()), "{named}");
+        }
+        for special in [
+            "0.0.0.0",
+            "10.2.0.1",
+            "100.64.0.1",
+            "100.100.100.200",
+            "127.0.0.1",
+            "127.1.2.3",
+            "168.63.129.16",
+            "169.254.169.254",
+            "172.31.255.255",
+            "192.0.0.170",
+            "192.168.0.1",
+            "198.19.0.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "3fff::1",
+            "5f00::1",
+            "fc00::1",
+            "fd00::8",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(!rules.allows(special.parse().unwrap()), "{special}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for nonsense in
+            ["https://example.org", "example.org:80", "2606:4700::1", "*example.org", "a/b", "u@h"]
+        {
+            let mut environment = Environment::default();
+            environment.set(&HOSTS, nonsense);
+            assert!(Egress::read(&environment).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_checked_however_they_are_spelt() {
+        let check = |rules: &Egress, text: &str| rules.check(&Url::parse(text).unwrap()).is_ok();
+        let any = egress("*", "");
+        for fine in ["http://example.org/a", "https://1.1.1.1:443", "https://[2606:4700::1]/"] {
+            assert!(check(&any, fine), "{fine}");
+        }
+        for refused in [
+            "http://127.1/",
+            "http://0/",
+            "http://0x7f.1/",
+            "http://2130706433/",
+            "http://017700000001",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://[64:ff9b::7f00:1]/",
+            "http://\u{2460}\u{2461}7.0.0.1/",
+            "http://127。0。0。1/",
+            "http://user@example.org/",
+            "http://:secret@example.org/",
+            "http://example.org:22/",
+            "ftp://example.org/",
+            "file:///etc/passwd",
+            "gopher://example.org:80/",
+        ] {
+            assert!(!check(&any, refused), "{refused}");
+        }
+        let some = egress("files.example.org., *.cdn.example, bücher.example, [2606:4700::1]", "");
+        for (url, may) in [
+            ("https://files.example.org/a", true),
+            ("https://FILES.example.org./a", true),
+            ("https://a.b.cdn.example/", true),
+            ("https://cdn.example/", false),
+            ("https://example.org/", false),
+            ("https://bücher.example/", true),
+            ("http://[2606:4700::1]/", true),
+            ("https://files.example.org.evil.test/", false),
+            ("https://1.1.1.1/", false),
+        ] {
+            assert_eq!(check(&some, url), may, "{url}");
+        }
+    }
+}

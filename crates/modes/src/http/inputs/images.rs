@@ -1,0 +1,168 @@
+//! Pictures from a network, looked at before a model decodes them: by their headers only, so that a
+//! bomb costs nothing here either.
+
+mod gif;
+mod header;
+mod jpeg;
+mod png;
+mod webp;
+
+use ai_integration_contract::{
+    Environment, FieldError, Inputs, InputsSchema, InvalidInputs, Setting, SettingError, Shape,
+    Value,
+};
+use imagesize::ImageType;
+
+/// The formats that reach the model.
+pub(crate) static FORMATS: Setting = Setting {
+    name: "AI_INTEGRATION_IMAGE_FORMATS",
+    flag: Some("image-formats"),
+    value_name: "LIST",
+    default: "png,jpeg,gif,webp,bmp,tiff,heif",
+    help: "Formats in which pictures may come over HTTP, of png, jpeg, gif, webp, bmp, tiff, heif \
+           (which AVIF is one of) and jxl; * for anything, unchecked.",
+};
+
+/// The size of a picture.
+pub(crate) static MAX_PIXELS: Setting = Setting {
+    name: "AI_INTEGRATION_MAX_PIXELS",
+    flag: Some("max-pixels"),
+    value_name: "N",
+    default: "89478485",
+    help: "Most pixels of a picture that comes over HTTP, by what its header says; the frames of an \
+           animation may have 16 times as many together. The default is where Pillow begins to \
+           warn.",
+};
+
+/// The length of an animation.
+pub(crate) static MAX_FRAMES: Setting = Setting {
+    name: "AI_INTEGRATION_MAX_FRAMES",
+    flag: Some("max-frames"),
+    value_name: "N",
+    default: "1000",
+    help: "Most frames of an animated picture (GIF, PNG, WebP) that comes over HTTP.",
+};
+
+/// All of them.
+pub(crate) const SETTINGS: &[&Setting] = &[&FORMATS, &MAX_PIXELS, &MAX_FRAMES];
+
+/// How many times the pixels of the largest picture the frames of an animation may have together:
+/// a model that decodes all of them has all in its memory.
+const ANIMATION: usize = 16;
+const KNOWN: &[&str] = &["png", "jpeg", "gif", "webp", "bmp", "tiff", "heif", "jxl"];
+
+/// What a picture may be.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// Nothing where anything goes.
+    formats: Option<Vec<String>>,
+    pixels: usize,
+    frames: usize,
+}
+
+impl Rules {
+    pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
+        let list = environment.get(&FORMATS).unwrap_or_default();
+        let names: Vec<String> =
+            list.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+        if list.trim() != "*" && names.iter().any(|name| !KNOWN.contains(&name.as_str())) {
+            return Err(SettingError::Invalid {
+                name: FORMATS.name,
+                value: list.to_owned(),
+                expected: format!("expected some of {}, or *", KNOWN.join(", ")),
+            });
+        }
+        let number = |setting| {
+            let parsed =
+                environment.parse(setting, "a whole number above 0", |n: &usize| *n > 0)?;
+            Ok(parsed.unwrap_or(usize::MAX))
+        };
+        Ok(Rules {
+            formats: (list.trim() != "*").then_some(names),
+            pixels: number(&MAX_PIXELS)?,
+            frames: number(&MAX_FRAMES)?,
+        })
+    }
+
+    /// Refuses inputs that are to be pictures and are none, or too large ones.
+    pub(crate) fn check(
+        &self,
+        schema: &InputsSchema,
+        inputs: &Inputs,
+    ) -> Result<(), InvalidInputs> {
+        let Some(formats) = &self.formats else { return Ok(()) };
+        let wrong: Vec<FieldError> = schema
+            .fields()
+            .iter()
+            .filter(|(_, field)| {
+                matches!(field.shape(), Shape::Blob { media } if media.starts_with("image/"))
+            })
+            .filter_map(|(name, _)| {
+                let Some(Value::Bytes(bytes)) = inputs.get(name) else { return None };
+                let message = self.examine(bytes, formats).err()?;
+                Some(FieldError { name: name.clone(), message })
+            })
+            .collect();
+        if wrong.is_empty() { Ok(()) } else { Err(InvalidInputs(wrong)) }
+    }
+
+    fn examine(&self, bytes: &[u8], formats: &[String]) -> Result<(), String> {
+        let expected = || format!("expected a picture ({})", formats.join(", "));
+        let kind = imagesize::image_type(bytes).ok().and_then(|kind| name(kind));
+        let Some(kind) = kind.filter(|kind| formats.iter().any(|format| format == kind)) else {
+            return Err(match kind {
+                Some(kind) => format!("{}, got {kind}", expected()),
+                None => format!("{}, got {} bytes of something else", expected(), bytes.len()),
+            });
+        };
+        let broken = || format!("{}, got a {kind} whose header is broken", expected());
+        let size = header::size(bytes).ok_or_else(broken)?;
+        let (size, frames) = match kind {
+            "gif" => gif::frames(bytes, size, self.frames),
+            "png" => (size, png::frames(bytes).ok_or_else(broken)?),
+            "webp" => (size, webp::frames(bytes, self.frames)),
+            "jpeg" if !jpeg::says_one_size(bytes) => return Err(broken()),
+            _ => (size, 1),
+        };
+        let (width, height, most) = (size.width, size.height, self.pixels);
+        let pixels = width.saturating_mul(height);
+        if pixels > most {
+            return Err(format!("a picture of {width} x {height} has more than {most} pixels"));
+        }
+        if frames > self.frames {
+            return Err(format!("the animation has more than {} frames", self.frames));
+        }
+        let together = most.saturating_mul(ANIMATION);
+        if pixels.saturating_mul(frames) > together {
+            return Err(format!(
+                "an animation of {frames} frames of {width} x {height} has more than {together} \
+                 pixels"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What the fuzz target calls.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let rules = Rules::read(&Environment::default()).expect("the defaults are right");
+    let _ = rules.examine(bytes, rules.formats.as_deref().unwrap_or_default());
+}
+
+fn name(kind: ImageType) -> Option<&'static str> {
+    Some(match kind {
+        ImageType::Png => "png",
+        ImageType::Jpeg => "jpeg",
+        ImageType::Gif => "gif",
+        ImageType::Webp => "webp",
+        ImageType::Bmp => "bmp",
+        ImageType::Tiff => "tiff",
+        ImageType::Heif(_) => "heif",
+        ImageType::Jxl => "jxl",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Forms as `multipart/form-data` (RFC 7578 over RFC 2046), read from a body that is complete.
+//! The parts are slices of it: a large file is not copied. The streaming parsers there are copy
+//! each part twice, which for a picture costs more than everything else that happens to it.
+
+use bytes::Bytes;
+use memchr::memmem;
+
+/// The most parts of a form.
+const MAX_PARTS: usize = 1000;
+/// The most headers of a part, and their greatest length together.
+const MAX_HEADERS: usize = 16;
+const MAX_HEAD: usize = 8 * 1024;
+/// The greatest length of what stands before the first delimiter, and after the last one.
+const MAX_AROUND: usize = 1024;
+
+/// One part of a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) name: Option<String>,
+    /// Whether it came as a file, with a name of its own.
+    pub(crate) is_file: bool,
+    pub(crate) content: Bytes,
+}
+
+/// What is wrong with a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("the content type names no boundary of 1 to 70 characters")]
+    Boundary,
+    #[error("it does not begin with its boundary")]
+    Start,
+    #[error("it goes on after its end")]
+    End,
+    #[error("a part has no headers, or too long ones")]
+    Head,
+    #[error("it ends in the middle of a part")]
+    Incomplete,
+    #[error("it has more than {MAX_PARTS} parts")]
+    TooManyParts,
+}
+
+/// Cuts a body into its parts.
+pub(crate) fn parse(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Malformed> {
+    if !(1..=70).contains(&boundary.len()) {
+        return Err(Malformed::Boundary);
+    }
+    // The first delimiter may stand at the very beginning, the others are preceded by a line break.
+    let delimiter = format!("\r\n--{boundary}");
+    let finder = memmem::Finder::new(&delimiter);
+    let mut at = if body.starts_with(&delimiter.as_bytes()[2..]) {
+        delimiter.len() - 2
+    } else {
+        let start = &body[..body.len().min(MAX_AROUND + delimiter.len())];
+        finder.find(start).ok_or(Malformed::Start)? + delimiter.len()
+    };
+    let mut parts = Vec::new();
+    loop {
+        let rest = &body[at..];
+        if rest.starts_with(b"--") {
+            let is_end = rest.len() <= MAX_AROUND;
+            return if is_end { Ok(parts) } else { Err(Malformed::End) };
+        }
+        if parts.len() == MAX_PARTS {
+            return Err(Malformed::TooManyParts);
+        }
+        // Padding may follow a delimiter on its line.
+        let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let rest = rest[padding..].strip_prefix(b"\r\n").ok_or(Malformed::Incomplete)?;
+        let (head_length, name, is_file) = head(rest)?;
+        let content = &rest[head_length..];
+        // An empty part may share its line break with the end of its headers.
+        let length = if content.starts_with(&delimiter.as_bytes()[2..]) {
+            at = body.len() - content.len() + delimiter.len() - 2;
+            0
+        } else {
+            let length = finder.find(content).ok_or(Malformed::Incomplete)?;
+            at = body.len() - content.len() + length + delimiter.len();
+            length
+        };
+        parts.push(Part { name, is_file, content: body.slice_ref(&content[..length]) });
+    }
+}
+
+/// The length of a part's headers with the empty line after them, the name of its field, and
+/// whether it is a file.
+fn head(rest: &[u8]) -> Result<(usize, Option<String>, bool), Malformed> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let head = &rest[..rest.len().min(MAX_HEAD)];
+    let (length, headers) = match httparse::parse_headers(head, &mut headers) {
+        Ok(httparse::Status::Complete((length, headers))) => (length, headers),
+        Ok(httparse::Status::Partial) if rest.len() < MAX_HEAD => {
+            return Err(Malformed::Incomplete);
+        }
+        Ok(httparse::Status::Partial) | Err(_) => return Err(Malformed::Head),
+    };
+    let disposition =
+        headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-disposition"));
+    let (mut name, mut is_file) = (None, false);
+    let value = disposition.map_or(&b""[..], |header| header.value);
+    for (key, value) in parameters(&String::from_utf8_lossy(value)) {
+        match key.as_str() {
+            "name" => name = Some(value),
+            "filename" | "filename*" => is_file = true,
+            _ => {}
+        }
+    }
+    Ok((length, name, is_file))
+}
+
+/// The parameters of a header's value, such as `form-data; name="a \"b\""; filename=c`.
+fn parameters(value: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = value.split_once(';').map_or("", |(_, rest)| rest);
+    while let Some((key, after)) = rest.split_once('=') {
+        let key = key.trim_matches([' ', '\t', ';']).to_ascii_lowercase();
+        let after = after.trim_start();
+        let value = if let Some(quoted) = after.strip_prefix('"') {
+            let mut value = String::new();
+            let mut characters = quoted.char_indices();
+            let mut end = quoted.len();
+            while let Some((index, character)) = characters.next() {
+                match character {
+                    '"' => {
+                        end = index + 1;
+                        break;
+                    }
+                    // Only these two are escaped; Windows' file names have backslashes of their own.
+                    '\\' if quoted[index + 1..].starts_with(['"', '\\']) => {
+                        value.extend(characters.next().map(|(_, escaped)| escaped));
+                    }
+                    other => value.push(other),
+                }
+            }
+            rest = &quoted[end..];
+            value
+        } else {
+            let (value, after) = after.split_once(';').unwrap_or((after, ""));
+            rest = after;
+            value.trim_end().to_owned()
+        };
+        found.push((key, value));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parts(body: &str) -> Result<Vec<(Option<String>, bool, String)>, Malformed> {
+        let body = Bytes::copy_from_slice(body.replace('\n', "\r\n").as_bytes());
+        let text = |part: &Part| String::from_utf8_lossy(&part.content).into_owned();
+        let parts = parse(&body, "b")?;
+        Ok(parts.iter().map(|part| (part.name.clone(), part.is_file, text(part))).collect())
+    }
+
+    fn part(name: &str, is_file: bool, content: &str) -> (Option<String>, bool, String) {
+        (Some(name.to_owned()), is_file, content.to_owned())
+    }
+
+    #[test]
+    fn forms_as_clients_send_them() {
+        let form = "preamble\n--b  \nContent-Disposition: form-data; name=\"a \\\"b\\\"\"\n\none\n\n\
+                    two\n--b\ncontent-type: image/png\nCONTENT-DISPOSITION: form-data; \
+                    filename=\"C:\\x;y.png\"; name=photo\n\n\u{1}\n--a\n\n--b\n\
+                    Content-Disposition: form-data; name=empty\n\n\n--b--\nrest";
+        let expected = vec![
+            part("a \"b\"", false, "one\r\n\r\ntwo"),
+            part("photo", true, "\u{1}\r\n--a\r\n"),
+            part("empty", false, ""),
+        ];
+        assert_eq!(parts(form), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_form_is_refused() {
+        for (body, why) in [
+            ("", Malformed::Start),
+            ("nothing", Malformed::Start),
+            ("--b", Malformed::Incomplete),
+            ("--b\n", Malformed::Incomplete),
+            ("--b\nContent-Disposition: form-data; name=a\n\nno end", Malformed::Incomplete),
+            ("--b\n\u{1}: x\n\nx\n--b--", Malformed::Head),
+        ] {
+            assert_eq!(parts(body), Err(why), "{body:?}");
+        }
+        assert_eq!(parts("--b--"), Ok(vec![]));
+        let around = " ".repeat(2000);
+        assert_eq!(parts(&format!("{around}\n--b--")), Err(Malformed::Start));
+        assert_eq!(parts(&format!("--b--{around}")), Err(Malformed::End));
+        let many = "--b\nContent-Disposition: form-data; name=a\n\nx\n".repeat(1001) + "--b--";
+        assert_eq!(parts(&many), Err(Malformed::TooManyParts));
+        assert_eq!(parse(&Bytes::new(), ""), Err(Malformed::Boundary));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_put_in_comes_out(
+            contents in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..5),
+        ) {
+            let boundary = "a-boundary-that-does-not-occur";
+            let mut body = Vec::new();
+            for content in &contents {
+                body.extend(format!("--{boundary}\r\nContent-Disposition: form-data; name=x\r\n\r\n").bytes());
+                body.extend(content);
+                body.extend(b"\r\n");
+            }
+            body.extend(format!("--{boundary}--\r\n").bytes());
+            let parts = parse(&body.into(), boundary).unwrap();
+            let seen: Vec<Vec<u8>> = parts.iter().map(|part| part.content.to_vec()).collect();
+            prop_assert_eq!(seen, contents);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(
+            prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), Just(b'b'), Just(b'"'), Just(b';'), any::<u8>()], 0..200,
+        )) {
+            let _ = parse(&Bytes::copy_from_slice(&bytes), "b");
+            let mut form = b"--b\r\nContent-Disposition: form-data; name=\"".to_vec();
+            form.extend(&bytes);
+            let _ = parse(&form.into(), "b");
+        }
+    }
+}

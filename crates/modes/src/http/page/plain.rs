@@ -1,0 +1,189 @@
+//! The page at `/`. Scripts draw it, where there are any; beside them stands a plain form drawn from the
+//! schema, and results that need no script.
+
+use ai_integration_contract::{Data, Outcome};
+use ai_integration_engine::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::http::App;
+use crate::http::dialects::classic::{NOT_READY, data_url};
+use crate::http::dialects::native;
+use crate::http::page::assets;
+use crate::http::page::form;
+
+const STYLE: &str = "
+:root { color-scheme: light dark; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem; }
+label { display: block; font-weight: 600; }
+.note { display: block; font-weight: 400; font-size: .9rem; opacity: .75; }
+label .note { display: inline; }
+input, textarea, select { font: inherit; width: 100%; box-sizing: border-box; padding: .4rem; }
+button { font: inherit; padding: .5rem 1.5rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 1rem; border: 1px solid gray; }
+img, video { max-width: 100%; }
+";
+
+/// Only what this server has runs; what models and users bring is shown from memory.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                      img-src 'self' blob: data:; media-src blob: data:; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Nothing runs, and nothing is fetched but what the page itself carries.
+const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+                      media-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The page with the form, or why there is none yet.
+pub(crate) fn form(app: &App) -> Response {
+    let (status, content, reloads) = plain(app);
+    if !assets::are_there() {
+        return respond(status, &content, reloads);
+    }
+    let model = app.engine().model_now().map(|model| native::described(app, &model).to_string());
+    let scripted = html! {
+        div #app {}
+        @if let Some(model) = model.filter(|_| status == StatusCode::OK) {
+            // Data, not a script: a browser does not run it. It must not end before its end.
+            script #model type="application/json" { (PreEscaped(model.replace('<', "\\u003c"))) }
+        }
+        noscript {
+            @if reloads { meta http-equiv="refresh" content="2"; }
+            main { (content) }
+        }
+    };
+    document(status, &scripted)
+}
+
+/// The reference of the API, which scripts draw.
+pub(crate) fn docs() -> Response {
+    let content = html! {
+        div #app {}
+        noscript { main { p { a href="/openapi.json" { "/openapi.json" } } } }
+    };
+    document(StatusCode::OK, &content)
+}
+
+/// The form without scripts, or why there is none yet; and whether to look again.
+fn plain(app: &App) -> (StatusCode, Markup, bool) {
+    let engine = app.engine();
+    let state = engine.state().borrow().clone();
+    if let State::Failed(error) = state {
+        let content = html! {
+            h1 { "The model is not available" }
+            pre { (app.wording().of_error(&error)) }
+        };
+        return (NOT_READY, content, false);
+    }
+    let Some(model) = engine.model_now() else {
+        let content = html! {
+            h1 { "The model is being loaded" }
+            p { "This page looks again by itself." }
+        };
+        return (NOT_READY, content, true);
+    };
+    let about = app.about(&model);
+    let name = about.name.as_deref().unwrap_or("Run the model");
+    let content = html! {
+        h1 { (name) }
+        @if let Some(description) = &about.description { p { (description) } }
+        (form::draw(&model.schema))
+        p.note { "As an API: " a href="/openapi.json" { "/openapi.json" } }
+    };
+    (StatusCode::OK, content, false)
+}
+
+/// The page with a result.
+pub(crate) fn result(outcome: &Outcome) -> Response {
+    let content = html! {
+        h1 { "Result" }
+        (data(outcome))
+        p { a href="/" { "Again" } }
+    };
+    respond(StatusCode::OK, &content, false)
+}
+
+/// The page with the failure that the model itself reports.
+pub(crate) fn failure(message: &str) -> Response {
+    let content = html! {
+        h1 { "The model reported a failure" }
+        pre { (message) }
+        p { a href="/" { "Again" } }
+    };
+    respond(StatusCode::OK, &content, false)
+}
+
+/// The page that says why there is no result.
+pub(crate) fn problem(status: StatusCode, title: &str, message: &str) -> Response {
+    let content = html! {
+        h1 { "There is no result: " (title) }
+        pre { (message) }
+        p { a href="/" { "Back to the form" } }
+    };
+    respond(status, &content, false)
+}
+
+fn data(outcome: &Outcome) -> Markup {
+    let media = outcome.media_type();
+    let url = || data_url(&media, &outcome.data.clone().into_bytes());
+    let family = media.split('/').next().unwrap_or_default();
+    let text = outcome.data.as_text();
+    match (family, text) {
+        ("image", _) => html! { img src=(url()) alt="The resulting picture"; },
+        ("audio", _) => html! { audio src=(url()) controls {} },
+        ("video", _) => html! { video src=(url()) controls {} },
+        (_, Some(text)) if outcome.is_json() => {
+            let pretty = serde_json::from_str::<serde_json::Value>(text);
+            html! { pre { (pretty.map_or_else(|_| text.to_owned(), |json| format!("{json:#}"))) } }
+        }
+        (_, Some(text)) if !matches!(outcome.data, Data::Bytes(_)) || family == "text" => {
+            html! { pre { (text) } }
+        }
+        _ => html! {
+            p {
+                a download="result" href=(url()) { "Download the result" }
+                " (" (media) ", " (outcome.data.len()) " bytes)"
+            }
+        },
+    }
+}
+
+/// A page that needs no script.
+fn respond(status: StatusCode, content: &Markup, reloads: bool) -> Response {
+    let style = html! {
+        @if reloads { meta http-equiv="refresh" content="2"; }
+        link rel="icon" href="data:,";
+        style { (PreEscaped(STYLE)) }
+    };
+    send(status, &style, &html! { main { (content) } }, PLAIN_POLICY)
+}
+
+/// A page that scripts draw.
+fn document(status: StatusCode, content: &Markup) -> Response {
+    let scripts = html! {
+        link rel="icon" href="/assets/icon.svg";
+        link rel="stylesheet" href="/assets/page.css";
+        script type="module" src="/assets/page.js" {}
+    };
+    send(status, &scripts, content, POLICY)
+}
+
+fn send(status: StatusCode, head: &Markup, body: &Markup, policy: &'static str) -> Response {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "Model" }
+                (head)
+            }
+            body { (body) }
+        }
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+    ];
+    (status, headers, page.into_string()).into_response()
+}

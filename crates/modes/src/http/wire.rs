@@ -1,0 +1,7 @@
+//! The wire: connections, TLS, and what every request passes before and after its handler.
+
+pub(crate) mod connection;
+pub(crate) mod edge;
+pub(crate) mod guard;
+pub(crate) mod server;
+pub(crate) mod tls;

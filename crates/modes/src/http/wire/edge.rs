@@ -1,0 +1,324 @@
+//! What happens to every request before and after its handler: it gets an id, passes the
+//! [`Guard`], and is counted and logged with its answer.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use ai_integration_contract::{Error, Kind};
+use ai_integration_engine::{Budget, Reservation};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use axum::response::IntoResponse;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use crate::http::failure::{Failure, Rejection, Wording};
+use crate::http::inputs::request::discard;
+use crate::http::limits::MAX_URI;
+use crate::http::metrics::{HttpMetrics, Route};
+use crate::http::trace::{Ended, Trace, Tracer};
+use crate::http::wire::connection::{Beat, Pulse};
+use crate::http::wire::guard::Guard;
+
+/// The header that names a request, in logs and answers; a client or proxy may choose it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The greatest length of a request's id.
+const MAX_ID: usize = 64;
+
+/// What nginx calls a request whose client did not wait for the answer; only counted, never sent.
+const CLIENT_LEFT: u16 = 499;
+/// How much of a refused request's body is read nevertheless, and for how long.
+const LITTLE: usize = 64 * 1024;
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What of an answer is handed over at once to a stream of HTTP/2, and what is much.
+const PIECE: usize = 64 * 1024;
+
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// Nothing to other sites; without any a browser would not say that a form is the page's own, either.
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+/// For what is no page: nothing that an answer carries is to run.
+const INERT: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// What all connections share.
+pub(crate) struct Edge {
+    pub(crate) router: Router,
+    /// Answers what the guard refuses, so that a page of another site that may ask can read why.
+    pub(crate) refusals: Router,
+    /// The addresses that there are, and at the end all others.
+    pub(crate) routes: Vec<Route>,
+    pub(crate) guard: Guard,
+    /// The memory of requests and of their answers.
+    pub(crate) budget: Budget,
+    pub(crate) wording: Wording,
+    pub(crate) metrics: Arc<HttpMetrics>,
+    /// Makes spans, where they are sent somewhere.
+    pub(crate) tracer: Option<Tracer>,
+}
+
+/// The name of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) HeaderValue);
+
+impl RequestId {
+    /// As the client has it, if that is a plain word, or a new one.
+    fn of(headers: &HeaderMap) -> Self {
+        let is_plain = |id: &&HeaderValue| {
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+            (1..=MAX_ID).contains(&id.len()) && id.as_bytes().iter().all(plain)
+        };
+        let given = headers.get(REQUEST_ID).filter(is_plain).cloned();
+        let fresh = || HeaderValue::try_from(format!("{:016x}", fastrand::u64(..)));
+        RequestId(given.or_else(|| fresh().ok()).unwrap_or(HeaderValue::from_static("-")))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// The service of one connection.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) peer: IpAddr,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Caller {
+    type Response = Response<Tracked>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let begun = Instant::now();
+        let beat = self.pulse.beat();
+        let (edge, peer) = (self.edge.clone(), self.peer);
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let id = RequestId::of(&parts.headers);
+            let path = parts.uri.path();
+            let route = edge.routes.iter().position(|route| route.path == path);
+            let route = route.unwrap_or(edge.routes.len() - 1);
+            let trace = match &edge.tracer {
+                Some(tracer) => {
+                    tracer.begin(&parts.method, edge.routes[route].path, &parts.headers)
+                }
+                None => Trace::of(&parts.headers),
+            };
+            let mut account = Account {
+                edge: edge.clone(),
+                route,
+                id: id.clone(),
+                code: None,
+                // Until there is an answer: the client leaves before.
+                status: CLIENT_LEFT,
+                read: body.size_hint().exact().unwrap_or(0),
+                written: 0,
+                begun,
+                trace,
+                beat: Arc::new(beat),
+            };
+            let response = if let Err(error) = edge.check(&parts, peer) {
+                // A client that still sends may not hear the answer; a little is waited for.
+                if !parts.headers.contains_key(EXPECT) {
+                    let _ = timeout(LINGER, discard(Body::new(body), LITTLE)).await;
+                }
+                edge.refuse(error.into(), parts).await
+            } else {
+                parts.extensions.insert(id);
+                if let Some(timing) = account.trace.timing() {
+                    parts.extensions.insert(timing);
+                }
+                ask(&edge.router, Request::from_parts(parts, Body::new(body))).await
+            };
+            let response = edge.finish(response, &mut account);
+            account.status = response.status().as_u16();
+            Ok(response.map(|body| Tracked { body, rest: Bytes::new(), account }))
+        })
+    }
+}
+
+impl Edge {
+    fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Error> {
+        let length = request.uri.path_and_query().map_or(0, |path| path.as_str().len());
+        if length > MAX_URI {
+            return Err(Error::new(Kind::UriTooLong, "the address is longer than 8 KiB"));
+        }
+        self.guard.check(request, peer)
+    }
+
+    async fn refuse(&self, why: Rejection, mut parts: Parts) -> Response<Body> {
+        // The layer for other sites would take it for a preflight, and allow it.
+        if parts.method == Method::OPTIONS {
+            return why.into_response();
+        }
+        parts.extensions.insert(why);
+        ask(&self.refusals, Request::from_parts(parts, Body::empty())).await
+    }
+
+    /// What every answer has, and what is told of one that is no result.
+    fn finish(&self, mut response: Response<Body>, account: &mut Account) -> Response<Body> {
+        if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+            account.code = Some(failure.code());
+            self.metrics.refused(failure.code());
+            failure.log(&account.id, account.route().path, &account.trace);
+            if !failure.is_told() {
+                response = failure.tell(response, self.wording, &account.id);
+            }
+        }
+        let status = response.status();
+        tracing::debug!(
+            request_id = account.id.as_str(),
+            route = account.route().path,
+            status = status.as_u16(),
+            "answered after {:?}",
+            account.begun.elapsed()
+        );
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, account.id.0.clone());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        headers.insert(REFERRER_POLICY, SAME_ORIGIN);
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(INERT);
+        response
+    }
+}
+
+async fn ask(router: &Router, request: Request<Body>) -> Response<Body> {
+    match router.clone().call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// What is noted of a request when its answer has been written.
+struct Account {
+    edge: Arc<Edge>,
+    id: RequestId,
+    /// Its place in the edge's routes.
+    route: usize,
+    status: u16,
+    /// Why there was no result.
+    code: Option<&'static str>,
+    read: u64,
+    written: u64,
+    begun: Instant,
+    trace: Trace,
+    beat: Arc<Beat>,
+}
+
+impl Account {
+    fn route(&self) -> &Route {
+        &self.edge.routes[self.route]
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let after = self.begun.elapsed();
+        let Account { status, code, read, written, .. } = *self;
+        self.edge.metrics.answered(self.route(), status, after, read, written);
+        self.trace.end(&Ended { status, code, id: self.id.as_str(), read, written });
+    }
+}
+
+/// A body that is accounted for when it has been written, or nobody wants the rest.
+pub(crate) struct Tracked {
+    body: Body,
+    /// What is left of a frame that goes out in pieces.
+    rest: Bytes,
+    account: Account,
+}
+
+/// Much of an answer: hyper has no more use for the body that it came from, and keeps it until it is
+/// written. Until then the request goes on, and further ones have less room.
+struct Kept {
+    data: Bytes,
+    _hold: Reservation,
+    _beat: Arc<Beat>,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl Tracked {
+    fn keep(&self, data: Bytes) -> Bytes {
+        if data.len() < PIECE {
+            return data;
+        }
+        let mut hold = self.account.edge.budget.reserve();
+        hold.force(data.len());
+        Bytes::from_owner(Kept { data, _hold: hold, _beat: self.account.beat.clone() })
+    }
+
+    /// A frame for a stream of HTTP/2. hyper asks for the next one when the other side takes
+    /// something of the last: so a frame is cut, and that shows who takes nothing.
+    fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.account.beat.offers(false);
+        if self.rest.is_empty() {
+            match ready!(self.poll_whole(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                ended => return Poll::Ready(ended),
+            }
+        }
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        self.account.beat.offers(true);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn poll_whole(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        polled.map_ok(|frame| frame.map_data(|data| self.keep(data)))
+    }
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = if self.account.beat.is_multiplexed() {
+            self.poll_piece(context)
+        } else {
+            self.poll_whole(context)
+        };
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.account.written += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    /// Asked before anything is taken.
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

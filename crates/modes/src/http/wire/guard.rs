@@ -1,0 +1,209 @@
+//! Who may ask: the `Host` and `Origin` of a request, its token, and how often it comes.
+//!
+//! A server on this machine is reached by every page that a browser here shows. `Host` keeps names
+//! out that somebody else's DNS points here (DNS rebinding), `Origin` and `Sec-Fetch-Site` keep out
+//! what other sites' pages send (CSRF). Both are checked for whatever method is not known to be
+//! safe, so that a new one is never forgotten.
+
+pub(crate) mod client;
+pub(crate) mod host;
+pub(crate) mod origin;
+pub(crate) mod rate;
+pub(crate) mod token;
+
+use std::net::IpAddr;
+
+use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError};
+use axum::http::Method;
+use axum::http::header::ACCESS_CONTROL_REQUEST_METHOD;
+use axum::http::request::Parts;
+use tower_http::cors::CorsLayer;
+
+use self::client::Proxies;
+use self::host::Hosts;
+use self::origin::Origins;
+use self::rate::Rate;
+use self::token::Token;
+
+/// The settings of all checks.
+pub(crate) const SETTINGS: &[&Setting] = &[
+    &host::HOSTS,
+    &origin::ORIGINS,
+    &token::TOKEN,
+    &token::TOKEN_FILE,
+    &rate::RATE,
+    &client::PROXIES,
+];
+
+/// The addresses that need no token: platforms ask them, and they tell nothing of the model.
+const OPEN: &[&str] = &["/healthz", "/readyz"];
+
+/// Where the page's files are.
+const FILES: &str = "/assets/";
+
+/// The checks that a request passes before anything else looks at it.
+pub(crate) struct Guard {
+    hosts: Hosts,
+    origins: Origins,
+    token: Option<Token>,
+    rate: Option<Rate>,
+    proxies: Proxies,
+}
+
+impl Guard {
+    /// Reads the settings; `is_local` tells that only this machine reaches the server.
+    pub(crate) fn read(environment: &Environment, is_local: bool) -> Result<Self, SettingError> {
+        Ok(Guard {
+            hosts: Hosts::read(environment, is_local),
+            origins: Origins::read(environment)?,
+            token: Token::read(environment)?,
+            rate: Rate::read(environment)?,
+            proxies: Proxies::read(environment)?,
+        })
+    }
+
+    /// Whether requests have to carry a secret.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Refuses a request that may not be answered. `peer` is the address that it came from.
+    pub(crate) fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Error> {
+        let host = self.hosts.check(request)?;
+        if !request.method.is_safe() {
+            self.origins.check(&request.headers, host.as_ref())?;
+        }
+        // A preflight carries no token, and asks for nothing (Fetch, section 3.2.2).
+        let is_preflight = request.method == Method::OPTIONS
+            && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if is_preflight || OPEN.contains(&request.uri.path()) {
+            return Ok(());
+        }
+        let is_trusted = self.token.as_ref().is_none_or(|token| token.is_carried(&request.headers));
+        // A page brings many files along, which cost nothing; secrets are not to be guessed by them.
+        let is_free = is_trusted && request.uri.path().starts_with(FILES);
+        if let Some(rate) = &self.rate
+            && !is_free
+        {
+            rate.check(self.proxies.client(&request.headers, peer))?;
+        }
+        if !is_trusted {
+            let message = "send the server's token: Authorization: Bearer TOKEN";
+            return Err(Error::new(Kind::Unauthorized, message));
+        }
+        Ok(())
+    }
+
+    /// What browsers are told of other sites' pages; nothing where none may ask.
+    pub(crate) fn cors(&self) -> Option<CorsLayer> {
+        self.origins.cors()
+    }
+
+    /// Forgets clients that have not asked for a while.
+    pub(crate) fn tidy(&self) {
+        if let Some(rate) = &self.rate {
+            rate.tidy();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host::HOSTS;
+    use super::origin::ORIGINS;
+    use super::token::TOKEN;
+    use super::*;
+    use axum::http::Request;
+
+    fn guard(settings: &[(&Setting, &str)], is_local: bool) -> Guard {
+        let mut environment = Environment::default();
+        for (setting, value) in settings {
+            environment.set(setting, *value);
+        }
+        Guard::read(&environment, is_local).unwrap()
+    }
+
+    fn check(guard: &Guard, method: &str, headers: &[(&str, &str)]) -> Result<(), Kind> {
+        let mut request = Request::builder().method(method).uri("/infer");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        guard.check(&parts, "127.0.0.1".parse().unwrap()).map_err(|error| error.kind)
+    }
+
+    #[test]
+    fn hosts() {
+        let local = guard(&[(&HOSTS, "model.example.org, *.example.net")], true);
+        for (host, expected) in [
+            ("localhost:5000", Ok(())),
+            ("app.localhost", Ok(())),
+            ("127.0.0.1:5000", Ok(())),
+            ("[::1]:5000", Ok(())),
+            ("MODEL.example.org.", Ok(())),
+            ("a.example.net", Ok(())),
+            (".example.net", Err(Kind::Misdirected)),
+            ("example.net", Err(Kind::Misdirected)),
+            ("evil.test", Err(Kind::Misdirected)),
+            ("localhost.evil.test", Err(Kind::Misdirected)),
+            ("evil.test@localhost", Err(Kind::MalformedRequest)),
+            ("a b", Err(Kind::MalformedRequest)),
+            ("", Err(Kind::MalformedRequest)),
+        ] {
+            assert_eq!(check(&local, "GET", &[("host", host)]), expected, "{host}");
+        }
+        assert_eq!(check(&local, "GET", &[]), Err(Kind::MalformedRequest));
+        let twice = [("host", "localhost"), ("host", "localhost")];
+        assert_eq!(check(&local, "GET", &twice), Err(Kind::MalformedRequest));
+        assert_eq!(check(&guard(&[], false), "GET", &[("host", "anything.test")]), Ok(()));
+    }
+
+    #[test]
+    fn origins() {
+        let listed = guard(&[(&ORIGINS, "https://app.example.org")], false);
+        let host = ("host", "model.test:5000");
+        for (method, header, expected) in [
+            ("POST", ("origin", "http://model.test:5000"), Ok(())),
+            ("POST", ("origin", "https://app.example.org"), Ok(())),
+            ("POST", ("origin", "http://app.example.org"), Err(Kind::Forbidden)),
+            ("POST", ("origin", "http://model.test"), Err(Kind::Forbidden)),
+            ("POST", ("origin", "http://evil.test"), Err(Kind::Forbidden)),
+            ("POST", ("origin", "null"), Err(Kind::Forbidden)),
+            ("DELETE", ("origin", "http://evil.test"), Err(Kind::Forbidden)),
+            ("INVENTED", ("origin", "http://evil.test"), Err(Kind::Forbidden)),
+            ("POST", ("sec-fetch-site", "cross-site"), Err(Kind::Forbidden)),
+            ("POST", ("sec-fetch-site", "same-site"), Err(Kind::Forbidden)),
+            ("POST", ("sec-fetch-site", "same-origin"), Ok(())),
+            ("POST", ("sec-fetch-site", "none"), Ok(())),
+            ("GET", ("origin", "http://evil.test"), Ok(())),
+        ] {
+            assert_eq!(check(&listed, method, &[host, header]), expected, "{method} {header:?}");
+        }
+        // Behind a proxy that speaks TLS the ports are the scheme's.
+        let proxied = [("host", "model.test"), ("origin", "https://model.test")];
+        assert_eq!(check(&listed, "POST", &proxied), Ok(()));
+    }
+
+    #[test]
+    fn tokens() {
+        let secret = guard(&[(&TOKEN, "s3cret")], true);
+        let host = ("host", "localhost");
+        for (value, expected) in [
+            ("Bearer s3cret", Ok(())),
+            ("bearer  s3cret ", Ok(())),
+            ("Basic dTpzM2NyZXQ=", Ok(())),
+            ("Bearer s3cre", Err(Kind::Unauthorized)),
+            ("Bearer s3cret1", Err(Kind::Unauthorized)),
+            ("Bearer", Err(Kind::Unauthorized)),
+            ("Basic czNjcmV0", Err(Kind::Unauthorized)),
+            ("s3cret", Err(Kind::Unauthorized)),
+        ] {
+            let headers = [host, ("authorization", value)];
+            assert_eq!(check(&secret, "GET", &headers), expected, "{value}");
+        }
+        let mut environment = Environment::default();
+        environment.set(&TOKEN, "two words");
+        let error = Guard::read(&environment, true).err().unwrap().to_string();
+        assert!(!error.contains("words\""), "{error}");
+    }
+}

@@ -1,0 +1,89 @@
+//! The `Host` of a request: the names that mean this server.
+
+use std::net::IpAddr;
+
+use ai_integration_contract::{Environment, Error, Kind, Setting};
+use axum::http::Version;
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+
+/// Names of this server.
+pub(crate) static HOSTS: Setting = Setting {
+    name: "AI_INTEGRATION_HOSTS",
+    flag: Some("hosts"),
+    value_name: "LIST",
+    default: "",
+    help: "Host names under which requests may come, separated by commas; *.example.org for all \
+           below one. Addresses and localhost always may; other names by default only where the \
+           server listens beyond this machine.",
+};
+
+/// The names under which requests may come.
+pub(crate) struct Hosts {
+    names: Vec<String>,
+    /// Whether names are taken that are not listed.
+    takes_any: bool,
+}
+
+impl Hosts {
+    /// Reads the setting; `is_local` tells that only this machine reaches the server.
+    pub(crate) fn read(environment: &Environment, is_local: bool) -> Self {
+        let names = environment.list(&HOSTS);
+        Hosts { takes_any: names.is_empty() && !is_local, names }
+    }
+
+    /// The host that a request names, if this server answers to it.
+    pub(crate) fn check(&self, request: &Parts) -> Result<Option<Authority>, Error> {
+        let host = named(request)?;
+        if let Some(host) = &host
+            && !self.has(host.host())
+        {
+            let message = "this server does not answer to the name in Host; its operator can add \
+                           it to AI_INTEGRATION_HOSTS";
+            return Err(Error::new(Kind::Misdirected, message));
+        }
+        Ok(host)
+    }
+
+    /// Whether a name means this server. Nobody's DNS decides where an address leads.
+    fn has(&self, host: &str) -> bool {
+        let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let is_local = |host| is_listed(&["localhost", "*.localhost"], host);
+        self.takes_any || is_address || is_local(host) || is_listed(&self.names, host)
+    }
+}
+
+/// Whether a list of names has this one: as it is, or as one below `*.example.org`; `*` is all.
+pub(crate) fn is_listed(names: &[impl AsRef<str>], host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    names.iter().any(|name| match name.as_ref().strip_prefix('*') {
+        Some(parent) => host.len() > parent.len() && host.ends_with(parent),
+        None => host == name.as_ref(),
+    })
+}
+
+/// The host that a request names (RFC 9112, section 3.2): exactly one in HTTP/1.1.
+fn named(request: &Parts) -> Result<Option<Authority>, Error> {
+    let malformed = |message| Err(Error::new(Kind::MalformedRequest, message));
+    let mut named = request.headers.get_all(HOST).iter();
+    let (first, second) = (named.next(), named.next());
+    if second.is_some() {
+        return malformed("the request has more than one Host header");
+    }
+    let header = match first.map(|value| value.to_str().unwrap_or_default().parse::<Authority>()) {
+        Some(Ok(authority)) if !authority.as_str().contains('@') => Some(authority),
+        None => None,
+        Some(_) => return malformed("the Host header is not a host"),
+    };
+    let target = request.uri.authority().cloned();
+    match (target, header) {
+        (Some(target), Some(header)) if target != header => {
+            malformed("the request's address and its Host header name different hosts")
+        }
+        (Some(target), _) => Ok(Some(target)),
+        (None, Some(header)) => Ok(Some(header)),
+        (None, None) if request.version == Version::HTTP_10 => Ok(None),
+        (None, None) => malformed("the request has no Host header"),
+    }
+}

@@ -1,0 +1,115 @@
+//! TLS, if the settings name a certificate. Versions and suites are rustls' defaults: TLS 1.2 and
+//! 1.3. Clients that offer it get HTTP/2.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ai_integration_contract::{Environment, Setting, SettingError};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
+
+/// The certificate.
+pub(crate) static CERTIFICATE: Setting = Setting {
+    name: "AI_INTEGRATION_TLS_CERT",
+    flag: Some("tls-cert"),
+    value_name: "FILE",
+    default: "",
+    help: "Certificate chain in PEM: the server then speaks TLS only. Read again on SIGHUP.",
+};
+
+/// Its key.
+pub(crate) static KEY: Setting = Setting {
+    name: "AI_INTEGRATION_TLS_KEY",
+    flag: Some("tls-key"),
+    value_name: "FILE",
+    default: "",
+    help: "The certificate's private key in PEM.",
+};
+
+/// All of them.
+pub(crate) const SETTINGS: &[&Setting] = &[&CERTIFICATE, &KEY];
+
+/// What ALPN calls HTTP/2 (RFC 9113, section 3.2).
+pub(crate) const H2: &[u8] = b"h2";
+
+/// The server's side of TLS.
+pub(crate) struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    acceptor: RwLock<TlsAcceptor>,
+}
+
+impl Tls {
+    /// As the settings have it; none without a certificate.
+    pub(crate) fn read(environment: &Environment) -> Result<Option<Arc<Self>>, SettingError> {
+        let missing = |name, other: &str| SettingError::Invalid {
+            name,
+            value: String::new(),
+            expected: format!("it is needed beside {other}"),
+        };
+        let (certificate, key) = match (environment.get(&CERTIFICATE), environment.get(&KEY)) {
+            (None, None) => return Ok(None),
+            (Some(_), None) => return Err(missing(KEY.name, CERTIFICATE.name)),
+            (None, Some(_)) => return Err(missing(CERTIFICATE.name, KEY.name)),
+            (Some(certificate), Some(key)) => (PathBuf::from(certificate), PathBuf::from(key)),
+        };
+        let acceptor = load(&certificate, &key).map_err(|reason| SettingError::Invalid {
+            name: CERTIFICATE.name,
+            value: certificate.display().to_string(),
+            expected: reason,
+        })?;
+        Ok(Some(Arc::new(Tls { certificate, key, acceptor: RwLock::new(acceptor) })))
+    }
+
+    /// What new connections are accepted with.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the files again. When they cannot be used, what there was stays.
+    pub(crate) fn reload(&self) {
+        match load(&self.certificate, &self.key) {
+            Ok(acceptor) => {
+                *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+                tracing::info!("the certificate has been read again");
+            }
+            Err(reason) => tracing::error!("the old certificate stays: {reason}"),
+        }
+    }
+}
+
+/// How other servers are spoken to: those whose certificates the system trusts.
+pub(crate) fn client() -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
+        tracing::warn!(
+            "no other server's certificate can be trusted, for want of the system's: {why}"
+        );
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn load(certificate: &PathBuf, key: &PathBuf) -> Result<TlsAcceptor, String> {
+    let unusable = |what: &str, error: &dyn Display| format!("the {what} cannot be used: {error}");
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unusable("certificate", &error))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("key", &error))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable("cryptography", &error))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| unusable("certificate with this key", &error))?;
+    config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
