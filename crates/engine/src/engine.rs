@@ -1,189 +1,102 @@
-//! The engine's front door, and the one place where its state changes. What requesters call is here,
-//! and what workers call in `engine/workers.rs`.
+//! The engine as requesters see it: requests go in, tickets come out. Whether the model runs under
+//! an engine in this process or behind a queue elsewhere is not theirs to know.
 
-mod workers;
+pub(crate) mod embedded;
+pub(crate) mod queue;
+pub(crate) mod state;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Error, Inputs, Kind};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
+use ai_integration_contract::{Error, Outcome};
+use tokio::sync::watch;
 
-use crate::busy_poll::BusyPoll;
-use crate::housekeeping;
+use self::embedded::{Announcement, Embedded};
+use self::queue::Queue;
+use self::state::State;
+use crate::job::request::Request;
 use crate::job::ticket::Ticket;
-use crate::job::{Delivery, Job, JobId, Timing};
-use crate::link::message::{Ready, ToWorker, fits_frame};
-use crate::metrics::Metrics;
 use crate::model::Model;
-use crate::scheduler::{Deadline, Due, Full, Scheduler, WorkerId};
 
-/// The resolution of the runtime's timers. Shorter waits are spent looking for work.
-const TICK: Duration = Duration::from_millis(1);
-
-/// Whether the engine can serve.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// No worker is ready yet, or none just now; jobs wait.
-    Starting,
-    /// This many workers are ready.
-    Ready(usize),
-    /// The model cannot be had; every job is answered with this error.
-    Failed(Error),
-}
-
-/// The limits of the queue and of a job's time.
-#[derive(Clone, Copy, Debug)]
-pub struct JobLimits {
-    /// Jobs that may wait for a worker.
-    pub queue: usize,
-    /// From the submission of a job to its answer; `None` for as long as it takes.
-    pub timeout: Option<Duration>,
-    /// What a model that works on a job for longer than that gets to end it, before its process
-    /// is ended.
-    pub grace: Duration,
-    /// Whether a busy worker may be sent jobs ahead; only where there is never to be another one.
-    pub prefetch: bool,
-}
-
-/// A handle on the engine; clones are handles on the same one.
+/// A handle on whatever runs the model; clones are handles on the same one.
+///
+/// ```no_run
+/// # async fn ask() -> Result<(), ai_integration_contract::Error> {
+/// use ai_integration_contract::Inputs;
+/// use ai_integration_engine::{Embedded, Engine, JobLimits, Request};
+/// # let limits: JobLimits = unimplemented!();
+///
+/// let engine = Engine::from(Embedded::start(limits));
+/// let outcome = engine.ask(Request::new(Inputs::new())).await?;
+/// assert!(outcome.success);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(Place);
 
-#[derive(Debug)]
-struct Inner {
-    limits: JobLimits,
-    /// Never held across an await, and on one thread never waited for.
-    core: Mutex<Core>,
-    /// Tells the clock that its next alarm is earlier than it knows.
-    earlier: Notify,
-    busy_poll: BusyPoll,
-    state: watch::Sender<State>,
-    model: watch::Sender<Option<Arc<Model>>>,
-    metrics: Arc<Metrics>,
-    shut_down: CancellationToken,
+#[derive(Clone, Debug)]
+enum Place {
+    Embedded(Embedded),
+    Elsewhere(Arc<dyn Queue>),
 }
 
-/// Everything that changes: one owner, one change after the other.
-#[derive(Debug)]
-struct Core {
-    scheduler: Scheduler<Job>,
-    orders: HashMap<WorkerId, mpsc::UnboundedSender<Order>>,
-    next_id: u64,
-    failure: Option<Error>,
-    /// The description from which the model was made.
-    ready: Option<Ready>,
-    waiting_for_idle: Vec<oneshot::Sender<()>>,
-    /// When the clock will look again.
-    alarm: Option<Instant>,
+impl From<Embedded> for Engine {
+    fn from(embedded: Embedded) -> Self {
+        Engine(Place::Embedded(embedded))
+    }
 }
-
-/// What the executor of a worker is told to do.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// Pass a message on.
-    Send(ToWorker),
-    /// No more messages come.
-    Close,
-    /// The worker is to be ended, whatever it does.
-    End,
-}
-
-/// A request that is being received: a batch may wait for it. Ends with its submission, or when it
-/// is dropped.
-#[derive(Debug)]
-pub struct Announcement(Engine);
 
 impl Engine {
-    /// Starts an engine. Needs a runtime to run on.
+    /// The engine behind a queue elsewhere.
     #[must_use]
-    pub fn start(limits: JobLimits) -> Self {
-        let engine = Engine(Arc::new(Inner {
-            limits,
-            core: Mutex::new(Core {
-                scheduler: Scheduler::new(limits.queue, limits.prefetch),
-                orders: HashMap::new(),
-                next_id: 1,
-                failure: None,
-                ready: None,
-                waiting_for_idle: Vec::new(),
-                alarm: None,
-            }),
-            earlier: Notify::new(),
-            busy_poll: BusyPoll::default(),
-            state: watch::channel(State::Starting).0,
-            model: watch::channel(None).0,
-            metrics: Arc::default(),
-            shut_down: CancellationToken::new(),
-        }));
-        tokio::spawn(engine.clone().watch_clock());
-        engine.0.busy_poll.start();
-        tokio::spawn(housekeeping::run());
-        engine
+    pub fn elsewhere(queue: Arc<dyn Queue>) -> Self {
+        Engine(Place::Elsewhere(queue))
     }
 
-    /// Puts a job into the queue. A `timeout` shortens the engine's own; `timing` is filled in as
-    /// the job goes on.
-    pub fn submit(
-        &self,
-        inputs: Inputs,
-        timeout: Option<Duration>,
-        delivery: Delivery,
-        timing: Option<Arc<Timing>>,
-    ) -> Result<Ticket, Error> {
-        if !fits_frame(&inputs) {
-            return Err(Error::new(Kind::TooLarge, "the inputs are too many or too large"));
+    /// Puts a request into the queue.
+    ///
+    /// # Errors
+    /// The queue is full, the model cannot be had, or the inputs are too large.
+    pub async fn submit(&self, request: Request) -> Result<Ticket, Error> {
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.submit(request),
+            Place::Elsewhere(queue) => queue.submit(request).await,
         }
-        let limits = &self.0.limits;
-        let limit = self.limit(timeout).map(|total| Deadline { total, grace: limits.grace });
-        let mut core = self.core();
-        if let Some(error) = &core.failure {
-            return Err(error.clone());
-        }
-        let id = JobId(core.next_id);
-        core.next_id += 1;
-        let now = Instant::now();
-        let (job, requester) = Job::new(inputs, delivery, now, timing, self.0.metrics.clone());
-        if let Err(Full(_)) = core.scheduler.submit(id, job, limit, now) {
-            let message = format!("{} requests are waiting already; try again later", limits.queue);
-            // A place is free sooner, but as many others as wait may ask for it.
-            let seconds = core.scheduler.time_to_drain().as_secs().saturating_add(1).min(3600);
-            return Err(Error::new(Kind::QueueFull, message).with_retry_after(seconds));
-        }
-        self.settle(core, now);
-        Ok(Ticket { id, engine: self.clone(), requester, has_ended: false, hold: None })
     }
 
-    /// The time that a job gets for which `timeout` is asked.
+    /// Submits a request and waits for its outcome.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`], and whatever keeps the model from answering: a crash, a timeout.
+    pub async fn ask(&self, request: Request) -> Result<Outcome, Error> {
+        self.submit(request).await?.outcome().await
+    }
+
+    /// The time that a request gets for which `timeout` is asked; `None` for as long as it takes.
     #[must_use]
     pub fn limit(&self, timeout: Option<Duration>) -> Option<Duration> {
-        timeout.into_iter().chain(self.0.limits.timeout).min()
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.limit(timeout),
+            Place::Elsewhere(_) => timeout,
+        }
     }
 
-    /// Tells that a request has begun to arrive; `None` where nothing would wait for it.
+    /// Tells that a request has begun to arrive; `None` where no batch would wait for it.
     #[must_use]
     pub fn announce(&self) -> Option<Announcement> {
-        self.core().scheduler.announce().then(|| Announcement(self.clone()))
-    }
-
-    /// Gives a job up.
-    pub(crate) fn cancel(&self, id: JobId) {
-        let mut core = self.core();
-        if let Some(dropped) = core.scheduler.cancel(id) {
-            self.0.metrics.cancelled();
-            core.recall(dropped.holder, id);
-            self.settle(core, Instant::now());
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.announce(),
+            Place::Elsewhere(_) => None,
         }
     }
 
     /// Waits until the model has described itself, or is known not to.
+    ///
+    /// # Errors
+    /// The reason why the model cannot be had.
     pub async fn model(&self) -> Result<Arc<Model>, Error> {
-        let mut model = self.0.model.subscribe();
-        let mut state = self.0.state.subscribe();
+        let (mut model, mut state) = (self.models(), self.state());
         loop {
             if let Some(model) = &*model.borrow_and_update() {
                 return Ok(model.clone());
@@ -201,196 +114,57 @@ impl Engine {
     /// The model, if it has described itself already.
     #[must_use]
     pub fn model_now(&self) -> Option<Arc<Model>> {
-        self.0.model.borrow().clone()
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.model().borrow().clone(),
+            Place::Elsewhere(queue) => queue.model().borrow().clone(),
+        }
+    }
+
+    fn models(&self) -> watch::Receiver<Option<Arc<Model>>> {
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.model().subscribe(),
+            Place::Elsewhere(queue) => queue.model(),
+        }
     }
 
     /// Whether the engine can serve, now and as it changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {
-        self.0.state.subscribe()
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.state().subscribe(),
+            Place::Elsewhere(queue) => queue.state(),
+        }
     }
 
-    /// Jobs that wait for a worker.
+    /// Jobs that wait for a worker, where that is known.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.core().scheduler.waiting()
+        match &self.0 {
+            Place::Embedded(embedded) => embedded.load().0,
+            Place::Elsewhere(_) => 0,
+        }
     }
 
-    /// How many jobs are to be started before this one; `None` once it is about to be.
-    pub(crate) fn position(&self, id: JobId) -> Option<usize> {
-        self.core().scheduler.position(id)
+    /// Appends the engine's metrics to `text`, in the words of OpenMetrics but without its end.
+    pub fn encode_metrics(&self, text: &mut String) {
+        if let Place::Embedded(embedded) = &self.0 {
+            embedded.encode_metrics(text);
+        }
     }
 
-    /// Jobs that wait for a worker, and jobs that one has.
-    pub(crate) fn load(&self) -> (usize, usize) {
-        let core = self.core();
-        (core.scheduler.waiting(), core.scheduler.held())
-    }
-
-    /// What the engine counts.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.0.metrics
-    }
-
-    /// Waits until every job has ended. Nothing stops new ones meanwhile.
+    /// Waits until every job of this process has ended. Nothing stops new ones meanwhile.
     pub async fn idle(&self) {
-        let _ = self.idleness().await;
+        if let Place::Embedded(embedded) = &self.0 {
+            embedded.idle().await;
+        }
     }
 
-    fn idleness(&self) -> oneshot::Receiver<()> {
-        let (sender, receiver) = oneshot::channel();
-        let mut core = self.core();
-        core.waiting_for_idle.push(sender);
-        self.settle(core, Instant::now());
-        receiver
-    }
-
-    /// Ends everything that is still going on: jobs that wait or run are answered with an error,
-    /// and workers are ended.
+    /// Ends everything that is still going on in this process: jobs that wait or run are answered
+    /// with an error, and workers are ended.
     pub fn shut_down(&self) {
-        self.fail(Engine::shutting_down());
-        self.0.shut_down.cancel();
-    }
-
-    /// Waits until the engine has been shut down.
-    pub(crate) async fn is_shut_down(&self) {
-        self.0.shut_down.cancelled().await;
-    }
-
-    fn shutting_down() -> Error {
-        Error::new(Kind::ShuttingDown, "the server is stopping and could not wait any longer")
-    }
-
-    /// Gives the model up: jobs that wait, and all that follow, are answered with this error.
-    pub(crate) fn fail(&self, error: Error) {
-        let mut core = self.core();
-        for job in core.scheduler.take_waiting() {
-            job.answer(Err(error.clone()));
+        if let Place::Embedded(embedded) = &self.0 {
+            embedded.shut_down();
         }
-        core.failure = Some(error.clone());
-        self.settle(core, Instant::now());
-        self.0.state.send_replace(State::Failed(error));
-    }
-
-    fn core(&self) -> MutexGuard<'_, Core> {
-        self.0.core.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Does what follows from a change: hands out jobs, tells who waited for that, sets the clock.
-    fn settle(&self, mut core: MutexGuard<'_, Core>, now: Instant) {
-        while let Some(next) = core.scheduler.assign(now) {
-            if let Some((job, _)) = core.scheduler.job(next.id) {
-                job.handed_out(now);
-            }
-            if let Some(size) = next.batch {
-                self.0.metrics.batch(size);
-            }
-            if let Some(message) = core.scheduler.message(next.id, next.more) {
-                core.order(next.worker, Order::Send(message));
-            }
-        }
-        if !core.waiting_for_idle.is_empty() && core.scheduler.is_idle() {
-            for waiting in core.waiting_for_idle.drain(..) {
-                let _ = waiting.send(());
-            }
-        }
-        self.0.busy_poll.wake();
-        let alarm = core.scheduler.alarm();
-        let is_earlier = alarm.is_some_and(|alarm| core.alarm.is_none_or(|known| alarm < known));
-        if is_earlier {
-            core.alarm = alarm;
-            self.0.earlier.notify_one();
-        }
-    }
-
-    fn publish(&self, core: &Core) {
-        if core.failure.is_some() {
-            return;
-        }
-        let state = match core.scheduler.workers() {
-            0 => State::Starting,
-            workers => State::Ready(workers),
-        };
-        self.0.state.send_if_modified(|known| std::mem::replace(known, state.clone()) != state);
-    }
-
-    /// Looks after deadlines, and after batches that have waited for long enough.
-    async fn watch_clock(self) {
-        loop {
-            let alarm = self.core().alarm;
-            match alarm {
-                None => self.0.earlier.notified().await,
-                Some(at) if at <= Instant::now() => self.strike(),
-                Some(at) if at - Instant::now() < TICK => yield_now().await,
-                Some(at) => tokio::select! {
-                    () = sleep_until(at) => {}
-                    () = self.0.earlier.notified() => {}
-                },
-            }
-        }
-    }
-
-    fn strike(&self) {
-        let mut core = self.core();
-        let now = Instant::now();
-        while let Some(due) = core.scheduler.due(now) {
-            match due {
-                Due::Overdue(worker) => core.order(worker, Order::End),
-                Due::Expired(id, dropped, limit) => {
-                    let seconds = limit.as_secs_f64();
-                    let message = if dropped.holder.is_some() {
-                        format!("the model did not answer within {seconds} s")
-                    } else {
-                        format!("the request waited for {seconds} s; its time was over")
-                    };
-                    core.recall(dropped.holder, id);
-                    dropped.job.answer(Err(Error::new(Kind::Timeout, message)));
-                }
-            }
-        }
-        core.alarm = None;
-        self.settle(core, now);
-    }
-}
-
-impl Core {
-    fn order(&self, worker: WorkerId, order: Order) {
-        if let Some(orders) = self.orders.get(&worker) {
-            // An executor that has ended is about to leave.
-            let _ = orders.send(order);
-        }
-    }
-
-    /// Tells a worker to close its link if it is drained: it holds no job and gets no more.
-    fn close_if_drained(&self, worker: WorkerId) {
-        if self.scheduler.is_done(worker) {
-            self.order(worker, Order::Close);
-        }
-    }
-
-    /// Tells whoever has a job that nobody waits for it any more.
-    fn recall(&self, holder: Option<WorkerId>, id: JobId) {
-        if let Some(worker) = holder {
-            self.order(worker, Order::Send(ToWorker::Cancel(id)));
-        }
-    }
-}
-
-impl Scheduler<Job> {
-    fn message(&self, id: JobId, more: bool) -> Option<ToWorker> {
-        let (job, is_limited) = self.job(id)?;
-        let tell_start = is_limited || job.is_followed();
-        Some(ToWorker::Job { id, inputs: job.inputs.clone(), more, tell_start })
-    }
-}
-
-impl Drop for Announcement {
-    fn drop(&mut self) {
-        let engine = &self.0;
-        let mut core = engine.core();
-        core.scheduler.arrived();
-        engine.settle(core, Instant::now());
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::pace::{Arrivals, ServiceTime};
-use crate::job::JobId;
+use crate::job::id::JobId;
 use crate::link::message::Batching;
 
 /// Identifies one life of one worker; a restarted worker has another.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ai_integration_contract::{Environment, Setting, SettingError};
 
-use crate::engine::JobLimits;
+use crate::engine::embedded::JobLimits;
 use crate::worker::rlimits::WorkerRlimits;
 
 /// Number of worker processes.

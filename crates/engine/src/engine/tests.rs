@@ -1,347 +1,134 @@
-use ai_integration_contract::{Data, Inputs, Outcome, Value};
-use serde_json::json;
+use ai_integration_contract::{Inputs, Kind, Outcome, Value};
+use tokio::sync::mpsc;
 
 use super::*;
+use crate::engine::queue::Submitted;
 use crate::job::event::Event;
-use crate::link::Link;
-use crate::link::message::{Batching, FromWorker, PROTOCOL};
-use crate::link::worker_side::WorkerSide;
-use crate::worker::executor::serve_attached;
+use crate::job::id::JobId;
+use crate::job::ticket::{Jobs, Responder};
 
-fn inputs(text: &str) -> Inputs {
-    Inputs::from_iter([("text".to_owned(), Value::Text(text.to_owned()))])
+/// A queue whose jobs the test works on.
+#[derive(Debug)]
+struct Elsewhere {
+    jobs: mpsc::UnboundedSender<(Inputs, Responder)>,
+    cancelled: Arc<Cancelled>,
+    model: watch::Sender<Option<Arc<Model>>>,
+    state: watch::Sender<State>,
 }
 
-fn ready() -> FromWorker {
-    FromWorker::Ready(Ready {
-        about: Box::default(),
-        protocol: PROTOCOL,
-        client: String::new(),
-        inputs_schema: json!({"text": {"type": "text"}}),
-        visualizer_config: json!(null),
-        modes: Vec::new(),
-        batch: None,
-        shared_memory: false,
-        board: false,
-    })
-}
+#[derive(Debug)]
+struct Cancelled(mpsc::UnboundedSender<JobId>);
 
-fn engine(queue: usize) -> Engine {
-    Engine::start(JobLimits {
-        queue,
-        timeout: None,
-        grace: Duration::from_millis(50),
-        prefetch: true,
-    })
-}
-
-/// A model on a thread of its own that answers each job by `answer`.
-fn model(
-    engine: &Engine,
-    answer: impl Fn(&mut WorkerSide, JobId, &Inputs) + Send + 'static,
-) -> std::thread::JoinHandle<()> {
-    let (link, mut worker) = Link::in_process();
-    tokio::spawn(serve_attached(engine.clone(), link));
-    std::thread::spawn(move || {
-        worker.send(ready()).unwrap();
-        while let Ok(Some(message)) = worker.receive() {
-            let ToWorker::Job { id, inputs, .. } = message else { continue };
-            if worker.send(FromWorker::Start(id)).is_err() {
-                return;
-            }
-            answer(&mut worker, id, &inputs);
-        }
-    })
-}
-
-fn echo(worker: &mut WorkerSide, id: JobId, inputs: &Inputs) {
-    let text = inputs["text"].as_text().unwrap_or_default();
-    worker.send(FromWorker::Result(id, Outcome::text(text))).unwrap();
-}
-
-#[tokio::test]
-async fn every_answer_goes_to_its_asker() {
-    let engine = engine(1000);
-    let model = model(&engine, echo);
-    let tickets: Vec<Ticket> = (0..500)
-        .map(|n| engine.submit(inputs(&n.to_string()), None, Delivery::Whole, None).unwrap())
-        .collect();
-    for (n, ticket) in tickets.into_iter().enumerate() {
-        assert_eq!(ticket.outcome().await, Ok(Outcome::text(n.to_string())));
+impl Jobs for Cancelled {
+    fn cancel(&self, id: JobId) {
+        self.0.send(id).unwrap();
     }
-    engine.idle().await;
-    assert_eq!(engine.queued(), 0);
-    drop(model);
-}
 
-#[tokio::test]
-async fn a_full_queue_refuses() {
-    let engine = engine(2);
-    let _kept = [
-        engine.submit(inputs("a"), None, Delivery::Whole, None).unwrap(),
-        engine.submit(inputs("b"), None, Delivery::Whole, None).unwrap(),
-    ];
-    assert_eq!(
-        engine.submit(inputs("c"), None, Delivery::Whole, None).unwrap_err().kind,
-        Kind::QueueFull
-    );
-}
-
-#[tokio::test]
-async fn inputs_that_fit_no_frame_are_refused_at_the_door() {
-    let engine = engine(2);
-    let many = (0..20_000).map(|n| (n.to_string(), Value::Json(json!(n)))).collect();
-    assert_eq!(engine.submit(many, None, Delivery::Whole, None).unwrap_err().kind, Kind::TooLarge);
-    assert_eq!(engine.queued(), 0);
-}
-
-#[tokio::test]
-async fn a_job_whose_requester_left_is_not_started() {
-    let engine = engine(10);
-    drop(engine.submit(inputs("unwanted"), None, Delivery::Whole, None).unwrap());
-    let wanted = engine.submit(inputs("wanted"), None, Delivery::Whole, None).unwrap();
-    let _model = model(&engine, |worker, id, inputs| {
-        assert_eq!(inputs["text"].as_text(), Some("wanted"));
-        echo(worker, id, inputs);
-    });
-    assert_eq!(wanted.outcome().await, Ok(Outcome::text("wanted")));
-}
-
-#[tokio::test]
-async fn chunks_are_events_for_a_follower_and_data_for_others() {
-    let engine = engine(10);
-    let _model = model(&engine, |worker, id, _| {
-        for piece in ["one ", "two"] {
-            let data = Data::Text(piece.to_owned());
-            let kind = Some("text/plain".to_owned());
-            worker.send(FromWorker::Chunk(id, kind, data)).unwrap();
-        }
-        worker.send(FromWorker::Progress(id, Some(1.0), None)).unwrap();
-        let end = Outcome { success: true, ..Outcome::default() };
-        worker.send(FromWorker::Result(id, end)).unwrap();
-    });
-    let whole = engine.submit(inputs(""), None, Delivery::Whole, None).unwrap().outcome().await;
-    assert_eq!(whole, Ok(Outcome::text("one two")));
-
-    let mut ticket = engine.submit(inputs(""), None, Delivery::Followed, None).unwrap();
-    let mut events = Vec::new();
-    while let Some(event) = ticket.event().await {
-        events.push(event);
-    }
-    assert_eq!(events.len(), 4, "{events:?}");
-    assert_eq!(events[0], Event::Started);
-    assert_eq!(ticket.outcome().await.unwrap().data, Data::None);
-}
-
-#[tokio::test]
-async fn a_model_that_goes_fails_what_it_began_and_what_waits() {
-    let engine = engine(10);
-    let tickets = [
-        engine.submit(inputs("a"), None, Delivery::Whole, None).unwrap(),
-        engine.submit(inputs("b"), None, Delivery::Whole, None).unwrap(),
-    ];
-    let (link, mut worker) = Link::in_process();
-    let served = tokio::spawn(serve_attached(engine.clone(), link));
-    let model = std::thread::spawn(move || {
-        worker.send(ready()).unwrap();
-        if let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() {
-            worker.send(FromWorker::Start(id)).unwrap();
-        }
-    });
-    served.await.unwrap();
-    model.join().unwrap();
-    let mut kinds = Vec::new();
-    for ticket in tickets {
-        kinds.push(ticket.outcome().await.unwrap_err().kind);
-    }
-    assert_eq!(kinds, [Kind::ModelCrashed, Kind::ModelUnavailable]);
-    assert_eq!(
-        engine.submit(inputs("c"), None, Delivery::Whole, None).unwrap_err().kind,
-        Kind::ModelUnavailable
-    );
-}
-
-#[tokio::test]
-async fn a_worker_that_breaks_the_rules_is_cut_off() {
-    for message in [
-        FromWorker::Start(JobId(99)),
-        FromWorker::Result(JobId(1), Outcome::text("")),
-        FromWorker::Chunk(JobId(1), None, Data::None),
-        ready(),
-    ] {
-        let engine = engine(10);
-        let ticket = engine.submit(inputs("a"), None, Delivery::Whole, None).unwrap();
-        let (link, mut worker) = Link::in_process();
-        let served = tokio::spawn(serve_attached(engine.clone(), link));
-        let model = std::thread::spawn(move || {
-            worker.send(ready()).unwrap();
-            worker.send(message).unwrap();
-            while let Ok(Some(_)) = worker.receive() {}
-        });
-        served.await.unwrap();
-        model.join().unwrap();
-        assert_eq!(ticket.outcome().await.unwrap_err().kind, Kind::ModelCrashed);
+    fn position(&self, _id: JobId) -> Option<usize> {
+        Some(3)
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_follower_who_does_not_listen_holds_nobody_up_for_long() {
-    let engine = engine(10);
-    let stalled = engine.submit(inputs(""), None, Delivery::Followed, None).unwrap();
-    let next = engine.submit(inputs("next"), None, Delivery::Whole, None).unwrap();
-    let _model = model(&engine, |worker, id, inputs| {
-        if inputs["text"].as_text() == Some("") {
-            for _ in 0..3 {
-                let data = Data::Text("x".repeat(100_000));
-                worker.send(FromWorker::Chunk(id, None, data)).unwrap();
-            }
-        }
-        echo(worker, id, inputs);
-    });
-    assert_eq!(next.outcome().await, Ok(Outcome::text("next")));
-    assert_eq!(stalled.outcome().await.unwrap_err().kind, Kind::Timeout);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_follower_who_takes_little_at_a_time_holds_nobody_up_for_ever() {
-    let engine = engine(10);
-    let mut slow = engine.submit(inputs(""), None, Delivery::Followed, None).unwrap();
-    let _model = model(&engine, |worker, id, inputs| {
-        for _ in 0..30 {
-            let data = Data::Text("x".repeat(50_000));
-            worker.send(FromWorker::Chunk(id, None, data)).unwrap();
-        }
-        echo(worker, id, inputs);
-    });
-    let mut read = 0;
-    while slow.event().await.is_some() {
-        read += 1;
-        tokio::time::sleep(Duration::from_secs(4)).await;
+impl Queue for Elsewhere {
+    fn submit(&self, request: Request) -> Submitted<'_> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            let (inputs, jobs) = (request.inputs, self.cancelled.clone());
+            let (ticket, responder) = Ticket::new(JobId(7), jobs, request.is_followed, None);
+            self.jobs.send((inputs, responder)).unwrap();
+            Ok(ticket)
+        })
     }
-    // Five lie ready; each second of the ten is worth one of these more, and each costs three.
-    assert!((7..15).contains(&read), "{read}");
-    assert_eq!(slow.outcome().await.unwrap_err().kind, Kind::Timeout);
-}
 
-#[tokio::test]
-async fn what_a_follower_may_miss_takes_up_no_more_than_the_rest() {
-    let engine = engine(10);
-    let mut follower = engine.submit(inputs("end"), None, Delivery::Followed, None).unwrap();
-    let _model = model(&engine, |worker, id, inputs| {
-        for _ in 0..100 {
-            worker.send(FromWorker::Log(id, "x".repeat(10_000))).unwrap();
-        }
-        echo(worker, id, inputs);
-    });
-    engine.idle().await;
-    let mut lines = 0;
-    while let Some(event) = follower.event().await {
-        lines += usize::from(matches!(event, Event::Log(_)));
+    fn model(&self) -> watch::Receiver<Option<Arc<Model>>> {
+        self.model.subscribe()
     }
-    assert_eq!(lines, 26);
-    assert_eq!(follower.outcome().await, Ok(Outcome::text("end")));
+
+    fn state(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
 }
 
-#[tokio::test]
-async fn a_deadline_ends_a_job_wherever_it_is() {
-    let engine = engine(10);
-    let (link, mut worker) = Link::in_process();
-    let served = tokio::spawn(serve_attached(engine.clone(), link));
-    let timeout = Some(Duration::from_millis(30));
-    let running = engine.submit(inputs("a"), timeout, Delivery::Whole, None).unwrap();
-    let waiting = engine.submit(inputs("b"), timeout, Delivery::Whole, None).unwrap();
-    let model = std::thread::spawn(move || {
-        worker.send(ready()).unwrap();
-        let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
-        worker.send(FromWorker::Start(id)).unwrap();
-        assert_eq!(worker.receive().unwrap(), Some(ToWorker::Cancel(id)));
-        // It goes on all the same, and is cut off.
-        assert_eq!(worker.receive().unwrap(), None);
+struct Scene {
+    engine: Engine,
+    queue: Arc<Elsewhere>,
+    jobs: mpsc::UnboundedReceiver<(Inputs, Responder)>,
+    cancelled: mpsc::UnboundedReceiver<JobId>,
+}
+
+fn scene() -> Scene {
+    let (jobs, received) = mpsc::unbounded_channel();
+    let (cancel, cancelled) = mpsc::unbounded_channel();
+    let queue = Arc::new(Elsewhere {
+        jobs,
+        cancelled: Arc::new(Cancelled(cancel)),
+        model: watch::channel(None).0,
+        state: watch::channel(State::Starting).0,
     });
-    assert_eq!(running.outcome().await.unwrap_err().kind, Kind::Timeout);
-    assert_eq!(waiting.outcome().await.unwrap_err().kind, Kind::Timeout);
-    assert_eq!(engine.queued(), 0);
-    served.await.unwrap();
-    model.join().unwrap();
+    Scene { engine: Engine::elsewhere(queue.clone()), queue, jobs: received, cancelled }
+}
+
+fn request() -> Request {
+    let text = Value::Text("a question".to_owned());
+    Request::new(Inputs::from_iter([("text".to_owned(), text)]))
 }
 
 #[tokio::test]
-async fn a_running_job_that_nobody_waits_for_is_cancelled() {
-    let engine = engine(10);
-    let mut ticket = engine.submit(inputs("a"), None, Delivery::Followed, None).unwrap();
-    let (link, mut worker) = Link::in_process();
-    tokio::spawn(serve_attached(engine.clone(), link));
-    let model = std::thread::spawn(move || {
-        worker.send(ready()).unwrap();
-        let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
-        worker.send(FromWorker::Start(id)).unwrap();
-        assert_eq!(worker.receive().unwrap(), Some(ToWorker::Cancel(id)));
-        worker.send(FromWorker::Result(id, Outcome::failure("gone"))).unwrap();
-        while let Ok(Some(ToWorker::Job { id, inputs, .. })) = worker.receive() {
-            worker.send(FromWorker::Start(id)).unwrap();
-            echo(&mut worker, id, &inputs);
+async fn a_queue_elsewhere_answers_as_the_embedded_engine_does() {
+    let Scene { engine, queue, mut jobs, .. } = scene();
+    let worker = tokio::spawn(async move {
+        while let Some((inputs, responder)) = jobs.recv().await {
+            responder.offer(Event::Started);
+            assert!(responder.chunk(None, "an ".into()).is_none());
+            assert!(responder.chunk(None, inputs["text"].as_text().unwrap().into()).is_none());
+            let outcome = responder.complete(Outcome { success: true, ..Outcome::default() });
+            responder.answer(outcome);
         }
     });
+    let outcome = engine.ask(request()).await.unwrap();
+    assert_eq!(outcome.data, "an a question".into());
+
+    let mut ticket = engine.submit(request().follow()).await.unwrap();
+    assert_eq!(ticket.position(), Some(3));
     assert_eq!(ticket.event().await, Some(Event::Started));
-    drop(ticket);
-    assert_eq!(
-        engine.submit(inputs("b"), None, Delivery::Whole, None).unwrap().outcome().await,
-        Ok(Outcome::text("b"))
-    );
-    drop(model);
-}
-
-#[tokio::test]
-async fn a_retired_worker_hears_that_nobody_waits_for_its_last_job() {
-    let engine = engine(10);
-    let mut ticket = engine.submit(inputs("a"), None, Delivery::Followed, None).unwrap();
-    let (link, mut worker) = Link::in_process();
-    tokio::spawn(serve_attached(engine.clone(), link));
-    let model = std::thread::spawn(move || {
-        worker.send(ready()).unwrap();
-        let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
-        worker.send(FromWorker::Start(id)).unwrap();
-        assert_eq!(worker.receive().unwrap(), Some(ToWorker::Cancel(id)));
-        worker.send(FromWorker::Result(id, Outcome::failure("gone"))).unwrap();
-        assert_eq!(worker.receive().unwrap(), None);
-    });
-    assert_eq!(ticket.event().await, Some(Event::Started));
-    engine.drain(WorkerId(0));
-    drop(ticket);
-    tokio::task::spawn_blocking(|| model.join().unwrap()).await.unwrap();
-}
-
-#[tokio::test]
-async fn jobs_come_in_batches_to_a_model_that_wants_them() {
-    let engine = engine(100);
-    let (link, mut worker) = Link::in_process();
-    let tickets: Vec<Ticket> = (0..10)
-        .map(|n| engine.submit(inputs(&n.to_string()), None, Delivery::Whole, None).unwrap())
-        .collect();
-    tokio::spawn(serve_attached(engine.clone(), link));
-    let model = std::thread::spawn(move || {
-        let FromWorker::Ready(ready) = ready() else { panic!() };
-        let batch = Some(Batching { max_size: 4, max_wait_ms: 5.0 });
-        worker.send(FromWorker::Ready(Ready { batch, ..ready })).unwrap();
-        let (mut sizes, mut jobs) = (Vec::new(), Vec::new());
-        while let Ok(Some(ToWorker::Job { id, inputs, more, .. })) = worker.receive() {
-            worker.send(FromWorker::Start(id)).unwrap();
-            jobs.push((id, inputs));
-            if !more {
-                sizes.push(jobs.len());
-                // Backwards: the order within a batch is the model's affair.
-                for (id, inputs) in jobs.drain(..).rev() {
-                    echo(&mut worker, id, &inputs);
-                }
-            }
-            if sizes.iter().sum::<usize>() == 10 {
-                return sizes;
-            }
-        }
-        sizes
-    });
-    for (n, ticket) in tickets.into_iter().enumerate() {
-        assert_eq!(ticket.outcome().await, Ok(Outcome::text(n.to_string())));
+    let mut pieces = 0;
+    while let Some(Event::Chunk { .. }) = ticket.event().await {
+        pieces += 1;
     }
-    assert_eq!(model.join().unwrap(), [4, 4, 2]);
+    assert_eq!(pieces, 2);
+    assert!(ticket.outcome().await.unwrap().success);
+
+    assert!(engine.model_now().is_none());
+    queue.model.send_replace(Some(Arc::default()));
+    queue.state.send_replace(State::Ready(1));
+    assert!(engine.model().await.is_ok() && engine.model_now().is_some());
+    assert_eq!(*engine.state().borrow(), State::Ready(1));
+    drop((engine, queue));
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_dropped_gives_the_job_up_and_one_that_is_detached_does_not() {
+    let Scene { engine, mut jobs, mut cancelled, .. } = scene();
+    drop(engine.submit(request()).await.unwrap());
+    assert_eq!(cancelled.try_recv(), Ok(JobId(7)));
+    engine.submit(request()).await.unwrap().detach();
+    assert!(cancelled.try_recv().is_err());
+    let (_, _given_up) = jobs.recv().await.unwrap();
+    let (_, detached) = jobs.recv().await.unwrap();
+    // Nobody is there to read it, and nobody is held up.
+    for _ in 0..100 {
+        assert!(detached.chunk(None, "x".repeat(10_000).into()).is_none());
+    }
+    detached.answer(Ok(Outcome::text("for nobody")));
+    assert!(cancelled.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_responder_that_is_dropped_answers_with_an_error() {
+    let Scene { engine, mut jobs, mut cancelled, .. } = scene();
+    let ticket = engine.submit(request()).await.unwrap();
+    drop(jobs.recv().await.unwrap());
+    assert_eq!(ticket.outcome().await.unwrap_err().kind, Kind::ShuttingDown);
+    assert!(cancelled.try_recv().is_err());
 }

@@ -24,3 +24,15 @@ pub enum Event {
     /// A line that the model wrote meanwhile.
     Log(String),
 }
+
+impl Event {
+    /// The bytes that the event takes up of its requester's window.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Event::Started => 0,
+            Event::Chunk { data, .. } => data.len().max(1),
+            Event::Progress { message, .. } => message.as_ref().map_or(0, String::len),
+            Event::Log(line) => line.len(),
+        }
+    }
+}

@@ -1,95 +1,135 @@
-//! What a requester holds while a job is queued and runs.
+//! What a requester holds while its job is queued and runs, and what answers it.
 
-use ai_integration_contract::{Error, Kind, Outcome};
+use std::sync::Arc;
 
-use crate::engine::Engine;
+use ai_integration_contract::{Data, Error, Outcome};
+
 use crate::job::budget::Reservation;
+use crate::job::channel::Channel;
 use crate::job::event::Event;
-use crate::job::{JobId, Reply, Requester};
+use crate::job::id::JobId;
 
-/// What comes of a job that was submitted to be streamed.
-#[derive(Debug)]
-pub enum Answer {
-    /// The whole answer.
-    Whole(Outcome),
-    /// Its pieces as events; and then [`Ticket::outcome`] tells the end, without data.
-    Stream(Ticket),
+/// The queue that a ticket's job is in.
+pub trait Jobs: Send + Sync + std::fmt::Debug {
+    /// Gives a job up: nobody waits for it any more.
+    fn cancel(&self, id: JobId);
+
+    /// How many jobs are to be started before this one; `None` once it is about to be, or where
+    /// that is not known.
+    fn position(&self, id: JobId) -> Option<usize>;
 }
 
 /// A submitted job. Dropping the ticket gives the job up: it leaves the queue, or the model is told
-/// that nobody waits any more.
+/// that nobody waits any more. [`Ticket::detach`] lets it go on instead.
 #[derive(Debug)]
 pub struct Ticket {
-    pub(crate) id: JobId,
-    pub(crate) engine: Engine,
-    pub(crate) requester: Requester,
-    /// Whether the outcome has come.
-    pub(crate) has_ended: bool,
-    /// The memory that its inputs take up.
-    pub(crate) hold: Option<Reservation>,
+    id: JobId,
+    jobs: Arc<dyn Jobs>,
+    channel: Arc<Channel>,
+    is_detached: bool,
+}
+
+/// The other end of a [`Ticket`], held by whoever has the job done. Dropping it without an answer
+/// tells the requester that the server stopped.
+#[derive(Debug)]
+pub struct Responder(Arc<Channel>);
+
+/// A piece of an answer that waits for room in its requester's window.
+#[derive(Debug)]
+pub struct Passing {
+    channel: Arc<Channel>,
+    content_type: Option<String>,
+    data: Data,
 }
 
 impl Ticket {
-    /// The job's number.
+    /// A ticket for the job `id` in the queue `jobs`, and what answers it. The requester
+    /// `is_followed` when it wants to hear of everything; `inputs` is the memory that the job's
+    /// inputs take up.
     #[must_use]
-    pub fn id(&self) -> JobId {
-        self.id
+    pub fn new(
+        id: JobId,
+        jobs: Arc<dyn Jobs>,
+        is_followed: bool,
+        inputs: Option<Reservation>,
+    ) -> (Self, Responder) {
+        let channel = Arc::new(Channel::new(is_followed, inputs));
+        let ticket = Ticket { id, jobs, channel: channel.clone(), is_detached: false };
+        (ticket, Responder(channel))
     }
 
     /// How many jobs are to be started before this one; `None` once it is about to be.
     #[must_use]
     pub fn position(&self) -> Option<usize> {
-        self.engine.position(self.id)
+        self.jobs.position(self.id)
     }
 
-    /// Reservations on to a part of a budget for as long as the ticket lasts.
-    pub fn attach(&mut self, hold: Reservation) {
-        self.hold = Some(hold);
-    }
-
-    /// The next event of a followed job; `None` when no more will come, because the job has ended
-    /// or is not followed.
+    /// Waits for the next event: a piece of the answer, and whatever else happens to a job that is
+    /// followed. `None` when no more will come; [`Ticket::outcome`] has the end then, and the whole
+    /// answer if it did not come in pieces. A requester that has begun to read events has to go
+    /// on, since the model waits for it.
     pub async fn event(&mut self) -> Option<Event> {
-        let (event, _room) = self.requester.events.as_mut()?.recv().await?;
-        Some(event)
+        self.channel.event().await
     }
 
-    /// Waits for the end. Chunks of a job that was submitted for its whole answer are put together
-    /// in the outcome; whoever streams or follows it has had them as events.
-    pub async fn outcome(mut self) -> Result<Outcome, Error> {
-        // A follower who stops listening must not hold the model up.
-        self.requester.events = None;
-        loop {
-            match self.reply().await? {
-                Reply::Outcome(outcome) => return outcome,
-                Reply::Stream(_, end) => self.requester.reply = end,
-            }
-        }
+    /// Waits for the end. Pieces of the answer that were not read as events are put together in
+    /// the outcome.
+    pub async fn outcome(self) -> Result<Outcome, Error> {
+        self.channel.outcome().await
     }
 
-    /// Waits for the answer to a job that was submitted to be streamed, or for its beginning.
-    pub async fn answer(mut self) -> Result<Answer, Error> {
-        match self.reply().await? {
-            Reply::Outcome(outcome) => outcome.map(Answer::Whole),
-            Reply::Stream(events, end) => {
-                self.requester = Requester { reply: end, events: Some(events) };
-                Ok(Answer::Stream(self))
-            }
-        }
-    }
-
-    async fn reply(&mut self) -> Result<Reply, Error> {
-        let reply = (&mut self.requester.reply).await;
-        self.has_ended = !matches!(reply, Ok(Reply::Stream(..)));
-        let gone = "the server stopped before the model answered";
-        reply.map_err(|_| Error::new(Kind::ShuttingDown, gone))
+    /// Lets the job go on without a requester: nobody hears of its outcome.
+    pub fn detach(mut self) {
+        self.is_detached = true;
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.engine.cancel(self.id);
+        if self.channel.leave() && !self.is_detached {
+            self.jobs.cancel(self.id);
         }
+    }
+}
+
+impl Responder {
+    /// Tells of an event that may be missed: it is left out where the requester has not read
+    /// earlier ones yet.
+    pub fn offer(&self, event: Event) {
+        self.0.offer(event);
+    }
+
+    /// Passes a piece of the answer on. What comes back is to be waited for before the next piece:
+    /// the requester's window is full.
+    pub fn chunk(&self, content_type: Option<String>, data: Data) -> Option<Passing> {
+        match self.0.chunk(content_type, data) {
+            Err(Event::Chunk { content_type, data }) => {
+                Some(Passing { channel: self.0.clone(), content_type, data })
+            }
+            _ => None,
+        }
+    }
+
+    /// Puts the pieces that were not read as events into the outcome.
+    pub fn complete(&self, outcome: Outcome) -> Result<Outcome, Error> {
+        self.0.complete(outcome)
+    }
+
+    /// Ends the job for its requester.
+    pub fn answer(self, end: Result<Outcome, Error>) {
+        self.0.end(end);
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+impl Passing {
+    /// Waits until the piece has been passed on. False when the requester reads too slowly.
+    pub async fn pass_on(self) -> bool {
+        self.channel.pass_on(self.content_type, self.data).await
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::job::JobId;
+use crate::job::id::JobId;
 use crate::link::codec::{Frame, FrameEncoder, FrameError, MAX_BODY, MAX_HEADER, Segment};
 use crate::link::memory_file::Placement;
 use crate::model::{About, CustomMode, Model};

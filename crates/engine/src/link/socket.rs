@@ -13,7 +13,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFl
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::job::JobId;
+use crate::job::id::JobId;
 use crate::link::codec::{FrameDecoder, FrameEncoder, FrameError, Piece};
 use crate::link::memory_file;
 use crate::link::message::{FromWorker, ToWorker, shared_length};

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
 
-use crate::engine::{Engine, Order};
-use crate::job::JobId;
+use crate::engine::embedded::{Embedded, Order};
 use crate::job::event::Event;
+use crate::job::id::JobId;
 use crate::link::Link;
 use crate::link::codec::FrameError;
 use crate::link::message::{FromWorker, PROTOCOL, Ready, Violation};
@@ -42,7 +42,7 @@ impl From<FrameError> for EndCause {
 #[derive(Debug)]
 pub(crate) struct Executor {
     worker: WorkerId,
-    engine: Engine,
+    engine: Embedded,
     orders: mpsc::UnboundedReceiver<Order>,
     /// Where the worker notes what it has started.
     board: Option<Board>,
@@ -67,7 +67,7 @@ impl Executor {
 
     /// Tells the engine that the worker is ready, for up to `quota` jobs.
     pub(crate) fn join(
-        engine: Engine,
+        engine: Embedded,
         worker: WorkerId,
         mut ready: Ready,
         link: &mut Link,
@@ -163,12 +163,12 @@ impl Executor {
                 self.engine.finish(self.worker, id, outcome).map_err(out_of_turn("`result`"))?;
             }
             FromWorker::Chunk(id, content_type, data) => {
-                let follower = self
+                let passing = self
                     .engine
                     .with_job(self.worker, id, |job| job.chunk(content_type, data))
                     .map_err(out_of_turn("`chunk`"))?;
-                if let Some(Some((follower, content_type, data))) = follower {
-                    let passed_on = pin!(follower.chunk(content_type, data));
+                if let Some(Some(passing)) = passing {
+                    let passed_on = pin!(passing.pass_on());
                     self.pass_on(id, passed_on, link).await?;
                 }
             }
@@ -239,7 +239,7 @@ impl Board {
 
 /// Serves jobs over a link whose worker nobody here has started, until the link ends: the worker
 /// of an *attached* engine is the program that started it.
-pub async fn serve_attached(engine: Engine, mut link: Link) {
+pub async fn serve_attached(engine: Embedded, mut link: Link) {
     let gone = || {
         Error::new(
             Kind::ModelCrashed,

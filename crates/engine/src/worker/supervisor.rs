@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
+use crate::engine::embedded::Embedded;
 use crate::link::Link;
 use crate::link::message::Ready;
 use crate::scheduler::WorkerId;
@@ -45,7 +45,7 @@ pub struct Supervisor(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    engine: Engine,
+    engine: Embedded,
     program: Program,
     config: Config,
     reaper: Reaper,
@@ -68,7 +68,7 @@ enum Next {
 
 impl Supervisor {
     /// Starts the workers. Needs a runtime to run on.
-    pub fn start(engine: Engine, program: Program, config: Config) -> io::Result<Self> {
+    pub fn start(engine: Embedded, program: Program, config: Config) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let generation = Arc::new(Generation::new(&stop, true));
         let supervisor = Supervisor(Arc::new(Inner {
@@ -352,7 +352,7 @@ impl Inner {
         let program = self.program.command.first().map(|name| name.to_string_lossy());
         tracing::error!("{}: {error}", program.unwrap_or_default());
         self.engine.metrics().worker_not_started();
-        let has_served = generation.is_admitted() && self.engine.model_now().is_some();
+        let has_served = generation.is_admitted() && self.engine.model().borrow().is_some();
         let is_shortage = is_shortage(error);
         match backoff.next() {
             Some(after) if has_served || is_shortage => Next::StartAgain { after },

@@ -1,13 +1,15 @@
 use std::ffi::OsString;
 
 use super::*;
-use crate::engine::State;
+use crate::engine::Engine;
+use crate::engine::state::State;
+use crate::job::request::Request;
 use crate::worker::output::Output;
 use crate::worker::reaper::ALONE;
 use ai_integration_contract::{Environment, Inputs};
 
-fn supervise(script: &str, attempts: u32) -> (Engine, Supervisor) {
-    let engine = Engine::start(Config::read(&Environment::default()).unwrap().limits);
+fn supervise(script: &str, attempts: u32) -> (Embedded, Supervisor) {
+    let engine = Embedded::start(Config::read(&Environment::default()).unwrap().limits);
     let program = Program {
         command: ["sh", "-c", script].map(OsString::from).into(),
         variables: vec![("GREETING".to_owned(), "hello".to_owned())],
@@ -20,15 +22,15 @@ fn supervise(script: &str, attempts: u32) -> (Engine, Supervisor) {
     (engine, supervisor)
 }
 
-async fn failure(engine: &Engine) -> String {
-    engine.model().await.unwrap_err().to_string()
+async fn failure(engine: &Embedded) -> String {
+    Engine::from(engine.clone()).model().await.unwrap_err().to_string()
 }
 
 #[tokio::test]
 async fn a_program_that_keeps_dying_is_given_up_with_the_cause() {
     let _alone = ALONE.lock().await;
     let (engine, supervisor) = supervise("echo $GREETING; exit 7", 3);
-    let waiting = engine.submit(Inputs::new(), None, crate::Delivery::Whole, None).unwrap();
+    let waiting = engine.submit(Request::new(Inputs::new())).unwrap();
     let expected = "the model cannot be started: exit status 7 before it called get_next_input. \
                     Its last output:\n    hello";
     assert_eq!(failure(&engine).await, expected);
@@ -57,7 +59,7 @@ async fn what_is_not_the_protocol_is_refused() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_said_to_be() {
     let _alone = ALONE.lock().await;
-    let engine = Engine::start(Config::read(&Environment::default()).unwrap().limits);
+    let engine = Embedded::start(Config::read(&Environment::default()).unwrap().limits);
     let program = Program {
         command: vec!["/nonexistent/model".into()],
         variables: Vec::new(),

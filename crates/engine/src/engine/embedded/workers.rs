@@ -1,17 +1,19 @@
 //! The engine as its workers' executors see it: who is ready, what has come of a job, who is lost.
 
-use ai_integration_contract::{Error, Outcome};
 use std::sync::Arc;
+
+use ai_integration_contract::{Error, Outcome};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Engine, Order};
+use super::job::Job;
+use super::{Embedded, Order};
 use crate::job::event::Event;
-use crate::job::{Job, JobId};
+use crate::job::id::JobId;
 use crate::link::message::Ready;
 use crate::scheduler::{Lost, OutOfTurn, WorkerId};
 
-impl Engine {
+impl Embedded {
     /// A worker is ready, for up to `quota` jobs. Answers with what it is told to do.
     pub(crate) fn join(
         &self,
@@ -20,7 +22,7 @@ impl Engine {
         quota: Option<u64>,
     ) -> mpsc::UnboundedReceiver<Order> {
         let (sender, orders) = mpsc::unbounded_channel();
-        let mut core = self.core();
+        let mut core = self.0.core();
         core.scheduler.set_batching(ready.batch);
         let is_news = core.ready.as_ref() != Some(&ready);
         core.ready = Some(ready.clone());
@@ -34,19 +36,19 @@ impl Engine {
             }
             self.0.model.send_replace(Some(Arc::new(model)));
         }
-        self.publish(&core);
-        self.settle(core, now);
+        self.0.publish(&core);
+        self.0.settle(core, now);
         orders
     }
 
     /// The worker has handed a job to the model.
     pub(crate) fn start_job(&self, worker: WorkerId, id: JobId) -> Result<(), OutOfTurn> {
         let now = Instant::now();
-        let mut core = self.core();
+        let mut core = self.0.core();
         if let Some(job) = core.scheduler.start(worker, id, now)? {
             job.offer(Event::Started);
         }
-        self.settle(core, now);
+        self.0.settle(core, now);
         Ok(())
     }
 
@@ -57,12 +59,12 @@ impl Engine {
         id: JobId,
         act: impl FnOnce(&mut Job) -> T,
     ) -> Result<Option<T>, OutOfTurn> {
-        Ok(self.core().scheduler.running(worker, id, Instant::now())?.map(act))
+        Ok(self.0.core().scheduler.running(worker, id, Instant::now())?.map(act))
     }
 
     /// Passes a line on that the worker printed.
     pub(crate) fn log(&self, worker: WorkerId, line: &str) {
-        for (_, job) in self.core().scheduler.all_running(worker) {
+        for (_, job) in self.0.core().scheduler.all_running(worker) {
             job.offer(Event::Log(line.to_owned()));
         }
     }
@@ -75,10 +77,10 @@ impl Engine {
         outcome: Outcome,
     ) -> Result<(), OutOfTurn> {
         let now = Instant::now();
-        let mut core = self.core();
+        let mut core = self.0.core();
         let job = core.scheduler.finish(worker, id, now)?;
         core.close_if_drained(worker);
-        self.settle(core, now);
+        self.0.settle(core, now);
         if let Some(job) = job {
             job.answer(Ok(outcome));
         }
@@ -87,34 +89,34 @@ impl Engine {
 
     /// A job that the model may still be working on is answered ahead of its end.
     pub(crate) fn abandon(&self, id: JobId, error: Error) {
-        let mut core = self.core();
+        let mut core = self.0.core();
         if let Some(dropped) = core.scheduler.cancel(id) {
             core.recall(dropped.holder, id);
             dropped.job.answer(Err(error));
-            self.settle(core, Instant::now());
+            self.0.settle(core, Instant::now());
         }
     }
 
     /// The worker is to get no more jobs, and is told so once it has ended those that it has: until
     /// then they may be cancelled.
     pub(crate) fn drain(&self, worker: WorkerId) {
-        let mut core = self.core();
+        let mut core = self.0.core();
         core.scheduler.drain(worker);
         core.close_if_drained(worker);
-        self.publish(&core);
+        self.0.publish(&core);
     }
 
     /// The worker wants no further jobs for now, or does again.
     pub(crate) fn pause(&self, worker: WorkerId, paused: bool) {
-        let mut core = self.core();
+        let mut core = self.0.core();
         let now = Instant::now();
         core.scheduler.pause(worker, paused, now);
-        self.settle(core, now);
+        self.0.settle(core, now);
     }
 
     /// Whether the worker holds no job.
     pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
-        self.core().scheduler.is_free(worker)
+        self.0.core().scheduler.is_free(worker)
     }
 
     /// A worker is gone, which had started everything up to the job `last`: what it worked on fails
@@ -127,10 +129,10 @@ impl Engine {
         crashed: bool,
         error: impl Fn(bool) -> Error,
     ) {
-        let mut core = self.core();
+        let mut core = self.0.core();
         core.orders.remove(&worker);
         let Lost { begun, unbegun } = core.scheduler.worker_lost(worker, last, crashed);
-        let stopped = self.0.shut_down.is_cancelled().then(Engine::shutting_down);
+        let stopped = self.0.shut_down.is_cancelled().then(Embedded::shutting_down);
         for job in begun {
             job.answer(Err(stopped.clone().unwrap_or_else(|| error(true))));
         }
@@ -142,7 +144,7 @@ impl Engine {
                 job.answer(Err(error.clone()));
             }
         }
-        self.publish(&core);
-        self.settle(core, Instant::now());
+        self.0.publish(&core);
+        self.0.settle(core, Instant::now());
     }
 }

@@ -1,0 +1,362 @@
+//! The engine within this process, and the one place where its state changes. The side of the
+//! requesters is here, that of the workers in `workers`.
+
+mod job;
+mod scrape;
+mod workers;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ai_integration_contract::{Error, Kind};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use self::job::Job;
+use crate::busy_poll::BusyPoll;
+use crate::engine::state::State;
+use crate::housekeeping;
+use crate::job::id::JobId;
+use crate::job::request::Request;
+use crate::job::ticket::{Jobs, Ticket};
+use crate::link::message::{Ready, ToWorker, fits_frame};
+use crate::metrics::Metrics;
+use crate::model::Model;
+use crate::scheduler::{Deadline, Due, Scheduler, WorkerId};
+
+/// The resolution of the runtime's timers. Shorter waits are spent looking for work.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The limits of the queue and of a job's time.
+#[derive(Clone, Copy, Debug)]
+pub struct JobLimits {
+    /// Jobs that may wait for a worker.
+    pub queue: usize,
+    /// From the submission of a job to its answer; `None` for as long as it takes.
+    pub timeout: Option<Duration>,
+    /// What a model that works on a job for longer than that gets to end it, before its process
+    /// is ended.
+    pub grace: Duration,
+    /// Whether a busy worker may be sent jobs ahead; only where there is never to be another one.
+    pub prefetch: bool,
+}
+
+/// An engine in this process; clones are handles on the same one. Workers join it; requesters see
+/// it as an [`Engine`](crate::Engine).
+#[derive(Clone, Debug)]
+pub struct Embedded(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: JobLimits,
+    /// Never held across an await, and on one thread never waited for.
+    core: Mutex<Core>,
+    /// Tells the clock that its next alarm is earlier than it knows.
+    earlier: Notify,
+    busy_poll: BusyPoll,
+    state: watch::Sender<State>,
+    model: watch::Sender<Option<Arc<Model>>>,
+    metrics: Arc<Metrics>,
+    shut_down: CancellationToken,
+}
+
+/// Everything that changes: one owner, one change after the other.
+#[derive(Debug)]
+struct Core {
+    scheduler: Scheduler<Job>,
+    orders: HashMap<WorkerId, mpsc::UnboundedSender<Order>>,
+    next_id: u64,
+    failure: Option<Error>,
+    /// The description from which the model was made.
+    ready: Option<Ready>,
+    waiting_for_idle: Vec<oneshot::Sender<()>>,
+    /// When the clock will look again.
+    alarm: Option<Instant>,
+}
+
+/// What the executor of a worker is told to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Pass a message on.
+    Send(ToWorker),
+    /// No more messages come.
+    Close,
+    /// The worker is to be ended, whatever it does.
+    End,
+}
+
+/// A request that is being received: a batch may wait for it. Ends with its submission, or when it
+/// is dropped.
+#[derive(Debug)]
+pub struct Announcement(Embedded);
+
+impl Embedded {
+    /// Starts an engine. Needs a runtime to run on.
+    #[must_use]
+    pub fn start(limits: JobLimits) -> Self {
+        let engine = Embedded(Arc::new(Inner {
+            limits,
+            core: Mutex::new(Core {
+                scheduler: Scheduler::new(limits.queue, limits.prefetch),
+                orders: HashMap::new(),
+                next_id: 1,
+                failure: None,
+                ready: None,
+                waiting_for_idle: Vec::new(),
+                alarm: None,
+            }),
+            earlier: Notify::new(),
+            busy_poll: BusyPoll::default(),
+            state: watch::channel(State::Starting).0,
+            model: watch::channel(None).0,
+            metrics: Arc::default(),
+            shut_down: CancellationToken::new(),
+        }));
+        tokio::spawn(engine.clone().watch_clock());
+        engine.0.busy_poll.start();
+        tokio::spawn(housekeeping::run());
+        engine
+    }
+
+    /// Puts a request into the queue.
+    pub(crate) fn submit(&self, request: Request) -> Result<Ticket, Error> {
+        if !fits_frame(&request.inputs) {
+            return Err(Error::new(Kind::TooLarge, "the inputs are too many or too large"));
+        }
+        let limits = &self.0.limits;
+        let limit = self.limit(request.timeout);
+        let deadline = limit.map(|total| Deadline { total, grace: limits.grace });
+        let mut core = self.0.core();
+        if let Some(error) = &core.failure {
+            return Err(error.clone());
+        }
+        let id = JobId(core.next_id);
+        core.next_id += 1;
+        let now = Instant::now();
+        let (job, ticket) = Job::new(request, id, self.0.clone(), now, self.0.metrics.clone());
+        // A job that is refused ends here, and its ticket has nothing to give up.
+        let is_full = core.scheduler.submit(id, job, deadline, now).is_err();
+        if is_full {
+            let message = format!("{} requests are waiting already; try again later", limits.queue);
+            // A place is free sooner, but as many others as wait may ask for it.
+            let seconds = core.scheduler.time_to_drain().as_secs().saturating_add(1).min(3600);
+            return Err(Error::new(Kind::QueueFull, message).with_retry_after(seconds));
+        }
+        self.0.settle(core, now);
+        Ok(ticket)
+    }
+
+    /// The time that a job gets for which `timeout` is asked.
+    pub(crate) fn limit(&self, timeout: Option<Duration>) -> Option<Duration> {
+        timeout.into_iter().chain(self.0.limits.timeout).min()
+    }
+
+    /// Tells that a request has begun to arrive; `None` where nothing would wait for it.
+    pub(crate) fn announce(&self) -> Option<Announcement> {
+        self.0.core().scheduler.announce().then(|| Announcement(self.clone()))
+    }
+
+    /// The model, once it has described itself.
+    pub(crate) fn model(&self) -> &watch::Sender<Option<Arc<Model>>> {
+        &self.0.model
+    }
+
+    /// Whether the engine can serve.
+    pub(crate) fn state(&self) -> &watch::Sender<State> {
+        &self.0.state
+    }
+
+    /// Jobs that wait for a worker, and jobs that one has.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let core = self.0.core();
+        (core.scheduler.waiting(), core.scheduler.held())
+    }
+
+    /// What the engine counts.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Waits until every job has ended. Nothing stops new ones meanwhile.
+    pub(crate) async fn idle(&self) {
+        let _ = self.idleness().await;
+    }
+
+    fn idleness(&self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut core = self.0.core();
+        core.waiting_for_idle.push(sender);
+        self.0.settle(core, Instant::now());
+        receiver
+    }
+
+    /// Ends everything that is still going on: jobs that wait or run are answered with an error,
+    /// and workers are ended.
+    pub(crate) fn shut_down(&self) {
+        self.fail(Embedded::shutting_down());
+        self.0.shut_down.cancel();
+    }
+
+    /// Waits until the engine has been shut down.
+    pub(crate) async fn is_shut_down(&self) {
+        self.0.shut_down.cancelled().await;
+    }
+
+    fn shutting_down() -> Error {
+        Error::new(Kind::ShuttingDown, "the server is stopping and could not wait any longer")
+    }
+
+    /// Gives the model up: jobs that wait, and all that follow, are answered with this error.
+    pub(crate) fn fail(&self, error: Error) {
+        let mut core = self.0.core();
+        for job in core.scheduler.take_waiting() {
+            job.answer(Err(error.clone()));
+        }
+        core.failure = Some(error.clone());
+        self.0.settle(core, Instant::now());
+        self.0.state.send_replace(State::Failed(error));
+    }
+
+    /// Looks after deadlines, and after batches that have waited for long enough.
+    async fn watch_clock(self) {
+        loop {
+            let alarm = self.0.core().alarm;
+            match alarm {
+                None => self.0.earlier.notified().await,
+                Some(at) if at <= Instant::now() => self.strike(),
+                Some(at) if at - Instant::now() < TICK => yield_now().await,
+                Some(at) => tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = self.0.earlier.notified() => {}
+                },
+            }
+        }
+    }
+
+    fn strike(&self) {
+        let mut core = self.0.core();
+        let now = Instant::now();
+        while let Some(due) = core.scheduler.due(now) {
+            match due {
+                Due::Overdue(worker) => core.order(worker, Order::End),
+                Due::Expired(id, dropped, limit) => {
+                    let seconds = limit.as_secs_f64();
+                    let message = if dropped.holder.is_some() {
+                        format!("the model did not answer within {seconds} s")
+                    } else {
+                        format!("the request waited for {seconds} s; its time was over")
+                    };
+                    core.recall(dropped.holder, id);
+                    dropped.job.answer(Err(Error::new(Kind::Timeout, message)));
+                }
+            }
+        }
+        core.alarm = None;
+        self.0.settle(core, now);
+    }
+}
+
+impl Inner {
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what follows from a change: hands out jobs, tells who waited for that, sets the clock.
+    fn settle(&self, mut core: MutexGuard<'_, Core>, now: Instant) {
+        while let Some(next) = core.scheduler.assign(now) {
+            if let Some((job, _)) = core.scheduler.job(next.id) {
+                job.handed_out(now);
+            }
+            if let Some(size) = next.batch {
+                self.metrics.batch(size);
+            }
+            if let Some(message) = core.scheduler.message(next.id, next.more) {
+                core.order(next.worker, Order::Send(message));
+            }
+        }
+        if !core.waiting_for_idle.is_empty() && core.scheduler.is_idle() {
+            for waiting in core.waiting_for_idle.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
+        self.busy_poll.wake();
+        let alarm = core.scheduler.alarm();
+        let is_earlier = alarm.is_some_and(|alarm| core.alarm.is_none_or(|known| alarm < known));
+        if is_earlier {
+            core.alarm = alarm;
+            self.earlier.notify_one();
+        }
+    }
+
+    fn publish(&self, core: &Core) {
+        if core.failure.is_some() {
+            return;
+        }
+        let state = match core.scheduler.workers() {
+            0 => State::Starting,
+            workers => State::Ready(workers),
+        };
+        self.state.send_if_modified(|known| std::mem::replace(known, state.clone()) != state);
+    }
+}
+
+impl Jobs for Inner {
+    fn cancel(&self, id: JobId) {
+        let mut core = self.core();
+        if let Some(dropped) = core.scheduler.cancel(id) {
+            self.metrics.cancelled();
+            core.recall(dropped.holder, id);
+            self.settle(core, Instant::now());
+        }
+    }
+
+    fn position(&self, id: JobId) -> Option<usize> {
+        self.core().scheduler.position(id)
+    }
+}
+
+impl Core {
+    fn order(&self, worker: WorkerId, order: Order) {
+        if let Some(orders) = self.orders.get(&worker) {
+            // An executor that has ended is about to leave.
+            let _ = orders.send(order);
+        }
+    }
+
+    /// Tells a worker to close its link if it is drained: it holds no job and gets no more.
+    fn close_if_drained(&self, worker: WorkerId) {
+        if self.scheduler.is_done(worker) {
+            self.order(worker, Order::Close);
+        }
+    }
+
+    /// Tells whoever has a job that nobody waits for it any more.
+    fn recall(&self, holder: Option<WorkerId>, id: JobId) {
+        if let Some(worker) = holder {
+            self.order(worker, Order::Send(ToWorker::Cancel(id)));
+        }
+    }
+}
+
+impl Scheduler<Job> {
+    fn message(&self, id: JobId, more: bool) -> Option<ToWorker> {
+        let (job, is_limited) = self.job(id)?;
+        let tell_start = is_limited || job.is_followed;
+        Some(ToWorker::Job { id, inputs: job.inputs.clone(), more, tell_start })
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        let engine = &self.0.0;
+        let mut core = engine.core();
+        core.scheduler.arrived();
+        engine.settle(core, Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests;
