@@ -2,14 +2,13 @@
 
 import json
 import os
-import sys
 import time
 from collections import deque
 
-from . import _leaving, _process, _results, _shared
+from . import _leaving, _memory_files, _process, _results
+from ._job import Job
 from ._link import PROTOCOL, Link, Violation, frame
 
-_CANCELLED = "the request was cancelled"
 # A job of so many seconds is long enough for the next ones to have been given up meanwhile.
 _LONG = 0.005
 _clock = getattr(time, "monotonic", time.time)
@@ -55,14 +54,15 @@ class Engine(object):
         }
         if batch is not None:
             header["batch"] = {"max_size": batch[0], "max_wait_ms": batch[1]}
-        self._board = _shared.board() if self._link.shares else None
-        # As lenient as a result: a limit may well be some library's number.
-        if self._board is None:
-            self._link.send_encoded(_results.encode_json(header).encode("utf-8", "replace"))
-        else:
+        descriptor = None
+        if self._link.shares:
+            self._board = _memory_files.board()
+        if self._board is not None:
             header["board"] = True
-            head = _results.encode_json(header).encode("utf-8", "replace")
-            self._link.send_file(head, self._board.descriptor)
+            descriptor = self._board.descriptor
+        # As lenient as a result: a limit may well be some library's number.
+        head = _results.encode_json(header).encode("utf-8", "replace")
+        self._link.write(frame(head), descriptor)
 
     def next_job(self):
         """Wait for the next job; leave the program when there are no more."""
@@ -101,11 +101,11 @@ class Engine(object):
             frames = [frame(b'{"type":"start","id":%d}' % job.number) for job in jobs]
             self._link.write(b"".join(frames))
         elif jobs:
-            self._board.note(jobs[-1].number)
+            self._board.record(jobs[-1].number)
 
     def pause(self, is_paused):
         """Ask for no further jobs, since the program seems to end, or for jobs again."""
-        self._link.send_encoded(b'{"type":"pause"}' if is_paused else b'{"type":"resume"}')
+        self._link.send(b'{"type":"pause"}' if is_paused else b'{"type":"resume"}')
 
     def is_cancelled(self, number):
         """Whether nobody waits for a job any more. Does not block."""
@@ -122,7 +122,7 @@ class Engine(object):
         if job.problem is None and job.number not in self._cancelled:
             return False
         job.answered = True
-        job.fail(job.problem or _CANCELLED)
+        job.fail(job.problem or _results.CANCELLED)
         return True
 
     def _next_frame(self):
@@ -186,158 +186,6 @@ class Engine(object):
         self._link.close()
         _process.warn("the engine broke the worker protocol: it sent %s" % reason)
         _leaving.leave(1)
-
-
-class Job(object):
-    """A request that the engine sent: the model's `inputs` and the way back."""
-
-    __slots__ = (
-        "_engine",
-        "_has_chunks",
-        "_link",
-        "answered",
-        "ended",
-        "inputs",
-        "number",
-        "problem",
-    )
-
-    def __init__(self, engine, link, number, inputs, problem):
-        self._engine = engine
-        self._link = link
-        self.number = number
-        self._has_chunks = False
-        # Why it cannot be handed to the model.
-        self.problem = problem
-        self.inputs = inputs
-        # The first when the model has given a result, the second when that is sent.
-        self.answered = False
-        self.ended = False
-
-    def answer(self, result):
-        """Send the model's result, or a failed one where that cannot be sent.
-
-        Raises only what the model's own iterator raised, after the requester was told.
-        """
-        whole, steps = self.begin_answer(result)
-        if whole is not None:
-            self._link.write(whole)
-            return
-        for _ in steps:
-            # Each piece is sent on the way.
-            pass
-
-    def begin_answer(self, result):
-        """`answer` in steps: a frame if the result is small and whole, else a generator.
-
-        One of the two is `None`. The generator sends a piece at each step.
-        """
-        answer = _results.prepare(result)
-        if answer.pieces is not None:
-            return None, self._pieces(answer)
-        try:
-            kind, body = _body(answer.data)
-        except _results.Unsendable:
-            return None, self._in_one_step(answer)
-        if len(body) > _results.SMALL or self._has_chunks:
-            return None, self._in_one_step(answer)
-        self._ended()
-        return frame(_results.head(self.number, answer, kind), body), None
-
-    def write(self, frames):
-        """Send frames of this job and others in one go."""
-        self._link.write(b"".join(frames))
-
-    def fail(self, message):
-        """Answer with a failure, unless the answer is complete."""
-        self._finish(_results.failed(message))
-
-    def is_cancelled(self):
-        """Whether nobody waits for the answer any more."""
-        return self._engine.is_cancelled(self.number)
-
-    def chunk(self, kind, body, content_type):
-        """Send a piece of the answer ahead."""
-        if content_type is None and not self._has_chunks:
-            content_type = "text/plain" if kind == "text" else "application/octet-stream"
-        self._chunks(kind, body, content_type)
-
-    def progress(self, fraction, message):
-        """Tell how far the job is."""
-        header = {"type": "progress", "id": self.number, "fraction": fraction, "message": message}
-        self._link.send(header)
-
-    def _ended(self):
-        self.ended = True
-        self._engine.forget(self.number)
-
-    def _finish(self, answer):
-        if self.ended:
-            return
-        kind, body = _body(answer.data)
-        if len(body) > _results.BODY_LIMIT:
-            self._chunks(kind, body, answer.content_type)
-            kind, body = None, b""
-        if len(body) <= _results.SMALL:
-            self._link.write(frame(_results.head(self.number, answer, kind), body))
-        else:
-            self._link.send(_results.header(self.number, answer, kind), body)
-        self._ended()
-
-    def _in_one_step(self, answer):
-        self._whole(answer)
-        return
-        yield
-
-    def _whole(self, answer):
-        try:
-            if self._has_chunks and answer.success and answer.data is not None:
-                kind, body = _results.body_of(answer.data)
-                if body:
-                    self._chunks(kind, body, answer.content_type)
-                answer.data = None
-            self._finish(answer)
-        except _results.Unsendable as reason:
-            self._finish(_results.failed("the model's data cannot be sent: %s" % reason))
-
-    def _pieces(self, answer):
-        """Send the pieces of an answer, one at each step, and then its end."""
-        pieces = answer.pieces
-        # Without a piece the data is there all the same: it is empty.
-        answer.data = None if self._has_chunks else ""
-        try:
-            try:
-                for piece in pieces:
-                    if self.is_cancelled():
-                        answer = _results.failed(_CANCELLED)
-                        break
-                    kind, body = _results.body_of(piece)
-                    if body:
-                        answer.data = None
-                        if not self._chunks(kind, body, answer.content_type):
-                            break
-                    yield
-            finally:
-                # A generator that is not wanted any more should not wait for its finalizer.
-                close = getattr(pieces, "close", None)
-                if close is not None:
-                    close()
-        except _results.Unsendable as reason:
-            answer = _results.failed("the model's data cannot be sent: %s" % reason)
-        except BaseException:
-            self._finish(_results.failed(_results.formatted(*sys.exc_info())))
-            raise
-        answer.pieces = None
-        self._finish(answer)
-
-    def _chunks(self, kind, body, content_type):
-        self._has_chunks = True
-        header = {"type": "chunk", "id": self.number, "data": kind, "content_type": content_type}
-        return all(self._link.send(header, part) for part in _results.parts_of(kind, body))
-
-
-def _body(data):
-    return (None, b"") if data is None else _results.body_of(data)
 
 
 def _inputs(entries, body, memory):

@@ -7,7 +7,7 @@ import socket
 import struct
 from collections import deque
 
-from . import _process, _shared
+from . import _memory_files, _process
 
 PROTOCOL = 1
 BODY_LIMIT = 1 << 30
@@ -21,7 +21,7 @@ _DESCRIPTORS = 64
 # What `json.loads` calls in the end. It takes no white space around the value.
 _parse = json.JSONDecoder().scan_once
 # Python 2 cannot join byte strings and text, so there every character is escaped.
-encode = json.JSONEncoder(ensure_ascii=str is bytes, separators=(",", ":")).encode
+_to_json = json.JSONEncoder(ensure_ascii=str is bytes, separators=(",", ":")).encode
 
 
 class Violation(Exception):
@@ -42,7 +42,7 @@ class Link(object):
         self._large = None
         self._large_read = 0
         self._files = deque()
-        self.shares = _shared.AVAILABLE and hasattr(connection, "recvmsg")
+        self.shares = _memory_files.AVAILABLE and hasattr(connection, "recvmsg")
         self._pid = os.getpid()
         # A forked child that lives on would otherwise keep the link open after our end.
         at_fork = getattr(os, "register_at_fork", None)
@@ -57,31 +57,38 @@ class Link(object):
         _process.close_on_exec(connection.fileno())
         return cls(connection)
 
-    def send(self, header, body=b""):
-        """Send one frame; whether there was still somebody to send it to."""
-        if self.shares and len(body) >= _shared.FROM:
-            descriptor = _shared.write(body)
+    def send(self, head, body=b""):
+        """Send one frame, of a header that is JSON; whether there was still somebody to send it to.
+
+        A large body travels in a memory file where that is possible.
+        """
+        if self.shares and len(body) >= _memory_files.FROM:
+            descriptor = _memory_files.write(body)
             if descriptor is not None:
                 try:
-                    return self.send_file(dict(header, shared=len(body)), descriptor)
+                    return self.write(frame(head[:-1] + b',"shared":%d}' % len(body)), descriptor)
                 finally:
                     os.close(descriptor)
-        return self.send_encoded(encode(header).encode("utf-8", "replace"), body)
+        if len(body) >= _PIECE:
+            return self.write(_begun(head, body)) and self.write(body)
+        return self.write(frame(head, body.tobytes() if isinstance(body, memoryview) else body))
 
-    def send_encoded(self, head, body=b""):
-        """`send`, for a header that is JSON already and a body that goes through the socket."""
-        if len(body) < _PIECE:
-            return self.write(frame(head, body))
-        prefix = _PREFIX.pack(len(head), len(body))
-        return self.write(prefix + _checked(head)) and self.write(body)
+    def write(self, frames, descriptor=None):
+        """Send bytes that are frames; whether there was still somebody to send them to.
 
-    def write(self, frames):
-        """Send bytes that are frames; whether there was still somebody to send them to."""
+        A `descriptor` comes with the first one.
+        """
         connection = self._connection
         if connection is None:
             return False
         try:
-            connection.sendall(frames)
+            if descriptor is None:
+                connection.sendall(frames)
+            else:
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
+                sent = connection.sendmsg([frames], rights)
+                if sent < len(frames):
+                    connection.sendall(frames[sent:])
         except EnvironmentError:
             self.close()
             return False
@@ -90,22 +97,6 @@ class Link(object):
             self.close()
             raise
         return True
-
-    def send_file(self, header, descriptor):
-        """`send`, for a header that comes with a descriptor."""
-        head = frame(_as_head(header))
-        if self._connection is None:
-            return False
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
-        try:
-            sent = self._connection.sendmsg([head], rights)
-        except EnvironmentError:
-            self.close()
-            return False
-        except BaseException:
-            self.close()
-            raise
-        return sent == len(head) or self.write(head[sent:])
 
     def receive(self, wait=True):
         """The next frame's header and body; `shared` in the header is a `Memory`.
@@ -156,7 +147,7 @@ class Link(object):
         if "shared" in header:
             if not self._files:
                 raise Violation("a frame without its memory file")
-            header["shared"] = _shared.Memory(self._files.popleft())
+            header["shared"] = _memory_files.Memory(self._files.popleft())
         return header, body
 
     def is_open(self):
@@ -194,8 +185,8 @@ class Link(object):
         return b""
 
     def _read_with_files(self, flags):
-        room = _shared.ROOM_FOR_ONE * _DESCRIPTORS
-        piece, extra, _, _ = self._connection.recvmsg(_PIECE, room, flags | _shared.CLOEXEC)
+        room = _memory_files.ROOM_FOR_ONE * _DESCRIPTORS
+        piece, extra, _, _ = self._connection.recvmsg(_PIECE, room, flags | _memory_files.CLOEXEC)
         for level, kind, data in extra:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 self._files.extend(struct.unpack("%di" % (len(data) // 4), data))
@@ -229,18 +220,18 @@ class Link(object):
         return self._frame(frame, 8, 8 + header_size, len(frame))
 
 
+def encode(header):
+    """A header as JSON."""
+    return _to_json(header).encode("utf-8", "replace")
+
+
 def frame(head, body=b""):
     """A frame as bytes, of a header that is JSON already."""
-    if isinstance(body, memoryview):
-        body = body.tobytes()
-    return _PREFIX.pack(len(head), len(body)) + _checked(head) + body
+    return _begun(head, body) + body
 
 
-def _checked(head):
+def _begun(head, body):
+    """A frame as bytes, up to where its body begins."""
     if len(head) > _HEADER_LIMIT:
         raise ValueError("a message's header of %d bytes is too large" % len(head))
-    return head
-
-
-def _as_head(header):
-    return header if isinstance(header, bytes) else encode(header).encode("utf-8", "replace")
+    return _PREFIX.pack(len(head), len(body)) + head

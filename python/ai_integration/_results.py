@@ -1,4 +1,4 @@
-"""What a model may give as its result, and the form in which it travels.
+"""The results that a model may give, and the answers that are made of them.
 
 A result that cannot be sent becomes a failed one which says why: the requester always gets an
 answer, and the author always learns what to change.
@@ -10,19 +10,15 @@ import numbers
 import sys
 import traceback
 
-from ._link import BODY_LIMIT, encode
-
 _PYTHON_2 = str is bytes
 # The type of text in either Python.
 TEXT = type(b"".decode("ascii"))
 
-# Bodies up to this size travel in one piece with their header.
-SMALL = 1 << 16
+# The error of a request that nobody waits for any more.
+CANCELLED = "the request was cancelled"
 
 # What most results are, and what needs no second look.
 _USUAL_TYPES = frozenset(["application/json", "image/jpeg", "image/png", "text/html", "text/plain"])
-# The usual headers, all but the number at the end, by content type and kind of body.
-_heads = {}  # type: dict[tuple[object, object], bytes]
 
 # An error travels in a frame's header, which has a limit; a traceback's two ends tell the most.
 _ERROR_LIMIT = 100000
@@ -78,28 +74,9 @@ def failed(message):
     return Answer(False, "text/plain", error=_clipped(_as_text(message)))
 
 
-def header(number, answer, kind):
-    """The header of the message with this answer, whose body is of this kind."""
-    return {
-        "type": "result",
-        "success": answer.success,
-        "content_type": answer.content_type,
-        "data": kind,
-        "error": answer.error,
-        "id": number,
-    }
-
-
-def head(number, answer, kind):
-    """`header` as JSON."""
-    if not answer.success or answer.error is not None:
-        return encode(header(number, answer, kind)).encode("utf-8", "replace")
-    known = _heads.get((answer.content_type, kind))
-    if known is None:
-        known = encode(header(0, answer, kind)).encode("utf-8", "replace")[: -len("0}")]
-        if len(_heads) < 64:
-            _heads[answer.content_type, kind] = known
-    return known + b"%d}" % number
+def unsendable(reason):
+    """The answer in place of one whose data turned out to be unsendable."""
+    return failed("the model's data cannot be sent: %s" % reason)
 
 
 def prepare(result):
@@ -164,21 +141,6 @@ def chunk(data, content_type):
 def message(value):
     """Whatever the model says, as text that fits a header."""
     return _clipped(_as_text(value))
-
-
-def parts_of(kind, body):
-    """Cut a body into pieces that a frame can hold, text only between characters."""
-    if len(body) <= BODY_LIMIT:
-        yield body
-        return
-    view = memoryview(body)
-    start = 0
-    while start < len(view):
-        end = min(start + BODY_LIMIT, len(view))
-        while kind == "text" and end < len(view) and ord(body[end : end + 1]) & 0xC0 == 0x80:
-            end -= 1
-        yield view[start:end]
-        start = end
 
 
 def formatted(kind, value, trace):

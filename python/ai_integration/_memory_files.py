@@ -51,7 +51,7 @@ class Memory(object):
 class Board(object):
     """A number that outlives this process: the job that was handed to the model last.
 
-    Whoever has the descriptor can read it. Noting a start costs no system call, unlike telling.
+    Whoever has the descriptor can read it. Recording a start costs no system call, unlike telling.
     """
 
     def __init__(self, descriptor):
@@ -61,7 +61,7 @@ class Board(object):
         os.ftruncate(descriptor, _NUMBER.size)
         self._memory = mmap.mmap(descriptor, _NUMBER.size)
 
-    def note(self, number):
+    def record(self, number):
         """The model is about to get this job."""
         _NUMBER.pack_into(self._memory, 0, number)
 

@@ -1,0 +1,120 @@
+"""One request on the worker's side of the link."""
+
+import sys
+
+from . import _frames, _results
+
+
+class Job(object):
+    """A request that the engine sent: the model's `inputs` and the way back."""
+
+    __slots__ = (
+        "_engine",
+        "_has_chunks",
+        "_link",
+        "answered",
+        "ended",
+        "inputs",
+        "number",
+        "problem",
+    )
+
+    def __init__(self, engine, link, number, inputs, problem):
+        self._engine = engine
+        self._link = link
+        self.number = number
+        self._has_chunks = False
+        # Why it cannot be handed to the model.
+        self.problem = problem
+        self.inputs = inputs
+        # The first when the model has given a result, the second when that is sent.
+        self.answered = False
+        self.ended = False
+
+    def answer(self, result):
+        """Send the model's result, or a failed one where that cannot be sent.
+
+        Raises only what the model's own iterator raised, after the requester was told.
+        """
+        whole, steps = self.begin_answer(result)
+        if whole is not None:
+            self._link.write(whole)
+            return
+        for _ in steps:
+            # Each piece is sent on the way.
+            pass
+
+    def begin_answer(self, result):
+        """`answer` in steps: a frame if the result is small and whole, else a generator.
+
+        One of the two is `None`. The generator sends a piece at each step.
+        """
+        answer = _results.prepare(result)
+        whole = None if self._has_chunks else _frames.small(answer, self.number)
+        if whole is None:
+            return None, self._steps(answer)
+        self._end()
+        return whole, None
+
+    def write(self, frames):
+        """Send frames of this job and others in one go."""
+        self._link.write(b"".join(frames))
+
+    def fail(self, message):
+        """Answer with a failure, unless the answer is complete."""
+        self._finish(_results.failed(message))
+
+    def is_cancelled(self):
+        """Whether nobody waits for the answer any more."""
+        return self._engine.is_cancelled(self.number)
+
+    def chunk(self, kind, body, content_type):
+        """Send a piece of the answer ahead."""
+        if content_type is None and not self._has_chunks:
+            content_type = "text/plain" if kind == "text" else "application/octet-stream"
+        self._send_ahead(kind, body, content_type)
+
+    def progress(self, fraction, message):
+        """Tell how far the job is."""
+        self._link.send(_frames.progress(self.number, fraction, message))
+
+    def _steps(self, answer):
+        """Send an answer that is not small: a piece at each step, and its end at the last one."""
+        pieces = iter(()) if answer.pieces is None else answer.pieces
+        try:
+            try:
+                for piece in pieces:
+                    if self.is_cancelled():
+                        answer = _results.failed(_results.CANCELLED)
+                        break
+                    kind, body = _results.body_of(piece)
+                    if body and not self._send_ahead(kind, body, answer.content_type):
+                        break
+                    yield
+            finally:
+                # A generator that is not wanted any more should not wait for its finalizer.
+                close = getattr(pieces, "close", None)
+                if close is not None:
+                    close()
+        except _results.Unsendable as reason:
+            answer = _results.unsendable(reason)
+        except BaseException:
+            self.fail(_results.formatted(*sys.exc_info()))
+            raise
+        self._finish(answer)
+
+    def _send_ahead(self, kind, body, content_type):
+        self._has_chunks = True
+        cut = _frames.chunks(self.number, kind, body, content_type)
+        return all(self._link.send(head, part) for head, part in cut)
+
+    def _finish(self, answer):
+        if self.ended:
+            return
+        for head, body in _frames.frames(answer, self.number, self._has_chunks):
+            self._link.send(head, body)
+        self._end()
+
+    def _end(self):
+        self.ended = True
+        self._engine.forget(self.number)
