@@ -1,4 +1,8 @@
-"""The names of the modes which the engine brings along."""
+"""The names of the modes which the engine brings along.
+
+They are needed before there is an engine to ask. A test of the engine (`listing.rs`) compares them
+with its own.
+"""
 
 BUILT_IN = (
     "command_line",
