@@ -30,8 +30,7 @@ from . import image_helpers, modes, public_interface
 from ._batch import get_next_inputs, send_results
 from ._session import Cancelled, get_next_input, send_result
 from ._stream import cancelled, progress, send_chunk
-
-__version__ = "2.0.0"
+from ._version import __version__  # noqa: F401
 
 __all__ = [
     "Cancelled",

@@ -3,6 +3,7 @@
 import os
 
 from . import _mode_names, _process
+from ._version import __version__
 
 _POLICY_VARIABLE = "AI_INTEGRATION_ON_EXCEPTION"
 _POLICIES = ("stop", "continue")
@@ -219,8 +220,6 @@ class Session(object):
             from ._engine import Engine
 
             engine = Engine.inherited(descriptor)
-        from . import __version__
-
         modes = [{"name": name, "hint": custom[name].hint} for name in sorted(custom)]
         engine.introduce(__version__, inputs_schema, visualizer_config, about, modes, batch)
         return engine
@@ -270,7 +269,7 @@ def _failure_of(kind, value, trace):
         )
         _process.warn(message)
     elif issubclass(kind, Cancelled):
-        message = "the request was cancelled"
+        message = _results.CANCELLED
     elif issubclass(kind, Exception):
         message = _results.formatted(kind, value, trace)
     elif issubclass(kind, SystemExit):
