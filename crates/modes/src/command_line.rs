@@ -8,14 +8,15 @@ mod timing;
 use std::time::Instant;
 
 use ai_integration_contract::{Data, Outcome};
-use ai_integration_engine::{Delivery, Event, Ticket};
+use ai_integration_engine::{Event, Request, Ticket};
 
 use self::arguments::{Arguments, Refusal};
 use self::progress::Progress;
 use self::sink::Sink;
 use self::timing::Timing;
 use crate::console::note;
-use crate::{Context, ExitStatus, Mode, Running};
+use crate::exit::ExitStatus;
+use crate::mode::{Context, Mode, Running};
 
 pub(crate) struct CommandLine;
 
@@ -80,7 +81,8 @@ async fn run(context: Context) -> ExitStatus {
         // The first result is the one that is shown; a loop is about the time it takes.
         let sink = (timing.runs() == 0).then(|| Sink::new(output.as_deref()));
         let begin = Instant::now();
-        let ticket = match context.engine.submit(inputs.clone(), None, Delivery::Followed, None) {
+        let request = Request::new(inputs.clone()).follow();
+        let ticket = match context.engine.submit(request).await {
             Ok(ticket) => ticket,
             Err(error) => {
                 // There is no other requester, so it would be refused the next time too.
@@ -94,12 +96,12 @@ async fn run(context: Context) -> ExitStatus {
             () = context.stop.cancelled() => break,
         };
         let failure = match answer {
-            Ok(Ok(())) => None,
-            Ok(Err(withheld)) => {
-                note(format_args!("error: {withheld}"));
+            Ok(()) => None,
+            Err(RunError::Output(problem)) => {
+                note(format_args!("error: {problem}"));
                 return ExitStatus::Usage;
             }
-            Err(message) => Some(message),
+            Err(RunError::Model(message)) => Some(message),
         };
         match failure {
             None => timing.record(begin.elapsed()),
@@ -123,9 +125,16 @@ async fn run(context: Context) -> ExitStatus {
     status
 }
 
-/// Follows one run of the model. The outer error is the model's, the inner one tells why its
-/// answer cannot be put out.
-async fn follow(mut ticket: Ticket, mut sink: Option<Sink>) -> Result<Result<(), String>, String> {
+/// Why a run of the model has nothing to show.
+enum RunError {
+    /// The model failed, in its own words.
+    Model(String),
+    /// Its answer cannot be put out.
+    Output(String),
+}
+
+/// Follows one run of the model.
+async fn follow(mut ticket: Ticket, mut sink: Option<Sink>) -> Result<(), RunError> {
     let mut progress = Progress::new("running the model");
     while let Some(event) = ticket.event().await {
         match (event, &mut sink) {
@@ -136,20 +145,18 @@ async fn follow(mut ticket: Ticket, mut sink: Option<Sink>) -> Result<Result<(),
                     progress.clear();
                 }
                 let piece = Outcome { success: true, content_type, data, error: None };
-                if let Err(withheld) = sink.stream(&piece) {
-                    // Nobody reads on, or the disk is full: the model need not go on either.
-                    return Ok(Err(withheld));
-                }
+                // Where nobody reads on, or the disk is full, the model need not go on either.
+                sink.stream(&piece).map_err(RunError::Output)?;
             }
             _ => {}
         }
     }
-    let outcome = ticket.outcome().await.map_err(|error| error.to_string())?;
+    let outcome = ticket.outcome().await.map_err(|error| RunError::Model(error.to_string()))?;
     progress.clear();
     if !outcome.success {
-        return Err(outcome.error_message().to_owned());
+        return Err(RunError::Model(outcome.error_message().to_owned()));
     }
-    let Some(mut sink) = sink else { return Ok(Ok(())) };
+    let Some(mut sink) = sink else { return Ok(()) };
     let written = if outcome.data == Data::None { Ok(()) } else { sink.whole(&outcome) };
-    Ok(written.and_then(|()| sink.finish()))
+    written.and_then(|()| sink.finish()).map_err(RunError::Output)
 }

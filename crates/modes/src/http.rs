@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError, Value, json};
-use ai_integration_engine::{About, Budget, Delivery, Engine, Model, State, Ticket, settings};
+use ai_integration_engine::{About, Budget, Engine, Model, Request, State, Ticket, settings};
 use axum::{Extension, Router};
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpSocket};
@@ -40,7 +40,8 @@ use self::wire::guard::Guard;
 use self::wire::tls::Tls;
 use self::wire::{guard, server, tls};
 use crate::console::note;
-use crate::{Context, ExitStatus, Mode, Running};
+use crate::exit::ExitStatus;
+use crate::mode::{Context, Mode, Running};
 
 /// Where to listen.
 pub(crate) static HOST: Setting = Setting {
@@ -150,7 +151,7 @@ impl App {
         &self,
         mut call: Call,
         inputs: RequestInputs,
-        delivery: Delivery,
+        is_followed: bool,
     ) -> Result<(Arc<Model>, Ticket), Rejection> {
         let RequestInputs { mut raw, mut hold } = inputs;
         call.timeout = self.0.engine.limit(call.timeout);
@@ -175,9 +176,10 @@ impl App {
             return Err(request::full().into());
         }
         self.0.images.check(&model.schema, &inputs)?;
-        let mut ticket = self.0.engine.submit(inputs, call.timeout, delivery, call.timing)?;
-        ticket.attach(hold);
-        Ok((model, ticket))
+        let request = Request::new(inputs).timeout(call.timeout).timing(call.timing);
+        let request = request.reservation(hold);
+        let request = if is_followed { request.follow() } else { request };
+        Ok((model, self.0.engine.submit(request).await?))
     }
 
     /// The model's description, for which a starting model is waited for a little.
@@ -350,7 +352,7 @@ async fn run(context: Context) -> ExitStatus {
     let metrics = Arc::new(HttpMetrics::default());
     let budget = Budget::new(limits.in_flight);
     let app = App(Arc::new(Shared {
-        registry: metrics::registry(&engine, &metrics, &budget),
+        registry: metrics::registry(&metrics, &budget),
         about,
         engine,
         limits,

@@ -1,5 +1,6 @@
 //! The usage modes: how a model is used from outside. Each mode is a file here and a line in the
-//! table below; all of them meet the model through [`Engine::submit`] and know nothing else of it.
+//! table below; all of them meet the model through the engine they are given, and know nothing else
+//! of it.
 
 pub mod console;
 mod exit;
@@ -7,69 +8,15 @@ mod exit;
 pub mod fuzzing;
 mod inspection;
 mod listing;
+mod mode;
 mod pickle;
 mod stdin;
 
-use std::future::Future;
-use std::pin::Pin;
-
-use ai_integration_contract::{Environment, Setting};
-use ai_integration_engine::Engine;
-use tokio_util::sync::CancellationToken;
+use ai_integration_contract::Setting;
+use ai_integration_engine::CustomMode;
 
 pub use exit::ExitStatus;
-pub use listing::list;
-
-/// A way to use a model.
-pub trait Mode: Sync {
-    /// The value of `MODE` that chooses it.
-    fn name(&self) -> &'static str;
-
-    /// A line on how to use it.
-    fn hint(&self) -> &'static str;
-
-    /// Whether it serves until it is stopped, rather than being done at some time by itself.
-    fn is_serving(&self) -> bool {
-        false
-    }
-
-    /// The settings that steer it.
-    fn settings(&self) -> Vec<&'static Setting> {
-        Vec::new()
-    }
-
-    /// Uses the model until the mode is done or told to stop.
-    fn run(&self, context: Context) -> Running;
-}
-
-/// A mode at work.
-pub type Running = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
-
-/// Carries out the work of a mode that leaves when it is told to stop, wherever it is.
-async fn unless_stopped(
-    stop: CancellationToken,
-    work: impl Future<Output = ExitStatus>,
-) -> ExitStatus {
-    tokio::select! {
-        status = work => status,
-        () = stop.cancelled() => ExitStatus::Done,
-    }
-}
-
-/// What a mode works with.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// The model.
-    pub engine: Engine,
-    /// The settings.
-    pub environment: Environment,
-    /// The program as it was called, for help texts.
-    pub program: String,
-    /// The arguments after the program.
-    pub arguments: Vec<std::ffi::OsString>,
-    /// Cancelled when the mode is to end what it does and leave.
-    pub stop: CancellationToken,
-}
+pub use mode::{Context, Mode, Running};
 
 macro_rules! modes {
     ($($module:ident :: $name:ident),+ $(,)?) => {
@@ -104,4 +51,11 @@ pub static MODE: Setting = Setting {
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn Mode> {
     MODES.iter().copied().find(|mode| mode.name() == name)
+}
+
+/// Every mode with its hint, a line each, in the order of their names. A custom mode never
+/// replaces a built-in one.
+#[must_use]
+pub fn list(custom: &[CustomMode]) -> String {
+    listing::list(MODES, custom)
 }

@@ -4,16 +4,15 @@ use std::fmt::Write as _;
 
 use ai_integration_engine::CustomMode;
 
-use crate::MODES;
+use crate::mode::Mode;
 
 /// Every mode with its hint, a line each, in the order of their names. A custom mode never
 /// replaces a built-in one.
-#[must_use]
-pub fn list(custom: &[CustomMode]) -> String {
-    let built_in = MODES.iter().map(|mode| (mode.name(), Some(mode.hint())));
+pub(crate) fn list(modes: &[&dyn Mode], custom: &[CustomMode]) -> String {
+    let built_in = modes.iter().map(|mode| (mode.name(), Some(mode.hint())));
     let custom = custom
         .iter()
-        .filter(|mode| crate::find(&mode.name).is_none())
+        .filter(|custom| modes.iter().all(|mode| mode.name() != custom.name))
         .map(|mode| (mode.name.as_str(), mode.hint.as_deref().filter(|hint| !hint.is_empty())));
     let mut modes: Vec<_> = built_in.chain(custom).collect();
     modes.sort_unstable();
@@ -26,6 +25,7 @@ pub fn list(custom: &[CustomMode]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MODES;
 
     #[test]
     fn custom_modes_stand_among_the_built_in_ones() {
@@ -33,7 +33,7 @@ mod tests {
             name: name.to_owned(),
             hint: Some(hint.to_owned()),
         };
-        let text = list(&[custom("hologram", "in the air"), custom("http", "not this one")]);
+        let text = list(MODES, &[custom("hologram", "in the air"), custom("http", "not this one")]);
         assert_eq!(text.lines().count(), MODES.len() + 1);
         assert!(text.contains(" * MODE=hologram: in the air\n"), "{text}");
         assert!(!text.contains("not this one"), "{text}");

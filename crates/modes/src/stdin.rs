@@ -4,10 +4,12 @@
 use std::io::{IsTerminal, Read};
 
 use ai_integration_contract::RawInputs;
-use ai_integration_engine::{Delivery, Model};
+use ai_integration_engine::{Model, Request};
 
 use crate::console::{note, say};
-use crate::{Context, ExitStatus, Running, inspection, unless_stopped};
+use crate::exit::ExitStatus;
+use crate::inspection;
+use crate::mode::{Context, Running, unless_stopped};
 
 /// The most that is read from a pipe: 1 GiB.
 const MOST: u64 = 1 << 30;
@@ -67,10 +69,7 @@ async fn ask(
         }
     };
     say("Attempting inference...");
-    let answer = match context.engine.submit(inputs, None, Delivery::Whole, None) {
-        Ok(ticket) => ticket.outcome().await,
-        Err(error) => Err(error),
-    };
+    let answer = context.engine.ask(Request::new(inputs)).await;
     say("Inference finished. Now inspecting the result.");
     let report = inspection::inspect(&answer);
     say(format_args!("{report}"));

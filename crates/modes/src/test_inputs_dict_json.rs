@@ -3,7 +3,8 @@
 use ai_integration_contract::RawValue;
 use serde_json::Value as Json;
 
-use crate::{Context, Mode, Running, stdin};
+use crate::mode::{Context, Mode, Running};
+use crate::stdin;
 
 pub(crate) struct TestInputsDictJson;
 

@@ -4,8 +4,9 @@
 use ai_integration_contract::{RawInputs, RawValue};
 use serde_json::{Number, Value as Json};
 
+use crate::mode::{Context, Mode, Running};
 use crate::pickle::{self, Pickled};
-use crate::{Context, Mode, Running, stdin};
+use crate::stdin;
 
 pub(crate) struct TestInputsPickledDict;
 

@@ -1,10 +1,12 @@
 //! The self-test: runs the model a few times on samples of its declared inputs.
 
 use ai_integration_contract::Inputs;
-use ai_integration_engine::{Delivery, Model};
+use ai_integration_engine::{Model, Request};
 
 use crate::console::{note, say};
-use crate::{Context, ExitStatus, Mode, Running, inspection, unless_stopped};
+use crate::exit::ExitStatus;
+use crate::inspection;
+use crate::mode::{Context, Mode, Running, unless_stopped};
 
 /// How often the model is tried.
 const TRIES: usize = 5;
@@ -43,10 +45,7 @@ async fn test(context: Context) -> ExitStatus {
             "Attempting inference {try_number} of {TRIES} with {}...",
             names.join(", ")
         ));
-        let answer = match context.engine.submit(inputs, None, Delivery::Whole, None) {
-            Ok(ticket) => ticket.outcome().await,
-            Err(error) => Err(error),
-        };
+        let answer = context.engine.ask(Request::new(inputs)).await;
         say("Inference finished. Now inspecting the result.");
         let report = inspection::inspect(&answer);
         say(format_args!("{report}"));

@@ -3,7 +3,8 @@
 use ai_integration_contract::{RawInputs, RawValue, Shape};
 use ai_integration_engine::Model;
 
-use crate::{Context, Mode, Running, stdin};
+use crate::mode::{Context, Mode, Running};
+use crate::stdin;
 
 /// The name of a single image input by convention.
 const CONVENTION: &str = "image";

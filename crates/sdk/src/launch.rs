@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::settings::Config;
-use ai_integration_engine::{Engine, Exit, Link, Output, Program, Supervisor, serve_attached};
+use ai_integration_engine::{
+    Embedded, Engine, Exit, Link, Output, Program, Supervisor, serve_attached,
+};
 use ai_integration_modes::console::note;
 use ai_integration_modes::{Context, DEFAULT_MODE, ExitStatus, MODE, Mode, Running, find, list};
 use nix::sys::signal::Signal;
@@ -87,7 +89,7 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         program.stdout = Output::Stderr;
     }
     with_runtime(async move {
-        let engine = Engine::start(config.limits);
+        let engine = Embedded::start(config.limits);
         let supervisor = match Supervisor::start(engine.clone(), program, config) {
             Ok(supervisor) => supervisor,
             Err(error) => return refused(error),
@@ -97,7 +99,7 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
             reload_on_hangup(&supervisor);
         }
         let mut signals = stop_signals();
-        let status = match carry_out(launch, mode, is_default, engine, &mut signals).await {
+        let status = match carry_out(launch, mode, is_default, engine.into(), &mut signals).await {
             Ended::Done(status) => status,
             Ended::BrokenOff(status) => {
                 supervisor.kill();
@@ -140,17 +142,17 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
             Ok(prepared) => prepared,
             Err(error) => return refused(error),
         };
-        let engine = Engine::start(config.limits);
+        let engine = Embedded::start(config.limits);
         tokio::spawn(serve_attached(engine.clone(), link));
         match chosen {
             Ok((mode, is_default)) => {
                 let mut signals = stop_signals();
-                match carry_out(launch, mode, is_default, engine, &mut signals).await {
+                match carry_out(launch, mode, is_default, engine.into(), &mut signals).await {
                     Ended::Done(status) | Ended::BrokenOff(status) => status,
                 }
             }
             Err(name) => {
-                let model = engine.model().await;
+                let model = Engine::from(engine).model().await;
                 let custom = model.as_ref().map_or(&[][..], |model| &model.custom_modes);
                 no_such_mode(&name, &list(custom))
             }

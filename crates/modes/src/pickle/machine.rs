@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::reader::Reader;
-use super::tree::{Function, Id, Made, Node, take};
-use super::{Limit, PickleError, Pickled};
+use crate::pickle::reader::Reader;
+use crate::pickle::tree::{Function, Id, Made, Node, take};
+use crate::pickle::value::{Limit, PickleError, Pickled};
 
 /// The newest protocol there is.
 const NEWEST_PROTOCOL: u8 = 5;

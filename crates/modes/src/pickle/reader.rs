@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Limit, PickleError, Pickled};
+use crate::pickle::value::{Limit, PickleError, Pickled};
 
 /// A place in the bytes of a pickle. Nothing is copied and nothing is read past the end.
 pub(super) struct Reader<'a> {

@@ -1,6 +1,7 @@
 use std::panic::catch_unwind;
 
-use super::{Limit, PickleError, Pickled, decode};
+use super::value::Limit;
+use super::{PickleError, Pickled, decode};
 
 mod samples;
 

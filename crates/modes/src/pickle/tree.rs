@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Limit, PickleError, Pickled};
+use crate::pickle::value::{Limit, PickleError, Pickled};
 
 /// The index of a value.
 pub(super) type Id = usize;

@@ -310,7 +310,9 @@ async fn a_requester_that_reads_no_events_gets_the_whole_answer_however_large() 
             worker.send(FromWorker::Chunk(id, None, data)).unwrap();
         }
         if inputs["text"].as_text() == Some("in pieces") {
-            worker.send(FromWorker::Result(id, Outcome { success: true, ..Outcome::default() })).unwrap();
+            worker
+                .send(FromWorker::Result(id, Outcome { success: true, ..Outcome::default() }))
+                .unwrap();
         } else {
             echo(worker, id, inputs);
         }

@@ -6,7 +6,7 @@
 //! status 200 here, as it always was.
 
 use ai_integration_contract::{Data, Error, Outcome, RawInputs, RawValue, Shape};
-use ai_integration_engine::{Delivery, Model};
+use ai_integration_engine::Model;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -80,7 +80,7 @@ type Answered = (std::sync::Arc<Model>, RawInputs, Outcome);
 async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered, Rejection> {
     // The answer shows the inputs; bytes are shared, not copied.
     let given = inputs.raw.clone();
-    let (model, ticket) = app.submit(call, inputs, Delivery::Whole).await?;
+    let (model, ticket) = app.submit(call, inputs, false).await?;
     let outcome: Result<Outcome, Error> = ticket.outcome().await;
     Ok((model, given, outcome?))
 }

@@ -2,7 +2,7 @@
 //! and errors are problems with honest statuses.
 
 use ai_integration_contract::Outcome;
-use ai_integration_engine::{Answer, Delivery, Event, Model, Ticket};
+use ai_integration_engine::{Event, Model, Ticket};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -44,14 +44,11 @@ async fn infer(
 ) -> Result<Response, Rejection> {
     let id = call.id.clone();
     if call.wants_events {
-        let (_, ticket) = app.submit(call, inputs, Delivery::Followed).await?;
+        let (_, ticket) = app.submit(call, inputs, true).await?;
         return Ok(native_events::stream(app, id, ticket));
     }
-    let (_, ticket) = app.submit(call, inputs, Delivery::Streamed).await?;
-    match ticket.answer().await? {
-        Answer::Whole(outcome) => Ok(whole(outcome)),
-        Answer::Stream(ticket) => streamed(app, id, ticket).await,
-    }
+    let (_, ticket) = app.submit(call, inputs, false).await?;
+    streamed(app, id, ticket).await
 }
 
 fn whole(outcome: Outcome) -> Response {
@@ -62,7 +59,7 @@ fn whole(outcome: Outcome) -> Response {
     (INERT, [(header::CONTENT_TYPE, media)], outcome.data.into_bytes()).into_response()
 }
 
-/// Passes chunks on as they come. A failure after the first one can only be told by breaking the
+/// Answers with the whole result, or with its pieces as they come. A failure after the first one can only be told by breaking the
 /// body off, which clients see as an incomplete answer.
 async fn streamed(app: App, id: RequestId, mut ticket: Ticket) -> Result<Response, Rejection> {
     let Some(Event::Chunk { content_type: media, data }) = ticket.event().await else {

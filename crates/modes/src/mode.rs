@@ -1,0 +1,61 @@
+//! What a usage mode is, and what it works with.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use ai_integration_contract::{Environment, Setting};
+use ai_integration_engine::Engine;
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::ExitStatus;
+
+/// A way to use a model.
+pub trait Mode: Sync {
+    /// The value of `MODE` that chooses it.
+    fn name(&self) -> &'static str;
+
+    /// One line that tells users how to run this mode.
+    fn hint(&self) -> &'static str;
+
+    /// Whether it serves until it is stopped, rather than being done at some time by itself.
+    fn is_serving(&self) -> bool {
+        false
+    }
+
+    /// The settings that steer it.
+    fn settings(&self) -> Vec<&'static Setting> {
+        Vec::new()
+    }
+
+    /// Uses the model until the mode is done or told to stop.
+    fn run(&self, context: Context) -> Running;
+}
+
+/// A mode at work.
+pub type Running = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
+
+/// Carries out the work of a mode that leaves when it is told to stop, wherever it is.
+pub(crate) async fn unless_stopped(
+    stop: CancellationToken,
+    work: impl Future<Output = ExitStatus>,
+) -> ExitStatus {
+    tokio::select! {
+        status = work => status,
+        () = stop.cancelled() => ExitStatus::Done,
+    }
+}
+
+/// What a mode works with.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The model.
+    pub engine: Engine,
+    /// The settings.
+    pub environment: Environment,
+    /// The program as it was called, for help texts.
+    pub program: String,
+    /// The arguments after the program.
+    pub arguments: Vec<std::ffi::OsString>,
+    /// Cancelled when the mode is to end what it does and leave.
+    pub stop: CancellationToken,
+}
