@@ -205,6 +205,9 @@ interface WidgetProperties {
   isWrong: boolean;
 }
 
+/** What is written into a line, by the format of its text. */
+const PLACEHOLDERS = new Map([["date-time", "2024-02-29T12:30:00Z"]]);
+
 function Widget({ input, id, described, isWrong }: WidgetProperties) {
   const { name, shape, required, min, max } = input;
   const value = values.value.get(name);
@@ -291,8 +294,15 @@ function Widget({ input, id, described, isWrong }: WidgetProperties) {
     case "json":
       return <textarea {...common} {...typing} rows={3} class="code" spellcheck={false} />;
     case "text":
-      return (input.max_bytes ?? Infinity) <= 200 ? (
-        <input type="text" {...common} {...typing} />
+      // The picker of times has no offset, so that theirs is a line.
+      if (shape.format === "date") return <input type="date" {...common} {...typing} />;
+      return shape.format || (input.max_bytes ?? Infinity) <= 200 ? (
+        <input
+          type="text"
+          {...common}
+          {...typing}
+          placeholder={shape.format && PLACEHOLDERS.get(shape.format)}
+        />
       ) : (
         <textarea {...common} {...typing} rows={3} />
       );

@@ -2,7 +2,7 @@
 
 /** What an input looks like from outside, whatever its type is called. */
 export type Shape =
-  | { kind: "text" }
+  | { kind: "text"; format?: string }
   | { kind: "blob"; media: string }
   | { kind: "number"; whole: boolean }
   | { kind: "flag" }
@@ -71,4 +71,6 @@ export function typed(value: Json | undefined): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
+/** Whether any text fits, an empty one among them. */
+export const isFreeText = ({ shape }: Input) => shape.kind === "text" && !shape.format;
 export const isBlob = (input: Input) => input.shape.kind === "blob";

@@ -1,7 +1,7 @@
 /** What is filled in, and how it goes to the server, into the address, and back. */
 
 import { computed, signal } from "@preact/signals";
-import { isBlob, type Input, type Json, type Model, own, typed } from "./model";
+import { isBlob, isFreeText, type Input, type Json, type Model, own, typed } from "./model";
 import { bytesOf, problem } from "./run";
 
 export type Value = string | File | null;
@@ -50,7 +50,7 @@ export function given(inputs: Input[]): [string, string | File][] {
   const ofSchema = inputs.flatMap((input): [string, string | File][] => {
     const value = values.value.get(input.name) ?? null;
     if (value === null) return [];
-    const emptied = input.shape.kind === "text" && typed(input.default) !== "";
+    const emptied = isFreeText(input) && typed(input.default) !== "";
     return value === "" && !emptied ? [] : [[input.name, value]];
   });
   const more = extras.value.filter(({ name }) => name !== "");

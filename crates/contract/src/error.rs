@@ -1,147 +1,151 @@
-//! What can go wrong with a request, apart from the model's own verdict, which is an
+//! The errors of requests: every way in which one can end without the model's
 //! [`Outcome`](crate::Outcome).
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why a request got no outcome. The code of a kind is stable: clients may rely on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// The inputs do not fit the schema.
-    InvalidInput,
-    /// The request cannot be read as what it says it is.
-    MalformedRequest,
-    /// The request has no valid token.
-    Unauthorized,
-    /// A browser sent the request for a page of another site.
-    Forbidden,
-    /// There is nothing at the request's address.
-    NotFound,
-    /// The request's address is not asked with its method.
-    MethodNotAllowed,
-    /// The request is for a host that this server does not answer to.
-    Misdirected,
-    /// The request, or the answer, is larger than the limit.
-    TooLarge,
-    /// The address is longer than the limit.
-    UriTooLong,
-    /// The request's format is not one that is read here.
-    UnsupportedMediaType,
-    /// The request did not arrive in time.
-    RequestTimeout,
-    /// The client asks more often than it may.
-    RateLimited,
-    /// The queue has no room.
-    QueueFull,
-    /// The model never became ready, and no further attempt is made.
-    ModelUnavailable,
-    /// The model's process ended while it worked on the request.
-    ModelCrashed,
-    /// The engine is stopping.
-    ShuttingDown,
-    /// No answer within the time allowed.
-    Timeout,
+use serde::{Deserialize, Serialize};
+
+/// Declares an enum of error kinds, each a line of a table: its name, its stable code and a few
+/// words for headings. The enum gets `ALL`, `code` and `title`.
+///
+/// ```
+/// ai_integration_contract::kinds! {
+///     /// The reasons for which a door stays shut.
+///     pub enum Reason {
+///         /// The key is not the door's.
+///         WrongKey "wrong_key" "the key does not fit",
+///     }
+/// }
+/// assert_eq!(Reason::ALL[0].code(), "wrong_key");
+/// ```
+#[macro_export]
+macro_rules! kinds {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis enum $name:ident {
+            $($(#[$kind_attribute:meta])* $kind:ident $code:literal $title:literal),+ $(,)?
+        }
+    ) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        $visibility enum $name {
+            $($(#[$kind_attribute])* $kind),+
+        }
+
+        impl $name {
+            /// Every kind, in the order of the documentation.
+            $visibility const ALL: &[$name] = &[$($name::$kind),+];
+
+            /// Returns the stable code, as it appears in answers.
+            #[must_use]
+            $visibility const fn code(self) -> &'static str {
+                match self {
+                    $($name::$kind => $code),+
+                }
+            }
+
+            /// Returns a few words for headings.
+            #[must_use]
+            $visibility const fn title(self) -> &'static str {
+                match self {
+                    $($name::$kind => $title),+
+                }
+            }
+        }
+    };
 }
 
-impl Kind {
-    /// Every kind, in the order of the documentation.
-    pub const ALL: &[Kind] = &[
-        Kind::InvalidInput,
-        Kind::MalformedRequest,
-        Kind::Unauthorized,
-        Kind::Forbidden,
-        Kind::NotFound,
-        Kind::MethodNotAllowed,
-        Kind::Misdirected,
-        Kind::TooLarge,
-        Kind::UriTooLong,
-        Kind::UnsupportedMediaType,
-        Kind::RequestTimeout,
-        Kind::RateLimited,
-        Kind::QueueFull,
-        Kind::ModelUnavailable,
-        Kind::ModelCrashed,
-        Kind::ShuttingDown,
-        Kind::Timeout,
-    ];
-
-    /// The stable code, as it appears in answers.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Kind::InvalidInput => "invalid_input",
-            Kind::MalformedRequest => "malformed_request",
-            Kind::Unauthorized => "unauthorized",
-            Kind::Forbidden => "forbidden",
-            Kind::NotFound => "not_found",
-            Kind::MethodNotAllowed => "method_not_allowed",
-            Kind::Misdirected => "misdirected",
-            Kind::TooLarge => "too_large",
-            Kind::UriTooLong => "uri_too_long",
-            Kind::UnsupportedMediaType => "unsupported_media_type",
-            Kind::RequestTimeout => "request_timeout",
-            Kind::RateLimited => "rate_limited",
-            Kind::QueueFull => "queue_full",
-            Kind::ModelUnavailable => "model_unavailable",
-            Kind::ModelCrashed => "model_crashed",
-            Kind::ShuttingDown => "shutting_down",
-            Kind::Timeout => "timeout",
-        }
-    }
-
-    /// A few words for headings.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        match self {
-            Kind::InvalidInput => "the inputs are not valid",
-            Kind::MalformedRequest => "the request cannot be read",
-            Kind::Unauthorized => "the request is not authorized",
-            Kind::Forbidden => "the request is not allowed",
-            Kind::NotFound => "there is nothing at this address",
-            Kind::MethodNotAllowed => "the method is not allowed",
-            Kind::Misdirected => "there is no such host here",
-            Kind::TooLarge => "too large",
-            Kind::UriTooLong => "the address is too long",
-            Kind::UnsupportedMediaType => "the format is not supported",
-            Kind::RequestTimeout => "the request took too long to arrive",
-            Kind::RateLimited => "too many requests",
-            Kind::QueueFull => "the queue is full",
-            Kind::ModelUnavailable => "the model is not available",
-            Kind::ModelCrashed => "the model crashed",
-            Kind::ShuttingDown => "the server is stopping",
-            Kind::Timeout => "no answer in time",
-        }
+kinds! {
+    /// Why a request got no outcome. The code of a kind is stable: clients may rely on it.
+    pub enum Kind {
+        /// The inputs do not fit the schema.
+        InvalidInput "invalid_input" "the inputs are not valid",
+        /// The request cannot be read as what it says it is.
+        MalformedRequest "malformed_request" "the request cannot be read",
+        /// The request has no valid token.
+        Unauthorized "unauthorized" "the request is not authorized",
+        /// A browser sent the request for a page of another site.
+        Forbidden "forbidden" "the request is not allowed",
+        /// There is nothing at the request's address.
+        NotFound "not_found" "there is nothing at this address",
+        /// The request's address is not asked with its method.
+        MethodNotAllowed "method_not_allowed" "the method is not allowed",
+        /// The request is for a host that this server does not answer to.
+        Misdirected "misdirected" "there is no such host here",
+        /// The request, or the answer, is larger than the limit.
+        TooLarge "too_large" "too large",
+        /// The address is longer than the limit.
+        UriTooLong "uri_too_long" "the address is too long",
+        /// The request's format is not one that is read here.
+        UnsupportedMediaType "unsupported_media_type" "the format is not supported",
+        /// The request did not arrive in time.
+        RequestTimeout "request_timeout" "the request took too long to arrive",
+        /// The client asks more often than it may.
+        RateLimited "rate_limited" "too many requests",
+        /// The queue has no room.
+        QueueFull "queue_full" "the queue is full",
+        /// The model never became ready, and no further attempt is made.
+        ModelUnavailable "model_unavailable" "the model is not available",
+        /// The model's process ended while it worked on the request.
+        ModelCrashed "model_crashed" "the model crashed",
+        /// The engine is stopping.
+        ShuttingDown "shutting_down" "the server is stopping",
+        /// No answer within the time allowed.
+        Timeout "timeout" "no answer in time",
+        /// The model itself says that it failed: an outcome, where one can be told.
+        ModelFailed "model_failed" "the model reported a failure",
     }
 }
 
-/// A request that got no outcome: its [`Kind`] and a sentence for the person who asked.
+/// An input of a request that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// The input's name.
+    pub name: String,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+/// A request that got no outcome: its [`Kind`] and a sentence for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// What went wrong, for programs.
     pub kind: Kind,
     /// What went wrong and what to do, for people. Never a path, an address or a host's name.
     pub message: Cow<'static, str>,
-    /// What the model's program said last, line by line: its author's words, which a public server
-    /// keeps to itself.
+    /// Each input that does not fit, where that is what went wrong.
+    pub fields: Vec<FieldError>,
+    /// Last lines of the program's output: its author's words, which a public server keeps to
+    /// itself.
     pub output: Vec<String>,
     /// Seconds after which the same request may go well.
     pub retry_after: Option<u64>,
 }
 
 impl Error {
-    /// An error of `kind` that says `message`.
+    /// Makes an error of `kind` that says `message`.
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Error { kind, message: message.into(), output: Vec::new(), retry_after: None }
+        let (fields, output) = (Vec::new(), Vec::new());
+        Error { kind, message: message.into(), fields, output, retry_after: None }
     }
 
-    /// The same with the last lines of the program's output.
+    /// Makes the error of a request of which these inputs do not fit.
+    #[must_use]
+    pub fn invalid_inputs(fields: Vec<FieldError>) -> Self {
+        let each = fields.iter().map(|field| format!("{}: {}", field.name, field.message));
+        let message = each.collect::<Vec<_>>().join("; ");
+        Error { fields, ..Error::new(Kind::InvalidInput, message) }
+    }
+
+    /// Adds the last lines of the program's output.
     #[must_use]
     pub fn with_output(mut self, output: &[String]) -> Self {
         self.output = output.to_vec();
         self
     }
 
-    /// The same with a time, in seconds, after which it may be tried again.
+    /// Adds a time, in seconds, after which the request may be tried again.
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);

@@ -5,8 +5,11 @@
 //! This crate does no input or output and knows no runtime, so that the rules in it can be tested
 //! on their own and used from any side.
 
+mod constraints;
 mod error;
+mod field;
 mod input_type;
+mod input_types;
 pub mod json;
 mod outcome;
 mod raw;
@@ -15,11 +18,14 @@ mod setting;
 mod shape;
 mod value;
 
-pub use error::{Error, Kind};
-pub use input_type::{INPUT_TYPES, InputType};
+pub use constraints::Constraints;
+pub use error::{Error, FieldError, Kind};
+pub use field::Field;
+pub use input_type::InputType;
+pub use input_types::INPUT_TYPES;
 pub use outcome::{Data, Outcome};
 pub use raw::{RawInputs, RawValue, decode_base64};
-pub use schema::{Field, FieldError, InputsSchema, InvalidInputs};
+pub use schema::InputsSchema;
 pub use setting::{Environment, Setting, SettingError};
-pub use shape::Shape;
+pub use shape::{Refusal, Shape};
 pub use value::{Inputs, Value};

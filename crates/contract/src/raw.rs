@@ -7,6 +7,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use indexmap::IndexMap;
 
+use crate::value::Value;
+
 /// One input as it arrived. The variant says where it came from, and so how it may be read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RawValue {
@@ -29,6 +31,16 @@ impl RawValue {
             }
             RawValue::Json(serde_json::Value::Object(_)) => "an object".to_owned(),
             RawValue::Json(value) => value.to_string(),
+        }
+    }
+}
+
+impl From<Value> for RawValue {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Text(text) => RawValue::Text(text),
+            Value::Bytes(bytes) => RawValue::Bytes(bytes),
+            Value::Json(json) => RawValue::Json(json),
         }
     }
 }

@@ -3,156 +3,14 @@
 //! The form is the ancestor's: a dict of name to properties, of which `type` is one. Old programs
 //! must run, so whatever in a schema is not understood is a warning, never a refusal.
 
-use std::fmt;
-
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json, json};
 
-use crate::input_type::{self, InputType};
-use crate::shape::label;
-use crate::{Inputs, RawInputs, RawValue, Shape, Value};
-
-/// One input of the schema.
-#[derive(Clone, Debug)]
-pub struct Field {
-    /// The declared type, or text when the declared one is not known.
-    pub input_type: &'static dyn InputType,
-    /// Whether a request must give it. True unless the schema says `required: False` or gives a
-    /// default.
-    pub required: bool,
-    /// The value for a request that does not give it. It fits the type.
-    pub default: Option<Json>,
-    /// What it means, for people.
-    pub description: Option<String>,
-    /// The only values allowed; any when empty.
-    pub choices: Vec<Json>,
-    /// The least number allowed.
-    pub min: Option<f64>,
-    /// The greatest number allowed.
-    pub max: Option<f64>,
-    /// The greatest length allowed, for text and files.
-    pub max_bytes: Option<u64>,
-    /// Sample values, for people and for the self-test.
-    pub examples: Vec<Json>,
-}
-
-impl Field {
-    /// The form which front ends know. A field with choices is a choice, whatever its type.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        if self.choices.is_empty() { self.input_type.shape() } else { Shape::Choice }
-    }
-
-    /// What fits, in words.
-    #[must_use]
-    pub fn expectation(&self) -> String {
-        self.input_type.shape().expectation(self)
-    }
-
-    /// The choices as people write them.
-    #[must_use]
-    pub fn choice_labels(&self) -> Vec<String> {
-        self.choices.iter().map(label).collect()
-    }
-
-    /// Reads one value, or says what was expected.
-    pub fn accept(&self, raw: RawValue) -> Result<Value, String> {
-        self.input_type.shape().accept(raw, self)
-    }
-
-    /// A valid value: an example, the default, a choice, or the type's own sample.
-    #[must_use]
-    pub fn sample(&self) -> Value {
-        let named = self.examples.iter().chain(&self.default).chain(&self.choices);
-        named
-            .cloned()
-            .find_map(|json| self.accept(RawValue::Json(json)).ok())
-            .unwrap_or_else(|| self.input_type.sample(self))
-    }
-
-    fn parse(name: &str, properties: &Map<String, Json>, warnings: &mut Vec<String>) -> Self {
-        let mut warn = |text: String| warnings.push(format!("input {name:?}: {text}"));
-        let declared = properties.get("type").and_then(Json::as_str);
-        let known = declared.and_then(input_type::find);
-        if known.is_none() {
-            let declared = properties.get("type").map_or("none".to_owned(), Json::to_string);
-            let names: Vec<&str> = crate::INPUT_TYPES.iter().map(|known| known.name()).collect();
-            warn(format!(
-                "the type {declared} is not known and is served as text; known: {}",
-                names.join(", ")
-            ));
-        }
-        let mut field = Field {
-            input_type: known.unwrap_or_else(input_type::fallback),
-            required: true,
-            default: None,
-            description: None,
-            choices: Vec::new(),
-            min: None,
-            max: None,
-            max_bytes: None,
-            examples: Vec::new(),
-        };
-        let mut default = None;
-        for (property, value) in properties {
-            let fits = match property.as_str() {
-                "required" => value.as_bool().map(|required| field.required = required),
-                "description" => {
-                    value.as_str().map(|text| field.description = Some(text.to_owned()))
-                }
-                "min" => value.as_f64().map(|min| field.min = Some(min)),
-                "max" => value.as_f64().map(|max| field.max = Some(max)),
-                "max_bytes" => value.as_u64().map(|max| field.max_bytes = Some(max)),
-                "choices" => value.as_array().map(|list| field.choices.clone_from(list)),
-                "examples" => value.as_array().map(|list| field.examples.clone_from(list)),
-                "default" => {
-                    default = Some(value.clone()).filter(|value| !value.is_null());
-                    Some(())
-                }
-                _ => Some(()),
-            };
-            if fits.is_none() {
-                warn(format!("the property {property} is ignored: {value} is not a value for it"));
-            }
-        }
-        if field.input_type.shape() == Shape::Choice && field.choices.is_empty() {
-            warn(
-                "a choice without choices accepts nothing; list them under \"choices\"".to_owned(),
-            );
-        }
-        if let Some(default) = default {
-            field.required = false;
-            match field.accept(RawValue::Json(default.clone())) {
-                Ok(_) => field.default = Some(default),
-                Err(problem) => warn(format!("the default is ignored: {problem}")),
-            }
-        }
-        field
-    }
-}
-
-/// A request's input that does not fit.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct FieldError {
-    /// The input's name.
-    pub name: String,
-    /// What is wrong and what was expected.
-    pub message: String,
-}
-
-/// Everything that is wrong with a request's inputs, each field by name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct InvalidInputs(pub Vec<FieldError>);
-
-impl fmt::Display for InvalidInputs {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, field) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(out, "{separator}{}: {}", field.name, field.message)?;
-        }
-        Ok(())
-    }
-}
+use crate::error::{Error, FieldError};
+use crate::field::Field;
+use crate::raw::{RawInputs, RawValue};
+use crate::shape::Shape;
+use crate::value::{Inputs, Value};
 
 /// The inputs that a model takes, in the author's order.
 #[derive(Clone, Debug, Default)]
@@ -203,13 +61,14 @@ impl InputsSchema {
     #[must_use]
     pub fn describe(&self) -> Json {
         let described = self.fields.iter().map(|(name, field)| {
+            let constraints = &field.constraints;
             let known = [
                 ("description", field.description.as_deref().map(Json::from)),
                 ("default", field.default.clone()),
-                ("choices", list(&field.choices)),
-                ("min", field.min.map(Json::from)),
-                ("max", field.max.map(Json::from)),
-                ("max_bytes", field.max_bytes.map(Json::from)),
+                ("choices", list(&constraints.choices)),
+                ("min", constraints.min.map(Json::from)),
+                ("max", constraints.max.map(Json::from)),
+                ("max_bytes", constraints.max_bytes.map(Json::from)),
                 ("examples", list(&field.examples)),
             ];
             let mut input =
@@ -232,7 +91,7 @@ impl InputsSchema {
 
     /// Holds a request against the schema: reads each value as its type, fills in defaults, and
     /// passes on what the schema does not mention. All that is wrong is reported at once.
-    pub fn resolve(&self, mut raw: RawInputs) -> Result<Inputs, InvalidInputs> {
+    pub fn resolve(&self, mut raw: RawInputs) -> Result<Inputs, Error> {
         let mut inputs = Inputs::with_capacity(self.fields.len().max(raw.len()));
         let mut errors = Vec::new();
         for (name, field) in &self.fields {
@@ -255,7 +114,7 @@ impl InputsSchema {
             };
             inputs.insert(name, value);
         }
-        if errors.is_empty() { Ok(inputs) } else { Err(InvalidInputs(errors)) }
+        if errors.is_empty() { Ok(inputs) } else { Err(Error::invalid_inputs(errors)) }
     }
 
     /// One valid value for every input, for a self-test.
@@ -277,7 +136,7 @@ fn is_absent(value: &RawValue, field: &Field) -> bool {
         RawValue::Bytes(bytes) => {
             bytes.is_empty() && matches!(field.input_type.shape(), Shape::Blob { .. })
         }
-        RawValue::Text(text) => text.is_empty() && field.shape() != Shape::Text,
+        RawValue::Text(text) => text.is_empty() && field.shape() != (Shape::Text { format: None }),
         RawValue::Json(_) => false,
     }
 }

@@ -6,15 +6,21 @@
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use crate::raw::decode_base64;
-use crate::{Field, RawValue, Value, json};
+use crate::constraints::Constraints;
+use crate::json;
+use crate::raw::{RawValue, decode_base64};
+use crate::value::Value;
 
 /// What an input looks like from outside.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Shape {
     /// Text in UTF-8.
-    Text,
+    Text {
+        /// The format in the words of JSON Schema, such as `date`; `None` for any text.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        format: Option<&'static str>,
+    },
     /// Bytes of a media range such as `image/*` (RFC 9110, section 12.5.1).
     Blob {
         /// The media range.
@@ -33,50 +39,52 @@ pub enum Shape {
     Json,
 }
 
+/// Why a value is not taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// The value is not of the type, and comes back.
+    Unfit(RawValue),
+    /// The value is of the type, and has a fault that these words tell.
+    Faulty(String),
+}
+
+impl Refusal {
+    /// Puts the refusal into words for the client, with what was expected instead.
+    pub(crate) fn message(&self, expectation: impl FnOnce() -> String) -> String {
+        match self {
+            Refusal::Unfit(raw) => format!("expected {}, got {}", expectation(), raw.describe()),
+            Refusal::Faulty(message) => message.clone(),
+        }
+    }
+}
+
 impl Shape {
-    /// Reads a value as this shape, or says what was expected.
-    pub fn accept(&self, raw: RawValue, field: &Field) -> Result<Value, String> {
-        // Put into words only when it is refused: most values are not.
-        let refused = |raw: &RawValue| {
-            format!("expected {}, got {}", self.expectation(field), raw.describe())
-        };
+    /// Reads a value as this shape.
+    pub fn accept(&self, raw: RawValue, constraints: &Constraints) -> Result<Value, Refusal> {
         let value = match self {
-            Shape::Text => text(raw).map(Value::Text),
+            Shape::Text { .. } => text(raw).map(Value::Text),
             Shape::Blob { .. } => blob(raw).map(Value::Bytes),
-            Shape::Number { whole } => {
-                let number = number(&raw, *whole).map(Json::Number);
-                number.filter(|number| is_within(number, field)).map(Value::Json).ok_or(raw)
-            }
+            Shape::Number { whole } => number(raw, *whole, constraints).map(Value::Json),
             Shape::Flag => flag(&raw).map(|yes| Value::Json(Json::Bool(yes))).ok_or(raw),
-            Shape::Choice => return choice(&raw, field).ok_or_else(|| refused(&raw)),
+            Shape::Choice => return choice(raw, constraints),
             Shape::Json => any_json(raw).map(Value::Json),
         };
-        let value = value.map_err(|raw| refused(&raw))?;
-        check_length(&value, field)?;
+        let value = value.map_err(Refusal::Unfit)?;
+        check_length(&value, constraints)?;
         // C code behind a model would see the rest cut off.
         if matches!(&value, Value::Text(text) if text.as_bytes().contains(&0)) {
-            return Err("expected text, got some with a NUL character in it".to_owned());
+            let message = "expected text, got some with a NUL character in it";
+            return Err(Refusal::Faulty(message.to_owned()));
         }
-        if field.choices.is_empty() {
-            return Ok(value);
-        }
-        let raw = match value {
-            Value::Text(text) => RawValue::Text(text),
-            Value::Bytes(bytes) => RawValue::Bytes(bytes),
-            Value::Json(json) => RawValue::Json(json),
-        };
-        choice(&raw, field).ok_or_else(|| refused(&raw))
+        if constraints.choices.is_empty() { Ok(value) } else { choice(value.into(), constraints) }
     }
 
-    /// What fits, in words: "an integer from 1 to 50".
+    /// Describes what fits in words, such as "an integer from 1 to 50", leaving choices aside.
     #[must_use]
-    pub fn expectation(&self, field: &Field) -> String {
-        if !field.choices.is_empty() {
-            let choices: Vec<String> = field.choices.iter().map(label).collect();
-            return format!("one of {}", choices.join(", "));
-        }
+    pub fn expectation(&self, constraints: &Constraints) -> String {
         match self {
-            Shape::Text => "text".to_owned(),
+            Shape::Text { format: None } => "text".to_owned(),
+            Shape::Text { format: Some(format) } => format!("a {format}"),
             Shape::Blob { media } => {
                 let what = match media.split('/').next() {
                     Some("image") => "a picture",
@@ -88,7 +96,7 @@ impl Shape {
             }
             Shape::Number { whole } => {
                 let noun = if *whole { "an integer" } else { "a number" };
-                match (field.min, field.max) {
+                match (constraints.min, constraints.max) {
                     (Some(min), Some(max)) => format!("{noun} from {min} to {max}"),
                     (Some(min), None) => format!("{noun} of at least {min}"),
                     (None, Some(max)) => format!("{noun} of at most {max}"),
@@ -99,14 +107,6 @@ impl Shape {
             Shape::Choice => "one of the choices".to_owned(),
             Shape::Json => "JSON (a million values at most, no key twice)".to_owned(),
         }
-    }
-}
-
-/// A choice as it is written by people: text without quotes, anything else as JSON.
-pub(crate) fn label(choice: &Json) -> String {
-    match choice {
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }
 
@@ -144,7 +144,13 @@ fn scalar_text(raw: &RawValue) -> Option<String> {
 /// Whole numbers up to 2^53 are exact in a float; JavaScript writes `1e3` for some of them.
 const EXACT_IN_FLOAT: f64 = 9_007_199_254_740_992.0;
 
-fn number(raw: &RawValue, whole: bool) -> Option<serde_json::Number> {
+fn number(raw: RawValue, whole: bool, constraints: &Constraints) -> Result<Json, RawValue> {
+    let number = any_number(&raw, whole).map(Json::Number);
+    let fits = |number: &Json| number.as_f64().is_none_or(|n| constraints.has_in_range(n));
+    number.filter(fits).ok_or(raw)
+}
+
+fn any_number(raw: &RawValue, whole: bool) -> Option<serde_json::Number> {
     if matches!(raw, RawValue::Json(Json::Bool(_))) {
         return None;
     }
@@ -187,40 +193,24 @@ fn any_json(raw: RawValue) -> Result<Json, RawValue> {
     }
 }
 
-fn choice(raw: &RawValue, field: &Field) -> Option<Value> {
-    let wanted = scalar_text(raw)?;
-    let found = field.choices.iter().find(|choice| {
-        let label = label(choice);
-        label == wanted || same_number(&label, &wanted)
-    })?;
-    Some(match found {
-        Json::String(text) => Value::Text(text.clone()),
-        other => Value::Json(other.clone()),
-    })
-}
-
-/// Whether both are spellings of one number, such as `2.5` and `2.50`.
-fn same_number(one: &str, other: &str) -> bool {
-    match (one.parse::<f64>(), other.parse::<f64>()) {
-        (Ok(one), Ok(other)) => one.total_cmp(&other).is_eq(),
-        _ => false,
+fn choice(raw: RawValue, constraints: &Constraints) -> Result<Value, Refusal> {
+    let found = scalar_text(&raw).and_then(|wanted| constraints.find_choice(&wanted));
+    match found {
+        Some(Json::String(text)) => Ok(Value::Text(text.clone())),
+        Some(other) => Ok(Value::Json(other.clone())),
+        None => Err(Refusal::Unfit(raw)),
     }
 }
 
-fn is_within(number: &Json, field: &Field) -> bool {
-    let Some(number) = number.as_f64() else { return true };
-    field.min.is_none_or(|min| number >= min) && field.max.is_none_or(|max| number <= max)
-}
-
-fn check_length(value: &Value, field: &Field) -> Result<(), String> {
+fn check_length(value: &Value, constraints: &Constraints) -> Result<(), Refusal> {
     let length = match value {
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
         Value::Json(_) => return Ok(()),
     };
-    match field.max_bytes {
+    match constraints.max_bytes {
         Some(max) if length as u64 > max => {
-            Err(format!("expected at most {max} bytes, got {length}"))
+            Err(Refusal::Faulty(format!("expected at most {max} bytes, got {length}")))
         }
         _ => Ok(()),
     }

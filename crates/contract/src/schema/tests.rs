@@ -16,8 +16,8 @@ fn raw(inputs: &Json) -> RawInputs {
 }
 
 fn messages(schema: &InputsSchema, inputs: &Json) -> Vec<String> {
-    let errors = schema.resolve(raw(inputs)).unwrap_err().0;
-    errors.into_iter().map(|error| format!("{}: {}", error.name, error.message)).collect()
+    let error = schema.resolve(raw(inputs)).unwrap_err();
+    error.fields.into_iter().map(|error| format!("{}: {}", error.name, error.message)).collect()
 }
 
 #[test]
@@ -72,6 +72,97 @@ fn values_are_read_from_wherever_they_come() {
 }
 
 #[test]
+fn dates_and_times_are_those_of_the_calendar() {
+    let fields = schema(&json!({"date": {"type": "date"}, "datetime": {"type": "datetime"}}));
+    let check =
+        |field: &str, text: &str| fields.fields()[field].accept(RawValue::Text(text.into()));
+    let dates = ["2024-02-29", "2000-02-29", "0000-01-01", "9999-12-31", " 2023-04-30\n"];
+    let times = ["12:30:00Z", "12:30", "23:59:59.999999999", "00:00:00.5+05:30", "00:00-23:59"];
+    for date in dates {
+        assert_eq!(check("date", date), Ok(Value::Text(date.trim().to_owned())));
+        for time in times {
+            for text in ["T", " "].map(|separator| [date.trim(), separator, time].concat()) {
+                assert_eq!(check("datetime", &text), Ok(Value::Text(text)));
+            }
+        }
+    }
+    for date in [
+        "",
+        "tomorrow",
+        "2023-02-29",
+        "1900-02-29",
+        "2024-04-31",
+        "2024-00-10",
+        "2024-13-01",
+        "2024-01-00",
+        "2024-1-1",
+        "20240101",
+        "24-01-01",
+        "+024-01-01",
+        "2024-01-01-01",
+        "2024-W01-1",
+        "-2024-01-01",
+        "2024-01",
+        "2024-01-01Z",
+        "2024-01-0١",
+        "2024/01/01",
+        "2024-01-01T00:00",
+    ] {
+        let message = check("date", date).unwrap_err();
+        assert_eq!(message, format!("expected a date such as 2024-02-29, got {date:?}"));
+        assert!(check("datetime", &format!("{date}T12:30")).is_err(), "{date:?}");
+    }
+    for time in [
+        "",
+        "12",
+        "24:00",
+        "12:60",
+        "12:30:60",
+        "1:30",
+        "12:3",
+        "12:30:1",
+        "12:30.5",
+        "12:30:00.",
+        "12:30:00.5.5",
+        "12:30:00.x",
+        "12:30:00,5",
+        "12:30z",
+        "12:30ZZ",
+        "12:30+5",
+        "12:30+0530",
+        "12:30+24:00",
+        "12:30+05:60",
+        "12:30+05:30:00",
+        "12:30 Z",
+        "-12:30",
+        "12:30:00:00",
+        "noon",
+    ] {
+        let text = format!("2024-02-29T{time}");
+        assert!(check("datetime", &text).unwrap_err().ends_with(&format!("got {text:?}")));
+    }
+    assert!(check("datetime", "2024-02-29").is_err());
+    assert!(check("datetime", "2024-02-29t12:30").is_err());
+}
+
+#[test]
+fn a_date_keeps_to_its_choices_and_may_be_left_out() {
+    let fields = json!({
+        "day": {"type": "date", "choices": ["2024-02-29"]},
+        "time": {"type": "datetime", "required": false},
+    });
+    let schema = schema(&fields);
+    assert_eq!(
+        messages(&schema, &json!({"day": "2024-03-01"})),
+        ["day: expected one of 2024-02-29, got \"2024-03-01\""]
+    );
+    let empty = RawValue::Text(String::new());
+    let given = [("day", RawValue::Text("2024-02-29 ".into())), ("time", empty)];
+    let inputs = schema.resolve(given.map(|(name, raw)| (name.to_owned(), raw)).into()).unwrap();
+    assert_eq!(inputs, Inputs::from([("day".into(), Value::Text("2024-02-29".into()))]));
+}
+
+#[test]
 fn numbers_that_do_not_fit_are_refused() {
     let schema = schema(&json!({"n": {"type": "number"}, "i": {"type": "integer"}}));
     for (n, i) in [("NaN", "1.5"), ("inf", "1e30"), ("1e999", "true"), ("", "0x10")] {
@@ -111,6 +202,8 @@ fn a_front_end_gets_each_input_in_order() {
         "7": "image",
         "1": {"type": "integer", "min": 1, "default": 2, "unit": "m"},
         "c": {"type": "text", "choices": ["a"], "required": false},
+        "d": {"type": "date"},
+        "t": {"type": "text"},
     }));
     let described = json!([
         {"name": "7", "shape": {"kind": "blob", "media": "image/*"}, "required": true},
@@ -122,6 +215,8 @@ fn a_front_end_gets_each_input_in_order() {
             "min": 1.0,
         },
         {"name": "c", "shape": {"kind": "choice"}, "required": false, "choices": ["a"]},
+        {"name": "d", "shape": {"kind": "text", "format": "date"}, "required": true},
+        {"name": "t", "shape": {"kind": "text"}, "required": true},
     ]);
     assert_eq!(schema.describe(), described);
 }
@@ -141,12 +236,7 @@ fn samples_fit_their_own_schema() {
         .collect();
     let schema = schema(&Json::Object(fields));
     for (name, value) in schema.samples() {
-        let raw = match value {
-            Value::Text(text) => RawValue::Text(text),
-            Value::Bytes(bytes) => RawValue::Bytes(bytes),
-            Value::Json(json) => RawValue::Json(json),
-        };
-        schema.fields()[&name].accept(raw).unwrap();
+        schema.fields()[&name].accept(value.into()).unwrap();
     }
 }
 

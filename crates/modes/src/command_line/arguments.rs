@@ -120,7 +120,8 @@ fn input_argument(name: &str, field: &Field) -> Arg {
     let dashed = long.replace('_', "-");
     let value_name = match shape {
         Shape::Blob { .. } => "FILE",
-        Shape::Text => "TEXT|FILE",
+        Shape::Text { format: None } => "TEXT|FILE",
+        Shape::Text { .. } => "TEXT",
         Shape::Number { .. } => "NUMBER",
         Shape::Flag => "YES|NO",
         Shape::Choice => "CHOICE",
@@ -146,7 +147,9 @@ fn input_argument(name: &str, field: &Field) -> Arg {
         .help(help);
     let argument = if dashed == long { argument } else { argument.alias(dashed) };
     match shape {
-        Shape::Choice => argument.value_parser(PossibleValuesParser::new(field.choice_labels())),
+        Shape::Choice => {
+            argument.value_parser(PossibleValuesParser::new(field.constraints.choice_labels()))
+        }
         Shape::Flag => argument.num_args(0..=1).default_missing_value("yes"),
         _ => argument,
     }
@@ -156,7 +159,8 @@ fn input_argument(name: &str, field: &Field) -> Arg {
 /// else is the value itself where the input is not a file.
 fn read(name: &str, field: &Field, word: &str, stdin_taken: &mut bool) -> Result<RawValue, String> {
     let shape = field.shape();
-    let reads_files = matches!(shape, Shape::Blob { .. } | Shape::Text | Shape::Json);
+    let reads_files =
+        matches!(shape, Shape::Blob { .. } | Shape::Text { format: None } | Shape::Json);
     if !reads_files {
         return Ok(RawValue::Text(word.to_owned()));
     }

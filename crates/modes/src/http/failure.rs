@@ -1,8 +1,6 @@
 //! Why a request is not answered with a result, and how each dialect says so.
 
-use ai_integration_contract::{
-    Environment, Error, InvalidInputs, Kind, Outcome, Setting, SettingError,
-};
+use ai_integration_contract::{Environment, Error, Kind, Outcome, Setting, SettingError};
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -23,8 +21,6 @@ pub(crate) static ERRORS: Setting = Setting {
            request's id.",
 };
 
-/// The code of a failure that the model itself reports.
-pub(crate) const MODEL_FAILED: &str = "model_failed";
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// The second one makes browsers ask for a password.
 const CHALLENGES: [HeaderValue; 2] = [
@@ -60,13 +56,6 @@ impl Wording {
             Wording::Brief => error.message.clone().into_owned(),
         }
     }
-
-    pub(crate) fn of(self, rejection: &Rejection) -> String {
-        match rejection {
-            Rejection::Invalid(invalid) => invalid.to_string(),
-            Rejection::Error(error) => self.of_error(error),
-        }
-    }
 }
 
 /// A Python traceback's last part, which says what went wrong, and what stands before the first.
@@ -80,24 +69,13 @@ fn without_traceback(text: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-/// Why a request has no result.
+/// An error in the native dialect.
 #[derive(Clone, Debug)]
-pub(crate) enum Rejection {
-    /// Some inputs do not fit.
-    Invalid(InvalidInputs),
-    /// Anything else.
-    Error(Error),
-}
+pub(crate) struct Rejection(pub(crate) Error);
 
 impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
-        Rejection::Error(error)
-    }
-}
-
-impl From<InvalidInputs> for Rejection {
-    fn from(invalid: InvalidInputs) -> Self {
-        Rejection::Invalid(invalid)
+        Rejection(error)
     }
 }
 
@@ -110,13 +88,6 @@ impl Rejection {
     pub(crate) fn method_not_allowed() -> Self {
         let message = "this address does not take the method; the header Allow names what it takes";
         Error::new(Kind::MethodNotAllowed, message).into()
-    }
-
-    pub(crate) fn kind(&self) -> Kind {
-        match self {
-            Rejection::Invalid(_) => Kind::InvalidInput,
-            Rejection::Error(error) => error.kind,
-        }
     }
 }
 
@@ -138,7 +109,7 @@ pub(crate) fn status(kind: Kind) -> StatusCode {
         Kind::QueueFull | Kind::ModelUnavailable | Kind::ShuttingDown => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        Kind::ModelCrashed => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::ModelCrashed | Kind::ModelFailed => StatusCode::INTERNAL_SERVER_ERROR,
         Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
     }
 }
@@ -154,7 +125,7 @@ pub(crate) struct Failure {
 
 #[derive(Clone, Debug)]
 enum Why {
-    Rejected(Rejection),
+    Rejected(Error),
     /// The model's own words.
     Model(Outcome),
 }
@@ -175,35 +146,36 @@ impl Failure {
         self.is_told
     }
 
-    pub(crate) fn code(&self) -> &'static str {
+    fn kind(&self) -> Kind {
         match &self.why {
-            Why::Rejected(rejection) => rejection.kind().code(),
-            Why::Model(_) => MODEL_FAILED,
+            Why::Rejected(error) => error.kind,
+            Why::Model(_) => Kind::ModelFailed,
         }
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.kind().code()
     }
 
     /// A problem as RFC 9457 has it, with our stable `code`.
     pub(crate) fn problem(&self, wording: Wording, id: &RequestId) -> Value {
-        let (status, title, detail) = match &self.why {
-            Why::Rejected(rejection) => {
-                let kind = rejection.kind();
-                (status(kind), kind.title(), wording.of(rejection))
-            }
-            Why::Model(outcome) => {
-                let title = "the model reported a failure";
-                (StatusCode::INTERNAL_SERVER_ERROR, title, wording.of_model(outcome))
-            }
+        let detail = match &self.why {
+            Why::Rejected(error) => wording.of_error(error),
+            Why::Model(outcome) => wording.of_model(outcome),
         };
+        let kind = self.kind();
         let mut problem = json!({
             "type": "about:blank",
-            "title": title,
-            "status": status.as_u16(),
-            "code": self.code(),
+            "title": kind.title(),
+            "status": status(kind).as_u16(),
+            "code": kind.code(),
             "detail": detail,
             "request_id": id.as_str(),
         });
-        if let Why::Rejected(Rejection::Invalid(InvalidInputs(fields))) = &self.why {
-            problem["errors"] = json!(fields);
+        if let Why::Rejected(error) = &self.why
+            && !error.fields.is_empty()
+        {
+            problem["errors"] = json!(error.fields);
         }
         problem
     }
@@ -231,26 +203,23 @@ impl Failure {
                     "the model failed: {message}"
                 );
             }
-            Why::Rejected(Rejection::Error(error)) if status(error.kind).is_server_error() => {
+            Why::Rejected(error) if status(error.kind).is_server_error() => {
                 tracing::warn!(request_id = id, code, route, traceparent, "{error}");
             }
-            Why::Rejected(rejection) => {
-                let reason = Wording::Full.of(rejection);
-                tracing::debug!(request_id = id, code, route, traceparent, "refused: {reason}");
+            Why::Rejected(error) => {
+                tracing::debug!(request_id = id, code, route, traceparent, "refused: {error}");
             }
         }
     }
 
     fn mark(self, mut response: Response) -> Response {
         let headers = response.headers_mut();
-        if let Why::Rejected(rejection) = &self.why {
-            if let Rejection::Error(error) = rejection {
-                let busy = status(error.kind) == StatusCode::SERVICE_UNAVAILABLE;
-                if let Some(seconds) = error.retry_after.or(busy.then_some(1)) {
-                    headers.insert(RETRY_AFTER, seconds.into());
-                }
+        if let Why::Rejected(error) = &self.why {
+            let busy = status(error.kind) == StatusCode::SERVICE_UNAVAILABLE;
+            if let Some(seconds) = error.retry_after.or(busy.then_some(1)) {
+                headers.insert(RETRY_AFTER, seconds.into());
             }
-            if rejection.kind() == Kind::Unauthorized {
+            if error.kind == Kind::Unauthorized {
                 for challenge in CHALLENGES {
                     headers.append(WWW_AUTHENTICATE, challenge);
                 }
@@ -261,30 +230,26 @@ impl Failure {
     }
 }
 
-impl From<Rejection> for Failure {
-    fn from(rejection: Rejection) -> Self {
-        Failure { why: Why::Rejected(rejection), is_told: false }
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure { why: Why::Rejected(error), is_told: false }
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Rejection::from(error).into()
+impl From<Rejection> for Failure {
+    fn from(Rejection(error): Rejection) -> Self {
+        error.into()
     }
 }
 
 /// In the native dialect; the body is given when the request's id is at hand.
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = match &self.why {
-            Why::Rejected(rejection) => status(rejection.kind()),
-            Why::Model(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
+        let status = status(self.kind());
         self.mark(status.into_response())
     }
 }
 
-/// A rejection in the native dialect.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         Failure::from(self).into_response()

@@ -19,7 +19,6 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::http::App;
-use crate::http::failure::MODEL_FAILED;
 
 const MEDIA: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -83,7 +82,7 @@ impl Default for HttpMetrics {
     fn default() -> Self {
         let refusals = Family::<Label, Counter>::default();
         // What has not happened yet is there as a zero: a rate needs a value before the first one.
-        for code in Kind::ALL.iter().map(|kind| kind.code()).chain([MODEL_FAILED]) {
+        for code in Kind::ALL.iter().map(|kind| kind.code()) {
             drop(refusals.get_or_create(&[("code", code)]));
         }
         HttpMetrics {

@@ -61,10 +61,10 @@ async fn infer(
                 failure.told_by(Json(json!({"err": message})))
             }
         }
-        Err(rejection) => {
-            let status = status(rejection.kind());
-            let (title, message) = (rejection.kind().title(), wording.of(&rejection));
-            let failure = Failure::from(rejection);
+        Err(Rejection(error)) => {
+            let status = status(error.kind);
+            let (title, message) = (error.kind.title(), wording.of_error(&error));
+            let failure = Failure::from(error);
             if wants_page {
                 failure.told_by(plain::problem(status, title, &message))
             } else {

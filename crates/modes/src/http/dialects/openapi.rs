@@ -6,7 +6,7 @@ use ai_integration_contract::{Field, InputsSchema, Kind, Shape};
 use ai_integration_engine::About;
 use serde_json::{Map, Value, json};
 
-use crate::http::failure::{MODEL_FAILED, status};
+use crate::http::failure::status;
 use crate::http::inputs::call::{LONGEST, SHORTEST};
 
 /// How inputs come, which decides what a file looks like.
@@ -53,18 +53,20 @@ pub(crate) fn describe(schema: &InputsSchema, about: &About, needs_token: bool) 
     });
     // The addresses here are there, and are asked as they are to be.
     let elsewhere = [Kind::NotFound, Kind::MethodNotAllowed];
-    let every = || Kind::ALL.iter().copied().filter(|kind| !elsewhere.contains(kind));
-    let infer = responses(any_type, problems(every(), true));
-    let classic = responses(
-        classic,
-        problems(every(), false).into_keys().map(|status| (status, failed.clone())),
-    );
+    let by_server = |kind: &Kind| *kind != Kind::ModelFailed && !elsewhere.contains(kind);
+    let every = || {
+        let by_server = Kind::ALL.iter().copied().filter(by_server);
+        [Kind::ModelFailed].into_iter().chain(by_server)
+    };
+    let infer = responses(any_type, problems(every()));
+    let classic =
+        responses(classic, problems(every()).into_keys().map(|status| (status, failed.clone())));
     let get = |id: &str, summary: &str, answer: Value, more: &[Kind]| {
         let kinds = ANY.iter().chain(more).copied();
         json!({"get": {
             "operationId": id,
             "summary": summary,
-            "responses": responses(answer, problems(kinds, false)),
+            "responses": responses(answer, problems(kinds)),
         }})
     };
     let waits = &[Kind::ModelUnavailable];
@@ -144,7 +146,7 @@ pub(crate) fn describe(schema: &InputsSchema, about: &About, needs_token: bool) 
 }
 
 fn problem_schema() -> Value {
-    let codes: Vec<&str> = Kind::ALL.iter().map(|kind| kind.code()).chain([MODEL_FAILED]).collect();
+    let codes: Vec<&str> = Kind::ALL.iter().map(|kind| kind.code()).collect();
     json!({
         "type": "object",
         "description": "A problem (RFC 9457).",
@@ -204,12 +206,9 @@ fn responses(answer: Value, others: impl IntoIterator<Item = (u16, Value)>) -> V
     all.collect::<Map<_, _>>().into()
 }
 
-/// The answers to what goes wrong in these ways, or in the model, by their statuses.
-fn problems(kinds: impl Iterator<Item = Kind>, by_model: bool) -> BTreeMap<u16, Value> {
+/// The answers to what goes wrong in these ways, by their statuses.
+fn problems(kinds: impl Iterator<Item = Kind>) -> BTreeMap<u16, Value> {
     let mut titles = BTreeMap::<u16, Vec<&str>>::new();
-    if by_model {
-        titles.insert(500, vec!["the model reported a failure"]);
-    }
     for kind in kinds {
         titles.entry(status(kind).as_u16()).or_default().push(kind.title());
     }
@@ -260,7 +259,8 @@ fn inputs(schema: &InputsSchema, encoding: Encoding) -> Value {
 /// One input in JSON Schema 2020-12.
 fn property(field: &Field, encoding: Encoding) -> Value {
     let mut property = match field.shape() {
-        Shape::Text => json!({"type": "string"}),
+        Shape::Text { format: None } => json!({"type": "string"}),
+        Shape::Text { format } => json!({"type": "string", "format": format}),
         Shape::Blob { media } if encoding == Encoding::Multipart => {
             json!({"type": "string", "contentMediaType": media})
         }
@@ -271,7 +271,7 @@ fn property(field: &Field, encoding: Encoding) -> Value {
             json!({"type": if whole { "integer" } else { "number" }})
         }
         Shape::Flag => json!({"type": "boolean"}),
-        Shape::Choice => json!({"enum": field.choices}),
+        Shape::Choice => json!({"enum": field.constraints.choices}),
         Shape::Json if encoding == Encoding::Json => json!({}),
         Shape::Json => json!({"type": "string", "contentMediaType": "application/json"}),
     };
@@ -282,8 +282,8 @@ fn property(field: &Field, encoding: Encoding) -> Value {
     };
     set("description", field.description.clone().map(Value::from));
     set("default", field.default.clone());
-    set("minimum", field.min.map(Value::from));
-    set("maximum", field.max.map(Value::from));
+    set("minimum", field.constraints.min.map(Value::from));
+    set("maximum", field.constraints.max.map(Value::from));
     set("examples", Some(&field.examples).filter(|list| !list.is_empty()).map(|list| json!(list)));
     property
 }
@@ -291,6 +291,19 @@ fn property(field: &Field, encoding: Encoding) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_tells_its_format() {
+        let (schema, _) = InputsSchema::parse(&json!({"d": "date", "t": "datetime", "x": "text"}));
+        let properties = json!({
+            "d": {"type": "string", "format": "date"},
+            "t": {"type": "string", "format": "date-time"},
+            "x": {"type": "string"},
+        });
+        for encoding in [Encoding::Json, Encoding::Urlencoded, Encoding::Multipart] {
+            assert_eq!(inputs(&schema, encoding)["properties"], properties);
+        }
+    }
 
     #[test]
     fn the_schema_becomes_an_api() {

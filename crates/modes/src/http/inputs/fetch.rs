@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{
-    Environment, Error, FieldError, InputsSchema, InvalidInputs, Kind, RawInputs, RawValue,
-    Setting, SettingError, Shape,
+    Environment, Error, FieldError, InputsSchema, Kind, RawInputs, RawValue, Setting, SettingError,
+    Shape,
 };
 use ai_integration_engine::{BodyBuffer, Reservation};
 use bytes::Bytes;
@@ -154,7 +154,7 @@ impl Fetcher {
             wrong.push(FieldError { name: name.clone(), message });
         }
         drop(place);
-        if wrong.is_empty() { Ok(()) } else { Err(InvalidInputs(wrong).into()) }
+        if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong).into()) }
     }
 }
 

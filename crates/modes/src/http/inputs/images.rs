@@ -8,8 +8,7 @@ mod png;
 mod webp;
 
 use ai_integration_contract::{
-    Environment, FieldError, Inputs, InputsSchema, InvalidInputs, Setting, SettingError, Shape,
-    Value,
+    Environment, Error, FieldError, Inputs, InputsSchema, Setting, SettingError, Shape, Value,
 };
 use imagesize::ImageType;
 
@@ -85,11 +84,7 @@ impl Rules {
     }
 
     /// Refuses inputs that are to be pictures and are none, or too large ones.
-    pub(crate) fn check(
-        &self,
-        schema: &InputsSchema,
-        inputs: &Inputs,
-    ) -> Result<(), InvalidInputs> {
+    pub(crate) fn check(&self, schema: &InputsSchema, inputs: &Inputs) -> Result<(), Error> {
         let Some(formats) = &self.formats else { return Ok(()) };
         let wrong: Vec<FieldError> = schema
             .fields()
@@ -103,7 +98,7 @@ impl Rules {
                 Some(FieldError { name: name.clone(), message })
             })
             .collect();
-        if wrong.is_empty() { Ok(()) } else { Err(InvalidInputs(wrong)) }
+        if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong)) }
     }
 
     fn examine(&self, bytes: &[u8], formats: &[String]) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use ai_integration_contract::{Error, FieldError, InvalidInputs, Kind, RawInputs, RawValue, json};
+use ai_integration_contract::{Error, FieldError, Kind, RawInputs, RawValue, json};
 use ai_integration_engine::{BodyBuffer, Reservation};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -232,7 +232,7 @@ fn collect(fields: impl Iterator<Item = (String, RawValue)>) -> Result<RawInputs
         }
         if inputs.contains_key(&name) {
             let message = "given more than once".to_owned();
-            return Err(InvalidInputs(vec![FieldError { name, message }]).into());
+            return Err(Error::invalid_inputs(vec![FieldError { name, message }]).into());
         }
         inputs.insert(name, value);
     }

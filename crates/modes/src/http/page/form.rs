@@ -27,13 +27,15 @@ pub(crate) fn draw(schema: &InputsSchema) -> Markup {
 }
 
 fn widget(id: &str, name: &str, field: &Field) -> Markup {
-    let required = field.required;
+    let Field { required, constraints, .. } = field;
+    let required = *required;
     let default = field.default.as_ref();
     match field.shape() {
-        Shape::Text if field.max_bytes.is_some_and(|max| max <= 200) => html! {
-            input id=(id) name=(name) type="text" required[required] value=[default.map(plain)];
-        },
-        Shape::Text => html! {
+        Shape::Text { format: Some(format) } => line(id, name, field, Some(format)),
+        Shape::Text { .. } if constraints.max_bytes.is_some_and(|max| max <= 200) => {
+            line(id, name, field, None)
+        }
+        Shape::Text { .. } => html! {
             textarea id=(id) name=(name) rows="3" required[required] {
                 @if let Some(default) = default { (plain(default)) }
             }
@@ -47,8 +49,8 @@ fn widget(id: &str, name: &str, field: &Field) -> Markup {
             input id=(id) name=(name) type="file" accept=(media) required[required];
         },
         Shape::Number { whole } => html! {
-            input id=(id) name=(name) type="number" required[required] min=[field.min]
-                max=[field.max] step=(if whole { "1" } else { "any" }) value=[default.map(plain)];
+            input id=(id) name=(name) type="number" required[required] min=[constraints.min]
+                max=[constraints.max] step=(if whole { "1" } else { "any" }) value=[default.map(plain)];
         },
         Shape::Flag => {
             let chosen = default.map(plain);
@@ -57,8 +59,21 @@ fn widget(id: &str, name: &str, field: &Field) -> Markup {
         }
         Shape::Choice => {
             let chosen = default.map(plain);
-            select(id, name, required, &field.choice_labels(), chosen.as_deref())
+            select(id, name, required, &constraints.choice_labels(), chosen.as_deref())
         }
+    }
+}
+
+/// Draws text of one line, with a picker where the format has one that can show all its values:
+/// the one of times has no offset.
+fn line(id: &str, name: &str, field: &Field, format: Option<&str>) -> Markup {
+    let default = field.default.as_ref().map(plain);
+    let line_type = if format == Some("date") { "date" } else { "text" };
+    let placeholder =
+        format.filter(|format| *format == "date-time").map(|_| "2024-02-29T12:30:00Z");
+    html! {
+        input id=(id) name=(name) type=(line_type) required[field.required] value=[default]
+            placeholder=[placeholder];
     }
 }
 
@@ -78,5 +93,25 @@ fn plain(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_has_a_picker_and_a_time_a_line() {
+        let (schema, _) = InputsSchema::parse(&serde_json::json!({
+            "d": {"type": "date", "default": "2024-01-31"}, "t": {"type": "datetime"}, "x": "text",
+        }));
+        let drawn = draw(&schema).into_string();
+        for part in [
+            r#"name="d" type="date" value="2024-01-31">"#,
+            r#"name="t" type="text" required placeholder="2024-02-29T12:30:00Z">"#,
+            r#"<textarea id="input-2" name="x""#,
+        ] {
+            assert!(drawn.contains(part), "{drawn}");
+        }
     }
 }

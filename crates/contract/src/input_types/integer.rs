@@ -1,6 +1,9 @@
 //! Whole numbers of up to 64 bits.
 
-use super::{Field, InputType, Shape, Value, sample_number};
+use crate::constraints::Constraints;
+use crate::input_type::InputType;
+use crate::shape::Shape;
+use crate::value::Value;
 
 #[derive(Debug)]
 pub(super) struct Integer;
@@ -15,7 +18,7 @@ impl InputType for Integer {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a sample; the cast saturates")]
-    fn sample(&self, field: &Field) -> Value {
-        Value::Json((sample_number(field).ceil() as i64).into())
+    fn sample(&self, constraints: &Constraints) -> Value {
+        Value::Json((constraints.sample_number().ceil() as i64).into())
     }
 }

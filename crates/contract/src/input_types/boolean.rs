@@ -1,6 +1,9 @@
 //! Yes or no.
 
-use super::{Field, InputType, Shape, Value};
+use crate::constraints::Constraints;
+use crate::input_type::InputType;
+use crate::shape::Shape;
+use crate::value::Value;
 
 #[derive(Debug)]
 pub(super) struct Boolean;
@@ -14,7 +17,7 @@ impl InputType for Boolean {
         Shape::Flag
     }
 
-    fn sample(&self, _field: &Field) -> Value {
+    fn sample(&self, _constraints: &Constraints) -> Value {
         Value::Json(true.into())
     }
 }

@@ -1,6 +1,9 @@
 //! Numbers, whole or not.
 
-use super::{Field, InputType, Shape, Value, json_number, sample_number};
+use crate::constraints::Constraints;
+use crate::input_type::InputType;
+use crate::shape::Shape;
+use crate::value::Value;
 
 #[derive(Debug)]
 pub(super) struct Number;
@@ -14,7 +17,7 @@ impl InputType for Number {
         Shape::Number { whole: false }
     }
 
-    fn sample(&self, field: &Field) -> Value {
-        json_number(sample_number(field))
+    fn sample(&self, constraints: &Constraints) -> Value {
+        Value::Json(constraints.sample_number().into())
     }
 }

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Field, InputType, Shape, Value};
+use crate::constraints::Constraints;
+use crate::input_type::InputType;
+use crate::shape::Shape;
+use crate::value::Value;
 
 /// Half a second of silence: WAV, 16-bit, mono, 16 kHz.
 const SILENCE: &[u8] = include_bytes!("samples/silence.wav");
@@ -19,7 +22,7 @@ impl InputType for Audio {
         Shape::Blob { media: "audio/*" }
     }
 
-    fn sample(&self, _field: &Field) -> Value {
+    fn sample(&self, _constraints: &Constraints) -> Value {
         Value::Bytes(Bytes::from_static(SILENCE))
     }
 }

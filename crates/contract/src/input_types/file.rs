@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Field, InputType, Shape, Value};
+use crate::constraints::Constraints;
+use crate::input_type::InputType;
+use crate::shape::Shape;
+use crate::value::Value;
 
 #[derive(Debug)]
 pub(super) struct File;
@@ -16,7 +19,7 @@ impl InputType for File {
         Shape::Blob { media: "*/*" }
     }
 
-    fn sample(&self, _field: &Field) -> Value {
+    fn sample(&self, _constraints: &Constraints) -> Value {
         Value::Bytes(Bytes::from_static(b"sample\n"))
     }
 }

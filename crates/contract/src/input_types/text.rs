@@ -1,6 +1,9 @@
 //! Text in UTF-8.
 
-use super::{Field, InputType, Shape, Value};
+use crate::constraints::Constraints;
+use crate::input_type::InputType;
+use crate::shape::Shape;
+use crate::value::Value;
 
 #[derive(Debug)]
 pub(super) struct Text;
@@ -11,12 +14,12 @@ impl InputType for Text {
     }
 
     fn shape(&self) -> Shape {
-        Shape::Text
+        Shape::Text { format: None }
     }
 
-    fn sample(&self, field: &Field) -> Value {
+    fn sample(&self, constraints: &Constraints) -> Value {
         let mut sample = "This is a test sentence.".to_owned();
-        if let Some(max) = field.max_bytes.and_then(|max| usize::try_from(max).ok()) {
+        if let Some(max) = constraints.max_bytes.and_then(|max| usize::try_from(max).ok()) {
             sample.truncate(max);
         }
         Value::Text(sample)

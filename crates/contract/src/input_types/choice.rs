@@ -1,6 +1,9 @@
 //! One of the values listed under `choices`; the model receives it as it is listed.
 
-use super::{Field, InputType, Shape, Value};
+use crate::constraints::Constraints;
+use crate::input_type::InputType;
+use crate::shape::Shape;
+use crate::value::Value;
 
 #[derive(Debug)]
 pub(super) struct Choice;
@@ -15,7 +18,7 @@ impl InputType for Choice {
     }
 
     /// Reached only when the schema lists no choices, in which case nothing fits.
-    fn sample(&self, _field: &Field) -> Value {
+    fn sample(&self, _constraints: &Constraints) -> Value {
         Value::Text(String::new())
     }
 }

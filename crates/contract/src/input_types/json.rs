@@ -1,6 +1,9 @@
 //! Any JSON value; the model receives it parsed.
 
-use super::{Field, InputType, Shape, Value};
+use crate::constraints::Constraints;
+use crate::input_type::InputType;
+use crate::shape::Shape;
+use crate::value::Value;
 
 #[derive(Debug)]
 pub(super) struct AnyJson;
@@ -14,7 +17,7 @@ impl InputType for AnyJson {
         Shape::Json
     }
 
-    fn sample(&self, _field: &Field) -> Value {
+    fn sample(&self, _constraints: &Constraints) -> Value {
         Value::Json(serde_json::json!({}))
     }
 }

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Field, InputType, Shape, Value};
+use crate::constraints::Constraints;
+use crate::input_type::InputType;
+use crate::shape::Shape;
+use crate::value::Value;
 
 /// Half a second of solid grey: MP4, H.264, 64 × 48 pixels.
 const GREY: &[u8] = include_bytes!("samples/grey.mp4");
@@ -19,7 +22,7 @@ impl InputType for Video {
         Shape::Blob { media: "video/*" }
     }
 
-    fn sample(&self, _field: &Field) -> Value {
+    fn sample(&self, _constraints: &Constraints) -> Value {
         Value::Bytes(Bytes::from_static(GREY))
     }
 }

@@ -1,0 +1,38 @@
+//! The types that an input may be declared as, one file each.
+//!
+//! To add one: write its file beside the others and name it in the table below.
+
+use crate::input_type::InputType;
+
+macro_rules! input_types {
+    ($($module:ident :: $name:ident),+ $(,)?) => {
+        $(mod $module;)+
+        /// Every type, in the order of the documentation.
+        pub const INPUT_TYPES: &[&dyn InputType] = &[$(&$module::$name),+];
+    };
+}
+
+input_types! {
+    image::Image,
+    text::Text,
+    number::Number,
+    integer::Integer,
+    boolean::Boolean,
+    choice::Choice,
+    date::Date,
+    datetime::DateTime,
+    audio::Audio,
+    video::Video,
+    file::File,
+    json::AnyJson,
+}
+
+/// Finds the type of that name.
+pub(crate) fn find(name: &str) -> Option<&'static dyn InputType> {
+    INPUT_TYPES.iter().copied().find(|input_type| input_type.name() == name)
+}
+
+/// Returns the type as which an input of an unknown one is served, so that old programs run.
+pub(crate) fn fallback() -> &'static dyn InputType {
+    &text::Text
+}
