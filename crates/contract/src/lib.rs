@@ -1,6 +1,6 @@
 //! The vocabulary that every part of ai_integration shares: what a model asks for
 //! ([`InputsSchema`]), what it is given ([`Inputs`]), what it answers ([`Outcome`]), how things
-//! fail ([`Error`]), and which settings exist ([`Setting`]).
+//! fail ([`Error`]), how that travels ([`wire`]), and which settings exist ([`Setting`]).
 //!
 //! This crate does no input or output and knows no runtime, so that the rules in it can be tested
 //! on their own and used from any side.
@@ -17,6 +17,7 @@ mod schema;
 mod setting;
 mod shape;
 mod value;
+pub mod wire;
 
 pub use constraints::Constraints;
 pub use error::{Error, FieldError, Kind};

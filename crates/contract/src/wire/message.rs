@@ -1,0 +1,211 @@
+//! Messages that stand by themselves: all that a queue needs to carry a request or its answer.
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, FieldError, Kind};
+use crate::outcome::Outcome;
+use crate::value::Inputs;
+
+use super::data::{self, DataKind};
+use super::frame::{FrameError, PREFIX, Segment, VERSION, put_head, read_lengths};
+use super::inputs::{self, Entry, ReceivedEntry};
+
+/// Something that can travel by itself, as one frame. The memory that reading takes up is bounded
+/// by the bytes that there are, not by what they announce.
+pub trait Message: Sized {
+    /// Writes the message; an error when it is too large for a frame.
+    fn to_bytes(&self) -> Result<Bytes, FrameError>;
+
+    /// Reads the message, which the bytes are from the first to the last. Those in it are slices of
+    /// them.
+    fn from_bytes(bytes: Bytes) -> Result<Self, FrameError>;
+}
+
+/// A request's inputs.
+impl Message for Inputs {
+    fn to_bytes(&self) -> Result<Bytes, FrameError> {
+        let inputs::Split { entries, segments } = inputs::split(self);
+        seal(INPUTS, &SentInputs { inputs: &entries }, &segments)
+    }
+
+    fn from_bytes(bytes: Bytes) -> Result<Self, FrameError> {
+        let (header, body) = open(bytes)?;
+        match kind(&header)? {
+            INPUTS => inputs::join(read::<ReceivedInputs>(&header)?.inputs, body),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+/// A request's answer: the model's outcome, or why there is none.
+impl Message for Result<Outcome, Error> {
+    fn to_bytes(&self) -> Result<Bytes, FrameError> {
+        match self {
+            Ok(outcome) => {
+                let (data, segment) = data::split(&outcome.data);
+                let header = OutcomeHeader {
+                    success: outcome.success,
+                    content_type: outcome.content_type.as_deref().map(Cow::from),
+                    data,
+                    error: outcome.error.as_deref().map(Cow::from),
+                };
+                seal(OUTCOME, &header, segment.as_slice())
+            }
+            Err(error) => seal(ERROR, &ErrorHeader::of(error), &[]),
+        }
+    }
+
+    fn from_bytes(bytes: Bytes) -> Result<Self, FrameError> {
+        let (header, body) = open(bytes)?;
+        match kind(&header)? {
+            OUTCOME => read::<OutcomeHeader<'_>>(&header)?.outcome(body).map(Ok),
+            ERROR if body.is_empty() => Ok(Err(read::<ErrorHeader<'_>>(&header)?.error())),
+            ERROR => Err(FrameError::Body(format!("{} bytes with an error", body.len()))),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+const INPUTS: &str = "inputs";
+const OUTCOME: &str = "outcome";
+const ERROR: &str = "error";
+
+/// The members that every header begins with.
+#[derive(Serialize)]
+struct Sent<'a, T> {
+    version: u32,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(flatten)]
+    rest: &'a T,
+}
+
+#[derive(Deserialize)]
+struct Received<'a> {
+    version: u32,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct SentInputs<'a> {
+    inputs: &'a [Entry<'a>],
+}
+
+#[derive(Deserialize)]
+struct ReceivedInputs {
+    inputs: Vec<ReceivedEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OutcomeHeader<'a> {
+    success: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_type: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<DataKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<Cow<'a, str>>,
+}
+
+impl OutcomeHeader<'_> {
+    fn outcome(self, body: Bytes) -> Result<Outcome, FrameError> {
+        Ok(Outcome {
+            success: self.success,
+            content_type: self.content_type.map(Cow::into_owned),
+            data: data::join(self.data, body)?,
+            error: self.error.map(Cow::into_owned),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct ErrorHeader<'a> {
+    code: Cow<'a, str>,
+    message: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fields: Option<Cow<'a, [FieldError]>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output: Option<Cow<'a, [String]>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+}
+
+impl<'a> ErrorHeader<'a> {
+    fn of(error: &'a Error) -> Self {
+        ErrorHeader {
+            code: error.kind.code().into(),
+            message: (&*error.message).into(),
+            fields: some(&error.fields),
+            output: some(&error.output),
+            retry_after: error.retry_after,
+        }
+    }
+
+    fn error(self) -> Error {
+        let known = Kind::ALL.iter().copied().find(|kind| kind.code() == self.code);
+        Error {
+            kind: known.unwrap_or(Kind::ModelFailed),
+            message: self.message.into_owned().into(),
+            fields: self.fields.unwrap_or_default().into_owned(),
+            output: self.output.unwrap_or_default().into_owned(),
+            retry_after: self.retry_after,
+        }
+    }
+}
+
+fn some<T: Clone>(list: &[T]) -> Option<Cow<'_, [T]>> {
+    (!list.is_empty()).then_some(Cow::Borrowed(list))
+}
+
+/// Puts a message into a frame.
+fn seal(
+    kind: &str,
+    header: &impl Serialize,
+    segments: &[Segment<'_>],
+) -> Result<Bytes, FrameError> {
+    let body = segments.iter().map(|segment| segment.as_slice().len()).sum();
+    let mut out = BytesMut::new();
+    put_head(&mut out, &Sent { version: VERSION, kind, rest: header }, body)?;
+    out.reserve(body);
+    for segment in segments {
+        out.extend_from_slice(segment.as_slice());
+    }
+    Ok(out.freeze())
+}
+
+/// Takes a frame apart, into header and body.
+fn open(mut bytes: Bytes) -> Result<(Bytes, Bytes), FrameError> {
+    let given = bytes.len();
+    let Some(prefix) = bytes.first_chunk() else {
+        return Err(FrameError::Length { given, expected: PREFIX });
+    };
+    let (header, body) = read_lengths(*prefix)?;
+    let expected = PREFIX + header + body;
+    if given != expected {
+        return Err(FrameError::Length { given, expected });
+    }
+    let body = bytes.split_off(PREFIX + header);
+    Ok((bytes.split_off(PREFIX), body))
+}
+
+/// Reads the type of a message, where its version is one that is known here.
+fn kind(header: &[u8]) -> Result<&'static str, FrameError> {
+    let received = read::<Received<'_>>(header)?;
+    if !(1..=VERSION).contains(&received.version) {
+        return Err(FrameError::Version(received.version));
+    }
+    let known = [INPUTS, OUTCOME, ERROR].into_iter().find(|kind| *kind == received.kind);
+    known.ok_or_else(|| unexpected(&received.kind))
+}
+
+fn read<'a, T: Deserialize<'a>>(header: &'a [u8]) -> Result<T, FrameError> {
+    serde_json::from_slice(header).map_err(|error| FrameError::Header(error.to_string()))
+}
+
+fn unexpected(kind: &str) -> FrameError {
+    FrameError::Header(format!("its type {kind:?} does not belong here"))
+}
