@@ -1,6 +1,8 @@
 //! What the fuzz targets call; only there when they are built.
 
-use crate::link::codec::{FrameDecoder, MAX_BODY};
+use ai_integration_contract::wire::MAX_BODY;
+
+use crate::link::codec::FrameDecoder;
 use crate::link::message::{FromWorker, shared_length};
 
 /// Reads frames from bytes that come in pieces, as a worker may send them.

@@ -34,7 +34,7 @@ pub use job::id::{JobId, JobKey};
 pub use job::request::{Request, Timing};
 pub use job::ticket::{Jobs, Passing, Responder, Ticket};
 pub use link::Link;
-pub use link::codec::{FrameDecoder, FrameError, MAX_BODY, MAX_HEADER};
+pub use link::codec::FrameDecoder;
 pub use link::memory_file::BodyBuffer;
 pub use link::message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
 pub use link::worker_side::WorkerSide;

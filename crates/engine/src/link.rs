@@ -7,10 +7,10 @@ pub(crate) mod message;
 mod socket;
 pub(crate) mod worker_side;
 
+use ai_integration_contract::wire::FrameError;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use self::codec::FrameError;
 use self::message::{FromWorker, ToWorker};
 use self::socket::SocketLink;
 use self::worker_side::WorkerSide;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ai_integration_contract::{Error, Kind};
+use ai_integration_contract::{Error, Kind, wire};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
@@ -22,7 +22,7 @@ use crate::housekeeping;
 use crate::job::id::JobId;
 use crate::job::request::Request;
 use crate::job::ticket::{Jobs, Ticket};
-use crate::link::message::{Ready, ToWorker, fits_frame};
+use crate::link::message::{Ready, ToWorker};
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::scheduler::{Deadline, Due, Scheduler, WorkerId};
@@ -123,7 +123,7 @@ impl Embedded {
 
     /// Puts a request into the queue.
     pub(crate) fn submit(&self, request: Request) -> Result<Ticket, Error> {
-        if !fits_frame(&request.inputs) {
+        if !wire::inputs::fit(&request.inputs) {
             return Err(Error::new(Kind::TooLarge, "the inputs are too many or too large"));
         }
         let limits = &self.0.limits;

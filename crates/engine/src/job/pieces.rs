@@ -1,9 +1,8 @@
 //! The pieces of an answer that nobody reads one by one, put together.
 
+use ai_integration_contract::wire::MAX_BODY;
 use ai_integration_contract::{Data, Error, Kind, Outcome};
 use bytes::BytesMut;
-
-use crate::link::codec::MAX_BODY;
 
 /// The pieces that have come so far.
 #[derive(Debug, Default)]

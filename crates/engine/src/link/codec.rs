@@ -5,36 +5,14 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use ai_integration_contract::wire::{FrameError, PREFIX, Segment, put_head, read_lengths};
+use bytes::{Buf, Bytes, BytesMut};
 
-/// The greatest length of a header in bytes.
-pub const MAX_HEADER: usize = 1 << 20;
-/// The greatest length of a body in bytes.
-pub const MAX_BODY: usize = 1 << 30;
-/// Two big-endian lengths of four bytes each.
-const PREFIX: usize = 8;
 /// Bodies up to this size are copied behind the header, so that a small frame is one piece.
 pub(crate) const INLINE: usize = 16 * 1024;
 
 /// A memory file, open for as long as somebody has it.
 pub(crate) type MemoryFile = Arc<OwnedFd>;
-
-/// A frame that breaks the protocol. Its link cannot be used any further.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    /// The header's length is outside its limits.
-    #[error("a header of {0} bytes; from 2 to {MAX_HEADER} are allowed")]
-    HeaderLength(usize),
-    /// The body's length is over its limit.
-    #[error("a body of {0} bytes; up to {MAX_BODY} are allowed")]
-    BodyLength(usize),
-    /// The header is not one of the messages.
-    #[error("a header that is not a message: {0}")]
-    Header(String),
-    /// The body is not what the header says.
-    #[error("a body that is not what its header says: {0}")]
-    Body(String),
-}
 
 /// One frame as read: the header's JSON and the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,15 +46,7 @@ impl FrameDecoder {
             self.buffer.reserve(INLINE);
             return Ok(None);
         };
-        let [h0, h1, h2, h3, b0, b1, b2, b3] = *prefix;
-        let header_length = u32::from_be_bytes([h0, h1, h2, h3]) as usize;
-        let body_length = u32::from_be_bytes([b0, b1, b2, b3]) as usize;
-        if !(2..=MAX_HEADER).contains(&header_length) {
-            return Err(FrameError::HeaderLength(header_length));
-        }
-        if body_length > MAX_BODY {
-            return Err(FrameError::BodyLength(body_length));
-        }
+        let (header_length, body_length) = read_lengths(*prefix)?;
         let whole = PREFIX + header_length + body_length;
         if self.buffer.len() < whole {
             // The lengths are the sender's word: memory is taken as the bytes come, in steps that
@@ -89,29 +59,6 @@ impl FrameDecoder {
         let header = self.buffer.split_to(header_length).freeze();
         let body = self.buffer.split_to(body_length).freeze();
         Ok(Some(Frame { header, body }))
-    }
-}
-
-/// A part of a frame's body.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Segment<'a> {
-    Text(&'a str),
-    Bytes(&'a Bytes),
-}
-
-impl Segment<'_> {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Segment::Text(text) => text.as_bytes(),
-            Segment::Bytes(bytes) => bytes,
-        }
-    }
-
-    fn to_bytes(self) -> Bytes {
-        match self {
-            Segment::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
-            Segment::Bytes(bytes) => bytes.clone(),
-        }
     }
 }
 
@@ -141,13 +88,10 @@ impl FrameEncoder {
         file: Option<MemoryFile>,
     ) -> Result<(), FrameError> {
         let length: usize = segments.iter().map(|segment| segment.as_slice().len()).sum();
-        if length > MAX_BODY {
-            return Err(FrameError::BodyLength(length));
-        }
         if file.is_some() {
             self.collect();
         }
-        self.head(header, length)?;
+        put_head(&mut self.small, header, length)?;
         if let Some(file) = file {
             self.pieces.push_back(Piece::WithFile(self.small.split().freeze(), file));
         }
@@ -160,25 +104,6 @@ impl FrameEncoder {
             let large = segments.iter().filter(|segment| !segment.as_slice().is_empty());
             self.pieces.extend(large.map(|segment| Piece::Bytes(segment.to_bytes())));
         }
-        Ok(())
-    }
-
-    fn head(&mut self, header: &impl serde::Serialize, body: usize) -> Result<(), FrameError> {
-        let start = self.small.len();
-        self.small.put_bytes(0, PREFIX);
-        let written = serde_json::to_writer((&mut self.small).writer(), header);
-        let length = self.small.len() - start - PREFIX;
-        let refused = match written {
-            Err(error) => Some(FrameError::Header(error.to_string())),
-            Ok(()) => (length > MAX_HEADER).then_some(FrameError::HeaderLength(length)),
-        };
-        if let Some(error) = refused {
-            self.small.truncate(start);
-            return Err(error);
-        }
-        let bytes = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-        self.small[start..start + 4].copy_from_slice(&bytes(length));
-        self.small[start + 4..start + PREFIX].copy_from_slice(&bytes(body));
         Ok(())
     }
 
@@ -209,6 +134,7 @@ impl FrameEncoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ai_integration_contract::wire::{MAX_BODY, MAX_HEADER};
     use proptest::prelude::*;
 
     fn encoded(segments: &[Segment<'_>]) -> Vec<u8> {

@@ -5,13 +5,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Data, Inputs, InputsSchema, Outcome, Value};
+use ai_integration_contract::wire::data::{self, DataKind};
+use ai_integration_contract::wire::inputs::{self, Entry, ReceivedEntry};
+use ai_integration_contract::wire::{FrameError, MAX_BODY};
+use ai_integration_contract::{Data, Inputs, InputsSchema, Outcome};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::job::id::JobId;
-use crate::link::codec::{Frame, FrameEncoder, FrameError, MAX_BODY, MAX_HEADER, Segment};
+use crate::link::codec::{Frame, FrameEncoder};
 use crate::link::memory_file::Placement;
 use crate::model::{About, CustomMode, Model};
 
@@ -134,14 +137,6 @@ pub enum ToWorker {
     Unknown,
 }
 
-/// What a body holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum DataKind {
-    Text,
-    Bytes,
-}
-
 /// Every message of a worker but `ready`.
 #[derive(Default, Serialize, Deserialize)]
 struct WorkerHeader<'a> {
@@ -177,10 +172,10 @@ struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum EngineHeader<'a> {
+enum EngineHeader {
     Job {
         id: JobId,
-        inputs: Vec<(Cow<'a, str>, InputKind, Json)>,
+        inputs: Vec<ReceivedEntry>,
         #[serde(default)]
         more: bool,
         #[serde(default)]
@@ -213,40 +208,6 @@ struct CancelHeader {
     #[serde(rename = "type")]
     kind: &'static str,
     id: JobId,
-}
-
-/// How an input travels.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum InputKind {
-    Bytes,
-    Text,
-    Json,
-    Value,
-}
-
-/// What is said of an input.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Entry<'a> {
-    Value(&'a str, InputKind, &'a Json),
-    /// With the length of its segment in the body.
-    Inline(&'a str, InputKind, usize),
-    /// With its length, and where in the memory file it begins.
-    InMemoryFile(&'a str, InputKind, usize, usize),
-}
-
-fn join_data(kind: Option<DataKind>, body: Bytes) -> Result<Data, FrameError> {
-    match kind {
-        Some(DataKind::Bytes) => Ok(Data::Bytes(body)),
-        Some(DataKind::Text) => Ok(Data::Text(utf8(body)?)),
-        None if body.is_empty() => Ok(Data::None),
-        None => Err(FrameError::Body(format!("{} bytes where there should be none", body.len()))),
-    }
-}
-
-fn utf8(bytes: Bytes) -> Result<String, FrameError> {
-    String::from_utf8(bytes.into()).map_err(|error| FrameError::Body(error.to_string()))
 }
 
 fn header<'a, T: Deserialize<'a>>(frame: &'a Frame) -> Result<T, FrameError> {
@@ -291,7 +252,7 @@ impl FromWorker {
             }
         };
         let id = || id.ok_or_else(|| FrameError::Header("it has no `id`".to_owned()));
-        let body = || join_data(data, frame.body.clone());
+        let body = || data::join(data, frame.body.clone());
         let message = match &*kind {
             "ready" => FromWorker::Ready(header(frame)?),
             "start" => FromWorker::Start(id()?),
@@ -352,26 +313,9 @@ impl FromWorker {
                 (WorkerHeader { kind: kind.into(), ..WorkerHeader::default() }, &Data::None)
             }
         };
-        let (data, segment) = match data {
-            Data::None => (None, None),
-            Data::Text(text) => (Some(DataKind::Text), Some(Segment::Text(text))),
-            Data::Bytes(bytes) => (Some(DataKind::Bytes), Some(Segment::Bytes(bytes))),
-        };
+        let (data, segment) = data::split(data);
         out.frame(&WorkerHeader { data, ..header }, segment.as_slice(), None)
     }
-}
-
-/// Whether a job of these inputs fits a frame, at the most that it may need there: what does not
-/// would end the link.
-pub(crate) fn fits_frame(inputs: &Inputs) -> bool {
-    // A byte of a name takes six when it has to be escaped; kind, value and commas are short.
-    let header: usize = inputs.keys().map(|name| name.len() * 6 + 64).sum();
-    let body = inputs.values().map(|value| match value {
-        Value::Text(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::Json(json) => length(json),
-    });
-    header <= MAX_HEADER - 128 && body.sum::<usize>() <= MAX_BODY
 }
 
 impl ToWorker {
@@ -380,45 +324,22 @@ impl ToWorker {
     pub(crate) fn encode(&self, out: &mut FrameEncoder) -> Result<Option<Bytes>, FrameError> {
         match self {
             ToWorker::Job { id, inputs, more, tell_start } => {
-                let composites: Vec<Option<Bytes>> = inputs.values().map(composite).collect();
-                let mut segments = Vec::with_capacity(inputs.len());
-                let mut entries = Vec::with_capacity(inputs.len());
-                for ((name, value), composite) in inputs.iter().zip(&composites) {
-                    let (kind, segment) = match (value, composite) {
-                        (Value::Bytes(bytes), _) => (InputKind::Bytes, Segment::Bytes(bytes)),
-                        (Value::Text(text), _) => (InputKind::Text, Segment::Text(text)),
-                        (Value::Json(_), Some(json)) => (InputKind::Json, Segment::Bytes(json)),
-                        (Value::Json(scalar), None) => {
-                            entries.push(Entry::Value(name, InputKind::Value, scalar));
-                            continue;
-                        }
-                    };
-                    entries.push(Entry::Inline(name, kind, segment.as_slice().len()));
-                    segments.push(segment);
-                }
-                let placement = if out.shares { Placement::of(&segments) } else { None };
+                let mut split = inputs::split(inputs);
+                let placement = if out.shares { Placement::of(&split.segments) } else { None };
                 if let Some(placement) = &placement {
-                    let lengths = entries.iter_mut().filter(|e| matches!(e, Entry::Inline(..)));
-                    for (entry, offset) in lengths.zip(&placement.offsets) {
-                        if let (Entry::Inline(name, kind, length), Some(offset)) = (&*entry, offset)
-                        {
-                            *entry = Entry::InMemoryFile(name, *kind, *length, *offset);
-                        }
-                    }
-                    let mut offsets = placement.offsets.iter();
-                    segments.retain(|_| offsets.next().is_some_and(Option::is_none));
+                    placement.apply(&mut split);
                 }
                 let header = JobHeader {
                     kind: "job",
                     id: *id,
-                    inputs: &entries,
+                    inputs: &split.entries,
                     more: *more,
                     tell_start: *tell_start,
                     shared: placement.is_some(),
                 };
                 let (file, lease) =
                     placement.map(|placement| (placement.file, placement.lease)).unzip();
-                out.frame(&header, &segments, file)?;
+                out.frame(&header, &split.segments, file)?;
                 return Ok(lease);
             }
             ToWorker::Cancel(id) => out.frame(&CancelHeader { kind: "cancel", id: *id }, &[], None),
@@ -430,65 +351,14 @@ impl ToWorker {
     }
 
     pub(crate) fn decode(frame: &Frame) -> Result<Self, FrameError> {
-        let mut body = frame.body.clone();
-        let (id, entries, more, tell_start) = match header(frame)? {
-            EngineHeader::Job { id, inputs, more, tell_start } => (id, inputs, more, tell_start),
-            EngineHeader::Cancel { id } => return Ok(ToWorker::Cancel(id)),
-            EngineHeader::Unknown => return Ok(ToWorker::Unknown),
-        };
-        let mut inputs = Inputs::with_capacity(entries.len());
-        for (name, kind, rest) in entries {
-            let mut segment = || {
-                let length = rest.as_u64().and_then(|length| usize::try_from(length).ok());
-                match length.filter(|length| *length <= body.len()) {
-                    Some(length) => Ok(body.split_to(length)),
-                    None => Err(FrameError::Body(format!("no segment of {rest} bytes"))),
-                }
-            };
-            let value = match kind {
-                InputKind::Bytes => Value::Bytes(segment()?),
-                InputKind::Text => Value::Text(utf8(segment()?)?),
-                InputKind::Json => {
-                    let parsed = serde_json::from_slice(&segment()?);
-                    Value::Json(parsed.map_err(|error| FrameError::Body(error.to_string()))?)
-                }
-                InputKind::Value => Value::Json(rest),
-            };
-            inputs.insert(name.into_owned(), value);
-        }
-        if !body.is_empty() {
-            return Err(FrameError::Body(format!("{} bytes too many", body.len())));
-        }
-        Ok(ToWorker::Job { id, inputs: Arc::new(inputs), more, tell_start })
-    }
-}
-
-/// What a value takes up as text.
-fn length(json: &Json) -> usize {
-    struct Counter(usize);
-
-    impl std::io::Write for Counter {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let mut counter = Counter(0);
-    serde_json::to_writer(&mut counter, json).map_or(MAX_BODY + 1, |()| counter.0)
-}
-
-/// A list, object or string, which travels as JSON text in the body.
-fn composite(value: &Value) -> Option<Bytes> {
-    match value {
-        Value::Json(json @ (Json::Array(_) | Json::Object(_) | Json::String(_))) => {
-            Some(json.to_string().into())
-        }
-        _ => None,
+        Ok(match header(frame)? {
+            EngineHeader::Job { id, inputs, more, tell_start } => {
+                let inputs = inputs::join(inputs, frame.body.clone())?;
+                ToWorker::Job { id, inputs: Arc::new(inputs), more, tell_start }
+            }
+            EngineHeader::Cancel { id } => ToWorker::Cancel(id),
+            EngineHeader::Unknown => ToWorker::Unknown,
+        })
     }
 }
 

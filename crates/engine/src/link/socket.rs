@@ -7,6 +7,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use ai_integration_contract::wire::FrameError;
 use bytes::{Buf, Bytes};
 use nix::sys::socket::{ControlMessage, MsgFlags, Shutdown, sendmsg, shutdown};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
@@ -14,7 +15,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::job::id::JobId;
-use crate::link::codec::{FrameDecoder, FrameEncoder, FrameError, Piece};
+use crate::link::codec::{FrameDecoder, FrameEncoder, Piece};
 use crate::link::memory_file;
 use crate::link::message::{FromWorker, ToWorker, shared_length};
 
@@ -272,7 +273,8 @@ mod tests {
         let mut link = SocketLink::new(ours);
         link.share();
         let first = body(1);
-        let place = Placement::of(&[crate::link::codec::Segment::Bytes(&first)]).unwrap();
+        let place =
+            Placement::of(&[ai_integration_contract::wire::Segment::Bytes(&first)]).unwrap();
         let file = File::from(place.file.try_clone().unwrap());
         drop(place);
         let read = || {

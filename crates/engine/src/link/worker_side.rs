@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
+use ai_integration_contract::wire::FrameError;
 use bytes::BufMut;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use tokio::sync::mpsc;
 
-use crate::link::codec::{FrameDecoder, FrameEncoder, FrameError, Piece};
+use crate::link::codec::{FrameDecoder, FrameEncoder, Piece};
 use crate::link::message::{FromWorker, ToWorker};
 
 /// The model's side of a link.

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use ai_integration_contract::wire::FrameError;
 use ai_integration_contract::{Error, Kind};
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
@@ -15,7 +16,6 @@ use crate::engine::embedded::{Embedded, Order};
 use crate::job::event::Event;
 use crate::job::id::JobId;
 use crate::link::Link;
-use crate::link::codec::FrameError;
 use crate::link::message::{FromWorker, PROTOCOL, Ready, Violation};
 use crate::scheduler::{OutOfTurn, WorkerId};
 use crate::worker::ending::EndCause;

@@ -1,3 +1,4 @@
+use ai_integration_contract::Value;
 use serde_json::json;
 
 use super::*;
