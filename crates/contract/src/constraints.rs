@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-/// What narrows the values of a type.
+/// The bounds and choices that narrow the values of a type.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Constraints {
     /// The only values allowed; any when empty.
@@ -30,7 +30,7 @@ impl Constraints {
         })
     }
 
-    /// Whether a number lies between `min` and `max`.
+    /// Returns whether a number lies between `min` and `max`.
     pub(crate) fn has_in_range(&self, number: f64) -> bool {
         self.min.is_none_or(|min| number >= min) && self.max.is_none_or(|max| number <= max)
     }
@@ -52,7 +52,7 @@ fn label(choice: &Json) -> String {
     }
 }
 
-/// Whether both are spellings of one number, such as `2.5` and `2.50`.
+/// Returns whether both are spellings of one number, such as `2.5` and `2.50`.
 fn is_same_number(one: &str, other: &str) -> bool {
     match (one.parse::<f64>(), other.parse::<f64>()) {
         (Ok(one), Ok(other)) => one.total_cmp(&other).is_eq(),

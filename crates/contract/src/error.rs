@@ -57,7 +57,8 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Why a request got no outcome. The code of a kind is stable: clients may rely on it.
+    /// A reason for which a request got no outcome. The code of a kind is stable: clients may rely
+    /// on it.
     pub enum Kind {
         /// The inputs do not fit the schema.
         InvalidInput "invalid_input" "the inputs are not valid",
@@ -93,7 +94,7 @@ kinds! {
         ShuttingDown "shutting_down" "the server is stopping",
         /// No answer within the time allowed.
         Timeout "timeout" "no answer in time",
-        /// The model itself says that it failed: an outcome, where one can be told.
+        /// The model itself says that it failed. Where an outcome can be told, that says it.
         ModelFailed "model_failed" "the model reported a failure",
     }
 }
@@ -103,16 +104,16 @@ kinds! {
 pub struct FieldError {
     /// The input's name.
     pub name: String,
-    /// What is wrong and what was expected.
+    /// Says what is wrong and what was expected.
     pub message: String,
 }
 
 /// A request that got no outcome: its [`Kind`] and a sentence for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// What went wrong, for programs.
+    /// The kind of error, for programs.
     pub kind: Kind,
-    /// What went wrong and what to do, for people. Never a path, an address or a host's name.
+    /// Says what went wrong and what to do, for people. Never a path, an address or a host's name.
     pub message: Cow<'static, str>,
     /// Each input that does not fit, where that is what went wrong.
     pub fields: Vec<FieldError>,

@@ -14,14 +14,14 @@ use crate::value::Value;
 pub struct Field {
     /// The declared type, or text when the declared one is not known.
     pub input_type: &'static dyn InputType,
-    /// Whether a request must give it. True unless the schema says `required: False` or gives a
+    /// True where a request must give it: unless the schema says `required: False` or gives a
     /// default.
     pub required: bool,
     /// The value for a request that does not give it. It fits the type.
     pub default: Option<Json>,
-    /// What it means, for people.
+    /// The input's meaning, for people.
     pub description: Option<String>,
-    /// What narrows the values of the type.
+    /// The bounds and choices that narrow the values of the type.
     pub constraints: Constraints,
     /// Sample values, for people and for the self-test.
     pub examples: Vec<Json>,

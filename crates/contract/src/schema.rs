@@ -128,8 +128,8 @@ fn list(values: &[Json]) -> Option<Json> {
     (!values.is_empty()).then(|| values.into())
 }
 
-/// Whether a value stands for "not given": JSON's `null`, the empty file that a browser sends for
-/// a file input left alone, and an empty form field where empty text says nothing.
+/// Returns whether a value stands for "not given": JSON's `null`, the empty file that a browser
+/// sends for a file input left alone, and an empty form field where empty text says nothing.
 fn is_absent(value: &RawValue, field: &Field) -> bool {
     match value {
         RawValue::Json(Json::Null) => field.input_type.shape() != Shape::Json,

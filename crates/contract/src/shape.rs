@@ -11,7 +11,7 @@ use crate::json;
 use crate::raw::{RawValue, decode_base64};
 use crate::value::Value;
 
-/// What an input looks like from outside.
+/// The form of an input as front ends see it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Shape {
@@ -28,7 +28,7 @@ pub enum Shape {
     },
     /// A number within the field's range.
     Number {
-        /// Whether only whole numbers fit.
+        /// True where only whole numbers fit.
         whole: bool,
     },
     /// Yes or no.
@@ -39,7 +39,7 @@ pub enum Shape {
     Json,
 }
 
-/// Why a value is not taken.
+/// A reason for which a value is not taken.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
     /// The value is not of the type, and comes back.

@@ -35,10 +35,10 @@ impl InputType for Date {
     }
 }
 
-/// Whether the text is `YYYY-MM-DD` and names a day that there is in the Gregorian calendar.
+/// Returns whether the text is `YYYY-MM-DD` and names a day of the Gregorian calendar.
 ///
-/// Written out, since libraries for dates bring time zones or a language of formats, and every
-/// model written in Rust would compile them.
+/// This is written out, since libraries for dates bring time zones or a language of formats, and
+/// every model written in Rust would compile them.
 pub(super) fn is_date(text: &str) -> bool {
     let parts = text.splitn(3, '-').map(digits).collect::<Option<Vec<_>>>();
     let Some([(year, 4), (month, 2), (day, 2)]) = parts.as_deref() else { return false };

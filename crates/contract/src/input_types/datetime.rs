@@ -60,8 +60,8 @@ fn is_datetime(text: &str) -> bool {
     is_date(date) && has_time && has_offset
 }
 
-/// Whether the text is hours and minutes, and seconds where there are three parts. A leap second
-/// is none of them: programs' own types of time cannot hold it.
+/// Returns whether the text is hours and minutes, and seconds where there are three parts. A leap
+/// second is refused: programs' own types of time cannot hold it.
 fn is_clock(text: &str, parts: std::ops::RangeInclusive<usize>) -> bool {
     let limits = [24, 60, 60];
     parts.contains(&text.split(':').count())

@@ -13,7 +13,7 @@ use crate::value::{Inputs, Value};
 
 use super::frame::{FrameError, MAX_BODY, MAX_HEADER, Segment};
 
-/// How an input travels.
+/// The way in which an input travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputKind {
@@ -107,7 +107,7 @@ pub fn join(entries: Vec<ReceivedEntry>, mut body: Bytes) -> Result<Inputs, Fram
     Ok(inputs)
 }
 
-/// Whether inputs fit a frame, at the most that they may need there.
+/// Returns whether inputs fit a frame, at the most that they may need there.
 #[must_use]
 pub fn fit(inputs: &Inputs) -> bool {
     // A byte of a name takes six when it has to be escaped; kind, value and commas are short.
