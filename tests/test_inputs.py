@@ -25,6 +25,8 @@ STRICT = """
         "style": {"type": "choice", "choices": ["oil", "ink"], "default": "oil"},
         "tiled": {"type": "boolean", "default": False},
         "extra": {"type": "json", "required": False},
+        "day": {"type": "date", "required": False},
+        "moment": {"type": "datetime", "required": False},
     }
 
     def infer(inputs):
@@ -85,6 +87,14 @@ def test_good_inputs_are_taken(strict):
     assert (done.returncode, done.stdout) == (0, b"fine\n")
 
 
+@both_styles
+def test_dates_reach_the_model_as_text(program, style):
+    source = ONE_TEXT.replace('"text"}', '"datetime"}').replace('"fine"', 'repr(inputs["text"])')
+    path = program(model(source, style))
+    done = run(path, "--text", " 2024-02-29 12:30+01:00 ", mode="command_line")
+    assert (done.returncode, done.stdout) == (0, b"'2024-02-29 12:30+01:00'\n")
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -96,6 +106,8 @@ def test_good_inputs_are_taken(strict):
         ({"style": "pencil"}, ["pencil", "oil", "ink"]),
         ({"tiled": "perhaps"}, ["tiled", "true or false", '"perhaps"']),
         ({"extra": "{broken"}, ["extra", "JSON", '"{broken"']),
+        ({"day": "2023-02-29"}, ["day", "a date such as 2024-02-29", '"2023-02-29"']),
+        ({"moment": "noon"}, ["moment", "a date and time such as 2024-02-29T12:30:00Z", '"noon"']),
         ({"title": "x" * 21}, ["title", "at most 20 bytes", "21"]),
         ({"photo": "/no/such/file"}, ["photo", "/no/such/file", "cannot be read"]),
         ({"photo": "/"}, ["photo", "cannot be read"]),

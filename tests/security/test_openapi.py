@@ -21,6 +21,7 @@ VALUES = {
     "flag": {"type": "boolean", "required": False},
     "choice": {"type": "choice", "choices": ["a", "b", 3], "default": "a"},
 }
+TIMES = {"date": {"type": "date"}, "datetime": {"type": "datetime", "required": False}}
 FILES = {
     "image": {"type": "image"},
     "other": {"type": "image", "required": False},
@@ -41,7 +42,10 @@ CONFIG = """
 
 
 @pytest.mark.parametrize("secret", [None, "a-secret"])
-@pytest.mark.parametrize(("schema", "excluded"), [(VALUES, [LENIENT]), (FILES, [LENIENT, PICKY])])
+@pytest.mark.parametrize(
+    ("schema", "excluded"),
+    [(VALUES, [LENIENT]), (TIMES, [LENIENT]), (FILES, [LENIENT, PICKY])],
+)
 def test_the_api_is_as_it_describes_itself(program, tmp_path, schema, excluded, secret):
     settings = {"HOST": "127.0.0.1", "AI_INTEGRATION_TOKEN": secret}
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
