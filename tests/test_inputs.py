@@ -464,11 +464,13 @@ def test_a_misspelt_setting_is_told_the_nearest_name(program, style, name, neare
         ("PORT", "http", "a port from 0 to 65535"),
         ("PORT", "65536", "a port from 0 to 65535"),
         ("HOST", "somewhere", "an IP address"),
-        ("AI_INTEGRATION_MAX_BODY", "10MB", "a number of bytes"),
+        ("AI_INTEGRATION_MAX_BODY", "10M", "such as 5000, 10MB or 10MiB"),
+        ("AI_INTEGRATION_MAX_BODY", "2GiB", "a number of bytes from 1 to 1GiB"),
         ("AI_INTEGRATION_MAX_BODY", "0", "a number of bytes"),
         ("AI_INTEGRATION_WORKERS", "0", "a whole number from 1"),
         ("AI_INTEGRATION_QUEUE", "many", "a whole number from 1"),
         ("AI_INTEGRATION_START_TIMEOUT", "-1", "a number of seconds"),
+        ("AI_INTEGRATION_START_TIMEOUT", "1w", "such as 30, 500ms or 5min"),
         ("AI_INTEGRATION_LOG", "loud", "error, warn, info, debug or trace"),
         ("AI_INTEGRATION_ON_EXCEPTION", "carry on", "continue"),
     ],
@@ -480,6 +482,39 @@ def test_a_setting_that_does_not_fit_says_what_would(program, variable, value, e
     settings = {"PORT": "0", "AI_INTEGRATION_START_ATTEMPTS": 1, variable: value}
     done = run(path, mode="http", command=command, **settings)
     one_paragraph(refused(done, 2, variable, value, expected))
+
+
+RENAMED = [
+    ("AI_INTEGRATION_GRACE", "AI_INTEGRATION_TIMEOUT_GRACE", "0.5", "1s"),
+    ("AI_INTEGRATION_URL_INPUTS", "AI_INTEGRATION_URL_HOSTS", "example.org", "*"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "value", "other"), RENAMED)
+class TestRenamedSettings:
+    """A setting under a name that it had before."""
+
+    def test_the_old_name_still_counts_with_a_warning(self, program, old, new, value, other):
+        for name, is_told in [(old, True), (new, False)]:
+            path = program(model(ONE_TEXT))
+            done = run(path, "--text", "x", mode="command_line", **{name: value})
+            assert done.returncode == 0, done.stderr.decode()
+            assert (old + " is now called " + new in done.stderr.decode()) == is_told
+
+    def test_the_old_flag_still_counts_with_a_warning(self, program, old, new, value, other):
+        flag = "--" + old.replace("AI_INTEGRATION_", "").lower().replace("_", "-")
+        command = [BINARY, "run", "--mode", "command_line", flag, value]
+        # A flag counts more than a variable, whatever either is called.
+        for variables in [{}, {new: other}, {old: other}]:
+            done = run(program(model(ONE_TEXT)), "--text", "x", command=command, **variables)
+            assert done.returncode == 0, done.stderr.decode()
+            assert old + " is now called " + new in done.stderr.decode()
+        assert flag not in run("--help", command=[BINARY, "run"]).stdout.decode()
+
+    def test_both_names_with_different_values_are_refused(self, program, old, new, value, other):
+        path = program(model(ONE_TEXT))
+        done = run(path, mode="command_line", **{old: value, new: other})
+        one_paragraph(refused(done, 2, old, new, "one setting with two values"))
 
 
 def test_on_exception_that_does_not_fit_is_said_in_a_one_shot_mode_too(program):

@@ -5,6 +5,7 @@ use std::{env, error::Error, path::Path, process::Command};
 
 use serde_json::Value;
 
+#[expect(clippy::disallowed_methods, reason = "Cargo tells a build script all in variables")]
 fn main() -> Result<(), Box<dyn Error>> {
     let metadata = Command::new(env::var("CARGO")?)
         .args(["metadata", "--format-version=1", "--locked", "--filter-platform"])

@@ -161,7 +161,7 @@ def test_nothing_is_fetched_by_default(model, canary):
     with serve(model, HOST="127.0.0.1") as server:
         url = "http://127.0.0.1:%d/file" % canary.port
         for name in ["file", "image"]:
-            assert "AI_INTEGRATION_URL_INPUTS" in message(server.post(**{name: url}))
+            assert "AI_INTEGRATION_URL_HOSTS" in message(server.post(**{name: url}))
         # A text is a text.
         assert server.post(text=url).status == 200
     assert canary.asked == []

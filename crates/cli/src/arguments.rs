@@ -1,9 +1,10 @@
 //! What the command line of `ai-integration` may say.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use ai_integration::settings;
 use ai_integration_contract::Setting;
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -65,16 +66,27 @@ pub(crate) struct Attached {
     pub(crate) arguments: Vec<OsString>,
 }
 
-/// The settings given as flags, each with its value. The flags are drawn from the table of
-/// settings.
+/// The settings given as flags. The flags are drawn from the table of settings.
 #[derive(Debug, Default)]
-pub(crate) struct Settings(pub(crate) Vec<(&'static Setting, String)>);
+pub(crate) struct Settings(pub(crate) Vec<Given>);
+
+/// A setting with the value of its flag.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) setting: &'static Setting,
+    /// The variable that the flag stands for: the setting's, or one that it was before.
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+}
 
 impl FromArgMatches for Settings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = settings::all().into_iter().filter_map(|setting| {
-            let value = matches.get_one::<String>(setting.flag?)?;
-            Some((setting, value.clone()))
+        let given = settings::all().flat_map(|setting| {
+            let flag = setting.flag.map(|flag| (flag.to_owned(), setting.name));
+            flag.into_iter().chain(setting.former_flags()).filter_map(move |(flag, name)| {
+                let value = matches.get_one::<String>(&flag)?.clone();
+                Some(Given { setting, name, value })
+            })
         });
         Ok(Settings(given.collect()))
     }
@@ -87,18 +99,12 @@ impl FromArgMatches for Settings {
 
 impl Args for Settings {
     fn augment_args(command: Command) -> Command {
-        settings::all().into_iter().fold(command, |command, setting| {
+        settings::all().fold(command, |command, setting| {
             let Some(flag) = setting.flag else { return command };
-            let default = match setting.default {
-                "" => String::new(),
-                default => format!("; default: {default}"),
-            };
-            command.arg(
-                Arg::new(flag)
-                    .long(flag)
-                    .value_name(setting.value_name)
-                    .help(format!("{} [{}{default}]", setting.help, setting.name)),
-            )
+            let former = setting.former_flags().map(|(former, _)| {
+                Arg::new(former.clone()).long(former).hide(true).conflicts_with(flag)
+            });
+            command.arg(argument(setting, flag)).args(former)
         })
     }
 
@@ -107,11 +113,65 @@ impl Args for Settings {
     }
 }
 
+fn argument(setting: &'static Setting, flag: &'static str) -> Arg {
+    let default = match setting.default {
+        "" => String::new(),
+        default => format!("; default: {default}"),
+    };
+    Arg::new(flag)
+        .long(flag)
+        .value_name(setting.value_name)
+        .value_parser(Completed((setting.choices)()))
+        .hide_possible_values(true)
+        .help(format!("{} [{}{default}]", setting.help, setting.name))
+        .help_heading(setting.heading)
+}
+
+/// Takes any text, and has shells complete these words. What the text may be is the setting's to
+/// say, whether it comes from a flag or from a variable.
+#[derive(Clone, Debug)]
+struct Completed(Vec<&'static str>);
+
+impl TypedValueParser for Completed {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = self.0.iter().map(PossibleValue::new);
+        (!self.0.is_empty()).then(|| Box::new(words) as Box<dyn Iterator<Item = PossibleValue>>)
+    }
+}
+
 /// Prints the completion script of a shell.
 pub(crate) fn print_completions(shell: Shell) {
-    let mut command = Arguments::command();
+    print!("{}", completions(shell));
+}
+
+fn completions(shell: Shell) -> String {
+    let mut command = visible(&Arguments::command()).version(env!("CARGO_PKG_VERSION"));
     let name = command.get_name().to_owned();
-    clap_complete::generate(shell, &mut command, name, &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// The command without what is hidden, which `clap_complete` would have shells complete.
+fn visible(command: &Command) -> Command {
+    let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
+    let subcommands = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
+    let about = command.get_about().cloned().unwrap_or_default();
+    Command::new(command.get_name().to_owned())
+        .about(about)
+        .args(arguments.cloned())
+        .subcommands(subcommands.map(visible))
 }
 
 #[cfg(test)]
@@ -132,7 +192,36 @@ mod tests {
         let Action::Run(run) = Arguments::parse_from(words).action else { panic!() };
         assert_eq!(run.program, ["model.py", "--workers", "4", "-x"]);
         let settings: Vec<_> =
-            run.settings.0.iter().map(|(setting, value)| (setting.name, value.as_str())).collect();
+            run.settings.0.iter().map(|given| (given.name, given.value.as_str())).collect();
         assert_eq!(settings, [("AI_INTEGRATION_WORKERS", "3")]);
+    }
+
+    #[test]
+    fn a_flag_that_a_setting_had_still_counts() {
+        let parse = |flags: &[&str]| {
+            let words = ["ai-integration", "run"].iter().chain(flags).chain(&["model.py"]);
+            Arguments::try_parse_from(words)
+        };
+        let Action::Run(run) = parse(&["--grace", "3"]).unwrap().action else { panic!() };
+        let given = &run.settings.0[0];
+        assert_eq!(given.setting.name, "AI_INTEGRATION_TIMEOUT_GRACE");
+        assert_eq!((given.name, given.value.as_str()), ("AI_INTEGRATION_GRACE", "3"));
+        let both = parse(&["--grace", "3", "--timeout-grace", "3"]).unwrap_err().to_string();
+        assert!(both.contains("--grace") && both.contains("--timeout-grace"), "{both}");
+    }
+
+    #[test]
+    fn shells_complete_words_that_a_value_can_be_and_others_are_taken() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = completions(shell);
+            for word in ["test_single_image", "brief", "debug", "continue", "version"] {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+            for hidden in ["url-inputs", "attached"] {
+                assert!(!script.contains(hidden), "{shell}: {hidden}");
+            }
+        }
+        let words = ["ai-integration", "run", "--mode", "a_custom_one", "model.py"];
+        assert!(Arguments::try_parse_from(words).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use ai_integration::ExitStatus;
+use ai_integration::{ExitStatus, environment};
 use ai_integration_engine::CustomMode;
 
 use crate::program;
@@ -15,7 +15,7 @@ pub(crate) fn print() -> ExitStatus {
 
 /// The modes that the environment's Python adds; none where there is no Python, or no client.
 fn custom() -> Vec<CustomMode> {
-    let listed = Command::new(program::python())
+    let listed = Command::new(program::python(&environment::read()))
         .args(["-m", "ai_integration.modes"])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

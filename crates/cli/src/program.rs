@@ -3,11 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use ai_integration_contract::Environment;
+
 /// The command for a program and its arguments: a `.py` file is run by the environment's Python.
-pub(crate) fn command(program: &[OsString]) -> Vec<OsString> {
+pub(crate) fn command(program: &[OsString], environment: &Environment) -> Vec<OsString> {
     let mut command = program.to_vec();
     if program.first().is_some_and(|name| is_script(name)) {
-        command.insert(0, python());
+        command.insert(0, python(environment));
     } else if let Some(name) = command.first_mut() {
         // A file of this folder is meant, as `./model` would say in a shell.
         if !name.as_encoded_bytes().contains(&b'/') && Path::new(&*name).is_file() {
@@ -61,8 +63,8 @@ fn script_position(command: &[OsString]) -> usize {
 
 /// The Python of the environment: the active virtual environment's, the one this command is
 /// installed beside, or the one on the path.
-pub(crate) fn python() -> OsString {
-    let active = std::env::var_os("VIRTUAL_ENV").map(|folder| Path::new(&folder).join("bin"));
+pub(crate) fn python(environment: &Environment) -> OsString {
+    let active = environment.variable("VIRTUAL_ENV").map(|folder| Path::new(folder).join("bin"));
     let beside = std::env::current_exe().ok().and_then(|file| Some(file.parent()?.to_owned()));
     [active, beside]
         .into_iter()
@@ -94,10 +96,11 @@ mod tests {
     #[test]
     fn scripts_are_run_by_python_and_all_else_is_executed() {
         let words = ["dir/model.py", "--x"].map(OsString::from);
-        let command = command(&words);
+        let environment = Environment::default();
+        let command = command(&words, &environment);
         assert!(is_python(&command), "{command:?}");
         assert_eq!(command[1..], words);
-        assert!(!is_python(&super::command(&["/bin/model".into()])));
+        assert!(!is_python(&super::command(&["/bin/model".into()], &environment)));
         assert!(is_python(&["/usr/bin/python3.11".into()]));
     }
 }

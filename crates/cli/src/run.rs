@@ -5,23 +5,25 @@ use std::process::Command;
 
 use ai_integration::ExitStatus;
 use ai_integration::launch::{self, Launch};
+use ai_integration::{environment, settings};
 use ai_integration_contract::Environment;
 use ai_integration_engine::{Output, Program};
 
+use ai_integration_modes::Usage;
 use ai_integration_modes::console::note;
 
-use crate::arguments::{Attached, Run, Settings};
+use crate::arguments::{Attached, Given, Run, Settings};
 use crate::program;
 
 /// `ai-integration run`.
 pub(crate) fn run(run: &Run) -> ExitStatus {
-    let environment = with_flags(launch::environment(), &run.settings);
+    let environment = with_flags(environment::read(), &run.settings);
     supervise(environment, run)
 }
 
 /// `ai-integration serve`.
 pub(crate) fn serve(run: &Run) -> ExitStatus {
-    let mut environment = launch::environment();
+    let mut environment = environment::read();
     launch::serve_by_convention(&mut environment);
     let environment = with_flags(environment, &run.settings);
     supervise(environment, run)
@@ -34,7 +36,7 @@ pub(crate) fn attached(attached: Attached) -> ExitStatus {
         return ExitStatus::Usage;
     };
     let launch = Launch {
-        environment: launch::environment(),
+        environment: environment::read(),
         name: attached.program.to_string_lossy().into_owned(),
         arguments: attached.arguments,
     };
@@ -42,8 +44,8 @@ pub(crate) fn attached(attached: Attached) -> ExitStatus {
 }
 
 fn with_flags(mut environment: Environment, settings: &Settings) -> Environment {
-    for (setting, value) in &settings.0 {
-        environment.set(setting, value);
+    for Given { setting, name, value } in &settings.0 {
+        environment.set_as(name, setting, value);
     }
     environment
 }
@@ -53,24 +55,26 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
         note(format_args!("error: there is no program {}", missing.display()));
         return ExitStatus::NotFound;
     }
-    let command = program::command(&run.program);
+    let command = program::command(&run.program, &environment);
     // The program's own client reads its settings from the environment, flags or not.
-    let variables: Vec<(String, String)> = run
-        .settings
-        .0
-        .iter()
-        .map(|(setting, value)| (setting.name.to_owned(), value.clone()))
-        .collect();
-    let mode = environment.variable("MODE");
+    let given = &run.settings.0;
+    let variables: Vec<(String, String)> =
+        given.iter().map(|given| (given.name.to_owned(), given.value.clone())).collect();
+    let mode = environment.variable(Usage::mode().name);
     if mode.is_some_and(|mode| ai_integration_modes::find(mode).is_none())
         && program::is_python(&command)
     {
         // A custom mode is the Python client's to carry out, or to refuse.
-        let error = Command::new(&command[0]).args(&command[1..]).envs(variables).exec();
+        let mut program = Command::new(&command[0]);
+        for name in given.iter().flat_map(|given| given.setting.names()) {
+            program.env_remove(name);
+        }
+        let error = program.args(&command[1..]).envs(variables).exec();
         note(format_args!("error: {} cannot be executed: {error}", command[0].to_string_lossy()));
         return ExitStatus::NotExecutable;
     }
     let (name, arguments) = program::called_as(&run.program);
     let launch = Launch { environment, name, arguments };
-    launch::supervised(launch, Program { command, variables, stdout: Output::Stdout })
+    let hidden = settings::secrets();
+    launch::supervised(launch, Program { command, variables, hidden, stdout: Output::Stdout })
 }

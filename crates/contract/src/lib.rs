@@ -14,7 +14,7 @@ pub mod json;
 mod outcome;
 mod raw;
 mod schema;
-mod setting;
+pub mod setting;
 mod shape;
 mod value;
 pub mod wire;

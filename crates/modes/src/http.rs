@@ -18,8 +18,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError, Value, json};
-use ai_integration_engine::{About, Budget, Engine, Model, Request, State, Ticket, settings};
+use ai_integration_contract::setting::{Seconds, SettingType};
+use ai_integration_contract::{
+    Environment, Error, Kind, Setting, SettingError, Value, json, settings,
+};
+use ai_integration_engine::{About, Budget, Engine, Model, Request, State, Ticket};
 use axum::{Extension, Router};
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpSocket};
@@ -43,37 +46,63 @@ use crate::console::note;
 use crate::exit::ExitStatus;
 use crate::mode::{Context, Mode, Running};
 
-/// Where to listen.
-pub(crate) static HOST: Setting = Setting {
-    name: "HOST",
-    flag: Some("host"),
-    value_name: "ADDRESS",
-    default: "",
-    help: "Address to listen on. By default only this machine reaches the server; inside a \
-           container it is every address (::, 0.0.0.0).",
-};
-
-/// Where to listen.
-pub(crate) static PORT: Setting = Setting {
-    name: "PORT",
-    flag: Some("port"),
-    value_name: "PORT",
-    default: "5000",
-    help: "Port to listen on; 0 takes a free one.",
-};
+settings! {
+    /// The address of the server, and the time that it has to stop.
+    #[derive(Clone, Debug)]
+    pub struct HttpSettings under "Server" {
+        /// Address to listen on. By default only this machine reaches the server; inside a container
+        /// it is every address (::, 0.0.0.0).
+        host: Option<HostAddress> { name: "HOST" },
+        /// Port to listen on; 0 takes a free one.
+        port: Port = 5000 { name: "PORT" },
+        /// Time for accepted requests to end after SIGTERM or SIGINT; then they are answered with an
+        /// error.
+        stop_timeout: Seconds = 30,
+    }
+}
 
 /// The server's own settings.
 const SETTINGS: &[&[&Setting]] = &[
-    &[&HOST, &PORT],
-    about::SETTINGS,
-    guard::SETTINGS,
-    limits::SETTINGS,
-    images::SETTINGS,
-    egress::SETTINGS,
-    &[&fetch::TIMEOUT],
-    tls::SETTINGS,
-    &[&failure::ERRORS, &trace::ENDPOINT],
+    HttpSettings::SETTINGS,
+    about::Settings::SETTINGS,
+    guard::Settings::SETTINGS,
+    limits::Limits::SETTINGS,
+    images::Settings::SETTINGS,
+    egress::Settings::SETTINGS,
+    fetch::Settings::SETTINGS,
+    tls::Settings::SETTINGS,
+    failure::Settings::SETTINGS,
+    trace::Settings::SETTINGS,
 ];
+
+/// An address of this machine.
+#[derive(Debug)]
+pub struct HostAddress;
+
+impl SettingType for HostAddress {
+    type Value = IpAddr;
+    const VALUE_NAME: &'static str = "ADDRESS";
+
+    fn read(text: &str) -> Result<IpAddr, String> {
+        match text {
+            "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
+            _ => text.parse().map_err(|_| "an IP address, such as 0.0.0.0".to_owned()),
+        }
+    }
+}
+
+/// A port of TCP.
+#[derive(Debug)]
+pub struct Port;
+
+impl SettingType for Port {
+    type Value = u16;
+    const VALUE_NAME: &'static str = "PORT";
+
+    fn read(text: &str) -> Result<u16, String> {
+        text.parse().map_err(|_| "a port from 0 to 65535".to_owned())
+    }
+}
 
 /// How long a client who asks for the schema waits for a model that is being loaded.
 const DESCRIPTION: Duration = Duration::from_secs(10);
@@ -113,8 +142,8 @@ impl Mode for Http {
         true
     }
 
-    fn settings(&self) -> Vec<&'static Setting> {
-        SETTINGS.concat()
+    fn settings(&self) -> &'static [&'static [&'static Setting]] {
+        SETTINGS
     }
 
     fn run(&self, context: Context) -> Running {
@@ -226,8 +255,9 @@ impl App {
 
 /// What the settings say.
 struct Config {
-    host: Option<IpAddr>,
-    port: u16,
+    server: HttpSettings,
+    /// Addresses to listen on, the first choice first.
+    addresses: Vec<IpAddr>,
     about: About,
     limits: Limits,
     images: images::Rules,
@@ -236,38 +266,33 @@ struct Config {
     guard: Guard,
     tls: Option<Arc<Tls>>,
     tracer: Option<Tracer>,
-    engine: settings::Config,
 }
 
 impl Config {
     fn read(environment: &Environment) -> Result<Self, SettingError> {
-        let host = match environment.get(&HOST) {
-            Some("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
-            _ => environment.parse(&HOST, "an IP address, such as 0.0.0.0", |_| true)?,
-        };
-        let is_local = addresses(host).iter().all(IpAddr::is_loopback);
+        let server = HttpSettings::read(environment)?;
+        let addresses = addresses(server.host, environment);
+        let is_local = addresses.iter().all(IpAddr::is_loopback);
         let limits = Limits::read(environment)?;
         Ok(Config {
-            host,
-            port: environment.parse(&PORT, "a port from 0 to 65535", |_| true)?.unwrap_or(5000),
-            about: about::read(environment),
-            fetcher: Fetcher::read(environment, limits.body)?,
+            server,
+            addresses,
+            about: about::read(environment)?,
+            fetcher: Fetcher::read(environment, limits.max_body)?,
             limits,
             images: images::Rules::read(environment)?,
-            wording: Wording::read(environment)?,
+            wording: failure::Settings::read(environment)?.errors,
             guard: Guard::read(environment, is_local)?,
             tls: Tls::read(environment)?,
             tracer: Tracer::read(environment)?,
-            engine: settings::Config::read(environment)?,
         })
     }
 
     /// Listens where the settings say.
     fn listen(&self) -> Result<TcpListener, String> {
-        let port = self.port;
         let mut problem = String::new();
-        for host in addresses(self.host) {
-            let address = SocketAddr::new(host, port);
+        for host in &self.addresses {
+            let address = SocketAddr::new(*host, self.server.port);
             match bind(address) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => {
@@ -294,20 +319,22 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Where to listen, the first choice first: on loopback by default, since nothing else protects the
 /// model; on every address inside a container, which has walls of its own.
-fn addresses(host: Option<IpAddr>) -> Vec<IpAddr> {
+fn addresses(host: Option<IpAddr>, environment: &Environment) -> Vec<IpAddr> {
     match host {
         Some(host) => vec![host],
-        None if is_container() => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
+        None if is_container(environment) => {
+            vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()]
+        }
         None => vec![Ipv4Addr::LOCALHOST.into()],
     }
 }
 
 /// Whether this process runs inside a container: as its first process, or where the usual engines
 /// leave a mark.
-fn is_container() -> bool {
+fn is_container(environment: &Environment) -> bool {
     std::process::id() == 1
-        || std::env::var_os("container").is_some()
-        || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+        || environment.variable("container").is_some()
+        || environment.variable("KUBERNETES_SERVICE_HOST").is_some()
         || ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
 }
 
@@ -336,21 +363,11 @@ async fn run(context: Context) -> ExitStatus {
     if !assets::are_there() {
         tracing::info!("this build has no page with scripts; browsers get a plain form");
     }
-    let Config {
-        about,
-        limits,
-        images,
-        fetcher,
-        wording,
-        guard,
-        tls,
-        tracer,
-        engine: settings,
-        ..
-    } = config;
+    let stop_timeout = config.server.stop_timeout;
+    let Config { about, limits, images, fetcher, wording, guard, tls, tracer, .. } = config;
     let engine = context.engine.clone();
     let metrics = Arc::new(HttpMetrics::default());
-    let budget = Budget::new(limits.in_flight);
+    let budget = Budget::new(limits.in_flight());
     let app = App(Arc::new(Shared {
         registry: metrics::registry(&metrics, &budget),
         about,
@@ -362,7 +379,7 @@ async fn run(context: Context) -> ExitStatus {
         wording,
         needs_token: guard.has_token(),
         metrics: metrics.clone(),
-        early: Semaphore::new(settings.limits.queue),
+        early: Semaphore::new(context.config.queue),
     }));
     let edge = Edge {
         budget: app.budget().clone(),
@@ -392,7 +409,7 @@ async fn run(context: Context) -> ExitStatus {
         () = context.stop.cancelled() => {
             tracing::info!("stopping; {} requests are queued", context.engine.queued());
             let engine = &context.engine;
-            if !server.stop(settings.stop_timeout, || engine.shut_down()).await {
+            if !server.stop(stop_timeout, || engine.shut_down()).await {
                 tracing::warn!("some requests did not end in time and were answered with an error");
             }
             ExitStatus::Done
@@ -446,7 +463,7 @@ mod tests {
 
     async fn refused(method: Method, origin: &str) -> (StatusCode, HeaderMap) {
         let mut environment = Environment::default();
-        environment.set(&guard::origin::ORIGINS, "https://app.example.org");
+        environment.set(guard::Settings::origins(), "https://app.example.org");
         let guard = Guard::read(&environment, true).unwrap();
         let request = Request::builder()
             .method(method)

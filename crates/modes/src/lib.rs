@@ -12,10 +12,12 @@ mod mode;
 mod pickle;
 mod stdin;
 
-use ai_integration_contract::Setting;
+use ai_integration_contract::setting::SettingType;
+use ai_integration_contract::settings;
 use ai_integration_engine::CustomMode;
 
 pub use exit::ExitStatus;
+pub use http::HttpSettings;
 pub use mode::{Context, Mode, Running};
 
 macro_rules! modes {
@@ -38,14 +40,32 @@ modes! {
 /// The mode that is used when none is chosen.
 pub const DEFAULT_MODE: &dyn Mode = &command_line::CommandLine;
 
-/// The setting that chooses the mode.
-pub static MODE: Setting = Setting {
-    name: "MODE",
-    flag: Some("mode"),
-    value_name: "MODE",
-    default: "",
-    help: "How the model is used; without it the modes are listed and command_line is used.",
-};
+settings! {
+    /// The choice of the mode.
+    #[derive(Clone, Debug)]
+    pub struct Usage under "Model" {
+        /// The way in which the model is used; without it the modes are listed and command_line is
+        /// used.
+        mode: Option<ModeName> { name: "MODE" },
+    }
+}
+
+/// The name of a mode: a built-in one, or one that the Python client adds.
+#[derive(Debug)]
+pub struct ModeName;
+
+impl SettingType for ModeName {
+    type Value = String;
+    const VALUE_NAME: &'static str = "MODE";
+
+    fn choices() -> Vec<&'static str> {
+        MODES.iter().map(|mode| mode.name()).collect()
+    }
+
+    fn read(name: &str) -> Result<String, String> {
+        Ok(name.to_owned())
+    }
+}
 
 /// The built-in mode of that name.
 #[must_use]

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use ai_integration_contract::{Environment, Setting};
 use ai_integration_engine::Engine;
+use ai_integration_engine::settings::Config;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::ExitStatus;
@@ -22,9 +24,9 @@ pub trait Mode: Sync {
         false
     }
 
-    /// The settings that steer it.
-    fn settings(&self) -> Vec<&'static Setting> {
-        Vec::new()
+    /// The settings that steer it, table by table.
+    fn settings(&self) -> &'static [&'static [&'static Setting]] {
+        &[]
     }
 
     /// Uses the model until the mode is done or told to stop.
@@ -52,6 +54,8 @@ pub struct Context {
     pub engine: Engine,
     /// The settings.
     pub environment: Environment,
+    /// The engine's settings, read from them.
+    pub config: Arc<Config>,
     /// The program as it was called, for help texts.
     pub program: String,
     /// The arguments after the program.

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Environment, SettingError};
@@ -12,7 +13,9 @@ use ai_integration_engine::{
     Embedded, Engine, Exit, Link, Output, Program, Supervisor, serve_attached,
 };
 use ai_integration_modes::console::note;
-use ai_integration_modes::{Context, DEFAULT_MODE, ExitStatus, MODE, Mode, Running, find, list};
+use ai_integration_modes::{
+    Context, DEFAULT_MODE, ExitStatus, HttpSettings, Mode, Running, Usage, find, list,
+};
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
@@ -22,6 +25,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::WorkerGuard;
 
+use crate::settings::PythonClient;
 use crate::{logging, settings};
 
 /// The port of programs that are started with the argument `serve`, a hosting convention.
@@ -43,28 +47,17 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
 }
 
-/// The environment of this process. A variable that is not UTF-8 is none of ours.
-#[must_use]
-pub fn environment() -> Environment {
-    let utf8 = |(name, value): (OsString, OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    Environment::new(std::env::vars_os().filter_map(utf8))
-}
-
 /// Sets what the argument `serve` means: `MODE=http` on port 8080, unless `PORT` says otherwise.
 pub fn serve_by_convention(environment: &mut Environment) {
-    environment.set(&MODE, "http");
-    if environment.variable("PORT").is_none() {
-        for setting in settings::all().into_iter().filter(|setting| setting.name == "PORT") {
-            environment.set(setting, CONVENTION_PORT);
-        }
+    environment.set(Usage::mode(), "http");
+    if environment.variable(HttpSettings::port().name).is_none() {
+        environment.set(HttpSettings::port(), CONVENTION_PORT);
     }
 }
 
 /// The mode that the settings choose, and whether nobody chose it.
 fn choose(environment: &Environment) -> Result<(&'static dyn Mode, bool), String> {
-    match environment.variable(MODE.name) {
+    match environment.variable(Usage::mode().name) {
         None => Ok((DEFAULT_MODE, true)),
         Some(name) => find(name).map(|mode| (mode, false)).ok_or_else(|| name.to_owned()),
     }
@@ -84,13 +77,13 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
     if !mode.is_serving() {
         // Done after one request or a few: one worker, which either starts or does not. What it
         // prints stays apart from results.
-        config.workers = 1;
+        config.workers = Some(1);
         config.start_attempts = 1;
         program.stdout = Output::Stderr;
     }
     with_runtime(async move {
-        let engine = Embedded::start(config.limits);
-        let supervisor = match Supervisor::start(engine.clone(), program, config) {
+        let engine = Embedded::start(config.limits());
+        let supervisor = match Supervisor::start(engine.clone(), program, config.clone()) {
             Ok(supervisor) => supervisor,
             Err(error) => return refused(error),
         };
@@ -99,13 +92,14 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
             reload_on_hangup(&supervisor);
         }
         let mut signals = stop_signals();
-        let status = match carry_out(launch, mode, is_default, engine.into(), &mut signals).await {
-            Ended::Done(status) => status,
-            Ended::BrokenOff(status) => {
-                supervisor.kill();
-                return status;
-            }
-        };
+        let status =
+            match carry_out(launch, mode, is_default, engine.into(), config, &mut signals).await {
+                Ended::Done(status) => status,
+                Ended::BrokenOff(status) => {
+                    supervisor.kill();
+                    return status;
+                }
+            };
         let status = match (status, timeout(Duration::ZERO, supervisor.given_up()).await) {
             (ExitStatus::ModelUnavailable, Ok(Exit::NotFound)) => ExitStatus::NotFound,
             (ExitStatus::ModelUnavailable, Ok(Exit::NotExecutable)) => ExitStatus::NotExecutable,
@@ -142,12 +136,13 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
             Ok(prepared) => prepared,
             Err(error) => return refused(error),
         };
-        let engine = Embedded::start(config.limits);
+        let engine = Embedded::start(config.limits());
         tokio::spawn(serve_attached(engine.clone(), link));
         match chosen {
             Ok((mode, is_default)) => {
                 let mut signals = stop_signals();
-                match carry_out(launch, mode, is_default, engine.into(), &mut signals).await {
+                match carry_out(launch, mode, is_default, engine.into(), config, &mut signals).await
+                {
                     Ended::Done(status) | Ended::BrokenOff(status) => status,
                 }
             }
@@ -164,10 +159,15 @@ fn prepare(
     environment: &Environment,
     mode: &dyn Mode,
 ) -> Result<(Config, WorkerGuard), SettingError> {
-    environment.check_names(&settings::all())?;
-    settings::check(environment)?;
+    environment.check(settings::all())?;
+    // Only the Python client acts on these; it does not get to refuse them before a model is loaded.
+    PythonClient::read(environment)?;
     let config = Config::read(environment)?;
-    Ok((config, logging::start(environment, mode.is_serving())?))
+    let logging = logging::start(environment, mode.is_serving())?;
+    for (former, setting) in environment.renamed(settings::all()) {
+        tracing::warn!("{former} is now called {}; please use the new name", setting.name);
+    }
+    Ok((config, logging))
 }
 
 fn no_such_mode(name: &str, listed: &str) -> ExitStatus {
@@ -211,6 +211,7 @@ async fn carry_out(
     mode: &'static dyn Mode,
     is_default: bool,
     engine: Engine,
+    config: Config,
     signals: &mut mpsc::Receiver<u8>,
 ) -> Ended {
     let Launch { environment, name, arguments } = launch;
@@ -218,6 +219,7 @@ async fn carry_out(
     let context = Context {
         engine: engine.clone(),
         environment,
+        config: Arc::new(config),
         program: name,
         arguments,
         stop: stop.clone(),

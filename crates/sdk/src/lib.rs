@@ -14,6 +14,7 @@
 //! error and takes nothing else down. Load the model after [`Model::jobs`] has been called: the
 //! process that supervises never gets there.
 
+pub mod environment;
 mod inputs;
 mod job;
 pub mod launch;

@@ -3,14 +3,17 @@
 use std::os::fd::{FromRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 
+use ai_integration_contract::Environment;
 use ai_integration_engine::{LINK_VARIABLE, WorkerSide};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
+use crate::environment::forget;
+
 /// The link, when the engine started this process as a worker. It is taken out of the
 /// environment: a program that the model starts is no worker.
-pub(crate) fn take() -> Option<WorkerSide> {
-    let descriptor = std::env::var(LINK_VARIABLE).ok()?.parse().ok()?;
-    forget();
+pub(crate) fn take(environment: &Environment) -> Option<WorkerSide> {
+    let descriptor = environment.variable(LINK_VARIABLE)?.parse().ok()?;
+    forget(LINK_VARIABLE);
     socket(descriptor).map(WorkerSide::over_socket)
 }
 
@@ -30,11 +33,4 @@ fn adopt(descriptor: RawFd) -> Option<UnixStream> {
     // SAFETY: the descriptor was made for this process by the one that started it, and nothing
     // else here uses it. A wrong number gives failing calls, no more.
     Some(unsafe { UnixStream::from_raw_fd(descriptor) })
-}
-
-#[expect(unsafe_code, reason = "the environment is shared by all threads")]
-fn forget() {
-    // SAFETY: called from the model's first call, before it has begun to work; a program that
-    // reads the environment on another thread at that moment is asked not to by the docs.
-    unsafe { std::env::remove_var(LINK_VARIABLE) };
 }

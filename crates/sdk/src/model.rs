@@ -4,13 +4,14 @@ use std::error::Error;
 use std::process::exit;
 use std::time::Duration;
 
-use ai_integration_contract::Outcome;
+use ai_integration_contract::{Environment, Outcome};
 use ai_integration_engine::{About, Batching, Output, PROTOCOL, Program, Ready, WorkerSide};
+use ai_integration_modes::Usage;
 use ai_integration_modes::console::note;
 use serde_json::Value as Json;
 
 use crate::launch::{self, Launch};
-use crate::{Batches, Inputs, Jobs, link};
+use crate::{Batches, Inputs, Jobs, environment, link, settings};
 
 /// A model: its inputs schema, and how its results may be drawn.
 #[derive(Clone, Debug)]
@@ -91,9 +92,10 @@ impl Model {
             shared_memory: false,
             board: false,
         };
-        match link::take() {
+        let environment = environment::read();
+        match link::take(&environment) {
             Some(link) => (link, ready),
-            None => exit(supervise(name)),
+            None => exit(supervise(name, environment)),
         }
     }
 
@@ -109,7 +111,7 @@ impl Model {
 }
 
 /// Carries out the mode with this very program as its worker.
-fn supervise(name: Option<String>) -> i32 {
+fn supervise(name: Option<String>, mut environment: Environment) -> i32 {
     let executable = match std::env::current_exe() {
         Ok(executable) => executable,
         Err(error) => {
@@ -122,13 +124,14 @@ fn supervise(name: Option<String>) -> i32 {
     let mut words = std::env::args_os();
     let called_as = words.next().map(|word| word.to_string_lossy().into_owned());
     let arguments: Vec<_> = words.collect();
-    let mut environment = launch::environment();
-    if environment.variable("MODE").is_none() && arguments.first().is_some_and(|a| a == "serve") {
+    let chosen = environment.variable(Usage::mode().name);
+    if chosen.is_none() && arguments.first().is_some_and(|a| a == "serve") {
         launch::serve_by_convention(&mut environment);
     }
     let mut command = vec![executable.into_os_string()];
     command.extend(arguments.iter().cloned());
-    let program = Program { command, variables: Vec::new(), stdout: Output::Stdout };
+    let hidden = settings::secrets();
+    let program = Program { command, variables: Vec::new(), hidden, stdout: Output::Stdout };
     let name = name.or(called_as).unwrap_or_else(|| "model".to_owned());
     launch::supervised(Launch { environment, name, arguments }, program).code().into()
 }

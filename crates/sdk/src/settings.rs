@@ -2,124 +2,139 @@
 
 use std::fmt::Write as _;
 
-use ai_integration_contract::{Environment, Setting, SettingError};
+use ai_integration_contract::setting::{FilePath, Text};
+use ai_integration_contract::{Setting, choices, settings};
+use ai_integration_engine::settings::Config;
 use ai_integration_engine::{LINK_VARIABLE, WORKER_VARIABLE};
-use ai_integration_modes::{MODE, MODES};
+use ai_integration_modes::{MODES, Usage};
 
-/// How much is logged.
-pub static LOG: Setting = Setting {
-    name: "AI_INTEGRATION_LOG",
-    flag: Some("log"),
-    value_name: "LEVEL",
-    default: "",
-    help: "How much is told on standard error: error, warn, info, debug or trace. By default info \
-           when serving and warn otherwise.",
-};
+use crate::logging;
 
-/// How it is logged.
-pub static LOG_FORMAT: Setting = Setting {
-    name: "AI_INTEGRATION_LOG_FORMAT",
-    flag: Some("log-format"),
-    value_name: "human|json",
-    default: "",
-    help: "The form of the log: lines for people, or a JSON object a line. By default JSON when \
-           serving where standard error is no terminal. What the model's program prints passes \
-           through as it is.",
-};
-
-/// Read by the Python client.
-pub static ON_EXCEPTION: Setting = Setting {
-    name: "AI_INTEGRATION_ON_EXCEPTION",
-    flag: Some("on-exception"),
-    value_name: "stop|continue",
-    default: "stop",
-    help: "What a Python model does after an exception in its `with` block, which the requester is \
-           told in either case: stop ends the program, and it is started again; continue keeps it.",
-};
-
-/// What `ON_EXCEPTION` may be.
-const POLICIES: &[&str] = &["stop", "continue"];
-
-/// Holds what only the Python client reads against what it will accept, before anything is started.
-pub(crate) fn check(environment: &Environment) -> Result<(), SettingError> {
-    let expected = POLICIES.join(" or ");
-    let is_known = |policy: &String| POLICIES.contains(&policy.as_str());
-    environment.parse(&ON_EXCEPTION, &expected, is_known).map(drop)
+settings! {
+    /// Settings that the Python client reads. They are here so that the command line has them as
+    /// flags, and that what they say is refused before a model is loaded.
+    #[derive(Clone, Debug)]
+    pub struct PythonClient under "Model" {
+        /// Reaction to an exception in a Python model's `with` block, which the requester is told in
+        /// either case: stop ends the program, and it is started again; continue keeps it.
+        on_exception: OnException = "stop",
+        /// Folders with usage modes in Python, separated by colons.
+        modes_path: Option<Text> { value_name: "FOLDERS" },
+        /// The engine's program, for a Python client that is not installed beside it.
+        binary: Option<FilePath> { flag: None },
+    }
 }
 
-/// Read by the Python client.
-pub static MODES_PATH: Setting = Setting {
-    name: "AI_INTEGRATION_MODES_PATH",
-    flag: Some("modes-path"),
-    value_name: "FOLDERS",
-    default: "",
-    help: "Folders with usage modes in Python, separated by colons.",
-};
+choices! {
+    /// The reaction of a Python model to an exception.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum OnException {
+        /// The program ends, and is started again.
+        Stop = "stop",
+        /// The program goes on.
+        Continue = "continue",
+    }
+}
 
-/// Read by the Python client.
-pub static BINARY: Setting = Setting {
-    name: "AI_INTEGRATION_BINARY",
-    flag: None,
-    value_name: "FILE",
-    default: "",
-    help: "The engine's program, for a Python client that is not installed beside it.",
-};
+settings! {
+    /// Variables that the engine sets for its workers.
+    #[derive(Clone, Debug)]
+    pub struct OfWorkers under "Not for users" {
+        /// Set by the engine for its workers: the descriptor of their link. Not for users.
+        link: Option<Text> { name: LINK_VARIABLE, flag: None },
+        /// Set by the engine for its workers: by this it finds what they started, to end it with
+        /// them. Not for users.
+        worker_id: Option<Text> { name: WORKER_VARIABLE, flag: None },
+    }
+}
 
-/// Set by the engine for its workers.
-pub static LINK: Setting = Setting {
-    name: LINK_VARIABLE,
-    flag: None,
-    value_name: "DESCRIPTOR",
-    default: "",
-    help: "Set by the engine for its workers: the descriptor of their link. Not for users.",
-};
+/// Lists every setting, in the order of the documentation.
+pub fn all() -> impl Iterator<Item = &'static Setting> + Clone {
+    let before = [Usage::SETTINGS, PythonClient::SETTINGS, Config::SETTINGS];
+    let of_modes = MODES.iter().flat_map(|mode| mode.settings()).copied();
+    let after = [logging::Settings::SETTINGS, OfWorkers::SETTINGS];
+    before.into_iter().chain(of_modes).chain(after).flatten().copied()
+}
 
-/// Set by the engine for its workers.
-pub static WORKER: Setting = Setting {
-    name: WORKER_VARIABLE,
-    flag: None,
-    value_name: "NAME",
-    default: "",
-    help: "Set by the engine for its workers: by this it finds what they started, to end it with \
-           them. Not for users.",
-};
-
-/// Every setting, in the order of the documentation.
+/// The variables that the model's program does not get to see.
 #[must_use]
-pub fn all() -> Vec<&'static Setting> {
-    let mut settings = vec![&MODE];
-    settings.extend(MODES.iter().flat_map(|mode| mode.settings()));
-    settings.extend(ai_integration_engine::settings::SETTINGS);
-    settings.extend([&ON_EXCEPTION, &MODES_PATH, &LOG, &LOG_FORMAT, &BINARY, &LINK, &WORKER]);
-    settings
+pub fn secrets() -> Vec<&'static str> {
+    all().filter(|setting| setting.is_secret).flat_map(Setting::names).collect()
 }
 
 /// The reference page of the settings, in Markdown.
 #[must_use]
 pub fn reference() -> String {
-    let mut page = String::from(
-        "# Settings\n\n\
-         Each setting is an environment variable, and most are also flags of\n\
-         `ai-integration run`. This page is generated: `make docs`.\n\n\
-         | variable | flag | default | meaning |\n|---|---|---|---|\n",
-    );
-    for setting in all() {
-        let flag = setting.flag.map(|flag| format!("`--{flag} {}`", setting.value_name));
-        let default = Some(setting.default).filter(|default| !default.is_empty());
-        let _ = writeln!(
-            page,
-            "| `{}` | {} | {} | {} |",
-            setting.name,
-            flag.unwrap_or_default().replace('|', "\\|"),
-            default.map(|default| format!("`{default}`")).unwrap_or_default(),
-            setting.help,
-        );
+    let mut page = String::from(INTRODUCTION);
+    let mut headings: Vec<&str> = Vec::new();
+    for heading in all().map(|setting| setting.heading) {
+        if !headings.contains(&heading) {
+            headings.push(heading);
+        }
     }
-    page.push_str(
-        "\nAn `AI_INTEGRATION_` variable that is not in this list is an error, so that a misspelt \
-         one\nis not silently without effect; but for those that Kubernetes sets for a Service of \
-         that\nname. Times are above 0 and at most a day: where there is no limit by default, only \
-         leaving\nit out means none.\n",
-    );
+    for heading in headings {
+        let _ = write!(
+            page,
+            "\n## {heading}\n\n| variable | flag | default | meaning |\n|---|---|---|---|\n"
+        );
+        for setting in all().filter(|setting| setting.heading == heading) {
+            let _ = writeln!(page, "{}", row(setting));
+        }
+    }
     page
+}
+
+const INTRODUCTION: &str = "\
+# Settings
+
+Each setting is an environment variable, and most are also flags of
+`ai-integration run`. This page is generated: `make docs`.
+
+An `AI_INTEGRATION_` variable that is not in this list is an error, so that a misspelt one
+is not silently without effect; but for those that Kubernetes sets for a Service of that
+name. A name that a setting had before still works, with a warning.
+
+Sizes and times can be written with their unit, in any case:
+
+| | units | a number without a unit |
+|---|---|---|
+| sizes | `B`, `kB`, `MB`, `GB`, `TB` (10 MB are 10,000,000 bytes); `KiB`, `MiB`, `GiB`, `TiB` (10 MiB are 10,485,760) | in what stands behind the flag: `BYTES` or `MIB` |
+| times | `ms`, `s`, `m` or `min`, `h` | in seconds, which may have a fraction |
+
+Times are above 0 and at most a day: where there is no limit by default, only leaving it out
+means none.
+";
+
+fn row(setting: &Setting) -> String {
+    let flag = setting.flag.map(|flag| format!("`--{flag} {}`", setting.value_name));
+    let flag = flag.unwrap_or_default().replace('|', "\\|");
+    let default = Some(setting.default).filter(|default| !default.is_empty());
+    let default = default.map(|default| format!("`{default}`")).unwrap_or_default();
+    let former = match setting.was {
+        [] => String::new(),
+        names => format!(" Formerly `{}`.", names.join("`, `")),
+    };
+    format!("| `{}` | {flag} | {default} | {}{former} |", setting.name, setting.help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_flags_are_there_once() {
+        let mut names: Vec<&str> = all().flat_map(Setting::names).collect();
+        let mut flags: Vec<&str> = all().filter_map(|setting| setting.flag).collect();
+        for list in [&mut names, &mut flags] {
+            let count = list.len();
+            list.sort_unstable();
+            list.dedup();
+            assert_eq!(list.len(), count, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn the_servers_token_is_a_secret() {
+        assert_eq!(secrets(), ["AI_INTEGRATION_TOKEN"]);
+    }
 }

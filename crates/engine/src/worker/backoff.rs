@@ -7,15 +7,15 @@ const FIRST: Duration = Duration::from_millis(100);
 /// Pauses that double from 0.1 s to 30 s, for a number of attempts.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    attempts: u32,
-    failures: u32,
+    attempts: usize,
+    failures: usize,
 }
 
 impl Backoff {
     /// The longest pause.
     pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
-    pub(super) fn new(attempts: u32) -> Self {
+    pub(super) fn new(attempts: usize) -> Self {
         Backoff { attempts, failures: 0 }
     }
 
@@ -31,7 +31,7 @@ impl Backoff {
             return None;
         }
         let doublings = (self.failures - 1).min(16);
-        Some((FIRST * 2_u32.pow(doublings)).min(Self::LONGEST))
+        Some((FIRST * (1 << doublings)).min(Self::LONGEST))
     }
 }
 

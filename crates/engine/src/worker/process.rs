@@ -37,12 +37,11 @@ pub struct Program {
     pub command: Vec<OsString>,
     /// Variables set over the inherited environment.
     pub variables: Vec<(String, String)>,
+    /// Variables of the inherited environment that the program does not get: the secrets of clients.
+    pub hidden: Vec<&'static str>,
     /// Where its standard output goes; its standard error goes to ours.
     pub stdout: Output,
 }
-
-/// What clients have to know, and the model's program has not.
-const SECRET: &str = "AI_INTEGRATION_TOKEN";
 
 /// A running worker. It leads a process group of its own, which ends with it.
 #[derive(Debug)]
@@ -72,11 +71,13 @@ impl Process {
             .envs(program.variables.iter().map(|(name, value)| (name, value)))
             .envs(device.map(|device| (DEVICE_VARIABLE, device)))
             .env(LINK_VARIABLE, LINK_DESCRIPTOR.to_string())
-            .env_remove(SECRET)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
+        for variable in &program.hidden {
+            command.env_remove(variable);
+        }
         let link = FdMapping { parent_fd: OwnedFd::from(theirs), child_fd: LINK_DESCRIPTOR };
         command.fd_mappings(vec![link]).map_err(io::Error::other)?;
         before_exec(&mut command, limits);

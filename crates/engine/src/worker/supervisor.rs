@@ -97,7 +97,7 @@ impl Supervisor {
         self.start_generation(&fresh);
         let (mut ready, mut broken) = (fresh.ready.subscribe(), fresh.broken.subscribe());
         tokio::select! {
-            _ = ready.wait_for(|ready| *ready == shared.config.workers) => {
+            _ = ready.wait_for(|ready| *ready == shared.config.worker_count()) => {
                 fresh.admitted.send_replace(true);
                 serving.retire.cancel();
                 *serving = fresh;
@@ -141,7 +141,7 @@ impl Supervisor {
     }
 
     fn start_generation(&self, generation: &Arc<Generation>) {
-        for slot in 1..=self.0.config.workers {
+        for slot in 1..=self.0.config.worker_count() {
             self.0.slots.send_modify(|slots| *slots += 1);
             let (supervisor, generation) = (self.clone(), generation.clone());
             tokio::spawn(async move { supervisor.keep_running(&generation, slot).await });
@@ -187,7 +187,7 @@ impl Supervisor {
     /// One life of a worker, from the start of its process to its end.
     async fn live(&self, generation: &Generation, slot: usize, backoff: &mut Backoff) -> Next {
         let shared = &*self.0;
-        let label = (shared.config.workers > 1).then_some(slot);
+        let label = (shared.config.worker_count() > 1).then_some(slot);
         let who = label.map_or("the program".to_owned(), |slot| format!("worker {slot}"));
         let device = shared.config.devices.iter().cycle().nth(slot - 1);
         let started = Process::start(
@@ -195,7 +195,7 @@ impl Supervisor {
             &shared.reaper,
             label,
             device,
-            shared.config.worker_rlimits,
+            shared.config.worker_rlimits(),
         );
         let (process, link) = match started {
             Ok((process, socket)) => (process, Link::over_socket(socket)),
@@ -405,7 +405,7 @@ impl Inner {
         loop {
             sleep(MEMORY).await;
             if let Some(bytes) = memory::resident(pid)
-                && bytes > most
+                && bytes > most as u64
             {
                 let (has, may) = (bytes >> 20, most >> 20);
                 tracing::info!("process {pid} takes up {has} MiB, more than {may}; it is to end");

@@ -1,6 +1,6 @@
 //! Why a request is not answered with a result, and how each dialect says so.
 
-use ai_integration_contract::{Environment, Error, Kind, Outcome, Setting, SettingError};
+use ai_integration_contract::{Error, Kind, Outcome, choices, settings};
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -10,16 +10,15 @@ use serde_json::{Value, json};
 use crate::http::trace::Trace;
 use crate::http::wire::edge::RequestId;
 
-/// How much is told of the model's failures.
-pub(crate) static ERRORS: Setting = Setting {
-    name: "AI_INTEGRATION_ERRORS",
-    flag: Some("errors"),
-    value_name: "full|brief",
-    default: "full",
-    help: "What clients are told of the model's failures: everything, or briefly, without the \
-           traceback and what the program printed last. The log has them in any case, under the \
-           request's id.",
-};
+settings! {
+    /// The wording of failures.
+    pub(crate) struct Settings under "Security" {
+        /// Detail of the model's failures that clients see: everything, or briefly, without the
+        /// traceback and what the program printed last. The log has all of it in any case, under the
+        /// request's id.
+        errors: Wording = "full",
+    }
+}
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// The second one makes browsers ask for a password.
@@ -28,20 +27,16 @@ const CHALLENGES: [HeaderValue; 2] = [
     HeaderValue::from_static("Basic realm=\"model\", charset=\"UTF-8\""),
 ];
 
-/// How much clients are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wording {
-    Full,
-    Brief,
+choices! {
+    /// The detail of failures that clients see.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Wording {
+        Full = "full",
+        Brief = "brief",
+    }
 }
 
 impl Wording {
-    pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
-        let is_known = |word: &String| ["full", "brief"].contains(&word.as_str());
-        let word = environment.parse(&ERRORS, "full or brief", is_known)?;
-        Ok(if word.as_deref() == Some("brief") { Wording::Brief } else { Wording::Full })
-    }
-
     /// The model's own words.
     pub(crate) fn of_model(self, outcome: &Outcome) -> String {
         match self {

@@ -38,10 +38,10 @@ pub fn egress(bytes: &[u8]) {
 pub fn guard(bytes: &[u8]) {
     let mut environment = Environment::default();
     for (setting, value) in [
-        (&guard::host::HOSTS, "model.example.org, *.example.net"),
-        (&guard::origin::ORIGINS, "https://app.example.org"),
-        (&guard::token::TOKEN, "secret"),
-        (&guard::client::PROXIES, "127.0.0.0/8"),
+        (guard::Settings::hosts(), "model.example.org, *.example.net"),
+        (guard::Settings::origins(), "https://app.example.org"),
+        (guard::Settings::token(), "secret"),
+        (guard::Settings::trusted_proxies(), "127.0.0.0/8"),
     ] {
         environment.set(setting, value);
     }

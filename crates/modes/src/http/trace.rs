@@ -8,7 +8,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ai_integration_contract::{Environment, Setting, SettingError};
+use ai_integration_contract::setting::Text;
+use ai_integration_contract::{Environment, SettingError, settings};
 use ai_integration_engine::Timing;
 use axum::http::{HeaderMap, Method};
 use opentelemetry::propagation::TextMapPropagator;
@@ -24,16 +25,15 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
 use crate::http::wire::tls;
 
-/// Where traces are sent. The name is OpenTelemetry's, as operators have it everywhere.
-pub(crate) static ENDPOINT: Setting = Setting {
-    name: "OTEL_EXPORTER_OTLP_ENDPOINT",
-    flag: Some("otlp-endpoint"),
-    value_name: "URL",
-    default: "",
-    help: "Collector of OpenTelemetry traces, by OTLP over HTTP: http://collector:4318. Further \
-           OTEL_ variables (headers, timeout, sampler, service name, resource attributes) are \
-           heeded. By default nothing is sent.",
-};
+settings! {
+    /// The collector of traces.
+    pub(crate) struct Settings under "Logs" {
+        /// Collector of OpenTelemetry traces, by OTLP over HTTP: http://collector:4318. Further OTEL_
+        /// variables (headers, timeout, sampler, service name, resource attributes) are heeded. By
+        /// default nothing is sent.
+        otlp_endpoint: Option<Text> { name: "OTEL_EXPORTER_OTLP_ENDPOINT", value_name: "URL" },
+    }
+}
 
 /// What a collector is told where nobody named the service.
 const SERVICE: &str = "ai-integration";
@@ -81,29 +81,26 @@ pub(crate) struct Ended<'a> {
 impl Tracer {
     /// As the settings have it; none without a collector.
     pub(crate) fn read(environment: &Environment) -> Result<Option<Self>, SettingError> {
-        let Some(endpoint) = environment.get(&ENDPOINT) else { return Ok(None) };
+        let Some(endpoint) = Settings::read(environment)?.otlp_endpoint else { return Ok(None) };
         let says = |name, word| {
             environment.variable(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(word))
         };
         if says("OTEL_SDK_DISABLED", "true") || says("OTEL_TRACES_EXPORTER", "none") {
             return Ok(None);
         }
-        let refused = |expected: String| SettingError::Invalid {
-            name: ENDPOINT.name,
-            value: endpoint.to_owned(),
-            expected,
-        };
-        let url = reqwest::Url::parse(endpoint).ok();
+        let refused = |reason: String| Settings::otlp_endpoint().invalid(&endpoint, reason);
+        let url = reqwest::Url::parse(&endpoint).ok();
         if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
             return Err(refused("expected an address such as http://collector:4318".to_owned()));
         }
         // What is to be appended to the address of all signals (OTLP Exporter, Endpoint URLs).
-        let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+        let address = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         // The client has a runtime of its own, which must not be made inside of ours.
         let timeout = environment.variable("OTEL_EXPORTER_OTLP_TIMEOUT");
         let timeout = timeout.and_then(|milliseconds| milliseconds.trim().parse().ok());
         let timeout = timeout.map_or(PATIENCE, Duration::from_millis);
-        let made = std::thread::spawn(move || provider(endpoint, timeout)).join();
+        let resource = resource(environment);
+        let made = std::thread::spawn(move || provider(address, timeout, resource)).join();
         let provider = made.unwrap_or_else(|_| Err("its client cannot be started".into()));
         let provider = provider.map_err(|error| refused(format!("it cannot be used: {error}")))?;
         let tracer = provider.tracer(SERVICE);
@@ -149,6 +146,7 @@ impl Tracer {
 fn provider(
     endpoint: String,
     timeout: Duration,
+    resource: Resource,
 ) -> Result<SdkTracerProvider, Box<dyn std::error::Error + Send + Sync>> {
     let client = reqwest::blocking::Client::builder()
         .tls_backend_preconfigured(tls::client()?)
@@ -157,18 +155,21 @@ fn provider(
         .build()?;
     let exporter =
         SpanExporter::builder().with_http().with_http_client(client).with_endpoint(endpoint);
-    let named = std::env::var("OTEL_RESOURCE_ATTRIBUTES")
-        .is_ok_and(|list| list.split(',').any(|one| one.trim().starts_with("service.name=")));
-    let resource = Resource::builder();
-    let resource = if named || std::env::var_os("OTEL_SERVICE_NAME").is_some() {
-        resource
-    } else {
-        resource.with_service_name(SERVICE)
-    };
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter.build()?)
-        .with_resource(resource.build())
+        .with_resource(resource)
         .build())
+}
+
+/// Describes this server to collectors: as OpenTelemetry's variables do, and by a name in any case.
+fn resource(environment: &Environment) -> Resource {
+    let is_name = |attribute: &str| attribute.trim().starts_with("service.name=");
+    let attributes = environment.variable("OTEL_RESOURCE_ATTRIBUTES");
+    let is_named = environment.variable("OTEL_SERVICE_NAME").is_some()
+        || attributes.is_some_and(|list| list.split(',').any(is_name));
+    let resource = Resource::builder();
+    let resource = if is_named { resource } else { resource.with_service_name(SERVICE) };
+    resource.build()
 }
 
 impl Trace {

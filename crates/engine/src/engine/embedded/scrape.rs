@@ -101,7 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_worker_is_measured_until_its_own_end_whoever_else_is_in_its_slot() {
-        let engine = Embedded::start(Config::read(&Environment::default()).unwrap().limits);
+        let engine = Embedded::start(Config::read(&Environment::default()).unwrap().limits());
         let measured = || {
             let mut text = String::new();
             engine.encode_metrics(&mut text);

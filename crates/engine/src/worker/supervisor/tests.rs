@@ -8,11 +8,12 @@ use crate::worker::output::Output;
 use crate::worker::reaper::ALONE;
 use ai_integration_contract::{Environment, Inputs};
 
-fn supervise(script: &str, attempts: u32) -> (Embedded, Supervisor) {
-    let engine = Embedded::start(Config::read(&Environment::default()).unwrap().limits);
+fn supervise(script: &str, attempts: usize) -> (Embedded, Supervisor) {
+    let engine = Embedded::start(Config::read(&Environment::default()).unwrap().limits());
     let program = Program {
         command: ["sh", "-c", script].map(OsString::from).into(),
         variables: vec![("GREETING".to_owned(), "hello".to_owned())],
+        hidden: Vec::new(),
         stdout: Output::Stderr,
     };
     let mut config = Config::read(&Environment::default()).unwrap();
@@ -59,10 +60,11 @@ async fn what_is_not_the_protocol_is_refused() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_said_to_be() {
     let _alone = ALONE.lock().await;
-    let engine = Embedded::start(Config::read(&Environment::default()).unwrap().limits);
+    let engine = Embedded::start(Config::read(&Environment::default()).unwrap().limits());
     let program = Program {
         command: vec!["/nonexistent/model".into()],
         variables: Vec::new(),
+        hidden: Vec::new(),
         stdout: Output::Stderr,
     };
     let config = Config::read(&Environment::default()).unwrap();

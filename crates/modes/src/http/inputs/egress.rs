@@ -7,45 +7,29 @@
 
 use std::net::IpAddr;
 
-use ai_integration_contract::{Environment, Setting, SettingError};
+use ai_integration_contract::setting::{List, SettingType};
+use ai_integration_contract::{Environment, SettingError, settings};
 use ipnet::IpNet;
 use reqwest::Url;
 
-use crate::http::wire::guard::client::networks;
+use crate::http::wire::guard::client::Network;
 use crate::http::wire::guard::host::is_listed;
 
-/// Whose content may be fetched.
-pub(crate) static HOSTS: Setting = Setting {
-    name: "AI_INTEGRATION_URL_INPUTS",
-    flag: Some("url-inputs"),
-    value_name: "LIST",
-    default: "",
-    help: "Hosts from which files are fetched that a request gives as http or https addresses, \
-           separated by commas; *.example.org for all below one, * for every public host. By \
-           default none are fetched.",
-};
-
-/// Beside the public Internet.
-pub(crate) static NETWORKS: Setting = Setting {
-    name: "AI_INTEGRATION_URL_NETWORKS",
-    flag: Some("url-networks"),
-    value_name: "LIST",
-    default: "",
-    help: "Networks (10.1.0.0/16) where such hosts may be beside the public Internet, separated by \
-           commas.",
-};
-
-/// The ports.
-pub(crate) static PORTS: Setting = Setting {
-    name: "AI_INTEGRATION_URL_PORTS",
-    flag: Some("url-ports"),
-    value_name: "LIST",
-    default: "80,443",
-    help: "Ports that such addresses may have.",
-};
-
-/// All of them.
-pub(crate) const SETTINGS: &[&Setting] = &[&HOSTS, &NETWORKS, &PORTS];
+settings! {
+    /// The operator's rules for addresses.
+    #[expect(clippy::struct_field_names, reason = "these are the names of the variables")]
+    pub(crate) struct Settings under "Inputs" {
+        /// Hosts from which files are fetched that a request gives as http or https addresses,
+        /// separated by commas; *.example.org for all below one, * for every public host. By default
+        /// none are fetched.
+        url_hosts: List<UrlHost> { was: &["AI_INTEGRATION_URL_INPUTS"] },
+        /// Networks (10.1.0.0/16) where such hosts may be beside the public Internet, separated by
+        /// commas.
+        url_networks: List<Network>,
+        /// Ports that such addresses may have.
+        url_ports: List<Port> = "80,443",
+    }
+}
 
 /// What is not globally reachable by the IANA IPv4 Special-Purpose Address Registry, multicast, and
 /// the address at which Azure's hosts answer.
@@ -85,23 +69,14 @@ pub(crate) struct Egress {
 impl Egress {
     /// The rules that the settings have; none when nothing may be fetched.
     pub(crate) fn read(environment: &Environment) -> Result<Option<Self>, SettingError> {
-        let ports: Result<Vec<u16>, _> =
-            environment.list(&PORTS).iter().map(|port| port.parse()).collect();
-        let ports = ports.map_err(|_| SettingError::Invalid {
-            name: PORTS.name,
-            value: environment.get(&PORTS).unwrap_or_default().to_owned(),
-            expected: "expected ports, such as 80,443".to_owned(),
-        })?;
-        let hosts: Result<Vec<String>, _> =
-            environment.list(&HOSTS).into_iter().map(host).collect();
-        let hosts = hosts?;
+        let Settings { url_hosts, url_networks, url_ports } = Settings::read(environment)?;
         let constant = |list: &[&str]| list.iter().filter_map(|net| net.parse().ok()).collect();
         let rules = Egress {
-            networks: networks(environment, &NETWORKS)?,
-            ports,
+            networks: url_networks,
+            ports: url_ports,
             special: constant(&[SPECIAL, SPECIAL_GLOBAL].concat()),
             global: constant(&["0.0.0.0/0", GLOBAL]),
-            hosts,
+            hosts: url_hosts,
         };
         Ok((!rules.hosts.is_empty()).then_some(rules))
     }
@@ -136,23 +111,39 @@ impl Egress {
     }
 }
 
-/// A host of the list in the form in which addresses have it.
-fn host(item: String) -> Result<String, SettingError> {
-    let (prefix, name) = match item.strip_prefix('*') {
-        Some("") => return Ok(item),
-        Some(parent) => ("*.", parent.strip_prefix('.').unwrap_or_default()),
-        None => ("", item.as_str()),
-    };
-    let is_v6 = name.starts_with('[') && name.ends_with(']');
-    let is_host = !name.is_empty() && (is_v6 || !name.contains(['/', ':', '?', '#', '@', '\\']));
-    let url = Url::parse(&format!("http://{name}/")).ok().filter(|_| is_host);
-    match url.as_ref().and_then(Url::host_str) {
-        Some(host) => Ok(format!("{prefix}{}", host.trim_end_matches('.'))),
-        _ => Err(SettingError::Invalid {
-            name: HOSTS.name,
-            value: item,
-            expected: "expected hosts such as files.example.org, *.example.org or *".to_owned(),
-        }),
+/// A host of the list, in the form in which addresses have it.
+struct UrlHost;
+
+impl SettingType for UrlHost {
+    type Value = String;
+    const VALUE_NAME: &'static str = "HOST";
+
+    fn read(item: &str) -> Result<String, String> {
+        let item = item.to_ascii_lowercase();
+        let (prefix, name) = match item.strip_prefix('*') {
+            Some("") => return Ok(item),
+            Some(parent) => ("*.", parent.strip_prefix('.').unwrap_or_default()),
+            None => ("", item.as_str()),
+        };
+        let is_v6 = name.starts_with('[') && name.ends_with(']');
+        let is_host =
+            !name.is_empty() && (is_v6 || !name.contains(['/', ':', '?', '#', '@', '\\']));
+        let url = Url::parse(&format!("http://{name}/")).ok().filter(|_| is_host);
+        let host = url.as_ref().and_then(Url::host_str);
+        host.map(|host| format!("{prefix}{}", host.trim_end_matches('.')))
+            .ok_or_else(|| "hosts such as files.example.org, *.example.org or *".to_owned())
+    }
+}
+
+/// A port of the list.
+struct Port;
+
+impl SettingType for Port {
+    type Value = u16;
+    const VALUE_NAME: &'static str = "PORT";
+
+    fn read(item: &str) -> Result<u16, String> {
+        item.parse().map_err(|_| "ports, such as 80,443".to_owned())
     }
 }
 
@@ -160,7 +151,7 @@ fn host(item: String) -> Result<String, SettingError> {
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(text: &str) {
     let mut environment = Environment::default();
-    environment.set(&HOSTS, "*");
+    environment.set(Settings::url_hosts(), "*");
     let rules = Egress::read(&environment).expect("the settings are right").expect("it is on");
     let Ok(url) = Url::parse(text) else { return };
     if rules.check(&url).is_ok()
@@ -182,8 +173,8 @@ mod tests {
 
     fn egress(hosts: &str, networks: &str) -> Egress {
         let mut environment = Environment::default();
-        environment.set(&HOSTS, hosts);
-        environment.set(&NETWORKS, networks);
+        environment.set(Settings::url_hosts(), hosts);
+        environment.set(Settings::url_networks(), networks);
         Egress::read(&environment).unwrap().unwrap()
     }
 
@@ -248,7 +239,7 @@ mod tests {
             ["https://example.org", "example.org:80", "2606:4700::1", "*example.org", "a/b", "u@h"]
         {
             let mut environment = Environment::default();
-            environment.set(&HOSTS, nonsense);
+            environment.set(Settings::url_hosts(), nonsense);
             assert!(Egress::read(&environment).is_err(), "{nonsense}");
         }
     }

@@ -7,9 +7,10 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ai_integration_contract::setting::Seconds;
 use ai_integration_contract::{
-    Environment, Error, FieldError, InputsSchema, Kind, RawInputs, RawValue, Setting, SettingError,
-    Shape,
+    Environment, Error, FieldError, InputsSchema, Kind, RawInputs, RawValue, SettingError, Shape,
+    settings,
 };
 use ai_integration_engine::{BodyBuffer, Reservation};
 use bytes::Bytes;
@@ -21,19 +22,18 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::http::failure::Rejection;
-use crate::http::inputs::egress::Egress;
+use crate::http::inputs::egress::{self, Egress};
 use crate::http::limits::{LEAST_RATE, PAUSE, SLOW_AFTER};
 use crate::http::wire::edge::RequestId;
 use crate::http::wire::tls;
 
-/// Patience with another server.
-pub(crate) static TIMEOUT: Setting = Setting {
-    name: "AI_INTEGRATION_URL_TIMEOUT",
-    flag: Some("url-timeout"),
-    value_name: "SECONDS",
-    default: "30",
-    help: "Time in which all of a request's files have to come that it gives as addresses.",
-};
+settings! {
+    /// The time for fetching.
+    pub(crate) struct Settings under "Inputs" {
+        /// Time in which all of a request's files have to come that it gives as addresses.
+        url_timeout: Seconds = 30,
+    }
+}
 
 /// Requests that fetch at a time.
 const PLACES: usize = 64;
@@ -45,7 +45,7 @@ const AHEAD: usize = 1 << 20;
 const MAX_URL: usize = 8 * 1024;
 
 const NOT_HERE: &str = "addresses are not fetched here; send the file itself, or ask the server's \
-                        operator for AI_INTEGRATION_URL_INPUTS";
+                        operator for AI_INTEGRATION_URL_HOSTS";
 
 /// What fetches.
 pub(crate) struct Fetcher {
@@ -92,7 +92,7 @@ impl Fetcher {
     /// As the settings have it, for files of at most `most` bytes.
     pub(crate) fn read(environment: &Environment, most: usize) -> Result<Self, SettingError> {
         let rules = Egress::read(environment)?.map(Rules::new).transpose()?;
-        let timeout = environment.seconds(&TIMEOUT)?.unwrap_or_default();
+        let timeout = Settings::read(environment)?.url_timeout;
         Ok(Fetcher { rules, timeout, most, places: Semaphore::new(PLACES) })
     }
 
@@ -191,11 +191,10 @@ fn text(value: &RawValue) -> Option<&str> {
 impl Rules {
     fn new(egress: Egress) -> Result<Self, SettingError> {
         let egress = Arc::new(egress);
-        let client = client(&egress).map_err(|error| SettingError::Invalid {
-            name: crate::http::inputs::egress::HOSTS.name,
-            value: "…".to_owned(),
-            expected: format!("nothing can be fetched: {error}"),
-        })?;
+        let unfit = |error| {
+            egress::Settings::url_hosts().invalid("…", format!("nothing can be fetched: {error}"))
+        };
+        let client = client(&egress).map_err(unfit)?;
         Ok(Rules { egress, client })
     }
 

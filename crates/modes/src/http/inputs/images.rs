@@ -7,48 +7,51 @@ mod jpeg;
 mod png;
 mod webp;
 
+use ai_integration_contract::setting::{Count, SettingType};
 use ai_integration_contract::{
-    Environment, Error, FieldError, Inputs, InputsSchema, Setting, SettingError, Shape, Value,
+    Environment, Error, FieldError, Inputs, InputsSchema, SettingError, Shape, Value, settings,
 };
 use imagesize::ImageType;
 
-/// The formats that reach the model.
-pub(crate) static FORMATS: Setting = Setting {
-    name: "AI_INTEGRATION_IMAGE_FORMATS",
-    flag: Some("image-formats"),
-    value_name: "LIST",
-    default: "png,jpeg,gif,webp,bmp,tiff,heif",
-    help: "Formats in which pictures may come over HTTP, of png, jpeg, gif, webp, bmp, tiff, heif \
-           (which AVIF is one of) and jxl; * for anything, unchecked.",
-};
-
-/// The size of a picture.
-pub(crate) static MAX_PIXELS: Setting = Setting {
-    name: "AI_INTEGRATION_MAX_PIXELS",
-    flag: Some("max-pixels"),
-    value_name: "N",
-    default: "89478485",
-    help: "Most pixels of a picture that comes over HTTP, by what its header says; the frames of an \
-           animation may have 16 times as many together. The default is where Pillow begins to \
-           warn.",
-};
-
-/// The length of an animation.
-pub(crate) static MAX_FRAMES: Setting = Setting {
-    name: "AI_INTEGRATION_MAX_FRAMES",
-    flag: Some("max-frames"),
-    value_name: "N",
-    default: "1000",
-    help: "Most frames of an animated picture (GIF, PNG, WebP) that comes over HTTP.",
-};
-
-/// All of them.
-pub(crate) const SETTINGS: &[&Setting] = &[&FORMATS, &MAX_PIXELS, &MAX_FRAMES];
+settings! {
+    /// The pictures that reach the model.
+    pub(crate) struct Settings under "Inputs" {
+        /// Formats in which pictures may come over HTTP, of png, jpeg, gif, webp, bmp, tiff, heif
+        /// (which AVIF is one of) and jxl; * for anything, unchecked.
+        image_formats: Formats = "png,jpeg,gif,webp,bmp,tiff,heif",
+        /// Most pixels of a picture that comes over HTTP, by what its header says; the frames of an
+        /// animation may have 16 times as many together. The default is where Pillow begins to warn.
+        max_pixels: Count<1, { usize::MAX }> = 89478485,
+        /// Most frames of an animated picture (GIF, PNG, WebP) that comes over HTTP.
+        max_frames: Count<1, { usize::MAX }> = 1000,
+    }
+}
 
 /// How many times the pixels of the largest picture the frames of an animation may have together:
 /// a model that decodes all of them has all in its memory.
 const ANIMATION: usize = 16;
 const KNOWN: &[&str] = &["png", "jpeg", "gif", "webp", "bmp", "tiff", "heif", "jxl"];
+
+/// Known formats; none where anything goes.
+struct Formats;
+
+impl SettingType for Formats {
+    type Value = Option<Vec<String>>;
+    const VALUE_NAME: &'static str = "LIST";
+
+    fn read(list: &str) -> Result<Self::Value, String> {
+        if list == "*" {
+            return Ok(None);
+        }
+        let names: Vec<String> =
+            list.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+        if names.iter().all(|name| KNOWN.contains(&name.as_str())) {
+            Ok(Some(names))
+        } else {
+            Err(format!("some of {}, or *", KNOWN.join(", ")))
+        }
+    }
+}
 
 /// What a picture may be.
 #[derive(Clone, Debug)]
@@ -61,26 +64,8 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
-        let list = environment.get(&FORMATS).unwrap_or_default();
-        let names: Vec<String> =
-            list.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
-        if list.trim() != "*" && names.iter().any(|name| !KNOWN.contains(&name.as_str())) {
-            return Err(SettingError::Invalid {
-                name: FORMATS.name,
-                value: list.to_owned(),
-                expected: format!("expected some of {}, or *", KNOWN.join(", ")),
-            });
-        }
-        let number = |setting| {
-            let parsed =
-                environment.parse(setting, "a whole number above 0", |n: &usize| *n > 0)?;
-            Ok(parsed.unwrap_or(usize::MAX))
-        };
-        Ok(Rules {
-            formats: (list.trim() != "*").then_some(names),
-            pixels: number(&MAX_PIXELS)?,
-            frames: number(&MAX_FRAMES)?,
-        })
+        let Settings { image_formats, max_pixels, max_frames } = Settings::read(environment)?;
+        Ok(Rules { formats: image_formats, pixels: max_pixels, frames: max_frames })
     }
 
     /// Refuses inputs that are to be pictures and are none, or too large ones.

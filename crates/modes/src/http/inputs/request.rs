@@ -103,7 +103,7 @@ fn refuse_encoding(headers: &HeaderMap) -> Result<(), Error> {
 
 /// Reads the body, which is refused before it comes where it says how long it is.
 async fn body(request: Request, app: &App, hold: &mut Reservation) -> Result<Bytes, Error> {
-    let Limits { body: limit, upload, .. } = *app.limits();
+    let Limits { max_body: limit, upload_timeout: upload, .. } = *app.limits();
     let begun = Instant::now();
     let late = |why: String| Error::new(Kind::RequestTimeout, why);
     let waits = request.headers().contains_key(header::EXPECT);

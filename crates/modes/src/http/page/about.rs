@@ -1,47 +1,31 @@
 //! What the server tells people of the model: what its author says, unless the operator knows better.
 
-use ai_integration_contract::{Environment, Setting};
+use ai_integration_contract::setting::Text;
+use ai_integration_contract::{Environment, SettingError, settings};
 use ai_integration_engine::About;
 
-/// The model's name.
-pub(crate) static NAME: Setting = Setting {
-    name: "AI_INTEGRATION_MODEL_NAME",
-    flag: Some("model-name"),
-    value_name: "TEXT",
-    default: "",
-    help: "What the page and the API call the model. By default what its author calls it.",
-};
-
-/// Its description.
-pub(crate) static DESCRIPTION: Setting = Setting {
-    name: "AI_INTEGRATION_MODEL_DESCRIPTION",
-    flag: Some("model-description"),
-    value_name: "TEXT",
-    default: "",
-    help: "What the page and the API say of the model. By default what its author says.",
-};
-
-/// Its version.
-pub(crate) static VERSION: Setting = Setting {
-    name: "AI_INTEGRATION_MODEL_VERSION",
-    flag: Some("model-version"),
-    value_name: "TEXT",
-    default: "",
-    help: "Which version of the model the page and the API name. By default the author's.",
-};
-
-/// All of them.
-pub(crate) const SETTINGS: &[&Setting] = &[&NAME, &DESCRIPTION, &VERSION];
+settings! {
+    /// The operator's words on the model.
+    #[expect(clippy::struct_field_names, reason = "these are the names of the variables")]
+    pub(crate) struct Settings under "Model" {
+        /// The model's name on the page and in the API. By default the one that its author gave it.
+        model_name: Option<Text>,
+        /// The model's description on the page and in the API. By default its author's.
+        model_description: Option<Text>,
+        /// The model's version on the page and in the API. By default its author's.
+        model_version: Option<Text>,
+    }
+}
 
 /// What the operator says; what is absent is the author's.
-pub(crate) fn read(environment: &Environment) -> About {
-    let text = |setting| environment.get(setting).map(str::to_owned);
-    About {
-        name: text(&NAME),
-        description: text(&DESCRIPTION),
-        version: text(&VERSION),
+pub(crate) fn read(environment: &Environment) -> Result<About, SettingError> {
+    let settings = Settings::read(environment)?;
+    Ok(About {
+        name: settings.model_name,
+        description: settings.model_description,
+        version: settings.model_version,
         examples: Vec::new(),
-    }
+    })
 }
 
 /// Both together.

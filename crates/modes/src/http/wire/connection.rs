@@ -145,13 +145,13 @@ impl<S> Timed<S> {
                 return None;
             }
             let longest = self.pulse.untaken().values().min().copied();
-            return longest.map(|since| since + self.limits.write);
+            return longest.map(|since| since + self.limits.write_timeout);
         }
         Some(match self.awaits {
-            Awaits::FirstByte | Awaits::Head => self.since + self.limits.head,
+            Awaits::FirstByte | Awaits::Head => self.since + self.limits.head_timeout,
             Awaits::Further => {
                 let after = self.pulse.latest_end.load(Ordering::Relaxed);
-                self.pulse.opened + Duration::from_millis(after) + self.limits.idle
+                self.pulse.opened + Duration::from_millis(after) + self.limits.idle_timeout
             }
         })
     }
@@ -174,7 +174,7 @@ impl<S> Timed<S> {
             return written;
         }
         let since = *self.stalled.get_or_insert_with(Instant::now);
-        ready!(self.writing.wait_until(since + self.limits.write, context));
+        ready!(self.writing.wait_until(since + self.limits.write_timeout, context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -198,7 +198,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         let mut deadline = deadline;
         loop {
             // Nobody tells when a request ends, so that is looked at when it would matter.
-            let until = deadline.unwrap_or_else(|| Instant::now() + this.limits.idle);
+            let until = deadline.unwrap_or_else(|| Instant::now() + this.limits.idle_timeout);
             ready!(this.reading.wait_until(until, context));
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

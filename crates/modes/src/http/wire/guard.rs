@@ -12,28 +12,45 @@ pub(crate) mod rate;
 pub(crate) mod token;
 
 use std::net::IpAddr;
+use std::path::Path;
 
-use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError};
+use ai_integration_contract::setting::{FilePath, List, Lowercase, Secret};
+use ai_integration_contract::{Environment, Error, Kind, SettingError, settings};
 use axum::http::Method;
 use axum::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use axum::http::request::Parts;
 use tower_http::cors::CorsLayer;
 
-use self::client::Proxies;
+use self::client::{Network, Proxies};
 use self::host::Hosts;
 use self::origin::Origins;
 use self::rate::Rate;
 use self::token::Token;
 
-/// The settings of all checks.
-pub(crate) const SETTINGS: &[&Setting] = &[
-    &host::HOSTS,
-    &origin::ORIGINS,
-    &token::TOKEN,
-    &token::TOKEN_FILE,
-    &rate::RATE,
-    &client::PROXIES,
-];
+settings! {
+    /// The operator's rules on who may ask.
+    pub(crate) struct Settings under "Security" {
+        /// Host names under which requests may come, separated by commas; *.example.org for all
+        /// below one. Addresses and localhost always may; other names by default only where the
+        /// server listens beyond this machine.
+        hosts: List<Lowercase>,
+        /// Origins of other sites whose pages may use the API (CORS), separated by commas, such as
+        /// https://app.example.org; * for all. By default none.
+        origins: Origins,
+        /// A secret that requests have to carry: Authorization: Bearer SECRET, or as the password
+        /// that a browser asks for. The model's program does not get to see it. /healthz and /readyz
+        /// need none. There is no flag for it, since others can read a process's arguments.
+        token: Option<Secret<Token>> { flag: None },
+        /// A file whose content is the token.
+        token_file: Option<FilePath>,
+        /// Requests of one client, by its address; more are answered with status 429. As many as N
+        /// may come at once. By default there is no limit.
+        rate_limit: Option<Rate>,
+        /// Addresses or networks (10.0.0.0/8) of proxies, separated by commas, whose X-Forwarded-For
+        /// tells a client's address.
+        trusted_proxies: List<Network>,
+    }
+}
 
 /// The addresses that need no token: platforms ask them, and they tell nothing of the model.
 const OPEN: &[&str] = &["/healthz", "/readyz"];
@@ -53,12 +70,13 @@ pub(crate) struct Guard {
 impl Guard {
     /// Reads the settings; `is_local` tells that only this machine reaches the server.
     pub(crate) fn read(environment: &Environment, is_local: bool) -> Result<Self, SettingError> {
+        let settings = Settings::read(environment)?;
         Ok(Guard {
-            hosts: Hosts::read(environment, is_local),
-            origins: Origins::read(environment)?,
-            token: Token::read(environment)?,
-            rate: Rate::read(environment)?,
-            proxies: Proxies::read(environment)?,
+            hosts: Hosts::new(settings.hosts, is_local),
+            origins: settings.origins,
+            token: token(settings.token, settings.token_file.as_deref())?,
+            rate: settings.rate_limit,
+            proxies: Proxies(settings.trusted_proxies),
         })
     }
 
@@ -107,12 +125,24 @@ impl Guard {
     }
 }
 
+/// The token that the settings name, or that is in the file that they name.
+fn token(given: Option<Secret<Token>>, file: Option<&Path>) -> Result<Option<Token>, SettingError> {
+    match (given, file) {
+        (given, None) => Ok(given.map(Secret::expose)),
+        (None, Some(file)) => Token::from_file(file)
+            .map(Some)
+            .map_err(|reason| Settings::token_file().invalid(&file.display().to_string(), reason)),
+        (Some(_), Some(_)) => {
+            let both = format!("there is {} too; use one", Settings::token_file().name);
+            Err(Settings::token().invalid("", both))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::host::HOSTS;
-    use super::origin::ORIGINS;
-    use super::token::TOKEN;
     use super::*;
+    use ai_integration_contract::Setting;
     use axum::http::Request;
 
     fn guard(settings: &[(&Setting, &str)], is_local: bool) -> Guard {
@@ -134,7 +164,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let local = guard(&[(&HOSTS, "model.example.org, *.example.net")], true);
+        let local = guard(&[(Settings::hosts(), "model.example.org, *.example.net")], true);
         for (host, expected) in [
             ("localhost:5000", Ok(())),
             ("app.localhost", Ok(())),
@@ -160,7 +190,7 @@ mod tests {
 
     #[test]
     fn origins() {
-        let listed = guard(&[(&ORIGINS, "https://app.example.org")], false);
+        let listed = guard(&[(Settings::origins(), "https://app.example.org")], false);
         let host = ("host", "model.test:5000");
         for (method, header, expected) in [
             ("POST", ("origin", "http://model.test:5000"), Ok(())),
@@ -186,7 +216,7 @@ mod tests {
 
     #[test]
     fn tokens() {
-        let secret = guard(&[(&TOKEN, "s3cret")], true);
+        let secret = guard(&[(Settings::token(), "s3cret")], true);
         let host = ("host", "localhost");
         for (value, expected) in [
             ("Bearer s3cret", Ok(())),
@@ -202,7 +232,7 @@ mod tests {
             assert_eq!(check(&secret, "GET", &headers), expected, "{value}");
         }
         let mut environment = Environment::default();
-        environment.set(&TOKEN, "two words");
+        environment.set(Settings::token(), "two words");
         let error = Guard::read(&environment, true).err().unwrap().to_string();
         assert!(!error.contains("words\""), "{error}");
     }

@@ -51,7 +51,7 @@ impl Server {
     ) -> Self {
         let stop = CancellationToken::new();
         let files = ai_integration_engine::raise_open_files();
-        let most = usize::try_from(files).unwrap_or(usize::MAX).min(limits.connections);
+        let most = usize::try_from(files).unwrap_or(usize::MAX).min(limits.max_connections);
         let acceptor = Arc::new(Acceptor {
             edge: Arc::new(edge),
             limits,
@@ -139,7 +139,7 @@ impl Acceptor {
     async fn has_begun(&self, stream: &TcpStream) -> bool {
         let mut first = [0];
         tokio::select! {
-            peeked = timeout(self.limits.head, stream.peek(&mut first)) => {
+            peeked = timeout(self.limits.head_timeout, stream.peek(&mut first)) => {
                 matches!(peeked, Ok(Ok(1)))
             }
             () = self.stop.cancelled() => false,
@@ -158,7 +158,7 @@ impl Acceptor {
         let Some(tls) = &self.tls else { return self.http1(stream, caller, watcher).await };
         // Plain HTTP/1.1 need not keep room for this.
         let handshake = Box::pin(tls.acceptor().accept(stream));
-        let stream = timeout(self.limits.head, handshake).await??;
+        let stream = timeout(self.limits.head_timeout, handshake).await??;
         if stream.get_ref().1.alpn_protocol() == Some(H2) {
             pulse.multiplexes.store(true, Ordering::Relaxed);
             Box::pin(self.http2(stream, caller, watcher)).await

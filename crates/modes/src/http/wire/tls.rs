@@ -5,33 +5,23 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ai_integration_contract::{Environment, Setting, SettingError};
+use ai_integration_contract::setting::FilePath;
+use ai_integration_contract::{Environment, Setting, SettingError, settings};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 
-/// The certificate.
-pub(crate) static CERTIFICATE: Setting = Setting {
-    name: "AI_INTEGRATION_TLS_CERT",
-    flag: Some("tls-cert"),
-    value_name: "FILE",
-    default: "",
-    help: "Certificate chain in PEM: the server then speaks TLS only. Read again on SIGHUP.",
-};
-
-/// Its key.
-pub(crate) static KEY: Setting = Setting {
-    name: "AI_INTEGRATION_TLS_KEY",
-    flag: Some("tls-key"),
-    value_name: "FILE",
-    default: "",
-    help: "The certificate's private key in PEM.",
-};
-
-/// All of them.
-pub(crate) const SETTINGS: &[&Setting] = &[&CERTIFICATE, &KEY];
+settings! {
+    /// The files of TLS.
+    pub(crate) struct Settings under "Security" {
+        /// Certificate chain in PEM: the server then speaks TLS only. Read again on SIGHUP.
+        tls_cert: Option<FilePath>,
+        /// The certificate's private key in PEM.
+        tls_key: Option<FilePath>,
+    }
+}
 
 /// What ALPN calls HTTP/2 (RFC 9113, section 3.2).
 pub(crate) const H2: &[u8] = b"h2";
@@ -46,21 +36,18 @@ pub(crate) struct Tls {
 impl Tls {
     /// As the settings have it; none without a certificate.
     pub(crate) fn read(environment: &Environment) -> Result<Option<Arc<Self>>, SettingError> {
-        let missing = |name, other: &str| SettingError::Invalid {
-            name,
-            value: String::new(),
-            expected: format!("it is needed beside {other}"),
+        let missing = |setting: &Setting, other: &Setting| {
+            setting.invalid("", format!("it is needed beside {}", other.name))
         };
-        let (certificate, key) = match (environment.get(&CERTIFICATE), environment.get(&KEY)) {
+        let Settings { tls_cert, tls_key } = Settings::read(environment)?;
+        let (certificate, key) = match (tls_cert, tls_key) {
             (None, None) => return Ok(None),
-            (Some(_), None) => return Err(missing(KEY.name, CERTIFICATE.name)),
-            (None, Some(_)) => return Err(missing(CERTIFICATE.name, KEY.name)),
-            (Some(certificate), Some(key)) => (PathBuf::from(certificate), PathBuf::from(key)),
+            (Some(_), None) => return Err(missing(Settings::tls_key(), Settings::tls_cert())),
+            (None, Some(_)) => return Err(missing(Settings::tls_cert(), Settings::tls_key())),
+            (Some(certificate), Some(key)) => (certificate, key),
         };
-        let acceptor = load(&certificate, &key).map_err(|reason| SettingError::Invalid {
-            name: CERTIFICATE.name,
-            value: certificate.display().to_string(),
-            expected: reason,
+        let acceptor = load(&certificate, &key).map_err(|reason| {
+            Settings::tls_cert().invalid(&certificate.display().to_string(), reason)
         })?;
         Ok(Some(Arc::new(Tls { certificate, key, acceptor: RwLock::new(acceptor) })))
     }

@@ -178,7 +178,7 @@ fn what_is_no_picture_is_said_to_be_none() {
         assert!(message.contains(words), "{message}");
     }
     let mut environment = Environment::default();
-    environment.set(&FORMATS, "png, exe");
+    environment.set(Settings::image_formats(), "png, exe");
     assert!(Rules::read(&environment).is_err());
 }
 

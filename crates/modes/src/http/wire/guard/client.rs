@@ -2,28 +2,14 @@
 
 use std::net::IpAddr;
 
-use ai_integration_contract::{Environment, Setting, SettingError};
+use ai_integration_contract::setting::SettingType;
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// Who may speak for others.
-pub(crate) static PROXIES: Setting = Setting {
-    name: "AI_INTEGRATION_TRUSTED_PROXIES",
-    flag: Some("trusted-proxies"),
-    value_name: "LIST",
-    default: "",
-    help: "Addresses or networks (10.0.0.0/8) of proxies, separated by commas, whose \
-           X-Forwarded-For tells a client's address.",
-};
-
 /// Proxies whose word is taken.
-pub(crate) struct Proxies(Vec<IpNet>);
+pub(crate) struct Proxies(pub(crate) Vec<IpNet>);
 
 impl Proxies {
-    pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
-        networks(environment, &PROXIES).map(Proxies)
-    }
-
     /// The client's address: the last one in `X-Forwarded-For` that is no trusted proxy's.
     pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let is_trusted = |address: &IpAddr| {
@@ -41,20 +27,17 @@ impl Proxies {
     }
 }
 
-/// The networks and addresses that a setting lists.
-pub(crate) fn networks(
-    environment: &Environment,
-    setting: &'static Setting,
-) -> Result<Vec<IpNet>, SettingError> {
-    let network = |item: &String| {
+/// A network, or an address alone.
+pub(crate) struct Network;
+
+impl SettingType for Network {
+    type Value = IpNet;
+    const VALUE_NAME: &'static str = "NETWORK";
+
+    fn read(item: &str) -> Result<IpNet, String> {
         let network = item.parse().or_else(|_| item.parse::<IpAddr>().map(IpNet::from));
-        network.map_err(|_| SettingError::Invalid {
-            name: setting.name,
-            value: item.clone(),
-            expected: "expected addresses or networks, such as 10.0.0.0/8".to_owned(),
-        })
-    };
-    environment.list(setting).iter().map(network).collect()
+        network.map_err(|_| "addresses or networks, such as 10.0.0.0/8".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -63,9 +46,8 @@ mod tests {
 
     #[test]
     fn clients_behind_proxies() {
-        let mut environment = Environment::default();
-        environment.set(&PROXIES, "10.0.0.0/8, 192.0.2.1");
-        let proxies = Proxies::read(&environment).unwrap();
+        let proxies =
+            Proxies(["10.0.0.0/8", "192.0.2.1"].map(|x| Network::read(x).unwrap()).into());
         let client = |peer: &str, forwarded: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("x-forwarded-for", forwarded.parse().unwrap());

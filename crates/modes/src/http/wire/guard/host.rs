@@ -2,22 +2,11 @@
 
 use std::net::IpAddr;
 
-use ai_integration_contract::{Environment, Error, Kind, Setting};
+use ai_integration_contract::{Error, Kind};
 use axum::http::Version;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-
-/// Names of this server.
-pub(crate) static HOSTS: Setting = Setting {
-    name: "AI_INTEGRATION_HOSTS",
-    flag: Some("hosts"),
-    value_name: "LIST",
-    default: "",
-    help: "Host names under which requests may come, separated by commas; *.example.org for all \
-           below one. Addresses and localhost always may; other names by default only where the \
-           server listens beyond this machine.",
-};
 
 /// The names under which requests may come.
 pub(crate) struct Hosts {
@@ -27,9 +16,8 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    /// Reads the setting; `is_local` tells that only this machine reaches the server.
-    pub(crate) fn read(environment: &Environment, is_local: bool) -> Self {
-        let names = environment.list(&HOSTS);
+    /// These names; `is_local` tells that only this machine reaches the server.
+    pub(crate) fn new(names: Vec<String>, is_local: bool) -> Self {
         Hosts { takes_any: names.is_empty() && !is_local, names }
     }
 

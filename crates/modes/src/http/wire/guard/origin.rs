@@ -2,21 +2,12 @@
 
 use std::time::Duration;
 
-use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError};
+use ai_integration_contract::setting::{Absent, List, Lowercase, SettingType};
+use ai_integration_contract::{Error, Kind};
 use axum::http::header::ORIGIN;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
-
-/// Sites whose pages may ask.
-pub(crate) static ORIGINS: Setting = Setting {
-    name: "AI_INTEGRATION_ORIGINS",
-    flag: Some("origins"),
-    value_name: "LIST",
-    default: "",
-    help: "Origins of other sites whose pages may use the API (CORS), separated by commas, such as \
-           https://app.example.org; * for all. By default none.",
-};
 
 /// How long browsers may keep what they were told of other sites.
 const CORS_AGE: Duration = Duration::from_mins(10);
@@ -28,23 +19,33 @@ pub(crate) enum Origins {
     All,
 }
 
-impl Origins {
-    pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
-        let origins = environment.list(&ORIGINS);
+impl SettingType for Origins {
+    type Value = Self;
+    const VALUE_NAME: &'static str = "LIST";
+
+    fn read(list: &str) -> Result<Self, String> {
+        let origins = List::<Lowercase>::read(list)?;
         let is_origin = |origin: &String| {
             let (scheme, authority) = origin.split_once("://").unwrap_or_default();
             matches!(scheme, "http" | "https") && authority.parse::<Authority>().is_ok()
         };
         if origins == ["*"] {
             Ok(Origins::All)
-        } else if let Some(other) = origins.iter().find(|origin| !is_origin(origin)) {
-            let expected = "expected origins such as https://app.example.org, or *".to_owned();
-            Err(SettingError::Invalid { name: ORIGINS.name, value: other.clone(), expected })
-        } else {
+        } else if origins.iter().all(is_origin) {
             Ok(Origins::These(origins))
+        } else {
+            Err("origins such as https://app.example.org, or *".to_owned())
         }
     }
+}
 
+impl Absent for Origins {
+    fn absent() -> Self {
+        Origins::These(Vec::new())
+    }
+}
+
+impl Origins {
     /// Refuses a request that a page of a site sent which may not. `host` is the host that the
     /// request names.
     pub(crate) fn check(&self, headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Error> {

@@ -1,0 +1,248 @@
+//! Holds the variables that settings are read from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::declaration::{Absent, PREFIX, Setting, SettingType};
+use super::error::SettingError;
+
+/// The variables that this process was started with, with flags laid over them.
+#[derive(Clone, Default)]
+pub struct Environment {
+    values: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// An environment of these variables.
+    #[must_use]
+    pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Environment { values: variables.into_iter().collect() }
+    }
+
+    /// Sets a value over what was there, as a flag does.
+    pub fn set(&mut self, setting: &Setting, value: impl Into<String>) {
+        self.set_as(setting.name, setting, value);
+    }
+
+    /// Sets a value under `name`, which may be one that the setting had.
+    pub fn set_as(&mut self, name: &str, setting: &Setting, value: impl Into<String>) {
+        for other in setting.names() {
+            self.values.remove(other);
+        }
+        self.values.insert(name.to_owned(), value.into());
+    }
+
+    /// Any variable, whether it is a setting or not.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// The value or the default as the type that the setting was declared with.
+    pub fn read<T: SettingType>(&self, setting: &Setting) -> Result<T::Value, SettingError> {
+        let (name, text) = self.given(setting).unwrap_or((setting.name, setting.default));
+        let unfit = |expected| setting.invalid_as(name, text, format!("expected {expected}"));
+        T::read(text).map_err(unfit)
+    }
+
+    /// The same for a setting that has no default.
+    pub fn read_optional<T: Absent>(&self, setting: &Setting) -> Result<T::Value, SettingError> {
+        self.given(setting).map_or_else(|| Ok(T::absent()), |_| self.read::<T>(setting))
+    }
+
+    /// Refuses what cannot be meant: a variable that looks like a setting of ours and is none, so
+    /// that a misspelt one is not silently without effect; and a setting with another value under a
+    /// name that it had. Variables that Kubernetes sets for a Service of our name are let be.
+    pub fn check(
+        &self,
+        settings: impl Iterator<Item = &'static Setting> + Clone,
+    ) -> Result<(), SettingError> {
+        let is_known = |name: &str| settings.clone().any(|known| known.names().any(|n| n == name));
+        let unknown = self.values.iter().find(|(name, value)| {
+            name.starts_with(PREFIX) && !is_known(name) && !is_service_link(name, value)
+        });
+        if let Some((name, _)) = unknown {
+            let suggestion = nearest(name, settings);
+            return Err(SettingError::Unknown { name: name.clone(), suggestion });
+        }
+        for setting in settings {
+            let given = self.given(setting).map(|(_, value)| value);
+            let differs = |former: &&&str| self.value(former).is_some_and(|v| Some(v) != given);
+            if let Some(former) = setting.was.iter().find(differs) {
+                return Err(SettingError::Contradiction { name: setting.name, former });
+            }
+        }
+        Ok(())
+    }
+
+    /// The settings that have their value from a name that they had, with that name.
+    pub fn renamed(
+        &self,
+        settings: impl Iterator<Item = &'static Setting>,
+    ) -> impl Iterator<Item = (&'static str, &'static Setting)> {
+        settings.filter_map(|setting| {
+            let (name, _) = self.given(setting)?;
+            (name != setting.name).then_some((name, setting))
+        })
+    }
+
+    /// The value that somebody gave, with the name that they used for it.
+    fn given(&self, setting: &Setting) -> Option<(&'static str, &str)> {
+        setting.names().find_map(|name| Some((name, self.value(name)?)))
+    }
+
+    /// The value of a variable without space around it, unless it is empty.
+    fn value(&self, name: &str) -> Option<&str> {
+        self.variable(name).map(str::trim).filter(|value| !value.is_empty())
+    }
+}
+
+/// The names only: any value may be a secret.
+impl fmt::Debug for Environment {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_map().entries(self.values.keys().map(|name| (name, format_args!("***")))).finish()
+    }
+}
+
+/// The setting with the name that is most like this one.
+fn nearest(name: &str, settings: impl Iterator<Item = &'static Setting>) -> Option<&'static str> {
+    settings
+        .map(|known| (strsim::jaro_winkler(name, known.name), known.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+/// Whether Kubernetes sets such a variable in every pod beside a Service, as in
+/// `NAME_SERVICE_HOST=10.0.0.11`, `NAME_PORT=tcp://10.0.0.11:5000` or `NAME_PORT_5000_TCP_PROTO=tcp`.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_of_port = |rest: &str| {
+        let mut words = rest.split('_');
+        words.next().is_some_and(is_number)
+            && words.next().is_some_and(|word| ["TCP", "UDP", "SCTP"].contains(&word))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || (name.ends_with("_PORT") && value.contains("://"))
+        || name.split_once("_PORT_").is_some_and(|(_, rest)| is_of_port(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static WORKERS: Setting = Setting {
+        default: "1",
+        was: &["AI_INTEGRATION_PROCESSES"],
+        ..Setting::of::<Workers>("AI_INTEGRATION_WORKERS", "workers", "", "", "")
+    };
+
+    static TOKEN: Setting = Setting {
+        is_secret: true,
+        ..Setting::of::<Workers>("AI_INTEGRATION_TOKEN", "token", "", "", "")
+    };
+
+    struct Workers;
+
+    impl SettingType for Workers {
+        type Value = u32;
+        const VALUE_NAME: &'static str = "N";
+
+        fn read(text: &str) -> Result<u32, String> {
+            text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a number above 0".to_owned())
+        }
+    }
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Environment::new(variables.iter().map(owned))
+    }
+
+    fn check(variables: &[(&str, &str)]) -> Result<(), String> {
+        let settings = [&WORKERS, &TOKEN].into_iter();
+        environment(variables).check(settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_an_error_with_the_nearest_name() {
+        assert_eq!(
+            check(&[("AI_INTEGRATION_WORKER", "2")]).unwrap_err(),
+            "AI_INTEGRATION_WORKER is not a setting; did you mean AI_INTEGRATION_WORKERS?"
+        );
+        assert_eq!(check(&[("OTHER", "2")]), Ok(()));
+    }
+
+    #[test]
+    fn a_service_of_our_name_is_no_misspelt_setting() {
+        for (name, value) in [
+            ("AI_INTEGRATION_SERVICE_HOST", "10.0.0.11"),
+            ("AI_INTEGRATION_SERVICE_PORT", "5000"),
+            ("AI_INTEGRATION_OCR_SERVICE_PORT_HTTP", "5000"),
+            ("AI_INTEGRATION_PORT", "tcp://10.0.0.11:5000"),
+            ("AI_INTEGRATION_PORT_5000_TCP", "tcp://10.0.0.11:5000"),
+            ("AI_INTEGRATION_PORT_5000_TCP_ADDR", "10.0.0.11"),
+        ] {
+            assert_eq!(check(&[(name, value)]), Ok(()), "{name}");
+        }
+        for (name, value) in
+            [("AI_INTEGRATION_PORT", "5000"), ("AI_INTEGRATION_PORT_NUMBER", "5000")]
+        {
+            assert!(check(&[(name, value)]).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_checked_and_have_defaults() {
+        let default = Environment::default();
+        assert_eq!(default.read::<Workers>(&WORKERS), Ok(1));
+        assert_eq!(default.read_optional::<Option<Workers>>(&TOKEN), Ok(None));
+        let given = environment(&[(WORKERS.name, " 3 "), (TOKEN.name, "4")]);
+        assert_eq!(given.read::<Workers>(&WORKERS), Ok(3));
+        assert_eq!(given.read_optional::<Option<Workers>>(&TOKEN), Ok(Some(4)));
+        let wrong = environment(&[(WORKERS.name, "0")]);
+        assert_eq!(
+            wrong.read::<Workers>(&WORKERS).unwrap_err().to_string(),
+            "AI_INTEGRATION_WORKERS=\"0\" does not fit: expected a number above 0"
+        );
+    }
+
+    #[test]
+    fn a_name_that_a_setting_had_still_counts() {
+        let old = ("AI_INTEGRATION_PROCESSES", "3");
+        let renamed = environment(&[old]);
+        assert_eq!(check(&[old]), Ok(()));
+        assert_eq!(renamed.read::<Workers>(&WORKERS), Ok(3));
+        let told: Vec<_> = renamed.renamed([&WORKERS, &TOKEN].into_iter()).collect();
+        assert!(
+            matches!(told[..], [("AI_INTEGRATION_PROCESSES", setting)] if setting.name == WORKERS.name)
+        );
+        let wrong = environment(&[(old.0, "x")]).read::<Workers>(&WORKERS).unwrap_err();
+        assert!(wrong.to_string().starts_with("AI_INTEGRATION_PROCESSES=\"x\""), "{wrong}");
+    }
+
+    #[test]
+    fn a_setting_under_both_names_has_one_value() {
+        let old = ("AI_INTEGRATION_PROCESSES", "3");
+        assert_eq!(check(&[old, (WORKERS.name, "3")]), Ok(()));
+        let error = check(&[old, (WORKERS.name, "4")]).unwrap_err();
+        assert!(error.contains(old.0) && error.contains(WORKERS.name), "{error}");
+        // A flag is laid over both.
+        let mut environment = environment(&[old]);
+        environment.set(&WORKERS, "4");
+        assert!(environment.check([&WORKERS].into_iter()).is_ok());
+        environment.set_as(old.0, &WORKERS, "5");
+        assert_eq!(environment.read::<Workers>(&WORKERS), Ok(5));
+    }
+
+    #[test]
+    fn a_secret_is_shown_nowhere() {
+        let environment = environment(&[(TOKEN.name, "s3cret")]);
+        let error = environment.read::<Workers>(&TOKEN).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "AI_INTEGRATION_TOKEN=\"***\" does not fit: expected a number above 0"
+        );
+        let shown = format!("{environment:?}{error:?}");
+        assert!(shown.contains("AI_INTEGRATION_TOKEN") && !shown.contains("s3cret"), "{shown}");
+    }
+}

@@ -1,0 +1,34 @@
+//! Settings that cannot be used as they are.
+
+/// A setting that cannot be used as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// The value does not fit.
+    #[error("{name}={value:?} does not fit: {reason}")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// Its value; `***` in the place of a secret.
+        value: String,
+        /// The reason: what would fit, or why this does not.
+        reason: String,
+    },
+    /// There is no such setting.
+    #[error("{name} is not a setting{}", suggestion.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    Unknown {
+        /// The variable.
+        name: String,
+        /// The setting with the most similar name.
+        suggestion: Option<&'static str>,
+    },
+    /// A setting has one value under its name and another under a name that it had.
+    #[error(
+        "{name} and {former} are one setting with two values; leave {former} out, its old name"
+    )]
+    Contradiction {
+        /// The variable.
+        name: &'static str,
+        /// The name that it had.
+        former: &'static str,
+    },
+}
