@@ -64,26 +64,8 @@ kinds! {
         InvalidInput "invalid_input" "the inputs are not valid",
         /// The request cannot be read as what it says it is.
         MalformedRequest "malformed_request" "the request cannot be read",
-        /// The request has no valid token.
-        Unauthorized "unauthorized" "the request is not authorized",
-        /// A browser sent the request for a page of another site.
-        Forbidden "forbidden" "the request is not allowed",
-        /// There is nothing at the request's address.
-        NotFound "not_found" "there is nothing at this address",
-        /// The request's address is not asked with its method.
-        MethodNotAllowed "method_not_allowed" "the method is not allowed",
-        /// The request is for a host that this server does not answer to.
-        Misdirected "misdirected" "there is no such host here",
         /// The request, or the answer, is larger than the limit.
         TooLarge "too_large" "too large",
-        /// The address is longer than the limit.
-        UriTooLong "uri_too_long" "the address is too long",
-        /// The request's format is not one that is read here.
-        UnsupportedMediaType "unsupported_media_type" "the format is not supported",
-        /// The request did not arrive in time.
-        RequestTimeout "request_timeout" "the request took too long to arrive",
-        /// The client asks more often than it may.
-        RateLimited "rate_limited" "too many requests",
         /// The queue has no room.
         QueueFull "queue_full" "the queue is full",
         /// The model never became ready, and no further attempt is made.

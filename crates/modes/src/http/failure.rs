@@ -1,14 +1,15 @@
-//! Why a request is not answered with a result, and how each dialect says so.
+//! Failures: every way a request can end without a result, what the log says of it, and the words
+//! for it that a dialect uses unless it has its own: a problem (RFC 9457).
 
-use ai_integration_contract::{Error, Kind, Outcome, choices, settings};
-use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use std::borrow::Cow;
+
+use ai_integration_contract::{Error, FieldError, Kind, Outcome, choices, kinds, settings};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::http::trace::Trace;
-use crate::http::wire::edge::RequestId;
+use crate::http::request_context::{RequestContext, RequestId};
 
 settings! {
     /// The wording of failures.
@@ -36,23 +37,6 @@ choices! {
     }
 }
 
-impl Wording {
-    /// The model's own words.
-    pub(crate) fn of_model(self, outcome: &Outcome) -> String {
-        match self {
-            Wording::Full => outcome.error_message().to_owned(),
-            Wording::Brief => without_traceback(outcome.error_message()),
-        }
-    }
-
-    pub(crate) fn of_error(self, error: &Error) -> String {
-        match self {
-            Wording::Full => error.to_string(),
-            Wording::Brief => error.message.clone().into_owned(),
-        }
-    }
-}
-
 /// A Python traceback's last part, which says what went wrong, and what stands before the first.
 fn without_traceback(text: &str) -> String {
     const HEADING: &str = "Traceback (most recent call last):";
@@ -64,160 +48,207 @@ fn without_traceback(text: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-/// An error in the native dialect.
-#[derive(Clone, Debug)]
-pub(crate) struct Rejection(pub(crate) Error);
-
-impl From<Error> for Rejection {
-    fn from(error: Error) -> Self {
-        Rejection(error)
+kinds! {
+    /// A reason for which the server refuses a request before the model is asked. The codes are as
+    /// stable as those of [`Kind`].
+    pub(crate) enum Refusal {
+        /// The request has no valid token.
+        Unauthorized "unauthorized" "the request is not authorized",
+        /// A browser sent the request for a page of another site.
+        Forbidden "forbidden" "the request is not allowed",
+        /// There is nothing at the request's address.
+        NotFound "not_found" "there is nothing at this address",
+        /// The request's address is not asked with its method.
+        MethodNotAllowed "method_not_allowed" "the method is not allowed",
+        /// The request is for a host that this server does not answer to.
+        Misdirected "misdirected" "there is no such host here",
+        /// The address is longer than the limit.
+        UriTooLong "uri_too_long" "the address is too long",
+        /// The request's format is not one that is read here.
+        UnsupportedMediaType "unsupported_media_type" "the format is not supported",
+        /// The request did not arrive in time.
+        RequestTimeout "request_timeout" "the request took too long to arrive",
+        /// The client asks more often than it may.
+        RateLimited "rate_limited" "too many requests",
     }
 }
 
-impl Rejection {
-    pub(crate) fn not_found() -> Self {
-        let message = "there is nothing at this address; /openapi.json has those of the API";
-        Error::new(Kind::NotFound, message).into()
-    }
-
-    pub(crate) fn method_not_allowed() -> Self {
-        let message = "this address does not take the method; the header Allow names what it takes";
-        Error::new(Kind::MethodNotAllowed, message).into()
-    }
+/// The reason of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The server refused the request.
+    Refused(Refusal),
+    /// The request got no outcome, or one that is a failure.
+    Failed(Kind),
 }
 
-/// The HTTP status of a kind of error (RFC 9110, section 15).
-pub(crate) fn status(kind: Kind) -> StatusCode {
-    match kind {
-        Kind::InvalidInput => StatusCode::UNPROCESSABLE_ENTITY,
-        Kind::MalformedRequest => StatusCode::BAD_REQUEST,
-        Kind::Unauthorized => StatusCode::UNAUTHORIZED,
-        Kind::Forbidden => StatusCode::FORBIDDEN,
-        Kind::NotFound => StatusCode::NOT_FOUND,
-        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Kind::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Kind::UriTooLong => StatusCode::URI_TOO_LONG,
-        Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Kind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        Kind::QueueFull | Kind::ModelUnavailable | Kind::ShuttingDown => {
-            StatusCode::SERVICE_UNAVAILABLE
+impl Reason {
+    /// Every reason, in the order of the documentation.
+    pub(crate) fn all() -> impl Iterator<Item = Reason> {
+        let refused = Refusal::ALL.iter().copied().map(Reason::Refused);
+        refused.chain(Kind::ALL.iter().copied().map(Reason::Failed))
+    }
+
+    /// The stable code.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Reason::Refused(refusal) => refusal.code(),
+            Reason::Failed(kind) => kind.code(),
         }
-        Kind::ModelCrashed | Kind::ModelFailed => StatusCode::INTERNAL_SERVER_ERROR,
-        Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+    }
+
+    /// A few words for headings.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Reason::Refused(refusal) => refusal.title(),
+            Reason::Failed(kind) => kind.title(),
+        }
+    }
+
+    /// The HTTP status (RFC 9110, section 15), unless a dialect has another one for it.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Reason::Refused(Refusal::Unauthorized) => StatusCode::UNAUTHORIZED,
+            Reason::Refused(Refusal::Forbidden) => StatusCode::FORBIDDEN,
+            Reason::Refused(Refusal::NotFound) => StatusCode::NOT_FOUND,
+            Reason::Refused(Refusal::MethodNotAllowed) => StatusCode::METHOD_NOT_ALLOWED,
+            Reason::Refused(Refusal::Misdirected) => StatusCode::MISDIRECTED_REQUEST,
+            Reason::Refused(Refusal::UriTooLong) => StatusCode::URI_TOO_LONG,
+            Reason::Refused(Refusal::UnsupportedMediaType) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Reason::Refused(Refusal::RequestTimeout) => StatusCode::REQUEST_TIMEOUT,
+            Reason::Refused(Refusal::RateLimited) => StatusCode::TOO_MANY_REQUESTS,
+            Reason::Failed(Kind::InvalidInput) => StatusCode::UNPROCESSABLE_ENTITY,
+            Reason::Failed(Kind::MalformedRequest) => StatusCode::BAD_REQUEST,
+            Reason::Failed(Kind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Reason::Failed(Kind::QueueFull | Kind::ModelUnavailable | Kind::ShuttingDown) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Reason::Failed(Kind::ModelCrashed | Kind::ModelFailed) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Reason::Failed(Kind::Timeout) => StatusCode::GATEWAY_TIMEOUT,
+        }
     }
 }
 
-/// What an answer without a result carries as an extension, for whoever finishes, counts and logs
-/// it.
+/// A request without a result. An answer carries it as an extension, for the edge to count, log and
+/// put into words.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    why: Why,
-    /// Whether the answer's body says it already.
+    pub(crate) reason: Reason,
+    /// Says what went wrong; the model's own words where it reports the failure.
+    message: Cow<'static, str>,
+    /// Each input that does not fit, where that is what went wrong.
+    fields: Vec<FieldError>,
+    /// Last lines of the program's output.
+    output: Vec<String>,
+    /// Seconds after which the same request may go well.
+    retry_after: Option<u64>,
+    /// Whether the answer's body tells it already.
     is_told: bool,
 }
 
-#[derive(Clone, Debug)]
-enum Why {
-    Rejected(Error),
-    /// The model's own words.
-    Model(Outcome),
-}
-
 impl Failure {
-    /// A failure that the model itself reports.
-    pub(crate) fn of_model(outcome: Outcome) -> Self {
-        Failure { why: Why::Model(outcome), is_told: false }
+    /// A refusal that says `message`.
+    pub(crate) fn refused(refusal: Refusal, message: impl Into<Cow<'static, str>>) -> Self {
+        Failure::new(Reason::Refused(refusal), message.into())
     }
 
-    /// The answer with the status, the headers and the extension of this failure, and its own body.
-    pub(crate) fn told_by(mut self, response: impl IntoResponse) -> Response {
+    /// A failure that the model itself reports.
+    pub(crate) fn of_model(outcome: &Outcome) -> Self {
+        let message = outcome.error_message().to_owned();
+        Failure::new(Reason::Failed(Kind::ModelFailed), message.into())
+    }
+
+    fn new(reason: Reason, message: Cow<'static, str>) -> Self {
+        let (fields, output) = (Vec::new(), Vec::new());
+        Failure { reason, message, fields, output, retry_after: None, is_told: false }
+    }
+
+    /// The failure of a request for an address where there is nothing.
+    pub(crate) fn not_found() -> Self {
+        let message = "there is nothing at this address; /openapi.json has those of the API";
+        Failure::refused(Refusal::NotFound, message)
+    }
+
+    /// The failure of a request whose method the address does not take.
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "this address does not take the method; the header Allow names what it takes";
+        Failure::refused(Refusal::MethodNotAllowed, message)
+    }
+
+    /// Adds a time, in seconds, after which the request may be tried again.
+    pub(crate) fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        self.reason.code()
+    }
+
+    /// The sentence for the client.
+    pub(crate) fn detail(&self, wording: Wording) -> String {
+        match (self.reason, wording) {
+            (Reason::Failed(Kind::ModelFailed), Wording::Brief) => without_traceback(&self.message),
+            (_, Wording::Full) if !self.output.is_empty() => {
+                format!("{}. Its last output:\n    {}", self.message, self.output.join("\n    "))
+            }
+            _ => self.message.clone().into_owned(),
+        }
+    }
+
+    /// The failure as a problem (RFC 9457), with our stable `code`.
+    pub(crate) fn problem(&self, wording: Wording, id: &RequestId) -> Value {
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": self.reason.title(),
+            "status": self.reason.status().as_u16(),
+            "code": self.code(),
+            "detail": self.detail(wording),
+            "request_id": id.as_str(),
+        });
+        if !self.fields.is_empty() {
+            problem["errors"] = json!(self.fields);
+        }
+        problem
+    }
+
+    /// An answer that tells the failure: `body` has the status and the words, and gets the headers
+    /// and the extension of the failure.
+    pub(crate) fn told_by(mut self, body: impl IntoResponse) -> Response {
         self.is_told = true;
-        self.mark(response.into_response())
+        self.mark(body.into_response())
     }
 
     pub(crate) fn is_told(&self) -> bool {
         self.is_told
     }
 
-    fn kind(&self) -> Kind {
-        match &self.why {
-            Why::Rejected(error) => error.kind,
-            Why::Model(_) => Kind::ModelFailed,
-        }
-    }
-
-    pub(crate) fn code(&self) -> &'static str {
-        self.kind().code()
-    }
-
-    /// A problem as RFC 9457 has it, with our stable `code`.
-    pub(crate) fn problem(&self, wording: Wording, id: &RequestId) -> Value {
-        let detail = match &self.why {
-            Why::Rejected(error) => wording.of_error(error),
-            Why::Model(outcome) => wording.of_model(outcome),
-        };
-        let kind = self.kind();
-        let mut problem = json!({
-            "type": "about:blank",
-            "title": kind.title(),
-            "status": status(kind).as_u16(),
-            "code": kind.code(),
-            "detail": detail,
-            "request_id": id.as_str(),
-        });
-        if let Why::Rejected(error) = &self.why
-            && !error.fields.is_empty()
-        {
-            problem["errors"] = json!(error.fields);
-        }
-        problem
-    }
-
-    /// Gives the answer its body.
-    pub(crate) fn tell(&self, response: Response, wording: Wording, id: &RequestId) -> Response {
-        let (mut parts, _) = response.into_parts();
-        parts.headers.insert(CONTENT_TYPE, PROBLEM);
-        // The router has noted that there is none yet.
-        parts.headers.remove(CONTENT_LENGTH);
-        Response::from_parts(parts, Body::from(self.problem(wording, id).to_string()))
-    }
-
     /// Leaves what happened in the log: loudly what the operator may have to look after.
-    pub(crate) fn log(&self, id: &RequestId, route: &str, trace: &Trace) {
-        let (id, code, traceparent) = (id.as_str(), self.code(), trace.parent());
-        match &self.why {
-            Why::Model(outcome) => {
-                let message = outcome.error_message();
-                tracing::warn!(
-                    request_id = id,
-                    code,
-                    route,
-                    traceparent,
-                    "the model failed: {message}"
-                );
-            }
-            Why::Rejected(error) if status(error.kind).is_server_error() => {
-                tracing::warn!(request_id = id, code, route, traceparent, "{error}");
-            }
-            Why::Rejected(error) => {
-                tracing::debug!(request_id = id, code, route, traceparent, "refused: {error}");
-            }
+    pub(crate) fn log(&self, context: &RequestContext) {
+        let (request_id, code, route) = (context.id.as_str(), self.code(), context.route);
+        let traceparent = context.traceparent.as_deref();
+        let detail = || self.detail(Wording::Full);
+        if self.reason == Reason::Failed(Kind::ModelFailed) {
+            tracing::warn!(request_id, code, route, traceparent, "the model failed: {}", detail());
+        } else if self.reason.status().is_server_error() {
+            tracing::warn!(request_id, code, route, traceparent, "{}", detail());
+        } else {
+            tracing::debug!(request_id, code, route, traceparent, "refused: {}", detail());
         }
     }
 
     fn mark(self, mut response: Response) -> Response {
         let headers = response.headers_mut();
-        if let Why::Rejected(error) = &self.why {
-            let busy = status(error.kind) == StatusCode::SERVICE_UNAVAILABLE;
-            if let Some(seconds) = error.retry_after.or(busy.then_some(1)) {
-                headers.insert(RETRY_AFTER, seconds.into());
-            }
-            if error.kind == Kind::Unauthorized {
-                for challenge in CHALLENGES {
-                    headers.append(WWW_AUTHENTICATE, challenge);
-                }
+        let is_busy = self.reason.status() == StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(seconds) = self.retry_after.or(is_busy.then_some(1)) {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.reason == Reason::Refused(Refusal::Unauthorized) {
+            for challenge in CHALLENGES {
+                headers.append(WWW_AUTHENTICATE, challenge);
             }
         }
         response.extensions_mut().insert(self);
@@ -225,29 +256,25 @@ impl Failure {
     }
 }
 
+/// The words of a dialect that has none of its own.
+pub(crate) fn problem(failure: &Failure, wording: Wording, id: &RequestId) -> Response {
+    let body = failure.problem(wording, id).to_string();
+    (failure.reason.status(), [(CONTENT_TYPE, PROBLEM)], body).into_response()
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { why: Why::Rejected(error), is_told: false }
+        let Error { kind, message, fields, output, retry_after } = error;
+        let reason = Reason::Failed(kind);
+        Failure { reason, message, fields, output, retry_after, is_told: false }
     }
 }
 
-impl From<Rejection> for Failure {
-    fn from(Rejection(error): Rejection) -> Self {
-        error.into()
-    }
-}
-
-/// In the native dialect; the body is given when the request's id is at hand.
+/// The answer of a handler: the edge gives it its body, in the words of the address's dialect.
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = status(self.kind());
+        let status = self.reason.status();
         self.mark(status.into_response())
-    }
-}
-
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        Failure::from(self).into_response()
     }
 }
 

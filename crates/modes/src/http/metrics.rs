@@ -1,16 +1,8 @@
-//! What the server counts, and `GET /metrics`, which tells it in the words of Prometheus
-//! (OpenMetrics 1.0). Names and meanings are in `docs/operations/metrics.md`.
+//! What the server counts. Names and meanings are in `docs/operations/metrics.md`.
 
 use std::time::Duration;
 
-use ai_integration_contract::Kind;
 use ai_integration_engine::Budget;
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,24 +10,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::http::App;
-
-const MEDIA: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-
-pub(crate) const PATHS: &[&str] = &["/metrics"];
-
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/metrics", get(tell))
-}
-
-async fn tell(State(app): State<App>) -> Response {
-    let mut text = String::new();
-    app.engine().encode_metrics(&mut text);
-    // Writing to a string does not fail.
-    let _ = encode(&mut text, app.registry());
-    ([(header::CONTENT_TYPE, MEDIA)], text).into_response()
-}
+use crate::http::failure::Reason;
 
 /// What a request was answered with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,7 +57,7 @@ impl Default for HttpMetrics {
     fn default() -> Self {
         let refusals = Family::<Label, Counter>::default();
         // What has not happened yet is there as a zero: a rate needs a value before the first one.
-        for code in Kind::ALL.iter().map(|kind| kind.code()) {
+        for code in Reason::all().map(Reason::code) {
             drop(refusals.get_or_create(&[("code", code)]));
         }
         HttpMetrics {

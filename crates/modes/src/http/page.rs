@@ -1,6 +1,7 @@
 //! The web page.
 
 pub(crate) mod about;
-pub(crate) mod assets;
-pub(crate) mod form;
+pub(crate) mod built;
+mod form;
 pub(crate) mod plain;
+pub(crate) mod routes;

@@ -1,20 +1,63 @@
-//! What platforms ask: whether the server is alive, and whether the model is ready.
+//! The addresses that platforms ask whatever the clients speak: whether the server is alive, whether
+//! the model is ready, and what has been counted (OpenMetrics 1.0).
 
-use ai_integration_engine::State;
+use std::sync::Arc;
+
+use ai_integration_engine::{Engine, State};
+use axum::Json;
 use axum::extract::State as Shared;
-use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{self, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
-use crate::http::App;
+use crate::http::description::{Description, content, get as described, json_answer};
+use crate::http::routes::{Mounted, Routes};
 
-pub(crate) const PATHS: &[&str] = &["/healthz", "/readyz"];
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready))
+#[derive(Clone)]
+struct Probed {
+    engine: Engine,
+    /// What the server counts.
+    registry: Arc<Registry>,
+}
+
+pub(crate) fn mount(engine: Engine, registry: Registry) -> Mounted {
+    Routes::new()
+        .at("/healthz", get(alive))
+        .at("/readyz", get(ready))
+        .at("/metrics", get(metrics))
+        .with_state(Probed { engine, registry: Arc::new(registry) })
+}
+
+pub(crate) fn describe() -> Description {
+    let mut ready = described("readyz", "Whether the model is ready", json_answer("It is"), &[]);
+    ready["responses"]["503"] = json_answer("It is not; `reason` says why");
+    let mut alive = described("healthz", "Whether the server is alive", json_answer("It is"), &[]);
+    // Platforms ask them without a token.
+    for open in [&mut ready, &mut alive] {
+        open["security"] = json!([]);
+    }
+    let text = json!({"application/openmetrics-text": {"schema": {"type": "string"}}});
+    let counted = content("OpenMetrics 1.0", &text);
+    Description::default().at("/healthz", "get", alive).at("/readyz", "get", ready).at(
+        "/metrics",
+        "get",
+        described("metrics", "What is counted, for Prometheus", counted, &[]),
+    )
+}
+
+async fn metrics(Shared(probed): Shared<Probed>) -> Response {
+    let mut text = String::new();
+    probed.engine.encode_metrics(&mut text);
+    // Writing to a string does not fail.
+    let _ = encode(&mut text, &probed.registry);
+    ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
 }
 
 /// The server answers; that is all this says.
@@ -23,8 +66,8 @@ async fn alive() -> Response {
 }
 
 /// Whether a request would be worked on now, and why not.
-async fn ready(Shared(app): Shared<App>) -> Response {
-    let (status, body) = readiness(&app.engine().state().borrow());
+async fn ready(Shared(probed): Shared<Probed>) -> Response {
+    let (status, body) = readiness(&probed.engine.state().borrow());
     let busy = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(RETRY_AFTER, "1")]);
     (status, busy, Json(body)).into_response()
 }

@@ -57,7 +57,7 @@ pub(crate) struct Tracer {
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     /// What names it in the log: the request's span, or what the client sent.
-    parent: Option<Box<str>>,
+    parent: Option<Arc<str>>,
     recording: Option<Box<Recording>>,
 }
 
@@ -180,9 +180,9 @@ impl Trace {
         Trace { parent, recording: None }
     }
 
-    /// What names it, as in the header `traceparent`.
-    pub(crate) fn parent(&self) -> Option<&str> {
-        self.parent.as_deref()
+    /// The trace's name, as in the header `traceparent`.
+    pub(crate) fn parent(&self) -> Option<Arc<str>> {
+        self.parent.clone()
     }
 
     /// What the engine is to fill in, if spans are made.

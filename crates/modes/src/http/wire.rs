@@ -1,5 +1,6 @@
 //! The wire: connections, TLS, and what every request passes before and after its handler.
 
+pub(crate) mod addresses;
 pub(crate) mod connection;
 pub(crate) mod edge;
 pub(crate) mod guard;

@@ -1,74 +1,132 @@
 //! The ancestor's dialect: `POST /` with a form, answered by JSON with `id`, `output_url`,
-//! `scale_applied`, `inputs`, `output` and `visualizer_data`, or with `{"err": …}`; and the page
-//! at `GET /`, whose form a browser sends here too.
+//! `scale_applied`, `inputs`, `output` and `visualizer_data`, or with `{"err": …}`; the plain
+//! form of the page is sent here too, and answered by a page.
 //!
 //! The statuses are those of `/infer`, but for a model that itself reports a failure: that is
 //! status 200 here, as it always was.
 
-use ai_integration_contract::{Data, Error, Outcome, RawInputs, RawValue, Shape};
+use ai_integration_contract::{
+    Data, Environment, InputsSchema, Outcome, RawInputs, RawValue, SettingError, Shape,
+};
 use ai_integration_engine::Model;
+use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use axum::routing::post;
 use serde::Serialize;
 use serde_json::value::RawValue as JsonText;
 use serde_json::{Value, json};
 
-use crate::http::App;
-use crate::http::failure::{Failure, Rejection, status};
+use crate::http::app::App;
+use crate::http::data_url::data_url;
+use crate::http::description::{Description, body, problems, reasons_of_a_run, responses};
+use crate::http::dialect::Dialect;
+use crate::http::failure::Failure;
 use crate::http::inputs::call::{Call, accepts};
 use crate::http::inputs::request::RequestInputs;
 use crate::http::page::plain;
+use crate::http::routes::{Mounted, Routes};
 
-pub(crate) const PATHS: &[&str] = &["/"];
+pub(crate) struct Classic;
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/", get(form).post(infer))
+impl Dialect for Classic {
+    fn name(&self) -> &'static str {
+        "classic"
+    }
+
+    fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
+        Ok(Routes::new().at("/", post(infer)).with_state(app.clone()))
+    }
+
+    fn describe(&self, schema: &InputsSchema) -> Description {
+        let answer = json!({
+            "description": "The result and what surrounds it, or a failure that the model \
+                            reported.",
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/Classic"}},
+                "text/html": {"schema": {"type": "string"}},
+            },
+        });
+        let failed = json!({
+            "description": "Why there is no result; the statuses are those of `/infer`",
+            "content": {
+                "application/json": {"schema": {
+                    "type": "object",
+                    "required": ["err"],
+                    "properties": {"err": {"type": "string"}},
+                }},
+                // What is refused before its address is looked at.
+                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
+                "text/html": {"schema": {"type": "string"}},
+            },
+        });
+        let statuses = problems(reasons_of_a_run()).into_keys();
+        let run = json!({
+            "operationId": "classic",
+            "summary": "Run the model, and get JSON around the result",
+            "parameters": [{"$ref": "#/components/parameters/Timeout"}],
+            "requestBody": body(schema),
+            "responses": responses(answer, statuses.map(|status| (status, failed.clone()))),
+        });
+        Description::default().at("/", "post", run).schema("Classic", answer_schema())
+    }
 }
 
-async fn form(State(app): State<App>) -> Response {
-    plain::form(&app)
+fn answer_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "output": {"description": "The result, parsed where it is JSON"},
+            "output_url": {
+                "type": ["string", "null"],
+                "description": "The result as a `data:` URL where it is a picture or another file",
+            },
+            "scale_applied": {"type": "number"},
+            "inputs": {"type": "array", "items": {
+                "type": "object",
+                "properties": {"is_img": {"type": "boolean"}, "url": {"type": "string"}},
+            }},
+            "visualizer_data": {},
+            "err": {"type": "string", "description": "What the model reported instead of a result"},
+        },
+    })
 }
 
 async fn infer(
     State(app): State<App>,
     headers: HeaderMap,
-    call: Result<Call, Rejection>,
-    inputs: Result<RequestInputs, Rejection>,
+    call: Result<Call, Failure>,
+    inputs: Result<RequestInputs, Failure>,
 ) -> Response {
     // A browser that sends the plain form asks for a page; programs ask for anything.
     let wants_page = accepts(&headers, "text/html");
     let answered = match (call, inputs) {
         (Ok(call), Ok(inputs)) => answer(&app, call, inputs).await,
-        (Err(rejection), _) | (_, Err(rejection)) => Err(rejection),
+        (Err(failure), _) | (_, Err(failure)) => Err(failure),
     };
     let wording = app.wording();
     match answered {
         Ok((_, _, outcome)) if outcome.success && wants_page => plain::result(&outcome),
         Ok((model, given, outcome)) if outcome.success => {
-            Json(Classic::new(&model, &given, &outcome)).into_response()
+            Json(Answer::new(&model, &given, &outcome)).into_response()
         }
         Ok((_, _, outcome)) => {
-            let message = wording.of_model(&outcome);
-            let failure = Failure::of_model(outcome);
+            let failure = Failure::of_model(&outcome);
+            let message = failure.detail(wording);
             if wants_page {
                 failure.told_by(plain::failure(&message))
             } else {
                 failure.told_by(Json(json!({"err": message})))
             }
         }
-        Err(Rejection(error)) => {
-            let status = status(error.kind);
-            let (title, message) = (error.kind.title(), wording.of_error(&error));
-            let failure = Failure::from(error);
+        Err(failure) => {
+            let (reason, message) = (failure.reason, failure.detail(wording));
             if wants_page {
-                failure.told_by(plain::problem(status, title, &message))
+                failure.told_by(plain::problem(reason.status(), reason.title(), &message))
             } else {
-                failure.told_by((status, Json(json!({"err": message}))))
+                failure.told_by((reason.status(), Json(json!({"err": message}))))
             }
         }
     }
@@ -77,17 +135,17 @@ async fn infer(
 /// The model, what the request gave of its inputs, and the outcome.
 type Answered = (std::sync::Arc<Model>, RawInputs, Outcome);
 
-async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered, Rejection> {
+async fn answer(app: &App, mut call: Call, inputs: RequestInputs) -> Result<Answered, Failure> {
     // The answer shows the inputs; bytes are shared, not copied.
     let given = inputs.raw.clone();
-    let (model, ticket) = app.submit(call, inputs, false).await?;
-    let outcome: Result<Outcome, Error> = ticket.outcome().await;
-    Ok((model, given, outcome?))
+    call.wants_events = false;
+    let (model, ticket) = app.submit(call, inputs).await?;
+    Ok((model, given, ticket.outcome().await?))
 }
 
 /// The answer with a result.
 #[derive(Serialize)]
-struct Classic<'a> {
+struct Answer<'a> {
     id: String,
     output_url: Option<String>,
     scale_applied: u8,
@@ -112,7 +170,7 @@ struct Shown {
     url: String,
 }
 
-impl<'a> Classic<'a> {
+impl<'a> Answer<'a> {
     fn new(model: &'a Model, given: &RawInputs, outcome: &'a Outcome) -> Self {
         let (mut output, mut output_url) = (Output::None, None);
         match &outcome.data {
@@ -132,7 +190,7 @@ impl<'a> Classic<'a> {
                 output = json.map_or(Output::Text(text), Output::Json);
             }
         }
-        Classic {
+        Answer {
             id: uuid::Uuid::new_v4().to_string(),
             output_url,
             scale_applied: 1,
@@ -177,13 +235,3 @@ fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Shown> {
     });
     shown.collect()
 }
-
-/// A `data:` URL (RFC 2397).
-pub(crate) fn data_url(media: &str, bytes: &[u8]) -> String {
-    let mut url = format!("data:{media};base64,");
-    BASE64_STANDARD.encode_string(bytes, &mut url);
-    url
-}
-
-/// What a browser is told when it opens the page too early.
-pub(crate) const NOT_READY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;

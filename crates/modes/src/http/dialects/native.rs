@@ -1,83 +1,112 @@
 //! The native dialect: `POST /infer` answers with the result itself under its own content type,
 //! and errors are problems with honest statuses.
 
-use ai_integration_contract::Outcome;
-use ai_integration_engine::{Event, Model, Ticket};
+mod events;
+
+use ai_integration_contract::{Environment, InputsSchema, Kind, Outcome, SettingError};
+use ai_integration_engine::{Event, Ticket};
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::http::App;
-use crate::http::dialects::native_events;
-use crate::http::dialects::openapi;
-use crate::http::failure::{Failure, Rejection};
+use self::events::UNBUFFERED;
+use crate::http::app::App;
+use crate::http::description::{
+    Description, body, get as described, json_answer, problems, reasons_of_a_run, responses,
+};
+use crate::http::dialect::Dialect;
+use crate::http::failure::{Failure, Reason};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::request::RequestInputs;
-use crate::http::wire::edge::RequestId;
+use crate::http::request_context::RequestContext;
+use crate::http::routes::{Mounted, Routes};
 
-/// A result is data, whatever a browser might take it for.
+/// Stops browsers from executing a result as a page.
 const INERT: [(HeaderName, HeaderValue); 1] =
     [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"))];
 
-/// Asks proxies to pass pieces of an answer on as they come; nginx and others heed it.
-pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+pub(crate) struct Native;
 
-pub(crate) const PATHS: &[&str] = &["/infer", "/schema", "/openapi.json"];
+impl Dialect for Native {
+    fn name(&self) -> &'static str {
+        "native"
+    }
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new()
-        .route("/infer", post(infer))
-        .route("/schema", get(schema))
-        .route("/openapi.json", get(describe))
+    fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
+        let routes = Routes::new().at("/infer", post(infer)).at("/schema", get(schema));
+        Ok(routes.with_state(app.clone()))
+    }
+
+    fn describe(&self, schema: &InputsSchema) -> Description {
+        let any_type = json!({
+            "description": "The result, under the content type that the model gives it; with \
+                            `Accept: text/event-stream`, everything that happens until it is \
+                            there.",
+            "content": {"*/*": {"schema": {}}},
+        });
+        let infer = json!({
+            "operationId": "infer",
+            "summary": "Run the model",
+            "parameters": [{"$ref": "#/components/parameters/Timeout"}],
+            "requestBody": body(schema),
+            "responses": responses(any_type, problems(reasons_of_a_run())),
+        });
+        let waits = [Reason::Failed(Kind::ModelUnavailable)];
+        let summary = "The inputs schema as the model's author wrote it";
+        let schema = described("schema", summary, json_answer("The schema"), &waits);
+        Description::default().at("/infer", "post", infer).at("/schema", "get", schema)
+    }
 }
 
 async fn infer(
     State(app): State<App>,
     call: Call,
     inputs: RequestInputs,
-) -> Result<Response, Rejection> {
-    let id = call.id.clone();
-    if call.wants_events {
-        let (_, ticket) = app.submit(call, inputs, true).await?;
-        return Ok(native_events::stream(app, id, ticket));
+) -> Result<Response, Failure> {
+    let (context, wants_events) = (call.context.clone(), call.wants_events);
+    let (_, ticket) = app.submit(call, inputs).await?;
+    if wants_events {
+        return Ok(events::stream(app, context, ticket));
     }
-    let (_, ticket) = app.submit(call, inputs, false).await?;
-    streamed(app, id, ticket).await
+    streamed(app, context, ticket).await
 }
 
 fn whole(outcome: Outcome) -> Response {
     if !outcome.success {
-        return Failure::of_model(outcome).into_response();
+        return Failure::of_model(&outcome).into_response();
     }
     let media = content_type(outcome.content_type.as_deref());
     (INERT, [(header::CONTENT_TYPE, media)], outcome.data.into_bytes()).into_response()
 }
 
-/// Answers with the whole result, or with its pieces as they come. A failure after the first one can only be told by breaking the
-/// body off, which clients see as an incomplete answer.
-async fn streamed(app: App, id: RequestId, mut ticket: Ticket) -> Result<Response, Rejection> {
+/// Answers with the whole result, or with its pieces as they come. A failure after the first piece
+/// can only be told by breaking the body off, which clients see as an incomplete answer.
+async fn streamed(
+    app: App,
+    context: RequestContext,
+    mut ticket: Ticket,
+) -> Result<Response, Failure> {
     let Some(Event::Chunk { content_type: media, data }) = ticket.event().await else {
         return Ok(whole(ticket.outcome().await?));
     };
-    let rest = stream::unfold(Some((app, id, ticket)), |state| async {
-        let (app, id, mut ticket) = state?;
+    let rest = stream::unfold(Some((app, context, ticket)), |state| async {
+        let (app, context, mut ticket) = state?;
         while let Some(event) = ticket.event().await {
             if let Event::Chunk { data, .. } = event {
-                return Some((Ok(data.into_bytes()), Some((app, id, ticket))));
+                return Some((Ok(data.into_bytes()), Some((app, context, ticket))));
             }
         }
         let failure = match ticket.outcome().await {
             Ok(outcome) if outcome.success => return None,
-            Ok(outcome) => Failure::of_model(outcome),
+            Ok(outcome) => Failure::of_model(&outcome),
             Err(error) => error.into(),
         };
-        app.note(&failure, &id);
+        app.record_late(&failure, &context);
         Some((Err(std::io::Error::other(failure.code())), None))
     });
     let first = stream::iter([Ok::<Bytes, std::io::Error>(data.into_bytes())]);
@@ -99,24 +128,7 @@ fn content_type(media: Option<&str>) -> HeaderValue {
     value.unwrap_or(unknown)
 }
 
-async fn schema(State(app): State<App>) -> Result<Response, Rejection> {
+async fn schema(State(app): State<App>) -> Result<Response, Failure> {
     let model = app.described().await?;
-    Ok(Json(described(&app, &model)).into_response())
-}
-
-/// The model for a front end, such as the page.
-pub(crate) fn described(app: &App, model: &Model) -> Value {
-    json!({
-        "inputs_schema": model.schema.source(),
-        "inputs": model.schema.describe(),
-        "visualizer_config": model.visualizer_config,
-        "model": app.about(model),
-        "needs_token": app.needs_token(),
-    })
-}
-
-async fn describe(State(app): State<App>) -> Result<Response, Rejection> {
-    let model = app.described().await?;
-    Ok(Json(openapi::describe(&model.schema, &app.about(&model), app.needs_token()))
-        .into_response())
+    Ok(Json(app.description(&model)).into_response())
 }

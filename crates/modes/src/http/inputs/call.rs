@@ -1,18 +1,17 @@
 //! What the head of a request says about how it is to be handled, before its body has come.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Error, Kind};
-use ai_integration_engine::{Announcement, Timing};
-use axum::extract::FromRequestParts;
+use ai_integration_engine::Announcement;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use tokio::time::{Instant, timeout};
 
-use crate::http::App;
-use crate::http::failure::Rejection;
-use crate::http::wire::edge::RequestId;
+use crate::http::failure::Failure;
+use crate::http::inputs::intake::Intake;
+use crate::http::request_context::{RequestContext, RequestId};
 
 /// The header by which a client limits the time to the answer, in seconds. The server's own limit
 /// holds all the same.
@@ -24,28 +23,33 @@ pub(crate) const LONGEST: f64 = 86_400.0;
 /// A request to the model whose inputs are still to be read.
 #[derive(Debug)]
 pub(crate) struct Call {
-    pub(crate) id: RequestId,
+    pub(crate) context: RequestContext,
     /// The time to the answer that the client asks for.
     pub(crate) timeout: Option<Duration>,
     /// Whether the client wants to hear of everything that happens, as server-sent events.
     pub(crate) wants_events: bool,
-    /// What the engine is to fill in, if the request's trace is recorded.
-    pub(crate) timing: Option<Arc<Timing>>,
     /// Keeps a batch open for it.
     pub(crate) announcement: Option<Announcement>,
 }
 
-impl FromRequestParts<App> for Call {
-    type Rejection = Rejection;
+impl<S: Sync> FromRequestParts<S> for Call
+where
+    Intake: FromRef<S>,
+{
+    type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Rejection> {
-        let id = parts.extensions.get::<RequestId>().cloned();
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let context = parts.extensions.get().cloned();
         Ok(Call {
-            id: id.unwrap_or(RequestId(HeaderValue::from_static("-"))),
+            context: context.unwrap_or_else(|| RequestContext {
+                id: RequestId(HeaderValue::from_static("-")),
+                route: "other",
+                traceparent: None,
+                timing: None,
+            }),
             timeout: asked_timeout(&parts.headers)?,
-            timing: parts.extensions.get().cloned(),
             wants_events: accepts(&parts.headers, "text/event-stream"),
-            announcement: app.engine().announce(),
+            announcement: Intake::from_ref(state).engine.announce(),
         })
     }
 }

@@ -21,10 +21,10 @@ use reqwest::{Client, Response, Url};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
-use crate::http::failure::Rejection;
+use crate::http::failure::Failure;
 use crate::http::inputs::egress::{self, Egress};
 use crate::http::limits::{LEAST_RATE, PAUSE, SLOW_AFTER};
-use crate::http::wire::edge::RequestId;
+use crate::http::request_context::RequestId;
 use crate::http::wire::tls;
 
 settings! {
@@ -103,7 +103,7 @@ impl Fetcher {
         raw: &mut RawInputs,
         hold: &mut Reservation,
         id: &RequestId,
-    ) -> Result<(), Rejection> {
+    ) -> Result<(), Failure> {
         let is_given = |(name, value): &(&String, &mut RawValue)| is_address(schema, name, value);
         let mut trial = raw.clone();
         for (_, value) in trial.iter_mut().filter(is_given) {

@@ -7,11 +7,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::http::App;
-use crate::http::dialects::classic::{NOT_READY, data_url};
-use crate::http::dialects::native;
-use crate::http::page::assets;
-use crate::http::page::form;
+use crate::http::app::App;
+use crate::http::data_url::data_url;
+use crate::http::failure::Failure;
+use crate::http::page::{built, form};
+
+/// The status for a browser that opens the page too early.
+const NOT_READY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; }
@@ -36,10 +38,10 @@ const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-s
 /// The page with the form, or why there is none yet.
 pub(crate) fn form(app: &App) -> Response {
     let (status, content, reloads) = plain(app);
-    if !assets::are_there() {
+    if !built::is_there() {
         return respond(status, &content, reloads);
     }
-    let model = app.engine().model_now().map(|model| native::described(app, &model).to_string());
+    let model = app.engine().model_now().map(|model| app.description(&model).to_string());
     let scripted = html! {
         div #app {}
         @if let Some(model) = model.filter(|_| status == StatusCode::OK) {
@@ -70,7 +72,7 @@ fn plain(app: &App) -> (StatusCode, Markup, bool) {
     if let State::Failed(error) = state {
         let content = html! {
             h1 { "The model is not available" }
-            pre { (app.wording().of_error(&error)) }
+            pre { (Failure::from(error).detail(app.wording())) }
         };
         return (NOT_READY, content, false);
     }

@@ -8,32 +8,28 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use ai_integration_contract::{Error, Kind};
 use ai_integration_engine::{Budget, Reservation};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use axum::http::{HeaderValue, Method, Request, Response};
 use axum::response::IntoResponse;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 use tower_service::Service;
 
-use crate::http::failure::{Failure, Rejection, Wording};
-use crate::http::inputs::request::discard;
+use crate::http::failure::{Failure, Refusal, Wording, problem};
+use crate::http::inputs::body::discard;
 use crate::http::limits::MAX_URI;
-use crate::http::metrics::{HttpMetrics, Route};
+use crate::http::metrics::HttpMetrics;
+use crate::http::request_context::{REQUEST_ID, RequestContext, RequestId};
 use crate::http::trace::{Ended, Trace, Tracer};
+use crate::http::wire::addresses::Addresses;
 use crate::http::wire::connection::{Beat, Pulse};
 use crate::http::wire::guard::Guard;
-
-/// The header that names a request, in logs and answers; a client or proxy may choose it.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The greatest length of a request's id.
-const MAX_ID: usize = 64;
 
 /// What nginx calls a request whose client did not wait for the answer; only counted, never sent.
 const CLIENT_LEFT: u16 = 499;
@@ -55,8 +51,7 @@ pub(crate) struct Edge {
     pub(crate) router: Router,
     /// Answers what the guard refuses, so that a page of another site that may ask can read why.
     pub(crate) refusals: Router,
-    /// The addresses that there are, and at the end all others.
-    pub(crate) routes: Vec<Route>,
+    pub(crate) addresses: Addresses,
     pub(crate) guard: Guard,
     /// The memory of requests and of their answers.
     pub(crate) budget: Budget,
@@ -64,27 +59,6 @@ pub(crate) struct Edge {
     pub(crate) metrics: Arc<HttpMetrics>,
     /// Makes spans, where they are sent somewhere.
     pub(crate) tracer: Option<Tracer>,
-}
-
-/// The name of a request.
-#[derive(Clone, Debug)]
-pub(crate) struct RequestId(pub(crate) HeaderValue);
-
-impl RequestId {
-    /// As the client has it, if that is a plain word, or a new one.
-    fn of(headers: &HeaderMap) -> Self {
-        let is_plain = |id: &&HeaderValue| {
-            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-            (1..=MAX_ID).contains(&id.len()) && id.as_bytes().iter().all(plain)
-        };
-        let given = headers.get(REQUEST_ID).filter(is_plain).cloned();
-        let fresh = || HeaderValue::try_from(format!("{:016x}", fastrand::u64(..)));
-        RequestId(given.or_else(|| fresh().ok()).unwrap_or(HeaderValue::from_static("-")))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
 }
 
 /// The service of one connection.
@@ -106,20 +80,22 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
         let (edge, peer) = (self.edge.clone(), self.peer);
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let id = RequestId::of(&parts.headers);
-            let path = parts.uri.path();
-            let route = edge.routes.iter().position(|route| route.path == path);
-            let route = route.unwrap_or(edge.routes.len() - 1);
+            let address = edge.addresses.find(parts.uri.path());
+            let route = edge.addresses.get(address).route.path;
             let trace = match &edge.tracer {
-                Some(tracer) => {
-                    tracer.begin(&parts.method, edge.routes[route].path, &parts.headers)
-                }
+                Some(tracer) => tracer.begin(&parts.method, route, &parts.headers),
                 None => Trace::of(&parts.headers),
+            };
+            let context = RequestContext {
+                id: RequestId::of(&parts.headers),
+                route,
+                traceparent: trace.parent(),
+                timing: trace.timing(),
             };
             let mut account = Account {
                 edge: edge.clone(),
-                route,
-                id: id.clone(),
+                address,
+                context: context.clone(),
                 code: None,
                 // Until there is an answer: the client leaves before.
                 status: CLIENT_LEFT,
@@ -129,17 +105,14 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 trace,
                 beat: Arc::new(beat),
             };
-            let response = if let Err(error) = edge.check(&parts, peer) {
+            let response = if let Err(failure) = edge.check(&parts, peer) {
                 // A client that still sends may not hear the answer; a little is waited for.
                 if !parts.headers.contains_key(EXPECT) {
                     let _ = timeout(LINGER, discard(Body::new(body), LITTLE)).await;
                 }
-                edge.refuse(error.into(), parts).await
+                edge.refuse(failure, parts).await
             } else {
-                parts.extensions.insert(id);
-                if let Some(timing) = account.trace.timing() {
-                    parts.extensions.insert(timing);
-                }
+                parts.extensions.insert(context);
                 ask(&edge.router, Request::from_parts(parts, Body::new(body))).await
             };
             let response = edge.finish(response, &mut account);
@@ -150,48 +123,68 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
 }
 
 impl Edge {
-    fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Error> {
+    fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Failure> {
         let length = request.uri.path_and_query().map_or(0, |path| path.as_str().len());
         if length > MAX_URI {
-            return Err(Error::new(Kind::UriTooLong, "the address is longer than 8 KiB"));
+            let message = "the address is longer than 8 KiB";
+            return Err(Failure::refused(Refusal::UriTooLong, message));
         }
         self.guard.check(request, peer)
     }
 
-    async fn refuse(&self, why: Rejection, mut parts: Parts) -> Response<Body> {
+    async fn refuse(&self, failure: Failure, mut parts: Parts) -> Response<Body> {
         // The layer for other sites would take it for a preflight, and allow it.
         if parts.method == Method::OPTIONS {
-            return why.into_response();
+            return failure.into_response();
         }
-        parts.extensions.insert(why);
+        parts.extensions.insert(failure);
         ask(&self.refusals, Request::from_parts(parts, Body::empty())).await
     }
 
-    /// What every answer has, and what is told of one that is no result.
+    /// Gives an answer what every one has, and the words to one that is no result.
     fn finish(&self, mut response: Response<Body>, account: &mut Account) -> Response<Body> {
+        let context = &account.context;
         if let Some(failure) = response.extensions_mut().remove::<Failure>() {
             account.code = Some(failure.code());
             self.metrics.refused(failure.code());
-            failure.log(&account.id, account.route().path, &account.trace);
+            failure.log(context);
             if !failure.is_told() {
-                response = failure.tell(response, self.wording, &account.id);
+                let dialect = self.addresses.get(account.address).dialect;
+                let told = match dialect {
+                    Some(dialect) => dialect.refuse(&failure, self.wording, &context.id),
+                    None => problem(&failure, self.wording, &context.id),
+                };
+                response = told_in(response, told);
             }
         }
         let status = response.status();
         tracing::debug!(
-            request_id = account.id.as_str(),
-            route = account.route().path,
+            request_id = context.id.as_str(),
+            route = context.route,
             status = status.as_u16(),
             "answered after {:?}",
             account.begun.elapsed()
         );
         let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, account.id.0.clone());
+        headers.insert(REQUEST_ID, context.id.0.clone());
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         headers.insert(REFERRER_POLICY, SAME_ORIGIN);
         headers.entry(CONTENT_SECURITY_POLICY).or_insert(INERT);
         response
     }
+}
+
+/// Puts the words of a failure into the answer that had none: with the headers that it had, such as
+/// `Allow`, but for those that its words have too.
+fn told_in(untold: Response<Body>, mut told: Response<Body>) -> Response<Body> {
+    let (mut parts, _) = untold.into_parts();
+    // The router has noted that there is no body.
+    parts.headers.remove(CONTENT_LENGTH);
+    for name in told.headers().keys() {
+        parts.headers.remove(name);
+    }
+    told.headers_mut().extend(parts.headers);
+    told
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> Response<Body> {
@@ -204,9 +197,9 @@ async fn ask(router: &Router, request: Request<Body>) -> Response<Body> {
 /// What is noted of a request when its answer has been written.
 struct Account {
     edge: Arc<Edge>,
-    id: RequestId,
-    /// Its place in the edge's routes.
-    route: usize,
+    context: RequestContext,
+    /// The number of its address.
+    address: usize,
     status: u16,
     /// Why there was no result.
     code: Option<&'static str>,
@@ -217,18 +210,13 @@ struct Account {
     beat: Arc<Beat>,
 }
 
-impl Account {
-    fn route(&self) -> &Route {
-        &self.edge.routes[self.route]
-    }
-}
-
 impl Drop for Account {
     fn drop(&mut self) {
         let after = self.begun.elapsed();
         let Account { status, code, read, written, .. } = *self;
-        self.edge.metrics.answered(self.route(), status, after, read, written);
-        self.trace.end(&Ended { status, code, id: self.id.as_str(), read, written });
+        let route = &self.edge.addresses.get(self.address).route;
+        self.edge.metrics.answered(route, status, after, read, written);
+        self.trace.end(&Ended { status, code, id: self.context.id.as_str(), read, written });
     }
 }
 

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use ai_integration_contract::setting::{FilePath, List, Lowercase, Secret};
-use ai_integration_contract::{Environment, Error, Kind, SettingError, settings};
+use ai_integration_contract::{Environment, SettingError, settings};
 use axum::http::Method;
 use axum::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use axum::http::request::Parts;
@@ -26,6 +26,7 @@ use self::host::Hosts;
 use self::origin::Origins;
 use self::rate::Rate;
 use self::token::Token;
+use crate::http::failure::{Failure, Refusal};
 
 settings! {
     /// The operator's rules on who may ask.
@@ -86,7 +87,7 @@ impl Guard {
     }
 
     /// Refuses a request that may not be answered. `peer` is the address that it came from.
-    pub(crate) fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Error> {
+    pub(crate) fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Failure> {
         let host = self.hosts.check(request)?;
         if !request.method.is_safe() {
             self.origins.check(&request.headers, host.as_ref())?;
@@ -107,7 +108,7 @@ impl Guard {
         }
         if !is_trusted {
             let message = "send the server's token: Authorization: Bearer TOKEN";
-            return Err(Error::new(Kind::Unauthorized, message));
+            return Err(Failure::refused(Refusal::Unauthorized, message));
         }
         Ok(())
     }
@@ -153,13 +154,13 @@ mod tests {
         Guard::read(&environment, is_local).unwrap()
     }
 
-    fn check(guard: &Guard, method: &str, headers: &[(&str, &str)]) -> Result<(), Kind> {
+    fn check(guard: &Guard, method: &str, headers: &[(&str, &str)]) -> Result<(), &'static str> {
         let mut request = Request::builder().method(method).uri("/infer");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        guard.check(&parts, "127.0.0.1".parse().unwrap()).map_err(|error| error.kind)
+        guard.check(&parts, "127.0.0.1".parse().unwrap()).map_err(|failure| failure.code())
     }
 
     #[test]
@@ -172,19 +173,19 @@ mod tests {
             ("[::1]:5000", Ok(())),
             ("MODEL.example.org.", Ok(())),
             ("a.example.net", Ok(())),
-            (".example.net", Err(Kind::Misdirected)),
-            ("example.net", Err(Kind::Misdirected)),
-            ("evil.test", Err(Kind::Misdirected)),
-            ("localhost.evil.test", Err(Kind::Misdirected)),
-            ("evil.test@localhost", Err(Kind::MalformedRequest)),
-            ("a b", Err(Kind::MalformedRequest)),
-            ("", Err(Kind::MalformedRequest)),
+            (".example.net", Err("misdirected")),
+            ("example.net", Err("misdirected")),
+            ("evil.test", Err("misdirected")),
+            ("localhost.evil.test", Err("misdirected")),
+            ("evil.test@localhost", Err("malformed_request")),
+            ("a b", Err("malformed_request")),
+            ("", Err("malformed_request")),
         ] {
             assert_eq!(check(&local, "GET", &[("host", host)]), expected, "{host}");
         }
-        assert_eq!(check(&local, "GET", &[]), Err(Kind::MalformedRequest));
+        assert_eq!(check(&local, "GET", &[]), Err("malformed_request"));
         let twice = [("host", "localhost"), ("host", "localhost")];
-        assert_eq!(check(&local, "GET", &twice), Err(Kind::MalformedRequest));
+        assert_eq!(check(&local, "GET", &twice), Err("malformed_request"));
         assert_eq!(check(&guard(&[], false), "GET", &[("host", "anything.test")]), Ok(()));
     }
 
@@ -195,14 +196,14 @@ mod tests {
         for (method, header, expected) in [
             ("POST", ("origin", "http://model.test:5000"), Ok(())),
             ("POST", ("origin", "https://app.example.org"), Ok(())),
-            ("POST", ("origin", "http://app.example.org"), Err(Kind::Forbidden)),
-            ("POST", ("origin", "http://model.test"), Err(Kind::Forbidden)),
-            ("POST", ("origin", "http://evil.test"), Err(Kind::Forbidden)),
-            ("POST", ("origin", "null"), Err(Kind::Forbidden)),
-            ("DELETE", ("origin", "http://evil.test"), Err(Kind::Forbidden)),
-            ("INVENTED", ("origin", "http://evil.test"), Err(Kind::Forbidden)),
-            ("POST", ("sec-fetch-site", "cross-site"), Err(Kind::Forbidden)),
-            ("POST", ("sec-fetch-site", "same-site"), Err(Kind::Forbidden)),
+            ("POST", ("origin", "http://app.example.org"), Err("forbidden")),
+            ("POST", ("origin", "http://model.test"), Err("forbidden")),
+            ("POST", ("origin", "http://evil.test"), Err("forbidden")),
+            ("POST", ("origin", "null"), Err("forbidden")),
+            ("DELETE", ("origin", "http://evil.test"), Err("forbidden")),
+            ("INVENTED", ("origin", "http://evil.test"), Err("forbidden")),
+            ("POST", ("sec-fetch-site", "cross-site"), Err("forbidden")),
+            ("POST", ("sec-fetch-site", "same-site"), Err("forbidden")),
             ("POST", ("sec-fetch-site", "same-origin"), Ok(())),
             ("POST", ("sec-fetch-site", "none"), Ok(())),
             ("GET", ("origin", "http://evil.test"), Ok(())),
@@ -222,11 +223,11 @@ mod tests {
             ("Bearer s3cret", Ok(())),
             ("bearer  s3cret ", Ok(())),
             ("Basic dTpzM2NyZXQ=", Ok(())),
-            ("Bearer s3cre", Err(Kind::Unauthorized)),
-            ("Bearer s3cret1", Err(Kind::Unauthorized)),
-            ("Bearer", Err(Kind::Unauthorized)),
-            ("Basic czNjcmV0", Err(Kind::Unauthorized)),
-            ("s3cret", Err(Kind::Unauthorized)),
+            ("Bearer s3cre", Err("unauthorized")),
+            ("Bearer s3cret1", Err("unauthorized")),
+            ("Bearer", Err("unauthorized")),
+            ("Basic czNjcmV0", Err("unauthorized")),
+            ("s3cret", Err("unauthorized")),
         ] {
             let headers = [host, ("authorization", value)];
             assert_eq!(check(&secret, "GET", &headers), expected, "{value}");

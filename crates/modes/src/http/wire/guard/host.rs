@@ -8,6 +8,8 @@ use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 
+use crate::http::failure::{Failure, Refusal};
+
 /// The names under which requests may come.
 pub(crate) struct Hosts {
     names: Vec<String>,
@@ -22,14 +24,14 @@ impl Hosts {
     }
 
     /// The host that a request names, if this server answers to it.
-    pub(crate) fn check(&self, request: &Parts) -> Result<Option<Authority>, Error> {
+    pub(crate) fn check(&self, request: &Parts) -> Result<Option<Authority>, Failure> {
         let host = named(request)?;
         if let Some(host) = &host
             && !self.has(host.host())
         {
             let message = "this server does not answer to the name in Host; its operator can add \
                            it to AI_INTEGRATION_HOSTS";
-            return Err(Error::new(Kind::Misdirected, message));
+            return Err(Failure::refused(Refusal::Misdirected, message));
         }
         Ok(host)
     }
@@ -52,8 +54,8 @@ pub(crate) fn is_listed(names: &[impl AsRef<str>], host: &str) -> bool {
 }
 
 /// The host that a request names (RFC 9112, section 3.2): exactly one in HTTP/1.1.
-fn named(request: &Parts) -> Result<Option<Authority>, Error> {
-    let malformed = |message| Err(Error::new(Kind::MalformedRequest, message));
+fn named(request: &Parts) -> Result<Option<Authority>, Failure> {
+    let malformed = |message| Err(Error::new(Kind::MalformedRequest, message).into());
     let mut named = request.headers.get_all(HOST).iter();
     let (first, second) = (named.next(), named.next());
     if second.is_some() {

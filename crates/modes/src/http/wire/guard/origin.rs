@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use ai_integration_contract::setting::{Absent, List, Lowercase, SettingType};
-use ai_integration_contract::{Error, Kind};
 use axum::http::header::ORIGIN;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use crate::http::failure::{Failure, Refusal};
 
 /// How long browsers may keep what they were told of other sites.
 const CORS_AGE: Duration = Duration::from_mins(10);
@@ -48,11 +49,15 @@ impl Absent for Origins {
 impl Origins {
     /// Refuses a request that a page of a site sent which may not. `host` is the host that the
     /// request names.
-    pub(crate) fn check(&self, headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Error> {
+    pub(crate) fn check(
+        &self,
+        headers: &HeaderMap,
+        host: Option<&Authority>,
+    ) -> Result<(), Failure> {
         let refused = || {
             let message = "a page of another site sent this request; the server's operator can \
                            add the site to AI_INTEGRATION_ORIGINS";
-            Err(Error::new(Kind::Forbidden, message))
+            Err(Failure::refused(Refusal::Forbidden, message))
         };
         let mut origins = headers.get_all(ORIGIN).iter();
         let origin = match (origins.next(), origins.next()) {

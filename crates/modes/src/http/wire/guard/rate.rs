@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ai_integration_contract::setting::SettingType;
-use ai_integration_contract::{Error, Kind};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
+
+use crate::http::failure::{Failure, Refusal};
 
 /// The requests of each client.
 pub(crate) struct Rate(DefaultKeyedRateLimiter<IpAddr>);
@@ -24,11 +25,11 @@ impl SettingType for Rate {
 
 impl Rate {
     /// Counts a request of the client at `address`, which may be one too many.
-    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Error> {
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Failure> {
         self.0.check_key(&grouped(address)).map_err(|early| {
             let wait = early.wait_time_from(DefaultClock::default().now());
             let message = "this client asks more often than it may; try again later";
-            Error::new(Kind::RateLimited, message)
+            Failure::refused(Refusal::RateLimited, message)
                 .with_retry_after(wait.as_secs().saturating_add(1))
         })
     }
@@ -74,9 +75,9 @@ mod tests {
             assert!(Rate::read(nonsense).is_err(), "{nonsense}");
         }
         let limited = Rate::read("2/h").unwrap();
-        let ask = || limited.check([127, 0, 0, 1].into()).map_err(|error| error.kind);
-        assert_eq!([ask(), ask(), ask()], [Ok(()), Ok(()), Err(Kind::RateLimited)]);
+        let ask = || limited.check([127, 0, 0, 1].into()).map_err(|failure| failure.code());
+        assert_eq!([ask(), ask(), ask()], [Ok(()), Ok(()), Err("rate_limited")]);
         limited.tidy();
-        assert_eq!(ask(), Err(Kind::RateLimited));
+        assert_eq!(ask(), Err("rate_limited"));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ai_integration_contract::{Data, Outcome};
 use ai_integration_engine::{Event, Ticket};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -14,10 +15,13 @@ use futures_util::stream;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use crate::http::App;
-use crate::http::dialects::native::UNBUFFERED;
+use crate::http::app::App;
 use crate::http::failure::{Failure, Wording};
-use crate::http::wire::edge::RequestId;
+use crate::http::request_context::RequestContext;
+
+/// Asks proxies to pass pieces of an answer on as they come; nginx and others heed it.
+pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
 /// Without an event for this long a comment is sent, so that nobody on the way gives the
 /// connection up.
@@ -26,8 +30,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often a job that waits looks for its place in the queue.
 const LOOK: Duration = Duration::from_millis(500);
 
-pub(crate) fn stream(app: App, id: RequestId, ticket: Ticket) -> Response {
-    let followed = Followed { app, id, ticket, place: None, has_begun: false };
+pub(crate) fn stream(app: App, context: RequestContext, ticket: Ticket) -> Response {
+    let followed = Followed { app, context, ticket, place: None, has_begun: false };
     let events = stream::unfold(Some(followed), |followed| async {
         let mut followed = followed?;
         let (event, rest) = match followed.next().await {
@@ -43,7 +47,7 @@ pub(crate) fn stream(app: App, id: RequestId, ticket: Ticket) -> Response {
 /// A job on its way, and what its requester has been told.
 struct Followed {
     app: App,
-    id: RequestId,
+    context: RequestContext,
     ticket: Ticket,
     /// Its place in the queue.
     place: Option<usize>,
@@ -84,7 +88,7 @@ impl Followed {
     }
 
     async fn end(self) -> Sent {
-        ended(&self.app, &self.id, self.ticket).await
+        ended(&self.app, &self.context, self.ticket).await
     }
 }
 
@@ -106,7 +110,7 @@ fn happened(event: Event) -> Sent {
     }
 }
 
-async fn ended(app: &App, id: &RequestId, ticket: Ticket) -> Sent {
+async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
     let failure = match ticket.outcome().await {
         Ok(Outcome { success: true, content_type, data, .. }) => {
             let mut result = Map::new();
@@ -114,11 +118,11 @@ async fn ended(app: &App, id: &RequestId, ticket: Ticket) -> Sent {
             put(&mut result, &data);
             return sent("result", &Value::Object(result));
         }
-        Ok(failed) => Failure::of_model(failed),
+        Ok(failed) => Failure::of_model(&failed),
         Err(error) => error.into(),
     };
-    app.note(&failure, id);
-    sent("error", &failure.problem(app.wording(), id))
+    app.record_late(&failure, context);
+    sent("error", &failure.problem(app.wording(), &context.id))
 }
 
 /// Text as `text`, bytes as `base64` (RFC 4648); nothing for no data.

@@ -1,51 +1,55 @@
-//! The page's scripts, styles and words, built from `web/` and embedded compressed; and `/docs`, which
-//! the same scripts draw. A build without Node.js has none of it, and says so when it starts.
+//! The addresses of the page: itself, the reference of the API that its scripts draw, and its files.
 
 use std::io::Read;
 
 use ai_integration_contract::{Error, Kind};
-use axum::Router;
-use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flate2::read::GzDecoder;
-use rust_embed::{Embed, EmbeddedFile};
+use rust_embed::EmbeddedFile;
+use serde_json::json;
 
-use crate::http::App;
-use crate::http::failure::Rejection;
-use crate::http::page::plain;
+use crate::http::app::App;
+use crate::http::description::{Description, content, get as described};
+use crate::http::failure::{Failure, Reason};
+use crate::http::page::{built, plain};
+use crate::http::routes::{Mounted, Routes};
 
-pub(crate) const PATHS: &[&str] = &["/docs"];
-
-/// What `npm run build` leaves, each file compressed by gzip (RFC 1952).
-#[derive(Embed)]
-#[folder = "../../web/dist"]
-#[include = "*.gz"]
-#[allow_missing = true]
-struct Built;
-
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/assets/{name}", get(asset)).route("/docs", get(docs))
+pub(crate) fn mount(app: App) -> Mounted {
+    Routes::new()
+        .at("/", get(page))
+        .at("/docs", get(docs))
+        .at("/assets/{name}", get(asset))
+        .with_state(app)
 }
 
-/// Whether this build has the page.
-pub(crate) fn are_there() -> bool {
-    Built::get("page.js.gz").is_some()
+/// Describes the page; its files are none of the API.
+pub(crate) fn describe() -> Description {
+    let page = json!({"text/html": {"schema": {"type": "string"}}});
+    let waits = [Reason::Failed(Kind::ModelUnavailable)];
+    let mut operation = described("page", "A page with a form", content("The page", &page), &waits);
+    operation["responses"]["503"] = content("The model is not available", &page);
+    Description::default().at("/", "get", operation)
 }
 
-async fn docs() -> Result<Response, Rejection> {
-    if are_there() { Ok(plain::docs()) } else { Err(Rejection::not_found()) }
+async fn page(State(app): State<App>) -> Response {
+    plain::form(&app)
+}
+
+async fn docs() -> Result<Response, Failure> {
+    if built::is_there() { Ok(plain::docs()) } else { Err(Failure::not_found()) }
 }
 
 async fn asset(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-) -> Result<Response, Rejection> {
+) -> Result<Response, Failure> {
     let unreadable = |_| Error::new(Kind::MalformedRequest, "the address is not text in UTF-8");
     let Path(name) = name.map_err(unreadable)?;
-    let file = Built::get(&format!("{name}.gz")).ok_or_else(Rejection::not_found)?;
+    let file = built::file(&name).ok_or_else(Failure::not_found)?;
     let media = match name.rsplit('.').next() {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",

@@ -1,0 +1,160 @@
+//! What the handlers of all addresses share, and the one way from a request to the model.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ai_integration_contract::{Error, Kind, Value, json};
+use ai_integration_engine::{About, Engine, Model, Request, Ticket};
+use axum::extract::FromRef;
+use serde_json::Value as Json;
+use tokio::sync::Semaphore;
+
+use crate::http::failure::{Failure, Wording};
+use crate::http::inputs::body::full;
+use crate::http::inputs::call::Call;
+use crate::http::inputs::fetch::{self, Fetcher};
+use crate::http::inputs::images;
+use crate::http::inputs::intake::Intake;
+use crate::http::inputs::request::{RequestInputs, footprint};
+use crate::http::metrics::HttpMetrics;
+use crate::http::page::about;
+use crate::http::request_context::RequestContext;
+
+/// How long a client who asks for the schema waits for a model that is being loaded.
+const DESCRIPTION: Duration = Duration::from_secs(10);
+
+/// What the handlers share. A dialect's own state holds it beside what else it needs, and gives it
+/// to the extractors by `impl FromRef<State> for App`.
+#[derive(Clone)]
+pub(crate) struct App {
+    shared: Arc<Shared>,
+    intake: Intake,
+}
+
+/// The parts that the settings make.
+pub(crate) struct Shared {
+    /// What the operator says of the model.
+    pub(crate) about: About,
+    pub(crate) images: images::Rules,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) wording: Wording,
+    /// Whether requests have to carry a secret.
+    pub(crate) needs_token: bool,
+    pub(crate) metrics: Arc<HttpMetrics>,
+    /// Requests that may wait until the model has told its schema; only then can they be queued.
+    pub(crate) early: Semaphore,
+}
+
+impl App {
+    pub(crate) fn new(shared: Shared, intake: Intake) -> Self {
+        App { shared: Arc::new(shared), intake }
+    }
+
+    /// The same for addresses whose requests are read by `intake`.
+    pub(crate) fn with_intake(&self, intake: Intake) -> Self {
+        App { shared: self.shared.clone(), intake }
+    }
+
+    /// Holds the inputs against the schema and queues them, whatever the dialect.
+    pub(crate) async fn submit(
+        &self,
+        mut call: Call,
+        inputs: RequestInputs,
+    ) -> Result<(Arc<Model>, Ticket), Failure> {
+        let model = self.model(&mut call).await?;
+        let request = self.prepare(&model, &mut call, inputs).await?;
+        Ok((model, self.engine().submit(request).await?))
+    }
+
+    /// Waits for the model's schema, as long as the call has time.
+    pub(crate) async fn model(&self, call: &mut Call) -> Result<Arc<Model>, Failure> {
+        call.timeout = self.engine().limit(call.timeout);
+        if let Some(model) = self.engine().model_now() {
+            return Ok(model);
+        }
+        let full = |_| Error::new(Kind::QueueFull, "too many requests wait for the model");
+        let _place = self.shared.early.try_acquire().map_err(full)?;
+        Ok(call.wait_for(self.engine().model()).await??)
+    }
+
+    /// Makes a request to the model of inputs that fit its schema. A call may carry several: each
+    /// takes its part of the memory that the whole has reserved.
+    pub(crate) async fn prepare(
+        &self,
+        model: &Model,
+        call: &mut Call,
+        inputs: RequestInputs,
+    ) -> Result<Request, Failure> {
+        let RequestInputs { mut raw, mut reservation } = inputs;
+        if fetch::has_address(&model.schema, &raw) {
+            // A batch must not wait for another server.
+            call.announcement = None;
+            let id = call.context.id.clone();
+            let fetched = self.shared.fetcher.fetch(&model.schema, &mut raw, &mut reservation, &id);
+            call.wait_for(fetched).await??;
+        }
+        // A value that was JSON already has been counted as it came; text that is read as JSON is
+        // counted now.
+        let counted: usize = raw.values().map(footprint).sum();
+        let inputs = model.schema.resolve(raw)?;
+        let read: usize = inputs.values().filter_map(Value::as_json).map(json::footprint).sum();
+        if !reservation.add(read.saturating_sub(counted)) {
+            return Err(full().into());
+        }
+        self.shared.images.check(&model.schema, &inputs)?;
+        let request = Request::new(inputs)
+            .timeout(call.timeout)
+            .timing(call.context.timing.clone())
+            .reservation(reservation);
+        Ok(if call.wants_events { request.follow() } else { request })
+    }
+
+    /// The model's description, for which a starting model is waited for a little.
+    pub(crate) async fn described(&self) -> Result<Arc<Model>, Error> {
+        let starting = |_| Error::new(Kind::ModelUnavailable, "the model is still being loaded");
+        tokio::time::timeout(DESCRIPTION, self.engine().model()).await.map_err(starting)?
+    }
+
+    /// The model for a front end, such as the page.
+    pub(crate) fn description(&self, model: &Model) -> Json {
+        serde_json::json!({
+            "inputs_schema": model.schema.source(),
+            "inputs": model.schema.describe(),
+            "visualizer_config": model.visualizer_config,
+            "model": self.about(model),
+            "needs_token": self.needs_token(),
+        })
+    }
+
+    /// What people are told of the model.
+    pub(crate) fn about(&self, model: &Model) -> About {
+        about::over(&self.shared.about, &model.about)
+    }
+
+    /// Counts and logs a failure that comes after the head of its answer.
+    pub(crate) fn record_late(&self, failure: &Failure, context: &RequestContext) {
+        self.shared.metrics.refused(failure.code());
+        failure.log(context);
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.intake.engine
+    }
+
+    pub(crate) fn wording(&self) -> Wording {
+        self.shared.wording
+    }
+
+    pub(crate) fn needs_token(&self) -> bool {
+        self.shared.needs_token
+    }
+}
+
+impl<S> FromRef<S> for Intake
+where
+    App: FromRef<S>,
+{
+    fn from_ref(state: &S) -> Self {
+        App::from_ref(state).intake
+    }
+}

@@ -1,0 +1,116 @@
+//! What the settings say.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, LazyLock};
+
+use ai_integration_contract::setting::{Seconds, SettingType};
+use ai_integration_contract::{Environment, Setting, SettingError, settings};
+use ai_integration_engine::About;
+
+use crate::http::dialects::DIALECTS;
+use crate::http::failure::{self, Wording};
+use crate::http::inputs::fetch::{self, Fetcher};
+use crate::http::inputs::{egress, images};
+use crate::http::limits::Limits;
+use crate::http::listen::addresses;
+use crate::http::page::about;
+use crate::http::trace::{self, Tracer};
+use crate::http::wire::guard::{self, Guard};
+use crate::http::wire::tls::{self, Tls};
+
+settings! {
+    /// The address of the server, and the time that it has to stop.
+    #[derive(Clone, Debug)]
+    pub struct HttpSettings under "Server" {
+        /// Address to listen on. By default only this machine reaches the server; inside a container
+        /// it is every address (::, 0.0.0.0).
+        host: Option<HostAddress> { name: "HOST" },
+        /// Port to listen on; 0 takes a free one.
+        port: Port = 5000 { name: "PORT" },
+        /// Time for accepted requests to end after SIGTERM or SIGINT; then they are answered with an
+        /// error.
+        stop_timeout: Seconds = 30,
+    }
+}
+
+/// The server's own settings, and those of its dialects.
+pub(crate) static SETTINGS: LazyLock<Vec<&'static [&'static Setting]>> = LazyLock::new(|| {
+    let own = [
+        HttpSettings::SETTINGS,
+        about::Settings::SETTINGS,
+        guard::Settings::SETTINGS,
+        Limits::SETTINGS,
+        images::Settings::SETTINGS,
+        egress::Settings::SETTINGS,
+        fetch::Settings::SETTINGS,
+        tls::Settings::SETTINGS,
+        failure::Settings::SETTINGS,
+        trace::Settings::SETTINGS,
+    ];
+    own.into_iter().chain(DIALECTS.iter().map(|dialect| dialect.settings())).collect()
+});
+
+/// An address of this machine.
+#[derive(Debug)]
+pub struct HostAddress;
+
+impl SettingType for HostAddress {
+    type Value = IpAddr;
+    const VALUE_NAME: &'static str = "ADDRESS";
+
+    fn read(text: &str) -> Result<IpAddr, String> {
+        match text {
+            "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
+            _ => text.parse().map_err(|_| "an IP address, such as 0.0.0.0".to_owned()),
+        }
+    }
+}
+
+/// A port of TCP.
+#[derive(Debug)]
+pub struct Port;
+
+impl SettingType for Port {
+    type Value = u16;
+    const VALUE_NAME: &'static str = "PORT";
+
+    fn read(text: &str) -> Result<u16, String> {
+        text.parse().map_err(|_| "a port from 0 to 65535".to_owned())
+    }
+}
+
+/// What the settings say.
+pub(crate) struct Config {
+    pub(crate) server: HttpSettings,
+    /// Addresses to listen on, the first choice first.
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) about: About,
+    pub(crate) limits: Limits,
+    pub(crate) images: images::Rules,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) wording: Wording,
+    pub(crate) guard: Guard,
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) tracer: Option<Tracer>,
+}
+
+impl Config {
+    pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
+        let server = HttpSettings::read(environment)?;
+        let addresses = addresses(server.host, environment);
+        let is_local = addresses.iter().all(IpAddr::is_loopback);
+        let limits = Limits::read(environment)?;
+        Ok(Config {
+            server,
+            addresses,
+            about: about::read(environment)?,
+            fetcher: Fetcher::read(environment, limits.max_body)?,
+            limits,
+            images: images::Rules::read(environment)?,
+            wording: failure::Settings::read(environment)?.errors,
+            guard: Guard::read(environment, is_local)?,
+            tls: Tls::read(environment)?,
+            tracer: Tracer::read(environment)?,
+        })
+    }
+}

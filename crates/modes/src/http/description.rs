@@ -1,0 +1,204 @@
+//! Descriptions of addresses in OpenAPI 3.1: what dialects put them together from.
+
+use std::collections::BTreeMap;
+
+use ai_integration_contract::{Field, InputsSchema, Kind, Shape};
+use serde_json::{Map, Value, json};
+
+use crate::http::failure::{Reason, Refusal};
+
+/// Reasons for which any request may fail.
+const ANY: [Reason; 5] = [
+    Reason::Failed(Kind::MalformedRequest),
+    Reason::Refused(Refusal::Unauthorized),
+    Reason::Refused(Refusal::UriTooLong),
+    Reason::Refused(Refusal::Misdirected),
+    Reason::Refused(Refusal::RateLimited),
+];
+
+/// A part of the document: addresses, and the schemas that they name.
+#[derive(Debug, Default)]
+pub(crate) struct Description {
+    /// By address, an object of operations by method.
+    pub(crate) paths: Map<String, Value>,
+    /// By name, for `#/components/schemas/`.
+    pub(crate) schemas: Map<String, Value>,
+}
+
+/// The encoding of inputs, which decides what a file looks like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Json,
+    Urlencoded,
+    Multipart,
+}
+
+impl Description {
+    /// Adds an operation.
+    pub(crate) fn at(mut self, address: &str, method: &str, operation: Value) -> Self {
+        self.merge_operation(address, method, operation);
+        self
+    }
+
+    /// Adds a schema.
+    pub(crate) fn schema(mut self, name: &str, schema: Value) -> Self {
+        self.schemas.insert(name.to_owned(), schema);
+        self
+    }
+
+    /// Adds everything of another one.
+    pub(crate) fn merge(&mut self, other: Description) {
+        for (address, operations) in other.paths {
+            let Value::Object(operations) = operations else { continue };
+            for (method, operation) in operations {
+                self.merge_operation(&address, &method, operation);
+            }
+        }
+        self.schemas.extend(other.schemas);
+    }
+
+    fn merge_operation(&mut self, address: &str, method: &str, operation: Value) {
+        let operations = self.paths.entry(address).or_insert_with(|| json!({}));
+        operations[method] = operation;
+    }
+}
+
+/// An operation that takes nothing; `more` are the reasons for which it may fail beside those of
+/// any request.
+pub(crate) fn get(id: &str, summary: &str, answer: Value, more: &[Reason]) -> Value {
+    json!({
+        "operationId": id,
+        "summary": summary,
+        "responses": responses(answer, problems(ANY.iter().chain(more).copied())),
+    })
+}
+
+/// The reasons for which a request to the model may fail: all but those of addresses that are not
+/// there or are not asked so.
+pub(crate) fn reasons_of_a_run() -> impl Iterator<Item = Reason> {
+    let elsewhere =
+        [Reason::Refused(Refusal::NotFound), Reason::Refused(Refusal::MethodNotAllowed)];
+    Reason::all().filter(move |reason| !elsewhere.contains(reason))
+}
+
+/// The answers to failures for these reasons, by their statuses.
+pub(crate) fn problems(reasons: impl Iterator<Item = Reason>) -> BTreeMap<u16, Value> {
+    let mut titles = BTreeMap::<u16, Vec<&str>>::new();
+    for reason in reasons {
+        titles.entry(reason.status().as_u16()).or_default().push(reason.title());
+    }
+    let problem = |(status, titles): (u16, Vec<&str>)| {
+        let reference = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
+        let types = json!({"application/problem+json": reference});
+        let mut answer = content(&titles.join(", or "), &types);
+        if matches!(status, 429 | 503) {
+            answer["headers"] = json!({"Retry-After": {"$ref": "#/components/headers/RetryAfter"}});
+        }
+        (status, answer)
+    };
+    titles.into_iter().map(problem).collect()
+}
+
+/// The responses of an operation: status 200, and others by their statuses.
+pub(crate) fn responses(answer: Value, others: impl IntoIterator<Item = (u16, Value)>) -> Value {
+    let others = others.into_iter().map(|(status, other)| (status.to_string(), other));
+    let all = [("200".to_owned(), answer)].into_iter().chain(others);
+    all.collect::<Map<_, _>>().into()
+}
+
+/// A response of these media types.
+pub(crate) fn content(description: &str, types: &Value) -> Value {
+    json!({"description": description, "content": types})
+}
+
+/// A response of a JSON object.
+pub(crate) fn json_answer(description: &str) -> Value {
+    content(description, &json!({"application/json": {"schema": {"type": "object"}}}))
+}
+
+/// The body of a request to the model, in the formats that are read.
+pub(crate) fn body(schema: &InputsSchema) -> Value {
+    let encoded = |encoding| json!({"schema": inputs(schema, encoding)});
+    json!({
+        "required": schema.fields().values().any(|field| field.required),
+        "content": {
+            "multipart/form-data": encoded(Encoding::Multipart),
+            "application/x-www-form-urlencoded": encoded(Encoding::Urlencoded),
+            "application/json": encoded(Encoding::Json),
+        },
+    })
+}
+
+/// The inputs as an object.
+fn inputs(schema: &InputsSchema, encoding: Encoding) -> Value {
+    let fields = schema.fields();
+    let properties: Map<String, Value> =
+        fields.iter().map(|(name, field)| (name.clone(), property(field, encoding))).collect();
+    let required: Vec<&String> =
+        fields.iter().filter(|(_, field)| field.required).map(|(name, _)| name).collect();
+    // Options that the schema does not mention are passed on to the model. In a form each has one
+    // value.
+    let scalar = json!({"type": ["string", "number", "boolean"]});
+    let others = if encoding == Encoding::Json { json!(true) } else { scalar };
+    let mut object = json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": others,
+    });
+    if encoding == Encoding::Multipart {
+        // Names stand in the head of a part, which has no control characters.
+        object["propertyNames"] = json!({"pattern": "^[^\\u0000-\\u001f\\u007f]*$"});
+    }
+    object
+}
+
+/// One input in JSON Schema 2020-12.
+fn property(field: &Field, encoding: Encoding) -> Value {
+    let mut property = match field.shape() {
+        Shape::Text { format: None } => json!({"type": "string"}),
+        Shape::Text { format } => json!({"type": "string", "format": format}),
+        Shape::Blob { media } if encoding == Encoding::Multipart => {
+            json!({"type": "string", "contentMediaType": media})
+        }
+        Shape::Blob { media } => {
+            json!({"type": "string", "contentEncoding": "base64", "contentMediaType": media})
+        }
+        Shape::Number { whole } => {
+            json!({"type": if whole { "integer" } else { "number" }})
+        }
+        Shape::Flag => json!({"type": "boolean"}),
+        Shape::Choice => json!({"enum": field.constraints.choices}),
+        Shape::Json if encoding == Encoding::Json => json!({}),
+        Shape::Json => json!({"type": "string", "contentMediaType": "application/json"}),
+    };
+    let mut set = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            property[key] = value;
+        }
+    };
+    set("description", field.description.clone().map(Value::from));
+    set("default", field.default.clone());
+    set("minimum", field.constraints.min.map(Value::from));
+    set("maximum", field.constraints.max.map(Value::from));
+    set("examples", Some(&field.examples).filter(|list| !list.is_empty()).map(|list| json!(list)));
+    property
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_tells_its_format() {
+        let (schema, _) = InputsSchema::parse(&json!({"d": "date", "t": "datetime", "x": "text"}));
+        let properties = json!({
+            "d": {"type": "string", "format": "date"},
+            "t": {"type": "string", "format": "date-time"},
+            "x": {"type": "string"},
+        });
+        for encoding in [Encoding::Json, Encoding::Urlencoded, Encoding::Multipart] {
+            assert_eq!(inputs(&schema, encoding)["properties"], properties);
+        }
+    }
+}

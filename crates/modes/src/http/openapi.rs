@@ -1,0 +1,125 @@
+//! The API in OpenAPI 3.1, as its dialects describe themselves for the model's inputs schema.
+
+use ai_integration_contract::{InputsSchema, Kind};
+use ai_integration_engine::About;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::http::app::App;
+use crate::http::description::{Description, get, json_answer};
+use crate::http::dialect::Dialect;
+use crate::http::failure::{Failure, Reason};
+use crate::http::inputs::call::{LONGEST, SHORTEST};
+use crate::http::page::routes as page;
+use crate::http::probes;
+use crate::http::routes::{Mounted, Routes};
+
+#[derive(Clone)]
+struct Document {
+    app: App,
+    dialects: &'static [&'static dyn Dialect],
+}
+
+/// The address of the document.
+pub(crate) fn mount(app: App, dialects: &'static [&'static dyn Dialect]) -> Mounted {
+    let document = Document { app, dialects };
+    Routes::new().at("/openapi.json", axum::routing::get(tell)).with_state(document)
+}
+
+async fn tell(State(document): State<Document>) -> Result<Response, Failure> {
+    let Document { app, dialects } = document;
+    let model = app.described().await?;
+    let about = app.about(&model);
+    Ok(Json(describe(dialects, &model.schema, &about, app.needs_token())).into_response())
+}
+
+/// The description of the API for a model with this schema.
+fn describe(
+    dialects: &[&dyn Dialect],
+    schema: &InputsSchema,
+    about: &About,
+    needs_token: bool,
+) -> Value {
+    let waits = [Reason::Failed(Kind::ModelUnavailable)];
+    let itself = get("openapi", "This document", json_answer("OpenAPI 3.1"), &waits);
+    let mut all = Description::default();
+    for dialect in dialects {
+        all.merge(dialect.describe(schema));
+    }
+    all.merge(page::describe());
+    all.merge(Description::default().at("/openapi.json", "get", itself));
+    all.merge(probes::describe());
+    let mut schemas = all.schemas;
+    schemas.insert("Problem".to_owned(), problem_schema());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": about.name.as_deref().unwrap_or("Model"),
+            "version": about.version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION")),
+            "description": about
+                .description
+                .as_deref()
+                .unwrap_or("A model served by ai_integration."),
+        },
+        "paths": all.paths,
+        "security": if needs_token { json!([{"token": []}]) } else { json!([]) },
+        "components": {
+            "securitySchemes": {"token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "The server's secret, if it has one",
+            }},
+            "parameters": {"Timeout": {
+                "name": "AI-Integration-Timeout",
+                "in": "header",
+                "description": "Seconds until an answer is of no use any more",
+                "schema": {"type": "number", "minimum": SHORTEST, "maximum": LONGEST},
+            }},
+            "headers": {"RetryAfter": {
+                "description": "Seconds after which the same request may go well",
+                "schema": {"type": "integer", "minimum": 1},
+            }},
+            "schemas": schemas,
+        },
+    })
+}
+
+fn problem_schema() -> Value {
+    let codes: Vec<&str> = Reason::all().map(Reason::code).collect();
+    json!({
+        "type": "object",
+        "description": "A problem (RFC 9457).",
+        "required": ["title", "status", "code", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "code": {"type": "string", "enum": codes},
+            "detail": {"type": "string"},
+            "request_id": {"type": "string"},
+            "errors": {"type": "array", "items": {
+                "type": "object",
+                "required": ["name", "message"],
+                "properties": {"name": {"type": "string"}, "message": {"type": "string"}},
+            }},
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::dialects::DIALECTS;
+
+    #[test]
+    fn the_schema_becomes_an_api() {
+        let (schema, _) = InputsSchema::parse(&json!({
+            "image": {"type": "image", "description": "A picture"},
+            "style": {"type": "choice", "choices": ["a", "b"], "default": "a"},
+            "steps": {"type": "integer", "min": 1, "max": 9, "examples": [3]},
+        }));
+        insta::assert_json_snapshot!(describe(DIALECTS, &schema, &About::default(), false));
+    }
+}

@@ -1,0 +1,21 @@
+//! The page's scripts, styles and words, built from `web/` and embedded compressed. A build without
+//! Node.js has none of it, and says so when it starts.
+
+use rust_embed::{Embed, EmbeddedFile};
+
+/// What `npm run build` leaves, each file compressed by gzip (RFC 1952).
+#[derive(Embed)]
+#[folder = "../../web/dist"]
+#[include = "*.gz"]
+#[allow_missing = true]
+struct Built;
+
+/// The file of that name, compressed.
+pub(crate) fn file(name: &str) -> Option<EmbeddedFile> {
+    Built::get(&format!("{name}.gz"))
+}
+
+/// Whether this build has the page.
+pub(crate) fn is_there() -> bool {
+    file("page.js").is_some()
+}

@@ -1,0 +1,35 @@
+//! Addresses and what answers them.
+
+use axum::Router;
+use axum::routing::MethodRouter;
+
+/// Addresses whose handlers share a state of type `S`.
+pub(crate) struct Routes<S> {
+    router: Router<S>,
+    addresses: Vec<&'static str>,
+}
+
+/// Addresses with their state: a part of the server's router.
+pub(crate) struct Mounted {
+    pub(crate) router: Router,
+    /// The addresses as they were declared, which label logs and statistics.
+    pub(crate) addresses: Vec<&'static str>,
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    pub(crate) fn new() -> Self {
+        Routes { router: Router::new(), addresses: Vec::new() }
+    }
+
+    /// Adds an address, in axum's syntax: `/models/{name}`.
+    pub(crate) fn at(mut self, address: &'static str, methods: MethodRouter<S>) -> Self {
+        self.addresses.push(address);
+        self.router = self.router.route(address, methods);
+        self
+    }
+
+    /// Gives the handlers their state.
+    pub(crate) fn with_state(self, state: S) -> Mounted {
+        Mounted { router: self.router.with_state(state), addresses: self.addresses }
+    }
+}
