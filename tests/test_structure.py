@@ -22,7 +22,7 @@ LITERAL = re.compile(
     | (?<!\w) [bc]?r(\#*)".*?"\1                                # strings
     | "(?:\\.|[^"\\])*"
     | ' (?: \\u\{[^}]*\} | \\x.. | \\. | [^'\\\n] ) ' | '\w+    # characters and lifetimes
-    | \br\#(?=\w) | \$(?=crate\b)                              # signs before identifiers
+    | \br\#(?=\w)                                             # the sign before an identifier
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -338,7 +338,7 @@ def test_a_circle_is_found_with_its_lines():
         "fn f() { let a = Type { b: 1, ..child::DEFAULT }; }",
         "const A: &[u8] = &[b'\"', child::B, b'\"'];",
         "impl<'a> Trait<'a> for child::Type<'a> {}",
-        "macro_rules! m { ($a:ident) => { $crate::parent::child::f($a) }; }",
+        "macro_rules! m { ($a:ident) => { child::f($a) }; }",
         "mod inner { use super::child::*; }",
         "use crate::{other::{self, A}, parent::{r#child::{B, C}}};",
         "#[cfg(not(test))] use child::Type;",
@@ -360,6 +360,8 @@ def test_a_parent_and_its_child_may_not_use_each_other(parent):
         "// child::f()\n/* child::f() /* */ child::f() */",
         'const A: &str = "child::f()"; const B: &str = r#"child::f() " child::f()"#;',
         "#[derive(child::Derive)] struct S;",
+        # It is used by whoever calls the macro.
+        "macro_rules! m { ($a:ident) => { $crate::parent::child::f($a) }; }",
         "#[cfg(test)] mod tests { use super::child::f; fn g() { child::f() } }",
         '#[cfg(all(test, unix))] #[expect(x, reason = "]")] pub(crate) fn f() { child::f() }',
         "#[cfg(test)] use child::{f, g};",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ai_integration_contract::{Data, Outcome};
 use ai_integration_engine::{FromWorker, JobId, Ready, ToWorker, WorkerSide};
 
-use crate::Inputs;
+use crate::inputs::Inputs;
 
 /// What is answered for a job that is dropped without an answer.
 const UNANSWERED: &str = "Programming Error: the model ended the job without sending a result";

@@ -11,7 +11,9 @@ use ai_integration_modes::console::note;
 use serde_json::Value as Json;
 
 use crate::launch::{self, Launch};
-use crate::{Batches, Inputs, Jobs, environment, link, settings};
+use crate::inputs::Inputs;
+use crate::job::{Batches, Jobs};
+use crate::{environment, link, settings};
 
 /// A model: its inputs schema, and how its results may be drawn.
 #[derive(Clone, Debug)]
