@@ -25,7 +25,8 @@ use crate::job::ticket::{Jobs, Ticket};
 use crate::link::message::{Ready, ToWorker};
 use crate::metrics::Metrics;
 use crate::model::Model;
-use crate::scheduler::{Deadline, Due, Scheduler, WorkerId};
+use crate::scheduler::worker::WorkerId;
+use crate::scheduler::{Deadline, Due, Scheduler};
 
 /// The resolution of the runtime's timers. Shorter waits are spent looking for work.
 const TICK: Duration = Duration::from_millis(1);
@@ -267,8 +268,8 @@ impl Inner {
     /// Does what follows from a change: hands out jobs, tells who waited for that, sets the clock.
     fn settle(&self, mut core: MutexGuard<'_, Core>, now: Instant) {
         while let Some(next) = core.scheduler.assign(now) {
-            if let Some((job, _)) = core.scheduler.job(next.id) {
-                job.handed_out(now);
+            if let Some(entry) = core.scheduler.entry(next.id) {
+                entry.job.handed_out(now);
             }
             if let Some(size) = next.batch {
                 self.metrics.batch(size);
@@ -343,9 +344,9 @@ impl Core {
 
 impl Scheduler<Job> {
     fn message(&self, id: JobId, more: bool) -> Option<ToWorker> {
-        let (job, is_limited) = self.job(id)?;
-        let tell_start = is_limited || job.is_followed;
-        Some(ToWorker::Job { id, inputs: job.inputs.clone(), more, tell_start })
+        let entry = self.entry(id)?;
+        let tell_start = entry.is_limited() || entry.job.is_followed;
+        Some(ToWorker::Job { id, inputs: entry.job.inputs.clone(), more, tell_start })
     }
 }
 

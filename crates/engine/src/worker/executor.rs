@@ -17,7 +17,7 @@ use crate::job::event::Event;
 use crate::job::id::JobId;
 use crate::link::Link;
 use crate::link::message::{FromWorker, PROTOCOL, Ready, Violation};
-use crate::scheduler::{OutOfTurn, WorkerId};
+use crate::scheduler::worker::{OutOfTurn, WorkerId};
 use crate::worker::ending::EndCause;
 
 /// How long a worker without a job may take to close its link once it is told to leave.

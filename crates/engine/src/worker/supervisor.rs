@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::embedded::Embedded;
 use crate::link::Link;
 use crate::link::message::Ready;
-use crate::scheduler::WorkerId;
+use crate::scheduler::worker::WorkerId;
 use crate::settings::Config;
 use crate::worker::backoff::Backoff;
 use crate::worker::ending::{EndCause, Ending, Exit, is_shortage};

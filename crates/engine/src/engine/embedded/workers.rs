@@ -11,7 +11,8 @@ use super::{Embedded, Order};
 use crate::job::event::Event;
 use crate::job::id::JobId;
 use crate::link::message::Ready;
-use crate::scheduler::{Lost, OutOfTurn, WorkerId};
+use crate::scheduler::Lost;
+use crate::scheduler::worker::{OutOfTurn, WorkerId};
 
 impl Embedded {
     /// A worker is ready, for up to `quota` jobs. Answers with what it is told to do.
