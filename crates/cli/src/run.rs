@@ -10,7 +10,7 @@ use ai_integration_contract::Environment;
 use ai_integration_engine::{Output, Program};
 
 use ai_integration_modes::Usage;
-use ai_integration_modes::console::note;
+use ai_integration_modes::console::eprint;
 
 use crate::arguments::{Attached, Given, Run, Settings};
 use crate::program;
@@ -32,7 +32,7 @@ pub(crate) fn serve(run: &Run) -> ExitStatus {
 /// `ai-integration attached`, which the Python client calls.
 pub(crate) fn attached(attached: Attached) -> ExitStatus {
     let Some(socket) = launch::inherited_socket(attached.link) else {
-        note(format_args!("error: {} is not the descriptor of a link", attached.link));
+        eprint(format_args!("error: {} is not the descriptor of a link", attached.link));
         return ExitStatus::Usage;
     };
     let launch = Launch {
@@ -52,7 +52,7 @@ fn with_flags(mut environment: Environment, settings: &Settings) -> Environment 
 
 fn supervise(environment: Environment, run: &Run) -> ExitStatus {
     if let Some(missing) = program::missing_script(&run.program) {
-        note(format_args!("error: there is no program {}", missing.display()));
+        eprint(format_args!("error: there is no program {}", missing.display()));
         return ExitStatus::NotFound;
     }
     let command = program::command(&run.program, &environment);
@@ -70,7 +70,7 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
             program.env_remove(name);
         }
         let error = program.args(&command[1..]).envs(variables).exec();
-        note(format_args!("error: {} cannot be executed: {error}", command[0].to_string_lossy()));
+        eprint(format_args!("error: {} cannot be executed: {error}", command[0].to_string_lossy()));
         return ExitStatus::NotExecutable;
     }
     let (name, arguments) = program::called_as(&run.program);

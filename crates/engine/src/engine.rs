@@ -33,17 +33,17 @@ use crate::model::Model;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Engine(Place);
+pub struct Engine(Backend);
 
 #[derive(Clone, Debug)]
-enum Place {
+enum Backend {
     Embedded(Embedded),
     Elsewhere(Arc<dyn Queue>),
 }
 
 impl From<Embedded> for Engine {
     fn from(embedded: Embedded) -> Self {
-        Engine(Place::Embedded(embedded))
+        Engine(Backend::Embedded(embedded))
     }
 }
 
@@ -51,7 +51,7 @@ impl Engine {
     /// The engine behind a queue elsewhere.
     #[must_use]
     pub fn elsewhere(queue: Arc<dyn Queue>) -> Self {
-        Engine(Place::Elsewhere(queue))
+        Engine(Backend::Elsewhere(queue))
     }
 
     /// Puts a request into the queue.
@@ -60,8 +60,8 @@ impl Engine {
     /// The queue is full, the model cannot be had, or the inputs are too large.
     pub async fn submit(&self, request: Request) -> Result<Ticket, Error> {
         match &self.0 {
-            Place::Embedded(embedded) => embedded.submit(request),
-            Place::Elsewhere(queue) => queue.submit(request).await,
+            Backend::Embedded(embedded) => embedded.submit(request),
+            Backend::Elsewhere(queue) => queue.submit(request).await,
         }
     }
 
@@ -77,8 +77,8 @@ impl Engine {
     #[must_use]
     pub fn limit(&self, timeout: Option<Duration>) -> Option<Duration> {
         match &self.0 {
-            Place::Embedded(embedded) => embedded.limit(timeout),
-            Place::Elsewhere(_) => timeout,
+            Backend::Embedded(embedded) => embedded.limit(timeout),
+            Backend::Elsewhere(_) => timeout,
         }
     }
 
@@ -86,8 +86,8 @@ impl Engine {
     #[must_use]
     pub fn announce(&self) -> Option<Announcement> {
         match &self.0 {
-            Place::Embedded(embedded) => embedded.announce(),
-            Place::Elsewhere(_) => None,
+            Backend::Embedded(embedded) => embedded.announce(),
+            Backend::Elsewhere(_) => None,
         }
     }
 
@@ -115,15 +115,15 @@ impl Engine {
     #[must_use]
     pub fn model_now(&self) -> Option<Arc<Model>> {
         match &self.0 {
-            Place::Embedded(embedded) => embedded.model().borrow().clone(),
-            Place::Elsewhere(queue) => queue.model().borrow().clone(),
+            Backend::Embedded(embedded) => embedded.model().borrow().clone(),
+            Backend::Elsewhere(queue) => queue.model().borrow().clone(),
         }
     }
 
     fn models(&self) -> watch::Receiver<Option<Arc<Model>>> {
         match &self.0 {
-            Place::Embedded(embedded) => embedded.model().subscribe(),
-            Place::Elsewhere(queue) => queue.model(),
+            Backend::Embedded(embedded) => embedded.model().subscribe(),
+            Backend::Elsewhere(queue) => queue.model(),
         }
     }
 
@@ -131,8 +131,8 @@ impl Engine {
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {
         match &self.0 {
-            Place::Embedded(embedded) => embedded.state().subscribe(),
-            Place::Elsewhere(queue) => queue.state(),
+            Backend::Embedded(embedded) => embedded.state().subscribe(),
+            Backend::Elsewhere(queue) => queue.state(),
         }
     }
 
@@ -140,21 +140,21 @@ impl Engine {
     #[must_use]
     pub fn queued(&self) -> usize {
         match &self.0 {
-            Place::Embedded(embedded) => embedded.load().0,
-            Place::Elsewhere(_) => 0,
+            Backend::Embedded(embedded) => embedded.load().0,
+            Backend::Elsewhere(_) => 0,
         }
     }
 
     /// Appends the engine's metrics to `text`, in the words of OpenMetrics but without its end.
     pub fn encode_metrics(&self, text: &mut String) {
-        if let Place::Embedded(embedded) = &self.0 {
+        if let Backend::Embedded(embedded) = &self.0 {
             embedded.encode_metrics(text);
         }
     }
 
     /// Waits until every job of this process has ended. Nothing stops new ones meanwhile.
     pub async fn idle(&self) {
-        if let Place::Embedded(embedded) = &self.0 {
+        if let Backend::Embedded(embedded) = &self.0 {
             embedded.idle().await;
         }
     }
@@ -162,7 +162,7 @@ impl Engine {
     /// Ends everything that is still going on in this process: jobs that wait or run are answered
     /// with an error, and workers are ended.
     pub fn shut_down(&self) {
-        if let Place::Embedded(embedded) = &self.0 {
+        if let Backend::Embedded(embedded) = &self.0 {
             embedded.shut_down();
         }
     }

@@ -14,7 +14,7 @@ use self::arguments::{Arguments, Refusal};
 use self::progress::Progress;
 use self::sink::Sink;
 use self::timing::Timing;
-use crate::console::note;
+use crate::console::eprint;
 use crate::exit::ExitStatus;
 use crate::mode::{Context, Mode, Running};
 
@@ -44,7 +44,7 @@ async fn run(context: Context) -> ExitStatus {
     let model = match model {
         Ok(model) => model,
         Err(error) => {
-            note(format_args!("error: {error}"));
+            eprint(format_args!("error: {error}"));
             return ExitStatus::ModelUnavailable;
         }
     };
@@ -63,14 +63,14 @@ async fn run(context: Context) -> ExitStatus {
             return if error.exit_code() == 0 { ExitStatus::Done } else { ExitStatus::Usage };
         }
         Err(Refusal::Message(message)) => {
-            note(format_args!("error: {message}"));
+            eprint(format_args!("error: {message}"));
             return ExitStatus::Usage;
         }
     };
     let inputs = match model.schema.resolve(raw) {
         Ok(inputs) => inputs,
         Err(invalid) => {
-            note(format_args!("error: the inputs are not valid: {invalid}; see --help"));
+            eprint(format_args!("error: the inputs are not valid: {invalid}; see --help"));
             return ExitStatus::Usage;
         }
     };
@@ -86,7 +86,7 @@ async fn run(context: Context) -> ExitStatus {
             Ok(ticket) => ticket,
             Err(error) => {
                 // There is no other requester, so it would be refused the next time too.
-                note(format_args!("error: {error}"));
+                eprint(format_args!("error: {error}"));
                 status = ExitStatus::Failed;
                 break;
             }
@@ -98,7 +98,7 @@ async fn run(context: Context) -> ExitStatus {
         let failure = match answer {
             Ok(()) => None,
             Err(RunError::Output(problem)) => {
-                note(format_args!("error: {problem}"));
+                eprint(format_args!("error: {problem}"));
                 return ExitStatus::Usage;
             }
             Err(RunError::Model(message)) => Some(message),
@@ -106,21 +106,21 @@ async fn run(context: Context) -> ExitStatus {
         match failure {
             None => timing.record(begin.elapsed()),
             Some(message) => {
-                note(format_args!("the model failed:\n{}", message.trim_end()));
+                eprint(format_args!("the model failed:\n{}", message.trim_end()));
                 status = ExitStatus::Failed;
                 timing.record_failure();
             }
         }
         if !endless {
             if status == ExitStatus::Done {
-                note(format_args!("the model succeeded in {}", timing.last()));
+                eprint(format_args!("the model succeeded in {}", timing.last()));
             }
             return status;
         }
-        note(format_args!("{timing}"));
+        eprint(format_args!("{timing}"));
     }
     if endless {
-        note(format_args!("stopped after {} runs: {timing}", timing.runs()));
+        eprint(format_args!("stopped after {} runs: {timing}", timing.runs()));
     }
     status
 }

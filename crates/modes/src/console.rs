@@ -12,6 +12,6 @@ pub(crate) fn say(message: impl Display) {
 }
 
 /// A message on standard error.
-pub fn note(message: impl Display) {
+pub fn eprint(message: impl Display) {
     let _ = io::stderr().write_all(format!("{message}\n").as_bytes());
 }

@@ -33,7 +33,7 @@ use tokio::sync::Semaphore;
 pub use self::config::HttpSettings;
 
 use self::app::{App, Shared};
-use self::config::{Config, SETTINGS};
+use self::config::{SETTINGS, ServerConfig};
 use self::dialect::Dialect;
 use self::dialects::DIALECTS;
 use self::failure::Failure;
@@ -47,7 +47,7 @@ use self::wire::addresses::Addresses;
 use self::wire::edge::Edge;
 use self::wire::guard::Guard;
 use self::wire::server::Server;
-use crate::console::note;
+use crate::console::eprint;
 use crate::exit::ExitStatus;
 use crate::mode::{Context, Mode, Running};
 
@@ -76,17 +76,17 @@ impl Mode for Http {
 }
 
 async fn run(context: Context) -> ExitStatus {
-    let config = match Config::read(&context.environment) {
+    let config = match ServerConfig::read(&context.environment) {
         Ok(config) => config,
         Err(error) => {
-            note(format_args!("error: {error}"));
+            eprint(format_args!("error: {error}"));
             return ExitStatus::Usage;
         }
     };
     let listener = match listen(&config.addresses, config.server.port) {
         Ok(listener) => listener,
         Err(problem) => {
-            note(format_args!("error: {problem}"));
+            eprint(format_args!("error: {problem}"));
             return ExitStatus::CannotListen;
         }
     };
@@ -96,7 +96,7 @@ async fn run(context: Context) -> ExitStatus {
     let edge = match edge(&context, config) {
         Ok(edge) => edge,
         Err(error) => {
-            note(format_args!("error: {error}"));
+            eprint(format_args!("error: {error}"));
             return ExitStatus::Usage;
         }
     };
@@ -130,7 +130,7 @@ async fn run(context: Context) -> ExitStatus {
 }
 
 /// Says in the log where the server is, and what an operator may not expect of it.
-fn announce(listener: &TcpListener, config: &Config) {
+fn announce(listener: &TcpListener, config: &ServerConfig) {
     if let Ok(address) = listener.local_addr() {
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         tracing::info!("listening on {scheme}://{}/", readable(address));
@@ -147,8 +147,8 @@ fn announce(listener: &TcpListener, config: &Config) {
 }
 
 /// Puts the server together as the settings have it.
-fn edge(context: &Context, config: Config) -> Result<Edge, SettingError> {
-    let Config { about, limits, images, fetcher, wording, guard, tracer, .. } = config;
+fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
+    let ServerConfig { about, limits, images, fetcher, wording, guard, tracer, .. } = config;
     let metrics = Arc::new(HttpMetrics::default());
     let budget = Budget::new(limits.in_flight());
     let engine = context.engine.clone();

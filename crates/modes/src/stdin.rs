@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Read};
 use ai_integration_contract::RawInputs;
 use ai_integration_engine::{Model, Request};
 
-use crate::console::{note, say};
+use crate::console::{eprint, say};
 use crate::exit::ExitStatus;
 use crate::inspection;
 use crate::mode::{Context, Running, unless_stopped};
@@ -18,7 +18,7 @@ const MOST: u64 = 1 << 30;
 fn read_all() -> Result<Vec<u8>, String> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        note("reading from the terminal; Ctrl-D ends the input");
+        eprint("reading from the terminal; Ctrl-D ends the input");
     }
     let mut bytes = Vec::new();
     match stdin.lock().take(MOST + 1).read_to_end(&mut bytes) {
@@ -46,7 +46,7 @@ async fn ask(
     let model = match context.engine.model().await {
         Ok(model) => model,
         Err(error) => {
-            note(format_args!("error: {error}"));
+            eprint(format_args!("error: {error}"));
             return ExitStatus::ModelUnavailable;
         }
     };
@@ -64,7 +64,7 @@ async fn ask(
     let inputs = match inputs {
         Ok(inputs) => inputs,
         Err(message) => {
-            note(format_args!("error: {message}"));
+            eprint(format_args!("error: {message}"));
             return ExitStatus::Usage;
         }
     };

@@ -3,7 +3,7 @@
 use ai_integration_contract::Inputs;
 use ai_integration_engine::{Model, Request};
 
-use crate::console::{note, say};
+use crate::console::{eprint, say};
 use crate::exit::ExitStatus;
 use crate::inspection;
 use crate::mode::{Context, Mode, Running, unless_stopped};
@@ -32,7 +32,7 @@ async fn test(context: Context) -> ExitStatus {
     let model = match context.engine.model().await {
         Ok(model) => model,
         Err(error) => {
-            note(format_args!("error: {error}"));
+            eprint(format_args!("error: {error}"));
             return ExitStatus::ModelUnavailable;
         }
     };

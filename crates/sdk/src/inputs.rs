@@ -23,7 +23,7 @@ impl Inputs {
     #[must_use]
     #[track_caller]
     pub fn text(&self, name: &str) -> &str {
-        self.expect(name, "text", Value::as_text)
+        self.require(name, "text", Value::as_text)
     }
 
     /// The bytes of a required image, audio, video or file input.
@@ -33,7 +33,7 @@ impl Inputs {
     #[must_use]
     #[track_caller]
     pub fn bytes(&self, name: &str) -> &[u8] {
-        self.expect(name, "bytes", |value| value.as_bytes().map(AsRef::as_ref))
+        self.require(name, "bytes", |value| value.as_bytes().map(AsRef::as_ref))
     }
 
     /// A required number or integer.
@@ -43,7 +43,7 @@ impl Inputs {
     #[must_use]
     #[track_caller]
     pub fn number(&self, name: &str) -> f64 {
-        self.expect(name, "number", |value| value.as_json().and_then(serde_json::Value::as_f64))
+        self.require(name, "number", |value| value.as_json().and_then(serde_json::Value::as_f64))
     }
 
     /// A required boolean.
@@ -53,7 +53,7 @@ impl Inputs {
     #[must_use]
     #[track_caller]
     pub fn flag(&self, name: &str) -> bool {
-        self.expect(name, "boolean", |value| value.as_json().and_then(serde_json::Value::as_bool))
+        self.require(name, "boolean", |value| value.as_json().and_then(serde_json::Value::as_bool))
     }
 
     /// All inputs by name.
@@ -62,7 +62,7 @@ impl Inputs {
     }
 
     #[track_caller]
-    fn expect<'a, T>(
+    fn require<'a, T>(
         &'a self,
         name: &str,
         kind: &str,

@@ -27,21 +27,21 @@ pub struct Cancelled;
 
 /// The jobs of a worker, one by one as they come. Ends when there are no more.
 #[derive(Debug)]
-pub struct Jobs(Worker);
+pub struct Jobs(JobSource);
 
 /// The jobs of a worker, in batches. Ends when there are no more.
 #[derive(Debug)]
-pub struct Batches(Worker);
+pub struct Batches(JobSource);
 
 #[derive(Debug)]
-struct Worker {
-    link: Rc<RefCell<Link>>,
+struct JobSource {
+    link: Rc<RefCell<WorkerLink>>,
     /// Sent with the first request for a job.
     ready: Option<Ready>,
 }
 
 #[derive(Debug)]
-struct Link {
+struct WorkerLink {
     end: WorkerSide,
     received: VecDeque<Received>,
     cancelled: HashSet<JobId>,
@@ -55,8 +55,8 @@ struct Received {
     more: bool,
 }
 
-impl Link {
-    fn keep(&mut self, message: ToWorker) {
+impl WorkerLink {
+    fn receive(&mut self, message: ToWorker) {
         match message {
             ToWorker::Job { id, inputs, more, .. } => {
                 self.received.push_back(Received { id, inputs, more });
@@ -75,7 +75,7 @@ impl Link {
     fn look(&mut self) {
         // An engine that is gone is noticed when the next job is asked for.
         while let Ok(Some(message)) = self.end.poll() {
-            self.keep(message);
+            self.receive(message);
         }
     }
 
@@ -85,17 +85,17 @@ impl Link {
                 return Ok(Some(received));
             }
             match self.end.receive()? {
-                Some(message) => self.keep(message),
+                Some(message) => self.receive(message),
                 None => return Ok(None),
             }
         }
     }
 }
 
-impl Worker {
+impl JobSource {
     fn new(end: WorkerSide, ready: Ready) -> Self {
-        let link = Link { end, received: VecDeque::new(), cancelled: HashSet::new() };
-        Worker { link: Rc::new(RefCell::new(link)), ready: Some(ready) }
+        let link = WorkerLink { end, received: VecDeque::new(), cancelled: HashSet::new() };
+        JobSource { link: Rc::new(RefCell::new(link)), ready: Some(ready) }
     }
 
     /// The next jobs, whose `more` says where they end; `None` when there are no more.
@@ -123,13 +123,13 @@ impl Worker {
 
 impl Jobs {
     pub(crate) fn new(end: WorkerSide, ready: Ready) -> Self {
-        Jobs(Worker::new(end, ready))
+        Jobs(JobSource::new(end, ready))
     }
 }
 
 impl Batches {
     pub(crate) fn new(end: WorkerSide, ready: Ready) -> Self {
-        Batches(Worker::new(end, ready))
+        Batches(JobSource::new(end, ready))
     }
 }
 
@@ -156,7 +156,7 @@ impl Iterator for Batches {
 pub struct Job {
     id: JobId,
     inputs: Inputs,
-    link: Rc<RefCell<Link>>,
+    link: Rc<RefCell<WorkerLink>>,
     is_open: bool,
 }
 

@@ -12,7 +12,7 @@ use ai_integration_engine::settings::Config;
 use ai_integration_engine::{
     Embedded, Engine, Exit, Link, Output, Program, Supervisor, serve_attached,
 };
-use ai_integration_modes::console::note;
+use ai_integration_modes::console::eprint;
 use ai_integration_modes::{
     Context, DEFAULT_MODE, ExitStatus, HttpSettings, Mode, Running, Usage, find, list,
 };
@@ -94,8 +94,8 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         let mut signals = stop_signals();
         let status =
             match carry_out(launch, mode, is_default, engine.into(), config, &mut signals).await {
-                Ended::Done(status) => status,
-                Ended::BrokenOff(status) => {
+                ModeEnd::Done(status) => status,
+                ModeEnd::BrokenOff(status) => {
                     supervisor.kill();
                     return status;
                 }
@@ -143,7 +143,7 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
                 let mut signals = stop_signals();
                 match carry_out(launch, mode, is_default, engine.into(), config, &mut signals).await
                 {
-                    Ended::Done(status) | Ended::BrokenOff(status) => status,
+                    ModeEnd::Done(status) | ModeEnd::BrokenOff(status) => status,
                 }
             }
             Err(name) => {
@@ -176,12 +176,12 @@ fn no_such_mode(name: &str, listed: &str) -> ExitStatus {
     } else {
         format!("MODE not found: {name}")
     };
-    note(format_args!("error: {what}; the modes are:\n{}", listed.trim_end()));
+    eprint(format_args!("error: {what}; the modes are:\n{}", listed.trim_end()));
     ExitStatus::Failed
 }
 
 fn refused(error: impl Display) -> ExitStatus {
-    note(format_args!("error: {error}"));
+    eprint(format_args!("error: {error}"));
     ExitStatus::Usage
 }
 
@@ -199,7 +199,7 @@ fn with_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
 }
 
 /// How a mode ended.
-enum Ended {
+enum ModeEnd {
     /// By itself, or stopped in good order.
     Done(ExitStatus),
     /// By a signal, at once.
@@ -213,7 +213,7 @@ async fn carry_out(
     engine: Engine,
     config: Config,
     signals: &mut mpsc::Receiver<u8>,
-) -> Ended {
+) -> ModeEnd {
     let Launch { environment, name, arguments } = launch;
     let stop = CancellationToken::new();
     let context = Context {
@@ -228,22 +228,22 @@ async fn carry_out(
         if is_default && let Ok(model) = engine.model().await {
             let listed = list(&model.custom_modes);
             let name = mode.name();
-            note(format_args!("No MODE is chosen: using {name}. The modes are:\n{listed}"));
+            eprint(format_args!("No MODE is chosen: using {name}. The modes are:\n{listed}"));
         }
         mode.run(context).await
     });
     let first = tokio::select! {
-        status = &mut running => return Ended::Done(status),
+        status = &mut running => return ModeEnd::Done(status),
         Some(signal) = signals.recv() => signal,
     };
     stop.cancel();
     if !mode.is_serving() {
         let _ = timeout(LAST_WORDS, running).await;
-        return Ended::BrokenOff(ExitStatus::Signal(first));
+        return ModeEnd::BrokenOff(ExitStatus::Signal(first));
     }
     tokio::select! {
-        status = running => Ended::Done(status),
-        Some(second) = signals.recv() => Ended::BrokenOff(ExitStatus::Signal(second)),
+        status = running => ModeEnd::Done(status),
+        Some(second) = signals.recv() => ModeEnd::BrokenOff(ExitStatus::Signal(second)),
     }
 }
 

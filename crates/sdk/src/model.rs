@@ -7,12 +7,12 @@ use std::time::Duration;
 use ai_integration_contract::{Environment, Outcome};
 use ai_integration_engine::{About, Batching, Output, PROTOCOL, Program, Ready, WorkerSide};
 use ai_integration_modes::Usage;
-use ai_integration_modes::console::note;
+use ai_integration_modes::console::eprint;
 use serde_json::Value as Json;
 
-use crate::launch::{self, Launch};
 use crate::inputs::Inputs;
 use crate::job::{Batches, Jobs};
+use crate::launch::{self, Launch};
 use crate::{environment, link, settings};
 
 /// A model: its inputs schema, and how its results may be drawn.
@@ -117,7 +117,7 @@ fn supervise(name: Option<String>, mut environment: Environment) -> i32 {
     let executable = match std::env::current_exe() {
         Ok(executable) => executable,
         Err(error) => {
-            note(format_args!(
+            eprint(format_args!(
                 "error: this program cannot find itself to start its worker: {error}"
             ));
             return 1;

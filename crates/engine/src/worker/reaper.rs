@@ -44,11 +44,11 @@ impl ExitWatch {
 #[cfg(test)]
 pub(super) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-type Watched = HashMap<i32, Worker>;
+type Watched = HashMap<i32, WatchedWorker>;
 
 /// A worker that runs.
 #[derive(Debug)]
-struct Worker {
+struct WatchedWorker {
     name: String,
     /// Since when it has been stopped, by SIGSTOP or the like.
     stopped: Option<Instant>,
@@ -87,7 +87,7 @@ impl Reaper {
         let child = command.env(WORKER_VARIABLE, &name).spawn()?;
         let (end, receiver) = watch::channel(None);
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        watched.insert(pid, Worker { name, stopped: None, was_ended: false, end });
+        watched.insert(pid, WatchedWorker { name, stopped: None, was_ended: false, end });
         Ok((child, ExitWatch(receiver)))
     }
 
@@ -123,7 +123,8 @@ impl Reaper {
                 }
                 continue;
             };
-            if let Some(Worker { name, end, was_ended, .. }) = watched.remove(&pid.as_raw()) {
+            if let Some(WatchedWorker { name, end, was_ended, .. }) = watched.remove(&pid.as_raw())
+            {
                 // What the worker started ends with it.
                 let _ = killpg(pid, Signal::SIGKILL);
                 let exit = if was_ended { Exit::Stopped(STOPPED) } else { exit };

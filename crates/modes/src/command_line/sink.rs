@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ai_integration_contract::{Data, Outcome};
 use tempfile::NamedTempFile;
 
-use crate::console::note;
+use crate::console::eprint;
 
 /// Takes one result, whole or in pieces.
 pub(super) struct Sink {
@@ -106,7 +106,7 @@ impl Sink {
         match self.target {
             Target::File { path, partial: Some(partial) } => match partial.persist(&path) {
                 Ok(_) => {
-                    note(format_args!("wrote the result to {}", path.display()));
+                    eprint(format_args!("wrote the result to {}", path.display()));
                     Ok(())
                 }
                 Err(error) => Err(cannot_write(&path, &error.error)),

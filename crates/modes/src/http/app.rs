@@ -35,7 +35,7 @@ pub(crate) struct App {
 pub(crate) struct Shared {
     /// What the operator says of the model.
     pub(crate) about: About,
-    pub(crate) images: images::Rules,
+    pub(crate) images: images::ImageRules,
     pub(crate) fetcher: Fetcher,
     pub(crate) wording: Wording,
     /// Whether requests have to carry a secret.

@@ -11,7 +11,7 @@ use crate::http::dialects::DIALECTS;
 use crate::http::failure::{self, Wording};
 use crate::http::inputs::fetch::{self, Fetcher};
 use crate::http::inputs::{egress, images};
-use crate::http::limits::Limits;
+use crate::http::limits::ClientLimits;
 use crate::http::listen::addresses;
 use crate::http::page::about;
 use crate::http::trace::{self, Tracer};
@@ -39,7 +39,7 @@ pub(crate) static SETTINGS: LazyLock<Vec<&'static [&'static Setting]>> = LazyLoc
         HttpSettings::SETTINGS,
         about::Settings::SETTINGS,
         guard::Settings::SETTINGS,
-        Limits::SETTINGS,
+        ClientLimits::SETTINGS,
         images::Settings::SETTINGS,
         egress::Settings::SETTINGS,
         fetch::Settings::SETTINGS,
@@ -80,13 +80,13 @@ impl SettingType for Port {
 }
 
 /// What the settings say.
-pub(crate) struct Config {
+pub(crate) struct ServerConfig {
     pub(crate) server: HttpSettings,
     /// Addresses to listen on, the first choice first.
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) about: About,
-    pub(crate) limits: Limits,
-    pub(crate) images: images::Rules,
+    pub(crate) limits: ClientLimits,
+    pub(crate) images: images::ImageRules,
     pub(crate) fetcher: Fetcher,
     pub(crate) wording: Wording,
     pub(crate) guard: Guard,
@@ -94,19 +94,19 @@ pub(crate) struct Config {
     pub(crate) tracer: Option<Tracer>,
 }
 
-impl Config {
+impl ServerConfig {
     pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
         let server = HttpSettings::read(environment)?;
         let addresses = addresses(server.host, environment);
         let is_local = addresses.iter().all(IpAddr::is_loopback);
-        let limits = Limits::read(environment)?;
-        Ok(Config {
+        let limits = ClientLimits::read(environment)?;
+        Ok(ServerConfig {
             server,
             addresses,
             about: about::read(environment)?,
             fetcher: Fetcher::read(environment, limits.max_body)?,
             limits,
-            images: images::Rules::read(environment)?,
+            images: images::ImageRules::read(environment)?,
             wording: failure::Settings::read(environment)?.errors,
             guard: Guard::read(environment, is_local)?,
             tls: Tls::read(environment)?,

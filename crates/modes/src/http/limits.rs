@@ -22,7 +22,7 @@ pub(crate) const SLOW_AFTER: Duration = Duration::from_secs(10);
 settings! {
     /// The limits in force.
     #[derive(Clone, Copy, Debug)]
-    pub(crate) struct Limits under "Limits" {
+    pub(crate) struct ClientLimits under "Limits" {
         /// Greatest length of a request's body; larger ones are answered with status 413.
         max_body: Bytes<1, { 1 << 30 }> = "100MiB",
         /// Memory for the bodies of all requests that are being received, wait or run, and for large
@@ -46,7 +46,7 @@ settings! {
     }
 }
 
-impl Limits {
+impl ClientLimits {
     /// The memory in bytes for all bodies.
     pub(crate) fn in_flight(&self) -> usize {
         self.max_in_flight.unwrap_or_else(|| memory() / 4)
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_defaults_can_be_read() {
-        let limits = Limits::read(&Environment::default()).unwrap();
+        let limits = ClientLimits::read(&Environment::default()).unwrap();
         assert_eq!((limits.max_body, limits.max_connections), (100 << 20, 10_000));
         assert_eq!((limits.head_timeout.as_secs(), limits.idle_timeout.as_secs()), (10, 75));
         assert!(limits.in_flight() >= limits.max_body / 2, "{}", limits.in_flight());

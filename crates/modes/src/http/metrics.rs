@@ -14,7 +14,7 @@ use crate::http::failure::Reason;
 
 /// What a request was answered with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct AnswerLabels {
     route: &'static str,
     status: u16,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Route {
 /// The server's own metrics.
 #[derive(Debug)]
 pub(crate) struct HttpMetrics {
-    requests: Family<Answered, Counter>,
+    requests: Family<AnswerLabels, Counter>,
     duration: Family<Label, Histogram, fn() -> Histogram>,
     request_size: Histogram,
     response_size: Histogram,
@@ -77,7 +77,7 @@ impl HttpMetrics {
     pub(crate) fn route(&self, path: &'static str) -> Route {
         Route {
             path,
-            ok: self.requests.get_or_create_owned(&Answered { route: path, status: 200 }),
+            ok: self.requests.get_or_create_owned(&AnswerLabels { route: path, status: 200 }),
             duration: self.duration.get_or_create_owned(&[("route", path)]),
         }
     }
@@ -98,7 +98,7 @@ impl HttpMetrics {
         if status == 200 {
             route.ok.inc();
         } else {
-            self.requests.get_or_create(&Answered { route: route.path, status }).inc();
+            self.requests.get_or_create(&AnswerLabels { route: route.path, status }).inc();
         }
         route.duration.observe(after.as_secs_f64());
         self.request_size.observe(read as f64);

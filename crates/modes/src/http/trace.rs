@@ -70,7 +70,7 @@ struct Recording {
 }
 
 /// What is told of a request when it has ended.
-pub(crate) struct Ended<'a> {
+pub(crate) struct RequestEnd<'a> {
     pub(crate) status: u16,
     pub(crate) code: Option<&'static str>,
     pub(crate) id: &'a str,
@@ -191,7 +191,7 @@ impl Trace {
     }
 
     /// Ends the request's span, and makes those below it.
-    pub(crate) fn end(&mut self, ended: &Ended<'_>) {
+    pub(crate) fn end(&mut self, ended: &RequestEnd<'_>) {
         let Some(mut recording) = self.recording.take() else { return };
         let Recording { span, tracer, timing } = &mut *recording;
         let now = SystemTime::now();

@@ -16,7 +16,7 @@ use hyper::body::Body as _;
 use tokio::time::{Instant, timeout};
 
 use crate::http::failure::{Failure, Refusal};
-use crate::http::limits::{LEAST_RATE, Limits, PAUSE, SLOW_AFTER};
+use crate::http::limits::{ClientLimits, LEAST_RATE, PAUSE, SLOW_AFTER};
 
 /// How long a body that is refused is read nevertheless.
 const LINGER: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ const STEP: usize = 64 * 1024;
 /// Reads bodies as the settings and the dialect have it.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyReader {
-    limits: Limits,
+    limits: ClientLimits,
     budget: Budget,
     /// Whether bodies may come compressed.
     takes_compressed: bool,
@@ -41,7 +41,7 @@ pub(crate) enum Coding {
 }
 
 impl BodyReader {
-    pub(crate) fn new(limits: Limits, budget: Budget, takes_compressed: bool) -> Self {
+    pub(crate) fn new(limits: ClientLimits, budget: Budget, takes_compressed: bool) -> Self {
         BodyReader { limits, budget, takes_compressed }
     }
 
@@ -75,7 +75,7 @@ impl BodyReader {
         request: Request,
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure> {
-        let Limits { max_body: limit, upload_timeout: upload, .. } = self.limits;
+        let ClientLimits { max_body: limit, upload_timeout: upload, .. } = self.limits;
         let begun = Instant::now();
         let late = |why: String| Failure::refused(Refusal::RequestTimeout, why);
         let waits = request.headers().contains_key(header::EXPECT);

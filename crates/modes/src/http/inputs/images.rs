@@ -55,17 +55,17 @@ impl SettingType for Formats {
 
 /// What a picture may be.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct ImageRules {
     /// Nothing where anything goes.
     formats: Option<Vec<String>>,
     pixels: usize,
     frames: usize,
 }
 
-impl Rules {
+impl ImageRules {
     pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
         let Settings { image_formats, max_pixels, max_frames } = Settings::read(environment)?;
-        Ok(Rules { formats: image_formats, pixels: max_pixels, frames: max_frames })
+        Ok(ImageRules { formats: image_formats, pixels: max_pixels, frames: max_frames })
     }
 
     /// Refuses inputs that are to be pictures and are none, or too large ones.
@@ -126,7 +126,7 @@ impl Rules {
 /// What the fuzz target calls.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
-    let rules = Rules::read(&Environment::default()).expect("the defaults are right");
+    let rules = ImageRules::read(&Environment::default()).expect("the defaults are right");
     let _ = rules.examine(bytes, rules.formats.as_deref().unwrap_or_default());
 }
 

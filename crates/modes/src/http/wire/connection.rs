@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::http::limits::Limits;
+use crate::http::limits::ClientLimits;
 
 /// What the requests of a connection tell it.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ enum Awaits {
 pub(crate) struct Timed<S> {
     stream: S,
     pulse: Arc<Pulse>,
-    limits: Limits,
+    limits: ClientLimits,
     awaits: Awaits,
     since: Instant,
     /// How many requests had begun when `awaits` was set.
@@ -119,7 +119,7 @@ pub(crate) struct Timed<S> {
 }
 
 impl<S> Timed<S> {
-    pub(crate) fn new(stream: S, pulse: Arc<Pulse>, limits: Limits) -> Self {
+    pub(crate) fn new(stream: S, pulse: Arc<Pulse>, limits: ClientLimits) -> Self {
         Timed {
             stream,
             pulse,
@@ -272,7 +272,7 @@ mod tests {
     fn timed() -> (Timed<DuplexStream>, DuplexStream, Arc<Pulse>) {
         let (ours, theirs) = duplex(64);
         let pulse = Arc::new(Pulse::default());
-        let limits = Limits::read(&Environment::default()).unwrap();
+        let limits = ClientLimits::read(&Environment::default()).unwrap();
         (Timed::new(ours, pulse.clone(), limits), theirs, pulse)
     }
 

@@ -26,7 +26,7 @@ use crate::http::inputs::body::discard;
 use crate::http::limits::MAX_URI;
 use crate::http::metrics::HttpMetrics;
 use crate::http::request_context::{REQUEST_ID, RequestContext, RequestId};
-use crate::http::trace::{Ended, Trace, Tracer};
+use crate::http::trace::{RequestEnd, Trace, Tracer};
 use crate::http::wire::addresses::Addresses;
 use crate::http::wire::connection::{Beat, Pulse};
 use crate::http::wire::guard::Guard;
@@ -216,7 +216,7 @@ impl Drop for Account {
         let Account { status, code, read, written, .. } = *self;
         let route = &self.edge.addresses.get(self.address).route;
         self.edge.metrics.answered(route, status, after, read, written);
-        self.trace.end(&Ended { status, code, id: self.context.id.as_str(), read, written });
+        self.trace.end(&RequestEnd { status, code, id: self.context.id.as_str(), read, written });
     }
 }
 
@@ -243,7 +243,7 @@ impl AsRef<[u8]> for Kept {
 }
 
 impl Tracked {
-    fn keep(&self, data: Bytes) -> Bytes {
+    fn charge(&self, data: Bytes) -> Bytes {
         if data.len() < PIECE {
             return data;
         }
@@ -278,7 +278,7 @@ impl Tracked {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        polled.map_ok(|frame| frame.map_data(|data| self.keep(data)))
+        polled.map_ok(|frame| frame.map_data(|data| self.charge(data)))
     }
 }
 

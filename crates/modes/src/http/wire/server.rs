@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::http::limits::{Limits, MAX_HEAD, MAX_HEADERS};
+use crate::http::limits::{ClientLimits, MAX_HEAD, MAX_HEADERS};
 use crate::http::wire::connection::{Pulse, Timed};
 use crate::http::wire::edge::{Caller, Edge};
 use crate::http::wire::tls::{H2, Tls};
@@ -46,7 +46,7 @@ impl Server {
     pub(crate) fn start(
         listener: TcpListener,
         edge: Edge,
-        limits: Limits,
+        limits: ClientLimits,
         tls: Option<Arc<Tls>>,
     ) -> Self {
         let stop = CancellationToken::new();
@@ -84,7 +84,7 @@ impl Server {
 /// What every connection needs.
 struct Acceptor {
     edge: Arc<Edge>,
-    limits: Limits,
+    limits: ClientLimits,
     /// Connections that may still be opened.
     room: Arc<Semaphore>,
     tls: Option<Arc<Tls>>,
@@ -124,7 +124,7 @@ impl Acceptor {
         let _ = stream.set_nodelay(true);
         let acceptor = self.clone();
         tokio::spawn(async move {
-            let _place = Place::new(&acceptor.edge, place);
+            let _place = ConnectionPlace::new(&acceptor.edge, place);
             if !acceptor.has_begun(&stream).await {
                 return;
             }
@@ -210,19 +210,19 @@ impl Acceptor {
 }
 
 /// A connection's place among those that there may be.
-struct Place {
+struct ConnectionPlace {
     edge: Arc<Edge>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Place {
+impl ConnectionPlace {
     fn new(edge: &Arc<Edge>, permit: OwnedSemaphorePermit) -> Self {
         edge.metrics.connections.inc();
-        Place { edge: edge.clone(), _permit: permit }
+        ConnectionPlace { edge: edge.clone(), _permit: permit }
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         self.edge.metrics.connections.dec();
     }

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use super::header::MAX_READS;
 use super::*;
 
-fn rules() -> Rules {
-    Rules::read(&Environment::default()).unwrap()
+fn rules() -> ImageRules {
+    ImageRules::read(&Environment::default()).unwrap()
 }
 
 fn examine(bytes: &[u8]) -> Result<(), String> {
@@ -179,7 +179,7 @@ fn what_is_no_picture_is_said_to_be_none() {
     }
     let mut environment = Environment::default();
     environment.set(Settings::image_formats(), "png, exe");
-    assert!(Rules::read(&environment).is_err());
+    assert!(ImageRules::read(&environment).is_err());
 }
 
 proptest! {
