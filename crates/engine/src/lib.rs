@@ -4,12 +4,27 @@
 //!
 //! ```text
 //! Engine::submit -> Scheduler -> Executor -> Link -> model process
-//!        Ticket <------- outcome, events ----'
+//!        Ticket <------- events, outcome ----'
 //! ```
 //!
-//! The [`Engine`] owns the state of every job, in a `Scheduler` that is plain data, and changes it
-//! under one lock that is never held across an await. An executor carries messages between it and
-//! one worker.
+//! Requesters hold an [`Engine`], which is either the [`Embedded`] one of this process or stands for
+//! a [`Queue`] elsewhere. The embedded engine owns the state of every job, in a `Scheduler` that is
+//! plain data, and changes it under one lock that is never held across an await. An executor carries
+//! messages between it and one worker.
+//!
+//! # How things end
+//!
+//! * A ticket that is dropped *cancels* its job; one that is detached lets it go on.
+//! * The engine *abandons* a job whose requester reads too slowly: it is answered with an error
+//!   while the model may still be at it.
+//! * A worker that *drains* gets no more jobs, and finishes those that it has; its link is closed
+//!   when it has drained.
+//! * A worker is *lost* when its process is gone, for whatever `EndCause`: what it had begun fails,
+//!   and the rest goes back into the queue.
+//! * The engine *fails* when the model cannot be had any more: what waits, and all that follows, is
+//!   answered with that error.
+//! * The engine is *shut down* when the process stops and has waited long enough: it fails, and its
+//!   workers are ended.
 
 mod busy_poll;
 mod engine;
