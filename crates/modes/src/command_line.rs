@@ -5,9 +5,10 @@ mod progress;
 mod sink;
 mod timing;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
-use ai_integration_contract::{Data, Outcome};
+use ai_integration_contract::{Data, Inputs, Outcome};
 use ai_integration_engine::{Event, Request, Ticket};
 
 use self::arguments::{Arguments, Refusal};
@@ -35,19 +36,33 @@ impl Mode for CommandLine {
 }
 
 async fn run(context: Context) -> ExitStatus {
+    match ask(&context).await {
+        Ok(task) => work(&context, task).await,
+        Err(status) => status,
+    }
+}
+
+/// What the command line asks for.
+struct Task {
+    inputs: Inputs,
+    output: Option<PathBuf>,
+    /// Whether the model is run until somebody stops it.
+    is_endless: bool,
+}
+
+/// Reads the command line, for which the model has to be known; an error is the status to leave
+/// with, told already.
+async fn ask(context: &Context) -> Result<Task, ExitStatus> {
     let progress = Progress::new("waiting for the model");
     let model = tokio::select! {
         model = context.engine.model() => model,
-        () = context.stop.cancelled() => return ExitStatus::Done,
+        () = context.stop.cancelled() => return Err(ExitStatus::Done),
     };
     drop(progress);
-    let model = match model {
-        Ok(model) => model,
-        Err(error) => {
-            eprint(format_args!("error: {error}"));
-            return ExitStatus::ModelUnavailable;
-        }
-    };
+    let model = model.map_err(|error| {
+        eprint(format_args!("error: {error}"));
+        ExitStatus::ModelUnavailable
+    })?;
     // Reading a file or standard input may block; signals must be heard meanwhile.
     let (schema, program, words) =
         (model.schema.clone(), context.program.clone(), context.arguments.clone());
@@ -55,33 +70,34 @@ async fn run(context: Context) -> ExitStatus {
     let parsed = tokio::task::spawn_blocking(parse)
         .await
         .unwrap_or_else(|error| Err(Refusal::Message(error.to_string())));
-    let Arguments { raw, output, endless } = match parsed {
-        Ok(arguments) => arguments,
-        Err(Refusal::Clap(error)) => {
-            // Help goes to standard output with status 0, a usage error to standard error with 2.
-            let _ = error.print();
-            return if error.exit_code() == 0 { ExitStatus::Done } else { ExitStatus::Usage };
-        }
-        Err(Refusal::Message(message)) => {
-            eprint(format_args!("error: {message}"));
-            return ExitStatus::Usage;
-        }
-    };
-    let inputs = match model.schema.resolve(raw) {
-        Ok(inputs) => inputs,
-        Err(invalid) => {
-            eprint(format_args!("error: the inputs are not valid: {invalid}; see --help"));
-            return ExitStatus::Usage;
-        }
-    };
+    let Arguments { raw, output, endless: is_endless } =
+        parsed.map_err(|refusal| match refusal {
+            Refusal::Clap(error) => {
+                // Help goes to standard output with status 0, a usage error to standard error with 2.
+                let _ = error.print();
+                if error.exit_code() == 0 { ExitStatus::Done } else { ExitStatus::Usage }
+            }
+            Refusal::Message(message) => {
+                eprint(format_args!("error: {message}"));
+                ExitStatus::Usage
+            }
+        })?;
+    let inputs = model.schema.resolve(raw).map_err(|invalid| {
+        eprint(format_args!("error: the inputs are not valid: {invalid}; see --help"));
+        ExitStatus::Usage
+    })?;
+    Ok(Task { inputs, output, is_endless })
+}
 
+/// Runs the model, once or until it is stopped.
+async fn work(context: &Context, task: Task) -> ExitStatus {
     let mut timing = Timing::default();
     let mut status = ExitStatus::Done;
     loop {
         // The first result is the one that is shown; a loop is about the time it takes.
-        let sink = (timing.runs() == 0).then(|| Sink::new(output.as_deref()));
+        let sink = (timing.runs() == 0).then(|| Sink::new(task.output.as_deref()));
         let begin = Instant::now();
-        let request = Request::new(inputs.clone()).follow();
+        let request = Request::new(task.inputs.clone()).follow();
         let ticket = match context.engine.submit(request).await {
             Ok(ticket) => ticket,
             Err(error) => {
@@ -91,27 +107,23 @@ async fn run(context: Context) -> ExitStatus {
                 break;
             }
         };
-        let answer = tokio::select! {
-            answer = follow(ticket, sink) => answer,
+        let run = tokio::select! {
+            run = follow(ticket, sink) => run,
             () = context.stop.cancelled() => break,
         };
-        let failure = match answer {
-            Ok(()) => None,
+        match run {
+            Ok(()) => timing.record(begin.elapsed()),
             Err(RunError::Output(problem)) => {
                 eprint(format_args!("error: {problem}"));
                 return ExitStatus::Usage;
             }
-            Err(RunError::Model(message)) => Some(message),
-        };
-        match failure {
-            None => timing.record(begin.elapsed()),
-            Some(message) => {
+            Err(RunError::Model(message)) => {
                 eprint(format_args!("the model failed:\n{}", message.trim_end()));
                 status = ExitStatus::Failed;
                 timing.record_failure();
             }
         }
-        if !endless {
+        if !task.is_endless {
             if status == ExitStatus::Done {
                 eprint(format_args!("the model succeeded in {}", timing.last()));
             }
@@ -119,7 +131,7 @@ async fn run(context: Context) -> ExitStatus {
         }
         eprint(format_args!("{timing}"));
     }
-    if endless {
+    if task.is_endless {
         eprint(format_args!("stopped after {} runs: {timing}", timing.runs()));
     }
     status

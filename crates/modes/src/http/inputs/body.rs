@@ -1,6 +1,5 @@
 //! Reads the body of a request: bounded in size, in time and in the memory of all requests.
 
-use std::fmt::Display;
 use std::io::Read;
 use std::time::Duration;
 
@@ -75,69 +74,37 @@ impl BodyReader {
         request: Request,
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure> {
-        let ClientLimits { max_body: limit, upload_timeout: upload, .. } = self.limits;
-        let begun = Instant::now();
-        let late = |why: String| Failure::refused(Refusal::RequestTimeout, why);
+        let ClientLimits { max_body: limit, upload_timeout, .. } = self.limits;
         let waits = request.headers().contains_key(header::EXPECT);
-        let unreadable = |detail: &dyn Display| {
-            Error::new(Kind::MalformedRequest, format!("the body cannot be read: {detail}"))
-        };
         let mut body = request.into_body();
         let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        // One that will not be there in time anyhow is not to take up memory until then.
-        let least_rate = LEAST_RATE.max(expected as u64 / upload.as_secs().max(1) / 2);
+        let pace = Pace::new(upload_timeout, expected);
+        let mut received = Received { expected, first: Bytes::new(), whole: None };
         // Taken before it comes: requests that grow side by side could all be refused in the end.
-        let is_too_large = expected > limit;
-        if is_too_large || !reservation.grow_to(expected) {
-            // Whoever waits for leave has not sent anything.
-            if !waits {
-                let _ = timeout(LINGER, discard(body, limit)).await;
-            }
-            return Err(if is_too_large { too_large() } else { full() }.into());
-        }
-        let mut first = Bytes::new();
-        let mut whole: Option<BodyBuffer> = None;
+        let mut length = expected;
+        let mut data = Bytes::new();
         loop {
-            let patience = PAUSE.min(upload.saturating_sub(begun.elapsed()));
-            let frame = match timeout(patience, body.frame()).await {
-                Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(error))) => return Err(unreadable(&error).into()),
-                Ok(None) => return Ok(whole.map_or(first, BodyBuffer::freeze)),
-                Err(_) if patience == PAUSE => {
-                    let seconds = PAUSE.as_secs();
-                    return Err(late(format!("nothing of the body came for {seconds} s")));
-                }
-                Err(_) => {
-                    let seconds = upload.as_secs_f64();
-                    return Err(late(format!("the body did not come within {seconds} s")));
-                }
-            };
-            let Ok(data) = frame.into_data() else { continue };
-            let read = whole.as_ref().map_or(first.len(), BodyBuffer::len);
-            let length = read + data.len();
-            let elapsed = begun.elapsed();
-            if elapsed > SLOW_AFTER && (length as u64) < least_rate * elapsed.as_secs() {
-                return Err(late(format!(
-                    "the body comes with less than {least_rate} bytes a second"
-                )));
-            }
             let is_too_large = length > limit;
             if is_too_large || !reservation.grow_to(length) {
-                drop((first, whole));
-                let _ = timeout(LINGER, discard(body, limit)).await;
+                // Whoever waits for leave has not sent anything.
+                if !(waits && received.len() == 0 && data.is_empty()) {
+                    drop((received, data));
+                    let _ = timeout(LINGER, discard(body, limit)).await;
+                }
                 return Err(if is_too_large { too_large() } else { full() }.into());
             }
-            // A small body comes in one piece, and need not be copied.
-            if read == 0 && data.len() >= expected {
-                first = data;
-                continue;
-            }
-            let whole = whole.get_or_insert_with(|| {
-                let mut whole = BodyBuffer::new(expected.max(first.len() + data.len()));
-                whole.extend_from_slice(&std::mem::take(&mut first));
-                whole
-            });
-            whole.extend_from_slice(&data);
+            received.push(data);
+            data = match timeout(pace.patience(), body.frame()).await {
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                Ok(Some(Err(error))) => {
+                    let message = format!("the body cannot be read: {error}");
+                    return Err(Error::new(Kind::MalformedRequest, message).into());
+                }
+                Ok(None) => return Ok(received.freeze()),
+                Err(_) => return Err(pace.over()),
+            };
+            length = received.len() + data.len();
+            pace.check(length)?;
         }
     }
 
@@ -160,6 +127,81 @@ impl BodyReader {
         let (bytes, whole) = done.map_err(broken)??;
         *reservation = whole;
         Ok(bytes)
+    }
+}
+
+/// The time that a body has to come.
+struct Pace {
+    begun: Instant,
+    upload: Duration,
+    /// The least bytes a second.
+    least_rate: u64,
+}
+
+impl Pace {
+    fn new(upload: Duration, expected: usize) -> Self {
+        // A body that will not be there in time anyhow is not to take up memory until then.
+        let least_rate = LEAST_RATE.max(expected as u64 / upload.as_secs().max(1) / 2);
+        Pace { begun: Instant::now(), upload, least_rate }
+    }
+
+    /// How long the next piece may take.
+    fn patience(&self) -> Duration {
+        PAUSE.min(self.upload.saturating_sub(self.begun.elapsed()))
+    }
+
+    /// Refuses a body of which so many bytes have come by now, if they came too slowly.
+    fn check(&self, length: usize) -> Result<(), Failure> {
+        let (elapsed, least_rate) = (self.begun.elapsed(), self.least_rate);
+        if elapsed > SLOW_AFTER && (length as u64) < least_rate * elapsed.as_secs() {
+            let message = format!("the body comes with less than {least_rate} bytes a second");
+            return Err(Failure::refused(Refusal::RequestTimeout, message));
+        }
+        Ok(())
+    }
+
+    /// The failure of a body of which the next piece took too long.
+    fn over(&self) -> Failure {
+        let message = if self.begun.elapsed() < self.upload {
+            format!("nothing of the body came for {} s", PAUSE.as_secs())
+        } else {
+            format!("the body did not come within {} s", self.upload.as_secs_f64())
+        };
+        Failure::refused(Refusal::RequestTimeout, message)
+    }
+}
+
+/// What of a body has come.
+struct Received {
+    expected: usize,
+    /// The first piece. A small body comes in one, and need not be copied.
+    first: Bytes,
+    whole: Option<BodyBuffer>,
+}
+
+impl Received {
+    fn len(&self) -> usize {
+        self.whole.as_ref().map_or(self.first.len(), BodyBuffer::len)
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        if self.len() == 0 && data.len() >= self.expected {
+            self.first = data;
+            return;
+        }
+        let (expected, first) = (self.expected, std::mem::take(&mut self.first));
+        let whole = self
+            .whole
+            .get_or_insert_with(|| BodyBuffer::new(expected.max(first.len() + data.len())));
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&data);
+    }
+
+    fn freeze(self) -> Bytes {
+        self.whole.map_or(self.first, BodyBuffer::freeze)
     }
 }
 
