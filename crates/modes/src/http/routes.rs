@@ -28,6 +28,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// Adds an address without a label of its own: its requests are counted among all others.
+    pub(crate) fn unlabelled(mut self, address: &str, methods: MethodRouter<S>) -> Self {
+        self.router = self.router.route(address, methods);
+        self
+    }
+
     /// Gives the handlers their state.
     pub(crate) fn with_state(self, state: S) -> Mounted {
         Mounted { router: self.router.with_state(state), addresses: self.addresses }

@@ -22,7 +22,7 @@ pub(crate) fn mount(app: App) -> Mounted {
     Routes::new()
         .at("/", get(page))
         .at("/docs", get(docs))
-        .at("/assets/{name}", get(asset))
+        .unlabelled("/assets/{name}", get(asset))
         .with_state(app)
 }
 
