@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-/// How long the engine polls before it sleeps.
+/// The time for which the engine polls before it sleeps.
 const SPIN: Duration = Duration::from_micros(100);
 /// The upper bound of the confidence that polling pays.
 const CONFIDENT: u32 = 16;

@@ -73,7 +73,7 @@ impl Engine {
         self.submit(request).await?.outcome().await
     }
 
-    /// The time that a request gets for which `timeout` is asked; `None` for as long as it takes.
+    /// Limits the time that a request asks for, by the engine's own; `None` for as long as it takes.
     #[must_use]
     pub fn limit(&self, timeout: Option<Duration>) -> Option<Duration> {
         match &self.0 {
@@ -127,7 +127,7 @@ impl Engine {
         }
     }
 
-    /// Whether the engine can serve, now and as it changes.
+    /// The engine's state, now and as it changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {
         match &self.0 {
@@ -152,18 +152,12 @@ impl Engine {
         }
     }
 
-    /// Waits until every job of this process has ended. Nothing stops new ones meanwhile.
-    pub async fn idle(&self) {
-        if let Backend::Embedded(embedded) = &self.0 {
-            embedded.idle().await;
-        }
-    }
-
-    /// Ends everything that is still going on in this process: jobs that wait or run are answered
-    /// with an error, and workers are ended.
+    /// Ends everything that this process still waits for: jobs are answered with an error, and
+    /// workers of this process are ended.
     pub fn shut_down(&self) {
-        if let Backend::Embedded(embedded) = &self.0 {
-            embedded.shut_down();
+        match &self.0 {
+            Backend::Embedded(embedded) => embedded.shut_down(),
+            Backend::Elsewhere(queue) => queue.shut_down(),
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::link::memory_file;
 
-/// How often unused memory is given back. Beside this timer, one that is due later costs the runtime
+/// The time between two rounds. Beside this timer, one that is due later costs the runtime
 /// no system call, and what servers wait for at most is due later.
 const INTERVAL: Duration = Duration::from_secs(10);
 

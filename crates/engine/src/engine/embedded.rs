@@ -38,8 +38,7 @@ pub struct JobLimits {
     pub queue: usize,
     /// From the submission of a job to its answer; `None` for as long as it takes.
     pub timeout: Option<Duration>,
-    /// What a model that works on a job for longer than that gets to end it, before its process
-    /// is ended.
+    /// Extra time after `timeout` before the process of a worker that is still busy is ended.
     pub grace: Duration,
     /// Whether a busy worker may be sent jobs ahead; only where there is never to be another one.
     pub prefetch: bool,
@@ -74,11 +73,11 @@ struct Core {
     /// The description from which the model was made.
     ready: Option<Ready>,
     waiting_for_idle: Vec<oneshot::Sender<()>>,
-    /// When the clock will look again.
+    /// The time when the clock will look again.
     alarm: Option<Instant>,
 }
 
-/// What the executor of a worker is told to do.
+/// An order to the executor of a worker.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Pass a message on.
@@ -176,13 +175,13 @@ impl Embedded {
         (core.scheduler.waiting(), core.scheduler.held())
     }
 
-    /// What the engine counts.
+    /// The engine's counts.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
 
     /// Waits until every job has ended. Nothing stops new ones meanwhile.
-    pub(crate) async fn idle(&self) {
+    pub async fn idle(&self) {
         let _ = self.idleness().await;
     }
 

@@ -15,7 +15,7 @@ use crate::model::Model;
 /// A queue elsewhere.
 pub trait Queue: Debug + Send + Sync {
     /// Puts a request into the queue. The queue keeps the ticket's
-    /// [`Responder`](crate::Responder) and answers through it.
+    /// [`Responder`](crate::Responder) and answers through it, also when the request's time is over.
     ///
     /// # Errors
     /// The queue cannot be reached, or does not take the request.
@@ -24,8 +24,11 @@ pub trait Queue: Debug + Send + Sync {
     /// The model behind the queue, once it is known.
     fn model(&self) -> watch::Receiver<Option<Arc<Model>>>;
 
-    /// Whether the queue takes requests and somebody works on them.
+    /// The state: whether the queue takes requests and somebody works on them.
     fn state(&self) -> watch::Receiver<State>;
+
+    /// Ends what this process still waits for: open tickets are answered with an error.
+    fn shut_down(&self);
 }
 
 /// A request on its way into a queue.

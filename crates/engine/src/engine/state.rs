@@ -2,7 +2,7 @@
 
 use ai_integration_contract::Error;
 
-/// Whether the engine can serve.
+/// The state of an engine: whether it can serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// No worker is ready yet, or none just now; jobs wait.

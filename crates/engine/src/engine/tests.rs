@@ -47,6 +47,11 @@ impl Queue for Elsewhere {
     fn state(&self) -> watch::Receiver<State> {
         self.state.subscribe()
     }
+
+    fn shut_down(&self) {
+        let stopping = ai_integration_contract::Error::new(Kind::ShuttingDown, "it stops");
+        self.state.send_replace(State::Failed(stopping));
+    }
 }
 
 struct Scene {
@@ -81,12 +86,16 @@ async fn a_queue_elsewhere_answers_as_the_embedded_engine_does() {
             responder.offer(Event::Started);
             assert!(responder.chunk(None, "an ".into()).is_none());
             assert!(responder.chunk(None, inputs["text"].as_text().unwrap().into()).is_none());
-            let outcome = responder.complete(Outcome { success: true, ..Outcome::default() });
-            responder.answer(outcome);
+            responder.answer(Ok(Outcome { success: true, ..Outcome::default() }));
         }
     });
     let outcome = engine.ask(request()).await.unwrap();
     assert_eq!(outcome.data, "an a question".into());
+
+    // A requester that does not follow its job hears of the answer only.
+    let mut ticket = engine.submit(request()).await.unwrap();
+    assert!(matches!(ticket.event().await, Some(Event::Chunk { .. })));
+    drop(ticket);
 
     let mut ticket = engine.submit(request().follow()).await.unwrap();
     assert_eq!(ticket.position(), Some(3));
@@ -103,6 +112,9 @@ async fn a_queue_elsewhere_answers_as_the_embedded_engine_does() {
     queue.state.send_replace(State::Ready(1));
     assert!(engine.model().await.is_ok() && engine.model_now().is_some());
     assert_eq!(*engine.state().borrow(), State::Ready(1));
+    queue.model.send_replace(None);
+    engine.shut_down();
+    assert_eq!(engine.model().await.unwrap_err().kind, Kind::ShuttingDown);
     drop((engine, queue));
     worker.await.unwrap();
 }
@@ -112,7 +124,7 @@ async fn a_ticket_that_is_dropped_gives_the_job_up_and_one_that_is_detached_does
     let Scene { engine, mut jobs, mut cancelled, .. } = scene();
     drop(engine.submit(request()).await.unwrap());
     assert_eq!(cancelled.try_recv(), Ok(JobId(7)));
-    engine.submit(request()).await.unwrap().detach();
+    engine.submit(request().follow()).await.unwrap().detach();
     assert!(cancelled.try_recv().is_err());
     let (_, _given_up) = jobs.recv().await.unwrap();
     let (_, detached) = jobs.recv().await.unwrap();

@@ -20,7 +20,7 @@ use crate::job::pieces::Pieces;
 const WINDOW: usize = 256 * 1024;
 /// The events that may wait for a requester.
 const MAX_EVENTS: usize = 4096;
-/// How long a slow reader may block the model. A reader earns one millisecond back for every
+/// The time for which a slow reader may block the model. A reader earns one millisecond back for every
 /// [`EARNS`] bytes it reads, which makes 64 KiB/s.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// See [`PATIENCE`].
@@ -29,6 +29,8 @@ const EARNS: usize = 64;
 /// The channel of one job.
 #[derive(Debug)]
 pub(crate) struct Channel {
+    /// True for a requester that wants to hear of everything.
+    is_followed: bool,
     state: Mutex<State>,
     /// Notified when there is something for the requester.
     arrived: Notify,
@@ -40,26 +42,26 @@ pub(crate) struct Channel {
 
 #[derive(Debug)]
 struct State {
-    /// Whether the requester reads events. Otherwise the answer's pieces are put together.
+    /// True for a requester that reads events. For others the answer's pieces are put together.
     is_heard: bool,
     events: VecDeque<Event>,
     /// The bytes of the window that the events take up.
     filled: usize,
     pieces: Pieces,
-    /// What is left of [`PATIENCE`].
+    /// The rest of [`PATIENCE`].
     patience: Duration,
-    /// Whether the job has ended; `end` is there until the requester takes it.
+    /// True once the job has ended; `end` is there until the requester takes it.
     has_ended: bool,
     end: Option<Result<Outcome, Error>>,
-    /// Whether the requester is gone.
+    /// True once the requester is gone.
     has_left: bool,
 }
 
 impl Channel {
-    /// A channel to a requester that reads events from the beginning, if `is_heard`.
-    pub(crate) fn new(is_heard: bool, inputs: Option<Reservation>) -> Self {
+    /// A channel to a requester that wants to hear of everything if it follows the job.
+    pub(crate) fn new(is_followed: bool, inputs: Option<Reservation>) -> Self {
         let state = State {
-            is_heard,
+            is_heard: is_followed,
             events: VecDeque::new(),
             filled: 0,
             pieces: Pieces::default(),
@@ -69,6 +71,7 @@ impl Channel {
             has_left: false,
         };
         Channel {
+            is_followed,
             state: Mutex::new(state),
             arrived: Notify::new(),
             freed: Notify::new(),
@@ -76,9 +79,10 @@ impl Channel {
         }
     }
 
-    /// Passes an event on, unless the window is full: there is always more to come.
+    /// Passes an event on to a requester that follows the job, unless the window is full: there is
+    /// always more to come.
     pub(crate) fn offer(&self, event: Event) {
-        if self.state().push(event).is_ok() {
+        if self.is_followed && self.state().push(event).is_ok() {
             self.arrived.notify_one();
         }
     }
@@ -130,8 +134,8 @@ impl Channel {
         self.arrived.notify_one();
     }
 
-    /// Ends the job if nothing else has: whoever had to do that is gone.
-    pub(crate) fn abandon(&self) {
+    /// Ends the job if nothing else has: the responder is gone.
+    pub(crate) fn end_unanswered(&self) {
         let has_ended = self.state().has_ended;
         if !has_ended {
             let gone = "the server stopped before the model answered";
@@ -177,10 +181,14 @@ impl Channel {
         }
     }
 
-    /// The requester needs to hear no more. Whether the job goes on without one.
+    /// Lets the requester leave, and keeps nothing for it. Returns whether the job goes on without
+    /// one.
     pub(crate) fn leave(&self) -> bool {
         let mut state = self.state();
         state.has_left = true;
+        state.events = VecDeque::new();
+        state.pieces = Pieces::default();
+        state.end = None;
         self.freed.notify_one();
         !state.has_ended
     }
@@ -192,6 +200,9 @@ impl Channel {
 
 impl State {
     fn chunk(&mut self, content_type: Option<String>, data: Data) -> Result<(), Event> {
+        if self.has_left {
+            return Ok(());
+        }
         if self.is_heard {
             return self.push(Event::Chunk { content_type, data });
         }
@@ -227,3 +238,6 @@ impl State {
 fn earned(data: &Data) -> Duration {
     Duration::from_millis((data.len() / EARNS) as u64)
 }
+
+#[cfg(test)]
+mod tests;

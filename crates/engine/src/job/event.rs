@@ -1,4 +1,4 @@
-//! What a requester hears of a job before it ends.
+//! The events of a job: what a requester hears of it before it ends.
 
 use ai_integration_contract::Data;
 

@@ -11,6 +11,8 @@ pub(crate) struct Pieces {
     bytes: BytesMut,
     is_bytes: bool,
     count: usize,
+    /// True once there was more than an answer may have.
+    is_over: bool,
 }
 
 impl Pieces {
@@ -27,14 +29,15 @@ impl Pieces {
                 bytes
             }
         };
-        // One byte over the limit is kept, to be told apart from a full one.
-        let room = (MAX_BODY + 1).saturating_sub(self.bytes.len());
+        let room = MAX_BODY - self.bytes.len();
+        self.is_over |= piece.len() > room;
         self.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
     }
 
     /// Takes the pieces out as one, with the media type of the answer. `None` without any.
     pub(crate) fn take(&mut self) -> Option<(Option<String>, Data)> {
-        let Pieces { content_type, bytes, is_bytes, count } = std::mem::take(self);
+        let Pieces { content_type, bytes, is_bytes, count, is_over } = std::mem::take(self);
+        self.is_over = is_over;
         let data = match String::from_utf8(bytes.into()) {
             Ok(text) if !is_bytes => Data::Text(text),
             Ok(text) => Data::Bytes(text.into()),
@@ -45,10 +48,7 @@ impl Pieces {
 
     /// Makes the pieces the data of the outcome, if there are any.
     pub(crate) fn complete(&mut self, mut outcome: Outcome) -> Result<Outcome, Error> {
-        if self.count == 0 {
-            return Ok(outcome);
-        }
-        if self.bytes.len() > MAX_BODY {
+        if self.is_over {
             let message = format!("the model's answer is larger than {MAX_BODY} bytes");
             return Err(Error::new(Kind::TooLarge, message));
         }

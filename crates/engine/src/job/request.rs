@@ -21,15 +21,15 @@ use crate::job::id::JobKey;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request {
-    /// What the model is asked.
+    /// The model's inputs.
     pub inputs: Inputs,
     /// The time until the answer; `None` for the engine's own limit.
     pub timeout: Option<Duration>,
     /// The job's name, for a queue that keeps jobs. The embedded engine keeps none.
     pub key: Option<JobKey>,
-    /// Whether the requester wants to hear of everything that happens to the job.
+    /// True for a requester that wants to hear of everything that happens to the job.
     pub is_followed: bool,
-    /// Where the job's times are written down.
+    /// The place where the job's times are written down.
     pub timing: Option<Arc<Timing>>,
     /// The memory that the inputs take up.
     pub reservation: Option<Reservation>,
@@ -38,11 +38,11 @@ pub struct Request {
 /// Timestamps of a job's life, for tracing. What has not happened yet has no time.
 #[derive(Debug, Default)]
 pub struct Timing {
-    /// When it was put into the queue.
+    /// The time when it was put into the queue.
     pub submitted: OnceLock<SystemTime>,
-    /// When it was handed to a worker, for the first time if the worker never began with it.
+    /// The time when it was handed to a worker, the first one if the worker never began with it.
     pub handed_out: OnceLock<SystemTime>,
-    /// When it was answered.
+    /// The time when it was answered.
     pub ended: OnceLock<SystemTime>,
 }
 

@@ -1,4 +1,4 @@
-//! What a requester holds while its job is queued and runs, and what answers it.
+//! Tickets, which requesters hold while their jobs are queued and run, and what answers them.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
     /// Gives a job up: nobody waits for it any more.
     fn cancel(&self, id: JobId);
 
-    /// How many jobs are to be started before this one; `None` once it is about to be, or where
-    /// that is not known.
+    /// Counts the jobs that are to be started before this one; `None` once it is about to be, or
+    /// where that is not known.
     fn position(&self, id: JobId) -> Option<usize>;
 }
 
@@ -36,6 +36,7 @@ pub struct Responder(Arc<Channel>);
 
 /// A piece of an answer that waits for room in its requester's window.
 #[derive(Debug)]
+#[must_use = "the piece is passed on only while `pass_on` is awaited"]
 pub struct Passing {
     channel: Arc<Channel>,
     content_type: Option<String>,
@@ -58,7 +59,7 @@ impl Ticket {
         (ticket, Responder(channel))
     }
 
-    /// How many jobs are to be started before this one; `None` once it is about to be.
+    /// Counts the jobs that are to be started before this one; `None` once it is about to be.
     #[must_use]
     pub fn position(&self) -> Option<usize> {
         self.jobs.position(self.id)
@@ -74,6 +75,9 @@ impl Ticket {
 
     /// Waits for the end. Pieces of the answer that were not read as events are put together in
     /// the outcome.
+    ///
+    /// # Errors
+    /// The job was given up: it took too long, its worker was lost, or the server stopped.
     pub async fn outcome(self) -> Result<Outcome, Error> {
         self.channel.outcome().await
     }
@@ -110,8 +114,9 @@ impl Responder {
         }
     }
 
-    /// Puts the pieces that were not read as events into the outcome.
-    pub fn complete(&self, outcome: Outcome) -> Result<Outcome, Error> {
+    /// Puts the pieces that were not read as events into the outcome, as the requester would find
+    /// it.
+    pub(crate) fn complete(&self, outcome: Outcome) -> Result<Outcome, Error> {
         self.0.complete(outcome)
     }
 
@@ -123,7 +128,7 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.0.end_unanswered();
     }
 }
 

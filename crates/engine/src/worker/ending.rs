@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use ai_integration_contract::wire::FrameError;
 use ai_integration_contract::{Error, Kind};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -29,7 +30,7 @@ pub enum Exit {
     Unknown,
 }
 
-/// Why a worker ended.
+/// The cause of a worker's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EndCause {
     /// Its process exited by itself.
@@ -82,6 +83,18 @@ impl EndCause {
     }
 }
 
+impl From<Violation> for EndCause {
+    fn from(violation: Violation) -> Self {
+        EndCause::Violation(violation)
+    }
+}
+
+impl From<FrameError> for EndCause {
+    fn from(error: FrameError) -> Self {
+        EndCause::Violation(error.into())
+    }
+}
+
 /// The cause of an end that the engine did not bring about.
 impl From<&Exit> for EndCause {
     fn from(exit: &Exit) -> Self {
@@ -97,9 +110,9 @@ impl From<&Exit> for EndCause {
 /// The end of a worker.
 #[derive(Debug)]
 pub(super) struct Ending {
-    /// How its process ended.
+    /// The end of its process.
     pub(super) exit: Exit,
-    /// Why the engine ended it; `None` when it ended by itself.
+    /// The engine's reason to end it; `None` when it ended by itself.
     pub(super) ended_for: Option<EndCause>,
     pub(super) was_ready: bool,
     /// The last lines of its output.
@@ -127,7 +140,7 @@ impl Ending {
         Error::new(kind, format!("{consequence}: {self}")).with_output(&self.output)
     }
 
-    /// Why it ended.
+    /// The cause.
     pub(super) fn cause(&self) -> EndCause {
         self.ended_for.clone().unwrap_or_else(|| EndCause::from(&self.exit))
     }
@@ -149,7 +162,10 @@ impl fmt::Display for Ending {
                 return write!(out, "{what}, and was ended");
             }
             Some(EndCause::Stopped) => return out.write_str("it was stopped"),
-            _ => {}
+            Some(
+                EndCause::Exited | EndCause::Signal | EndCause::NotStarted | EndCause::Retired,
+            )
+            | None => {}
         }
         match &self.exit {
             Exit::Status(status) => write!(out, "exit status {status}")?,
@@ -213,6 +229,23 @@ mod tests {
 
     fn ending(exit: Exit, was_ready: bool) -> Ending {
         Ending { exit, ended_for: None, was_ready, output: Vec::new() }
+    }
+
+    #[test]
+    fn every_label_is_listed() {
+        let violation = EndCause::Violation(Violation::Version(9));
+        let all = [
+            EndCause::ClosedLink,
+            EndCause::Exited,
+            EndCause::NotStarted,
+            EndCause::Retired,
+            EndCause::Signal,
+            EndCause::NotReady(Duration::ZERO),
+            EndCause::Stopped,
+            EndCause::Overdue,
+            violation,
+        ];
+        assert_eq!(all.map(|cause| cause.label()), EndCause::LABELS);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::os::unix::fs::FileExt;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use ai_integration_contract::wire::FrameError;
 use ai_integration_contract::{Error, Kind};
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
@@ -25,18 +24,6 @@ const LEAVE: Duration = Duration::from_secs(2);
 
 /// A worker that was ready for so long did not die of being started.
 const SETTLED: Duration = Duration::from_secs(1);
-
-impl From<Violation> for EndCause {
-    fn from(violation: Violation) -> Self {
-        EndCause::Violation(violation)
-    }
-}
-
-impl From<FrameError> for EndCause {
-    fn from(error: FrameError) -> Self {
-        EndCause::Violation(error.into())
-    }
-}
 
 /// One worker, from its readiness to its end.
 #[derive(Debug)]

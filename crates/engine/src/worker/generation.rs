@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub(super) struct Generation {
     /// Cancelled when others take over.
-    pub(super) retire: CancellationToken,
+    pub(super) drain: CancellationToken,
     /// Whether its workers may take jobs.
     pub(super) admitted: watch::Sender<bool>,
     /// Workers that have become ready before they were admitted.
@@ -22,7 +22,7 @@ pub(super) struct Generation {
 impl Generation {
     pub(super) fn new(stop: &CancellationToken, is_admitted: bool) -> Self {
         Generation {
-            retire: stop.child_token(),
+            drain: stop.child_token(),
             admitted: watch::channel(is_admitted).0,
             ready: watch::channel(0).0,
             broken: watch::channel(None).0,
@@ -33,7 +33,7 @@ impl Generation {
     pub(super) async fn pause(&self, time: Duration) -> bool {
         tokio::select! {
             () = sleep(time) => true,
-            () = self.retire.cancelled() => false,
+            () = self.drain.cancelled() => false,
         }
     }
 

@@ -99,13 +99,13 @@ impl Supervisor {
         tokio::select! {
             _ = ready.wait_for(|ready| *ready == shared.config.worker_count()) => {
                 fresh.admitted.send_replace(true);
-                serving.retire.cancel();
+                serving.drain.cancel();
                 *serving = fresh;
                 tracing::info!("the new workers have taken over");
             }
             reason = broken.wait_for(Option::is_some) => {
                 let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_default();
-                fresh.retire.cancel();
+                fresh.drain.cancel();
                 tracing::error!("the program cannot be started anew, the old workers go on: {reason}");
             }
             () = shared.stop.cancelled() => {}
@@ -222,7 +222,7 @@ impl Supervisor {
                 Error { output: Vec::new(), ..ending.error(Kind::ModelCrashed, what) }
             });
         }
-        if generation.retire.is_cancelled() {
+        if generation.drain.is_cancelled() {
             return Next::Stopped;
         }
         if was_of_use {
@@ -315,7 +315,7 @@ impl Supervisor {
                     drop(abandon);
                     break talk.await;
                 }
-                () = generation.retire.cancelled(), if serves => {
+                () = generation.drain.cancelled(), if serves => {
                     serves = false;
                     shared.engine.drain(worker);
                 }
@@ -379,13 +379,13 @@ impl Inner {
                 timeout(LAST_WORDS, Executor::ready(link)).await.unwrap_or(Ok(None))
             }
             () = sleep(patience) => return Err(EndCause::NotReady(patience)),
-            () = generation.retire.cancelled() => return Err(EndCause::Stopped),
+            () = generation.drain.cancelled() => return Err(EndCause::Stopped),
         };
         let Some(ready) = ready? else { return Ok(None) };
         tokio::select! {
             () = generation.admission() => Ok(Some(ready)),
             _ = process.ended() => Ok(None),
-            () = generation.retire.cancelled() => Err(EndCause::Stopped),
+            () = generation.drain.cancelled() => Err(EndCause::Stopped),
         }
     }
 

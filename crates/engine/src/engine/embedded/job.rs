@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) inputs: Arc<Inputs>,
-    /// Whether the requester wants to know of everything.
+    /// True for a requester that wants to know of everything.
     pub(crate) is_followed: bool,
     responder: Responder,
     submitted: Instant,
@@ -64,9 +64,7 @@ impl Job {
 
     /// Tells a requester that follows the job of something that it may miss.
     pub(crate) fn offer(&self, event: Event) {
-        if self.is_followed {
-            self.responder.offer(event);
-        }
+        self.responder.offer(event);
     }
 
     /// Passes a piece of the answer on; what comes back takes time.

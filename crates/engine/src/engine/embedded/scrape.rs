@@ -44,7 +44,7 @@ impl Embedded {
     }
 }
 
-/// What is as it is at the moment of the scrape.
+/// The figures of the moment of the scrape.
 struct Now(Embedded);
 
 impl fmt::Debug for Now {

@@ -325,7 +325,7 @@ async fn a_requester_that_reads_no_events_gets_the_whole_answer_however_large() 
 }
 
 #[tokio::test]
-async fn a_retired_worker_hears_that_nobody_waits_for_its_last_job() {
+async fn a_draining_worker_hears_that_nobody_waits_for_its_last_job() {
     let engine = engine(10);
     let mut ticket = engine.submit(ask("a").follow()).unwrap();
     let (link, mut worker) = Link::in_process();
