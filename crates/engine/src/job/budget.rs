@@ -69,6 +69,15 @@ impl Reservation {
     pub fn add(&mut self, bytes: usize) -> bool {
         self.bytes.checked_add(bytes).is_some_and(|bytes| self.grow_to(bytes))
     }
+
+    /// Moves `bytes`, or all if there are fewer, into a reservation of their own: each of several
+    /// jobs of one request takes its part of what was reserved for the whole.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Reservation {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Reservation { budget: self.budget.clone(), bytes }
+    }
 }
 
 impl Drop for Reservation {
@@ -105,5 +114,19 @@ mod tests {
         assert!(!other.add(1) && other.add(0));
         drop(one);
         assert!(other.add(1));
+    }
+
+    #[test]
+    fn a_part_is_given_back_by_itself() {
+        let budget = Budget::new(10);
+        let mut whole = budget.reserve();
+        assert!(whole.grow_to(8));
+        let (mut one, rest) = (whole.split(3), whole.split(usize::MAX));
+        assert_eq!(budget.taken(), 8);
+        assert!(one.grow_to(5) && !whole.add(1));
+        drop((whole, rest));
+        assert_eq!(budget.taken(), 5);
+        drop(one);
+        assert_eq!(budget.taken(), 0);
     }
 }
