@@ -106,7 +106,7 @@ impl App {
             .timeout(call.timeout)
             .timing(call.context.timing.clone())
             .reservation(reservation);
-        Ok(if call.wants_events { request.follow() } else { request })
+        Ok(if call.is_followed { request.follow() } else { request })
     }
 
     /// The model's description, for which a starting model is waited for a little.

@@ -27,7 +27,7 @@ pub(crate) struct Description {
 
 /// The encoding of inputs, which decides what a file looks like.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+pub(crate) enum Encoding {
     Json,
     Urlencoded,
     Multipart,
@@ -129,8 +129,8 @@ pub(crate) fn body(schema: &InputsSchema) -> Value {
     })
 }
 
-/// The inputs as an object.
-fn inputs(schema: &InputsSchema, encoding: Encoding) -> Value {
+/// The inputs of one job as an object.
+pub(crate) fn inputs(schema: &InputsSchema, encoding: Encoding) -> Value {
     let fields = schema.fields();
     let properties: Map<String, Value> =
         fields.iter().map(|(name, field)| (name.clone(), property(field, encoding))).collect();

@@ -135,10 +135,9 @@ async fn infer(
 /// The model, what the request gave of its inputs, and the outcome.
 type Answered = (std::sync::Arc<Model>, RawInputs, Outcome);
 
-async fn answer(app: &App, mut call: Call, inputs: RequestInputs) -> Result<Answered, Failure> {
+async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered, Failure> {
     // The answer shows the inputs; bytes are shared, not copied.
     let given = inputs.raw.clone();
-    call.wants_events = false;
     let (model, ticket) = app.submit(call, inputs).await?;
     Ok((model, given, ticket.outcome().await?))
 }

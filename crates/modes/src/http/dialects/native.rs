@@ -65,10 +65,11 @@ impl Dialect for Native {
 
 async fn infer(
     State(app): State<App>,
-    call: Call,
+    mut call: Call,
     inputs: RequestInputs,
 ) -> Result<Response, Failure> {
     let (context, wants_events) = (call.context.clone(), call.wants_events);
+    call.is_followed = wants_events;
     let (_, ticket) = app.submit(call, inputs).await?;
     if wants_events {
         return Ok(events::stream(app, context, ticket));

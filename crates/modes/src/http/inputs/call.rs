@@ -26,8 +26,11 @@ pub(crate) struct Call {
     pub(crate) context: RequestContext,
     /// The time to the answer that the client asks for.
     pub(crate) timeout: Option<Duration>,
-    /// Whether the client wants to hear of everything that happens, as server-sent events.
+    /// Whether the client asks for everything that happens, as server-sent events.
     pub(crate) wants_events: bool,
+    /// Whether the call's jobs are followed, so that their events have to be read. A dialect that
+    /// tells events sets it.
+    pub(crate) is_followed: bool,
     /// Keeps a batch open for it.
     pub(crate) announcement: Option<Announcement>,
 }
@@ -49,6 +52,7 @@ where
             }),
             timeout: asked_timeout(&parts.headers)?,
             wants_events: accepts(&parts.headers, "text/event-stream"),
+            is_followed: false,
             announcement: Intake::from_ref(state).engine.announce(),
         })
     }

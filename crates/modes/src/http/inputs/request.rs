@@ -5,6 +5,7 @@ use ai_integration_engine::Reservation;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
+use serde_json::Value as Json;
 
 use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::body::full;
@@ -25,6 +26,22 @@ pub(crate) struct RequestInputs {
     pub(crate) reservation: Reservation,
 }
 
+impl RequestInputs {
+    /// The inputs that are the members of a JSON object. `reservation` has the memory for their
+    /// text, and grows by what they take up beside it.
+    pub(crate) fn from_members(
+        members: impl IntoIterator<Item = (String, Json)>,
+        mut reservation: Reservation,
+    ) -> Result<Self, Failure> {
+        let members = members.into_iter();
+        let raw = collect(members.map(|(name, value)| (name, RawValue::Json(value))))?;
+        if !reservation.add(raw.values().map(footprint).sum()) {
+            return Err(full().into());
+        }
+        Ok(RequestInputs { raw, reservation })
+    }
+}
+
 impl<S: Sync> FromRequest<S> for RequestInputs
 where
     Intake: FromRef<S>,
@@ -39,12 +56,8 @@ where
         let mut reservation = reader.reserve();
         let raw = match essence {
             "application/json" => {
-                let raw = object(&reader.read(request, coding, &mut reservation).await?)?;
-                // The text of the values takes up no more than the body did.
-                if !reservation.add(raw.values().map(footprint).sum()) {
-                    return Err(full().into());
-                }
-                raw
+                let body = reader.read(request, coding, &mut reservation).await?;
+                return RequestInputs::from_members(members(&body)?, reservation);
             }
             "multipart/form-data" => {
                 let boundary = media.as_ref().and_then(|media| media.get_param(mime::BOUNDARY));
@@ -88,12 +101,11 @@ pub(crate) fn footprint(value: &RawValue) -> usize {
     }
 }
 
-fn object(body: &[u8]) -> Result<RawInputs, Failure> {
-    let members = json::members(body).map_err(|error| {
+fn members(body: &[u8]) -> Result<Vec<(String, Json)>, Error> {
+    json::members(body).map_err(|error| {
         let message = format!("the body is not a JSON object of inputs: {error}");
         Error::new(Kind::MalformedRequest, message)
-    })?;
-    collect(members.into_iter().map(|(name, value)| (name, RawValue::Json(value))))
+    })
 }
 
 fn form(body: &Bytes, boundary: &str) -> Result<RawInputs, Failure> {
