@@ -38,7 +38,7 @@ help:
 	@echo 'make sbom            the bill of materials of the wheel, in dist'
 	@echo 'make check           formatting, lints, types, and every test'
 	@echo 'make screenshots     the pictures of the README'
-	@echo 'make docs            write the generated pages of docs/'
+	@echo 'make docs            write the generated pages of docs/ and _mode_names.py'
 	@echo 'make bench           measure this and its peers side by side, some 25 minutes'
 	@echo 'make bench-quick     the same with four servers, under five minutes'
 	@echo 'make bench-observed  what metrics and logs cost'
@@ -224,6 +224,8 @@ lint: $(VENV)/.tests web/dist/.built
 
 docs:
 	$(CARGO) run --quiet --locked -p ai-integration-cli -- settings-reference > docs/settings.md
+	$(CARGO) run --quiet --locked -p ai-integration-cli -- mode-names \
+	  > python/ai_integration/_mode_names.py
 
 # Side by side with the peers, which the first run installs into .cache/bench.
 bench: dist/.built

@@ -1,7 +1,6 @@
 """The names of the modes which the engine brings along.
 
-They are needed before there is an engine to ask. A test of the engine (`listing.rs`) compares them
-with its own.
+They are needed before there is an engine to ask. This file is generated: `make docs`.
 """
 
 BUILT_IN = (
@@ -14,4 +13,6 @@ BUILT_IN = (
 )
 
 # Modes that outlive a request. For these the engine is the parent and the program its worker.
-SERVING = ("http",)
+SERVING = (
+    "http",
+)

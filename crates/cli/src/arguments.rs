@@ -39,6 +39,9 @@ pub(crate) enum Action {
     /// Print the reference page of the settings
     #[command(hide = true)]
     SettingsReference,
+    /// Print the Python client's module of the modes' names
+    #[command(hide = true)]
+    ModeNames,
 }
 
 /// A program to run, and the settings that flags set.

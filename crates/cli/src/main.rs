@@ -30,5 +30,9 @@ fn carry_out(action: Action) -> ExitStatus {
             print!("{}", settings::reference());
             ExitStatus::Done
         }
+        Action::ModeNames => {
+            print!("{}", modes::python_names());
+            ExitStatus::Done
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The list of modes.
 
+use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
 use ai_integration::{ExitStatus, environment};
 use ai_integration_engine::CustomMode;
+use ai_integration_modes::{MODES, Mode};
 
 use crate::program;
 
@@ -25,5 +27,44 @@ fn custom() -> Vec<CustomMode> {
             serde_json::from_slice(&output.stdout).unwrap_or_default()
         }
         _ => Vec::new(),
+    }
+}
+
+/// The module of the Python client that names the built-in modes.
+pub(crate) fn python_names() -> String {
+    let built_in = words(MODES.iter().copied());
+    let serving = words(MODES.iter().copied().filter(|mode| mode.is_serving()));
+    format!(
+        r#""""The names of the modes which the engine brings along.
+
+They are needed before there is an engine to ask. This file is generated: `make docs`.
+"""
+
+BUILT_IN = (
+{built_in})
+
+# Modes that outlive a request. For these the engine is the parent and the program its worker.
+SERVING = (
+{serving})
+"#
+    )
+}
+
+/// The names of the modes as the lines of a tuple in Python.
+fn words<'a>(modes: impl Iterator<Item = &'a dyn Mode>) -> String {
+    modes.fold(String::new(), |mut lines, mode| {
+        let _ = writeln!(lines, "    {:?},", mode.name());
+        lines
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_python_client_names_the_same_modes() {
+        let written = include_str!("../../../python/ai_integration/_mode_names.py");
+        assert_eq!(written, python_names(), "run `make docs`");
     }
 }

@@ -38,21 +38,4 @@ mod tests {
         assert!(text.contains(" * MODE=hologram: in the air\n"), "{text}");
         assert!(!text.contains("not this one"), "{text}");
     }
-
-    /// The client has to know them before there is an engine that it could ask.
-    #[test]
-    fn the_python_client_names_the_same_modes() {
-        let file = "../../python/ai_integration/_mode_names.py";
-        let source = std::fs::read_to_string(file).unwrap();
-        let named = |variable: &str| -> Vec<_> {
-            let (_, rest) = source.split_once(&format!("\n{variable} = (")).unwrap();
-            let (tuple, _) = rest.split_once(')').unwrap();
-            tuple.split('"').skip(1).step_by(2).map(str::to_owned).collect()
-        };
-        let all: Vec<_> = MODES.iter().map(|mode| mode.name()).collect();
-        assert_eq!(named("BUILT_IN"), all, "BUILT_IN in {file}");
-        let serving = MODES.iter().filter(|mode| mode.is_serving());
-        let serving: Vec<_> = serving.map(|mode| mode.name()).collect();
-        assert_eq!(named("SERVING"), serving, "SERVING in {file}");
-    }
 }
