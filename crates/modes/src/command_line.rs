@@ -42,11 +42,11 @@ async fn run(context: Context) -> ExitStatus {
     }
 }
 
-/// What the command line asks for.
+/// A task that the command line sets.
 struct Task {
     inputs: Inputs,
     output: Option<PathBuf>,
-    /// Whether the model is run until somebody stops it.
+    /// True where the model is run until somebody stops it.
     is_endless: bool,
 }
 
@@ -137,7 +137,7 @@ async fn work(context: &Context, task: Task) -> ExitStatus {
     status
 }
 
-/// Why a run of the model has nothing to show.
+/// The reason why a run of the model has nothing to show.
 enum RunError {
     /// The model failed, in its own words.
     Model(String),

@@ -1,5 +1,6 @@
 //! The HTTP server: the dialects of clients and platforms, the page, and what platforms probe.
 
+mod about;
 mod app;
 mod config;
 mod data_url;
@@ -153,9 +154,10 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     let budget = Budget::new(limits.in_flight());
     let engine = context.engine.clone();
     let registry = metrics::registry(&metrics, &budget);
+    let reader = BodyReader::new(limits, budget.clone());
     let intake = |takes_compressed| Intake {
         engine: engine.clone(),
-        reader: BodyReader::new(limits, budget.clone(), takes_compressed),
+        reader: reader.clone().taking_compressed(takes_compressed),
     };
     let shared = Shared {
         about,

@@ -1,4 +1,4 @@
-//! What the handlers of all addresses share, and the one way from a request to the model.
+//! The state that the handlers of all addresses share, and the one way from a request to the model.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +9,20 @@ use axum::extract::FromRef;
 use serde_json::Value as Json;
 use tokio::sync::Semaphore;
 
+use crate::http::about;
 use crate::http::failure::{Failure, Wording};
-use crate::http::inputs::body::full;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::fetch::{self, Fetcher};
 use crate::http::inputs::images;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::request::{RequestInputs, footprint};
 use crate::http::metrics::HttpMetrics;
-use crate::http::page::about;
 use crate::http::request_context::RequestContext;
 
-/// How long a client who asks for the schema waits for a model that is being loaded.
+/// The time for which a client that asks for the schema waits for a model that is being loaded.
 const DESCRIPTION: Duration = Duration::from_secs(10);
 
-/// What the handlers share. A dialect's own state holds it beside what else it needs, and gives it
+/// The state that the handlers share. A dialect's own state holds it beside what else it needs, and gives it
 /// to the extractors by `impl FromRef<State> for App`.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -33,12 +32,12 @@ pub(crate) struct App {
 
 /// The parts that the settings make.
 pub(crate) struct Shared {
-    /// What the operator says of the model.
+    /// The operator's words on the model.
     pub(crate) about: About,
     pub(crate) images: images::ImageRules,
     pub(crate) fetcher: Fetcher,
     pub(crate) wording: Wording,
-    /// Whether requests have to carry a secret.
+    /// True where requests have to carry a secret.
     pub(crate) needs_token: bool,
     pub(crate) metrics: Arc<HttpMetrics>,
     /// Requests that may wait until the model has told its schema; only then can they be queued.
@@ -99,7 +98,7 @@ impl App {
         let inputs = model.schema.resolve(raw)?;
         let read: usize = inputs.values().filter_map(Value::as_json).map(json::footprint).sum();
         if !reservation.add(read.saturating_sub(counted)) {
-            return Err(full().into());
+            return Err(Failure::full());
         }
         self.shared.images.check(&model.schema, &inputs)?;
         let request = Request::new(inputs)
@@ -109,14 +108,14 @@ impl App {
         Ok(if call.is_followed { request.follow() } else { request })
     }
 
-    /// The model's description, for which a starting model is waited for a little.
-    pub(crate) async fn described(&self) -> Result<Arc<Model>, Error> {
+    /// The model, for which a starting one is waited for a little.
+    pub(crate) async fn loaded_model(&self) -> Result<Arc<Model>, Error> {
         let starting = |_| Error::new(Kind::ModelUnavailable, "the model is still being loaded");
         tokio::time::timeout(DESCRIPTION, self.engine().model()).await.map_err(starting)?
     }
 
     /// The model for a front end, such as the page.
-    pub(crate) fn description(&self, model: &Model) -> Json {
+    pub(crate) fn for_front_end(&self, model: &Model) -> Json {
         serde_json::json!({
             "inputs_schema": model.schema.source(),
             "inputs": model.schema.describe(),
@@ -126,7 +125,7 @@ impl App {
         })
     }
 
-    /// What people are told of the model.
+    /// The words on the model for people: the operator's, or else the author's.
     pub(crate) fn about(&self, model: &Model) -> About {
         about::over(&self.shared.about, &model.about)
     }

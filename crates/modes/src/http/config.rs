@@ -1,4 +1,4 @@
-//! What the settings say.
+//! The server's settings, and what they make.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
@@ -7,13 +7,13 @@ use ai_integration_contract::setting::{Seconds, SettingType};
 use ai_integration_contract::{Environment, Setting, SettingError, settings};
 use ai_integration_engine::About;
 
+use crate::http::about;
 use crate::http::dialects::DIALECTS;
 use crate::http::failure::{self, Wording};
 use crate::http::inputs::fetch::{self, Fetcher};
 use crate::http::inputs::{egress, images};
 use crate::http::limits::ClientLimits;
 use crate::http::listen::addresses;
-use crate::http::page::about;
 use crate::http::trace::{self, Tracer};
 use crate::http::wire::guard::{self, Guard};
 use crate::http::wire::tls::{self, Tls};
@@ -79,7 +79,7 @@ impl SettingType for Port {
     }
 }
 
-/// What the settings say.
+/// What the settings make.
 pub(crate) struct ServerConfig {
     pub(crate) server: HttpSettings,
     /// Addresses to listen on, the first choice first.

@@ -65,7 +65,7 @@ impl Description {
 
 /// An operation that takes nothing; `more` are the reasons for which it may fail beside those of
 /// any request.
-pub(crate) fn get(id: &str, summary: &str, answer: Value, more: &[Reason]) -> Value {
+pub(crate) fn operation(id: &str, summary: &str, answer: Value, more: &[Reason]) -> Value {
     json!({
         "operationId": id,
         "summary": summary,

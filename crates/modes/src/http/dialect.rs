@@ -1,5 +1,5 @@
-//! What a dialect is: the addresses of a platform or a kind of client, with their own settings,
-//! state, description and words for every refusal. Health, metrics and the page are none: they are
+//! Dialects: the addresses of a platform or a kind of client, with their own settings, state,
+//! description and words for every refusal. Health, metrics and the page are none: they are
 //! the same whatever the clients speak.
 
 use ai_integration_contract::{Environment, InputsSchema, Setting, SettingError};
@@ -21,7 +21,7 @@ pub(crate) trait Dialect: Sync {
         &[]
     }
 
-    /// Whether bodies may come compressed, in gzip or deflate.
+    /// Tells whether bodies may come compressed, in gzip or deflate.
     fn takes_compressed(&self) -> bool {
         false
     }

@@ -144,7 +144,7 @@ pub(crate) struct Failure {
     output: Vec<String>,
     /// Seconds after which the same request may go well.
     retry_after: Option<u64>,
-    /// Whether the answer's body tells it already.
+    /// True where the answer's body tells it already.
     is_told: bool,
 }
 
@@ -175,6 +175,17 @@ impl Failure {
     pub(crate) fn method_not_allowed() -> Self {
         let message = "this address does not take the method; the header Allow names what it takes";
         Failure::refused(Refusal::MethodNotAllowed, message)
+    }
+
+    /// The failure of a body, or of what it decompresses to, over the limit.
+    pub(crate) fn too_large() -> Self {
+        Error::new(Kind::TooLarge, "the body is larger than this server takes").into()
+    }
+
+    /// The failure of a request for which there is no memory now.
+    pub(crate) fn full() -> Self {
+        let message = "the server holds as many requests as its memory allows; try again later";
+        Error::new(Kind::QueueFull, message).into()
     }
 
     /// Adds a time, in seconds, after which the request may be tried again.

@@ -3,6 +3,7 @@
 
 pub(crate) mod body;
 pub(crate) mod call;
+pub(crate) mod coding;
 pub(crate) mod egress;
 pub(crate) mod fetch;
 pub(crate) mod images;

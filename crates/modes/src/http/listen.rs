@@ -38,7 +38,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Where to listen, the first choice first: on loopback by default, since nothing else protects the
+/// Lists the addresses to listen at, the first choice first: on loopback by default, since nothing else protects the
 /// model; on every address inside a container, which has walls of its own.
 pub(crate) fn addresses(host: Option<IpAddr>, environment: &Environment) -> Vec<IpAddr> {
     match host {
@@ -50,7 +50,7 @@ pub(crate) fn addresses(host: Option<IpAddr>, environment: &Environment) -> Vec<
     }
 }
 
-/// Whether this process runs inside a container: as its first process, or where the usual engines
+/// Tells whether this process runs inside a container: as its first process, or where the usual engines
 /// leave a mark.
 fn is_container(environment: &Environment) -> bool {
     std::process::id() == 1

@@ -1,4 +1,4 @@
-//! What the server counts. Names and meanings are in `docs/operations/metrics.md`.
+//! The server's counts. Names and meanings are in `docs/operations/metrics.md`.
 
 use std::time::Duration;
 

@@ -5,10 +5,11 @@ use ai_integration_engine::About;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use serde_json::{Value, json};
 
 use crate::http::app::App;
-use crate::http::description::{Description, get, json_answer};
+use crate::http::description::{Description, json_answer, operation};
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason};
 use crate::http::inputs::call::{LONGEST, SHORTEST};
@@ -25,12 +26,12 @@ struct Document {
 /// The address of the document.
 pub(crate) fn mount(app: App, dialects: &'static [&'static dyn Dialect]) -> Mounted {
     let document = Document { app, dialects };
-    Routes::new().at("/openapi.json", axum::routing::get(tell)).with_state(document)
+    Routes::new().at("/openapi.json", get(tell)).with_state(document)
 }
 
 async fn tell(State(document): State<Document>) -> Result<Response, Failure> {
     let Document { app, dialects } = document;
-    let model = app.described().await?;
+    let model = app.loaded_model().await?;
     let about = app.about(&model);
     Ok(Json(describe(dialects, &model.schema, &about, app.needs_token())).into_response())
 }
@@ -43,7 +44,7 @@ fn describe(
     needs_token: bool,
 ) -> Value {
     let waits = [Reason::Failed(Kind::ModelUnavailable)];
-    let itself = get("openapi", "This document", json_answer("OpenAPI 3.1"), &waits);
+    let itself = operation("openapi", "This document", json_answer("OpenAPI 3.1"), &waits);
     let mut all = Description::default();
     for dialect in dialects {
         all.merge(dialect.describe(schema));

@@ -14,7 +14,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
-use crate::http::description::{Description, content, get as described, json_answer};
+use crate::http::description::{Description, content, json_answer, operation};
 use crate::http::routes::{Mounted, Routes};
 
 const OPENMETRICS: HeaderValue =
@@ -36,9 +36,9 @@ pub(crate) fn mount(engine: Engine, registry: Registry) -> Mounted {
 }
 
 pub(crate) fn describe() -> Description {
-    let mut ready = described("readyz", "Whether the model is ready", json_answer("It is"), &[]);
+    let mut ready = operation("readyz", "Whether the model is ready", json_answer("It is"), &[]);
     ready["responses"]["503"] = json_answer("It is not; `reason` says why");
-    let mut alive = described("healthz", "Whether the server is alive", json_answer("It is"), &[]);
+    let mut alive = operation("healthz", "Whether the server is alive", json_answer("It is"), &[]);
     // Platforms ask them without a token.
     for open in [&mut ready, &mut alive] {
         open["security"] = json!([]);
@@ -48,7 +48,7 @@ pub(crate) fn describe() -> Description {
     Description::default().at("/healthz", "get", alive).at("/readyz", "get", ready).at(
         "/metrics",
         "get",
-        described("metrics", "What is counted, for Prometheus", counted, &[]),
+        operation("metrics", "What is counted, for Prometheus", counted, &[]),
     )
 }
 

@@ -1,4 +1,4 @@
-//! What the edge knows of a request, for its handler and for the log.
+//! The context of a request, which the edge makes for its handler and for the log.
 
 use std::sync::Arc;
 
@@ -10,11 +10,14 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The greatest length of a request's id.
 const MAX_ID: usize = 64;
 
+/// The label of requests for addresses that are not declared.
+pub(crate) const OTHER: &str = "other";
+
 /// The name of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub(crate) HeaderValue);
 
-/// What the edge knows of a request. Handlers find it among the request's extensions.
+/// The context of a request. Handlers find it among the request's extensions.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
     pub(crate) id: RequestId,
@@ -22,7 +25,7 @@ pub(crate) struct RequestContext {
     pub(crate) route: &'static str,
     /// The trace that the request belongs to, as in the header `traceparent`.
     pub(crate) traceparent: Option<Arc<str>>,
-    /// Where the job's times are written down, if the request's trace is recorded.
+    /// The place where the job's times are written down, if the request's trace is recorded.
     pub(crate) timing: Option<Arc<Timing>>,
 }
 

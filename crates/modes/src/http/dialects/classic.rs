@@ -25,7 +25,7 @@ use crate::http::dialect::Dialect;
 use crate::http::failure::Failure;
 use crate::http::inputs::call::{Call, accepts};
 use crate::http::inputs::request::RequestInputs;
-use crate::http::page::plain;
+use crate::http::page::html;
 use crate::http::routes::{Mounted, Routes};
 
 pub(crate) struct Classic;
@@ -108,7 +108,7 @@ async fn infer(
     };
     let wording = app.wording();
     match answered {
-        Ok((_, _, outcome)) if outcome.success && wants_page => plain::result(&outcome),
+        Ok((_, _, outcome)) if outcome.success && wants_page => html::result(&outcome),
         Ok((model, given, outcome)) if outcome.success => {
             Json(Answer::new(&model, &given, &outcome)).into_response()
         }
@@ -116,7 +116,7 @@ async fn infer(
             let failure = Failure::of_model(&outcome);
             let message = failure.detail(wording);
             if wants_page {
-                failure.told_by(plain::failure(&message))
+                failure.told_by(html::failure(&message))
             } else {
                 failure.told_by(Json(json!({"err": message})))
             }
@@ -124,7 +124,7 @@ async fn infer(
         Err(failure) => {
             let (reason, message) = (failure.reason, failure.detail(wording));
             if wants_page {
-                failure.told_by(plain::problem(reason.status(), reason.title(), &message))
+                failure.told_by(html::problem(reason.status(), reason.title(), &message))
             } else {
                 failure.told_by((reason.status(), Json(json!({"err": message}))))
             }

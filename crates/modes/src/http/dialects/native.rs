@@ -17,7 +17,7 @@ use serde_json::json;
 use self::events::UNBUFFERED;
 use crate::http::app::App;
 use crate::http::description::{
-    Description, body, get as described, json_answer, problems, reasons_of_a_run, responses,
+    Description, body, json_answer, operation, problems, reasons_of_a_run, responses,
 };
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason};
@@ -58,7 +58,7 @@ impl Dialect for Native {
         });
         let waits = [Reason::Failed(Kind::ModelUnavailable)];
         let summary = "The inputs schema as the model's author wrote it";
-        let schema = described("schema", summary, json_answer("The schema"), &waits);
+        let schema = operation("schema", summary, json_answer("The schema"), &waits);
         Description::default().at("/infer", "post", infer).at("/schema", "get", schema)
     }
 }
@@ -130,6 +130,6 @@ fn content_type(media: Option<&str>) -> HeaderValue {
 }
 
 async fn schema(State(app): State<App>) -> Result<Response, Failure> {
-    let model = app.described().await?;
-    Ok(Json(app.description(&model)).into_response())
+    let model = app.loaded_model().await?;
+    Ok(Json(app.for_front_end(&model)).into_response())
 }

@@ -1,47 +1,50 @@
 //! Reads the body of a request: bounded in size, in time and in the memory of all requests.
 
-use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Error, Kind};
 use ai_integration_engine::{BodyBuffer, Budget, Reservation};
-use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use crate::http::failure::{Failure, Refusal};
+use crate::http::inputs::coding::{Coding, coding, inflate};
 use crate::http::limits::{ClientLimits, LEAST_RATE, PAUSE, SLOW_AFTER};
+use crate::http::wire::drain::drain;
 
-/// How long a body that is refused is read nevertheless.
+/// The time for which a body that is refused is read nevertheless.
 const LINGER: Duration = Duration::from_secs(5);
-/// The bytes that are decompressed at a time.
-const STEP: usize = 64 * 1024;
+/// The bodies that are decompressed at a time.
+const DECOMPRESSED: usize = 2;
 
 /// Reads bodies as the settings and the dialect have it.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyReader {
     limits: ClientLimits,
     budget: Budget,
-    /// Whether bodies may come compressed.
+    /// True where bodies may come compressed.
     takes_compressed: bool,
-}
-
-/// How a body is encoded (RFC 9110, section 8.4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coding {
-    Identity,
-    Gzip,
-    Deflate,
+    /// The bodies that may still be decompressed beside others.
+    places: Arc<Semaphore>,
 }
 
 impl BodyReader {
-    pub(crate) fn new(limits: ClientLimits, budget: Budget, takes_compressed: bool) -> Self {
-        BodyReader { limits, budget, takes_compressed }
+    /// A reader of bodies as they are.
+    pub(crate) fn new(limits: ClientLimits, budget: Budget) -> Self {
+        let places = Arc::new(Semaphore::new(DECOMPRESSED));
+        BodyReader { limits, budget, takes_compressed: false, places }
+    }
+
+    /// The same for bodies that may come compressed, or may not.
+    pub(crate) fn taking_compressed(mut self, takes_compressed: bool) -> Self {
+        self.takes_compressed = takes_compressed;
+        self
     }
 
     /// Takes a part of the budget, of no bytes yet.
@@ -50,7 +53,7 @@ impl BodyReader {
     }
 
     /// Finds the coding of a body, if it may come in that one.
-    pub(crate) fn coding(&self, headers: &HeaderMap) -> Result<Coding, Failure> {
+    pub(crate) fn coding(&self, headers: &HeaderMap) -> Result<Option<Coding>, Failure> {
         coding(headers, self.takes_compressed)
     }
 
@@ -59,14 +62,14 @@ impl BodyReader {
     pub(crate) async fn read(
         &self,
         request: Request,
-        coding: Coding,
+        coding: Option<Coding>,
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure> {
         let body = self.receive(request, reservation).await?;
-        if coding == Coding::Identity {
-            return Ok(body);
+        match coding {
+            None => Ok(body),
+            Some(coding) => self.decompress(coding, body, reservation).await,
         }
-        self.decompress(coding, body, reservation).await
     }
 
     async fn receive(
@@ -89,9 +92,9 @@ impl BodyReader {
                 // Whoever waits for leave has not sent anything.
                 if !(waits && received.len() == 0 && data.is_empty()) {
                     drop((received, data));
-                    let _ = timeout(LINGER, discard(body, limit)).await;
+                    let _ = timeout(LINGER, drain(body, limit)).await;
                 }
-                return Err(if is_too_large { too_large() } else { full() }.into());
+                return Err(if is_too_large { Failure::too_large() } else { Failure::full() });
             }
             received.push(data);
             data = match timeout(pace.patience(), body.frame()).await {
@@ -116,21 +119,24 @@ impl BodyReader {
         body: Bytes,
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure> {
+        let place = timeout(self.limits.upload_timeout, self.places.clone().acquire_owned()).await;
+        let place = place.map_err(|_| Failure::full())?;
         let limit = self.limits.max_body;
         let mut whole = self.reserve();
         let work = move || {
-            let read = inflate(coding, &body, limit, |bytes| whole.grow_to(bytes));
-            read.map(|bytes| (bytes, whole))
+            // Held to the end, also when the client has left.
+            let _place = place;
+            let bytes = inflate(coding, &body, limit, |bytes| whole.grow_to(bytes));
+            bytes.map(|bytes| (bytes, whole))
         };
-        let done = tokio::task::spawn_blocking(work).await;
-        let broken = |_| Error::new(Kind::MalformedRequest, "the body cannot be decompressed");
-        let (bytes, whole) = done.map_err(broken)??;
+        let stopping = |_| Error::new(Kind::ShuttingDown, "the server is stopping");
+        let (bytes, whole) = tokio::task::spawn_blocking(work).await.map_err(stopping)??;
         *reservation = whole;
         Ok(bytes)
     }
 }
 
-/// The time that a body has to come.
+/// The pace at which a body has to come.
 struct Pace {
     begun: Instant,
     upload: Duration,
@@ -145,7 +151,7 @@ impl Pace {
         Pace { begun: Instant::now(), upload, least_rate }
     }
 
-    /// How long the next piece may take.
+    /// The time that the next piece may take.
     fn patience(&self) -> Duration {
         PAUSE.min(self.upload.saturating_sub(self.begun.elapsed()))
     }
@@ -171,7 +177,7 @@ impl Pace {
     }
 }
 
-/// What of a body has come.
+/// The part of a body that has come.
 struct Received {
     expected: usize,
     /// The first piece. A small body comes in one, and need not be copied.
@@ -205,182 +211,42 @@ impl Received {
     }
 }
 
-/// The coding of a body, if it may come in that one. A compressed body must not be taken for its
-/// content: each coding counts, in however many headers and lists they come (RFC 9110, section 8.4).
-fn coding(headers: &HeaderMap, takes_compressed: bool) -> Result<Coding, Failure> {
-    let lists = headers.get_all(header::CONTENT_ENCODING).iter();
-    let codings = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
-    let mut found = Coding::Identity;
-    for coding in codings {
-        let coding = match coding.trim_ascii().to_ascii_lowercase().as_slice() {
-            b"identity" => continue,
-            b"gzip" | b"x-gzip" => Coding::Gzip,
-            b"deflate" => Coding::Deflate,
-            _ => return Err(refused_coding(takes_compressed)),
-        };
-        if !takes_compressed || found != Coding::Identity {
-            return Err(refused_coding(takes_compressed));
-        }
-        found = coding;
-    }
-    Ok(found)
-}
-
-fn refused_coding(takes_compressed: bool) -> Failure {
-    let message = if takes_compressed {
-        "of compressed bodies only those in gzip or deflate are read; send one of them"
-    } else {
-        "compressed bodies are not read; send the body without Content-Encoding"
-    };
-    Failure::refused(Refusal::UnsupportedMediaType, message)
-}
-
-/// Decompresses up to `limit` bytes; `grow_to` takes the memory for them, and says whether there is
-/// as much.
-fn inflate(
-    coding: Coding,
-    body: &Bytes,
-    limit: usize,
-    mut grow_to: impl FnMut(usize) -> bool,
-) -> Result<Bytes, Failure> {
-    let mut source: Box<dyn Read + '_> = match coding {
-        Coding::Identity => Box::new(&body[..]),
-        Coding::Gzip => Box::new(MultiGzDecoder::new(&body[..])),
-        Coding::Deflate if is_zlib(body) => Box::new(ZlibDecoder::new(&body[..])),
-        Coding::Deflate => Box::new(DeflateDecoder::new(&body[..])),
-    };
-    let mut whole = BodyBuffer::new(body.len().saturating_mul(4).min(limit));
-    let mut step = vec![0; STEP];
-    loop {
-        let read = source.read(&mut step).map_err(|error| {
-            let message = format!("the body cannot be decompressed: {error}");
-            Error::new(Kind::MalformedRequest, message)
-        })?;
-        if read == 0 {
-            return Ok(whole.freeze());
-        }
-        let length = whole.len() + read;
-        if length > limit {
-            return Err(too_large().into());
-        }
-        if !grow_to(length) {
-            return Err(full().into());
-        }
-        whole.extend_from_slice(&step[..read]);
-    }
-}
-
-/// Whether a body in `deflate` has the wrapper that belongs to it (RFC 1950); some clients leave it
-/// out.
-fn is_zlib(body: &[u8]) -> bool {
-    let head = body.first_chunk::<2>().map(|head| u16::from_be_bytes(*head));
-    head.is_some_and(|head| head & 0x0f00 == 0x0800 && head % 31 == 0)
-}
-
-/// The failure of a body, or of what it decompresses to, over the limit.
-fn too_large() -> Error {
-    Error::new(Kind::TooLarge, "the body is larger than this server takes")
-}
-
-/// The failure of a request for which there is no memory now.
-pub(crate) fn full() -> Error {
-    let message = "the server holds as many requests as its memory allows; try again later";
-    Error::new(Kind::QueueFull, message)
-}
-
-/// Reads a body that is refused, up to a limit: many clients listen only once they have sent all,
-/// and would see nothing but a broken connection.
-pub(crate) async fn discard(mut body: Body, limit: usize) {
-    let mut read = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, Bytes::len);
-        if read > limit {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
+    use axum::body::Body;
     use flate2::Compression;
-    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+    use flate2::write::GzEncoder;
 
     use super::*;
     use crate::http::failure::Reason;
+    use ai_integration_contract::Environment;
 
-    #[test]
-    fn every_coding_of_a_body_counts() {
-        use Coding::{Deflate, Gzip, Identity};
-        for (lists, plain, compressed) in [
-            (&[][..], Some(Identity), Some(Identity)),
-            (&["identity"], Some(Identity), Some(Identity)),
-            (&["Identity , identity", "identity"], Some(Identity), Some(Identity)),
-            (&["gzip"], None, Some(Gzip)),
-            (&["X-GZip"], None, Some(Gzip)),
-            (&["deflate"], None, Some(Deflate)),
-            (&["identity", "gzip"], None, Some(Gzip)),
-            (&["identity, gzip"], None, Some(Gzip)),
-            (&["gzip, gzip"], None, None),
-            (&["gzip", "deflate"], None, None),
-            (&["br"], None, None),
-            (&[""], None, None),
-        ] {
-            let mut headers = HeaderMap::new();
-            for list in lists {
-                headers.append(header::CONTENT_ENCODING, list.parse().unwrap());
+    #[tokio::test]
+    async fn a_compressed_body_takes_the_memory_of_what_comes_out() {
+        let mut limits = ClientLimits::read(&Environment::default()).unwrap();
+        limits.max_body = 100_000;
+        let budget = Budget::new(1 << 20);
+        let reader = BodyReader::new(limits, budget.clone()).taking_compressed(true);
+        for (length, expected) in [(100_000, Ok(())), (100_001, Err(Kind::TooLarge))] {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&vec![b'x'; length]).unwrap();
+            let packed = encoder.finish().unwrap();
+            assert!(packed.len() < 10_000);
+            let request = Request::new(Body::from(packed));
+            let mut reservation = reader.reserve();
+            let coding = Some(Coding::Gzip);
+            let read = reader.read(request, coding, &mut reservation).await;
+            match expected {
+                Ok(()) => {
+                    assert_eq!(read.unwrap().len(), length);
+                    assert_eq!(budget.taken(), length);
+                }
+                Err(kind) => assert_eq!(read.unwrap_err().reason, Reason::Failed(kind)),
             }
-            for (takes_compressed, expected) in [(false, plain), (true, compressed)] {
-                let found = coding(&headers, takes_compressed);
-                assert_eq!(found.as_ref().ok(), expected.as_ref(), "{lists:?}");
-                let refused = Reason::Refused(Refusal::UnsupportedMediaType);
-                assert!(found.err().is_none_or(|failure| failure.reason == refused));
-            }
+            drop(reservation);
+            assert_eq!(budget.taken(), 0);
         }
-    }
-
-    fn compressed(coding: Coding, is_raw: bool, content: &[u8]) -> Bytes {
-        let level = Compression::fast();
-        let packed = match (coding, is_raw) {
-            (Coding::Identity, _) => return Bytes::copy_from_slice(content),
-            (Coding::Gzip, _) => {
-                let mut encoder = GzEncoder::new(Vec::new(), level);
-                encoder.write_all(content).and_then(|()| encoder.finish())
-            }
-            (Coding::Deflate, false) => {
-                let mut encoder = ZlibEncoder::new(Vec::new(), level);
-                encoder.write_all(content).and_then(|()| encoder.finish())
-            }
-            (Coding::Deflate, true) => {
-                let mut encoder = DeflateEncoder::new(Vec::new(), level);
-                encoder.write_all(content).and_then(|()| encoder.finish())
-            }
-        };
-        packed.unwrap().into()
-    }
-
-    #[test]
-    fn compressed_bodies_are_bounded_by_what_comes_out() {
-        let content = b"one two ".repeat(20_000);
-        for (coding, is_raw) in
-            [(Coding::Gzip, false), (Coding::Deflate, false), (Coding::Deflate, true)]
-        {
-            let packed = compressed(coding, is_raw, &content);
-            let read = |limit: usize, room: usize| {
-                inflate(coding, &packed, limit, |bytes| bytes <= room).map_err(|f| f.reason)
-            };
-            assert_eq!(read(content.len(), usize::MAX).unwrap(), content);
-            let reason = |kind| Err(Reason::Failed(kind));
-            assert_eq!(read(content.len() - 1, usize::MAX), reason(Kind::TooLarge));
-            assert_eq!(read(usize::MAX, content.len() - 1), reason(Kind::QueueFull));
-            let cut = packed.slice(..packed.len() / 2);
-            let broken = inflate(coding, &cut, usize::MAX, |_| true).unwrap_err();
-            assert_eq!(broken.reason, Reason::Failed(Kind::MalformedRequest));
-        }
-        let twice =
-            [compressed(Coding::Gzip, false, b"one "), compressed(Coding::Gzip, false, b"two")];
-        let twice = inflate(Coding::Gzip, &twice.concat().into(), 100, |_| true).unwrap();
-        assert_eq!(twice, "one two");
     }
 }

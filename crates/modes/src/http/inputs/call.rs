@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::http::failure::Failure;
 use crate::http::inputs::intake::Intake;
-use crate::http::request_context::{RequestContext, RequestId};
+use crate::http::request_context::{OTHER, RequestContext, RequestId};
 
 /// The header by which a client limits the time to the answer, in seconds. The server's own limit
 /// holds all the same.
@@ -46,7 +46,7 @@ where
         Ok(Call {
             context: context.unwrap_or_else(|| RequestContext {
                 id: RequestId(HeaderValue::from_static("-")),
-                route: "other",
+                route: OTHER,
                 traceparent: None,
                 timing: None,
             }),

@@ -1,5 +1,5 @@
-//! Pictures from a network, looked at before a model decodes them: by their headers only, so that a
-//! bomb costs nothing here either.
+//! Pictures from a network, checked before a model decodes them: by their headers only, so that a
+//! decompression bomb is rejected without being decoded.
 
 mod gif;
 mod header;

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 
 use crate::http::failure::{Failure, Refusal};
-use crate::http::inputs::body::full;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::multipart::{self, Part};
 
@@ -36,7 +35,7 @@ impl RequestInputs {
         let members = members.into_iter();
         let raw = collect(members.map(|(name, value)| (name, RawValue::Json(value))))?;
         if !reservation.add(raw.values().map(footprint).sum()) {
-            return Err(full().into());
+            return Err(Failure::full());
         }
         Ok(RequestInputs { raw, reservation })
     }

@@ -13,9 +13,9 @@ use rust_embed::EmbeddedFile;
 use serde_json::json;
 
 use crate::http::app::App;
-use crate::http::description::{Description, content, get as described};
+use crate::http::description::{Description, content, operation};
 use crate::http::failure::{Failure, Reason};
-use crate::http::page::{built, plain};
+use crate::http::page::{built, html};
 use crate::http::routes::{Mounted, Routes};
 
 pub(crate) fn mount(app: App) -> Mounted {
@@ -30,17 +30,17 @@ pub(crate) fn mount(app: App) -> Mounted {
 pub(crate) fn describe() -> Description {
     let page = json!({"text/html": {"schema": {"type": "string"}}});
     let waits = [Reason::Failed(Kind::ModelUnavailable)];
-    let mut operation = described("page", "A page with a form", content("The page", &page), &waits);
-    operation["responses"]["503"] = content("The model is not available", &page);
-    Description::default().at("/", "get", operation)
+    let mut get = operation("page", "A page with a form", content("The page", &page), &waits);
+    get["responses"]["503"] = content("The model is not available", &page);
+    Description::default().at("/", "get", get)
 }
 
 async fn page(State(app): State<App>) -> Response {
-    plain::form(&app)
+    html::form(&app)
 }
 
 async fn docs() -> Result<Response, Failure> {
-    if built::is_there() { Ok(plain::docs()) } else { Err(Failure::not_found()) }
+    if built::is_there() { Ok(html::docs()) } else { Err(Failure::not_found()) }
 }
 
 async fn asset(

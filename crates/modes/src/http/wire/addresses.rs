@@ -1,23 +1,25 @@
 //! The declared addresses: which one a request is for, before any handler sees it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::http::dialect::Dialect;
 use crate::http::metrics::{HttpMetrics, Route};
+use crate::http::request_context::OTHER;
 use crate::http::routes::Mounted;
 
-/// The label of requests for addresses that are not declared.
-const OTHER: &str = "other";
-
-/// All addresses, in a tree of their segments.
+/// All addresses.
 pub(crate) struct Addresses {
-    tree: matchit::Router<usize>,
+    /// The numbers of the declared ones, by their segments.
+    declared: matchit::Router<usize>,
+    /// For addresses that are not declared: the numbers of those that word their refusals, by the
+    /// first segment.
+    below: HashMap<&'static str, usize>,
     served: Vec<Served>,
 }
 
-/// An address.
+/// An address, or all that are not declared and whose refusals one dialect words.
 pub(crate) struct Served {
-    /// What is counted of its requests.
+    /// The counts of its requests.
     pub(crate) route: Route,
     /// The dialect that words its refusals, if it is one's.
     pub(crate) dialect: Option<&'static dyn Dialect>,
@@ -31,40 +33,52 @@ impl Addresses {
         parts: impl IntoIterator<Item = (&'a Mounted, Option<&'static dyn Dialect>)>,
         metrics: &HttpMetrics,
     ) -> Self {
-        let other = Served { route: metrics.route(OTHER), dialect: None };
-        let mut all = Addresses { tree: matchit::Router::new(), served: vec![other] };
-        let mut segments = HashSet::new();
+        let mut all = Addresses {
+            declared: matchit::Router::new(),
+            below: HashMap::new(),
+            served: vec![Served { route: metrics.route(OTHER), dialect: None }],
+        };
+        let mut known = HashSet::new();
         for (mounted, dialect) in parts {
             for address in &mounted.addresses {
                 // An address of two parts, which answer other methods each, is the first one's.
-                let number = all.served.len();
-                if all.tree.insert(*address, number).is_ok() {
-                    all.served.push(Served { route: metrics.route(address), dialect });
-                }
-            }
-            let firsts = mounted.addresses.iter().filter_map(|address| address.split('/').nth(1));
-            for first in firsts.filter(|first| !first.is_empty() && !first.contains('{')) {
-                if segments.insert(first) {
-                    let number = all.served.len();
-                    let below = format!("/{first}/{{*rest}}");
-                    if all.tree.insert(below, number).is_ok() {
-                        all.served.push(Served { route: metrics.route(OTHER), dialect });
+                if known.insert(*address) {
+                    let number = all.serve(metrics.route(address), dialect);
+                    if let Err(error) = all.declared.insert(*address, number) {
+                        tracing::error!("{address} is counted among others: {error}");
                     }
+                }
+                let first = first_segment(address);
+                if !(first.is_empty() || first.contains('{') || all.below.contains_key(first)) {
+                    let number = all.serve(metrics.route(OTHER), dialect);
+                    all.below.insert(first, number);
                 }
             }
         }
         all
     }
 
-    /// The number of the address that `path` is for.
-    pub(crate) fn find(&self, path: &str) -> usize {
-        self.tree.at(path).map_or(0, |found| *found.value)
+    fn serve(&mut self, route: Route, dialect: Option<&'static dyn Dialect>) -> usize {
+        self.served.push(Served { route, dialect });
+        self.served.len() - 1
     }
 
-    /// The address of that number.
+    /// Returns the number of the address that `path` is for.
+    pub(crate) fn find(&self, path: &str) -> usize {
+        if let Ok(found) = self.declared.at(path) {
+            return *found.value;
+        }
+        self.below.get(first_segment(path)).copied().unwrap_or_default()
+    }
+
+    /// Returns the address of that number.
     pub(crate) fn get(&self, number: usize) -> &Served {
         &self.served[number]
     }
+}
+
+fn first_segment(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -78,26 +92,33 @@ mod tests {
 
     #[test]
     fn labels_are_the_declared_addresses_and_words_those_of_the_segments_dialect() {
-        let (dialect, probes) = (mounted(&["/v2/models/{name}", "/"]), mounted(&["/healthz"]));
-        let parts = [(&dialect, Some(DIALECTS[0])), (&probes, None), (&mounted(&["/"]), None)];
+        let (first, second) = (Some(DIALECTS[0]), Some(DIALECTS[1]));
+        let parts = [
+            (&mounted(&["/v2/models/{name}", "/", "/v1/models"]), first),
+            (&mounted(&["/v1/{name}", "/predictions/{id}", "/{model}/infer", "/"]), second),
+            (&mounted(&["/healthz"]), None),
+        ];
         let addresses = Addresses::new(parts, &HttpMetrics::default());
-        for (path, label, has_dialect) in [
-            ("/", "/", true),
-            ("/v2/models/a%20b", "/v2/models/{name}", true),
-            ("/v2/models", OTHER, true),
-            ("/v2/models/a/b", OTHER, true),
-            ("/v3/models/a", OTHER, false),
-            ("/healthz", "/healthz", false),
-            ("/healthz/x", OTHER, false),
-            ("*", OTHER, false),
-            ("", OTHER, false),
+        let name = |dialect: Option<&dyn Dialect>| dialect.map(Dialect::name);
+        for (path, label, dialect) in [
+            ("/", "/", first),
+            ("/v2/models/a%20b", "/v2/models/{name}", first),
+            ("/v2/models", OTHER, first),
+            ("/v2/models/a/b", OTHER, first),
+            ("/v2/infer", "/{model}/infer", second),
+            ("/v1/models", "/v1/models", first),
+            ("/v1/x", "/v1/{name}", second),
+            ("/v1/x/y", OTHER, first),
+            ("/predictions/1", "/predictions/{id}", second),
+            ("/predictions/1/nothing", OTHER, second),
+            ("/v3/models/a", OTHER, None),
+            ("/healthz", "/healthz", None),
+            ("/healthz/x", OTHER, None),
+            ("*", OTHER, None),
+            ("", OTHER, None),
         ] {
             let served = addresses.get(addresses.find(path));
-            assert_eq!(
-                (served.route.path, served.dialect.is_some()),
-                (label, has_dialect),
-                "{path}"
-            );
+            assert_eq!((served.route.path, name(served.dialect)), (label, name(dialect)), "{path}");
         }
     }
 }

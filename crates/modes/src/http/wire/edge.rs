@@ -22,13 +22,13 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::http::failure::{Failure, Refusal, Wording, problem};
-use crate::http::inputs::body::discard;
 use crate::http::limits::MAX_URI;
 use crate::http::metrics::HttpMetrics;
 use crate::http::request_context::{REQUEST_ID, RequestContext, RequestId};
 use crate::http::trace::{RequestEnd, Trace, Tracer};
 use crate::http::wire::addresses::Addresses;
 use crate::http::wire::connection::{Beat, Pulse};
+use crate::http::wire::drain::drain;
 use crate::http::wire::guard::Guard;
 
 /// What nginx calls a request whose client did not wait for the answer; only counted, never sent.
@@ -37,7 +37,8 @@ const CLIENT_LEFT: u16 = 499;
 const LITTLE: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What of an answer is handed over at once to a stream of HTTP/2, and what is much.
+/// The largest piece of an answer that is handed to a stream of HTTP/2. Pieces from this size on count
+/// against the memory of all requests until they are written.
 const PIECE: usize = 64 * 1024;
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -108,7 +109,7 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
             let response = if let Err(failure) = edge.check(&parts, peer) {
                 // A client that still sends may not hear the answer; a little is waited for.
                 if !parts.headers.contains_key(EXPECT) {
-                    let _ = timeout(LINGER, discard(Body::new(body), LITTLE)).await;
+                    let _ = timeout(LINGER, drain(Body::new(body), LITTLE)).await;
                 }
                 edge.refuse(failure, parts).await
             } else {

@@ -1,4 +1,4 @@
-//! What the server tells people of the model: what its author says, unless the operator knows better.
+//! The words on the model for people: its author's, unless the operator knows better.
 
 use ai_integration_contract::setting::Text;
 use ai_integration_contract::{Environment, SettingError, settings};

@@ -41,7 +41,7 @@ pub(crate) fn form(app: &App) -> Response {
     if !built::is_there() {
         return respond(status, &content, reloads);
     }
-    let model = app.engine().model_now().map(|model| app.description(&model).to_string());
+    let model = app.engine().model_now().map(|model| app.for_front_end(&model).to_string());
     let scripted = html! {
         div #app {}
         @if let Some(model) = model.filter(|_| status == StatusCode::OK) {
