@@ -13,6 +13,8 @@ PYTHON_SOURCES := pyproject.toml README.md $(shell find python -name '*.py' -o -
 PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist -o -name tests \) -prune -o -type f -print)
 EXAMPLE_REQUIREMENTS := $(wildcard examples/*/requirements.txt)
 EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requirements-test.txt
+# What models in Rust can leave out.
+FEATURES := $(shell sed -n 's/^\(.*\) = \["ai-integration-modes\/.*/\1/p' crates/sdk/Cargo.toml)
 # Nothing here may be steered by what the caller's shell has set.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
@@ -117,7 +119,7 @@ test: test-rust test-python test-examples test-page test-container test-fuzz
 test-rust: web/dist/.built
 	$(CARGO) test --locked --workspace
 
-test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language
+test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language target/small/debug/language
 	tests/install-packages
 	$(BIN)/pytest tests -m 'not examples and not container'
 
@@ -212,11 +214,20 @@ target/release/language: $(RUST_SOURCES) $(shell find examples -name '*.rs' -o -
 	$(CARGO) build --release --locked -p language -p face_detection
 	touch target/release/language target/release/face_detection
 
+# A model without a server, which is small.
+target/small/debug/language: $(RUST_SOURCES) $(shell find examples/language -type f)
+	$(CARGO) build --locked -p language --no-default-features --target-dir target/small
+	touch $@
+
 check: lint test
 
 lint: $(VENV)/.tests web/dist/.built
 	rustfmt --check --edition 2024 $$(git ls-files '*.rs')
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	for feature in '' $(FEATURES); do \
+	  $(CARGO) clippy --locked --quiet -p ai-integration -p language --no-default-features \
+	    --features "$$feature" -- -D warnings || { echo "with the feature '$$feature' only"; exit 1; }; \
+	done
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
 	$(BIN)/ruff check python examples tests bench web/tests
 	cd web && npm run --silent lint

@@ -1,5 +1,6 @@
 """A model in Rust is used like any other. Needs the Rust examples (`cargo build --release
--p language -p face_detection`), or `TEST_TARGET_DIR` to say where they are."""
+-p language -p face_detection`), or `TEST_TARGET_DIR` to say where they are. One of them is built a
+second time, without the default features of `ai-integration`."""
 
 import base64
 import json
@@ -30,16 +31,28 @@ PIXEL = base64.b64decode(
 )
 
 
-def example(name):
-    path = FOLDER / name
+SMALL = FOLDER.parent / "small" / "debug" / "language"
+
+
+def built(path, how):
     if not path.is_file():
-        pytest.skip("%s is not built; cargo build --release -p %s" % (path, name))
+        pytest.skip("%s is not built; cargo build %s" % (path, how))
     return path
+
+
+def example(name):
+    return built(FOLDER / name, "--release -p " + name)
 
 
 @pytest.fixture
 def language():
     return example("language")
+
+
+@pytest.fixture
+def small():
+    """The same without a server."""
+    return built(SMALL, "-p language --no-default-features --target-dir target/small")
 
 
 @pytest.fixture
@@ -217,6 +230,42 @@ def test_it_needs_neither_python_nor_an_installation(language, tmp_path):
         output, errors = it.communicate(timeout=20)
         assert it.returncode == 0, errors
         assert json.loads(output)["language"] == "deu"
+
+
+def test_a_small_model_is_served_by_the_command(small):
+    with serve(small, command=[BINARY, "run"]) as server:
+        assert server.post(text=GERMAN).json()["language"] == "deu"
+        assert server.stop() == 0
+
+
+def test_a_small_model_has_the_other_modes(small):
+    answer = use(small, "--text", GERMAN, mode=None)
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["language"] == "deu"
+    for mode in (b"command_line", b"test_inputs_dict_json", b"test_single_image"):
+        assert b"MODE=%s:" % mode in answer.stderr
+    assert b"MODE=http:" not in answer.stderr
+    given = json.dumps({"text": GERMAN}).encode()
+    answer = use(small, mode="test_inputs_dict_json", stdin=given)
+    assert answer.returncode == 0, answer.stderr
+    answer = use(small, mode="test_model_integration")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("mode", "words", "feature"),
+    [
+        ("http", [], b'"http"'),
+        (None, ["serve"], b'"http"'),
+        ("test_inputs_pickled_dict", [], b'"pickle"'),
+    ],
+)
+def test_a_small_model_says_which_feature_brings_a_mode(small, mode, words, feature):
+    answer = use(small, *words, mode=mode)
+    assert answer.returncode == 1
+    assert answer.stdout == b""
+    assert b"it comes with the feature %s" % feature in answer.stderr
+    assert b"MODE=command_line:" in answer.stderr
 
 
 def test_a_model_written_as_a_loop(face_detection, tmp_path):

@@ -1,4 +1,5 @@
-"""What the installed wheel says of itself: its bill of materials and its licences."""
+"""What the installed wheel says of itself, its bill of materials and its licences, and how many
+crates a model in Rust brings."""
 
 import hashlib
 import json
@@ -10,6 +11,9 @@ from support import REPOSITORY
 
 # The text of the Apache licence 2.0 as its authors publish it.
 APACHE = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+
+# Of a model in Rust without the default features of `ai-integration`, with the model's own.
+MOST_CRATES = 90
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +39,22 @@ def locked():
     return crates
 
 
+def crates(package, edges, *more):
+    """The name and the version of each crate that is in a package."""
+    tree = ["cargo", "tree", "--locked", "--offline", "--prefix", "none", "-p", package, *more]
+    printed = subprocess.check_output([*tree, "-e", edges], cwd=REPOSITORY, timeout=300)
+    return {tuple(line.split()[:2]) for line in printed.decode().splitlines()}
+
+
+def features(package):
+    command = ["cargo", "metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"]
+    printed = subprocess.check_output(command, cwd=REPOSITORY, timeout=300)
+    (found,) = [one for one in json.loads(printed)["packages"] if one["name"] == package]
+    return found["features"]
+
+
 def test_the_bill_of_materials_names_every_crate_that_is_linked(materials):
-    tree = ["cargo", "tree", "--locked", "-p", "ai-integration-cli", "-e", "normal"]
-    printed = subprocess.check_output([*tree, "--prefix", "none"], cwd=REPOSITORY, timeout=300)
-    linked = {tuple(line.split()[:2]) for line in printed.decode().splitlines()}
+    linked = crates("ai-integration-cli", "normal")
     assert len(linked) > 50
     about = materials["metadata"]["component"]
     named = {(one["name"], "v" + one["version"]) for one in [about, *materials["components"]]}
@@ -62,3 +78,21 @@ def test_the_wheel_has_its_licence_and_needs_no_other_package(wheel):
     assert (REPOSITORY / "LICENSE").read_bytes() == licence.read_binary()
     required = wheel.requires or []
     assert [one for one in required if "extra ==" not in one] == []
+
+
+def test_a_small_model_in_rust_brings_few_crates():
+    small = crates("language", "normal,build", "--no-default-features")
+    assert len(small) <= MOST_CRATES, "\n".join(" ".join(crate) for crate in sorted(small))
+    # Or else this one has all features as well, and nothing was counted.
+    assert len(small) < len(crates("language", "normal,build")) / 2
+
+
+def test_the_features_of_a_model_in_rust_are_those_of_the_modes_and_described():
+    of_models, of_modes = features("ai-integration"), features("ai-integration-modes")
+    assert of_models.keys() == of_modes.keys()
+    page = (REPOSITORY / "crates" / "sdk" / "src" / "lib.rs").read_text()
+    for feature in of_models.keys() - {"default"}:
+        assert of_models[feature] == ["ai-integration-modes/" + feature]
+        assert "//! | `%s` |" % feature in page
+    for listed in (of_models["default"], of_modes["default"]):
+        assert sorted(["default", *listed]) == sorted(of_models)

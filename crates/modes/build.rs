@@ -5,7 +5,7 @@ use std::path::Path;
 fn main() {
     const BUILT: &str = "../../web/dist";
     println!("cargo::rerun-if-changed={BUILT}");
-    if !Path::new(BUILT).join("page.js.gz").exists() {
+    if cfg!(feature = "http") && !Path::new(BUILT).join("page.js.gz").exists() {
         println!(
             "cargo::warning=without the page, which `npm ci && npm run build` in web/ makes: the server \
              will have the plain form only"

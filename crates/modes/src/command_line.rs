@@ -1,6 +1,10 @@
 //! The command line: a flag for each input, the result on standard output or in a file.
 
 mod arguments;
+#[cfg(feature = "terminal")]
+mod progress;
+#[cfg(not(feature = "terminal"))]
+#[path = "command_line/no_progress.rs"]
 mod progress;
 mod sink;
 mod timing;
@@ -53,12 +57,12 @@ struct Task {
 /// Reads the command line, for which the model has to be known; an error is the status to leave
 /// with, told already.
 async fn ask(context: &Context) -> Result<Task, ExitStatus> {
-    let progress = Progress::new("waiting for the model");
+    let mut progress = Progress::new("waiting for the model");
     let model = tokio::select! {
         model = context.engine.model() => model,
         () = context.stop.cancelled() => return Err(ExitStatus::Done),
     };
-    drop(progress);
+    progress.clear();
     let model = model.map_err(|error| {
         eprint(format_args!("error: {error}"));
         ExitStatus::ModelUnavailable

@@ -31,10 +31,8 @@ use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-pub use self::config::HttpSettings;
-
 use self::app::{App, Shared};
-use self::config::{SETTINGS, ServerConfig};
+use self::config::{HttpSettings, SETTINGS, ServerConfig};
 use self::dialect::Dialect;
 use self::dialects::DIALECTS;
 use self::failure::Failure;
@@ -69,6 +67,10 @@ impl Mode for Http {
 
     fn settings(&self) -> &'static [&'static [&'static Setting]] {
         &SETTINGS
+    }
+
+    fn port(&self) -> Option<&'static Setting> {
+        Some(HttpSettings::port())
     }
 
     fn run(&self, context: Context) -> Running {

@@ -1,6 +1,6 @@
 //! The usage modes: how a model is used from outside. Each mode is a file here and a line in the
 //! table below; all of them meet the model through the engine they are given, and know nothing else
-//! of it.
+//! of it. A mode that needs much stands behind a feature, which its line names.
 
 pub mod console;
 mod exit;
@@ -9,6 +9,7 @@ pub mod fuzzing;
 mod inspection;
 mod listing;
 mod mode;
+#[cfg(feature = "pickle")]
 mod pickle;
 mod stdin;
 
@@ -17,22 +18,24 @@ use ai_integration_contract::settings;
 use ai_integration_engine::CustomMode;
 
 pub use exit::ExitStatus;
-pub use http::HttpSettings;
 pub use mode::{Context, Mode, Running};
 
 macro_rules! modes {
-    ($($module:ident :: $name:ident),+ $(,)?) => {
-        $(mod $module;)+
-        /// Every built-in mode.
-        pub const MODES: &[&dyn Mode] = &[$(&$module::$name),+];
+    ($($(#[cfg(feature = $feature:literal)])? $module:ident :: $name:ident),+ $(,)?) => {
+        $($(#[cfg(feature = $feature)])? mod $module;)+
+        /// Every mode of this build.
+        pub const MODES: &[&dyn Mode] = &[$($(#[cfg(feature = $feature)])? &$module::$name),+];
+        /// The modes that this build leaves out, each with the feature that brings it.
+        const LEFT_OUT: &[(&str, &str)] =
+            &[$($(#[cfg(not(feature = $feature))] (stringify!($module), $feature),)?)+];
     };
 }
 
 modes! {
     command_line::CommandLine,
-    http::Http,
+    #[cfg(feature = "http")] http::Http,
     test_inputs_dict_json::TestInputsDictJson,
-    test_inputs_pickled_dict::TestInputsPickledDict,
+    #[cfg(feature = "pickle")] test_inputs_pickled_dict::TestInputsPickledDict,
     test_model_integration::TestModelIntegration,
     test_single_image::TestSingleImage,
 }
@@ -71,6 +74,13 @@ impl SettingType for ModeName {
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn Mode> {
     MODES.iter().copied().find(|mode| mode.name() == name)
+}
+
+/// The feature of the crate `ai-integration` that brings the mode of that name, where this build was
+/// made without it.
+#[must_use]
+pub fn left_out(name: &str) -> Option<&'static str> {
+    LEFT_OUT.iter().find(|(mode, _)| *mode == name).map(|(_, feature)| *feature)
 }
 
 /// Every mode with its hint, a line each, in the order of their names. A custom mode never

@@ -33,7 +33,10 @@ mod tests {
             name: name.to_owned(),
             hint: Some(hint.to_owned()),
         };
-        let text = list(MODES, &[custom("hologram", "in the air"), custom("http", "not this one")]);
+        let text = list(
+            MODES,
+            &[custom("hologram", "in the air"), custom("test_single_image", "not this one")],
+        );
         assert_eq!(text.lines().count(), MODES.len() + 1);
         assert!(text.contains(" * MODE=hologram: in the air\n"), "{text}");
         assert!(!text.contains("not this one"), "{text}");

@@ -29,6 +29,11 @@ pub trait Mode: Sync {
         &[]
     }
 
+    /// The setting of the port that it listens on, if it does.
+    fn port(&self) -> Option<&'static Setting> {
+        None
+    }
+
     /// Uses the model until the mode is done or told to stop.
     fn run(&self, context: Context) -> Running;
 }

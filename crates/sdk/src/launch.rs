@@ -14,7 +14,7 @@ use ai_integration_engine::{
 };
 use ai_integration_modes::console::eprint;
 use ai_integration_modes::{
-    Context, DEFAULT_MODE, ExitStatus, HttpSettings, Mode, Running, Usage, find, list,
+    Context, DEFAULT_MODE, ExitStatus, Mode, Running, Usage, find, left_out, list,
 };
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
@@ -28,7 +28,9 @@ use tracing_appender::non_blocking::WorkerGuard;
 use crate::settings::PythonClient;
 use crate::{logging, settings};
 
-/// The port of programs that are started with the argument `serve`, a hosting convention.
+/// The mode of programs that are started with the argument `serve`, a hosting convention.
+const SERVING: &str = "http";
+/// The port of such programs.
 const CONVENTION_PORT: &str = "8080";
 /// What a one-shot mode gets to say its last words when it is interrupted.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -49,9 +51,10 @@ pub struct Launch {
 
 /// Sets what the argument `serve` means: `MODE=http` on port 8080, unless `PORT` says otherwise.
 pub fn serve_by_convention(environment: &mut Environment) {
-    environment.set(Usage::mode(), "http");
-    if environment.variable(HttpSettings::port().name).is_none() {
-        environment.set(HttpSettings::port(), CONVENTION_PORT);
+    environment.set(Usage::mode(), SERVING);
+    let port = find(SERVING).and_then(Mode::port);
+    if let Some(port) = port.filter(|port| environment.variable(port.name).is_none()) {
+        environment.set(port, CONVENTION_PORT);
     }
 }
 
@@ -171,10 +174,13 @@ fn prepare(
 }
 
 fn no_such_mode(name: &str, listed: &str) -> ExitStatus {
-    let what = if name.is_empty() {
-        "MODE is empty".to_owned()
-    } else {
-        format!("MODE not found: {name}")
+    let what = match left_out(name) {
+        Some(feature) => format!(
+            "MODE={name} is not in this build; it comes with the feature {feature:?} of the crate \
+             ai-integration"
+        ),
+        None if name.is_empty() => "MODE is empty".to_owned(),
+        None => format!("MODE not found: {name}"),
     };
     eprint(format_args!("error: {what}; the modes are:\n{}", listed.trim_end()));
     ExitStatus::Failed

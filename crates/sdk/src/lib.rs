@@ -13,6 +13,25 @@
 //! The program starts itself again as a worker, so that a crash of the model is answered with an
 //! error and takes nothing else down. Load the model after [`Model::jobs`] has been called: the
 //! process that supervises never gets there.
+//!
+//! # Features
+//!
+//! All of them are on by default.
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `http` | the mode `http`: the API, the web page, metrics |
+//! | `tls` | a certificate of the server's own, and with it HTTP/2; brings `http` |
+//! | `otel` | traces, sent to a collector by OpenTelemetry's protocol; brings `http` |
+//! | `url-inputs` | files that a request gives as addresses; brings `http` |
+//! | `pickle` | the mode `test_inputs_pickled_dict` |
+//! | `terminal` | progress bars on the command line, and colours in its help |
+//!
+//! With `default-features = false` a model needs about a third of the crates. It still has the modes
+//! `command_line`, `test_inputs_dict_json`, `test_single_image` and `test_model_integration`, and
+//! the command `ai-integration run` serves it in every mode, as it does any program: the model is
+//! then its worker, and no feature of the model's counts. A `MODE` that was left out is refused with
+//! the name of the feature that brings it, and a setting that was left out as any name that is none.
 
 pub mod environment;
 mod inputs;

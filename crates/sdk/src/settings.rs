@@ -133,6 +133,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "http")]
     #[test]
     fn the_servers_token_is_a_secret() {
         assert_eq!(secrets(), ["AI_INTEGRATION_TOKEN"]);

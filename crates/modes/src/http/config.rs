@@ -10,18 +10,18 @@ use ai_integration_engine::About;
 use crate::http::about;
 use crate::http::dialects::DIALECTS;
 use crate::http::failure::{self, Wording};
-use crate::http::inputs::fetch::{self, Fetcher};
-use crate::http::inputs::{egress, images};
+use crate::http::inputs::fetch::Fetcher;
+use crate::http::inputs::images;
 use crate::http::limits::ClientLimits;
 use crate::http::listen::addresses;
-use crate::http::trace::{self, Tracer};
+use crate::http::trace::otlp::Tracer;
 use crate::http::wire::guard::{self, Guard};
-use crate::http::wire::tls::{self, Tls};
+use crate::http::wire::tls::Tls;
 
 settings! {
     /// The address of the server, and the time that it has to stop.
     #[derive(Clone, Debug)]
-    pub struct HttpSettings under "Server" {
+    pub(crate) struct HttpSettings under "Server" {
         /// Address to listen on. By default only this machine reaches the server; inside a container
         /// it is every address (::, 0.0.0.0).
         host: Option<HostAddress> { name: "HOST" },
@@ -41,18 +41,22 @@ pub(crate) static SETTINGS: LazyLock<Vec<&'static [&'static Setting]>> = LazyLoc
         guard::Settings::SETTINGS,
         ClientLimits::SETTINGS,
         images::Settings::SETTINGS,
-        egress::Settings::SETTINGS,
-        fetch::Settings::SETTINGS,
-        tls::Settings::SETTINGS,
+        #[cfg(feature = "url-inputs")]
+        crate::http::inputs::egress::Settings::SETTINGS,
+        #[cfg(feature = "url-inputs")]
+        crate::http::inputs::fetch::remote::Settings::SETTINGS,
+        #[cfg(feature = "tls")]
+        crate::http::wire::tls::Settings::SETTINGS,
         failure::Settings::SETTINGS,
-        trace::Settings::SETTINGS,
+        #[cfg(feature = "otel")]
+        crate::http::trace::otlp::Settings::SETTINGS,
     ];
     own.into_iter().chain(DIALECTS.iter().map(|dialect| dialect.settings())).collect()
 });
 
 /// An address of this machine.
 #[derive(Debug)]
-pub struct HostAddress;
+pub(crate) struct HostAddress;
 
 impl SettingType for HostAddress {
     type Value = IpAddr;
@@ -68,7 +72,7 @@ impl SettingType for HostAddress {
 
 /// A port of TCP.
 #[derive(Debug)]
-pub struct Port;
+pub(crate) struct Port;
 
 impl SettingType for Port {
     type Value = u16;

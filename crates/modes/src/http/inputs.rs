@@ -4,6 +4,7 @@
 pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod coding;
+#[cfg(feature = "url-inputs")]
 pub(crate) mod egress;
 pub(crate) mod fetch;
 pub(crate) mod images;

@@ -6,4 +6,10 @@ pub(crate) mod drain;
 pub(crate) mod edge;
 pub(crate) mod guard;
 pub(crate) mod server;
+#[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "wire/no_tls.rs"]
+pub(crate) mod tls;
+#[cfg(any(feature = "otel", feature = "url-inputs"))]
+pub(crate) mod trust;

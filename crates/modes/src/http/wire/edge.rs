@@ -25,7 +25,9 @@ use crate::http::failure::{Failure, Refusal, Wording, problem};
 use crate::http::limits::MAX_URI;
 use crate::http::metrics::HttpMetrics;
 use crate::http::request_context::{REQUEST_ID, RequestContext, RequestId};
-use crate::http::trace::{RequestEnd, Trace, Tracer};
+use crate::http::trace::Trace;
+use crate::http::trace::otlp::Tracer;
+use crate::http::trace::request_end::RequestEnd;
 use crate::http::wire::addresses::Addresses;
 use crate::http::wire::connection::{Beat, Pulse};
 use crate::http::wire::drain::drain;
@@ -83,10 +85,7 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
             let (mut parts, body) = request.into_parts();
             let address = edge.addresses.find(parts.uri.path());
             let route = edge.addresses.get(address).route.path;
-            let trace = match &edge.tracer {
-                Some(tracer) => tracer.begin(&parts.method, route, &parts.headers),
-                None => Trace::of(&parts.headers),
-            };
+            let trace = Trace::begin(edge.tracer.as_ref(), &parts.method, route, &parts.headers);
             let context = RequestContext {
                 id: RequestId::of(&parts.headers),
                 route,

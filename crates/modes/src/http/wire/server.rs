@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::limits::{ClientLimits, MAX_HEAD, MAX_HEADERS};
 use crate::http::wire::connection::{Pulse, Timed};
 use crate::http::wire::edge::{Caller, Edge};
-use crate::http::wire::tls::{H2, Tls};
+use crate::http::wire::tls::Tls;
 
 /// How long clients are waited for that read their last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -157,9 +157,9 @@ impl Acceptor {
         let stream = Timed::new(stream, pulse.clone(), self.limits);
         let Some(tls) = &self.tls else { return self.http1(stream, caller, watcher).await };
         // Plain HTTP/1.1 need not keep room for this.
-        let handshake = Box::pin(tls.acceptor().accept(stream));
-        let stream = timeout(self.limits.head_timeout, handshake).await??;
-        if stream.get_ref().1.alpn_protocol() == Some(H2) {
+        let handshake = Box::pin(tls.accept(stream));
+        let (stream, is_http2) = timeout(self.limits.head_timeout, handshake).await??;
+        if is_http2 {
             pulse.multiplexes.store(true, Ordering::Relaxed);
             Box::pin(self.http2(stream, caller, watcher)).await
         } else {

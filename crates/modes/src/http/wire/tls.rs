@@ -2,16 +2,19 @@
 //! 1.3. Clients that offer it get HTTP/2.
 
 use std::fmt::Display;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ai_integration_contract::setting::FilePath;
 use ai_integration_contract::{Environment, Setting, SettingError, settings};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
+use tokio_rustls::server::TlsStream;
 
 settings! {
     /// The files of TLS.
@@ -24,7 +27,7 @@ settings! {
 }
 
 /// What ALPN calls HTTP/2 (RFC 9113, section 3.2).
-pub(crate) const H2: &[u8] = b"h2";
+const H2: &[u8] = b"h2";
 
 /// The server's side of TLS.
 pub(crate) struct Tls {
@@ -52,9 +55,15 @@ impl Tls {
         Ok(Some(Arc::new(Tls { certificate, key, acceptor: RwLock::new(acceptor) })))
     }
 
-    /// What new connections are accepted with.
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Shakes hands with a client. Beside the stream it tells whether they speak HTTP/2.
+    pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> io::Result<(TlsStream<S>, bool)> {
+        let acceptor = self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let stream = acceptor.accept(stream).await?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+        Ok((stream, is_http2))
     }
 
     /// Reads the files again. When they cannot be used, what there was stays.
@@ -67,22 +76,6 @@ impl Tls {
             Err(reason) => tracing::error!("the old certificate stays: {reason}"),
         }
     }
-}
-
-/// How other servers are spoken to: those whose certificates the system trusts.
-pub(crate) fn client() -> Result<ClientConfig, Error> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let why = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
-        tracing::warn!(
-            "no other server's certificate can be trusted, for want of the system's: {why}"
-        );
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn load(certificate: &PathBuf, key: &PathBuf) -> Result<TlsAcceptor, String> {

@@ -1,0 +1,11 @@
+//! The end of a request, as a collector is told of it.
+
+/// What is told of a request when it has ended.
+#[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "there is no collector"))]
+pub(crate) struct RequestEnd<'a> {
+    pub(crate) status: u16,
+    pub(crate) code: Option<&'static str>,
+    pub(crate) id: &'a str,
+    pub(crate) read: u64,
+    pub(crate) written: u64,
+}
