@@ -1,4 +1,4 @@
-//! Messages that stand by themselves: all that a queue needs to carry a request or its answer.
+//! Messages that stand by themselves, as a queue carries them: a request's inputs, and its answer.
 
 use std::borrow::Cow;
 
@@ -16,11 +16,17 @@ use super::inputs::{self, Entry, ReceivedEntry};
 /// Something that can travel by itself, as one frame. The memory that reading takes up is bounded
 /// by the bytes that there are, not by what they announce.
 pub trait Message: Sized {
-    /// Writes the message; an error when it is too large for a frame.
+    /// Writes the message.
+    ///
+    /// # Errors
+    /// It is too large for a frame.
     fn to_bytes(&self) -> Result<Bytes, FrameError>;
 
     /// Reads the message, which the bytes are from the first to the last. Those in it are slices of
     /// them.
+    ///
+    /// # Errors
+    /// They are cut off, not a frame, of a later version, or another message.
     fn from_bytes(bytes: Bytes) -> Result<Self, FrameError>;
 }
 
