@@ -157,9 +157,8 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     let engine = context.engine.clone();
     let registry = metrics::registry(&metrics, &budget);
     let reader = BodyReader::new(limits, budget.clone());
-    let intake = |takes_compressed| Intake {
-        engine: engine.clone(),
-        reader: reader.clone().taking_compressed(takes_compressed),
+    let intake = |takes_compressed| {
+        Intake::new(engine.clone(), reader.clone().taking_compressed(takes_compressed))
     };
     let shared = Shared {
         about,

@@ -5,7 +5,9 @@
 //! together here, and hold nobody up.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ai_integration_contract::{Data, Error, Kind, Outcome};
@@ -32,8 +34,6 @@ pub(crate) struct Channel {
     /// True for a requester that wants to hear of everything.
     is_followed: bool,
     state: Mutex<State>,
-    /// Notified when there is something for the requester.
-    arrived: Notify,
     /// Notified when the window has room again.
     freed: Notify,
     /// The memory that the inputs take up, for as long as the job or its requester lasts.
@@ -55,6 +55,8 @@ struct State {
     end: Option<Result<Outcome, Error>>,
     /// True once the requester is gone.
     has_left: bool,
+    /// The task of a requester that waits.
+    waiting: Option<Waker>,
 }
 
 impl Channel {
@@ -69,21 +71,19 @@ impl Channel {
             has_ended: false,
             end: None,
             has_left: false,
+            waiting: None,
         };
-        Channel {
-            is_followed,
-            state: Mutex::new(state),
-            arrived: Notify::new(),
-            freed: Notify::new(),
-            _inputs: inputs,
-        }
+        Channel { is_followed, state: Mutex::new(state), freed: Notify::new(), _inputs: inputs }
     }
 
     /// Passes an event on to a requester that follows the job, unless the window is full: there is
     /// always more to come.
     pub(crate) fn offer(&self, event: Event) {
-        if self.is_followed && self.state().push(event).is_ok() {
-            self.arrived.notify_one();
+        if self.is_followed {
+            let mut state = self.state();
+            if state.push(event).is_ok() {
+                arrive(state);
+            }
         }
     }
 
@@ -93,7 +93,7 @@ impl Channel {
         let mut state = self.state();
         state.chunk(content_type, data)?;
         state.patience = (state.patience + earned).min(PATIENCE);
-        self.arrived.notify_one();
+        arrive(state);
         Ok(())
     }
 
@@ -115,9 +115,10 @@ impl Channel {
         if timeout(patience, passed_on).await.is_err() {
             return false;
         }
-        self.arrived.notify_one();
         let left = patience.saturating_sub(begun.elapsed()) + earned;
-        self.state().patience = left.min(PATIENCE);
+        let mut state = self.state();
+        state.patience = left.min(PATIENCE);
+        arrive(state);
         true
     }
 
@@ -131,7 +132,7 @@ impl Channel {
         let mut state = self.state();
         state.has_ended = true;
         state.end = Some(end);
-        self.arrived.notify_one();
+        arrive(state);
     }
 
     /// Ends the job if nothing else has: the responder is gone.
@@ -146,39 +147,40 @@ impl Channel {
     /// The next event; `None` when no more will come. A requester that has called this reads
     /// events from then on.
     pub(crate) async fn event(&self) -> Option<Event> {
-        loop {
-            {
-                let mut state = self.state();
-                state.is_heard = true;
-                if let Some((content_type, data)) = state.pieces.take() {
-                    return Some(Event::Chunk { content_type, data });
-                }
-                if let Some(event) = state.events.pop_front() {
-                    state.filled -= event.size().min(WINDOW);
-                    self.freed.notify_one();
-                    return Some(event);
-                }
-                if state.has_ended {
-                    return None;
-                }
-            }
-            self.arrived.notified().await;
+        poll_fn(|context| self.poll_event(context)).await
+    }
+
+    fn poll_event(&self, context: &Context<'_>) -> Poll<Option<Event>> {
+        let mut state = self.state();
+        state.is_heard = true;
+        if let Some((content_type, data)) = state.pieces.take() {
+            return Poll::Ready(Some(Event::Chunk { content_type, data }));
         }
+        if let Some(event) = state.events.pop_front() {
+            state.filled -= event.size().min(WINDOW);
+            self.freed.notify_one();
+            return Poll::Ready(Some(event));
+        }
+        if state.has_ended {
+            return Poll::Ready(None);
+        }
+        state.waiting = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// The end. A requester that waits for it reads no more events, and holds nobody up.
     pub(crate) async fn outcome(&self) -> Result<Outcome, Error> {
-        loop {
-            {
-                let mut state = self.state();
-                state.stop_listening();
-                if let Some(end) = state.end.take() {
-                    return end.and_then(|outcome| state.pieces.complete(outcome));
-                }
-                self.freed.notify_one();
+        poll_fn(|context| {
+            let mut state = self.state();
+            state.stop_listening();
+            if let Some(end) = state.end.take() {
+                return Poll::Ready(end.and_then(|outcome| state.pieces.complete(outcome)));
             }
-            self.arrived.notified().await;
-        }
+            self.freed.notify_one();
+            state.waiting = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
     }
 
     /// Lets the requester leave, and keeps nothing for it. Returns whether the job goes on without
@@ -231,6 +233,15 @@ impl State {
                 self.pieces.append(content_type, &data);
             }
         }
+    }
+}
+
+/// Wakes a requester that waits, once the lock is given back.
+fn arrive(mut state: MutexGuard<'_, State>) {
+    let waiting = state.waiting.take();
+    drop(state);
+    if let Some(waiting) = waiting {
+        waiting.wake();
     }
 }
 

@@ -36,14 +36,17 @@ impl Pieces {
 
     /// Takes the pieces out as one, with the media type of the answer. `None` without any.
     pub(crate) fn take(&mut self) -> Option<(Option<String>, Data)> {
-        let Pieces { content_type, bytes, is_bytes, count, is_over } = std::mem::take(self);
+        if self.count == 0 {
+            return None;
+        }
+        let Pieces { content_type, bytes, is_bytes, is_over, .. } = std::mem::take(self);
         self.is_over = is_over;
         let data = match String::from_utf8(bytes.into()) {
             Ok(text) if !is_bytes => Data::Text(text),
             Ok(text) => Data::Bytes(text.into()),
             Err(error) => Data::Bytes(error.into_bytes().into()),
         };
-        (count > 0).then_some((content_type, data))
+        Some((content_type, data))
     }
 
     /// Makes the pieces the data of the outcome, if there are any.

@@ -137,7 +137,7 @@ impl App {
     }
 
     pub(crate) fn engine(&self) -> &Engine {
-        &self.intake.engine
+        self.intake.engine()
     }
 
     pub(crate) fn wording(&self) -> Wording {

@@ -53,7 +53,7 @@ where
             timeout: asked_timeout(&parts.headers)?,
             wants_events: accepts(&parts.headers, "text/event-stream"),
             is_followed: false,
-            announcement: Intake::from_ref(state).engine.announce(),
+            announcement: Intake::from_ref(state).engine().announce(),
         })
     }
 }

@@ -48,7 +48,8 @@ where
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let reader = Intake::from_ref(state).reader;
+        let intake = Intake::from_ref(state);
+        let reader = intake.reader();
         let coding = reader.coding(request.headers())?;
         let media = media(request.headers());
         let essence = media.as_ref().map(mime::Mime::essence_str).unwrap_or_default();
