@@ -20,7 +20,7 @@ CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
 .PHONY: help demo serve test test-rust test-python test-examples test-page test-container test-fuzz chaos soak screenshots \
         supply-chain sbom fuzz fuzz-build check lint docs bench bench-quick bench-observed \
-        bench-faults clean
+        bench-faults bench-builds clean
 .DELETE_ON_ERROR:
 
 help:
@@ -45,6 +45,7 @@ help:
 	@echo 'make bench-quick     the same with four servers, under five minutes'
 	@echo 'make bench-observed  what metrics and logs cost'
 	@echo 'make bench-faults    the same faults on this and three peers, some 25 minutes'
+	@echo 'make bench-builds    what changed since a revision (BEFORE=…) in instructions, speed, memory'
 	@echo 'make clean           remove what was built'
 
 # --- set-up: each stamp stands for something that is installed in .venv ---
@@ -251,6 +252,11 @@ bench-quick: dist/.built
 
 bench-faults: dist/.built
 	$(CLEAN) $(PYTHON) bench/faults.py --write
+
+# The engine as it is in the sources against that of a revision, or of the latest commit.
+BEFORE ?= HEAD
+bench-builds: web/dist/.built
+	$(CLEAN) $(PYTHON) bench/builds.py --before $(BEFORE)
 
 clean:
 	rm -rf target dist web/dist web/node_modules $(VENV) .cache

@@ -49,6 +49,20 @@ def prepare_plot():
     return _venv("plot", ["-r", str(requirements)], requirements)
 
 
+def build_engine(source, target, **variables):
+    """Builds the engine's program from a checkout, as it is in the wheel, and gives its path."""
+    subprocess.run(
+        [
+            *("cargo", "build", "--release", "--locked", "--quiet", "-p", "ai-integration-cli"),
+            *("--manifest-path", source / "Cargo.toml", "--target-dir", target),
+        ],
+        env={**os.environ, **variables},
+        timeout=PATIENCE,
+        check=True,
+    )
+    return target / "release" / "ai-integration"
+
+
 def version(server):
     """The version of the server's first requirement."""
     if server.floor:

@@ -127,7 +127,7 @@ def terminate(act):
 
 
 def leave(act):
-    head, body = act.wire(act.request("!sleep 0.2"))
+    head, body = act.running.wire(act.request("!sleep 0.2"))
     whole = head + body
     took = []
     for sent in (b"", whole[:10], whole[: len(head) + 5], whole):
@@ -157,7 +157,7 @@ def idle_connections(act):
 
 
 def slow_clients(act):
-    head, body = act.wire(act.request("slow " + "x" * 100))
+    head, body = act.running.wire(act.request("slow " + "x" * 100))
     with contextlib.ExitStack() as stack:
         clients = {}
         for start, kind in ((head[:20], "heads"), (head + body[:20], "bodies")):
@@ -232,13 +232,13 @@ def exhaust_descriptors(act):
 
 
 def large_heads(act):
-    head, body = act.wire(act.request("large"), b"X-Large: " + b"x" * MEGABYTE + b"\r\n")
+    head, body = act.running.wire(act.request("large"), b"X-Large: " + b"x" * MEGABYTE + b"\r\n")
     act.notes.append(told_of([raw_exchange(act, head + body) for _ in range(4)], 4))
     act.recover()
 
 
 def half_bodies(act):
-    head, body = act.wire(act.request("half " + "x" * 100))
+    head, body = act.running.wire(act.request("half " + "x" * 100))
     answers = [raw_exchange(act, head + body[:20], and_end=True) for _ in range(4)]
     act.notes.append(told_of(answers, 4))
     act.recover()

@@ -11,15 +11,12 @@ requests per second than it may.
 import argparse
 import contextlib
 import dataclasses
-import os
-import statistics
-import subprocess
 import sys
 import threading
 import urllib.request
 
 import environments
-import load
+import pairs
 import process
 import servers
 import works
@@ -40,21 +37,13 @@ def main():
     environments.prepare_oha()
     folder = environments.prepare(SERVER)
     without = {"AI_INTEGRATION_BINARY": str(build_without()), "AI_INTEGRATION_LOG": "error"}
-    lost = []
     with serve(folder, {}) as observed, serve(folder, without) as unobserved, scraped(observed):
-        for running in (observed, unobserved):
-            load.warm_up(running, WORK, 2)
-        for pair in range(options.pairs):
-            turns = [observed, unobserved] if pair % 2 else [unobserved, observed]
-            rates = {running: rate(running, options.seconds) for running in turns}
-            lost.append(1 - rates[observed] / rates[unobserved])
-    lost.sort()
+        figures = pairs.measure(observed, unobserved, WORK, options.pairs, options.seconds)
+    lost = sorted(1 - ratio for ratio in pairs.ratios(figures, "requests_per_second"))
     print(
         "lost, in tenths of the pairs:", " ".join(f"{one:+.0%}" for one in lost[:: len(lost) // 10])
     )
-    cost = statistics.median(lost)
-    # Of a median of about normal values.
-    error = 1.25 * statistics.stdev(lost) / len(lost) ** 0.5
+    cost, error = pairs.median(lost)
     print(f"metrics and logs cost {cost:.1%} of the requests/s (standard error {error:.1%})")
     sys.exit(cost > MOST)
 
@@ -62,16 +51,7 @@ def main():
 def build_without():
     """The engine's program without metrics."""
     print("building the engine without metrics …", flush=True)
-    subprocess.run(
-        [
-            *("cargo", "build", "--release", "--locked", "--quiet", "-p", "ai-integration-cli"),
-            *("--manifest-path", environments.ROOT / "Cargo.toml", "--target-dir", TARGET),
-        ],
-        env={**os.environ, "RUSTFLAGS": "--cfg unobserved"},
-        timeout=environments.PATIENCE,
-        check=True,
-    )
-    return TARGET / "release" / "ai-integration"
+    return environments.build_engine(environments.ROOT, TARGET, RUSTFLAGS="--cfg unobserved")
 
 
 def serve(folder, more):
@@ -80,10 +60,6 @@ def serve(folder, more):
         SERVER, variables=lambda start: {**SERVER.variables(start), **more}
     )
     return process.serve(server, WORK, folder)
-
-
-def rate(running, seconds):
-    return load.measure(running, WORK, seconds)["requests_per_second"]
 
 
 @contextlib.contextmanager

@@ -49,13 +49,22 @@ class Running:
         self.scratch = scratch
         self.first_answer = None
 
-    def ask(self, work):
+    def check(self, work, times=1):
+        """Sends the work's request some times over one connection, and looks at each answer."""
+        connection = socket.create_connection(("127.0.0.1", self.port), ANSWER_PATIENCE)
+        with contextlib.closing(connection):
+            for _ in range(times):
+                answer = self._ask(work, connection)
+                if answer != work.right_answer:
+                    raise Failed(f"a wrong answer: {str(answer)[:200]}")
+
+    def _ask(self, work, connection):
         """Sends the work's request once, and gives the answer read as the server's are read."""
         request = self.server.request(work)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_PATIENCE)
-        with contextlib.closing(connection):
-            connection.request("POST", request.path, request.body, {"Content-Type": request.type})
-            answer = connection.getresponse()
+        # In one piece: of two it would be chance whether a server reads them at once.
+        connection.sendall(b"".join(self.wire(request)))
+        with http.client.HTTPResponse(connection, method="POST") as answer:
+            answer.begin()
             body = answer.read()
         if answer.status >= 300:
             raise Failed(f"status {answer.status}: {body[:200].decode(errors='replace')}")
@@ -64,10 +73,13 @@ class Running:
         except (ValueError, LookupError, TypeError) as failure:
             raise Failed(f"an answer that cannot be read: {body[:200]!r}") from failure
 
-    def check(self, work):
-        answer = self.ask(work)
-        if answer != work.right_answer:
-            raise Failed(f"a wrong answer: {str(answer)[:200]}")
+    def wire(self, request, more_head=b""):
+        """The bytes of a request: head and body."""
+        head = (
+            f"POST {request.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+            f"Content-Type: {request.type}\r\nContent-Length: {len(request.body)}\r\n"
+        )
+        return head.encode() + more_head + b"\r\n", request.body
 
     def wait_for_first_answer(self, since):
         """Asks every few milliseconds. Until a server is complete it may refuse in any way."""
@@ -97,10 +109,10 @@ class Running:
 
     def memory(self):
         """MB of all its processes, where what several share counts for each in proportion."""
-        return sum(map(_proportional_memory, self.tree()))
+        return sum(_memory(pid, "Pss") for pid in self.tree())
 
-    def memory_of_first_process(self):
-        return _proportional_memory(self.process.pid)
+    def memory_of_first_process(self, kind="Pss"):
+        return _memory(self.process.pid, kind)
 
     def tree(self):
         """The ids of its processes. Of two servers only one runs at a time: orphans are its own."""
@@ -232,9 +244,10 @@ def _processes():
     return {int(entry): _stat(entry) for entry in os.listdir("/proc") if entry.isdigit()}
 
 
-def _proportional_memory(pid):
+def _memory(pid, kind):
+    """MB of a process, of one of the kinds that the kernel tells apart."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:")) / 1024

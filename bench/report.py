@@ -320,4 +320,12 @@ make bench-quick   # this project, mosec, FastAPI and the original: under five m
 
 It needs Linux, Python 3.11 and Rust, and installs each server into an environment of its own
 beneath `.cache/bench`. `bench/bench.py --help` lists how to choose servers, works, repetitions and
-lengths. A further server is one folder in `bench/peers` and one entry in `bench/servers.py`."""
+lengths. A further server is one folder in `bench/peers` and one entry in `bench/servers.py`.
+
+```sh
+make bench-builds BEFORE=HEAD~9   # the engine of a revision and of the sources, some 15 minutes
+```
+
+This builds both and compares them: the instructions that the engine needs for a request, counted by
+valgrind's callgrind, the requests/s and CPU time of both in turn, and the memory of an idle engine.
+`bench/builds.py --before FILE --after FILE` takes programs that are built already."""

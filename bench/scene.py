@@ -113,14 +113,6 @@ class Scene:
     def connect(self, patience=checked.PATIENCE):
         return socket.create_connection(("127.0.0.1", self.running.port), patience)
 
-    def wire(self, request, more_head=b""):
-        """The bytes of a request: head and body."""
-        head = (
-            f"POST {request.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.running.port}\r\n"
-            f"Content-Type: {request.type}\r\nContent-Length: {len(request.body)}\r\n"
-        )
-        return head.encode() + more_head + b"\r\n", request.body
-
     def recover(self):
         """Asks until the answer is right, over a new connection each time; whether it ever was."""
         begin = time.monotonic()
