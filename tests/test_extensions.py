@@ -91,8 +91,6 @@ def test_a_setting_is_a_doc_comment_and_one_line_in_the_file_that_reads_it():
 @pytest.fixture(scope="module")
 def binary():
     """The program with all four."""
-    if not shutil.which("cargo"):
-        pytest.skip("cargo is not there")
     copy_sources()
     for name, patch in sorted(PATCHES.items()):
         hint = "%s.patch no longer applies; the head of this file says how to refresh it" % name
