@@ -40,7 +40,7 @@ pub struct JobLimits {
     pub timeout: Option<Duration>,
     /// Extra time after `timeout` before the process of a worker that is still busy is ended.
     pub grace: Duration,
-    /// Whether a busy worker may be sent jobs ahead; only where there is never to be another one.
+    /// True where a busy worker may be sent jobs ahead, since there is never to be another one.
     pub prefetch: bool,
 }
 
@@ -164,7 +164,7 @@ impl Embedded {
         &self.0.model
     }
 
-    /// Whether the engine can serve.
+    /// Returns the state, for its subscribers.
     pub(crate) fn state(&self) -> &watch::Sender<State> {
         &self.0.state
     }
@@ -344,7 +344,7 @@ impl Core {
 impl Scheduler<Job> {
     fn message(&self, id: JobId, more: bool) -> Option<ToWorker> {
         let entry = self.entry(id)?;
-        let tell_start = entry.is_limited() || entry.job.is_followed;
+        let tell_start = entry.is_limited() || entry.job.is_followed();
         Some(ToWorker::Job { id, inputs: entry.job.inputs.clone(), more, tell_start })
     }
 }

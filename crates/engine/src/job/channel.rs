@@ -76,6 +76,11 @@ impl Channel {
         Channel { is_followed, state: Mutex::new(state), freed: Notify::new(), _inputs: inputs }
     }
 
+    /// Tells whether the requester wants to hear of everything.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.is_followed
+    }
+
     /// Passes an event on to a requester that follows the job, unless the window is full: there is
     /// always more to come.
     pub(crate) fn offer(&self, event: Event) {

@@ -97,6 +97,12 @@ impl Drop for Ticket {
 }
 
 impl Responder {
+    /// Tells whether the requester wants to hear of everything that happens to the job.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        self.0.is_followed()
+    }
+
     /// Tells of an event that may be missed: it is left out where the requester has not read
     /// earlier ones yet.
     pub fn offer(&self, event: Event) {

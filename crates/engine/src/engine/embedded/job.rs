@@ -17,8 +17,6 @@ use crate::metrics::Metrics;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) inputs: Arc<Inputs>,
-    /// True for a requester that wants to know of everything.
-    pub(crate) is_followed: bool,
     responder: Responder,
     submitted: Instant,
     timing: Option<Arc<Timing>>,
@@ -37,9 +35,14 @@ impl Job {
         let Request { inputs, is_followed, timing, reservation, .. } = request;
         let (ticket, responder) = Ticket::new(id, jobs, is_followed, reservation);
         let inputs = Arc::new(inputs);
-        let job = Job { inputs, is_followed, responder, submitted, timing, metrics };
+        let job = Job { inputs, responder, submitted, timing, metrics };
         job.stamp(|timing| &timing.submitted);
         (job, ticket)
+    }
+
+    /// Tells whether the requester wants to hear of everything.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.responder.is_followed()
     }
 
     /// Ends the job.
