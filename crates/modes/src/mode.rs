@@ -19,7 +19,7 @@ pub trait Mode: Sync {
     /// One line that tells users how to run this mode.
     fn hint(&self) -> &'static str;
 
-    /// Whether it serves until it is stopped, rather than being done at some time by itself.
+    /// Tells whether it serves until it is stopped, rather than being done at some time by itself.
     fn is_serving(&self) -> bool {
         false
     }
@@ -52,7 +52,7 @@ pub(crate) async fn unless_stopped(
     }
 }
 
-/// What a mode works with.
+/// The engine, settings and words that a mode works with.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The model.

@@ -51,7 +51,7 @@ struct WorkerLink {
 struct Received {
     id: JobId,
     inputs: Arc<ai_integration_contract::Inputs>,
-    /// Whether the next one belongs to the same batch.
+    /// True where the next one belongs to the same batch.
     more: bool,
 }
 

@@ -24,7 +24,7 @@ pub struct Setting {
     pub help: &'static str,
     /// The heading under which help and reference page show it.
     pub heading: &'static str,
-    /// Whether the value is shown to nobody, and kept from the model's program.
+    /// True for a value that is shown to nobody, and kept from the model's program.
     pub is_secret: bool,
     /// Lists the words that the value can be, for shells to complete; none where it is open.
     pub choices: fn() -> Vec<&'static str>,
@@ -91,7 +91,7 @@ pub trait SettingType {
     type Value;
     /// The placeholder for the value in help texts.
     const VALUE_NAME: &'static str;
-    /// Whether the value is shown to nobody, and kept from the model's program.
+    /// True for a value that is shown to nobody, and kept from the model's program.
     const IS_SECRET: bool = false;
 
     /// Lists the words that the value can be, for shells to complete; none where it is open.

@@ -112,7 +112,7 @@ fn nearest(name: &str, settings: impl Iterator<Item = &'static Setting>) -> Opti
         .map(|(_, name)| name)
 }
 
-/// Whether Kubernetes sets such a variable in every pod beside a Service, as in
+/// Tells whether Kubernetes sets such a variable in every pod beside a Service, as in
 /// `NAME_SERVICE_HOST=10.0.0.11`, `NAME_PORT=tcp://10.0.0.11:5000` or `NAME_PORT_5000_TCP_PROTO=tcp`.
 fn is_service_link(name: &str, value: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -14,11 +14,11 @@ pub enum Event {
         /// The piece.
         data: Data,
     },
-    /// How far it is.
+    /// The progress of the work.
     Progress {
         /// From 0 to 1.
         fraction: Option<f64>,
-        /// What is being done.
+        /// The step that is being done, in words.
         message: Option<String>,
     },
     /// A line that the model wrote meanwhile.

@@ -46,17 +46,17 @@ pub(super) struct Remains {
     pub(super) suspect: Option<JobId>,
 }
 
-/// What one worker holds.
+/// The jobs that one worker holds, and whether it gets more.
 #[derive(Debug)]
 pub(super) struct Worker {
     /// Sent and not started, oldest first.
     sent: VecDeque<Sent>,
     running: Vec<Running>,
-    /// Whether more members of the running batch are to be started.
+    /// True while more members of the running batch are to be started.
     is_open: bool,
     /// Batches that are held; a job by itself is a batch of one.
     batches: u32,
-    /// Whether it gets no more jobs.
+    /// True once it gets no more jobs.
     drains: bool,
     /// Until when it gets none: it may be about to end.
     paused: Option<Instant>,
@@ -71,7 +71,7 @@ pub(super) struct Worker {
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     id: JobId,
-    /// Whether the next one belongs to the same batch.
+    /// True where the next one belongs to the same batch.
     more: bool,
     /// The longest time that the worker may take to start it, and then to finish it.
     limit: Option<Duration>,

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Generation {
     /// Cancelled when others take over.
     pub(super) drain: CancellationToken,
-    /// Whether its workers may take jobs.
+    /// True once its workers may take jobs.
     pub(super) admitted: watch::Sender<bool>,
     /// Workers that have become ready before they were admitted.
     pub(super) ready: watch::Sender<usize>,
-    /// Why it cannot be admitted.
+    /// The reason why it cannot be admitted.
     pub(super) broken: watch::Sender<Option<String>>,
 }
 

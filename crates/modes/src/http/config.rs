@@ -83,7 +83,7 @@ impl SettingType for Port {
     }
 }
 
-/// What the settings make.
+/// The parts of the server that its settings make.
 pub(crate) struct ServerConfig {
     pub(crate) server: HttpSettings,
     /// Addresses to listen on, the first choice first.

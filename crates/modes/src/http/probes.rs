@@ -23,7 +23,7 @@ const OPENMETRICS: HeaderValue =
 #[derive(Clone)]
 struct Probed {
     engine: Engine,
-    /// What the server counts.
+    /// The server's counts.
     registry: Arc<Registry>,
 }
 
@@ -65,7 +65,7 @@ async fn alive() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// Whether a request would be worked on now, and why not.
+/// Tells whether a request would be worked on now, and if not, why.
 async fn ready(Shared(probed): Shared<Probed>) -> Response {
     let (status, body) = readiness(&probed.engine.state().borrow());
     let busy = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(RETRY_AFTER, "1")]);

@@ -27,7 +27,7 @@ pub(crate) enum Pickled {
     Dict(Vec<(Pickled, Pickled)>),
 }
 
-/// Why a pickle cannot be read, and at which byte.
+/// The reason why a pickle cannot be read, and the byte at which it stands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PickleError {
     /// It asks for an import, a call or a kind of object that is not plain data.
@@ -36,51 +36,51 @@ pub(crate) enum PickleError {
          write the dict with plain bytes, str and numbers"
     )]
     Refused {
-        /// What it asks for.
+        /// The name of what it asks for.
         name: String,
-        /// Where.
+        /// The place in the bytes.
         offset: usize,
     },
     /// It ends before its end is marked.
     #[error("the pickle is cut off after byte {offset}; send all of it")]
     Truncated {
-        /// Where the bytes end.
+        /// The place where the bytes end.
         offset: usize,
     },
     /// It is not a pickle, or a broken one.
     #[error("not a valid pickle: {what} at byte {offset}")]
     Malformed {
-        /// What is wrong.
+        /// The fault in words.
         what: &'static str,
-        /// Where.
+        /// The place in the bytes.
         offset: usize,
     },
     /// It stands for more than is read.
     #[error("the pickle holds more than {limit}, seen at byte {offset}; send less at a time")]
     TooLarge {
-        /// What it has too much of.
+        /// The limit that it is over.
         limit: Limit,
-        /// Where.
+        /// The place in the bytes.
         offset: usize,
     },
     /// A list or dict contains itself.
     #[error("a value that contains itself is made at byte {offset}; only plain data is read")]
     Recursive {
-        /// Where it is made.
+        /// The place where it is made.
         offset: usize,
     },
     /// Something follows the end.
     #[error("the pickle ends at byte {offset}, but more bytes follow; send one pickle and no more")]
     Trailing {
-        /// Where the pickle ends.
+        /// The place where the pickle ends.
         offset: usize,
     },
 }
 
-/// How much a pickle may hold, with shared values counted wherever they appear.
+/// A limit on what a pickle may hold, with shared values counted wherever they appear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// How many lists, tuples and dicts may be inside one another.
+    /// Lists, tuples and dicts inside one another.
     Depth,
     /// Values of any kind.
     Values,

@@ -115,7 +115,7 @@ impl Embedded {
         self.0.settle(core, now);
     }
 
-    /// Whether the worker holds no job.
+    /// Tells whether the worker holds no job.
     pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
         self.0.core().scheduler.is_free(worker)
     }

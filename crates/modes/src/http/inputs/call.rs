@@ -26,10 +26,10 @@ pub(crate) struct Call {
     pub(crate) context: RequestContext,
     /// The time to the answer that the client asks for.
     pub(crate) timeout: Option<Duration>,
-    /// Whether the client asks for everything that happens, as server-sent events.
+    /// True where the client asks for everything that happens, as server-sent events.
     pub(crate) wants_events: bool,
-    /// Whether the call's jobs are followed, so that their events have to be read. A dialect that
-    /// tells events sets it.
+    /// True where the call's jobs are followed, so that their events have to be read. A dialect
+    /// that tells events sets it.
     pub(crate) is_followed: bool,
     /// Keeps a batch open for it.
     pub(crate) announcement: Option<Announcement>,

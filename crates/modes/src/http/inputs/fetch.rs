@@ -59,7 +59,7 @@ fn not_here(name: &str) -> FieldError {
     FieldError { name: name.to_owned(), message: NOT_HERE.to_owned() }
 }
 
-/// Whether there is something to be fetched.
+/// Tells whether there is something to be fetched.
 pub(crate) fn has_address(schema: &InputsSchema, raw: &RawInputs) -> bool {
     raw.iter().any(|(name, value)| address::is_given(schema, name, value))
 }

@@ -27,7 +27,7 @@ settings! {
     }
 }
 
-/// How many times the pixels of the largest picture the frames of an animation may have together:
+/// The frames of an animation may have this many times the pixels of the largest picture together:
 /// a model that decodes all of them has all in its memory.
 const ANIMATION: usize = 16;
 const KNOWN: &[&str] = &["png", "jpeg", "gif", "webp", "bmp", "tiff", "heif", "jxl"];
@@ -53,7 +53,7 @@ impl SettingType for Formats {
     }
 }
 
-/// What a picture may be.
+/// The rules for pictures.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageRules {
     /// Nothing where anything goes.
@@ -123,7 +123,7 @@ impl ImageRules {
     }
 }
 
-/// What the fuzz target calls.
+/// Runs the rules for the fuzz target.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let rules = ImageRules::read(&Environment::default()).expect("the defaults are right");

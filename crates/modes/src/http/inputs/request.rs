@@ -93,7 +93,7 @@ fn is_empty(headers: &HeaderMap) -> bool {
     !headers.contains_key(header::TRANSFER_ENCODING) && length.is_none_or(|length| length == "0")
 }
 
-/// What an input takes up in memory beside its text.
+/// The memory that an input takes up beside its text, in bytes.
 pub(crate) fn footprint(value: &RawValue) -> usize {
     match value {
         RawValue::Json(value) => json::footprint(value),

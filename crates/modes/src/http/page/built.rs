@@ -3,7 +3,7 @@
 
 use rust_embed::{Embed, EmbeddedFile};
 
-/// What `npm run build` leaves, each file compressed by gzip (RFC 1952).
+/// The files that `npm run build` leaves, each compressed by gzip (RFC 1952).
 #[derive(Embed)]
 #[folder = "../../web/dist"]
 #[include = "*.gz"]
@@ -15,7 +15,7 @@ pub(crate) fn file(name: &str) -> Option<EmbeddedFile> {
     Built::get(&format!("{name}.gz"))
 }
 
-/// Whether this build has the page.
+/// Tells whether this build has the page.
 pub(crate) fn is_there() -> bool {
     file("page.js").is_some()
 }

@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, Method};
 
 use crate::http::trace::request_end::RequestEnd;
 
-/// There is none.
+/// A tracer, of which this build has none.
 #[derive(Clone)]
 pub(crate) enum Tracer {}
 
-/// There is none.
+/// A span on its way, of which this build has none.
 #[derive(Debug)]
 pub(crate) enum Recording {}
 

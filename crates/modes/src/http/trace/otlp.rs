@@ -35,15 +35,15 @@ settings! {
     }
 }
 
-/// What a collector is told where nobody named the service.
+/// The service's name where nobody gave one.
 const SERVICE: &str = "ai-integration";
-/// What a collector gets to answer, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise.
+/// The time for a collector to answer, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What the last spans get to be sent when the server stops.
+/// The time for the last spans to be sent when the server stops.
 const LAST_SPANS: Duration = Duration::from_secs(3);
-/// What platforms ask again and again.
+/// The addresses that platforms ask again and again.
 const UNTRACED: &[&str] = &["/healthz", "/readyz", "/metrics"];
-/// What makes spans and sends them, on a thread of its own and in batches.
+/// Makes spans and sends them, on a thread of its own and in batches.
 #[derive(Clone)]
 pub(crate) struct Tracer {
     provider: SdkTracerProvider,
@@ -161,7 +161,7 @@ fn resource(environment: &Environment) -> Resource {
 }
 
 impl Recording {
-    /// What the engine is to fill in.
+    /// The times that the engine fills in.
     pub(crate) fn timing(&self) -> Arc<Timing> {
         self.timing.clone()
     }

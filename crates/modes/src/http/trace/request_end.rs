@@ -1,6 +1,6 @@
 //! The end of a request, as a collector is told of it.
 
-/// What is told of a request when it has ended.
+/// The figures of a request that has ended.
 #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "there is no collector"))]
 pub(crate) struct RequestEnd<'a> {
     pub(crate) status: u16,

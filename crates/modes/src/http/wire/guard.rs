@@ -56,7 +56,7 @@ settings! {
 /// The addresses that need no token: platforms ask them, and they tell nothing of the model.
 const OPEN: &[&str] = &["/healthz", "/readyz"];
 
-/// Where the page's files are.
+/// The folder of the page's files.
 const FILES: &str = "/assets/";
 
 /// The checks that a request passes before anything else looks at it.
@@ -81,7 +81,7 @@ impl Guard {
         })
     }
 
-    /// Whether requests have to carry a secret.
+    /// Tells whether requests have to carry a secret.
     pub(crate) fn has_token(&self) -> bool {
         self.token.is_some()
     }
@@ -113,7 +113,7 @@ impl Guard {
         Ok(())
     }
 
-    /// What browsers are told of other sites' pages; nothing where none may ask.
+    /// The layer that tells browsers of other sites' pages; `None` where none may ask.
     pub(crate) fn cors(&self) -> Option<CorsLayer> {
         self.origins.cors()
     }

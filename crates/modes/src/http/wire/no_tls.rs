@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ai_integration_contract::{Environment, SettingError};
 
-/// There is none.
+/// TLS, which this build does not have.
 pub(crate) enum Tls {}
 
 impl Tls {

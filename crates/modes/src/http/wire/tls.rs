@@ -26,7 +26,7 @@ settings! {
     }
 }
 
-/// What ALPN calls HTTP/2 (RFC 9113, section 3.2).
+/// The name of HTTP/2 in ALPN (RFC 9113, section 3.2).
 const H2: &[u8] = b"h2";
 
 /// The server's side of TLS.

@@ -2,7 +2,7 @@
 
 use ai_integration_contract::{InputsSchema, RawValue, Shape};
 
-/// Whether an input is to be a file, and is given as an http or https address.
+/// Tells whether an input is to be a file, and is given as an http or https address.
 pub(crate) fn is_given(schema: &InputsSchema, name: &str, value: &RawValue) -> bool {
     let is_file = || {
         let field = schema.fields().get(name);

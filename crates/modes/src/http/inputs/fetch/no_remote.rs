@@ -7,7 +7,7 @@ use ai_integration_engine::Reservation;
 
 use crate::http::request_context::RequestId;
 
-/// There is none.
+/// A client of other servers, which this build does not have.
 pub(crate) enum Remote {}
 
 impl Remote {

@@ -1,7 +1,7 @@
 //! JPEG.
 
-/// Whether a JPEG has one frame header before its pixels (ITU T.81, section B.2): of several some
-/// decoders take the first, and others the last. What lies between segments is passed over.
+/// Tells whether a JPEG has one frame header before its pixels (ITU T.81, section B.2): of several
+/// some decoders take the first, and others the last. What lies between segments is passed over.
 pub(crate) fn says_one_size(bytes: &[u8]) -> bool {
     let mut sizes = 0;
     let mut at = 2;

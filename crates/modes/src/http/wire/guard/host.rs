@@ -13,7 +13,7 @@ use crate::http::failure::{Failure, Refusal};
 /// The names under which requests may come.
 pub(crate) struct Hosts {
     names: Vec<String>,
-    /// Whether names are taken that are not listed.
+    /// True where names are taken that are not listed.
     takes_any: bool,
 }
 
@@ -36,7 +36,7 @@ impl Hosts {
         Ok(host)
     }
 
-    /// Whether a name means this server. Nobody's DNS decides where an address leads.
+    /// Tells whether a name means this server. Nobody's DNS decides where an address leads.
     fn has(&self, host: &str) -> bool {
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         let is_local = |host| is_listed(&["localhost", "*.localhost"], host);
@@ -44,7 +44,7 @@ impl Hosts {
     }
 }
 
-/// Whether a list of names has this one: as it is, or as one below `*.example.org`; `*` is all.
+/// Tells whether a list of names has this one: as it is, or below `*.example.org`; `*` is all.
 pub(crate) fn is_listed(names: &[impl AsRef<str>], host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     names.iter().any(|name| match name.as_ref().strip_prefix('*') {

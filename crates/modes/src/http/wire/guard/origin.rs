@@ -10,7 +10,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::http::failure::{Failure, Refusal};
 
-/// How long browsers may keep what they were told of other sites.
+/// The time for which browsers may keep what they were told of other sites.
 const CORS_AGE: Duration = Duration::from_mins(10);
 
 /// Sites whose pages may use the API.
@@ -87,7 +87,7 @@ impl Origins {
         if own { Ok(()) } else { refused() }
     }
 
-    /// What browsers are told of other sites' pages; nothing where none may ask.
+    /// The layer that tells browsers of other sites' pages; `None` where none may ask.
     pub(crate) fn cors(&self) -> Option<CorsLayer> {
         let origins = match self {
             Origins::All => AllowOrigin::any(),

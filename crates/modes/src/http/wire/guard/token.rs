@@ -36,7 +36,7 @@ impl Token {
         Token::read(content.trim()).map_err(|expected| format!("expected {expected} in it"))
     }
 
-    /// Whether a request carries it: as a bearer token (RFC 6750) or as a password (RFC 7617).
+    /// Tells whether a request carries it, as a bearer token (RFC 6750) or a password (RFC 7617).
     pub(crate) fn is_carried(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(AUTHORIZATION) else { return false };
         let Ok((scheme, credentials)) =
