@@ -8,6 +8,9 @@
 //! ```
 //! A job is in `jobs` from its submission until it has ended for its requester, once. A worker may
 //! have to do with it for longer: what it was sent it must start and finish, wanted or not.
+//!
+//! When a batch fails as a whole, or its worker dies, its members go back to the queue once, and are
+//! then run one by one: only one of them may be to blame.
 
 mod pace;
 pub(crate) mod worker;
@@ -52,6 +55,8 @@ pub(crate) struct Scheduler<J> {
     prefetches: bool,
     jobs: BTreeMap<JobId, Entry<J>>,
     waiting: BTreeSet<JobId>,
+    /// Those of them that are to be run by themselves.
+    alone: BTreeSet<JobId>,
     workers: BTreeMap<WorkerId, Worker>,
     batching: Option<Batching>,
     arrivals: Arrivals,
@@ -78,6 +83,18 @@ pub(crate) struct Entry<J> {
     losses: u32,
     /// The worker that has it.
     holder: Option<WorkerId>,
+    company: Company,
+}
+
+/// The other jobs with which a job is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    /// It may be put into a batch with others.
+    Any,
+    /// It is in a batch with others.
+    Others,
+    /// None: it has failed with a batch.
+    Nobody,
 }
 
 impl<J> Entry<J> {
@@ -147,6 +164,7 @@ impl<J> Scheduler<J> {
             prefetches,
             jobs: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            alone: BTreeSet::new(),
             workers: BTreeMap::new(),
             batching: None,
             arrivals: Arrivals::default(),
@@ -192,7 +210,9 @@ impl<J> Scheduler<J> {
         if let Some(limit) = limit {
             self.alarms.insert((now + limit.total, Alarm::Deadline(id)));
         }
-        let entry = Entry { job, submitted: now, limit, crashes: 0, losses: 0, holder: None };
+        let company = Company::Any;
+        let entry =
+            Entry { job, submitted: now, limit, crashes: 0, losses: 0, holder: None, company };
         self.jobs.insert(id, entry);
         self.waiting.insert(id);
         Ok(())
@@ -219,12 +239,17 @@ impl<J> Scheduler<J> {
             let (worker, more) = self.begin_batch(now)?;
             (worker, more, Some(more + 1))
         };
+        let has_company = more > 0 || batch.is_none();
         if more > 0 {
             self.rest = Some((worker, more));
         }
         let id = self.waiting.pop_first()?;
+        self.alone.remove(&id);
         let entry = self.jobs.get_mut(&id)?;
         entry.holder = Some(worker);
+        if has_company {
+            entry.company = Company::Others;
+        }
         let state = self.workers.get_mut(&worker)?;
         state.send(id, more > 0, entry.limit.map(Deadline::with_grace));
         let next = state.arm_start_deadline(now);
@@ -239,8 +264,12 @@ impl<J> Scheduler<J> {
         let in_service = self.workers.iter().filter(|(_, worker)| worker.takes_jobs());
         // An idle worker is served first.
         let (&id, worker) = in_service.min_by_key(|(_, worker)| worker.batches())?;
-        let most = self.max_batch().min(worker.quota());
-        let size = self.waiting.len().min(most);
+        let is_alone = self.alone.contains(&oldest);
+        let most = if is_alone { 1 } else { self.max_batch().min(worker.quota()) };
+        let size = match self.alone.first() {
+            Some(first) if !is_alone => self.waiting.range(..first).take(most).count(),
+            _ => self.waiting.len().min(most),
+        };
         if worker.batches() > 0 {
             // A batch that is not full yet can still grow until the worker is free.
             let is_only_one = self.prefetches && self.workers() == 1;
@@ -255,7 +284,9 @@ impl<J> Scheduler<J> {
             }
         }
         self.workers.get_mut(&id)?.begin_batch(now);
-        self.latest = size;
+        if !is_alone {
+            self.latest = size;
+        }
         Some((id, size - 1))
     }
 
@@ -327,13 +358,59 @@ impl<J> Scheduler<J> {
         id: JobId,
         now: Instant,
     ) -> Result<Option<J>, OutOfTurn> {
+        self.let_go(worker, id, now)?;
+        Ok(self.end(id).map(|entry| entry.job))
+    }
+
+    /// The batch that the job was in has failed as a whole. A job of several that `may_run_again`
+    /// goes back to the head of the queue, to be run by itself. Any other ends and is returned;
+    /// `None` also when it has ended before.
+    pub(crate) fn fail_with_batch(
+        &mut self,
+        worker: WorkerId,
+        id: JobId,
+        now: Instant,
+        may_run_again: impl FnOnce(&J) -> bool,
+    ) -> Result<Option<J>, OutOfTurn> {
+        self.let_go(worker, id, now)?;
+        if self.run_alone(id, may_run_again) {
+            return Ok(None);
+        }
+        Ok(self.end(id).map(|entry| entry.job))
+    }
+
+    /// The worker is done with a job.
+    fn let_go(&mut self, worker: WorkerId, id: JobId, now: Instant) -> Result<(), OutOfTurn> {
         self.catch_up(worker, id, now)?;
         let state = self.worker(worker)?;
         let change = state.finish(id, now)?;
         let next = state.arm_start_deadline(now);
         self.set_alarm(Alarm::Overdue(worker, id), change);
         self.watch_start(worker, next);
-        Ok(self.end(id).map(|entry| entry.job))
+        Ok(())
+    }
+
+    /// Puts a job that ended with its batch back into the queue, if that is due to it.
+    fn run_alone(&mut self, id: JobId, may_run_again: impl FnOnce(&J) -> bool) -> bool {
+        let Some(entry) = self.jobs.get_mut(&id) else { return false };
+        if entry.company != Company::Others || !may_run_again(&entry.job) {
+            return false;
+        }
+        entry.company = Company::Nobody;
+        self.give_back(id);
+        true
+    }
+
+    /// Puts a job that no worker has any more back into the queue.
+    fn give_back(&mut self, id: JobId) {
+        let Some(entry) = self.jobs.get_mut(&id) else { return };
+        entry.holder = None;
+        if entry.company == Company::Nobody {
+            self.alone.insert(id);
+        } else {
+            entry.company = Company::Any;
+        }
+        self.waiting.insert(id);
     }
 
     /// A worker is to get no more jobs; what it holds it finishes.
@@ -352,12 +429,14 @@ impl<J> Scheduler<J> {
 
     /// A worker is gone, which had started everything up to the job `last`, besides what it told
     /// of. What it had not started goes back to the head of the queue, but for a job at which
-    /// workers keep ending, or have `crashed`, before they start it. Returns the jobs that end.
+    /// workers keep ending, or have `crashed`, before they start it; so do the members of a batch
+    /// that `may_run_again`. Returns the jobs that end.
     pub(crate) fn worker_lost(
         &mut self,
         worker: WorkerId,
         last: Option<JobId>,
         crashed: bool,
+        may_run_again: impl Fn(&J) -> bool,
     ) -> Lost<J> {
         let mut left = Lost { begun: Vec::new(), unbegun: Vec::new() };
         let Some(state) = self.workers.remove(&worker) else { return left };
@@ -367,15 +446,18 @@ impl<J> Scheduler<J> {
             self.alarms.remove(&(overdue, Alarm::Overdue(worker, id)));
         }
         let Remains { begun, unbegun, suspect } = state.remains(last);
-        left.begun.extend(begun.into_iter().filter_map(|id| self.end(id)).map(|entry| entry.job));
+        for id in begun {
+            if !self.run_alone(id, &may_run_again) {
+                left.begun.extend(self.end(id).map(|entry| entry.job));
+            }
+        }
         for id in unbegun {
             let Some(entry) = self.jobs.get_mut(&id) else { continue };
             let is_suspect = suspect == Some(id);
             entry.losses += u32::from(is_suspect);
             entry.crashes += u32::from(is_suspect && crashed);
-            entry.holder = None;
             if entry.crashes < CRASHES && entry.losses < LOSSES {
-                self.waiting.insert(id);
+                self.give_back(id);
             } else {
                 left.unbegun.extend(self.end(id).map(|entry| entry.job));
             }
@@ -425,6 +507,7 @@ impl<J> Scheduler<J> {
     /// Takes all waiting jobs out.
     pub(crate) fn take_waiting(&mut self) -> Vec<J> {
         self.rest = None;
+        self.alone.clear();
         let waiting = std::mem::take(&mut self.waiting);
         waiting.into_iter().filter_map(|id| self.end(id)).map(|entry| entry.job).collect()
     }
@@ -476,9 +559,14 @@ impl<J> Scheduler<J> {
         usual.saturating_mul(batches) / workers
     }
 
-    /// Workers that get jobs.
+    /// The workers that get jobs.
+    pub(crate) fn serving(&self) -> impl Iterator<Item = WorkerId> {
+        self.workers.iter().filter(|(_, worker)| !worker.is_draining()).map(|(id, _)| *id)
+    }
+
+    /// Returns how many workers get jobs.
     pub(crate) fn workers(&self) -> usize {
-        self.workers.values().filter(|worker| !worker.is_draining()).count()
+        self.serving().count()
     }
 
     fn worker(&mut self, worker: WorkerId) -> Result<&mut Worker, OutOfTurn> {
@@ -505,6 +593,7 @@ impl<J> Scheduler<J> {
         let entry = self.jobs.remove(&id)?;
         if entry.holder.is_none() {
             self.waiting.remove(&id);
+            self.alone.remove(&id);
         }
         if let Some(limit) = entry.limit {
             self.alarms.remove(&(entry.submitted + limit.total, Alarm::Deadline(id)));

@@ -1,7 +1,7 @@
 //! The engine's settings.
 
 use ai_integration_contract::setting::{Absent, Count, Mebibytes, Seconds, SettingType};
-use ai_integration_contract::settings;
+use ai_integration_contract::{choices, settings};
 
 use crate::engine::embedded::JobLimits;
 use crate::worker::rlimits::WorkerRlimits;
@@ -42,10 +42,29 @@ settings! {
         /// Time for the program to load its model and ask for its first input; then it is ended and
         /// started again.
         start_timeout: Seconds = 600,
+        /// Times that a request is run again, by itself, after the batch that it was in ended in an
+        /// exception or a crash: 0 for models with side effects. Not once a part of its answer was
+        /// sent.
+        retry: Count<0, 1> = 1,
+        /// Order in which a worker is replaced, on SIGHUP or since its process is broken: before
+        /// starts the new process first, and the old one serves until that is ready; after ends the
+        /// old one first, where memory is too small for two copies of the model.
+        replace: Replace = "before",
         /// Consecutive failed starts, with growing pauses between them, before the server gives up.
         /// A start fails if the program ends before it has served a request or been ready for a
         /// second.
         start_attempts: Count<1, 1000> = 6,
+    }
+}
+
+choices! {
+    /// The order in which a worker is replaced.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Replace {
+        /// The new process is ready before the old one ends.
+        Before = "before",
+        /// The new process is started after the old one has ended.
+        After = "after",
     }
 }
 
@@ -63,6 +82,7 @@ impl Config {
             timeout: self.timeout,
             grace: self.timeout_grace,
             prefetch: self.worker_count() == 1,
+            retry: self.retry > 0,
         }
     }
 

@@ -42,6 +42,8 @@ pub struct JobLimits {
     pub grace: Duration,
     /// True where a busy worker may be sent jobs ahead, since there is never to be another one.
     pub prefetch: bool,
+    /// True where the members of a batch that failed are run again, once and by themselves.
+    pub retry: bool,
 }
 
 /// An engine in this process; clones are handles on the same one. Workers join it; requesters see

@@ -103,6 +103,8 @@ pub enum FromWorker {
     Start(JobId),
     /// The model has ended a job.
     Result(JobId, Outcome),
+    /// The batch that the job belongs to failed as a whole; the job itself may be fine.
+    BatchFailed(JobId, Outcome),
     /// A piece of a job's answer.
     Chunk(JobId, Option<String>, Data),
     /// How far a job is: from 0 to 1, and what is being done.
@@ -113,6 +115,8 @@ pub enum FromWorker {
     Pause,
     /// It goes on after all.
     Resume,
+    /// The process is broken, for this reason, and asks for another one in its place.
+    Replace(String),
     /// A message of a newer protocol, to be ignored.
     Unknown,
 }
@@ -156,6 +160,9 @@ struct WorkerHeader<'a> {
     fraction: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// True in the result of a job whose batch failed as a whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    of_batch: bool,
 }
 
 /// What every header has.
@@ -241,12 +248,22 @@ pub(crate) fn shared_length(frame: &Frame) -> Result<Option<usize>, FrameError> 
 impl FromWorker {
     pub(crate) fn decode(frame: &Frame) -> Result<Self, FrameError> {
         let WorkerHeader {
-            kind, id, success, content_type, data, error, fraction, message, ..
+            kind,
+            id,
+            success,
+            content_type,
+            data,
+            error,
+            fraction,
+            message,
+            of_batch,
         } = match header(frame) {
             Ok(header) => header,
             Err(error) => {
                 return match &*header::<Tagged<'_, Nothing>>(frame)?.kind {
-                    "ready" | "start" | "result" | "chunk" | "progress" | "log" => Err(error),
+                    "ready" | "start" | "result" | "chunk" | "progress" | "log" | "replace" => {
+                        Err(error)
+                    }
                     _ => Ok(FromWorker::Unknown),
                 };
             }
@@ -259,7 +276,10 @@ impl FromWorker {
             "result" => {
                 let success = success.unwrap_or_default();
                 let outcome = Outcome { success, content_type, error, data: body()? };
-                FromWorker::Result(id()?, outcome)
+                match of_batch && !success {
+                    true => FromWorker::BatchFailed(id()?, outcome),
+                    false => FromWorker::Result(id()?, outcome),
+                }
             }
             "chunk" => FromWorker::Chunk(id()?, content_type, body()?),
             "progress" => {
@@ -269,6 +289,7 @@ impl FromWorker {
             "log" => FromWorker::Log(id()?, message.unwrap_or_default()),
             "pause" => FromWorker::Pause,
             "resume" => FromWorker::Resume,
+            "replace" => FromWorker::Replace(message.unwrap_or_default()),
             _ => FromWorker::Unknown,
         };
         Ok(message)
@@ -285,11 +306,12 @@ impl FromWorker {
                 return out.frame(&Tagged { kind: "ready".into(), rest: ready }, &[], None);
             }
             FromWorker::Start(id) => (of("start", id), &Data::None),
-            FromWorker::Result(id, outcome) => {
+            FromWorker::Result(id, outcome) | FromWorker::BatchFailed(id, outcome) => {
                 let header = WorkerHeader {
                     success: Some(outcome.success),
                     content_type: outcome.content_type.clone(),
                     error: outcome.error.clone(),
+                    of_batch: matches!(self, FromWorker::BatchFailed(..)),
                     ..of("result", id)
                 };
                 (header, &outcome.data)
@@ -303,6 +325,11 @@ impl FromWorker {
             }
             FromWorker::Log(id, message) => {
                 (WorkerHeader { message: Some(message.clone()), ..of("log", id) }, &Data::None)
+            }
+            FromWorker::Replace(reason) => {
+                let kind = "replace".into();
+                let message = Some(reason.clone());
+                (WorkerHeader { kind, message, ..WorkerHeader::default() }, &Data::None)
             }
             FromWorker::Pause | FromWorker::Resume | FromWorker::Unknown => {
                 let kind = match self {

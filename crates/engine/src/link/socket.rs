@@ -91,7 +91,7 @@ impl SocketLink {
                     frame.body = self.body(length)?;
                 }
                 let message = FromWorker::decode(&frame)?;
-                if let FromWorker::Result(id, _) = &message
+                if let FromWorker::Result(id, _) | FromWorker::BatchFailed(id, _) = &message
                     && !self.leases.is_empty()
                 {
                     self.leases.remove(id);

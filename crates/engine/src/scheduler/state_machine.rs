@@ -25,6 +25,7 @@ enum Happening {
     },
     Start(usize),
     Finish(usize),
+    FailWithBatch(usize),
     Die(usize),
     Cancel(usize),
     Retire(usize),
@@ -47,6 +48,7 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(quota, keeps_board)| Join { quota, keeps_board }),
         8 => which.clone().prop_map(Start),
         8 => which.clone().prop_map(Finish),
+        3 => which.clone().prop_map(FailWithBatch),
         1 => which.clone().prop_map(Die),
         2 => which.clone().prop_map(Cancel),
         1 => which.prop_map(Retire),
@@ -83,8 +85,12 @@ struct World {
     open: BTreeSet<u64>,
     ended: BTreeSet<u64>,
     announced: usize,
-    /// Jobs that lost workers gave back: the queue takes them in, full or not.
+    /// Jobs that workers gave back: the queue takes them in, full or not.
     returned: usize,
+    /// Jobs that were handed out last in a batch with others.
+    in_company: BTreeSet<u64>,
+    /// Jobs that have failed with a batch and went back.
+    run_again: BTreeSet<u64>,
 }
 
 impl World {
@@ -99,6 +105,8 @@ impl World {
             ended: BTreeSet::new(),
             announced: 0,
             returned: 0,
+            in_company: BTreeSet::new(),
+            run_again: BTreeSet::new(),
         }
     }
 
@@ -117,12 +125,23 @@ impl World {
     fn die(&mut self, worker: WorkerId) {
         let mirror = self.workers.remove(&worker).unwrap();
         self.returned += mirror.sent.len();
-        let left = self.scheduler.worker_lost(worker, mirror.noted, worker.0.is_multiple_of(2));
+        let crashed = worker.0.is_multiple_of(2);
+        let left = self.scheduler.worker_lost(worker, mirror.noted, crashed, may_run_again);
         for job in [left.begun, left.unbegun].concat() {
             self.end(job);
         }
-        // What it had begun does not come back.
-        assert!(mirror.running.iter().all(|id| !self.open.contains(&id.0)));
+        for id in mirror.running {
+            if self.open.contains(&id.0) {
+                self.goes_back(id);
+            }
+        }
+    }
+
+    /// What has begun comes back only if it was in a batch with others, and once.
+    fn goes_back(&mut self, id: JobId) {
+        assert!(self.in_company.contains(&id.0) && may_run_again(&id.0), "{id:?} came back");
+        assert!(self.run_again.insert(id.0), "{id:?} came back twice");
+        self.returned += 1;
     }
 
     fn choose(&self, which: usize, fits: impl Fn(&Mirror) -> bool) -> Option<WorkerId> {
@@ -162,6 +181,23 @@ impl World {
         true
     }
 
+    /// What a worker works on fails as a whole.
+    fn fail_with_batch(&mut self, which: usize) {
+        let works = |mirror: &Mirror| !mirror.running.is_empty() && !mirror.is_open;
+        let Some(worker) = self.choose(which, works) else { return };
+        let mirror = self.workers.get_mut(&worker).unwrap();
+        // A job that comes back is not to be taken for one that was started.
+        mirror.noted = None;
+        for id in std::mem::take(&mut mirror.running) {
+            let failed = self.scheduler.fail_with_batch(worker, id, self.now, may_run_again);
+            match failed.unwrap() {
+                Some(job) => self.end(job),
+                None if self.open.contains(&id.0) => self.goes_back(id),
+                None => {}
+            }
+        }
+    }
+
     fn happen(&mut self, happening: &Happening) {
         match *happening {
             Happening::Submit { limit } => {
@@ -185,6 +221,7 @@ impl World {
             Happening::Join { quota, keeps_board } => self.join(quota, keeps_board),
             Happening::Start(which) => drop(self.start(which)),
             Happening::Finish(which) => drop(self.finish(which)),
+            Happening::FailWithBatch(which) => self.fail_with_batch(which),
             Happening::Die(which) => {
                 if let Some(worker) = self.choose(which, |_| true) {
                     self.die(worker);
@@ -239,6 +276,12 @@ impl World {
             });
             assert_eq!(holders.count(), 0, "{id:?} is in two workers");
             assert!(follows.is_none_or(|expected| expected == worker), "a batch was split");
+            if more || follows.is_some() {
+                assert!(!self.run_again.contains(&id.0), "{id:?} is to be run by itself");
+                self.in_company.insert(id.0);
+            } else {
+                self.in_company.remove(&id.0);
+            }
             follows = more.then_some(worker);
             let mirror = self.workers.get_mut(&worker).unwrap();
             assert!(!mirror.retired, "{worker:?} was retired");
@@ -285,6 +328,10 @@ impl World {
         }
         assert!(self.scheduler.is_idle() && self.scheduler.alarm().is_none());
     }
+}
+
+fn may_run_again(job: &u64) -> bool {
+    !job.is_multiple_of(3)
 }
 
 proptest! {

@@ -58,10 +58,13 @@ fn jobs_of_a_lost_worker_come_first_again_and_a_deadly_one_fails() {
     let (mut scheduler, now) = scheduler(3);
     scheduler.join(A, None, false, now);
     assert_eq!(assigned(&mut scheduler, now), [(A, 1, false)]);
-    assert!(ended(scheduler.worker_lost(A, None, true)).is_empty());
+    assert!(ended(scheduler.worker_lost(A, None, true, |_| true)).is_empty());
     scheduler.join(B, None, false, now);
     assert_eq!(assigned(&mut scheduler, now), [(B, 1, false)]);
-    assert_eq!(scheduler.worker_lost(B, None, true), Lost { begun: vec![], unbegun: vec![1] });
+    assert_eq!(
+        scheduler.worker_lost(B, None, true, |_| true),
+        Lost { begun: vec![], unbegun: vec![1] }
+    );
     assert_eq!(scheduler.take_waiting(), [2, 3]);
     assert!(scheduler.is_idle());
 }
@@ -100,12 +103,15 @@ fn a_job_outlives_programs_that_serve_one_request() {
         let worker = WorkerId(round.into());
         scheduler.join(worker, None, false, now);
         assert_eq!(assigned(&mut scheduler, now), [(worker, 1, false)]);
-        assert!(ended(scheduler.worker_lost(worker, None, false)).is_empty());
+        assert!(ended(scheduler.worker_lost(worker, None, false, |_| true)).is_empty());
     }
     // Where nothing but that happens it ends nevertheless.
     scheduler.join(A, None, false, now);
     assigned(&mut scheduler, now);
-    assert_eq!(scheduler.worker_lost(A, None, false), Lost { begun: vec![], unbegun: vec![1] });
+    assert_eq!(
+        scheduler.worker_lost(A, None, false, |_| true),
+        Lost { begun: vec![], unbegun: vec![1] }
+    );
 }
 
 #[test]
@@ -200,7 +206,7 @@ fn what_takes_too_long_ends() {
     // The model gets as long as the request had, and the grace, from when it began.
     assert_eq!(scheduler.alarm(), Some(begin + MILLISECOND * 16));
     assert_eq!(scheduler.due(begin + MILLISECOND * 16), Some(Due::Overdue(A)));
-    assert!(ended(scheduler.worker_lost(A, None, true)).is_empty());
+    assert!(ended(scheduler.worker_lost(A, None, true, |_| true)).is_empty());
     assert_eq!((scheduler.alarm(), scheduler.is_idle()), (None, true));
 }
 
@@ -215,7 +221,7 @@ fn a_worker_that_keeps_a_board_need_not_tell_of_each_start() {
     assigned(&mut scheduler, now);
     // It is gone, and its board says what it had begun.
     assert_eq!(
-        scheduler.worker_lost(A, Some(JobId(3)), true),
+        scheduler.worker_lost(A, Some(JobId(3)), true, |_| false),
         Lost { begun: vec![3], unbegun: vec![] }
     );
     assert!(scheduler.is_idle());
@@ -235,7 +241,7 @@ fn a_worker_that_does_not_begin_is_ended() {
         assert!(matches!(due, Due::Expired(..)));
     }
     assert_eq!(scheduler.due(begin + MILLISECOND * 15), Some(Due::Overdue(A)));
-    assert!(ended(scheduler.worker_lost(A, None, true)).is_empty());
+    assert!(ended(scheduler.worker_lost(A, None, true, |_| true)).is_empty());
     assert_eq!((scheduler.alarm(), scheduler.is_idle()), (None, true));
 }
 
@@ -248,7 +254,7 @@ fn a_worker_that_pauses_gets_nothing_and_its_end_is_nobody_elses_fault() {
         assert_eq!(scheduler.assign(now).map(|one| one.id), Some(JobId(1)));
         scheduler.pause(worker, true, now);
         assert_eq!(scheduler.assign(now), None);
-        assert!(ended(scheduler.worker_lost(worker, None, true)).is_empty());
+        assert!(ended(scheduler.worker_lost(worker, None, true, |_| true)).is_empty());
     }
     scheduler.join(A, None, false, now);
     scheduler.pause(A, true, now);
@@ -272,4 +278,43 @@ fn nobody_pauses_for_ever() {
 
 fn ended(left: Lost<u64>) -> Vec<u64> {
     [left.begun, left.unbegun].concat()
+}
+
+#[test]
+fn the_members_of_a_batch_that_failed_are_run_again_once_and_one_by_one() {
+    let (mut scheduler, now) = scheduler(4);
+    scheduler.set_batching(Some(Batching { max_size: 3, max_wait_ms: 0.0 }));
+    scheduler.join(A, None, false, now);
+    assert_eq!(assigned(&mut scheduler, now), [(A, 1, true), (A, 2, true), (A, 3, false)]);
+    (1..=3).for_each(|job| drop(scheduler.start(A, JobId(job), now)));
+    // One has got a part of its answer.
+    for (job, may_run_again, left) in [(1, true, None), (2, false, Some(2)), (3, true, None)] {
+        let failed = scheduler.fail_with_batch(A, JobId(job), now, |_| may_run_again);
+        assert_eq!(failed, Ok(left));
+    }
+    assert_eq!(assigned(&mut scheduler, now), [(A, 1, false), (A, 3, false)]);
+    for job in [1, 3] {
+        scheduler.start(A, JobId(job), now).unwrap();
+        // By itself it is to blame.
+        let failed = scheduler.fail_with_batch(A, JobId(job), now, |_| true);
+        assert_eq!(failed, Ok(Some(job)));
+    }
+    assert_eq!(assigned(&mut scheduler, now), [(A, 4, false)]);
+}
+
+#[test]
+fn the_members_of_a_batch_that_died_with_its_worker_are_run_again_one_by_one() {
+    let (mut scheduler, now) = scheduler(3);
+    scheduler.set_batching(Some(Batching { max_size: 3, max_wait_ms: 0.0 }));
+    scheduler.join(A, None, true, now);
+    assert_eq!(assigned(&mut scheduler, now).len(), 3);
+    assert_eq!(scheduler.finish(A, JobId(1), now), Ok(Some(1)));
+    let last = Some(JobId(3));
+    assert!(ended(scheduler.worker_lost(A, last, true, |_| true)).is_empty());
+    for (job, worker) in [(2, B), (3, WorkerId(3))] {
+        scheduler.join(worker, None, true, now);
+        assert_eq!(assigned(&mut scheduler, now), [(worker, job, false)]);
+        let lost = scheduler.worker_lost(worker, Some(JobId(job)), true, |_| true);
+        assert_eq!(lost, Lost { begun: vec![job], unbegun: vec![] });
+    }
 }

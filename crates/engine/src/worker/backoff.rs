@@ -1,8 +1,15 @@
-//! How long to wait before a program that keeps dying is started again.
+//! Pauses: before a program that keeps dying is started again, and between the replacements of
+//! workers that say that they are broken.
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 const FIRST: Duration = Duration::from_millis(100);
+/// The first pause after a replacement; further ones double.
+const FIRST_TURN: Duration = Duration::from_secs(1);
+/// The longest pause between replacements. After as long without one the next has none.
+const LONGEST_TURN: Duration = Duration::from_mins(5);
 
 /// Pauses that double from 0.1 s to 30 s, for a number of attempts.
 #[derive(Debug)]
@@ -35,9 +42,50 @@ impl Backoff {
     }
 }
 
+/// Pauses between replacements, which double from 1 s to 5 min, and are at least as long as the
+/// last replacement took.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    pause: Duration,
+    last: Option<Instant>,
+}
+
+impl Turns {
+    /// The pause before the next replacement may begin.
+    pub(super) fn pause(&self) -> Duration {
+        let Some(last) = self.last else { return Duration::ZERO };
+        self.pause.saturating_sub(last.elapsed())
+    }
+
+    /// Notes that a replacement has just ended, which took this long.
+    pub(super) fn took(&mut self, time: Duration) {
+        let is_first = self.last.is_none_or(|last| last.elapsed() > time + LONGEST_TURN);
+        let pause = if is_first { FIRST_TURN } else { self.pause * 2 };
+        self.pause = pause.max(time).min(LONGEST_TURN);
+        self.last = Some(Instant::now());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_between_replacements_grow_and_are_forgotten() {
+        let mut turns = Turns::default();
+        assert_eq!(turns.pause(), Duration::ZERO);
+        let mut pauses = Vec::new();
+        for _ in 0..11 {
+            turns.took(Duration::from_secs(3));
+            pauses.push(turns.pause().as_secs());
+            tokio::time::advance(turns.pause() + Duration::from_secs(3)).await;
+        }
+        assert_eq!(pauses, [3, 6, 12, 24, 48, 96, 192, 300, 300, 300, 300]);
+        tokio::time::advance(LONGEST_TURN * 2).await;
+        assert_eq!(turns.pause(), Duration::ZERO);
+        turns.took(Duration::ZERO);
+        assert_eq!(turns.pause(), FIRST_TURN);
+    }
 
     #[test]
     fn pauses_double_up_to_a_bound_and_end() {

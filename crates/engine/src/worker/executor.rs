@@ -39,6 +39,8 @@ pub(crate) struct Executor {
     had_work: bool,
     /// Whether it was told that no more jobs come.
     was_drained: bool,
+    /// Where the worker's wish to be replaced goes.
+    wishes: Option<mpsc::Sender<String>>,
 }
 
 impl Executor {
@@ -67,7 +69,16 @@ impl Executor {
         ready.board = board.is_some();
         let orders = engine.join(worker, ready, quota);
         let since = Instant::now();
-        Executor { worker, engine, orders, board, since, had_work: false, was_drained: false }
+        let (had_work, was_drained) = (false, false);
+        Executor { worker, engine, orders, board, since, had_work, was_drained, wishes: None }
+    }
+
+    /// The worker's wishes to be replaced, each with its reason. One that comes while another waits
+    /// is left out.
+    pub(crate) fn wishes(&mut self) -> mpsc::Receiver<String> {
+        let (sender, wishes) = mpsc::channel(1);
+        self.wishes = Some(sender);
+        wishes
     }
 
     /// Whether the worker had anything to do, or was at least there for a while.
@@ -148,6 +159,15 @@ impl Executor {
             }
             FromWorker::Result(id, outcome) => {
                 self.engine.finish(self.worker, id, outcome).map_err(out_of_turn("`result`"))?;
+            }
+            FromWorker::BatchFailed(id, outcome) => {
+                let failed = self.engine.fail_with_batch(self.worker, id, outcome);
+                failed.map_err(out_of_turn("`result`"))?;
+            }
+            FromWorker::Replace(reason) => {
+                if let Some(wishes) = &self.wishes {
+                    let _ = wishes.try_send(reason);
+                }
             }
             FromWorker::Chunk(id, content_type, data) => {
                 let passing = self

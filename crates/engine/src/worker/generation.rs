@@ -1,5 +1,6 @@
 //! Workers that serve and are replaced together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 /// Workers that were started together: one for each slot, started again as they end.
 #[derive(Debug)]
 pub(super) struct Generation {
-    /// Cancelled when others take over.
+    /// Cancelled when it is not to serve, or everything stops.
     pub(super) drain: CancellationToken,
     /// True once its workers may take jobs.
     pub(super) admitted: watch::Sender<bool>,
@@ -17,6 +18,14 @@ pub(super) struct Generation {
     pub(super) ready: watch::Sender<usize>,
     /// The reason why it cannot be admitted.
     pub(super) broken: watch::Sender<Option<String>>,
+}
+
+/// The place of a worker, in which it is started again as it ends.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    pub(super) generation: Arc<Generation>,
+    /// Cancelled when another takes over.
+    pub(super) drain: CancellationToken,
 }
 
 impl Generation {
@@ -29,12 +38,9 @@ impl Generation {
         }
     }
 
-    /// Lets time pass; false when the workers have to end instead.
-    pub(super) async fn pause(&self, time: Duration) -> bool {
-        tokio::select! {
-            () = sleep(time) => true,
-            () = self.drain.cancelled() => false,
-        }
+    /// A place for one of its workers.
+    pub(super) fn seat(self: &Arc<Self>) -> Seat {
+        Seat { generation: self.clone(), drain: self.drain.child_token() }
     }
 
     pub(super) fn is_admitted(&self) -> bool {
@@ -47,5 +53,15 @@ impl Generation {
             self.ready.send_modify(|ready| *ready += 1);
         }
         let _ = self.admitted.subscribe().wait_for(|admitted| *admitted).await;
+    }
+}
+
+impl Seat {
+    /// Lets time pass; false when the worker has to end instead.
+    pub(super) async fn pause(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = sleep(time) => true,
+            () = self.drain.cancelled() => false,
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! The supervisor: it starts the model's program, starts it again when it ends for any reason,
 //! and gives up, visibly, when it keeps dying before it serves.
 
+mod renewal;
+
+use std::collections::HashMap;
 use std::io;
+use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,18 +14,20 @@ use std::time::Duration;
 use ai_integration_contract::{Error, Kind};
 use nix::sys::signal::Signal;
 use tokio::sync::{Mutex, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::renewal::Life;
 use crate::engine::embedded::Embedded;
 use crate::link::Link;
 use crate::link::message::Ready;
 use crate::scheduler::worker::WorkerId;
 use crate::settings::Config;
-use crate::worker::backoff::Backoff;
+use crate::worker::backoff::{Backoff, Turns};
 use crate::worker::ending::{EndCause, Ending, Exit, is_shortage};
 use crate::worker::executor::Executor;
-use crate::worker::generation::Generation;
+use crate::worker::generation::{Generation, Seat};
 use crate::worker::memory;
 use crate::worker::process::{Process, Program};
 use crate::worker::reaper::Reaper;
@@ -51,8 +57,10 @@ struct Inner {
     reaper: Reaper,
     next_worker: AtomicU64,
     stop: CancellationToken,
-    /// The workers that serve; locked while they are being replaced.
-    serving: Mutex<Arc<Generation>>,
+    /// What lets the worker of each slot go on that serves; locked while workers are being replaced.
+    serving: Mutex<HashMap<usize, CancellationToken>>,
+    /// Held by the worker that is being replaced since its process is broken.
+    turns: Mutex<Turns>,
     /// Workers that are kept running.
     slots: watch::Sender<usize>,
     /// How the program's last life ended, if it is not to be started again.
@@ -70,7 +78,6 @@ impl Supervisor {
     /// Starts the workers. Needs a runtime to run on.
     pub fn start(engine: Embedded, program: Program, config: Config) -> io::Result<Self> {
         let stop = CancellationToken::new();
-        let generation = Arc::new(Generation::new(&stop, true));
         let supervisor = Supervisor(Arc::new(Inner {
             engine,
             program,
@@ -78,38 +85,19 @@ impl Supervisor {
             reaper: Reaper::start()?,
             next_worker: AtomicU64::new(1),
             stop,
-            serving: Mutex::new(generation.clone()),
+            serving: Mutex::default(),
+            turns: Mutex::default(),
             slots: watch::channel(0).0,
             last: watch::channel(None).0,
         }));
-        supervisor.start_generation(&generation);
-        Ok(supervisor)
-    }
-
-    /// Starts the program anew beside the workers that serve, and lets the new workers take over
-    /// once all of them are ready; the old ones finish what they have. When a new one does not get
-    /// that far, the old ones go on.
-    pub async fn reload(&self) {
-        let shared = &*self.0;
-        let mut serving = shared.serving.lock().await;
-        tracing::info!("starting the program anew; the workers that serve go on meanwhile");
-        let fresh = Arc::new(Generation::new(&shared.stop, false));
-        self.start_generation(&fresh);
-        let (mut ready, mut broken) = (fresh.ready.subscribe(), fresh.broken.subscribe());
-        tokio::select! {
-            _ = ready.wait_for(|ready| *ready == shared.config.worker_count()) => {
-                fresh.admitted.send_replace(true);
-                serving.drain.cancel();
-                *serving = fresh;
-                tracing::info!("the new workers have taken over");
-            }
-            reason = broken.wait_for(Option::is_some) => {
-                let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_default();
-                fresh.drain.cancel();
-                tracing::error!("the program cannot be started anew, the old workers go on: {reason}");
-            }
-            () = shared.stop.cancelled() => {}
+        let generation = Arc::new(Generation::new(&supervisor.0.stop, true));
+        let slots = 1..=supervisor.0.config.worker_count();
+        let seats = supervisor.start_generation(&generation, slots);
+        // Nobody else has it yet.
+        if let Ok(mut serving) = supervisor.0.serving.try_lock() {
+            serving.extend(seats);
         }
+        Ok(supervisor)
     }
 
     /// Lets the workers end: they get no more jobs. Answers when all processes are gone, which
@@ -140,30 +128,38 @@ impl Supervisor {
         }
     }
 
-    fn start_generation(&self, generation: &Arc<Generation>) {
-        for slot in 1..=self.0.config.worker_count() {
+    /// Starts a worker in each of these slots. Answers with what ends each when it is cancelled.
+    fn start_generation(
+        &self,
+        generation: &Arc<Generation>,
+        slots: RangeInclusive<usize>,
+    ) -> Vec<(usize, CancellationToken)> {
+        let start = |slot| {
             self.0.slots.send_modify(|slots| *slots += 1);
-            let (supervisor, generation) = (self.clone(), generation.clone());
-            tokio::spawn(async move { supervisor.keep_running(&generation, slot).await });
-        }
+            let seat = generation.seat();
+            let (supervisor, taken) = (self.clone(), seat.clone());
+            tokio::spawn(async move { supervisor.keep_running(&taken, slot).await });
+            (slot, seat.drain)
+        };
+        slots.map(start).collect()
     }
 
-    async fn keep_running(&self, generation: &Generation, slot: usize) {
+    async fn keep_running(&self, seat: &Seat, slot: usize) {
         let shared = &*self.0;
         let mut backoff = Backoff::new(shared.config.start_attempts);
         loop {
-            match self.live(generation, slot, &mut backoff).await {
+            match self.live(seat, slot, &mut backoff).await {
                 Next::Stopped => break,
                 Next::StartAgain { after } => {
-                    if !generation.pause(after).await {
+                    if !seat.pause(after).await {
                         break;
                     }
                 }
                 Next::GiveUp(ending) => {
                     let is_last = shared.without_slot();
                     let error = ending.error(Kind::ModelUnavailable, "the model cannot be started");
-                    if !generation.is_admitted() {
-                        generation.broken.send_replace(Some(error.to_string()));
+                    if !seat.generation.is_admitted() {
+                        seat.generation.broken.send_replace(Some(error.to_string()));
                         return;
                     }
                     if is_last {
@@ -174,7 +170,7 @@ impl Supervisor {
                     // The others show that the program can run: this is not its end.
                     let pause = Backoff::LONGEST;
                     tracing::error!("worker {slot} is out for {} s: {error}", pause.as_secs());
-                    if !generation.pause(pause).await {
+                    if !seat.pause(pause).await {
                         return;
                     }
                     shared.slots.send_modify(|slots| *slots += 1);
@@ -185,10 +181,10 @@ impl Supervisor {
     }
 
     /// One life of a worker, from the start of its process to its end.
-    async fn live(&self, generation: &Generation, slot: usize, backoff: &mut Backoff) -> Next {
+    async fn live(&self, seat: &Seat, slot: usize, backoff: &mut Backoff) -> Next {
         let shared = &*self.0;
         let label = (shared.config.worker_count() > 1).then_some(slot);
-        let who = label.map_or("the program".to_owned(), |slot| format!("worker {slot}"));
+        let who = shared.name(slot);
         let device = shared.config.devices.iter().cycle().nth(slot - 1);
         let started = Process::start(
             &shared.program,
@@ -199,14 +195,14 @@ impl Supervisor {
         );
         let (process, link) = match started {
             Ok((process, socket)) => (process, Link::over_socket(socket)),
-            Err(error) => return shared.not_started(generation, backoff, &error),
+            Err(error) => return shared.not_started(seat, backoff, &error),
         };
         tracing::debug!(pid = process.pid, "{who} started");
 
         let pid = process.pid;
         shared.engine.metrics().worker_began(slot, pid);
         let worker = WorkerId(shared.next_worker.fetch_add(1, Ordering::Relaxed));
-        let (ending, executor) = self.attend(generation, worker, process, link).await;
+        let (ending, executor) = self.attend(seat, worker, slot, process, link).await;
         let was_of_use = executor.as_ref().is_some_and(Executor::was_of_use);
         let was_drained = executor.as_ref().is_some_and(Executor::was_drained);
         let cause = if was_drained { EndCause::Retired } else { ending.cause() };
@@ -222,7 +218,7 @@ impl Supervisor {
                 Error { output: Vec::new(), ..ending.error(Kind::ModelCrashed, what) }
             });
         }
-        if generation.drain.is_cancelled() {
+        if seat.drain.is_cancelled() {
             return Next::Stopped;
         }
         if was_of_use {
@@ -234,7 +230,7 @@ impl Supervisor {
             }
             return Next::StartAgain { after: Duration::ZERO };
         }
-        let pause = if generation.is_admitted() { backoff.next() } else { None };
+        let pause = if seat.generation.is_admitted() { backoff.next() } else { None };
         let Some(after) = pause else {
             tracing::debug!("{who} ended: {ending}; giving up");
             return Next::GiveUp(ending);
@@ -247,12 +243,13 @@ impl Supervisor {
     /// Attends to a worker until its process is gone, whatever it takes.
     async fn attend(
         &self,
-        generation: &Generation,
+        seat: &Seat,
         worker: WorkerId,
+        slot: usize,
         mut process: Process,
         link: Link,
     ) -> (Ending, Option<Executor>) {
-        let (mut ended_for, executor) = self.converse(generation, worker, &mut process, link).await;
+        let (mut ended_for, executor) = self.converse(seat, worker, slot, &mut process, link).await;
         if ended_for.is_some() {
             process.signal(Signal::SIGKILL);
         }
@@ -279,19 +276,24 @@ impl Supervisor {
     /// is so. Answers also with its executor, if it became ready.
     async fn converse(
         &self,
-        generation: &Generation,
+        seat: &Seat,
         worker: WorkerId,
+        slot: usize,
         process: &mut Process,
         mut link: Link,
     ) -> (Option<EndCause>, Option<Executor>) {
         let shared = &*self.0;
-        let ready = match shared.readiness(generation, process, &mut link).await {
+        let ready = match shared.readiness(seat, process, &mut link).await {
             Ok(Some(ready)) => ready,
             Ok(None) => return (None, None),
             Err(cause) => return (Some(cause), None),
         };
         let engine = shared.engine.clone();
         let mut executor = Executor::join(engine, worker, ready, &mut link, shared.config.quota());
+        let mut wishes = executor.wishes();
+        let life = Life { worker, slot, over: seat.drain.child_token() };
+        let _over = life.over.clone().drop_guard();
+        let mut replacement: Option<JoinHandle<()>> = None;
         let (pid, mut exit, mut printed) = process.follow();
         let (abandon, abandoned) = oneshot::channel::<()>();
         // On a task of its own: what is waited for below is looked at when it happens, and not
@@ -315,13 +317,19 @@ impl Supervisor {
                     drop(abandon);
                     break talk.await;
                 }
-                () = generation.drain.cancelled(), if serves => {
+                () = seat.drain.cancelled(), if serves => {
                     serves = false;
                     shared.engine.drain(worker);
                 }
                 () = &mut grown, if serves => {
                     serves = false;
                     shared.engine.drain(worker);
+                }
+                Some(reason) = wishes.recv() => {
+                    if serves && replacement.as_ref().is_none_or(JoinHandle::is_finished) {
+                        let replaced = self.clone().replace(life.clone(), shared.name(slot), reason);
+                        replacement = Some(tokio::spawn(replaced));
+                    }
                 }
                 _ = exit.ended() => {
                     // A process that the model left behind may hold the link open.
@@ -341,18 +349,21 @@ impl Supervisor {
 }
 
 impl Inner {
+    /// The worker of a slot, for people.
+    fn name(&self, slot: usize) -> String {
+        match self.config.worker_count() {
+            1 => "the program".to_owned(),
+            _ => format!("worker {slot}"),
+        }
+    }
+
     /// Decides what follows a start that failed.
-    fn not_started(
-        &self,
-        generation: &Generation,
-        backoff: &mut Backoff,
-        error: &io::Error,
-    ) -> Next {
+    fn not_started(&self, seat: &Seat, backoff: &mut Backoff, error: &io::Error) -> Next {
         // The requester is not told where it lies.
         let program = self.program.command.first().map(|name| name.to_string_lossy());
         tracing::error!("{}: {error}", program.unwrap_or_default());
         self.engine.metrics().worker_not_started();
-        let has_served = generation.is_admitted() && self.engine.model().borrow().is_some();
+        let has_served = seat.generation.is_admitted() && self.engine.model().borrow().is_some();
         let is_shortage = is_shortage(error);
         match backoff.next() {
             Some(after) if has_served || is_shortage => Next::StartAgain { after },
@@ -368,7 +379,7 @@ impl Inner {
     /// itself; an error is the reason to end it.
     async fn readiness(
         &self,
-        generation: &Generation,
+        seat: &Seat,
         process: &mut Process,
         link: &mut Link,
     ) -> Result<Option<Ready>, EndCause> {
@@ -379,13 +390,13 @@ impl Inner {
                 timeout(LAST_WORDS, Executor::ready(link)).await.unwrap_or(Ok(None))
             }
             () = sleep(patience) => return Err(EndCause::NotReady(patience)),
-            () = generation.drain.cancelled() => return Err(EndCause::Stopped),
+            () = seat.drain.cancelled() => return Err(EndCause::Stopped),
         };
         let Some(ready) = ready? else { return Ok(None) };
         tokio::select! {
-            () = generation.admission() => Ok(Some(ready)),
+            () = seat.generation.admission() => Ok(Some(ready)),
             _ = process.ended() => Ok(None),
-            () = generation.drain.cancelled() => Err(EndCause::Stopped),
+            () = seat.drain.cancelled() => Err(EndCause::Stopped),
         }
     }
 

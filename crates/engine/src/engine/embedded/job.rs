@@ -21,6 +21,8 @@ pub(crate) struct Job {
     submitted: Instant,
     timing: Option<Arc<Timing>>,
     metrics: Arc<Metrics>,
+    /// True once a piece of the answer was passed on.
+    has_chunks: bool,
 }
 
 impl Job {
@@ -35,7 +37,7 @@ impl Job {
         let Request { inputs, is_followed, timing, reservation, .. } = request;
         let (ticket, responder) = Ticket::new(id, jobs, is_followed, reservation);
         let inputs = Arc::new(inputs);
-        let job = Job { inputs, responder, submitted, timing, metrics };
+        let job = Job { inputs, responder, submitted, timing, metrics, has_chunks: false };
         job.stamp(|timing| &timing.submitted);
         (job, ticket)
     }
@@ -70,8 +72,14 @@ impl Job {
         self.responder.offer(event);
     }
 
+    /// Tells whether a piece of the answer was passed on.
+    pub(crate) fn has_chunks(&self) -> bool {
+        self.has_chunks
+    }
+
     /// Passes a piece of the answer on; what comes back takes time.
-    pub(crate) fn chunk(&self, content_type: Option<String>, data: Data) -> Option<Passing> {
+    pub(crate) fn chunk(&mut self, content_type: Option<String>, data: Data) -> Option<Passing> {
+        self.has_chunks = true;
         self.responder.chunk(content_type, data)
     }
 }

@@ -32,6 +32,7 @@ fn ready() -> FromWorker {
 
 fn engine(queue: usize) -> Embedded {
     Embedded::start(JobLimits {
+        retry: true,
         queue,
         timeout: None,
         grace: Duration::from_millis(50),

@@ -88,6 +88,30 @@ impl Embedded {
         Ok(())
     }
 
+    /// The batch that the job was in has failed as a whole. The job is run again by itself where that
+    /// is right, and otherwise answered.
+    pub(crate) fn fail_with_batch(
+        &self,
+        worker: WorkerId,
+        id: JobId,
+        outcome: Outcome,
+    ) -> Result<(), OutOfTurn> {
+        let now = Instant::now();
+        let mut core = self.0.core();
+        let job = core.scheduler.fail_with_batch(worker, id, now, |job| self.may_run_again(job))?;
+        core.close_if_drained(worker);
+        self.0.settle(core, now);
+        if let Some(job) = job {
+            job.answer(Ok(outcome));
+        }
+        Ok(())
+    }
+
+    fn may_run_again(&self, job: &Job) -> bool {
+        // What a client has read of one run does not go on in another.
+        self.0.limits.retry && !job.has_chunks() && !self.0.shut_down.is_cancelled()
+    }
+
     /// A job that the model may still be working on is answered ahead of its end.
     pub(crate) fn abandon(&self, id: JobId, error: Error) {
         let mut core = self.0.core();
@@ -115,14 +139,20 @@ impl Embedded {
         self.0.settle(core, now);
     }
 
+    /// The workers that get jobs.
+    pub(crate) fn workers(&self) -> Vec<WorkerId> {
+        self.0.core().scheduler.serving().collect()
+    }
+
     /// Tells whether the worker holds no job.
     pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
         self.0.core().scheduler.is_free(worker)
     }
 
     /// A worker is gone, which had started everything up to the job `last`: what it worked on fails
-    /// with `error`, the rest goes back into the queue, but for jobs at which workers keep ending,
-    /// or have `crashed`, before they begin them; `error` is told whether it had begun.
+    /// with `error`, or is run again by itself if it was in a batch. The rest goes back into the
+    /// queue, but for jobs at which workers keep ending, or have `crashed`, before they begin them.
+    /// `error` is told whether the job had begun.
     pub(crate) fn worker_lost(
         &self,
         worker: WorkerId,
@@ -132,7 +162,8 @@ impl Embedded {
     ) {
         let mut core = self.0.core();
         core.orders.remove(&worker);
-        let Lost { begun, unbegun } = core.scheduler.worker_lost(worker, last, crashed);
+        let Lost { begun, unbegun } =
+            core.scheduler.worker_lost(worker, last, crashed, |job| self.may_run_again(job));
         let stopped = self.0.shut_down.is_cancelled().then(Embedded::shutting_down);
         for job in begun {
             job.answer(Err(stopped.clone().unwrap_or_else(|| error(true))));

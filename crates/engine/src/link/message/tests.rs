@@ -48,6 +48,8 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::Chunk(ID, None, Data::Bytes(Bytes::from_static(b"b"))),
         FromWorker::Progress(ID, Some(0.5), Some("half".to_owned())),
         FromWorker::Log(ID, "line".to_owned()),
+        FromWorker::BatchFailed(ID, outcome(Data::None, false)),
+        FromWorker::Replace("out of memory".to_owned()),
     ]
 }
 

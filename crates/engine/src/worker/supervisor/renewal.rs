@@ -1,0 +1,120 @@
+//! How workers are replaced: all of them on SIGHUP, or one that says that its process is broken.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Supervisor;
+use crate::engine::state::State;
+use crate::scheduler::worker::WorkerId;
+use crate::settings::Replace;
+use crate::worker::generation::Generation;
+
+/// The longest reason to replace a worker that the log shows, in characters.
+const LONGEST_REASON: usize = 500;
+
+/// One life of a worker that asks to be replaced.
+#[derive(Clone, Debug)]
+pub(super) struct Life {
+    pub(super) worker: WorkerId,
+    pub(super) slot: usize,
+    /// Cancelled when its process is gone, or others have taken over.
+    pub(super) over: CancellationToken,
+}
+
+impl Supervisor {
+    /// Starts the program anew in the place of all workers that serve, in the order that the setting
+    /// `replace` asks for.
+    pub async fn reload(&self) {
+        match self.0.config.replace {
+            Replace::Before => {
+                tracing::info!("starting the program anew; the workers that serve go on meanwhile");
+                self.renew(1..=self.0.config.worker_count()).await;
+            }
+            Replace::After => {
+                tracing::info!("ending the workers one by one, and starting the program anew");
+                let _serving = self.0.serving.lock().await;
+                for worker in self.0.engine.workers() {
+                    self.end_and_start_again(worker).await;
+                }
+            }
+        }
+    }
+
+    /// Replaces a worker for this reason, once it is its turn: one at a time, and with growing pauses,
+    /// so that a stream of bad requests cannot keep the machine loading models.
+    pub(super) async fn replace(self, life: Life, who: String, reason: String) {
+        let shared = &*self.0;
+        let reason: String = reason.chars().take(LONGEST_REASON).collect();
+        let mut turns = tokio::select! {
+            turns = shared.turns.lock() => turns,
+            () = life.over.cancelled() => return,
+        };
+        let pause = turns.pause();
+        if !pause.is_zero() {
+            let seconds = pause.as_secs_f64();
+            tracing::warn!("{who} is to be replaced in {seconds:.0} s: {reason}");
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = life.over.cancelled() => return,
+            }
+        }
+        if life.over.is_cancelled() {
+            return;
+        }
+        tracing::warn!("{who} is being replaced: {reason}");
+        let begun = Instant::now();
+        match shared.config.replace {
+            Replace::Before => self.renew(life.slot..=life.slot).await,
+            Replace::After => self.end_and_start_again(life.worker).await,
+        }
+        turns.took(begun.elapsed());
+    }
+
+    /// Starts the program anew beside the workers of these slots, and lets the new workers take over
+    /// once all of them are ready; the old ones finish what they have. When a new one does not get
+    /// that far, the old ones go on.
+    async fn renew(&self, slots: RangeInclusive<usize>) {
+        let shared = &*self.0;
+        let mut serving = shared.serving.lock().await;
+        let fresh = Arc::new(Generation::new(&shared.stop, false));
+        let seats = self.start_generation(&fresh, slots);
+        let (mut ready, mut broken) = (fresh.ready.subscribe(), fresh.broken.subscribe());
+        tokio::select! {
+            _ = ready.wait_for(|ready| *ready == seats.len()) => {
+                fresh.admitted.send_replace(true);
+                for (slot, seat) in seats {
+                    if let Some(old) = serving.insert(slot, seat) {
+                        old.cancel();
+                    }
+                }
+                tracing::info!("the program has been started anew, and has taken over");
+            }
+            reason = broken.wait_for(Option::is_some) => {
+                let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_default();
+                fresh.drain.cancel();
+                tracing::error!("the program cannot be started anew, the old workers go on: {reason}");
+            }
+            () = shared.stop.cancelled() => {}
+        }
+    }
+
+    /// Lets a worker end as soon as it has no job, and waits until another is in its place.
+    async fn end_and_start_again(&self, worker: WorkerId) {
+        let shared = &*self.0;
+        shared.engine.drain(worker);
+        let mut state = shared.engine.state().subscribe();
+        let all = shared.config.worker_count();
+        let all_are_back = state.wait_for(|state| match state {
+            State::Starting => false,
+            State::Ready(workers) => *workers >= all,
+            State::Failed(_) => true,
+        });
+        tokio::select! {
+            _ = timeout(shared.config.start_timeout, all_are_back) => {}
+            () = shared.stop.cancelled() => {}
+        }
+    }
+}
