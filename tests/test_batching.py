@@ -369,7 +369,8 @@ def test_a_list_of_the_wrong_length_is_told_to_all_and_to_the_program(
 
 @styles
 def test_a_program_that_does_not_catch_the_wrong_length_is_started_again(program, tmp_path, style):
-    with serve(program(HEAD + WRONG_LENGTH + style), cwd=tmp_path) as server:
+    options = {"cwd": tmp_path, "AI_INTEGRATION_ON_EXCEPTION": "stop"}
+    with serve(program(HEAD + WRONG_LENGTH + style), **options) as server:
         before = process_of(server.post(text="before"))
         for answer in together(server, tmp_path, texts("x", "short", "z")):
             assert answer.status == 500
@@ -388,32 +389,86 @@ RAISING = """
 
 
 @styles
-@pytest.mark.parametrize("policy", ["stop", "continue"])
-def test_an_exception_that_leaves_the_block_fails_the_whole_batch(program, tmp_path, style, policy):
-    options = {"cwd": tmp_path, "AI_INTEGRATION_ON_EXCEPTION": policy}
+@pytest.mark.parametrize("policy", ["auto", "stop", "continue"])
+@pytest.mark.parametrize("retry", [None, 0])
+def test_an_exception_that_leaves_the_block_fails_who_fails_alone(
+    program, tmp_path, style, policy, retry
+):
+    options = {
+        "cwd": tmp_path,
+        "AI_INTEGRATION_ON_EXCEPTION": policy,
+        "AI_INTEGRATION_RETRY": retry,
+    }
     with serve(program(HEAD + RAISING + style), **options) as server:
         before = process_of(server.post(text="before"))
-        for answer in together(server, tmp_path, texts("x", "raise", "z")):
+        x, raising, z = together(server, tmp_path, texts("x", "raise", "z"))
+        for answer in [raising] if retry is None else [x, raising, z]:
             assert answer.status == 500
             assert answer.json()["code"] == "model_failed"
             assert "Traceback" in answer.json()["detail"]
             assert "ArithmeticError: does not add up" in answer.json()["detail"]
+        if retry is None:
+            # Each by itself.
+            assert json_of(x)[0::2][:2] == ["x", 1]
+            assert json_of(z)[0::2][:2] == ["z", 1]
         after = process_of(server.post(text="after"))
-        assert (after == before) == (policy == "continue")
+        keeps = policy == "continue" or (policy == "auto" and style == LOOP)
+        assert (after == before) == keeps
         server.wait_for_output("ArithmeticError: does not add up")
 
 
-def test_a_process_that_dies_fails_the_whole_batch_and_nobody_else(program, tmp_path):
-    source = RAISING.replace('raise ArithmeticError("does not add up")', "os._exit(9)")
+@pytest.mark.parametrize("end", ["os._exit(9)", "os.kill(os.getpid(), 11)", "sys.exit(9)"])
+@pytest.mark.parametrize("retry", [None, 0])
+def test_a_process_that_dies_fails_who_kills_it_alone(program, tmp_path, end, retry):
+    source = RAISING.replace('raise ArithmeticError("does not add up")', "import sys; " + end)
     assert source != RAISING
-    with serve(program(HEAD + source + LOOP), cwd=tmp_path) as server:
+    options = {"cwd": tmp_path, "AI_INTEGRATION_RETRY": retry}
+    with serve(program(HEAD + source + LOOP), **options) as server:
         words = ["a", "raise"] + ["b"] * 6 + ["c"] * 8
         answers = together(server, tmp_path, texts(*words))
-        for answer in answers[:8]:
+        culprits = [answers[1]] if retry is None else answers[:8]
+        for answer in culprits:
             assert answer.status == 500
-            assert answer.json()["code"] == "model_crashed"
-            assert "exit status 9" in answer.json()["detail"]
-        assert [json_of(answer)[0] for answer in answers[8:]] == ["c"] * 8
+            cause = "sys.exit(9)" if "sys" in end else "exit status 9" if "9" in end else "SIGSEGV"
+            assert cause in answer.json()["detail"]
+        for word, answer in zip(words, answers):
+            if answer not in culprits:
+                assert json_of(answer)[0] == word
+
+
+def test_a_member_that_has_got_a_part_of_its_answer_is_not_run_again(program, tmp_path):
+    source = """
+    def pieces(word):
+        for number in range(3):
+            yield "%s %d " % (word, number)
+            if word == "deadly" and number == 1:
+                os._exit(9)
+
+    def answers(batch):
+        begin(batch)
+        return [text(pieces(inputs["text"])) for inputs in batch]
+    """
+    with serve(program(HEAD + source + LOOP), cwd=tmp_path) as server:
+        words = ["deadly", "other"]
+        requests = [{"text": word, "headers": EVENTS} for word in words]
+        for word, answer in zip(words, together(server, tmp_path, requests)):
+            events = events_of(answer)
+            said = [data["text"] for name, data in events if name == "chunk"]
+            assert said in (["%s 0 " % word], ["%s 0 " % word, "%s 1 " % word])
+            assert events[-1][0] == "error"
+        assert server.post(text="on").body == b"on 0 on 1 on 2 "
+
+
+def test_a_member_is_run_again_within_its_own_time(program, tmp_path):
+    source = RAISING.replace("raise Arithmetic", "time.sleep(0.6); raise Arithmetic")
+    options = {"cwd": tmp_path, "AI_INTEGRATION_TIMEOUT": 1}
+    with serve(program(HEAD + source + LOOP), **options) as server:
+        words = ["x", "raise", "z"]
+        begun = time.monotonic()
+        answers = together(server, tmp_path, texts(*words))
+        assert time.monotonic() - begun < 5
+        assert answers[1].status in (500, 504)
+        assert json_of(answers[0])[0] == "x"
 
 
 def test_a_block_left_without_results_is_told_to_all(program, tmp_path):

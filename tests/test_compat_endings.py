@@ -117,8 +117,9 @@ REPORTING_PID = """
 
 
 @both_styles
-def test_an_exception_starts_the_program_again(program, style):
-    with serve(program(model(REPORTING_PID, style))) as server:
+def test_an_exception_starts_the_program_again_where_that_is_asked_for(program, style):
+    path = program(model(REPORTING_PID, style))
+    with serve(path, AI_INTEGRATION_ON_EXCEPTION="stop") as server:
         first = server.post(text="x").body
         assert server.post(text="bad").status == 500
         assert server.post(text="x").body not in (b"", first)

@@ -96,7 +96,27 @@ MODES = """
     def where(inference_function=None, inputs_schema=None):
         print(threading.current_thread() is threading.main_thread(), sys.argv[1:])
 
+    def watching(inference_function=None, inputs_schema=None):
+        import time
+        print("watching", flush=True)
+        while True:
+            for name in sorted(os.listdir("inbox")):
+                word = open(os.path.join("inbox", name)).read()
+                os.remove(os.path.join("inbox", name))
+                if word == "end":
+                    return
+                result = inference_function({"text": word})
+                print(name, result["data"] if result["success"] else "failed", flush=True)
+            time.sleep(0.02)
+
+    def never_content(inference_function=None, inputs_schema=None):
+        import time
+        print("begun", flush=True)
+        inference_function({"text": "bad"})
+        time.sleep(60)
+
     MODULE_MODES = {
+        "watching": watching, "never_content": never_content,
         "shout": shout, "three": three, "nothing": nothing, "any_keyword": any_keyword,
         "returning_a_number": returning_a_number, "raising": raising, "exiting": exiting,
         "exiting_with_words": exiting_with_words, "exiting_well": exiting_well,
@@ -202,6 +222,42 @@ def test_a_mode_that_asks_on_after_the_models_end_is_not_kept_waiting(use):
     assert done.returncode == 1
     seen = json.loads(last_line(done))
     assert seen[:2] == [False, False]
+
+
+@pytest.mark.parametrize(("style", "policy"), [("loop", None), ("start_loop", "stop")])
+def test_an_exception_starts_the_program_again_where_its_mode_goes_on(
+    program, folder, tmp_path, style, policy
+):
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    for number, word in enumerate(["one", "bad"]):
+        (inbox / str(number)).write_text(word)
+    variables = environment(
+        MODE="watching", AI_INTEGRATION_MODES_PATH=folder, AI_INTEGRATION_ON_EXCEPTION=policy
+    )
+    command = [PYTHON, str(program(model(UPPER, style)))]
+    with started(command, cwd=tmp_path, env=variables, text=True) as process:
+
+        def line():
+            # What the model prints comes between the mode's lines.
+            return next(one for one in iter(process.stdout.readline, "") if "chatter" not in one)
+
+        assert [line() for _ in range(3)] == ["watching\n", "0 ONE\n", "1 failed\n"]
+        assert line() == "watching\n"
+        for number, word in enumerate(["bad", "two", "end"], 2):
+            (inbox / str(number)).write_text(word)
+            if word == "bad":
+                assert [line(), line()] == ["2 failed\n", "watching\n"]
+        assert line() == "3 TWO\n"
+        assert process.wait(15) == 0
+        assert process.stderr.read().count("ValueError: no such word") == 2
+
+
+def test_a_program_that_is_started_again_in_vain_is_given_up(use):
+    done = use("never_content", AI_INTEGRATION_START_ATTEMPTS=2)
+    assert done.returncode == 1
+    assert done.stdout.decode().count("begun") == 2
+    assert "2 starts of the program in a row answered nothing; giving up" in done.stderr.decode()
 
 
 @both_styles

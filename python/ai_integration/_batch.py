@@ -110,8 +110,11 @@ def _send(jobs, results):
 
 def _break_off(streams, reason):
     """Answer those whose turn does not come any more, since the program is ending."""
+    from . import _results
+
+    message = "the program was ended by %s while handling this batch" % type(reason).__name__
     for job, stream in streams:
-        job.fail("the program was ended by %s while handling this batch" % type(reason).__name__)
+        job.fail_with_batch(_results.failure(message))
         try:
             stream.close()
         except BaseException:

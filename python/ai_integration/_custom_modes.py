@@ -25,16 +25,23 @@ import inspect
 import os
 import sys
 import threading
+import time
 import traceback
 import types
 
-from . import _leaving, _mode_names, _process, _results, modes
+from . import _handover, _leaving, _mode_names, _process, _results, modes
 
 PATH_VARIABLE = "AI_INTEGRATION_MODES_PATH"
 ENTRY_POINTS = "ai_integration.modes"
 
 # Seconds that a running mode gets when the program dies under it.
 _PATIENCE = 3.0
+
+# Remembers, across new starts of the program, how many lives in a row answered nothing.
+_LIVES_VARIABLE = "_AI_INTEGRATION_LIVES"
+# How many there may be: a setting of the engine's, and its default.
+_ATTEMPTS_VARIABLE = "AI_INTEGRATION_START_ATTEMPTS"
+_ATTEMPTS = 6
 
 
 class Declaration(object):
@@ -62,6 +69,9 @@ class CustomMode(object):
         self._current = None
         self._closed = False
         self._status = None
+        self._has_succeeded = False
+        self._has_ended = False
+        self._command = _handover.command_to_start_again()
         self._thread = threading.Thread(target=self._run, name="mode " + declaration.name)
         self._thread.daemon = True
         self._thread.start()
@@ -98,6 +108,8 @@ class CustomMode(object):
             self._calls.append(call)
             self._changed.notify_all()
         call.done.wait()
+        if isinstance(call.result, dict) and call.result.get("success") is True:
+            self._has_succeeded = True
         return call.result
 
     def _run(self):
@@ -116,9 +128,29 @@ class CustomMode(object):
 
     def _end(self):
         """Give the mode a moment to report what became of its last call."""
-        if self.pid == os.getpid() and self._thread is not threading.current_thread():
-            self._close()
-            self._thread.join(_PATIENCE)
+        if self.pid != os.getpid() or self._thread is threading.current_thread():
+            return
+        # A new start runs the exit handlers, of which this is one.
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._close()
+        self._thread.join(_PATIENCE)
+        # Set by an exception that ended the program, and by no `sys.exit`.
+        has_failed = getattr(sys, "last_type", None) is not None
+        if self._thread.is_alive() and has_failed and self._command is not None:
+            self._start_again()
+
+    def _start_again(self):
+        """Start the program anew, since its mode goes on: nobody else does that here."""
+        lives = 1 if self._has_succeeded else int(os.environ.get(_LIVES_VARIABLE) or 0) + 1
+        if lives >= int(os.environ.get(_ATTEMPTS_VARIABLE) or _ATTEMPTS):
+            _process.warn("%d starts of the program in a row answered nothing; giving up" % lives)
+            return
+        os.environ[_LIVES_VARIABLE] = str(lives)
+        _process.warn("the program ended in an exception; starting it again")
+        time.sleep(0.1 * 2**lives if lives > 1 else 0)
+        _handover.start_again(self._command)
 
     def _close(self):
         """Answer whoever still waits, since the model will not."""

@@ -5,7 +5,7 @@ import os
 import time
 from collections import deque
 
-from . import _leaving, _memory_files, _process, _results
+from . import _frames, _leaving, _memory_files, _process, _results
 from ._job import Job
 from ._link import PROTOCOL, Link, Violation, frame
 
@@ -102,6 +102,16 @@ class Engine(object):
             self._link.write(b"".join(frames))
         elif jobs:
             self._board.record(jobs[-1].number)
+
+    def forget_start(self):
+        """Clear the board: a job that comes back must not be taken for one that was started."""
+        if self._board is not None:
+            self._board.record(0)
+
+    def replace(self, reason):
+        """Ask for another process in the place of this one, which seems to be broken."""
+        if self._child is None:
+            self._link.send(_frames.replace(reason))
 
     def pause(self, is_paused):
         """Ask for no further jobs, since the program seems to end, or for jobs again."""

@@ -44,6 +44,11 @@ def frames(answer, number, has_chunks):
     yield _result(answer, number, kind), body
 
 
+def batch_failure(answer, number):
+    """The header of the frame of a failure that is the whole batch's, not this member's."""
+    return encode(dict(_fields(answer, number, None), of_batch=True))
+
+
 def chunks(number, kind, body, content_type):
     """The header and body of each frame of a chunk: one frame, unless the chunk is too large.
 
@@ -67,6 +72,11 @@ def chunks(number, kind, body, content_type):
 def progress(number, fraction, message):
     """The header of the frame that tells how far a job is."""
     return encode({"type": "progress", "id": number, "fraction": fraction, "message": message})
+
+
+def replace(reason):
+    """The header of the frame that asks for another process, for this reason."""
+    return encode({"type": "replace", "message": reason})
 
 
 def _result(answer, number, kind):

@@ -6,6 +6,7 @@ restarted under it. This happens while the package is imported, before anything 
 and only where the program can be started again exactly as it was.
 """
 
+import atexit
 import os
 import sys
 import threading
@@ -21,8 +22,8 @@ def attempt():
     subcommand = _process.asks_to_serve()
     if subcommand is None or not _is_plain_process():
         return
-    command = _command_line()
-    if command is None or not _can_start_again(command):
+    command = command_to_start_again()
+    if command is None:
         return
     binary = _binary.find()
     if binary is None:
@@ -31,6 +32,24 @@ def attempt():
     _process.flush_output()
     _restore_signals()
     os.execv(binary, [binary, subcommand, "--"] + command)
+
+
+def command_to_start_again():
+    """The command that starts the program exactly as it was started, or `None`.
+
+    To be asked before the program has ended: then Python no longer knows its file.
+    """
+    command = _command_line()
+    return command if command is not None and _can_start_again(command) else None
+
+
+def start_again(command):
+    """Start the program anew in this process, its exit handlers run."""
+    # Private, and the same in every version of Python: nothing public runs them before an exec.
+    atexit._run_exitfuncs()
+    _process.flush_output()
+    _restore_signals()
+    os.execv(command[0], command)
 
 
 def _is_plain_process():

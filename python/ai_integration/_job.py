@@ -44,6 +44,13 @@ class Job(object):
             # Each piece is sent on the way.
             pass
 
+    def fail_with_batch(self, result):
+        """Send the failure of the whole batch: the engine may let this member run by itself."""
+        if not self.ended:
+            self._engine.forget_start()
+            self._link.send(_frames.batch_failure(_results.prepare(result), self.number))
+            self._end()
+
     def begin_answer(self, result):
         """`answer` in steps: a frame if the result is small and whole, else a generator.
 

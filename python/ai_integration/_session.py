@@ -2,11 +2,9 @@
 
 import os
 
-from . import _mode_names, _process
+from . import _exceptions, _mode_names, _process
 from ._version import __version__
 
-_POLICY_VARIABLE = "AI_INTEGRATION_ON_EXCEPTION"
-_POLICIES = ("stop", "continue")
 # The exit status of a usage error, as docs/container-format.md has it.
 _USAGE = 2
 # What authors may say of the model.
@@ -31,7 +29,8 @@ class get_next_input(object):
     for all.
 
     The block gets the inputs as a dict and answers with `send_result`. An exception that leaves
-    it is reported to the requester and then goes on its way.
+    it is reported to the requester. In a serving mode the program then goes on after the block,
+    unless it catches the exception itself; in others the exception goes on its way.
     """
 
     __slots__ = ("_jobs", "_options")
@@ -80,7 +79,9 @@ class Session(object):
         self._jobs = ()
         self._is_batch = False
         self._busy = False
-        self._keep_going = False
+        # Whether the loop belongs to `start_loop`, which promises a new start.
+        self.is_start_loop = False
+        self._policy = None
         # Whether an exception has left a block: most programs end of it.
         self._is_leaving = False
 
@@ -166,14 +167,19 @@ class Session(object):
         if self._source is None or self._source.pid != os.getpid():
             # A child that was forked inside the block left it too. The answer is the parent's.
             return False
-        is_handled = kind is None or issubclass(kind, Cancelled)
-        is_handled = is_handled or (self._keep_going and issubclass(kind, Exception))
+        if kind is None or issubclass(kind, Cancelled):
+            is_handled = True
+            self._policy.succeeded()
+        else:
+            is_handled = self._policy.keeps(kind, trace)
         with self.lock:
             try:
+                # Before the answer, which frees this process for the next request.
                 if not is_handled:
-                    # Before the answer, which frees this process for the next request.
                     self._is_leaving = True
                     self._source.pause(True)
+                elif kind is not None and not issubclass(kind, Cancelled):
+                    self._report(kind, value, trace)
                 failure = None
                 for job in jobs:
                     if job.answered:
@@ -181,21 +187,27 @@ class Session(object):
                     job.answered = True
                     if failure is None:
                         failure = _failure_of(kind, value, trace)
-                    job.answer(failure)
+                    if len(jobs) > 1 and kind is not None and not issubclass(kind, Cancelled):
+                        job.fail_with_batch(failure)
+                    else:
+                        job.answer(failure)
             finally:
                 self._jobs = ()
                 self._busy = False
-        if kind is None or not is_handled:
-            return False
-        if not issubclass(kind, Cancelled):
-            import traceback
+        return kind is not None and is_handled
 
-            traceback.print_exception(kind, value, trace)
-        return True
+    def _report(self, kind, value, trace):
+        """Tell of an exception after which the program goes on."""
+        import traceback
+
+        traceback.print_exception(kind, value, trace)
+        reason = self._policy.reason_to_replace(kind, value)
+        if reason is not None:
+            self._source.replace(reason)
 
     def _open(self, inputs_schema, visualizer_config, more, batch):
         """Find out where requests come from, at the first call."""
-        self._keep_going = _on_exception() == "continue"
+        self._policy = policy = _exceptions.Policy()
         about = {name: more.pop(name, None) for name in _ABOUT}
         about = {name: value for name, value in about.items() if value is not None}
         for name in sorted(more):
@@ -216,21 +228,17 @@ class Session(object):
             from . import _attached
 
             engine = _attached.start()
+            serves = mode in _mode_names.SERVING
         else:
             from ._engine import Engine
 
             engine = Engine.inherited(descriptor)
+            # In a mode that does not serve the engine has set the policy `stop`.
+            serves = True
+        policy.keeps_by_default = serves and not self.is_start_loop
         modes = [{"name": name, "hint": custom[name].hint} for name in sorted(custom)]
         engine.introduce(__version__, inputs_schema, visualizer_config, about, modes, batch)
         return engine
-
-
-def _on_exception():
-    policy = os.environ.get(_POLICY_VARIABLE) or "stop"
-    if policy not in _POLICIES:
-        choices = " or ".join(_POLICIES)
-        raise _process.BadSetting("%s is %r; use %s" % (_POLICY_VARIABLE, policy, choices))
-    return policy
 
 
 def _check_expressible(inputs_schema, visualizer_config, about):

@@ -1,7 +1,7 @@
 """The older style: a model as one function instead of a loop."""
 
 from ._batch import get_next_inputs, send_results
-from ._session import get_next_input, send_result
+from ._session import get_next_input, send_result, session
 
 
 def start_loop(
@@ -19,6 +19,7 @@ def start_loop(
     """
     if not callable(inference_function):
         raise TypeError("start_loop needs an inference_function that takes a dict of inputs")
+    session().is_start_loop = True
     while max_batch_size is None:
         with get_next_input(inputs_schema, visualizer_config) as inputs:
             send_result(inference_function(inputs))

@@ -559,14 +559,9 @@ impl<J> Scheduler<J> {
         usual.saturating_mul(batches) / workers
     }
 
-    /// The workers that get jobs.
-    pub(crate) fn serving(&self) -> impl Iterator<Item = WorkerId> {
-        self.workers.iter().filter(|(_, worker)| !worker.is_draining()).map(|(id, _)| *id)
-    }
-
-    /// Returns how many workers get jobs.
+    /// Workers that get jobs.
     pub(crate) fn workers(&self) -> usize {
-        self.serving().count()
+        self.workers.values().filter(|worker| !worker.is_draining()).count()
     }
 
     fn worker(&mut self, worker: WorkerId) -> Result<&mut Worker, OutOfTurn> {

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::WorkerGuard;
 
-use crate::settings::PythonClient;
+use crate::settings::{OnException, PythonClient};
 use crate::{logging, settings};
 
 /// The mode of programs that are started with the argument `serve`, a hosting convention.
@@ -73,11 +73,16 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         Ok(chosen) => chosen,
         Err(name) => return no_such_mode(&name, &list(&[])),
     };
-    let (mut config, _logging) = match prepare(&launch.environment, mode) {
+    let (mut config, client, _logging) = match prepare(&launch.environment, mode) {
         Ok(prepared) => prepared,
         Err(error) => return refused(error),
     };
     if !mode.is_serving() {
+        if client.on_exception == OnException::Auto {
+            // The program cannot tell whether its mode serves.
+            let name = PythonClient::on_exception().name.to_owned();
+            program.variables.push((name, "stop".to_owned()));
+        }
         // Done after one request or a few: one worker, which either starts or does not. What it
         // prints stays apart from results.
         config.workers = Some(1);
@@ -135,7 +140,7 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
         };
         let chosen = choose(&launch.environment);
         let mode = chosen.as_ref().map_or(DEFAULT_MODE, |(mode, _)| *mode);
-        let (config, _logging) = match prepare(&launch.environment, mode) {
+        let (config, _, _logging) = match prepare(&launch.environment, mode) {
             Ok(prepared) => prepared,
             Err(error) => return refused(error),
         };
@@ -161,16 +166,16 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
 fn prepare(
     environment: &Environment,
     mode: &dyn Mode,
-) -> Result<(Config, WorkerGuard), SettingError> {
+) -> Result<(Config, PythonClient, WorkerGuard), SettingError> {
     environment.check(settings::all())?;
     // Only the Python client acts on these; it does not get to refuse them before a model is loaded.
-    PythonClient::read(environment)?;
+    let client = PythonClient::read(environment)?;
     let config = Config::read(environment)?;
     let logging = logging::start(environment, mode.is_serving())?;
     for (former, setting) in environment.renamed(settings::all()) {
         tracing::warn!("{former} is now called {}; please use the new name", setting.name);
     }
-    Ok((config, logging))
+    Ok((config, client, logging))
 }
 
 fn no_such_mode(name: &str, listed: &str) -> ExitStatus {

@@ -16,8 +16,11 @@ settings! {
     #[derive(Clone, Debug)]
     pub struct PythonClient under "Model" {
         /// Reaction to an exception in a Python model's `with` block, which the requester is told in
-        /// either case: stop ends the program, and it is started again; continue keeps it.
-        on_exception: OnException = "stop",
+        /// any case. auto: a serving program goes on, and is replaced when the exception says that the
+        /// process is broken (out of memory, an error of CUDA and the like) or after three requests
+        /// in a row that ended in one; with start_loop, and in one-shot modes, it is stop. stop ends
+        /// the program, and a serving one is started again; continue keeps it in any case.
+        on_exception: OnException = "auto",
         /// Folders with usage modes in Python, separated by colons.
         modes_path: Option<Text> { value_name: "FOLDERS" },
         /// The engine's program, for a Python client that is not installed beside it.
@@ -29,6 +32,8 @@ choices! {
     /// The reaction of a Python model to an exception.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum OnException {
+        /// A serving program goes on, and is replaced when it is broken.
+        Auto = "auto",
         /// The program ends, and is started again.
         Stop = "stop",
         /// The program goes on.

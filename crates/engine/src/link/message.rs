@@ -276,9 +276,10 @@ impl FromWorker {
             "result" => {
                 let success = success.unwrap_or_default();
                 let outcome = Outcome { success, content_type, error, data: body()? };
-                match of_batch && !success {
-                    true => FromWorker::BatchFailed(id()?, outcome),
-                    false => FromWorker::Result(id()?, outcome),
+                if of_batch && !success {
+                    FromWorker::BatchFailed(id()?, outcome)
+                } else {
+                    FromWorker::Result(id()?, outcome)
                 }
             }
             "chunk" => FromWorker::Chunk(id()?, content_type, body()?),

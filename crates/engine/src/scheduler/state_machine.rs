@@ -330,6 +330,7 @@ impl World {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the scheduler passes any job so")]
 fn may_run_again(job: &u64) -> bool {
     !job.is_multiple_of(3)
 }

@@ -28,6 +28,14 @@ pub(super) struct Seat {
     pub(super) drain: CancellationToken,
 }
 
+/// One life of a worker that asks to be replaced.
+#[derive(Clone, Debug)]
+pub(super) struct Life {
+    pub(super) slot: usize,
+    /// Cancelled when its process is gone, or others have taken over.
+    pub(super) over: CancellationToken,
+}
+
 impl Generation {
     pub(super) fn new(stop: &CancellationToken, is_admitted: bool) -> Self {
         Generation {

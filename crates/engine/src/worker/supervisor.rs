@@ -18,7 +18,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::renewal::Life;
 use crate::engine::embedded::Embedded;
 use crate::link::Link;
 use crate::link::message::Ready;
@@ -27,7 +26,7 @@ use crate::settings::Config;
 use crate::worker::backoff::{Backoff, Turns};
 use crate::worker::ending::{EndCause, Ending, Exit, is_shortage};
 use crate::worker::executor::Executor;
-use crate::worker::generation::{Generation, Seat};
+use crate::worker::generation::{Generation, Life, Seat};
 use crate::worker::memory;
 use crate::worker::process::{Process, Program};
 use crate::worker::reaper::Reaper;
@@ -57,14 +56,22 @@ struct Inner {
     reaper: Reaper,
     next_worker: AtomicU64,
     stop: CancellationToken,
-    /// What lets the worker of each slot go on that serves; locked while workers are being replaced.
-    serving: Mutex<HashMap<usize, CancellationToken>>,
+    /// The worker of each slot that serves; locked while workers are being replaced.
+    serving: Mutex<HashMap<usize, Kept>>,
     /// Held by the worker that is being replaced since its process is broken.
     turns: Mutex<Turns>,
     /// Workers that are kept running.
     slots: watch::Sender<usize>,
     /// How the program's last life ended, if it is not to be started again.
     last: watch::Sender<Option<Exit>>,
+}
+
+/// A worker that is kept running.
+#[derive(Debug)]
+struct Kept {
+    seat: Seat,
+    /// Ends when it has ended, and is not to be started again.
+    task: JoinHandle<()>,
 }
 
 /// What follows one life of a worker.
@@ -92,10 +99,10 @@ impl Supervisor {
         }));
         let generation = Arc::new(Generation::new(&supervisor.0.stop, true));
         let slots = 1..=supervisor.0.config.worker_count();
-        let seats = supervisor.start_generation(&generation, slots);
+        let kept = supervisor.start_generation(&generation, slots);
         // Nobody else has it yet.
         if let Ok(mut serving) = supervisor.0.serving.try_lock() {
-            serving.extend(seats);
+            serving.extend(kept);
         }
         Ok(supervisor)
     }
@@ -128,18 +135,18 @@ impl Supervisor {
         }
     }
 
-    /// Starts a worker in each of these slots. Answers with what ends each when it is cancelled.
+    /// Starts a worker in each of these slots, and keeps it running.
     fn start_generation(
         &self,
         generation: &Arc<Generation>,
         slots: RangeInclusive<usize>,
-    ) -> Vec<(usize, CancellationToken)> {
+    ) -> Vec<(usize, Kept)> {
         let start = |slot| {
             self.0.slots.send_modify(|slots| *slots += 1);
             let seat = generation.seat();
             let (supervisor, taken) = (self.clone(), seat.clone());
-            tokio::spawn(async move { supervisor.keep_running(&taken, slot).await });
-            (slot, seat.drain)
+            let task = tokio::spawn(async move { supervisor.keep_running(&taken, slot).await });
+            (slot, Kept { seat, task })
         };
         slots.map(start).collect()
     }
@@ -291,7 +298,7 @@ impl Supervisor {
         let engine = shared.engine.clone();
         let mut executor = Executor::join(engine, worker, ready, &mut link, shared.config.quota());
         let mut wishes = executor.wishes();
-        let life = Life { worker, slot, over: seat.drain.child_token() };
+        let life = Life { slot, over: seat.drain.child_token() };
         let _over = life.over.clone().drop_guard();
         let mut replacement: Option<JoinHandle<()>> = None;
         let (pid, mut exit, mut printed) = process.follow();

@@ -139,11 +139,6 @@ impl Embedded {
         self.0.settle(core, now);
     }
 
-    /// The workers that get jobs.
-    pub(crate) fn workers(&self) -> Vec<WorkerId> {
-        self.0.core().scheduler.serving().collect()
-    }
-
     /// Tells whether the worker holds no job.
     pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
         self.0.core().scheduler.is_free(worker)

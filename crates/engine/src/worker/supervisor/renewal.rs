@@ -4,25 +4,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
-use super::Supervisor;
+use super::{Kept, Supervisor};
 use crate::engine::state::State;
-use crate::scheduler::worker::WorkerId;
 use crate::settings::Replace;
-use crate::worker::generation::Generation;
+use crate::worker::generation::{Generation, Life};
 
 /// The longest reason to replace a worker that the log shows, in characters.
 const LONGEST_REASON: usize = 500;
-
-/// One life of a worker that asks to be replaced.
-#[derive(Clone, Debug)]
-pub(super) struct Life {
-    pub(super) worker: WorkerId,
-    pub(super) slot: usize,
-    /// Cancelled when its process is gone, or others have taken over.
-    pub(super) over: CancellationToken,
-}
 
 impl Supervisor {
     /// Starts the program anew in the place of all workers that serve, in the order that the setting
@@ -35,10 +24,10 @@ impl Supervisor {
             }
             Replace::After => {
                 tracing::info!("ending the workers one by one, and starting the program anew");
-                let _serving = self.0.serving.lock().await;
-                for worker in self.0.engine.workers() {
-                    self.end_and_start_again(worker).await;
+                for slot in 1..=self.0.config.worker_count() {
+                    self.end_and_start_again(slot).await;
                 }
+                tracing::info!("the new workers have taken over");
             }
         }
     }
@@ -68,7 +57,7 @@ impl Supervisor {
         let begun = Instant::now();
         match shared.config.replace {
             Replace::Before => self.renew(life.slot..=life.slot).await,
-            Replace::After => self.end_and_start_again(life.worker).await,
+            Replace::After => self.end_and_start_again(life.slot).await,
         }
         turns.took(begun.elapsed());
     }
@@ -80,17 +69,17 @@ impl Supervisor {
         let shared = &*self.0;
         let mut serving = shared.serving.lock().await;
         let fresh = Arc::new(Generation::new(&shared.stop, false));
-        let seats = self.start_generation(&fresh, slots);
+        let kept = self.start_generation(&fresh, slots);
         let (mut ready, mut broken) = (fresh.ready.subscribe(), fresh.broken.subscribe());
         tokio::select! {
-            _ = ready.wait_for(|ready| *ready == seats.len()) => {
+            _ = ready.wait_for(|ready| *ready == kept.len()) => {
                 fresh.admitted.send_replace(true);
-                for (slot, seat) in seats {
-                    if let Some(old) = serving.insert(slot, seat) {
-                        old.cancel();
+                for (slot, new) in kept {
+                    if let Some(old) = serving.insert(slot, new) {
+                        old.seat.drain.cancel();
                     }
                 }
-                tracing::info!("the program has been started anew, and has taken over");
+                tracing::info!("the new workers have taken over");
             }
             reason = broken.wait_for(Option::is_some) => {
                 let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_default();
@@ -101,19 +90,28 @@ impl Supervisor {
         }
     }
 
-    /// Lets a worker end as soon as it has no job, and waits until another is in its place.
-    async fn end_and_start_again(&self, worker: WorkerId) {
+    /// Lets the worker of a slot end as soon as it has no job, starts another one in its place, and
+    /// waits until that is ready.
+    async fn end_and_start_again(&self, slot: usize) {
         let shared = &*self.0;
-        shared.engine.drain(worker);
+        let mut serving = shared.serving.lock().await;
+        if let Some(Kept { seat, task }) = serving.remove(&slot) {
+            seat.drain.cancel();
+            let _ = task.await;
+        }
+        if shared.stop.is_cancelled() {
+            return;
+        }
+        let generation = Arc::new(Generation::new(&shared.stop, true));
+        serving.extend(self.start_generation(&generation, slot..=slot));
         let mut state = shared.engine.state().subscribe();
-        let all = shared.config.worker_count();
-        let all_are_back = state.wait_for(|state| match state {
+        let all_are_there = state.wait_for(|state| match state {
             State::Starting => false,
-            State::Ready(workers) => *workers >= all,
+            State::Ready(workers) => *workers >= shared.config.worker_count(),
             State::Failed(_) => true,
         });
         tokio::select! {
-            _ = timeout(shared.config.start_timeout, all_are_back) => {}
+            _ = timeout(shared.config.start_timeout, all_are_there) => {}
             () = shared.stop.cancelled() => {}
         }
     }
