@@ -20,7 +20,14 @@ from . import _process
 # The link is taken, and a serving mode handed over, before the rest of the program is imported:
 # whatever the model starts must not inherit the link, and nothing must be loaded in vain.
 if _process.take_link():
+    from . import _children
+
     _process.line_buffer_output()
+    _children.of_this_process()
+elif _process.is_child_of_multiprocessing():
+    from . import _guard
+
+    _guard.watch_the_import()
 elif _process.asks_to_serve():
     from . import _handover
 

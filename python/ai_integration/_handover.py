@@ -11,10 +11,12 @@ import os
 import sys
 import threading
 
-from . import _binary, _process
+from . import _binary, _guard, _process
 
 # Modules of programs that look at another program while it runs in their own process.
 _ONLOOKERS = ("debugpy", "pydevd", "pytest")
+# Programs that load applications, which may use this package, and serve these themselves.
+_SERVERS = ("celery", "daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "uwsgi")
 
 
 def attempt():
@@ -55,12 +57,9 @@ def start_again(command):
 def _is_plain_process():
     if sys.flags.inspect or sys.flags.interactive or _is_watched():
         return False
-    # A multiprocessing child has a parent in this sense; nothing else has.
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    if multiprocessing is not None:
-        current = multiprocessing.current_process()
-        if getattr(current, "_parent_pid", None) is not None:
-            return False
+    # A copy of a program is not the program that the user started.
+    if _guard.is_forked_from(os.getppid()):
+        return False
     return isinstance(threading.current_thread(), threading._MainThread)
 
 
@@ -112,6 +111,8 @@ def _can_start_again(command):
     """Whether `command` runs a script or module that still means the same file from here."""
     kind, program = _program_of(command)
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if kind is None or os.path.basename(program).split(".")[0] in _SERVERS:
+        return False
     if kind == "script":
         # A folder or archive runs the __main__.py inside it.
         return main_file is not None and (

@@ -1,6 +1,7 @@
 """What this process is: the engine's worker, an interactive session or a plain program."""
 
 import os
+import stat
 import sys
 
 from . import _mode_names
@@ -11,7 +12,18 @@ LINK_VARIABLE = "AI_INTEGRATION_LINK"
 # merely imports this package must not turn into a second server because of it.
 _INSIDE_VARIABLE = "_AI_INTEGRATION_INSIDE"
 
+# What an ancestor that is a model put there, and the mode that it has.
+MODE_OF_ANCESTOR = os.environ.get(_INSIDE_VARIABLE)
+# The process that imported this package; a forked child has another number.
+STARTED_AS = os.getpid()
+
+# `multiprocessing`, and a copy of it that pickles more.
+MULTIPROCESSING = ("multiprocessing", "multiprocess")
+
 _link = None
+_has_link = False
+# Why the inherited link cannot be used.
+_link_problem = None
 
 
 class BadSetting(ValueError):
@@ -19,29 +31,50 @@ class BadSetting(ValueError):
 
 
 def take_link():
-    """Take the inherited link out of the environment; whether this process is a worker."""
-    global _link
+    """Take the inherited link out of the environment; whether this process is a worker.
+
+    A link that cannot be used is none of a program which merely imports this package: something
+    that the model started inherits the variable without the link. The first request reports it.
+    """
+    global _has_link, _link, _link_problem
     number = os.environ.pop(LINK_VARIABLE, None)
-    if number is not None:
-        try:
-            _link = int(number)
-            close_on_exec(_link)
-        except (ValueError, OverflowError):
-            raise RuntimeError("%s is %r, not a descriptor's number" % (LINK_VARIABLE, number))
-        except (IOError, OSError):
-            raise RuntimeError(
-                "%s names descriptor %s, which is not open: whatever started this program closed"
-                " it. Let the engine start the program directly." % (LINK_VARIABLE, number)
+    if number is None:
+        return False
+    mark_inside()
+    if is_child_of_multiprocessing():
+        return False
+    try:
+        link = int(number)
+        if stat.S_ISSOCK(os.fstat(link).st_mode):
+            close_on_exec(link)
+            _link, _has_link = link, True
+        else:
+            _link_problem = "%s names descriptor %s, which is not the engine's link" % (
+                LINK_VARIABLE,
+                number,
             )
-        mark_inside()
-    return _link is not None
+    except (ValueError, OverflowError):
+        _link_problem = "%s is %r, not a descriptor's number" % (LINK_VARIABLE, number)
+    except (IOError, OSError):
+        _link_problem = "%s names descriptor %s, which is not open" % (LINK_VARIABLE, number)
+    return _has_link
 
 
 def link_descriptor():
     """The inherited link's descriptor, handed out once; `None` when there is none (any more)."""
     global _link
+    if _link_problem is not None:
+        raise RuntimeError(
+            "%s: whatever started this program closed it. Let the engine start the program"
+            " directly." % _link_problem
+        )
     descriptor, _link = _link, None
     return descriptor
+
+
+def has_link():
+    """Whether the engine started this process, or the one that it was forked from."""
+    return _has_link
 
 
 def close_on_exec(descriptor):
@@ -54,7 +87,7 @@ def close_on_exec(descriptor):
 
 def mark_inside():
     """Remember, for the programs which this one starts, that an engine is already there."""
-    os.environ[_INSIDE_VARIABLE] = "1"
+    os.environ[_INSIDE_VARIABLE] = os.environ.get("MODE") or ""
 
 
 def asks_to_serve():
@@ -68,6 +101,28 @@ def asks_to_serve():
     if mode is None and getattr(sys, "argv", [])[1:2] == ["serve"]:
         return "serve"
     return None
+
+
+def is_child_of_multiprocessing():
+    """Whether `multiprocessing`, or something that is built on it, started this process."""
+    return is_importing_main() or any(
+        getattr(current, "_parent_pid", None) is not None for current in _current_processes()
+    )
+
+
+def is_importing_main():
+    """Whether such a process is still running the program's file, on its way to its work."""
+    return any(getattr(current, "_inheriting", False) for current in _current_processes())
+
+
+def _current_processes():
+    modules = [sys.modules.get(name + ".process") for name in MULTIPROCESSING]
+    return [module.current_process() for module in modules if module is not None]
+
+
+def is_ours(frame):
+    """Whether code of this package runs in a frame."""
+    return (frame.f_globals.get("__name__") or "").split(".")[0] == __name__.split(".")[0]
 
 
 def interactive():

@@ -82,6 +82,8 @@ class Session(object):
         # Whether the loop belongs to `start_loop`, which promises a new start.
         self.is_start_loop = False
         self._policy = None
+        # What the processes that the model starts have to say.
+        self._children = None
         # Whether an exception has left a block: most programs end of it.
         self._is_leaving = False
 
@@ -91,11 +93,11 @@ class Session(object):
         One, or where `batch` (its greatest size, and how many ms it may wait) is given some more.
         """
         source = self._source
-        if source is not None and source.pid != os.getpid():
-            raise RuntimeError(
-                "get_next_input was called in a forked child; requests belong to process %d,"
-                " which asked for the first one" % source.pid
-            )
+        if source is None or source.pid != os.getpid():
+            from . import _guard
+
+            owner = None if source is None else source.pid
+            _guard.check(owner, "get_next_input" if batch is None else "get_next_inputs")
         with self.lock:
             if self._busy:
                 raise RuntimeError(
@@ -148,6 +150,11 @@ class Session(object):
             )
         return self._jobs
 
+    @property
+    def jobs(self):
+        """The requests of the open block; another tuple for each block."""
+        return self._jobs
+
     def has_open_jobs(self):
         """Whether a request is open in this process."""
         return bool(self._jobs) and self._source.pid == os.getpid()
@@ -167,19 +174,32 @@ class Session(object):
         if self._source is None or self._source.pid != os.getpid():
             # A child that was forked inside the block left it too. The answer is the parent's.
             return False
-        if kind is None or issubclass(kind, Cancelled):
-            is_handled = True
-            self._policy.succeeded()
+        has_failed = kind is not None and not issubclass(kind, Cancelled)
+        is_handled = not has_failed
+        # Whether the failure may be that of one member of a batch.
+        may_be_one = False
+        if has_failed:
+            from . import _guard
+
+            kind, value, trace = self._children.explain(kind, value, trace)
+            # Then there is nothing wrong with this process, nor with one of the requests.
+            lacks_guard = issubclass(kind, _guard.MissingGuard)
+            may_be_one = len(jobs) > 1 and not lacks_guard
+            is_handled = lacks_guard or self._policy.keeps(kind, trace)
         else:
-            is_handled = self._policy.keeps(kind, trace)
+            self._policy.succeeded()
         with self.lock:
             try:
                 # Before the answer, which frees this process for the next request.
                 if not is_handled:
                     self._is_leaving = True
                     self._source.pause(True)
-                elif kind is not None and not issubclass(kind, Cancelled):
-                    self._report(kind, value, trace)
+                elif has_failed:
+                    import traceback
+
+                    traceback.print_exception(kind, value, trace)
+                    if not lacks_guard:
+                        self._replace_if_broken(kind, value)
                 failure = None
                 for job in jobs:
                     if job.answered:
@@ -187,7 +207,7 @@ class Session(object):
                     job.answered = True
                     if failure is None:
                         failure = _failure_of(kind, value, trace)
-                    if len(jobs) > 1 and kind is not None and not issubclass(kind, Cancelled):
+                    if may_be_one:
                         job.fail_with_batch(failure)
                     else:
                         job.answer(failure)
@@ -196,17 +216,17 @@ class Session(object):
                 self._busy = False
         return kind is not None and is_handled
 
-    def _report(self, kind, value, trace):
-        """Tell of an exception after which the program goes on."""
-        import traceback
-
-        traceback.print_exception(kind, value, trace)
+    def _replace_if_broken(self, kind, value):
         reason = self._policy.reason_to_replace(kind, value)
         if reason is not None:
             self._source.replace(reason)
 
     def _open(self, inputs_schema, visualizer_config, more, batch):
         """Find out where requests come from, at the first call."""
+        from . import _children
+
+        self._children = _children.of_this_process()
+        self._children.serve(self)
         self._policy = policy = _exceptions.Policy()
         about = {name: more.pop(name, None) for name in _ABOUT}
         about = {name: value for name, value in about.items() if value is not None}
@@ -223,6 +243,7 @@ class Session(object):
             custom = _custom_modes.find()
         descriptor = _process.link_descriptor()
         if descriptor is None and mode in custom:
+            _process.mark_inside()
             return _custom_modes.CustomMode(custom[mode], inputs_schema, visualizer_config)
         if descriptor is None:
             from . import _attached

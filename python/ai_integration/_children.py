@@ -1,0 +1,211 @@
+"""The model's side of `_guard`: hears of processes that it started and that came to the loop.
+
+What they tell ends the wait of the request that is open: a signal's handler raises it in the main
+thread, which leaves whatever it waits in. The loop goes on with the next request. Pools that the
+block leaves behind are ended, since they would start such processes for ever.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+from . import _guard, _process
+
+# Seconds in which a block that heard of it may clean up before it hears again.
+_CLEANING = 2.0
+# Seconds after which the bell rings again when the model could not be interrupted just then.
+_SOON = 0.05
+# Seconds that a block on another thread gets to end, which cannot be interrupted.
+_PATIENCE = 5.0
+# So many notes are kept at most.
+_MOST = 64 * _guard.NOTE
+# Where this package calls what the model's author wrote.
+_CALLS_THE_MODEL = ("_steps", "start_loop")
+# Exceptions that say no more than that a pool's processes have ended, and this of a pool of ours.
+_BROKEN = ("BrokenExecutor", "BrokenProcessPool", "TerminatedWorkerError")
+_ENDED = "Pool not running"
+
+_clock = getattr(time, "monotonic", time.time)
+_made = {}  # type: dict[int, Children]
+
+
+def of_this_process():
+    """The one `Children` of this process; it begins to listen when that is made."""
+    pid = os.getpid()
+    return _made.get(pid) or _made.setdefault(pid, Children())
+
+
+class Children(object):
+    """What the processes that the model started have told."""
+
+    def __init__(self):
+        self._pid = os.getpid()
+        self._session = None
+        self._thread = None
+        self._notes = _nameless_file()
+        self._read = 0
+        # What was told last, in which block, and whether that has yet to hear of it.
+        self._message = None
+        self._told_in = ()
+        self._is_new = False
+        # The block that was interrupted last, and when.
+        self._interrupted = ()
+        self._when = 0.0
+        self._has_warned = False
+        if self._listen():
+            place = [self._pid]
+            if self._notes is not None:
+                place += [self._notes, os.fstat(self._notes).st_ino]
+            os.environ[_guard.PLACE_VARIABLE] = ":".join("%d" % part for part in place)
+
+    def serve(self, session):
+        """Interrupt the blocks of this session, which are the calling thread's."""
+        self._session = session
+        self._thread = threading.current_thread()
+        # What a pool that was made before has said already.
+        self._hear()
+
+    def explain(self, kind, value, trace):
+        """The exception that ends a block, or the one behind it."""
+        if self._pid == os.getpid() and not issubclass(kind, _guard.MissingGuard):
+            self._hear()
+            is_broken = kind.__name__ in _BROKEN or str(value) == _ENDED
+            if self._message is not None and (is_broken or self._told_in is self._session.jobs):
+                reason = _guard.MissingGuard(self._message)
+                reason.__cause__ = value
+                kind, value = type(reason), reason
+        if issubclass(kind, _guard.MissingGuard):
+            # What they start would otherwise interrupt the next block.
+            _in_background(_end_pools).join(_CLEANING)
+        return kind, value, trace
+
+    def _listen(self):
+        number = getattr(signal, _guard.BELL, None)
+        try:
+            if number is None or signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN):
+                return False
+            signal.signal(number, self._on_bell)
+        except ValueError:
+            # This is not the main thread.
+            return False
+        return True
+
+    def _on_bell(self, number, frame):
+        if self._pid != os.getpid():
+            return
+        if self._notes is None:
+            # There nothing but the bell can tell it, and nobody else has a reason to ring.
+            self._note(_guard.SOMEWHERE)
+        self._hear()
+        jobs = () if self._session is None else self._session.jobs
+        if not self._is_new or all(job.ended for job in jobs):
+            self._warn()
+            self._is_new = False
+            _in_background(_end_pools)
+        elif self._thread is not threading.current_thread():
+            self._is_new = False
+            _in_background(self._answer_for_model, jobs)
+        elif self._interrupted is jobs and _clock() - self._when < _CLEANING:
+            # It may wait for the end of the very pool that goes on.
+            self._is_new = False
+            _in_background(_end_pools)
+        elif _is_in_model(frame):
+            self._is_new = False
+            self._interrupted, self._when = jobs, _clock()
+            self._forget()
+            raise _guard.MissingGuard(self._message)
+        else:
+            _in_background(self._ring_again, number)
+
+    def _hear(self):
+        """Read what was told since the last time."""
+        if self._notes is None:
+            return
+        size = os.fstat(self._notes).st_size
+        if size <= self._read:
+            return
+        note = os.pread(self._notes, _guard.NOTE, size - _guard.NOTE)  # novm
+        self._read = min(size, _MOST)
+        if size > _MOST:
+            os.ftruncate(self._notes, _MOST)
+        self._note(note.rstrip(b"\0").decode("utf-8", "replace"))
+
+    def _note(self, message):
+        self._message = message
+        self._is_new = True
+        if self._session is not None:
+            self._told_in = self._session.jobs
+
+    def _forget(self):
+        """Let the processes of the next block fail without delay."""
+        if self._notes is not None:
+            os.ftruncate(self._notes, 0)
+            self._read = 0
+
+    def _warn(self):
+        if self._is_new and not self._has_warned:
+            self._has_warned = True
+            _process.warn(self._message)
+
+    def _ring_again(self, number):
+        time.sleep(_SOON)
+        os.kill(self._pid, number)
+
+    def _answer_for_model(self, jobs):
+        """Answer a block that cannot be interrupted, and end the program if it does not leave."""
+        from . import _results
+
+        with self._session.lock:
+            for job in jobs:
+                if not job.answered:
+                    job.answered = True
+                    job.answer(_results.failure(self._message))
+        time.sleep(_PATIENCE)
+        if self._session.jobs is jobs:
+            _process.warn("the program waits for processes that cannot work; it is ended")
+            _process.flush_output()
+            os._exit(1)
+
+
+def _is_in_model(frame):
+    """Whether it was the model's code that was interrupted, not this package at its own work."""
+    inner = None
+    while frame is not None and not _process.is_ours(frame):
+        inner, frame = frame, frame.f_back
+    return inner is not None and (frame is None or frame.f_code.co_name in _CALLS_THE_MODEL)
+
+
+def _in_background(function, *arguments):
+    thread = threading.Thread(target=function, args=arguments)
+    thread.daemon = True
+    thread.start()
+    return thread
+
+
+def _end_pools():
+    """End the pools whose processes run the program's file again, as is done when a program ends.
+
+    `multiprocessing` has no list of its pools, but one of what it does at the end.
+    """
+    for name in _process.MULTIPROCESSING:
+        util = sys.modules.get(name + ".util")
+        for finalizer in list(getattr(util, "_finalizer_registry", {}).values()):
+            callback = getattr(finalizer, "_callback", None)
+            if getattr(callback, "__name__", None) != "_terminate_pool":
+                continue
+            pools = [given for given in finalizer._args if isinstance(given, list)]
+            started = [
+                getattr(process, "_start_method", None) for pool in pools for process in pool
+            ]
+            if started and "fork" not in started:
+                finalizer()
+
+
+def _nameless_file():
+    """The descriptor of an empty file that others find in /proc; `None` where there is none."""
+    try:
+        return os.memfd_create("ai_integration_notes", os.MFD_CLOEXEC)  # novm
+    except (AttributeError, EnvironmentError):
+        return None
