@@ -23,9 +23,10 @@ _PATIENCE = 5.0
 _MOST = 64 * _guard.NOTE
 # Where this package calls what the model's author wrote.
 _CALLS_THE_MODEL = ("_steps", "start_loop")
-# Exceptions that say no more than that a pool's processes have ended, and this of a pool of ours.
-_BROKEN = ("BrokenExecutor", "BrokenProcessPool", "TerminatedWorkerError")
-_ENDED = "Pool not running"
+# Packages whose exceptions may say no more than that a process has ended.
+_STARTING = ("concurrent", "joblib", "loky", "multiprocess", "multiprocessing")
+# What they put behind an exception that comes from the work itself.
+_OF_THE_WORK = ("RemoteTraceback", "_RemoteTraceback")
 
 _clock = getattr(time, "monotonic", time.time)
 _made = {}  # type: dict[int, Children]
@@ -71,8 +72,8 @@ class Children(object):
         """The exception that ends a block, or the one behind it."""
         if self._pid == os.getpid() and not issubclass(kind, _guard.MissingGuard):
             self._hear()
-            is_broken = kind.__name__ in _BROKEN or str(value) == _ENDED
-            if self._message is not None and (is_broken or self._told_in is self._session.jobs):
+            is_told = self._told_in is self._session.jobs or _is_of_a_pool(value, trace)
+            if self._message is not None and is_told:
                 reason = _guard.MissingGuard(self._message)
                 reason.__cause__ = value
                 kind, value = type(reason), reason
@@ -177,6 +178,15 @@ def _is_in_model(frame):
     return inner is not None and (frame is None or frame.f_code.co_name in _CALLS_THE_MODEL)
 
 
+def _is_of_a_pool(value, trace):
+    """Whether it is what starts processes that failed, not the work that these were to do."""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    raiser = trace.tb_frame.f_globals.get("__name__") or ""
+    cause = type(getattr(value, "__cause__", None)).__name__
+    return raiser.split(".")[0] in _STARTING and cause not in _OF_THE_WORK
+
+
 def _in_background(function, *arguments):
     thread = threading.Thread(target=function, args=arguments)
     thread.daemon = True
@@ -185,22 +195,19 @@ def _in_background(function, *arguments):
 
 
 def _end_pools():
-    """End the pools whose processes run the program's file again, as is done when a program ends.
+    """End the pools whose processes run the program's file again.
 
-    `multiprocessing` has no list of its pools, but one of what it does at the end.
+    `multiprocessing` has no list of its pools, but one of what is to be done with them at the end.
     """
     for name in _process.MULTIPROCESSING:
-        util = sys.modules.get(name + ".util")
-        for finalizer in list(getattr(util, "_finalizer_registry", {}).values()):
-            callback = getattr(finalizer, "_callback", None)
-            if getattr(callback, "__name__", None) != "_terminate_pool":
-                continue
-            pools = [given for given in finalizer._args if isinstance(given, list)]
-            started = [
-                getattr(process, "_start_method", None) for pool in pools for process in pool
-            ]
-            if started and "fork" not in started:
-                finalizer()
+        registry = getattr(sys.modules.get(name + ".util"), "_finalizer_registry", {})
+        for finalizer in list(registry.values()):
+            reference = getattr(finalizer, "_weakref", None)
+            pool = None if reference is None else reference()
+            started = getattr(pool, "_pool", None)
+            methods = [getattr(process, "_start_method", None) for process in started or ()]
+            if methods and "fork" not in methods:
+                pool.terminate()
 
 
 def _nameless_file():

@@ -10,6 +10,7 @@ the side that hears it.
 
 import os
 import sys
+import threading
 import time
 
 from . import _mode_names, _process
@@ -21,6 +22,10 @@ PLACE_VARIABLE = "_AI_INTEGRATION_MODEL"
 NOTE = 1024
 # Ignored by any process that does not ask for it, should the model be gone and its number taken.
 BELL = "SIGURG"
+
+# Seconds until a thread is refused, in which the model answers: the process may well go on without
+# the thread, and its work be done.
+_UNTIL_HEARD = 0.5
 
 # A pool starts its processes again and again. So many may fail at once, each later one waits
 # a little longer; in seconds.
@@ -76,6 +81,8 @@ def check(owner, function):
         if count == 1:
             watch_the_import()
             _tell(message)
+            if not isinstance(threading.current_thread(), threading._MainThread):
+                time.sleep(_UNTIL_HEARD)
         elif _process.is_importing_main():
             _leave()
         else:
