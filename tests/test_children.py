@@ -325,7 +325,9 @@ def test_the_fork_server_itself_runs_the_program_again(program):
 
 @pytest.mark.parametrize("way", ["pool", "executor", "process"])
 def test_a_loop_on_another_thread(program, way):
-    threaded = "import threading\nimport ai_integration\n\ndef loop():\n" + textwrap.indent(textwrap.dedent(LOOP), "    ")
+    threaded = "import threading\nimport ai_integration\n\ndef loop():\n" + textwrap.indent(
+        textwrap.dedent(LOOP), "    "
+    )
     threaded += "\nthread = threading.Thread(target=loop)\nthread.start()\nthread.join()\n"
     with serve(program(source(WAYS, ASKED, threaded))) as server:
         for _ in range(2):
@@ -348,6 +350,42 @@ def test_a_call_in_a_process_that_has_its_guard(program):
         for way, method in [("pool", "fork"), ("pool", "spawn"), ("executor", "forkserver")]:
             assert is_told(ask(server, way, method))
         assert server.output().count("listening on") == 1
+
+
+def test_a_pool_whose_work_asks_for_a_request_goes_on(program):
+    kept = """
+        def work(x):
+            if x < 0:
+                import ai_integration
+                with ai_integration.get_next_input(inputs_schema={}) as inputs:
+                    return x
+            return x
+
+        def bad(context, numbers):
+            return kept_pool.map(work, [-1])
+
+        def good(context, numbers):
+            return kept_pool.map(work, numbers)
+    """
+    loop = "kept_pool = mp.get_context('spawn').Pool(1)\n" + textwrap.dedent(LOOP)
+    with serve(program(source(WAYS, kept, ASKED, loop, guarded=True))) as server:
+        for _ in range(2):
+            assert ask(server, "good").json() == [0, 1, 2]
+            assert is_told(ask(server, "bad"))
+        assert ask(server, "good").json() == [0, 1, 2]
+
+
+def test_an_exception_of_the_work_itself_stays_what_it_is(program):
+    failing = """
+        def failing(context, numbers):
+            with mp.get_context("fork").Pool(1) as pool:
+                return pool.map(abs, ["no number"])
+    """
+    with serve(program(source(WAYS, failing, ASKED, LOOP))) as server:
+        assert is_told(ask(server, "pool"))
+        error = ask(server, "failing").json()["detail"]
+        assert "TypeError: bad operand type for abs()" in error
+        assert GUARD not in error
 
 
 def test_a_request_that_has_its_answer_keeps_it(program):
@@ -422,6 +460,25 @@ def test_a_program_that_the_model_starts_is_no_second_server(program):
         assert (status, errors) == (0, "imported\n") or output.endswith("tool x\n")
         assert status == 0
         assert server.output().count("listening on") == 1
+
+
+def test_a_program_that_the_model_starts_runs_no_custom_mode_a_second_time(program, tmp_path):
+    (tmp_path / "modes").mkdir()
+    (tmp_path / "modes" / "mine.py").write_text(
+        textwrap.dedent("""
+            def mine(inference_function=None):
+                print("running")
+                print(inference_function({})["data"])
+
+            MODULE_MODES = {"mine": mine}
+        """)
+    )
+    tool = program(TOOL, "tool.py")
+    path = program(source(TOOLS, LOOP))
+    done = run(path, mode="mine", AI_INTEGRATION_MODES_PATH=tmp_path / "modes", TOOL=tool)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(b"running") == 1
+    assert b"MODE=mine but is no second model" in done.stdout
 
 
 def test_a_link_that_was_inherited_without_its_socket_is_not_used(program, tmp_path):

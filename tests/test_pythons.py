@@ -214,6 +214,25 @@ def test_a_custom_mode(python, path, package, tmp_path):
     assert b" * MODE=mine: Mine\n" in listed.stderr
 
 
+@pytest.mark.parametrize("how", ["spawn", "forkserver"])
+def test_a_pool_in_a_program_without_a_guard(python, package, tmp_path, how):
+    if identity(python).startswith("PyPy 2") or "CPython 2" in identity(python):
+        pytest.skip("Python 2 only forks, which does not run the program again")
+    path = tmp_path / "entrypoint.py"
+    pool = "multiprocessing.get_context(inputs['text']).Pool(1).map(abs, [-1])"
+    source = LOOP.replace('"pid": os.getpid()', '"pid": ' + pool)
+    path.write_text(source.replace("import json", "import multiprocessing, json", 1))
+    with serve(path, python=python, **package) as server:
+        for _ in range(2):
+            seen = server.post(text=how, timeout=20)
+            assert seen.status == 500
+            assert 'if __name__ == "__main__":' in seen.json()["detail"]
+        assert server.output().count("listening on") == 1
+    done = run(path, "--text", how, python=python, mode="command_line", **package)
+    assert done.returncode == 1
+    assert 'if __name__ == "__main__":' in done.stderr.decode()
+
+
 def test_the_interpreters_flags_are_kept(python, package, tmp_path):
     path = tmp_path / "entrypoint.py"
     path.write_text(LOOP.replace('"pid": os.getpid()', '"pid": __debug__'))

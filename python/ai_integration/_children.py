@@ -51,6 +51,8 @@ class Children(object):
         self._message = None
         self._told_in = ()
         self._is_new = False
+        # Whether each process that a pool starts fails, so that the pool goes on for ever.
+        self._is_for_ever = False
         # The block that was interrupted last, and when.
         self._interrupted = ()
         self._when = 0.0
@@ -59,7 +61,7 @@ class Children(object):
             place = [self._pid]
             if self._notes is not None:
                 place += [self._notes, os.fstat(self._notes).st_ino]
-            os.environ[_guard.PLACE_VARIABLE] = ":".join("%d" % part for part in place)
+            os.environ[_process.MODEL_VARIABLE] = ":".join("%d" % part for part in place)
 
     def serve(self, session):
         """Interrupt the blocks of this session, which are the calling thread's."""
@@ -70,8 +72,10 @@ class Children(object):
 
     def explain(self, kind, value, trace):
         """The exception that ends a block, or the one behind it."""
-        if self._pid == os.getpid() and not issubclass(kind, _guard.MissingGuard):
-            self._hear()
+        if self._pid != os.getpid() or not issubclass(kind, Exception):
+            return kind, value, trace
+        self._hear()
+        if not issubclass(kind, _guard.MissingGuard):
             is_told = self._told_in is self._session.jobs or _is_of_a_pool(value, trace)
             if self._message is not None and is_told:
                 reason = _guard.MissingGuard(self._message)
@@ -79,7 +83,7 @@ class Children(object):
                 kind, value = type(reason), reason
         if issubclass(kind, _guard.MissingGuard):
             # What they start would otherwise interrupt the next block.
-            _in_background(_end_pools).join(_CLEANING)
+            self._end_pools(_CLEANING)
         return kind, value, trace
 
     def _listen(self):
@@ -98,20 +102,20 @@ class Children(object):
             return
         if self._notes is None:
             # There nothing but the bell can tell it, and nobody else has a reason to ring.
-            self._note(_guard.SOMEWHERE)
+            self._note(_guard.SOMEWHERE, True)
         self._hear()
         jobs = () if self._session is None else self._session.jobs
-        if not self._is_new or all(job.ended for job in jobs):
+        if not self._is_new or self._told_in is not jobs or all(job.ended for job in jobs):
             self._warn()
             self._is_new = False
-            _in_background(_end_pools)
+            self._end_pools()
         elif self._thread is not threading.current_thread():
             self._is_new = False
             _in_background(self._answer_for_model, jobs)
         elif self._interrupted is jobs and _clock() - self._when < _CLEANING:
             # It may wait for the end of the very pool that goes on.
             self._is_new = False
-            _in_background(_end_pools)
+            self._end_pools()
         elif _is_in_model(frame):
             self._is_new = False
             self._interrupted, self._when = jobs, _clock()
@@ -131,11 +135,13 @@ class Children(object):
         self._read = min(size, _MOST)
         if size > _MOST:
             os.ftruncate(self._notes, _MOST)
-        self._note(note.rstrip(b"\0").decode("utf-8", "replace"))
+        message = note[1:].rstrip(b"\0").decode("utf-8", "replace")
+        self._note(message, note[:1] == _guard.AT_START)
 
-    def _note(self, message):
+    def _note(self, message, is_for_ever):
         self._message = message
         self._is_new = True
+        self._is_for_ever = self._is_for_ever or is_for_ever
         if self._session is not None:
             self._told_in = self._session.jobs
 
@@ -144,6 +150,11 @@ class Children(object):
         if self._notes is not None:
             os.ftruncate(self._notes, 0)
             self._read = 0
+
+    def _end_pools(self, patience=0.0):
+        """End the pools that would go on for ever, and wait for it as long as `patience` allows."""
+        if self._is_for_ever:
+            _in_background(_terminate_pools).join(patience)
 
     def _warn(self):
         if self._is_new and not self._has_warned:
@@ -180,9 +191,9 @@ def _is_in_model(frame):
 
 def _is_of_a_pool(value, trace):
     """Whether it is what starts processes that failed, not the work that these were to do."""
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    raiser = trace.tb_frame.f_globals.get("__name__") or ""
+    raiser = ""
+    while trace is not None:
+        raiser, trace = trace.tb_frame.f_globals.get("__name__") or "", trace.tb_next
     cause = type(getattr(value, "__cause__", None)).__name__
     return raiser.split(".")[0] in _STARTING and cause not in _OF_THE_WORK
 
@@ -194,8 +205,8 @@ def _in_background(function, *arguments):
     return thread
 
 
-def _end_pools():
-    """End the pools whose processes run the program's file again.
+def _terminate_pools():
+    """Terminate the pools whose processes run the program's file again.
 
     `multiprocessing` has no list of its pools, but one of what is to be done with them at the end.
     """

@@ -15,11 +15,11 @@ import time
 
 from . import _mode_names, _process
 
-# Where notes go: the model's process, the descriptor of its file and that file's number. The last
-# two are absent where files without a name cannot be had.
-PLACE_VARIABLE = "_AI_INTEGRATION_MODEL"
-# The bytes of a note. The size of the file is how often the model was told.
+# The bytes of a note: a letter, and what there is to say. The file's size is how often the model
+# was told.
 NOTE = 1024
+# Whether the process was still running the program's file, so that each one like it fails, too.
+AT_START, AT_WORK = b"S", b"W"
 # Ignored by any process that does not ask for it, should the model be gone and its number taken.
 BELL = "SIGURG"
 
@@ -136,22 +136,27 @@ def is_forked_from(parent):
 
 
 def _tell(message):
-    """Tell the model; how often it had been told before, `None` if it cannot be reached."""
+    """Tell the model; how often it had been told before, `None` if it cannot be reached.
+
+    The variable has the model's process, and where there is one the descriptor of its file and that
+    file's number.
+    """
     import signal
 
-    note = message.encode("utf-8", "replace")[:NOTE]
-    place = os.environ.get(PLACE_VARIABLE, "").split(":")
+    at_start = _process.is_importing_main()
+    note = (AT_START if at_start else AT_WORK) + message.encode("utf-8", "replace")
+    place = os.environ.get(_process.MODEL_VARIABLE, "").split(":")
     count = None
     try:
         model = int(place[0])
         if len(place) == 3:
-            count = _leave_note(model, int(place[1]), int(place[2]), note)
+            count = _leave_note(model, int(place[1]), int(place[2]), note[:NOTE])
         os.kill(model, getattr(signal, BELL))
     except (AttributeError, EnvironmentError, ValueError):
         # It has ended, or is out of reach.
         count = None
     _told[os.getpid()] = count is not None
-    if count is not None and _process.is_importing_main():
+    if count is not None and at_start:
         time.sleep(max(count - _AT_ONCE, 0) * _STEP)
     return count
 

@@ -12,6 +12,9 @@ LINK_VARIABLE = "AI_INTEGRATION_LINK"
 # merely imports this package must not turn into a second server because of it.
 _INSIDE_VARIABLE = "_AI_INTEGRATION_INSIDE"
 
+# Where a process of multiprocessing finds the model that started it; see `_guard`.
+MODEL_VARIABLE = "_AI_INTEGRATION_MODEL"
+
 # What an ancestor that is a model put there, and the mode that it has.
 MODE_OF_ANCESTOR = os.environ.get(_INSIDE_VARIABLE)
 # The process that imported this package; a forked child has another number.
@@ -37,6 +40,9 @@ def take_link():
     that the model started inherits the variable without the link. The first request reports it.
     """
     global _has_link, _link, _link_problem
+    if not is_child_of_multiprocessing():
+        # What this program starts is no concern of the model that started it.
+        os.environ.pop(MODEL_VARIABLE, None)
     number = os.environ.pop(LINK_VARIABLE, None)
     if number is None:
         return False
