@@ -1,10 +1,11 @@
 //! A field of the inputs schema: one input, its type and its constraints.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Number, Value as Json};
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;
 use crate::input_types;
+use crate::number;
 use crate::raw::RawValue;
 use crate::shape::Shape;
 use crate::value::Value;
@@ -97,8 +98,8 @@ impl Field {
                 "description" => {
                     value.as_str().map(|text| field.description = Some(text.to_owned()))
                 }
-                "min" => value.as_f64().map(|min| constraints.min = Some(min)),
-                "max" => value.as_f64().map(|max| constraints.max = Some(max)),
+                "min" => bound(value).map(|min| constraints.min = Some(min)),
+                "max" => bound(value).map(|max| constraints.max = Some(max)),
                 "max_bytes" => value.as_u64().map(|max| constraints.max_bytes = Some(max)),
                 "choices" => value.as_array().map(|list| constraints.choices.clone_from(list)),
                 "examples" => value.as_array().map(|list| field.examples.clone_from(list)),
@@ -126,4 +127,13 @@ impl Field {
         }
         field
     }
+}
+
+/// Reads `min` or `max`. People read 1 where the author wrote 1.0.
+fn bound(value: &Json) -> Option<Number> {
+    let bound = value.as_number()?;
+    if number::is_integer(bound) {
+        return Some(bound.clone());
+    }
+    number::parse(&bound.as_f64()?.to_string()).ok()
 }

@@ -1,16 +1,20 @@
 //! JSON from outside, in which no object gives a key twice: readers differ in which one counts, and
 //! what one of them has checked is not what the other one uses. And with a bound on the number of
-//! values: in memory each takes up many times what it does as text.
+//! values: in memory each takes up many times what it does as text. Numbers keep their values.
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::number;
 
 /// The most values of a text: lists, objects, and what is in them.
 pub const MAX_VALUES: usize = 1_000_000;
 /// What a value takes up in memory beside its text; with its key somewhat more, without less.
 const VALUE: usize = 128;
+/// The key under which `serde_json` hands over the text of a number that is no integer of 64 bits.
+const NUMBER: &str = "$serde_json::private::Number";
 
 /// Reads any JSON text.
 pub fn parse(text: &[u8]) -> serde_json::Result<Value> {
@@ -104,15 +108,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(value.into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
         Ok(value.into())
     }
 
@@ -129,6 +125,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = members.next_key::<String>()? {
+            if key == NUMBER {
+                return members.next_value_seed(NumberText).map(Value::Number);
+            }
             let value = members.next_value_seed(Strict(self.0))?;
             if object.contains_key(&key) {
                 return Err(A::Error::custom(format_args!("the key {key:?} is given twice")));
@@ -136,6 +135,34 @@ impl<'de> Visitor<'de> for Strict<'_> {
             object.insert(key, value);
         }
         Ok(object.into())
+    }
+}
+
+/// The text of a number. It comes as a string of its own, which no string of the client's does:
+/// those are lent from the text that is read.
+struct NumberText;
+
+impl<'de> DeserializeSeed<'de> for NumberText {
+    type Value = Number;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Number, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for NumberText {
+    type Value = Number;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "no key {NUMBER:?}, which cannot be used")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
+        Err(E::invalid_type(Unexpected::Str(text), &self))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Number, E> {
+        number::parse(&text).map_err(|error| E::custom(format_args!("it has {error}")))
     }
 }
 
@@ -157,6 +184,25 @@ mod tests {
         assert_eq!((nested(127).is_ok(), nested(128).is_ok()), (true, false));
         let deep = [b"{\"a\":".as_slice(), &[b'['; 1000], &[b']'; 1000], b"}"].concat();
         assert!(members(&deep).unwrap_err().to_string().contains("recursion"));
+    }
+
+    #[test]
+    fn numbers_keep_their_values() {
+        let long = "9".repeat(number::MAX_DIGITS);
+        let text =
+            format!("[18446744073709551616, -{long}, -0, -0.0, 1E5, 0.10, {{\"a\": 2e-400}}]");
+        let read = format!("[18446744073709551616,-{long},0,-0.0,100000.0,0.1,{{\"a\":0.0}}]");
+        assert_eq!(parse(text.as_bytes()).unwrap().to_string(), read);
+        for (refused, why) in [
+            (format!("[{long}0]"), "an integer of 4301 digits"),
+            ("[-1e400]".to_owned(), "too large for a float"),
+            (format!("{{{NUMBER:?}: \"5\"}}"), "cannot be used"),
+            (format!("{{{NUMBER:?}: 5}}"), "cannot be used"),
+            (format!("[{{\"a\": 1, {NUMBER:?}: \"\\u0035\"}}]"), "cannot be used"),
+        ] {
+            let error = parse(refused.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
     }
 
     #[test]

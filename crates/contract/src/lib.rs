@@ -11,6 +11,7 @@ mod field;
 mod input_type;
 mod input_types;
 pub mod json;
+pub mod number;
 mod outcome;
 mod raw;
 mod schema;

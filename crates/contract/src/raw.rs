@@ -30,7 +30,7 @@ impl RawValue {
                 format!("a list of {}", items.len())
             }
             RawValue::Json(serde_json::Value::Object(_)) => "an object".to_owned(),
-            RawValue::Json(value) => value.to_string(),
+            RawValue::Json(value) => shorten(value.to_string()),
         }
     }
 }
@@ -45,14 +45,22 @@ impl From<Value> for RawValue {
     }
 }
 
+/// The most characters of a value that are shown.
+const SHOWN: usize = 40;
+
 fn quote(text: &str) -> String {
-    const SHOWN: usize = 40;
-    if text.chars().count() <= SHOWN {
-        format!("{text:?}")
-    } else {
-        let start: String = text.chars().take(SHOWN).collect();
-        format!("{start:?}…")
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
     }
+}
+
+fn shorten(mut number: String) -> String {
+    if number.len() > SHOWN {
+        number.truncate(SHOWN);
+        number.push('…');
+    }
+    number
 }
 
 /// All inputs of one request as they arrived.

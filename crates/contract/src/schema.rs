@@ -66,8 +66,8 @@ impl InputsSchema {
                 ("description", field.description.as_deref().map(Json::from)),
                 ("default", field.default.clone()),
                 ("choices", list(&constraints.choices)),
-                ("min", constraints.min.map(Json::from)),
-                ("max", constraints.max.map(Json::from)),
+                ("min", constraints.min.clone().map(Json::from)),
+                ("max", constraints.max.clone().map(Json::from)),
                 ("max_bytes", constraints.max_bytes.map(Json::from)),
                 ("examples", list(&field.examples)),
             ];

@@ -3,11 +3,14 @@
 //! A command-line flag, a form's widget, an OpenAPI schema and a self-test's sample are all
 //! derived from a [`Shape`], so that a new input type needs no change in any front end.
 
+use std::fmt;
+
 use bytes::Bytes;
-use serde_json::Value as Json;
+use serde_json::{Number, Value as Json};
 
 use crate::constraints::Constraints;
 use crate::json;
+use crate::number::{self, NumberError};
 use crate::raw::{RawValue, decode_base64};
 use crate::value::Value;
 
@@ -62,14 +65,13 @@ impl Shape {
     /// Reads a value as this shape.
     pub fn accept(&self, raw: RawValue, constraints: &Constraints) -> Result<Value, Refusal> {
         let value = match self {
-            Shape::Text { .. } => text(raw).map(Value::Text),
-            Shape::Blob { .. } => blob(raw).map(Value::Bytes),
-            Shape::Number { whole } => number(raw, *whole, constraints).map(Value::Json),
-            Shape::Flag => flag(&raw).map(|yes| Value::Json(Json::Bool(yes))).ok_or(raw),
+            Shape::Text { .. } => Value::Text(text(raw).map_err(Refusal::Unfit)?),
+            Shape::Blob { .. } => Value::Bytes(blob(raw).map_err(Refusal::Unfit)?),
+            Shape::Number { whole } => self.number(raw, *whole, constraints)?,
+            Shape::Flag => Value::Json(flag(&raw).ok_or(Refusal::Unfit(raw))?.into()),
             Shape::Choice => return choice(raw, constraints),
-            Shape::Json => any_json(raw).map(Value::Json),
+            Shape::Json => self.any_json(raw, constraints)?,
         };
-        let value = value.map_err(Refusal::Unfit)?;
         check_length(&value, constraints)?;
         // C code behind a model would see the rest cut off.
         if matches!(&value, Value::Text(text) if text.as_bytes().contains(&0)) {
@@ -96,7 +98,7 @@ impl Shape {
             }
             Shape::Number { whole } => {
                 let noun = if *whole { "an integer" } else { "a number" };
-                match (constraints.min, constraints.max) {
+                match (&constraints.min, &constraints.max) {
                     (Some(min), Some(max)) => format!("{noun} from {min} to {max}"),
                     (Some(min), None) => format!("{noun} of at least {min}"),
                     (None, Some(max)) => format!("{noun} of at most {max}"),
@@ -107,6 +109,35 @@ impl Shape {
             Shape::Choice => "one of the choices".to_owned(),
             Shape::Json => "JSON (a million values at most, no key twice)".to_owned(),
         }
+    }
+
+    fn number(
+        &self,
+        raw: RawValue,
+        whole: bool,
+        constraints: &Constraints,
+    ) -> Result<Value, Refusal> {
+        match any_number(&raw, whole) {
+            Ok(number) if constraints.has_in_range(&number) => Ok(Value::Json(number.into())),
+            Ok(_) | Err(NumberError::Malformed) => Err(Refusal::Unfit(raw)),
+            Err(error) => Err(self.faulty(constraints, &error)),
+        }
+    }
+
+    fn any_json(&self, raw: RawValue, constraints: &Constraints) -> Result<Value, Refusal> {
+        let parsed = match raw {
+            RawValue::Text(ref text) => json::parse(text.as_bytes()),
+            RawValue::Bytes(ref bytes) => json::parse(bytes),
+            RawValue::Json(value) => return Ok(Value::Json(value)),
+        };
+        parsed.map(Value::Json).map_err(|error| {
+            let given = raw.describe();
+            self.faulty(constraints, &format_args!("{given}, which cannot be read: {error}"))
+        })
+    }
+
+    fn faulty(&self, constraints: &Constraints, given: &dyn fmt::Display) -> Refusal {
+        Refusal::Faulty(format!("expected {}, got {given}", self.expectation(constraints)))
     }
 }
 
@@ -141,36 +172,24 @@ fn scalar_text(raw: &RawValue) -> Option<String> {
     }
 }
 
-/// Whole numbers up to 2^53 are exact in a float; JavaScript writes `1e3` for some of them.
-const EXACT_IN_FLOAT: f64 = 9_007_199_254_740_992.0;
-
-fn number(raw: RawValue, whole: bool, constraints: &Constraints) -> Result<Json, RawValue> {
-    let number = any_number(&raw, whole).map(Json::Number);
-    let fits = |number: &Json| number.as_f64().is_none_or(|n| constraints.has_in_range(n));
-    number.filter(fits).ok_or(raw)
-}
-
-fn any_number(raw: &RawValue, whole: bool) -> Option<serde_json::Number> {
+/// Reads a number; a whole one may be written as a float, as JavaScript does with `1e3`.
+fn any_number(raw: &RawValue, whole: bool) -> Result<Number, NumberError> {
     if matches!(raw, RawValue::Json(Json::Bool(_))) {
-        return None;
+        return Err(NumberError::Malformed);
     }
-    let text = scalar_text(raw)?;
-    if let Ok(integer) = text.parse::<i64>() {
-        return Some(integer.into());
+    let number = number::parse(&scalar_text(raw).ok_or(NumberError::Malformed)?)?;
+    if whole == number::is_integer(&number) {
+        return Ok(number);
     }
-    if let Ok(integer) = text.parse::<u64>() {
-        return Some(integer.into());
-    }
-    let float = text.parse::<f64>().ok().filter(|float| float.is_finite())?;
+    let float = number.as_f64().ok_or(NumberError::OutOfRange)?;
     if !whole {
-        return serde_json::Number::from_f64(float);
+        return Ok(number);
     }
-    if float.fract() != 0.0 || float.abs() > EXACT_IN_FLOAT {
-        return None;
+    // A larger float may stand for several integers.
+    if float.fract() != 0.0 || float.abs() >= number::EXACT_IN_FLOAT {
+        return Err(NumberError::Malformed);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53, checked above")]
-    let integer = float as i64;
-    Some(integer.into())
+    number::parse(&format!("{float:.0}"))
 }
 
 fn flag(raw: &RawValue) -> Option<bool> {
@@ -178,18 +197,6 @@ fn flag(raw: &RawValue) -> Option<bool> {
         "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
         "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
         _ => None,
-    }
-}
-
-fn any_json(raw: RawValue) -> Result<Json, RawValue> {
-    let parsed = match &raw {
-        RawValue::Text(text) => json::parse(text.as_bytes()).ok(),
-        RawValue::Bytes(bytes) => json::parse(bytes).ok(),
-        RawValue::Json(_) => None,
-    };
-    match raw {
-        RawValue::Json(value) => Ok(value),
-        raw => parsed.ok_or(raw),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The inputs dict as JSON on standard input. Pictures and other files are base64 or `data:` URLs.
 
-use ai_integration_contract::RawValue;
+use ai_integration_contract::{RawValue, json};
 use serde_json::Value as Json;
 
 use crate::mode::{Context, Mode, Running};
@@ -20,7 +20,7 @@ impl Mode for TestInputsDictJson {
 
     fn run(&self, context: Context) -> Running {
         stdin::run_once(context, |bytes, _| {
-            let json = serde_json::from_slice(&bytes)
+            let json = json::parse(&bytes)
                 .map_err(|error| format!("standard input is not JSON: {error}"))?;
             let Json::Object(members) = json else {
                 return Err("the JSON is not an object of input names to values".to_owned());

@@ -1,7 +1,7 @@
 //! The inputs dict as a pickle on standard input. Only plain data is read, and nothing that a
 //! pickle may ask for is executed; see [`crate::pickle`].
 
-use ai_integration_contract::{RawInputs, RawValue};
+use ai_integration_contract::{RawInputs, RawValue, number};
 use serde_json::{Number, Value as Json};
 
 use crate::mode::{Context, Mode, Running};
@@ -56,10 +56,9 @@ fn json(value: Pickled) -> Result<Json, String> {
         Pickled::None => Json::Null,
         Pickled::Bool(yes) => yes.into(),
         Pickled::Integer(number) => number.into(),
-        Pickled::BigInteger(digits) => match digits.parse::<u64>() {
-            Ok(number) => number.into(),
-            Err(_) => return Err(format!("the number {digits} is too large; send it as text")),
-        },
+        Pickled::BigInteger(digits) => {
+            number::parse(&digits).map_err(|error| format!("the pickle has {error}"))?.into()
+        }
         Pickled::Float(number) => Number::from_f64(number)
             .map(Json::Number)
             .ok_or_else(|| format!("{number} is not a finite number"))?,

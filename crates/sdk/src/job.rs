@@ -108,11 +108,14 @@ impl JobSource {
         loop {
             let Some(Received { id, inputs, more }) = link.next()? else { return Ok(None) };
             link.end.send(FromWorker::Start(id))?;
+            let inputs = Inputs(inputs);
             if link.cancelled.contains(&id) {
                 link.end.send(FromWorker::Result(id, Outcome::failure(CANCELLED)))?;
+            } else if let Err(error) = inputs.check() {
+                link.end.send(FromWorker::Result(id, Outcome::failure(error.to_string())))?;
             } else {
                 let link = self.link.clone();
-                jobs.push(Job { id, inputs: Inputs(inputs), link, is_open: true });
+                jobs.push(Job { id, inputs, link, is_open: true });
             }
             if !more && !jobs.is_empty() {
                 return Ok(Some(jobs));

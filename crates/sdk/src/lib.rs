@@ -46,6 +46,6 @@ pub use ai_integration_contract::{Data, Outcome, Value};
 pub use ai_integration_modes::ExitStatus;
 pub use serde_json::json;
 
-pub use inputs::Inputs;
+pub use inputs::{Inputs, OutOfRange};
 pub use job::{Batches, Cancelled, Job, Jobs};
 pub use model::Model;

@@ -1,4 +1,4 @@
-//! Whole numbers of up to 64 bits.
+//! Whole numbers, of up to as many digits as Python reads.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;
@@ -17,8 +17,7 @@ impl InputType for Integer {
         Shape::Number { whole: true }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a sample; the cast saturates")]
     fn sample(&self, constraints: &Constraints) -> Value {
-        Value::Json((constraints.sample_number().ceil() as i64).into())
+        Value::Json(constraints.sample_number(true).into())
     }
 }

@@ -18,6 +18,6 @@ impl InputType for Number {
     }
 
     fn sample(&self, constraints: &Constraints) -> Value {
-        Value::Json(constraints.sample_number().into())
+        Value::Json(constraints.sample_number(false).into())
     }
 }

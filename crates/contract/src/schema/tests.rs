@@ -212,7 +212,7 @@ fn a_front_end_gets_each_input_in_order() {
             "shape": {"kind": "number", "whole": true},
             "required": false,
             "default": 2,
-            "min": 1.0,
+            "min": 1,
         },
         {"name": "c", "shape": {"kind": "choice"}, "required": false, "choices": ["a"]},
         {"name": "d", "shape": {"kind": "text", "format": "date"}, "required": true},

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::json;
 use crate::value::{Inputs, Value};
 
 use super::frame::{FrameError, MAX_BODY, MAX_HEADER, Segment};
@@ -21,9 +22,9 @@ pub enum InputKind {
     Bytes,
     /// A segment of text in UTF-8.
     Text,
-    /// A segment of JSON text: a list, an object or a string.
+    /// A segment of JSON text: a list, an object, a string or a long number.
     Json,
-    /// A JSON value in the entry itself: a number, a boolean or `null`.
+    /// A JSON value in the entry itself: a short number, a boolean or `null`.
     Value,
 }
 
@@ -52,6 +53,9 @@ pub struct Split<'a> {
     pub segments: Vec<Segment<'a>>,
 }
 
+/// The most characters of a number in an entry.
+const SHORT: usize = 32;
+
 /// Splits inputs into the entries of the header and the segments of the body.
 #[must_use]
 pub fn split(inputs: &Inputs) -> Split<'_> {
@@ -61,18 +65,24 @@ pub fn split(inputs: &Inputs) -> Split<'_> {
         let (kind, segment) = match value {
             Value::Bytes(bytes) => (InputKind::Bytes, Segment::Bytes(bytes)),
             Value::Text(text) => (InputKind::Text, Segment::Text(text)),
-            Value::Json(json @ (Json::Array(_) | Json::Object(_) | Json::String(_))) => {
-                (InputKind::Json, Segment::Json(json.to_string().into()))
-            }
-            Value::Json(scalar) => {
-                entries.push(Entry::Value(name, InputKind::Value, scalar));
+            Value::Json(json) if is_short(json) => {
+                entries.push(Entry::Value(name, InputKind::Value, json));
                 continue;
             }
+            Value::Json(json) => (InputKind::Json, Segment::Json(json.to_string().into())),
         };
         entries.push(Entry::Inline(name, kind, segment.as_slice().len()));
         segments.push(segment);
     }
     Split { entries, segments }
+}
+
+fn is_short(json: &Json) -> bool {
+    match json {
+        Json::Null | Json::Bool(_) => true,
+        Json::Number(number) => number.as_str().len() <= SHORT,
+        Json::String(_) | Json::Array(_) | Json::Object(_) => false,
+    }
 }
 
 /// Puts inputs together again.
@@ -94,7 +104,7 @@ pub fn join(entries: Vec<ReceivedEntry>, mut body: Bytes) -> Result<Inputs, Fram
                 Value::Text(text.map_err(|error| broken(&error))?)
             }
             InputKind::Json => {
-                let parsed = serde_json::from_slice(&segment()?);
+                let parsed = json::parse(&segment()?);
                 Value::Json(parsed.map_err(|error| broken(&error))?)
             }
             InputKind::Value => Value::Json(rest),

@@ -142,7 +142,7 @@ fn input_argument(name: &str, field: &Field) -> Arg {
         .long(long.clone())
         .value_name(value_name)
         .required(field.required)
-        .allow_negative_numbers(matches!(shape, Shape::Number { .. }))
+        .allow_negative_numbers(matches!(shape, Shape::Number { .. } | Shape::Choice | Shape::Json))
         .help_heading("Inputs")
         .help(help);
     let argument = if dashed == long { argument } else { argument.alias(dashed) };

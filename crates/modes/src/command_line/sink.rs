@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use ai_integration_contract::{Data, Outcome};
+use ai_integration_contract::{Data, Outcome, json};
 use tempfile::NamedTempFile;
 
 use crate::console::eprint;
@@ -62,7 +62,7 @@ impl Sink {
         if let (Target::Stdout { is_terminal: true, as_is: false }, Some(text)) =
             (&self.target, text)
             && outcome.is_json()
-            && let Ok(json) = serde_json::from_str::<serde_json::Value>(text)
+            && let Ok(json) = json::parse(text.as_bytes())
         {
             return self.write(format!("{json:#}").as_bytes());
         }

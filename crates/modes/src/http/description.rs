@@ -179,8 +179,8 @@ fn property(field: &Field, encoding: Encoding) -> Value {
     };
     set("description", field.description.clone().map(Value::from));
     set("default", field.default.clone());
-    set("minimum", field.constraints.min.map(Value::from));
-    set("maximum", field.constraints.max.map(Value::from));
+    set("minimum", field.constraints.min.clone().map(Value::from));
+    set("maximum", field.constraints.max.clone().map(Value::from));
     set("examples", Some(&field.examples).filter(|list| !list.is_empty()).map(|list| json!(list)));
     property
 }

@@ -121,6 +121,7 @@ mod tests {
             "style": {"type": "choice", "choices": ["a", "b"], "default": "a"},
             "steps": {"type": "integer", "min": 1, "max": 9, "examples": [3]},
         }));
-        insta::assert_json_snapshot!(describe(DIALECTS, &schema, &About::default(), false));
+        let described = describe(DIALECTS, &schema, &About::default(), false);
+        insta::assert_snapshot!(format!("{described:#}"));
     }
 }

@@ -1,5 +1,7 @@
 //! What a pickle holds, or why it cannot be read.
 
+use ai_integration_contract::number::MAX_DIGITS;
+
 /// A value read from a pickle.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Pickled {
@@ -99,7 +101,7 @@ impl Limit {
             Limit::Depth => 64,
             Limit::Values => 1_000_000,
             Limit::Bytes => 512 << 20,
-            Limit::Digits => 4_300,
+            Limit::Digits => MAX_DIGITS,
             Limit::Instructions => 8_000_000,
         }
     }

@@ -49,8 +49,8 @@ fn widget(id: &str, name: &str, field: &Field) -> Markup {
             input id=(id) name=(name) type="file" accept=(media) required[required];
         },
         Shape::Number { whole } => html! {
-            input id=(id) name=(name) type="number" required[required] min=[constraints.min]
-                max=[constraints.max] step=(if whole { "1" } else { "any" }) value=[default.map(plain)];
+            input id=(id) name=(name) type="number" required[required] min=[constraints.min.as_ref()]
+                max=[constraints.max.as_ref()] step=(if whole { "1" } else { "any" }) value=[default.map(plain)];
         },
         Shape::Flag => {
             let chosen = default.map(plain);

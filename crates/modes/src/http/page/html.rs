@@ -1,7 +1,7 @@
 //! The page at `/`. Scripts draw it, where there are any; beside them stands a plain form drawn from the
 //! schema, and results that need no script.
 
-use ai_integration_contract::{Data, Outcome};
+use ai_integration_contract::{Data, Outcome, json};
 use ai_integration_engine::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -134,7 +134,7 @@ fn data(outcome: &Outcome) -> Markup {
         ("audio", _) => html! { audio src=(url()) controls {} },
         ("video", _) => html! { video src=(url()) controls {} },
         (_, Some(text)) if outcome.is_json() => {
-            let pretty = serde_json::from_str::<serde_json::Value>(text);
+            let pretty = json::parse(text.as_bytes());
             html! { pre { (pretty.map_or_else(|_| text.to_owned(), |json| format!("{json:#}"))) } }
         }
         (_, Some(text)) if !matches!(outcome.data, Data::Bytes(_)) || family == "text" => {

@@ -1,0 +1,172 @@
+//! Numbers as JSON and people write them, read without a change of their value: an integer keeps all
+//! its digits, and anything else becomes the nearest float of 64 bits, as in Python.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use serde_json::Number;
+
+/// The most digits of an integer: as many as Python turns into an `int` and back by default.
+pub const MAX_DIGITS: usize = 4300;
+
+/// A reason for which a text is not read as a number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NumberError {
+    /// It is no number.
+    #[error("text that is not a number")]
+    Malformed,
+    /// It is an integer with more digits than are read.
+    #[error("an integer of {0} digits; up to {MAX_DIGITS} are read")]
+    TooManyDigits(usize),
+    /// It lies outside the range of floats.
+    #[error("a number that is too large for a float of 64 bits")]
+    OutOfRange,
+}
+
+/// Reads a number. Signs, leading zeros and exponents may be written in any of the usual ways.
+pub fn parse(text: &str) -> Result<Number, NumberError> {
+    let (sign, unsigned) = match text.strip_prefix('-') {
+        Some(unsigned) => ("-", unsigned),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+        return float(text);
+    }
+    let digits = unsigned.trim_start_matches('0');
+    match digits.len() {
+        0 => Ok(0.into()),
+        1..=MAX_DIGITS => format!("{sign}{digits}").parse().map_err(|_| NumberError::Malformed),
+        length => Err(NumberError::TooManyDigits(length)),
+    }
+}
+
+fn float(text: &str) -> Result<Number, NumberError> {
+    let float = text.parse::<f64>().map_err(|_| NumberError::Malformed)?;
+    let spells_infinity = !text.bytes().any(|byte| byte.is_ascii_digit());
+    Number::from_f64(float).ok_or(if spells_infinity {
+        NumberError::Malformed
+    } else {
+        NumberError::OutOfRange
+    })
+}
+
+/// Returns whether a number is written as an integer, so that Python reads an `int`.
+#[must_use]
+pub fn is_integer(number: &Number) -> bool {
+    number.as_str().bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Compares the values of two numbers, of which either may be an integer beyond the range of
+/// floats.
+pub(crate) fn compare(one: &Number, other: &Number) -> Ordering {
+    // Rounding to a float never changes the order of two numbers, it may only make them equal.
+    let (nearest, other_nearest) = (nearest(one), nearest(other));
+    match nearest.total_cmp(&other_nearest) {
+        Ordering::Equal if nearest.abs() >= EXACT_IN_FLOAT => {
+            compare_digits(&digits(one, nearest), &digits(other, other_nearest))
+        }
+        order => order,
+    }
+}
+
+/// Whole numbers below 2^53 are exact in a float; above some become others.
+pub(crate) const EXACT_IN_FLOAT: f64 = 9_007_199_254_740_992.0;
+
+/// The nearest float, in which `-0.0` is zero; infinity beyond their range.
+fn nearest(number: &Number) -> f64 {
+    number.as_str().parse::<f64>().unwrap_or_default() + 0.0
+}
+
+/// All digits of a whole number, whose nearest float is this.
+fn digits(number: &Number, nearest: f64) -> Cow<'_, str> {
+    if is_integer(number) { number.as_str().into() } else { format!("{nearest:.0}").into() }
+}
+
+/// Compares two integers of the same sign.
+fn compare_digits(one: &str, other: &str) -> Ordering {
+    let by_size = one.len().cmp(&other.len()).then_with(|| one.cmp(other));
+    if one.starts_with('-') { by_size.reverse() } else { by_size }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Result<String, NumberError> {
+        parse(text).map(|number| number.to_string())
+    }
+
+    #[test]
+    fn integers_keep_their_digits_and_floats_their_shortest_text() {
+        for (text, number) in [
+            ("0", "0"),
+            ("-0", "0"),
+            ("-0.0", "-0.0"),
+            ("+007", "7"),
+            ("18446744073709551616", "18446744073709551616"),
+            ("-9223372036854775809", "-9223372036854775809"),
+            ("0.10", "0.1"),
+            ("5.0", "5.0"),
+            ("9007199254740993.0", "9007199254740992.0"),
+            ("1E2", "100.0"),
+            ("5e-324", "5e-324"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(number), "{text}");
+        }
+        let longest = "9".repeat(MAX_DIGITS);
+        assert_eq!(read(&longest), Ok(longest.clone()));
+        assert_eq!(read(&format!("-00{longest}")), Ok(format!("-{longest}")));
+    }
+
+    #[test]
+    fn what_is_no_number_or_too_large_for_one_is_told_apart() {
+        for text in ["", "-", "+-1", "1_000", "0x10", "NaN", "-inf", "infinity", "one", "١"] {
+            assert_eq!(read(text), Err(NumberError::Malformed), "{text}");
+        }
+        for text in ["1e400", "-1E+400", "1.0e309"] {
+            assert_eq!(read(text), Err(NumberError::OutOfRange), "{text}");
+        }
+        assert_eq!(read(&"1".repeat(4301)), Err(NumberError::TooManyDigits(4301)));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_compared_by_their_values(
+            one: i64, other: i64, near in -2_i64..=2, one_is_float: bool, other_is_float: bool,
+        ) {
+            // A float has an exact value, which is written without an exponent.
+            let whole = |value: i64, is_float: bool| {
+                #[expect(clippy::cast_precision_loss, reason = "a float is wanted")]
+                let float = value as f64;
+                if is_float { (format!("{float:?}"), format!("{float:.0}")) }
+                else { (value.to_string(), value.to_string()) }
+            };
+            for other in [other, one.saturating_add(near)] {
+                let (one, exact) = whole(one, one_is_float);
+                let (other, other_exact) = whole(other, other_is_float);
+                let compared = compare(&parse(&one).unwrap(), &parse(&other).unwrap());
+                let value = |text: &str| text.parse::<i128>().unwrap();
+                prop_assert_eq!(compared, value(&exact).cmp(&value(&other_exact)));
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_the_range_of_floats_are_compared_as_well() {
+        let power = |digits: usize, last: char| format!("1{}{last}", "0".repeat(digits));
+        for (less, more) in [
+            (power(400, '0'), power(400, '1')),
+            (power(400, '0'), power(401, '0')),
+            (format!("-{}", power(400, '1')), format!("-{}", power(400, '0'))),
+            ("1e308".to_owned(), power(400, '0')),
+            ("2.5".to_owned(), "3".to_owned()),
+        ] {
+            let (less, more) = (parse(&less).unwrap(), parse(&more).unwrap());
+            assert_eq!(compare(&less, &more), Ordering::Less);
+            assert_eq!(compare(&more, &less), Ordering::Greater);
+            assert_eq!(compare(&more, &more), Ordering::Equal);
+        }
+        assert_eq!(compare(&parse("-0.0").unwrap(), &parse("0").unwrap()), Ordering::Equal);
+    }
+}
