@@ -3,7 +3,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { Header } from "./header";
 import { t } from "./i18n";
-import { type Json, typed } from "./model";
+import { type Json, parseJson } from "./json";
+import { typed } from "./model";
 import { Tree } from "./tree";
 
 interface Schema {
@@ -62,9 +63,11 @@ export function Docs() {
   const [trouble, setTrouble] = useState("");
   useEffect(() => {
     fetch("/openapi.json")
-      .then(async (answer) =>
-        answer.ok ? setApi(await answer.json()) : setTrouble(await answer.text()),
-      )
+      .then(async (answer) => {
+        const text = await answer.text();
+        if (answer.ok) setApi(parseJson(text) as unknown as Api);
+        else setTrouble(text);
+      })
       .catch((error: Error) => setTrouble(error.message));
   }, []);
   useEffect(() => {

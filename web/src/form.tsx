@@ -4,7 +4,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { FilePicker, hasFiles, takeAnywhere, whenTurned } from "./files";
 import { keep } from "./history";
 import { size, t } from "./i18n";
-import { type Input, type Json, type Model, typed } from "./model";
+import type { Json } from "./json";
+import { type Input, type Model, typed } from "./model";
 import { cancel, isBusy, problem, run } from "./run";
 import { bodyOf, errors, extras, fill, initial, sent, set, textOf, values } from "./values";
 
@@ -236,15 +237,15 @@ function Widget({ input, id, described, isWrong }: WidgetProperties) {
       );
     case "number": {
       const step = shape.whole ? 1 : "any";
-      const isRange = min !== undefined && max !== undefined;
+      const isRange = typeof min === "number" && typeof max === "number";
       return (
         <div class="row number">
           <input
             type="number"
             {...common}
             {...typing}
-            min={min}
-            max={max}
+            min={typed(min) || undefined}
+            max={typed(max) || undefined}
             step={step}
             placeholder={typed(input.default)}
           />

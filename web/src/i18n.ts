@@ -23,7 +23,7 @@ export const language = signal("en");
 const catalogue = signal<Partial<Record<Word, string>>>(en);
 
 /** The word, with `{0}`, `{1}` … replaced. */
-export function t(word: Word, ...values: (string | number)[]): string {
+export function t(word: Word, ...values: (string | number | bigint)[]): string {
   const text = catalogue.value[word] ?? en[word];
   return text.replace(/\{(\d)\}/g, (_, place) => String(values[Number(place)]));
 }

@@ -1,5 +1,7 @@
 /** The model as the server describes it at `/schema`. */
 
+import { type Json, parseJson, writeJson } from "./json";
+
 /** What an input looks like from outside, whatever its type is called. */
 export type Shape =
   | { kind: "text"; format?: string }
@@ -16,13 +18,11 @@ export interface Input {
   description?: string;
   default?: Json;
   choices?: Json[];
-  min?: number;
-  max?: number;
+  min?: number | bigint;
+  max?: number | bigint;
   max_bytes?: number;
   examples?: Json[];
 }
-
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 export interface About {
   name?: string;
@@ -41,7 +41,7 @@ export interface Model {
 /** The model, if the server knew it when it sent the page. */
 export function embedded(): Model | null {
   const text = document.getElementById("model")?.textContent;
-  return text ? (JSON.parse(text) as Model) : null;
+  return text ? (parseJson(text) as unknown as Model) : null;
 }
 
 /** Asks for the model until it can be had. Tells why it cannot be, if that is for good. */
@@ -51,7 +51,7 @@ export async function whenReady(tellWhy: (reason: string) => void): Promise<Mode
       const answer = await fetch("/readyz");
       const { status, reason } = (await answer.json()) as { status: string; reason?: string };
       const schema = answer.ok && (await fetch("/schema"));
-      if (schema && schema.ok) return (await schema.json()) as Model;
+      if (schema && schema.ok) return parseJson(await schema.text()) as unknown as Model;
       if (status === "failed") tellWhy(reason ?? "");
     } catch {
       // The server is being started again, perhaps.
@@ -68,7 +68,7 @@ export function own<T>(record: { [name: string]: T }, name: string): T | undefin
 /** A value as a person would type it. */
 export function typed(value: Json | undefined): string {
   if (value === undefined || value === null) return "";
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return typeof value === "string" ? value : writeJson(value);
 }
 
 /** Whether any text fits, an empty one among them. */

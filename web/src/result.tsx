@@ -4,7 +4,8 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { Compare } from "./compare";
 import { useUrl } from "./hooks";
 import { seconds, size, t } from "./i18n";
-import type { Json, Model } from "./model";
+import { type Json, parseJson } from "./json";
+import type { Model } from "./model";
 import { Overlay } from "./overlay";
 import {
   cancel,
@@ -241,7 +242,7 @@ function JsonResult({ text, model }: { text: string; model: Model }) {
 
 function parsed(text: string): Json | undefined {
   try {
-    return JSON.parse(text) as Json;
+    return parseJson(text);
   } catch {
     return undefined;
   }

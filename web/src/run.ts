@@ -2,7 +2,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import { eventsOf } from "./events";
-import type { Json } from "./model";
+import type { Json } from "./json";
 
 export interface Outcome {
   type: string;

@@ -1,6 +1,7 @@
 /** Finds what in a result can be drawn over a picture: boxes and polygons, in pixels of the picture. */
 
-import { type Json, own, typed } from "./model";
+import type { Json } from "./json";
+import { own, typed } from "./model";
 
 export type Point = [x: number, y: number];
 

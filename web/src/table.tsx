@@ -2,7 +2,8 @@
 
 import { useState } from "preact/hooks";
 import { t } from "./i18n";
-import { type Json, own, typed } from "./model";
+import type { Json } from "./json";
+import { own, typed } from "./model";
 
 const PAGE = 100;
 const MOST_COLUMNS = 20;

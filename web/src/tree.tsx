@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { t } from "./i18n";
-import type { Json } from "./model";
+import { type Json, writeJson } from "./json";
 
 /** Members that one level shows at once; more come in groups of as many. */
 const GROUP = 100;
@@ -90,7 +90,5 @@ function Members({ members, opens }: { members: [string | number, Json][]; opens
 function Leaf({ value }: { value: Json }) {
   const text =
     typeof value === "string" && value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value;
-  return (
-    <span class={`value ${value === null ? "null" : typeof value}`}>{JSON.stringify(text)}</span>
-  );
+  return <span class={`value ${value === null ? "null" : typeof value}`}>{writeJson(text)}</span>;
 }

@@ -1,7 +1,8 @@
 /** What is filled in, and how it goes to the server, into the address, and back. */
 
 import { computed, signal } from "@preact/signals";
-import { isBlob, isFreeText, type Input, type Json, type Model, own, typed } from "./model";
+import { type Json, writeJson } from "./json";
+import { isBlob, isFreeText, type Input, type Model, own, typed } from "./model";
 import { bytesOf, problem } from "./run";
 
 export type Value = string | File | null;
@@ -40,7 +41,7 @@ function startOf(input: Input): string {
 
 /** A value of an input, as the form has it and the server reads it. */
 export function textOf({ shape }: Input, value: Json): string {
-  if (shape.kind === "json") return JSON.stringify(value);
+  if (shape.kind === "json") return writeJson(value);
   if (shape.kind === "flag") return String(/^(true|t|yes|y|on|1)$/i.test(typed(value)));
   return typed(value);
 }

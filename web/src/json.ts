@@ -1,0 +1,28 @@
+/**
+ * JSON whose integers keep all their digits: one that a number of JavaScript would change is a
+ * `bigint`. A browser that does not tell the source of a number has it rounded.
+ */
+
+export type Json = null | boolean | number | bigint | string | Json[] | { [key: string]: Json };
+
+/** Reads JSON. */
+export function parseJson(text: string): Json {
+  // A second look at every value is worth it only where there is a long integer.
+  return /(?<![.\d])\d{16}/.test(text) ? JSON.parse(text, exact) : JSON.parse(text);
+}
+
+function exact(_key: string, value: Json, context?: { source?: string }): Json {
+  const source = context?.source ?? "";
+  const isRounded = typeof value === "number" && !Number.isSafeInteger(value);
+  return isRounded && /^-?\d+$/.test(source) ? BigInt(source) : value;
+}
+
+/** Writes JSON. */
+export function writeJson(value: Json): string {
+  return JSON.stringify(value, (_key, inner: Json) =>
+    typeof inner === "bigint" ? rawJSON(String(inner)) : inner,
+  );
+}
+
+/** What has it is what tells the source of a number, but TypeScript does not know of it yet. */
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
