@@ -14,6 +14,13 @@
 //! error and takes nothing else down. Load the model after [`Model::jobs`] has been called: the
 //! process that supervises never gets there.
 //!
+//! # Numbers
+//!
+//! An integer is one of any length: [`Inputs::integer`] is an error where it does not fit. So that none
+//! is rounded on the way, `serde_json` is built with its feature `arbitrary_precision`, in the whole
+//! program: there an `f64` in a type of the model's own that is `untagged`, or has `flatten` or a `tag`,
+//! cannot be read from JSON.
+//!
 //! # Features
 //!
 //! All of them are on by default.
