@@ -169,6 +169,11 @@ def png(width, height, more=b""):
     return b"\x89PNG\r\n\x1a\n" + png_size(width, height) + more + chunk(b"IDAT", b"x")
 
 
+def frames(count):
+    """The announcement of an animation, the first frame of which is the picture itself."""
+    return chunk(b"acTL", struct.pack(">II", count, 0)) + chunk(b"fcTL", b"\0" * 26)
+
+
 def gif(*places):
     """Images, each with its left, top, width and height, on a screen of one pixel."""
     images = [b"," + struct.pack("<HHHH", *place) + b"\0\2\0" for place in places]
@@ -178,9 +183,9 @@ def gif(*places):
 PICTURES = {
     "4 gigapixels": (png(65_535, 65_535), "65535 x 65535"),
     "a size beyond all": (png(2**31 - 1, 2**31 - 1), "pixels"),
-    "10,000 frames": (png(1, 1, chunk(b"acTL", struct.pack(">II", 10_000, 0))), "frames"),
+    "10,000 frames": (png(1, 1, frames(10_000)), "frames"),
     "23 frames of 64 megapixels": (
-        png(8_000, 8_000, chunk(b"acTL", struct.pack(">II", 23, 0))),
+        png(8_000, 8_000, frames(23)),
         "23 frames of 8000 x 8000",
     ),
     "a GIF beyond its screen": (gif((0, 0, 1, 1), (0, 0, 13_000, 13_000)), "13000 x 13000"),

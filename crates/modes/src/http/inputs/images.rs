@@ -1,17 +1,26 @@
 //! Pictures from a network, checked before a model decodes them: by their headers only, so that a
 //! decompression bomb is rejected without being decoded.
 
+mod bmp;
+mod boxes;
+mod bytes;
+mod extent;
 mod gif;
-mod header;
+mod heif;
 mod jpeg;
+mod jxl;
+mod lookalikes;
 mod png;
+mod sequence;
+mod tiff;
 mod webp;
 
 use ai_integration_contract::setting::{Count, SettingType};
 use ai_integration_contract::{
     Environment, Error, FieldError, Inputs, InputsSchema, SettingError, Shape, Value, settings,
 };
-use imagesize::ImageType;
+
+use extent::{Extent, Limits};
 
 settings! {
     /// The pictures that reach the model.
@@ -19,18 +28,54 @@ settings! {
         /// Formats in which pictures may come over HTTP, of png, jpeg, gif, webp, bmp, tiff, heif
         /// (which AVIF is one of) and jxl; * for anything, unchecked.
         image_formats: Formats = "png,jpeg,gif,webp,bmp,tiff,heif",
-        /// Most pixels of a picture that comes over HTTP, by what its header says; the frames of an
-        /// animation may have 16 times as many together. The default is where Pillow begins to warn.
+        /// Most pixels of a picture that comes over HTTP, by what its header says; the frames or pages
+        /// of one may have 16 times as many together. The default is where Pillow begins to warn.
         max_pixels: Count<1, { usize::MAX }> = 89478485,
-        /// Most frames of an animated picture (GIF, PNG, WebP) that comes over HTTP.
+        /// Most frames of an animation, and pages of a TIFF, in a picture that comes over HTTP.
         max_frames: Count<1, { usize::MAX }> = 1000,
     }
 }
 
 /// The frames of an animation may have this many times the pixels of the largest picture together:
 /// a model that decodes all of them has all in its memory.
-const ANIMATION: usize = 16;
-const KNOWN: &[&str] = &["png", "jpeg", "gif", "webp", "bmp", "tiff", "heif", "jxl"];
+const ANIMATION: u64 = 16;
+
+/// A format of pictures.
+struct Format {
+    name: &'static str,
+    /// Tells by its first bytes whether a file is of the format.
+    begins: fn(&[u8]) -> bool,
+    /// Reads its header, and counts frames up to one more than the limit; returns nothing where it
+    /// is broken.
+    extent: fn(&[u8], &Limits) -> Option<Extent>,
+}
+
+const KNOWN: &[Format] = &[
+    Format {
+        name: "png",
+        begins: |bytes| bytes.starts_with(b"\x89PNG\r\n\x1a\n"),
+        extent: png::extent,
+    },
+    Format {
+        name: "jpeg",
+        begins: |bytes| bytes.starts_with(b"\xff\xd8\xff"),
+        extent: jpeg::extent,
+    },
+    Format {
+        name: "gif",
+        begins: |bytes| bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a"),
+        extent: gif::extent,
+    },
+    Format {
+        name: "webp",
+        begins: |bytes| bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"),
+        extent: webp::extent,
+    },
+    Format { name: "bmp", begins: |bytes| bytes.starts_with(b"BM"), extent: bmp::extent },
+    Format { name: "tiff", begins: tiff::begins, extent: tiff::extent },
+    Format { name: "heif", begins: |bytes| bytes.get(4..8) == Some(b"ftyp"), extent: heif::extent },
+    Format { name: "jxl", begins: jxl::begins, extent: jxl::extent },
+];
 
 /// Known formats; none where anything goes.
 struct Formats;
@@ -45,10 +90,11 @@ impl SettingType for Formats {
         }
         let names: Vec<String> =
             list.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
-        if names.iter().all(|name| KNOWN.contains(&name.as_str())) {
+        let known: Vec<&str> = KNOWN.iter().map(|format| format.name).collect();
+        if names.iter().all(|name| known.contains(&name.as_str())) {
             Ok(Some(names))
         } else {
-            Err(format!("some of {}, or *", KNOWN.join(", ")))
+            Err(format!("some of {}, or *", known.join(", ")))
         }
     }
 }
@@ -58,14 +104,14 @@ impl SettingType for Formats {
 pub(crate) struct ImageRules {
     /// Nothing where anything goes.
     formats: Option<Vec<String>>,
-    pixels: usize,
-    frames: usize,
+    limits: Limits,
 }
 
 impl ImageRules {
     pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
         let Settings { image_formats, max_pixels, max_frames } = Settings::read(environment)?;
-        Ok(ImageRules { formats: image_formats, pixels: max_pixels, frames: max_frames })
+        let limits = Limits { pixels: max_pixels as u64, frames: max_frames as u64 };
+        Ok(ImageRules { formats: image_formats, limits })
     }
 
     /// Refuses inputs that are to be pictures and are none, or too large ones.
@@ -88,35 +134,30 @@ impl ImageRules {
 
     fn examine(&self, bytes: &[u8], formats: &[String]) -> Result<(), String> {
         let expected = || format!("expected a picture ({})", formats.join(", "));
-        let kind = imagesize::image_type(bytes).ok().and_then(|kind| name(kind));
-        let Some(kind) = kind.filter(|kind| formats.iter().any(|format| format == kind)) else {
-            return Err(match kind {
-                Some(kind) => format!("{}, got {kind}", expected()),
+        let format = KNOWN.iter().find(|format| (format.begins)(bytes));
+        let Some(Format { name, extent, .. }) =
+            format.filter(|format| formats.iter().any(|name| name == format.name))
+        else {
+            return Err(match format {
+                Some(format) => format!("{}, got {}", expected(), format.name),
                 None => format!("{}, got {} bytes of something else", expected(), bytes.len()),
             });
         };
-        let broken = || format!("{}, got a {kind} whose header is broken", expected());
-        let size = header::size(bytes).ok_or_else(broken)?;
-        let (size, frames) = match kind {
-            "gif" => gif::frames(bytes, size, self.frames),
-            "png" => (size, png::frames(bytes).ok_or_else(broken)?),
-            "webp" => (size, webp::frames(bytes, self.frames)),
-            "jpeg" if !jpeg::says_one_size(bytes) => return Err(broken()),
-            _ => (size, 1),
+        let extent = extent(bytes, &self.limits)
+            .filter(|extent| extent.area() > 0 && !lookalikes::is_one(bytes));
+        let Some(Extent { width, height, frames, pixels }) = extent else {
+            return Err(format!("{}, got a {name} whose header is broken", expected()));
         };
-        let (width, height, most) = (size.width, size.height, self.pixels);
-        let pixels = width.saturating_mul(height);
-        if pixels > most {
+        let (most, together) = (self.limits.pixels, self.limits.pixels.saturating_mul(ANIMATION));
+        if width.saturating_mul(height) > most {
             return Err(format!("a picture of {width} x {height} has more than {most} pixels"));
         }
-        if frames > self.frames {
-            return Err(format!("the animation has more than {} frames", self.frames));
+        if frames > self.limits.frames {
+            return Err(format!("the picture has more than {} frames", self.limits.frames));
         }
-        let together = most.saturating_mul(ANIMATION);
-        if pixels.saturating_mul(frames) > together {
+        if pixels > together {
             return Err(format!(
-                "an animation of {frames} frames of {width} x {height} has more than {together} \
-                 pixels"
+                "{frames} frames of {width} x {height} have more than {together} pixels together"
             ));
         }
         Ok(())
@@ -127,21 +168,8 @@ impl ImageRules {
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let rules = ImageRules::read(&Environment::default()).expect("the defaults are right");
-    let _ = rules.examine(bytes, rules.formats.as_deref().unwrap_or_default());
-}
-
-fn name(kind: ImageType) -> Option<&'static str> {
-    Some(match kind {
-        ImageType::Png => "png",
-        ImageType::Jpeg => "jpeg",
-        ImageType::Gif => "gif",
-        ImageType::Webp => "webp",
-        ImageType::Bmp => "bmp",
-        ImageType::Tiff => "tiff",
-        ImageType::Heif(_) => "heif",
-        ImageType::Jxl => "jxl",
-        _ => return None,
-    })
+    let formats: Vec<String> = KNOWN.iter().map(|format| format.name.to_owned()).collect();
+    let _ = rules.examine(bytes, &formats);
 }
 
 #[cfg(test)]

@@ -1,44 +1,80 @@
 //! GIF.
 
-use imagesize::ImageSize;
+use super::bytes::little;
+use super::extent::{Extent, Limits};
 
-/// The images of a GIF (GIF89a, section 12 on), counted up to one more than `most`, and the size of
-/// the `screen` made so large that each has room on it, which is what decoders do.
-pub(crate) fn frames(bytes: &[u8], screen: ImageSize, most: usize) -> (ImageSize, usize) {
-    let ImageSize { mut width, mut height } = screen;
-    let number = |at: usize| {
-        bytes.get(at..at + 2).map_or(0, |two| usize::from(u16::from_le_bytes([two[0], two[1]])))
-    };
-    let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
+/// Counts the images of a GIF (GIF89a, section 12 on) up to one more than the limit. The screen is made
+/// so large that each has room on it, which is what decoders do.
+pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
+    let (mut width, mut height) = (little(bytes, 6, 2)?, little(bytes, 8, 2)?);
     let mut frames = 0;
-    let mut at = 13 + bytes.get(10).map_or(0, |flags| table(*flags));
-    let skip_blocks = |mut at: usize| {
-        while let Some(length) = bytes.get(at) {
-            at += usize::from(*length) + 1;
-            if *length == 0 {
-                break;
-            }
-        }
-        at
-    };
-    while let Some(block) = bytes.get(at) {
-        match block {
-            // An extension, or an image.
-            0x21 => at = skip_blocks(at + 2),
-            0x2c => {
-                frames += 1;
-                width = width.max(number(at + 1) + number(at + 5));
-                height = height.max(number(at + 3) + number(at + 7));
-                let colours = bytes.get(at + 9).map_or(0, |flags| table(*flags));
-                at = skip_blocks(at + 10 + colours + 1);
-            }
-            0x3b => break,
+    let mut at = 13 + colours(*bytes.get(10)?);
+    while let Some(block) = bytes.get(at).filter(|_| frames <= limits.frames) {
+        let next = match block {
+            b'!' => extension(bytes, at, frames == 0),
+            b',' => image(bytes, at),
+            b';' => None,
             // Decoders pass over what they do not know.
-            _ => at += 1,
+            _ => Some(at + 1),
+        };
+        let Some(next) = next else { break };
+        if *block == b',' {
+            frames += 1;
+            let place = |offset| little(&bytes[at..], offset, 2);
+            width = width.max(place(1)? + place(5)?);
+            height = height.max(place(3)? + place(7)?);
         }
-        if frames > most {
+        at = next;
+    }
+    Some(Extent::animation((width, height), frames.max(1)))
+}
+
+/// Returns where an image ends, if its descriptor is whole.
+fn image(bytes: &[u8], at: usize) -> Option<usize> {
+    let pixels = at + 10 + colours(*bytes.get(at + 9)?);
+    // The size of the codes.
+    bytes.get(pixels)?;
+    Some(skip_blocks(bytes, pixels + 1))
+}
+
+/// Returns where an extension ends for Pillow: an empty first block does not end it, unless it is a
+/// comment, so that the blocks behind it may be taken for an image by others only.
+fn extension(bytes: &[u8], at: usize, is_first_frame: bool) -> Option<usize> {
+    const GRAPHIC_CONTROL: u8 = 0xf9;
+    const COMMENT: u8 = 0xfe;
+    const APPLICATION: u8 = 0xff;
+    let label = *bytes.get(at + 1)?;
+    let Some(length) = bytes.get(at + 2).map(|length| usize::from(*length)) else {
+        return Some(bytes.len());
+    };
+    let first = bytes.get(at + 3..).map(|rest| &rest[..length.min(rest.len())])?;
+    let behind = at + 3 + length;
+    match label {
+        COMMENT => Some(skip_blocks(bytes, at + 2)),
+        GRAPHIC_CONTROL if length > 0 => {
+            let needed = if first.first()? & 1 == 0 { 3 } else { 4 };
+            (first.len() >= needed).then(|| skip_blocks(bytes, behind))
+        }
+        APPLICATION if is_first_frame && first.starts_with(b"NETSCAPE2.0") => {
+            let second = bytes.get(behind).map_or(0, |length| usize::from(*length));
+            Some(skip_blocks(bytes, behind + 1 + second))
+        }
+        _ => Some(skip_blocks(bytes, behind)),
+    }
+}
+
+/// Returns where blocks of data end, the last of which is empty.
+fn skip_blocks(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(length) = bytes.get(at) {
+        at += usize::from(*length) + 1;
+        if *length == 0 {
             break;
         }
     }
-    (ImageSize { width, height }, frames)
+    at
+}
+
+/// Returns the length of the table of colours that a descriptor's flags announce.
+fn colours(flags: u8) -> usize {
+    if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }

@@ -1,22 +1,125 @@
-//! JPEG.
+//! JPEG, and the Multi-Picture Format within it.
 
-/// Tells whether a JPEG has one frame header before its pixels (ITU T.81, section B.2): of several
-/// some decoders take the first, and others the last. What lies between segments is passed over.
-pub(crate) fn says_one_size(bytes: &[u8]) -> bool {
-    let mut sizes = 0;
-    let mut at = 2;
-    while let Some(&[mark, kind]) = bytes.get(at..at + 2) {
-        at += match (mark, kind) {
-            (0xff, 0xda) => break,
-            (0xff, 0x00 | 0x01 | 0xd0..=0xd9) => 2,
-            (0xff, 0x02..=0xfe) => {
-                sizes +=
-                    usize::from(matches!(kind, 0xc0..=0xcf) && ![0xc4, 0xc8, 0xcc].contains(&kind));
-                let length = bytes.get(at + 2..at + 4);
-                2 + length.map_or(2, |two| usize::from(u16::from_be_bytes([two[0], two[1]])).max(2))
-            }
-            _ => 1,
-        };
+use memchr::{memchr, memmem};
+
+use super::bytes::{big, little, piece};
+use super::extent::{Extent, Limits, largest};
+use super::tiff::{self, Field, Tiff};
+
+/// The most segments of a file that are looked at. Photos have a few dozen, a colour profile of 16 MB
+/// some 250. Bytes between segments count as well, a thousand as one.
+pub(super) const MAX_SEGMENTS: u64 = 1 << 16;
+
+/// Reads the size in the frame header, and those of the further pictures that the file lists.
+pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
+    let mut segments_left = MAX_SEGMENTS;
+    let header = Header::read(bytes, 0, &mut segments_left)?;
+    let first = Extent::still(limits.settle(&header.sizes)?);
+    let further = header.further_pictures().unwrap_or_default();
+    if further.len() as u64 >= limits.frames {
+        return Some(Extent { frames: 1 + further.len() as u64, ..first });
     }
-    sizes <= 1
+    let mut pictures = first;
+    for at in further {
+        let header = Header::read(bytes, at, &mut segments_left);
+        let size = header.and_then(|header| largest(header.sizes)).unwrap_or_default();
+        pictures = pictures.and(Extent::still(size));
+    }
+    (segments_left > 0).then_some(pictures)
+}
+
+/// What stands before the pixels of a JPEG (ITU T.81, annex B).
+#[derive(Default)]
+struct Header<'a> {
+    sizes: Vec<(u64, u64)>,
+    index: Option<Index<'a>>,
+    is_ultra_hdr: bool,
+}
+
+/// The list of further pictures (CIPA DC-007, section 5), and what their places are counted from.
+struct Index<'a> {
+    bytes: &'a [u8],
+    base: u64,
+}
+
+impl<'a> Header<'a> {
+    fn read(bytes: &'a [u8], start: u64, segments_left: &mut u64) -> Option<Self> {
+        piece(bytes, start, 3).filter(|mark| *mark == b"\xff\xd8\xff")?;
+        let mut header = Header::default();
+        let mut at = start + 2;
+        while let Some(junk) =
+            bytes.get(usize::try_from(at).ok()?..).and_then(|rest| memchr(0xff, rest))
+        {
+            let junk = junk as u64;
+            let Some(left) = segments_left.checked_sub(1 + junk / 1024) else {
+                *segments_left = 0;
+                return None;
+            };
+            *segments_left = left;
+            at += junk;
+            let Some(kind) = big(bytes, at + 1, 1) else { break };
+            let length = match kind {
+                0x01..=0xbf => return None,
+                // A mark without a length, or a byte of 255.
+                0x00 | 0xc8 | 0xd0..=0xd9 | 0xf0..=0xfd => 0,
+                // The first of several such bytes.
+                0xff => {
+                    at += 1;
+                    continue;
+                }
+                _ => big(bytes, at + 2, 2)?.max(2),
+            };
+            let is_scan = kind == 0xda;
+            if is_scan {
+                break;
+            }
+            header.take(bytes, kind, at + 4, length.saturating_sub(2))?;
+            at += 2 + length;
+        }
+        Some(header)
+    }
+
+    /// Takes what a segment says.
+    fn take(&mut self, bytes: &'a [u8], kind: u64, at: u64, length: u64) -> Option<()> {
+        let content = piece(bytes, at, length).unwrap_or_default();
+        match kind {
+            0xc4 | 0xc8 | 0xcc => {}
+            0xc0..=0xcf | 0xde => self.sizes.push((big(bytes, at + 3, 2)?, big(bytes, at + 1, 2)?)),
+            0xe1 => self.is_ultra_hdr |= memmem::find(content, b" hdrgm:Version=\"").is_some(),
+            0xe2 if content.starts_with(b"MPF\0") => {
+                self.index = Some(Index { bytes: &content[4..], base: at + 4 });
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// Lists the places of the further pictures. Where Pillow cannot read the list it takes the file for
+    /// a plain JPEG, and so it does where the list is that of a picture with a map of its brightness.
+    fn further_pictures(&self) -> Option<Vec<u64>> {
+        const NUMBER_OF_IMAGES: u16 = 0xb001;
+        const ENTRIES: u16 = 0xb002;
+        const ENTRY: u64 = 16;
+        let Index { bytes, base } = self.index.as_ref().filter(|_| !self.is_ultra_hdr)?;
+        let mark = piece(bytes, 0, 4)?;
+        if !tiff::begins(mark) || mark == b"II+\0" {
+            return None;
+        }
+        let list = Tiff { bytes, is_little: mark.starts_with(b"II"), is_wide: false };
+        let wanted = [NUMBER_OF_IMAGES, ENTRIES];
+        let (at, length, mut fields_left) =
+            (list.first_directory()?, bytes.len() as u64, MAX_SEGMENTS);
+        let [count, entries] = list.directory(at, length, wanted, &mut fields_left)?.fields;
+        let entries = entries.filter(Field::is_bytes)?.data;
+        let number = if mark == b"MM\0*" { big } else { little };
+        let place = |entry: u64| {
+            let (attributes, place) =
+                (number(entries, entry * ENTRY, 4)?, number(entries, entry * ENTRY + 8, 4)?);
+            number(entries, entry * ENTRY + 12, 4)?;
+            let is_jpeg = matches!(attributes >> 24 & 7, 0);
+            is_jpeg.then_some(place + base)
+        };
+        let places: Option<Vec<u64>> = (0..count?.number()?).map(place).collect();
+        Some(places?.split_off(1))
+    }
 }

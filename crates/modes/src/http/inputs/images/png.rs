@@ -1,30 +1,45 @@
 //! PNG.
 
-/// The frames that an animated PNG announces in its chunk `acTL`, which stands before the pixels
-/// (PNG, third edition, section 11.3.6.1); frames lie within the picture, or decoders refuse them.
-/// Nothing unless the size is said in the first chunk, and only there: decoders that see it again
-/// take the last.
-pub(crate) fn frames(bytes: &[u8]) -> Option<usize> {
-    const SIGNATURE: usize = 8;
-    let mut frames = None;
-    let mut at = SIGNATURE;
-    while let (Some(length), Some(kind)) = (number(bytes, at), bytes.get(at + 4..at + 8)) {
-        let is_first = at == SIGNATURE;
-        if is_first != (kind == b"IHDR") || (is_first && length != 13) {
-            return None;
-        }
+use super::bytes::{big, piece};
+use super::extent::{Extent, Limits};
+
+/// Reads the sizes that the chunks say, and the frames that an animation announces before the pixels in
+/// its chunk `acTL` (PNG, third edition, section 11.3.6.1). Frames lie within the picture, or decoders
+/// refuse them.
+pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
+    let (mut sizes, mut announced) = (Vec::new(), None);
+    let (mut has_mode, mut has_frame, mut is_extra, mut has_pixels) = (false, false, false, false);
+    let mut at = 8;
+    while let (Some(length), Some(kind)) = (big(bytes, at, 4), piece(bytes, at + 4, 4)) {
+        let data = at + 8;
         match kind {
-            b"acTL" if frames.is_none() => frames = number(bytes, at + 8),
-            // What comes behind the pixels does not count.
-            b"IDAT" if frames.is_none() => frames = Some(1),
+            b"IHDR" => {
+                sizes.push((big(bytes, data, 4)?, big(bytes, data + 4, 4)?));
+                has_mode |= piece(bytes, data + 8, 2).is_some_and(is_mode);
+            }
             b"IEND" => break,
+            _ if has_pixels => {}
+            // Said twice, it is no animation any more.
+            b"acTL" if announced.is_some() => announced = None,
+            b"acTL" => {
+                announced = big(bytes, data, 4).filter(|frames| (1..=1 << 31).contains(frames));
+            }
+            b"fcTL" => has_frame = true,
+            // Pillow passes over pixels before it knows what they are.
+            b"IDAT" | b"fdAT" if has_mode => {
+                has_pixels = true;
+                // Pixels before any frame are a picture for those who know no animations.
+                is_extra = !has_frame;
+            }
             _ => {}
         }
-        at = at.saturating_add(length as usize).saturating_add(12);
+        at = data + length + 4;
     }
-    Some(frames.map_or(1, |frames| frames as usize))
+    let frames = announced.map_or(1, |frames| frames + u64::from(is_extra));
+    Some(Extent::animation(limits.settle(&sizes)?, frames))
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+/// Tells whether pixels may have a depth and a type of colour (PNG, third edition, table 8).
+fn is_mode(mode: &[u8]) -> bool {
+    matches!(mode, [1 | 2 | 4 | 8 | 16, 0] | [8 | 16, 2 | 4 | 6] | [1 | 2 | 4 | 8, 3])
 }

@@ -1,7 +1,7 @@
-use imagesize::ImageSize;
 use proptest::prelude::*;
 
-use super::header::MAX_READS;
+use super::boxes::MAX_BOXES;
+use super::jpeg::MAX_SEGMENTS;
 use super::*;
 
 fn rules() -> ImageRules {
@@ -9,8 +9,7 @@ fn rules() -> ImageRules {
 }
 
 fn examine(bytes: &[u8]) -> Result<(), String> {
-    let rules = rules();
-    rules.examine(bytes, rules.formats.as_deref().unwrap())
+    rules().examine(bytes, &KNOWN.iter().map(|format| format.name.to_owned()).collect::<Vec<_>>())
 }
 
 fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
@@ -23,6 +22,12 @@ fn png(width: u32, height: u32, more: &[u8]) -> Vec<u8> {
     let head = [size.as_slice(), &[8, 6, 0, 0, 0]].concat();
     let parts = [b"\x89PNG\r\n\x1a\n".as_slice(), &chunk(*b"IHDR", &head), more];
     [parts.concat(), chunk(*b"IDAT", b"x")].concat()
+}
+
+/// Announces frames, the first of which is the picture itself.
+fn frames(count: u32) -> Vec<u8> {
+    let control = chunk(*b"acTL", &[count.to_be_bytes(), [0; 4]].concat());
+    [control, chunk(*b"fcTL", &[0; 26])].concat()
 }
 
 fn gif(frames: usize) -> Vec<u8> {
@@ -41,15 +46,46 @@ fn descriptor(place: [u16; 4]) -> Vec<u8> {
     [&[0x2c], place.map(u16::to_le_bytes).concat().as_slice(), &[0, 2, 0]].concat()
 }
 
+/// A box of HEIF.
+fn part(kind: &[u8], data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(data.len() + 8).unwrap().to_be_bytes();
+    [&length, kind, data].concat()
+}
+
+fn ispe(side: u32) -> Vec<u8> {
+    part(b"ispe", &[[0; 4], side.to_be_bytes(), side.to_be_bytes()].concat())
+}
+
+/// Images with the sides that are given, the first of which is shown.
+fn images(brand: &[u8], sides: &[u32], more: &[u8]) -> Vec<u8> {
+    let sizes: Vec<u8> = sides.iter().flat_map(|side| ispe(*side)).collect();
+    let count = u8::try_from(sides.len()).unwrap();
+    let items: Vec<u8> = (1..=count).flat_map(|item| [0, item, 1, item]).collect();
+    let links = part(b"ipma", &[&[0, 0, 0, 0, 0, 0, 0, count], items.as_slice()].concat());
+    let properties = part(b"iprp", &[part(b"ipco", &sizes), links].concat());
+    let primary = part(b"pitm", &[0, 0, 0, 0, 0, 1]);
+    let entry = |item| part(b"infe", &[&[2, 0, 0, 0, 0, item, 0, 0], b"hvc1".as_slice()].concat());
+    let entries: Vec<u8> = (1..=count).flat_map(entry).collect();
+    let list = part(b"iinf", &[&[0, 0, 0, 0, 0, count], entries.as_slice()].concat());
+    let meta = part(b"meta", &[&[0; 4], primary.as_slice(), &list, &properties].concat());
+    [part(b"ftyp", &[brand, [0; 4].as_slice()].concat()), more.to_vec(), meta].concat()
+}
+
 fn heif(padding: usize) -> Vec<u8> {
-    let chunk = |kind: &[u8; 4], data: &[u8]| {
-        let length = u32::try_from(data.len() + 8).unwrap().to_be_bytes();
-        [&length, kind.as_slice(), data].concat()
-    };
-    let size = chunk(b"ispe", &[[0; 4], 7_u32.to_be_bytes(), 7_u32.to_be_bytes()].concat());
-    let properties = chunk(b"iprp", &chunk(b"ipco", &size));
-    let meta = chunk(b"meta", &[vec![0; 4], properties].concat());
-    [chunk(b"ftyp", b"heic\0\0\0\0"), chunk(b"free", b"").repeat(padding), meta].concat()
+    images(b"heic", &[7], &part(b"free", b"").repeat(padding))
+}
+
+/// A sequence of images of one size, so many in each of two chunks.
+fn sequence(side: u16, images: u32) -> Vec<u8> {
+    let side = [side.to_be_bytes(), [0; 2]].concat();
+    let head = part(b"tkhd", &[&[0; 76], side.as_slice(), &side].concat());
+    let chunks = part(b"stco", &[0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let run = [[0, 0, 0, 1], images.to_be_bytes(), [0; 4]].concat();
+    let runs = part(b"stsc", &[&[0, 0, 0, 0, 0, 0, 0, 1], run.as_slice()].concat());
+    let coding = part(b"stsd", &[&[0; 8], part(b"av01", b"").as_slice()].concat());
+    let table = part(b"stbl", &[chunks, runs, coding].concat());
+    let media = part(b"mdia", &part(b"minf", &table));
+    part(b"moov", &part(b"trak", &[head, media].concat()))
 }
 
 fn webp(frames: usize) -> Vec<u8> {
@@ -66,8 +102,7 @@ fn webp(frames: usize) -> Vec<u8> {
 fn bombs_are_refused_by_their_headers() {
     assert_eq!(examine(&png(8000, 8000, b"")), Ok(()));
     assert!(examine(&png(65_535, 65_535, b"")).unwrap_err().contains("65535 x 65535"));
-    let control = [10_000_u32.to_be_bytes(), [0; 4]].concat();
-    let animated = png(1, 1, &chunk(*b"acTL", &control));
+    let animated = png(1, 1, &frames(10_000));
     for (pictures, bomb) in
         [(png(1, 1, b""), animated), (gif(1000), gif(1001)), (webp(1000), webp(1001))]
     {
@@ -93,7 +128,7 @@ fn a_gif_is_as_large_as_what_lies_on_it() {
 }
 
 #[test]
-fn a_png_says_its_size_once_and_first() {
+fn a_png_is_refused_for_any_of_its_sizes() {
     let size = [[0, 1, 0, 0]; 2].concat();
     let again = chunk(*b"IHDR", &[size.as_slice(), &[8, 6, 0, 0, 0]].concat());
     let text = chunk(*b"tEXt", &[0; 13]);
@@ -103,19 +138,21 @@ fn a_png_says_its_size_once_and_first() {
         png(1, 1, &again),
         png(1, 1, &[text.clone(), again.clone()].concat()),
         [small.clone(), again.clone()].concat(),
-        [signature, &text, &small[8..]].concat(),
-        [signature, &chunk(*b"IHDR", &small[16..30]), &small[33..]].concat(),
     ] {
         assert!(examine(&bomb).unwrap_err().contains("broken"));
     }
     let ended = [small.clone(), chunk(*b"IEND", b""), again].concat();
-    for picture in [ended, small[..small.len() - 3].to_vec(), small[..33].to_vec()] {
+    let late = [signature, &text, &small[8..]].concat();
+    let long = [signature, &chunk(*b"IHDR", &small[16..30]), &small[33..]].concat();
+    let twice = [small.clone(), small[8..33].to_vec()].concat();
+    let cut = [small[..small.len() - 3].to_vec(), small[..33].to_vec()];
+    for picture in [ended, late, long, twice].into_iter().chain(cut) {
         assert_eq!(examine(&picture), Ok(()));
     }
 }
 
 #[test]
-fn a_jpeg_says_its_size_once() {
+fn a_jpeg_is_refused_for_any_of_its_sizes() {
     let frame = |size: u16| {
         let [high, low] = size.to_be_bytes();
         [&[0xff, 0xc0, 0, 17, 8, high, low, high, low, 3], [0; 9].as_slice()].concat()
@@ -134,8 +171,7 @@ fn a_jpeg_says_its_size_once() {
 
 #[test]
 fn the_frames_of_an_animation_are_counted_together() {
-    let animation =
-        |frames: u32| png(8000, 8000, &chunk(*b"acTL", &[frames.to_be_bytes(), [0; 4]].concat()));
+    let animation = |count| png(8000, 8000, &frames(count));
     assert_eq!(examine(&animation(22)), Ok(()));
     assert!(examine(&animation(23)).unwrap_err().contains("23 frames of 8000 x 8000"));
 }
@@ -157,10 +193,10 @@ fn a_header_of_too_many_parts_is_not_read_to_its_end() {
     }
     // What is found before the reads are used up may not be all that there is.
     let mut long = heif(0);
-    long.extend_from_slice(&b"\0\0\0\x08free".repeat(MAX_READS));
+    long.extend_from_slice(&b"\0\0\0\x08free".repeat(MAX_BOXES));
     let properties = long.windows(4).position(|kind| kind == b"ipco").unwrap();
     long[properties - 4..properties].copy_from_slice(&u32::MAX.to_be_bytes());
-    for bomb in [heif(MAX_READS), jpeg(MAX_READS, 2), long] {
+    for bomb in [heif(MAX_BOXES), jpeg(usize::try_from(MAX_SEGMENTS).unwrap(), 2), long] {
         assert!(examine(&bomb).unwrap_err().contains("broken"));
     }
 }
@@ -182,14 +218,111 @@ fn what_is_no_picture_is_said_to_be_none() {
     assert!(ImageRules::read(&environment).is_err());
 }
 
+#[test]
+fn a_bitmap_may_be_upside_down_and_of_os2() {
+    let bitmap = |length: u32, size: &[u8]| {
+        [b"BM".as_slice(), &[0; 12], &length.to_le_bytes(), size, &[0; 200]].concat()
+    };
+    let sides = |width: i32, height: i32| [width.to_le_bytes(), height.to_le_bytes()].concat();
+    for length in [16, 40, 52, 56, 64, 108, 124] {
+        assert_eq!(examine(&bitmap(length, &sides(9000, -9000))), Ok(()), "{length}");
+        for height in [-10_000, 10_000] {
+            let message = examine(&bitmap(length, &sides(9000, height))).unwrap_err();
+            assert!(message.contains("9000 x 10000"), "{message}");
+        }
+    }
+    let short = |side: u16| bitmap(12, &[side.to_le_bytes(); 2].concat());
+    assert_eq!(examine(&short(9000)), Ok(()));
+    assert!(examine(&short(10_000)).unwrap_err().contains("10000 x 10000"));
+}
+
+#[test]
+fn the_pages_of_a_tiff_are_counted_whatever_the_types_of_their_sizes() {
+    let field = |tag: u16, kind: u16, count: u32, value: u32| {
+        let head = [tag.to_le_bytes(), kind.to_le_bytes()].concat();
+        [head, count.to_le_bytes().to_vec(), value.to_le_bytes().to_vec()].concat()
+    };
+    let page = |at: usize, width: &[u8], is_last: bool| {
+        let following = if is_last { 0 } else { u32::try_from(at + 30).unwrap() };
+        [&[2, 0], width, &field(257, 4, 1, 10_000), &following.to_le_bytes()].concat()
+    };
+    let tiff = |widths: &[Vec<u8>]| {
+        let start = b"II*\0\x10\0\0\0\x10\x27\0\0\x09\0\0\0".to_vec();
+        widths.iter().enumerate().fold(start, |file, (place, width)| {
+            let page = page(file.len(), width, place + 1 == widths.len());
+            [file, page].concat()
+        })
+    };
+    // Two values of 32 bits, and one of 64, which begin with 10,000.
+    for large in [field(256, 4, 1, 10_000), field(256, 4, 2, 8), field(256, 9, 1, 10_000)] {
+        assert!(
+            examine(&tiff(std::slice::from_ref(&large))).unwrap_err().contains("10000 x 10000")
+        );
+        let second = [field(256, 3, 1, 7), large];
+        assert!(examine(&tiff(&second)).unwrap_err().contains("10000 x 10000"));
+    }
+    let small = field(256, 3, 1, 7);
+    assert_eq!(examine(&tiff(&vec![small.clone(); 1000])), Ok(()));
+    assert!(examine(&tiff(&vec![small; 1001])).unwrap_err().contains("1000 frames"));
+    let many = vec![field(256, 3, 1, 8000); 20];
+    assert!(examine(&tiff(&many)).unwrap_err().contains("20 frames of 8000 x 10000"));
+}
+
+#[test]
+fn heif_has_images_and_sequences() {
+    for brand in [b"avif", b"heic", b"mif1"] {
+        assert_eq!(examine(&images(brand, &[9000], b"")), Ok(()));
+        assert!(examine(&images(brand, &[10_000], b"")).unwrap_err().contains("10000 x 10000"));
+    }
+    // libavif shows the primary image only, libheif all.
+    assert_eq!(examine(&images(b"avif", &[7, 10_000], b"")), Ok(()));
+    assert!(examine(&images(b"heic", &[7, 10_000], b"")).is_err());
+    for brand in [b"avis", b"msf1"] {
+        assert_eq!(examine(&images(brand, &[7], &sequence(7, 499))), Ok(()));
+        assert!(examine(&images(brand, &[7], &sequence(7, 501))).unwrap_err().contains("frames"));
+        assert!(examine(&images(brand, &[7], &sequence(10_000, 1))).is_err());
+    }
+}
+
+#[test]
+fn a_jpeg_xl_must_not_be_animated() {
+    // 8 x 8 pixels; then whether all is as usual, and further fields, the last for an animation.
+    let codestream = |metadata: u32| {
+        let bits = 1 | 1 << 6 | metadata << 9;
+        [b"\xff\x0a".as_slice(), &bits.to_le_bytes(), &[0; 8]].concat()
+    };
+    let container = |kind: &[u8; 4], data: &[u8]| {
+        [part(b"JXL ", b"\r\n\x87\n"), part(b"ftyp", b"jxl "), part(kind, data)].concat()
+    };
+    for metadata in [1, 0, 2] {
+        let picture = codestream(metadata);
+        let parts = [&[0; 4], picture.as_slice()].concat();
+        for picture in [container(b"jxlc", &picture), container(b"jxlp", &parts), picture] {
+            assert_eq!(examine(&picture), Ok(()), "{metadata}");
+        }
+    }
+    // No default, further fields, an orientation, no other size, no preview, an animation.
+    let message = examine(&codestream(1 << 1 | 1 << 7)).unwrap_err();
+    assert!(message.contains("broken"), "{message}");
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(
-        which in 0..3_usize, bytes in prop::collection::vec(any::<u8>(), 0..200),
+        which in 0..STARTS.len(), bytes in prop::collection::vec(any::<u8>(), 0..200),
     ) {
-        let start = [b"\x89PNG\r\n\x1a\n".as_slice(), b"GIF89a", b"RIFF\0\0\0\0WEBP"][which];
-        let _ = examine(&[start, &bytes].concat());
-        let size = ImageSize { width: 0, height: 0 };
-        let _ = (png::frames(&bytes), jpeg::says_one_size(&bytes), gif::frames(&bytes, size, 9), webp::frames(&bytes, 9));
+        let _ = examine(&[STARTS[which], &bytes].concat());
     }
 }
+
+const STARTS: &[&[u8]] = &[
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF89a",
+    b"RIFF\0\0\0\0WEBP",
+    b"\xff\xd8\xff",
+    b"BM",
+    b"II*\0\x08\0\0\0",
+    b"II+\0\x08\0\0\0",
+    b"\0\0\0\x10ftypheic\0\0\0\0",
+    b"\xff\x0a",
+];
