@@ -50,6 +50,7 @@ def start_again(command):
     # Private, and the same in every version of Python: nothing public runs them before an exec.
     atexit._run_exitfuncs()
     _process.flush_output()
+    _process.unmark_inside()
     _restore_signals()
     os.execv(command[0], command)
 

@@ -96,6 +96,13 @@ def mark_inside():
     os.environ[_INSIDE_VARIABLE] = os.environ.get("MODE") or ""
 
 
+def unmark_inside():
+    """Undo `mark_inside`, for what is started in the place of this program."""
+    os.environ.pop(_INSIDE_VARIABLE, None)
+    if MODE_OF_ANCESTOR is not None:
+        os.environ[_INSIDE_VARIABLE] = MODE_OF_ANCESTOR
+
+
 def asks_to_serve():
     """The engine's subcommand when this program is meant to serve by itself, else `None`."""
     if _INSIDE_VARIABLE in os.environ:
