@@ -43,9 +43,11 @@ def test_the_model_crashes(program, way):
         crash(act, "!" + way, TIMES)
 
 
-def test_the_model_raises(program):
-    # Its process ends of that: whoever comes next must not be handed to it.
-    with scene(program, "exceptions", AI_INTEGRATION_WORKERS=2) as act:
+@pytest.mark.parametrize("policy", ["auto", "stop"])
+def test_the_model_raises(program, policy):
+    # With `stop` its process ends of that: whoever comes next must not be handed to it.
+    settings = {"AI_INTEGRATION_WORKERS": 2, "AI_INTEGRATION_ON_EXCEPTION": policy}
+    with scene(program, "exceptions (%s)" % policy, **settings) as act:
         for _ in range(TIMES * 10):
             answer = act.ask("!raise").json()
             assert answer["code"] == "model_failed"
