@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use ai_integration_contract::setting::{Bytes, Count, Seconds};
 use ai_integration_contract::settings;
+use nix::libc::RLIM_INFINITY;
+use nix::sys::resource::{Resource, getrlimit};
+use nix::unistd::{SysconfVar, sysconf};
 
 /// The greatest length of an address (RFC 9110, section 4.1 asks for 8,000 at least).
 pub(crate) const MAX_URI: usize = 8 * 1024;
@@ -53,19 +56,36 @@ impl ClientLimits {
     }
 }
 
-/// The memory in bytes that there is for this process: the machine's, or its container's part.
+/// The memory in bytes that there is for this process: the machine's, its container's part, or what
+/// its own limits (`ulimit -v`, `ulimit -d`) leave it.
 fn memory() -> usize {
     let of_container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
         .into_iter()
         .filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse::<usize>().ok())
         .min();
+    let of_process = [(Resource::RLIMIT_AS, 0), (Resource::RLIMIT_DATA, 5)];
+    let of_process = of_process.into_iter().filter_map(|(limit, size)| {
+        let limit = getrlimit(limit).ok()?.0;
+        if limit == RLIM_INFINITY {
+            return None;
+        }
+        let left = limit.saturating_sub(own_size(size).unwrap_or_default());
+        usize::try_from(left.max(1)).ok()
+    });
     let machine = physical_memory().unwrap_or(4 << 30);
-    of_container.map_or(machine, |limit| limit.min(machine))
+    of_container.into_iter().chain(of_process).fold(machine, usize::min)
+}
+
+/// What this process takes up already, in bytes: this one of the sizes in `/proc/self/statm`.
+fn own_size(which: usize) -> Option<u64> {
+    let sizes = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = sizes.split_ascii_whitespace().nth(which)?.parse().ok()?;
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok()??;
+    pages.checked_mul(u64::try_from(page).ok()?)
 }
 
 #[cfg(target_os = "linux")]
 fn physical_memory() -> Option<usize> {
-    use nix::unistd::{SysconfVar, sysconf};
     let pages = sysconf(SysconfVar::_PHYS_PAGES).ok()??;
     let page = sysconf(SysconfVar::PAGE_SIZE).ok()??;
     usize::try_from(pages).ok()?.checked_mul(usize::try_from(page).ok()?)
