@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
+import urllib.error
 import urllib.request
 import uuid
 
@@ -426,3 +428,140 @@ def test_process_1_restarts_a_killed_worker(program, first_process, mark):
         assert set(children(engine).values()) <= {"S", "R"}
         os.kill(engine, signal.SIGTERM)
         assert server.process.wait(10) == 0
+
+
+# What a limit, a timer or a stray word brings about
+
+# Gives back the length of a file, and as many bytes as it is asked for.
+SIZES = """
+    import os, signal, time
+    import ai_integration
+
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    schema = {
+        "data": {"type": "file"},
+        "answer": {"type": "integer", "default": 0},
+        "seconds": {"type": "number", "default": 0},
+    }
+    while True:
+        with ai_integration.get_next_input(inputs_schema=schema) as inputs:
+            if inputs["seconds"]:
+                os.write(2, b"begun\\n")
+                time.sleep(inputs["seconds"])
+            data = b"x" * inputs["answer"] or b"%d" % len(inputs["data"])
+            ai_integration.send_result(
+                {"content-type": "application/octet-stream", "data": data, "success": True}
+            )
+"""
+HARMLESS = ["XFSZ", "PIPE", "ALRM", "VTALRM", "PROF", "IO", "USR1", "USR2"]
+
+
+def limited(limit, *command):
+    """A command under a limit of the shell's."""
+    return ["sh", "-c", 'ulimit %s; exec "$0" "$@"' % limit, *command]
+
+
+@starts
+def test_no_signal_of_a_limit_or_a_timer_ends_a_server(program, command):
+    with serve(program(SIZES), command=command) as server:
+        for name in HARMLESS:
+            server.process.send_signal(getattr(signal, "SIG" + name))
+            answer = server.post(data=b"123")
+            assert (answer.status, answer.body) == (200, b"3"), name
+        assert "ended" not in server.output()
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_no_such_signal_ends_the_engine_of_a_one_shot_program(program, name, tmp_path):
+    (tmp_path / "file").write_bytes(b"123")
+    # Nothing that the engine could have inherited from the program.
+    source = re.sub(r"signal\.signal\(.*\)", "", SIZES)
+    command = [PYTHON, str(program(source)), "--data", str(tmp_path / "file"), "--seconds", "0.5"]
+    with started(command, env=environment(MODE="command_line")) as process:
+        assert process.stderr.readline() == b"begun\n"
+        (engine,) = children(process.pid)
+        os.kill(engine, getattr(signal, "SIG" + name))
+        output, errors = process.communicate(timeout=30)
+        assert (process.returncode, output) == (0, b"3"), errors
+
+
+def test_workers_get_the_signals_that_programs_expect(program, tmp_path):
+    (tmp_path / "start.sh").write_text('grep SigIgn /proc/$$/status\nexec "%s" "$1"\n' % PYTHON)
+    command = [BINARY, "run", "sh", str(tmp_path / "start.sh")]
+    with serve(program(SIZES), command=command) as server:
+        found = server.wait_for_output(r"SigIgn:\s*(\w+)\n")
+        assert int(found.group(1), 16) == 0
+
+
+@starts
+@pytest.mark.parametrize("blocks", [0, 16, 1024])
+def test_a_limit_of_files_sizes_ends_nothing(program, command, blocks):
+    with serve(program(SIZES), command=limited("-f %d" % blocks, *command)) as server:
+        for size in (100, 300_000, 3_000_000):
+            assert server.post(data=b"x" * size).body == b"%d" % size
+            assert len(server.post(data=b"x", answer=size).body) == size
+        assert "ended" not in server.output()
+
+
+@pytest.mark.parametrize("blocks", [0, 1024])
+def test_nor_does_it_in_a_one_shot_program(program, tmp_path, blocks):
+    (tmp_path / "file").write_bytes(b"x" * 3_000_000)
+    arguments = [str(program(SIZES)), "--data", str(tmp_path / "file")]
+    for command in STARTS.values():
+        done = run(*arguments, mode="command_line", command=limited("-f %d" % blocks, *command))
+        assert (done.returncode, done.stdout) == (0, b"3000000"), done.stderr
+
+
+def test_a_model_that_dies_of_a_files_limit_is_told_of_it(program, tmp_path):
+    source = """
+        import os, signal
+        import ai_integration
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        while True:
+            with ai_integration.get_next_input(inputs_schema={}) as inputs:
+                with open("large", "wb", buffering=0) as file:
+                    while True:
+                        file.write(b"x" * 100000)
+    """
+    with serve(program(source), command=limited("-f 1024", PYTHON), cwd=tmp_path) as server:
+        answer = server.request("/infer", b"{}", {"Content-Type": "application/json"})
+        assert answer.status == 500
+        assert "a file that it wrote to has reached its limit" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("limit", ["-v 300000", "-v 160000", "-d 60000"])
+def test_uploads_do_not_end_a_server_with_little_memory(program, limit):
+    def upload(server):
+        try:
+            return server.post(data=b"x" * 40_000_000)
+        except urllib.error.URLError:
+            # A refusal that came while the rest was being sent.
+            return None
+
+    with serve(program(SIZES), command=limited(limit, BINARY, "run")) as server:
+        for answer in [in_background(upload, server) for _ in range(6)]:
+            seen = answer()
+            assert seen is None or seen.status == 503 or seen.body == b"40000000", seen
+        assert server.post(data=b"123").body == b"3"
+
+
+def test_a_timer_that_a_program_had_set_before_it_became_the_server_ends_nothing(program):
+    source = "import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)\n"
+    with serve(program(source + textwrap.dedent(SIZES))) as server:
+        time.sleep(1.2)
+        assert server.post(data=b"123").body == b"3"
+
+
+@starts
+def test_a_server_whose_processor_time_runs_out_stops_in_good_order(program, command):
+    with serve(program(SIZES), command=command) as server:
+        answer = in_background(server.post, data=b"123", seconds=1)
+        server.wait_for_output("begun")
+        # Comes again with every further second of it.
+        server.process.send_signal(signal.SIGXCPU)
+        server.process.send_signal(signal.SIGXCPU)
+        assert answer().body == b"3"
+        assert server.process.wait(30) == 0
+        server.wait_for_output("the limit of processor time")

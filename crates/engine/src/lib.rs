@@ -37,6 +37,7 @@ mod metrics;
 mod model;
 mod scheduler;
 pub mod settings;
+mod signals;
 mod worker;
 
 pub use engine::Engine;
@@ -54,6 +55,7 @@ pub use link::memory_file::BodyBuffer;
 pub use link::message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
 pub use link::worker_side::WorkerSide;
 pub use model::{About, CustomMode, Model};
+pub use signals::ignore_unwanted;
 pub use worker::ending::Exit;
 pub use worker::executor::serve_attached;
 pub use worker::output::Output;

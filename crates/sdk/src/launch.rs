@@ -10,7 +10,7 @@ use std::time::Duration;
 use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::settings::Config;
 use ai_integration_engine::{
-    Embedded, Engine, Exit, Link, Output, Program, Supervisor, serve_attached,
+    Embedded, Engine, Exit, Link, Output, Program, Supervisor, ignore_unwanted, serve_attached,
 };
 use ai_integration_modes::console::eprint;
 use ai_integration_modes::{
@@ -167,6 +167,7 @@ fn prepare(
     environment: &Environment,
     mode: &dyn Mode,
 ) -> Result<(Config, PythonClient, WorkerGuard), SettingError> {
+    ignore_unwanted();
     environment.check(settings::all())?;
     // Only the Python client acts on these; it does not get to refuse them before a model is loaded.
     let client = PythonClient::read(environment)?;
@@ -258,9 +259,22 @@ async fn carry_out(
     }
 }
 
-/// The numbers of SIGTERM and SIGINT as they come.
+/// The numbers of SIGTERM and SIGINT as they come, and of the first SIGXCPU, which says that the
+/// processor time of this process is almost used up: time to stop in good order.
 fn stop_signals() -> mpsc::Receiver<u8> {
     let (sender, receiver) = mpsc::channel(4);
+    let out_of_time = SignalKind::from_raw(Signal::SIGXCPU as i32);
+    if let Ok(mut signals) = signal(out_of_time) {
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            // It comes again with each further second of processor time.
+            if signals.recv().await.is_some() {
+                tracing::error!("the limit of processor time (ulimit -t) is reached: stopping");
+                let _ = sender.send(Signal::SIGXCPU as u8).await;
+                while signals.recv().await.is_some() {}
+            }
+        });
+    }
     for (kind, number) in [(SignalKind::terminate(), 15), (SignalKind::interrupt(), 2)] {
         let Ok(mut signals) = signal(kind) else { continue };
         let sender = sender.clone();

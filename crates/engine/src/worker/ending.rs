@@ -219,6 +219,7 @@ fn meaning(number: i32) -> Option<&'static str> {
         Signal::SIGFPE => Some("an arithmetic error in native code, such as a division by zero"),
         Signal::SIGTERM => Some("somebody asked it to end"),
         Signal::SIGXCPU => Some("its limit of processor time"),
+        Signal::SIGXFSZ => Some("a file that it wrote to has reached its limit"),
         _ => None,
     }
 }

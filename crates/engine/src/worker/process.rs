@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::signals;
 use crate::worker::ending::Exit;
 use crate::worker::output::{Origin, Output, Tail, pass_through};
 use crate::worker::reaper::{ExitWatch, Reaper};
@@ -142,13 +143,14 @@ impl Process {
     }
 }
 
-/// Limits the worker, and has the kernel end it when this process ends, however that happens.
+/// Gives the worker the signals of other programs, limits it, and has the kernel end it when this process ends, however that happens.
 #[expect(unsafe_code, reason = "nothing safe runs between fork and exec")]
 fn before_exec(command: &mut Command, limits: WorkerRlimits) {
     let parent = Pid::this();
     // SAFETY: the closure makes only system calls that are safe after fork, and allocates nothing.
     unsafe {
         command.pre_exec(move || {
+            signals::restore()?;
             limits.apply()?;
             die_with_parent(parent)
         });
