@@ -95,13 +95,19 @@ class Engine(object):
                 tell = False
 
     def _start(self, jobs, tell):
-        """Let the engine know that the model gets these jobs."""
-        if tell or self._board is None:
-            # Spelled out, since it is all the same for every job.
-            frames = [frame(b'{"type":"start","id":%d}' % job.number) for job in jobs]
-            self._link.write(b"".join(frames))
-        elif jobs:
+        """Let the engine know that the model gets these jobs, and what was printed before."""
+        # What a model printed for others and still holds back would be taken for these ones'.
+        _process.flush_output()
+        if self._board is None:
+            rest = b"}"
+        else:
             self._board.record(jobs[-1].number)
+            if not tell:
+                return
+            rest = b',"printed":[%d,%d]}' % self._board.printed()
+        # Spelled out, since it is all the same for every job.
+        frames = [frame(b'{"type":"start","id":%d' % job.number + rest) for job in jobs]
+        self._link.write(b"".join(frames))
 
     def forget_start(self):
         """Clear the board: a job that comes back must not be taken for one that was started."""

@@ -7,6 +7,7 @@ Linux and Python 3.8 or newer have all that it takes; elsewhere everything goes 
 
 import os
 import socket
+import stat
 import struct
 
 # Bodies from this size on. For smaller ones making a file costs more than copying.
@@ -23,6 +24,20 @@ _ADD_SEALS = 1033
 _SEALS = 1 | 2 | 4 | 8
 
 _NUMBER = struct.Struct("<Q")
+_NUMBERS = struct.Struct("<QQ")
+_UNREAD = struct.Struct("=ii")
+_NOTHING_UNREAD = b"\0" * _UNREAD.size
+# The places of a board's numbers, all but the first for standard output and for standard error: the
+# job, what was printed when it began, what the engine has read of that, and the pipes' inodes.
+_PRINTED = slice(8, 24)
+_READ = slice(24, 40)
+_PIPES = slice(40, 56)
+# Marks a number of bytes that the engine is just reading up to.
+_READING = 1 << 63
+# More than will ever be printed: it is not known how much was.
+_UNKNOWN = _READING - 1
+# How often numbers are looked at again while they change.
+_TRIES = 100
 
 
 class Memory(object):
@@ -49,21 +64,74 @@ class Memory(object):
 
 
 class Board(object):
-    """A number that outlives this process: the job that was handed to the model last.
+    """A note that outlives this process: the job that was handed to the model last.
 
-    Whoever has the descriptor can read it. Recording a start costs no system call, unlike telling.
+    Beside it stands how much had been printed by then: what the engine has read, which it notes
+    here, and what still lies in the pipes. Whoever has the descriptor can read it.
     """
 
     def __init__(self, descriptor):
+        import fcntl
         import mmap
+        import termios
 
         self.descriptor = descriptor
-        os.ftruncate(descriptor, _NUMBER.size)
-        self._memory = mmap.mmap(descriptor, _NUMBER.size)
+        os.ftruncate(descriptor, _PIPES.stop)
+        self._memory = memory = mmap.mmap(descriptor, _PIPES.stop)
+        self._ioctl, self._request = fcntl.ioctl, termios.FIONREAD
+        self._unread = unread = bytearray(_UNREAD.size)
+        pipes = [_pipe(stream) for stream in (1, 2)]
+        places = (memoryview(unread)[:4], memoryview(unread)[4:])
+        self._pipes = [(pipe[0], place) for pipe, place in zip(pipes, places) if pipe is not None]
+        memory[_PIPES] = _NUMBERS.pack(*[0 if pipe is None else pipe[1] for pipe in pipes])
+        memory[_PRINTED] = memory[_READ] = self._noted = _NUMBERS.pack(_UNKNOWN, _UNKNOWN)
 
     def record(self, number):
         """The model is about to get this job."""
+        # In this order: a process that ends in between has not begun the job.
+        self._note_printed()
         _NUMBER.pack_into(self._memory, 0, number)
+
+    def printed(self):
+        """How many bytes had been printed, on standard output and on standard error."""
+        return _NUMBERS.unpack(self._memory[_PRINTED])
+
+    def _note_printed(self):
+        for pipe, unread in self._pipes:
+            self._ioctl(pipe, self._request, unread)
+        read = self._memory[_READ]
+        if self._unread != _NOTHING_UNREAD:
+            read = self._with_unread()
+        if read != self._noted:
+            self._noted = read
+            out, err = _NUMBERS.unpack(read)
+            self._memory[_PRINTED] = _NUMBERS.pack(out & ~_READING, err & ~_READING)
+
+    def _with_unread(self):
+        """What was read and what was not, while the engine goes on reading."""
+        for _ in range(_TRIES):
+            before = self._memory[_READ]
+            for pipe, unread in self._pipes:
+                self._ioctl(pipe, self._request, unread)
+            read = self._memory[_READ]
+            numbers = _NUMBERS.unpack(read)
+            if read == before and max(numbers) < _READING:
+                break
+        # After the last try it is rather too much than too little.
+        unread = _UNREAD.unpack(self._unread)
+        return _NUMBERS.pack(*[(n & ~_READING) + more for n, more in zip(numbers, unread)])
+
+
+def _pipe(stream):
+    """A copy of the descriptor and the inode of an output stream; `None` where it is no pipe.
+
+    A copy, since a model may put something else in the stream's place.
+    """
+    try:
+        status = os.fstat(stream)
+        return (os.dup(stream), status.st_ino) if stat.S_ISFIFO(status.st_mode) else None
+    except OSError:
+        return None
 
 
 def board():

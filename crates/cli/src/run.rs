@@ -76,5 +76,8 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
     let (name, arguments) = program::called_as(&run.program);
     let launch = Launch { environment, name, arguments };
     let hidden = settings::secrets();
-    launch::supervised(launch, Program { command, variables, hidden, stdout: Output::Stdout })
+    launch::supervised(
+        launch,
+        Program { command, variables, hidden, stdout: Output::Stdout, form: None },
+    )
 }

@@ -1,6 +1,7 @@
 //! A link to a worker: messages go out, messages come in. What carries them is the transport's
 //! matter: a socket to another process, or channels within this one.
 
+pub(crate) mod board;
 pub(crate) mod codec;
 pub(crate) mod memory_file;
 pub(crate) mod message;

@@ -107,7 +107,7 @@ impl JobSource {
         let mut jobs = Vec::new();
         loop {
             let Some(Received { id, inputs, more }) = link.next()? else { return Ok(None) };
-            link.end.send(FromWorker::Start(id))?;
+            link.end.send(FromWorker::Start(id, None))?;
             let inputs = Inputs(inputs);
             if link.cancelled.contains(&id) {
                 link.end.send(FromWorker::Result(id, Outcome::failure(CANCELLED)))?;

@@ -133,7 +133,8 @@ fn supervise(name: Option<String>, mut environment: Environment) -> i32 {
     let mut command = vec![executable.into_os_string()];
     command.extend(arguments.iter().cloned());
     let hidden = settings::secrets();
-    let program = Program { command, variables: Vec::new(), hidden, stdout: Output::Stdout };
+    let program =
+        Program { command, variables: Vec::new(), hidden, stdout: Output::Stdout, form: None };
     let name = name.or(called_as).unwrap_or_else(|| "model".to_owned());
     launch::supervised(Launch { environment, name, arguments }, program).code().into()
 }

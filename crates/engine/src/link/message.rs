@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::job::id::JobId;
+use crate::link::board::Printed;
 use crate::link::codec::{Frame, FrameEncoder};
 use crate::link::memory_file::Placement;
 use crate::model::{About, CustomMode, Model};
@@ -99,8 +100,8 @@ impl Batching {
 pub enum FromWorker {
     /// The model is loaded and asks for its first job.
     Ready(Ready),
-    /// The model begins a job.
-    Start(JobId),
+    /// The model begins a job. A worker that can tell says how much it had printed by then.
+    Start(JobId, Option<Printed>),
     /// The model has ended a job.
     Result(JobId, Outcome),
     /// The batch that the job belongs to failed as a whole; the job itself may be fine.
@@ -163,6 +164,8 @@ struct WorkerHeader<'a> {
     /// True in the result of a job whose batch failed as a whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     of_batch: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    printed: Option<Printed>,
 }
 
 /// What every header has.
@@ -257,6 +260,7 @@ impl FromWorker {
             fraction,
             message,
             of_batch,
+            printed,
         } = match header(frame) {
             Ok(header) => header,
             Err(error) => {
@@ -272,7 +276,7 @@ impl FromWorker {
         let body = || data::join(data, frame.body.clone());
         let message = match &*kind {
             "ready" => FromWorker::Ready(header(frame)?),
-            "start" => FromWorker::Start(id()?),
+            "start" => FromWorker::Start(id()?, printed),
             "result" => {
                 let success = success.unwrap_or_default();
                 let outcome = Outcome { success, content_type, error, data: body()? };
@@ -306,7 +310,9 @@ impl FromWorker {
             FromWorker::Ready(ready) => {
                 return out.frame(&Tagged { kind: "ready".into(), rest: ready }, &[], None);
             }
-            FromWorker::Start(id) => (of("start", id), &Data::None),
+            FromWorker::Start(id, printed) => {
+                (WorkerHeader { printed: *printed, ..of("start", id) }, &Data::None)
+            }
             FromWorker::Result(id, outcome) | FromWorker::BatchFailed(id, outcome) => {
                 let header = WorkerHeader {
                     success: Some(outcome.success),

@@ -301,7 +301,7 @@ mod tests {
     async fn a_link_that_cannot_be_written_to_ends_behind_what_the_worker_said() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let mut link = SocketLink::new(ours);
-        let said = [FromWorker::Start(JobId(7)), FromWorker::Pause];
+        let said = [FromWorker::Start(JobId(7), None), FromWorker::Pause];
         for message in &said {
             say(&mut theirs, message).await;
         }

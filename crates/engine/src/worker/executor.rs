@@ -1,9 +1,9 @@
 //! The executor of one worker: it carries what the engine orders to the worker, and what the
 //! worker says to the engine.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::collections::VecDeque;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Error, Kind};
@@ -15,12 +15,18 @@ use crate::engine::embedded::{Embedded, Order};
 use crate::job::event::Event;
 use crate::job::id::JobId;
 use crate::link::Link;
+use crate::link::board::{Board, Printed};
 use crate::link::message::{FromWorker, PROTOCOL, Ready, Violation};
 use crate::scheduler::worker::{OutOfTurn, WorkerId};
 use crate::worker::ending::EndCause;
+use crate::worker::pipe::Pipes;
+use crate::worker::tail::Line;
 
 /// How long a worker without a job may take to close its link once it is told to leave.
 const LEAVE: Duration = Duration::from_secs(2);
+
+/// Lines that are kept for jobs whose beginning has not been told yet.
+const KEPT_LINES: usize = 16;
 
 /// A worker that was ready for so long did not die of being started.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -32,11 +38,18 @@ pub(crate) struct Executor {
     engine: Embedded,
     orders: mpsc::UnboundedReceiver<Order>,
     /// Where the worker notes what it has started.
-    board: Option<Board>,
+    board: Option<Arc<Board>>,
+    pipes: Pipes,
+    /// How much it had printed when it was sent its first job, if it ever was sent one.
+    first: Option<Printed>,
+    /// Whether it has ended a job.
+    has_answered: bool,
+    /// The jobs that it told it began, and has not ended, and how much it had printed then.
+    begun: Vec<(JobId, Printed)>,
+    /// The latest lines: the word that a job began may come later than what was printed for it.
+    lines: VecDeque<Line>,
     /// When the worker was ready.
     since: Instant,
-    /// Whether the worker was ever sent a job.
-    had_work: bool,
     /// Whether it was told that no more jobs come.
     was_drained: bool,
     /// Where the worker's wish to be replaced goes.
@@ -61,16 +74,33 @@ impl Executor {
         mut ready: Ready,
         link: &mut Link,
         quota: Option<u64>,
+        pipes: Pipes,
     ) -> Self {
         if ready.shared_memory {
             link.share();
         }
-        let board = link.take_file().filter(|_| ready.board).map(Board);
+        let board = link.take_file().filter(|_| ready.board);
+        let board = board.map(|file| Arc::new(Board::new(file)));
         ready.board = board.is_some();
+        if let Some(board) = &board {
+            pipes.note_on(board);
+        }
         let orders = engine.join(worker, ready, quota);
         let since = Instant::now();
-        let (had_work, was_drained) = (false, false);
-        Executor { worker, engine, orders, board, since, had_work, was_drained, wishes: None }
+        Executor {
+            worker,
+            engine,
+            orders,
+            board,
+            pipes,
+            first: None,
+            has_answered: false,
+            begun: Vec::new(),
+            lines: VecDeque::new(),
+            since,
+            was_drained: false,
+            wishes: None,
+        }
     }
 
     /// The worker's wishes to be replaced, each with its reason. One that comes while another waits
@@ -83,7 +113,7 @@ impl Executor {
 
     /// Whether the worker had anything to do, or was at least there for a while.
     pub(crate) fn was_of_use(&self) -> bool {
-        self.had_work || self.since.elapsed() >= SETTLED
+        self.first.is_some() || self.since.elapsed() >= SETTLED
     }
 
     /// Whether the worker was told to leave.
@@ -98,7 +128,7 @@ impl Executor {
     pub(crate) async fn run(
         &mut self,
         mut link: Link,
-        printed: &mut mpsc::Receiver<String>,
+        printed: &mut mpsc::Receiver<Line>,
     ) -> Option<EndCause> {
         let ended = self.converse(&mut link, printed).await;
         self.engine.drain(self.worker);
@@ -108,7 +138,7 @@ impl Executor {
     async fn converse(
         &mut self,
         link: &mut Link,
-        printed: &mut mpsc::Receiver<String>,
+        printed: &mut mpsc::Receiver<Line>,
     ) -> Result<(), EndCause> {
         let mut prints = true;
         let mut leave_at = None;
@@ -123,11 +153,19 @@ impl Executor {
                 Some(order) = self.orders.recv() => self.obey(order, link)?,
                 message = link.receive() => match message? {
                     None => return Ok(()),
-                    Some(message) => self.take(message, link).await?,
+                    Some(message) => {
+                        if !self.begun.is_empty() {
+                            // It may end a job, and what was printed before is that job's.
+                            while let Ok(line) = printed.try_recv() {
+                                self.log(line);
+                            }
+                        }
+                        self.take(message, link).await?;
+                    }
                 },
                 line = printed.recv(), if prints => match line {
                     None => prints = false,
-                    Some(line) => self.engine.log(self.worker, &line),
+                    Some(line) => self.log(line),
                 },
                 () = sleep_until(leave_at.unwrap_or_else(Instant::now)), if leave_at.is_some() => {
                     return Ok(());
@@ -139,7 +177,7 @@ impl Executor {
     fn obey(&mut self, order: Order, link: &mut Link) -> Result<(), EndCause> {
         match order {
             Order::Send(message) => {
-                self.had_work = true;
+                self.first.get_or_insert_with(|| self.pipes.printed());
                 link.send(message)?;
             }
             Order::Close => {
@@ -154,15 +192,24 @@ impl Executor {
     async fn take(&mut self, message: FromWorker, link: &mut Link) -> Result<(), EndCause> {
         let out_of_turn = |message| move |_: OutOfTurn| Violation::OutOfTurn(message);
         match message {
-            FromWorker::Start(id) => {
+            FromWorker::Start(id, printed) => {
                 self.engine.start_job(self.worker, id).map_err(out_of_turn("`start`"))?;
+                // A worker that cannot tell may lose its first words, and never tells another's.
+                let printed = printed.unwrap_or_else(|| self.pipes.printed());
+                self.begun.push((id, printed));
+                for line in &self.lines {
+                    let words = |job| line.since(printed).filter(|_| job == id);
+                    self.engine.log(self.worker, words);
+                }
             }
             FromWorker::Result(id, outcome) => {
                 self.engine.finish(self.worker, id, outcome).map_err(out_of_turn("`result`"))?;
+                self.forget(id);
             }
             FromWorker::BatchFailed(id, outcome) => {
                 let failed = self.engine.fail_with_batch(self.worker, id, outcome);
                 failed.map_err(out_of_turn("`result`"))?;
+                self.forget(id);
             }
             FromWorker::Replace(reason) => {
                 if let Some(wishes) = &self.wishes {
@@ -190,6 +237,25 @@ impl Executor {
             FromWorker::Unknown => {}
         }
         Ok(())
+    }
+
+    /// The worker has ended a job.
+    fn forget(&mut self, id: JobId) {
+        self.has_answered = true;
+        self.begun.retain(|(begun, _)| *begun != id);
+    }
+
+    /// Tells the jobs that are followed of a line that was printed since they began.
+    fn log(&mut self, line: Line) {
+        let since_begun = |id| {
+            let (_, printed) = self.begun.iter().find(|(begun, _)| *begun == id)?;
+            line.since(*printed)
+        };
+        self.engine.log(self.worker, since_begun);
+        if self.lines.len() == KEPT_LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
     }
 
     fn offer(&self, id: JobId, event: Event, name: &'static str) -> Result<(), Violation> {
@@ -222,25 +288,22 @@ impl Executor {
         }
     }
 
+    /// How much the worker had printed when the first of the jobs that it works on began: what came
+    /// before may be another requester's.
+    pub(crate) fn busy_since(&self) -> Printed {
+        let Some(first) = self.first else { return Printed::default() };
+        if !self.has_answered {
+            return first;
+        }
+        let told = self.begun.iter().map(|(_, printed)| *printed).reduce(Printed::min);
+        told.or_else(|| self.board.as_ref()?.printed()).unwrap_or(Printed::UNKNOWN)
+    }
+
     /// Ends the worker's life, which may have `crashed`: what it worked on fails with `error`, which
     /// is told whether it had begun.
     pub(crate) fn close(self, crashed: bool, error: impl Fn(bool) -> Error) {
-        let started = self.board.as_ref().and_then(Board::started);
+        let started = self.board.as_ref().and_then(|board| board.started());
         self.engine.worker_lost(self.worker, started, crashed, error);
-    }
-}
-
-/// A memory file of one number, which the worker keeps at the job that it has started last. It
-/// outlives the worker, and spares it a message for each job.
-#[derive(Debug)]
-struct Board(File);
-
-impl Board {
-    /// The job that the worker had started last; `None` before the first.
-    fn started(&self) -> Option<JobId> {
-        let mut number = [0; 8];
-        self.0.read_exact_at(&mut number, 0).ok()?;
-        Some(u64::from_le_bytes(number)).filter(|id| *id > 0).map(JobId)
     }
 }
 
@@ -260,7 +323,9 @@ pub async fn serve_attached(engine: Embedded, mut link: Link) {
             return engine.fail(Error::new(Kind::ModelUnavailable, violation.to_string()));
         }
     };
-    let mut executor = Executor::join(engine.clone(), WorkerId(0), ready, &mut link, None);
+    let (worker, nothing_printed) = (WorkerId(0), Pipes::default());
+    let mut executor =
+        Executor::join(engine.clone(), worker, ready, &mut link, None, nothing_printed);
     let (_, mut nothing) = mpsc::channel(1);
     let ended_for = tokio::select! {
         ended_for = executor.run(link, &mut nothing) => ended_for,

@@ -1,16 +1,15 @@
-//! What a worker prints: passed through line by line, with the last lines kept to explain its end.
+//! What a worker prints: passed on line by line, as it is or in the form of the log.
 
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, Write};
+use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::mpsc;
 
-/// The last lines that are kept.
-const KEPT_LINES: usize = 20;
-/// The length to which a kept line is cut, in characters.
-const KEPT_LENGTH: usize = 500;
+use crate::link::board::Stream;
+use crate::worker::pipe::Pipe;
+use crate::worker::tail::{Line, Tail};
+
 /// The longest line that is held back until it is whole, in bytes.
 const LONGEST_LINE: usize = 64 * 1024;
 
@@ -36,107 +35,136 @@ impl Output {
     }
 }
 
-/// The last lines of a process's output, in the order in which they were read.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Tail(Arc<Mutex<VecDeque<(Origin, String)>>>);
-
-/// One of a worker's output streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    Stdout,
-    Stderr,
+/// A line that a worker printed, or a piece of one that is longer than 64 KiB.
+#[derive(Debug)]
+pub struct PrintedLine<'a> {
+    /// The worker's number, where there are several.
+    pub worker: Option<usize>,
+    /// The stream that it was printed on.
+    pub stream: Stream,
+    /// The text, without the end of the line. Bytes that are no text are replaced.
+    pub text: &'a str,
+    /// Whether the next piece belongs to the same line.
+    pub is_partial: bool,
 }
 
-impl Tail {
-    /// Keeps a line instead of the oldest one of the stream that has more of them: a flood on one
-    /// stream, read late, must not wash away what the other said last.
-    fn push(&self, from: Origin, line: String) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.push_back((from, line));
-        if lines.len() > KEPT_LINES {
-            let count = lines.iter().filter(|(origin, _)| *origin == from).count();
-            let is_of_more = |origin| (origin == from) == (2 * count > lines.len());
-            if let Some(oldest) = lines.iter().position(|(origin, _)| is_of_more(*origin)) {
-                lines.remove(oldest);
-            }
-        }
-    }
+/// Appends a line, in another form than the worker's, to what is written.
+pub type LineForm = fn(&PrintedLine<'_>, &mut Vec<u8>);
 
-    pub(super) fn lines(&self) -> Vec<String> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().map(|(_, line)| line.clone()).collect()
-    }
+/// What becomes of a worker's output.
+#[derive(Clone, Debug)]
+pub(super) struct Passage {
+    /// The worker's number, where there are several.
+    pub(super) worker: Option<usize>,
+    /// The form of its lines, unless they stay as they are.
+    pub(super) form: Option<LineForm>,
+    pub(super) tail: Tail,
+    pub(super) lines: mpsc::Sender<Line>,
 }
 
-/// Passes `from` on to `to` on a thread of its own, since both may block: a terminal that is not
-/// read from, or a model that prints without end, must hold up nothing else.
-pub(super) fn pass_through(
-    mut from: impl Read + Send + 'static,
-    origin: Origin,
-    to: Output,
-    prefix: Option<String>,
-    tail: Tail,
-    lines: mpsc::Sender<String>,
-) -> io::Result<()> {
-    let pump = move || {
-        let mut splitter = Splitter { prefix: prefix.unwrap_or_default(), ..Splitter::default() };
-        let mut buffer = vec![0; 16 * 1024];
-        let mut out = Vec::new();
-        let mut keep = |line: &[u8]| {
-            let line: String = String::from_utf8_lossy(line).chars().take(KEPT_LENGTH).collect();
-            let line = line.trim_end();
-            if !line.is_empty() {
-                tail.push(origin, line.to_owned());
-                // Nobody who follows a job reads this fast: what does not fit is left out.
-                let _ = lines.try_send(line.to_owned());
+impl Passage {
+    /// Passes what comes through the pipe on to `to` on a thread of its own, since both may block: a
+    /// terminal that is not read from, or a model that prints without end, must hold up nothing else.
+    pub(super) fn start(self, pipe: Arc<Pipe>, to: Output) -> io::Result<()> {
+        let pump = move || {
+            let mut splitter = Splitter::default();
+            let mut buffer = vec![0; 16 * 1024];
+            let mut out = Vec::new();
+            loop {
+                let read = pipe.read(&mut buffer).unwrap_or(0);
+                let mut each = |piece: Piece<'_>| self.take(pipe.stream(), &piece, &mut out);
+                if read == 0 {
+                    splitter.finish(&mut each);
+                } else {
+                    splitter.feed(&buffer[..read], &mut each);
+                }
+                // When nobody reads our output any more, the model still runs.
+                let _ = to.write(&out);
+                if read == 0 {
+                    return;
+                }
+                out.clear();
             }
         };
-        loop {
-            let read = match from.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => break,
-            };
-            splitter.feed(&buffer[..read], &mut out, &mut keep);
-            // When nobody reads our output any more, the model still runs.
-            let _ = to.write(&out);
-            out.clear();
+        let thread = thread::Builder::new().name("output".to_owned()).stack_size(256 * 1024);
+        thread.spawn(pump).map(drop)
+    }
+
+    /// Appends a piece to what is written, and keeps it.
+    fn take(&self, stream: Stream, piece: &Piece<'_>, out: &mut Vec<u8>) {
+        match (self.form, self.worker) {
+            (Some(form), worker) => {
+                let text = String::from_utf8_lossy(piece.bytes);
+                let text = text.trim_end_matches(['\n', '\r']);
+                if !text.is_empty() {
+                    let is_partial = piece.is_partial;
+                    form(&PrintedLine { worker, stream, text, is_partial }, out);
+                }
+            }
+            (None, worker) => {
+                if let Some(worker) = worker {
+                    out.extend_from_slice(format!("[worker {worker}] ").as_bytes());
+                }
+                out.extend_from_slice(piece.bytes);
+            }
         }
-        splitter.finish(&mut out, &mut keep);
-        let _ = to.write(&out);
-    };
-    thread::Builder::new().name("output".to_owned()).stack_size(256 * 1024).spawn(pump).map(drop)
+        if !piece.bytes.trim_ascii().is_empty() {
+            let line = Line::new(stream, piece.start, piece.bytes);
+            self.tail.push(line.clone());
+            // Nobody who follows a job reads this fast: what does not fit is left out.
+            let _ = self.lines.try_send(line);
+        }
+    }
+}
+
+/// A line with its end, or a part of a long one.
+#[derive(Debug, PartialEq)]
+struct Piece<'a> {
+    bytes: &'a [u8],
+    /// The place of the first byte in the stream.
+    start: u64,
+    is_partial: bool,
 }
 
 /// Cuts a byte stream after each newline or carriage return (progress bars use the latter).
 #[derive(Default)]
 struct Splitter {
-    prefix: String,
     partial: Vec<u8>,
+    start: u64,
 }
 
 impl Splitter {
-    /// Appends the whole lines to `out` and shows each to `keep`.
-    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>, keep: &mut impl FnMut(&[u8])) {
+    /// Shows each whole line to `each`.
+    fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(Piece<'_>)) {
         for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             self.partial.extend_from_slice(piece);
-            let is_whole = matches!(piece.last(), Some(b'\n' | b'\r'));
-            if is_whole || self.partial.len() >= LONGEST_LINE {
-                out.extend_from_slice(self.prefix.as_bytes());
-                out.extend_from_slice(&self.partial);
-                keep(&self.partial);
-                self.partial.clear();
+            let is_partial = !matches!(piece.last(), Some(b'\n' | b'\r'));
+            if is_partial && self.partial.len() < LONGEST_LINE {
+                continue;
             }
+            let length =
+                if is_partial { whole_characters(&self.partial) } else { self.partial.len() };
+            each(Piece { bytes: &self.partial[..length], start: self.start, is_partial });
+            self.partial.drain(..length);
+            self.start += length as u64;
         }
     }
 
     /// Completes a last line without a newline.
-    fn finish(&mut self, out: &mut Vec<u8>, keep: &mut impl FnMut(&[u8])) {
+    fn finish(&mut self, each: &mut impl FnMut(Piece<'_>)) {
         if !self.partial.is_empty() {
-            self.feed(b"\n", out, keep);
+            self.feed(b"\n", each);
         }
     }
+}
+
+/// The length of text without the beginning of a character at its end.
+fn whole_characters(text: &[u8]) -> usize {
+    let last = text.utf8_chunks().last();
+    let cut = last.map_or(&[][..], |last| last.invalid());
+    // Longer ones, and those that no byte could complete, are no text anyway.
+    let may_go_on = std::str::from_utf8(cut).is_err_and(|error| error.error_len().is_none());
+    if may_go_on { text.len() - cut.len() } else { text.len() }
 }
 
 #[cfg(test)]
@@ -145,39 +173,38 @@ mod tests {
 
     #[test]
     fn lines_are_kept_whole_and_long_ones_are_cut() {
-        let mut splitter = Splitter { prefix: "[1] ".to_owned(), ..Splitter::default() };
-        let (mut out, mut kept) = (Vec::new(), Vec::new());
+        let mut splitter = Splitter::default();
+        let mut kept = Vec::new();
+        let mut keep = |piece: Piece<'_>| kept.push((piece.bytes.to_vec(), piece.start));
         for piece in ["one\ntw", "o\r", "thr", "ee"] {
-            splitter.feed(piece.as_bytes(), &mut out, &mut |line| kept.push(line.to_vec()));
+            splitter.feed(piece.as_bytes(), &mut keep);
         }
-        splitter.finish(&mut out, &mut |line| kept.push(line.to_vec()));
-        assert_eq!(out, b"[1] one\n[1] two\r[1] three\n");
-        assert_eq!(kept, [&b"one\n"[..], b"two\r", b"three\n"]);
+        splitter.finish(&mut keep);
+        let expected = [(&b"one\n"[..], 0), (b"two\r", 4), (b"three\n", 8)];
+        assert_eq!(kept, expected.map(|(line, start)| (line.to_vec(), start)));
 
         let mut splitter = Splitter::default();
         let mut longest = 0;
         for _ in 0..100 {
-            splitter.feed(&[b'x'; 4096], &mut out, &mut |line| longest = longest.max(line.len()));
+            splitter.feed(&[b'x'; 4096], &mut |piece| longest = longest.max(piece.bytes.len()));
         }
         assert_eq!(longest, LONGEST_LINE);
     }
 
     #[test]
-    fn the_tail_is_bounded() {
-        let tail = Tail::default();
-        (0..100).for_each(|number| tail.push(Origin::Stdout, number.to_string()));
-        assert_eq!(tail.lines().len(), KEPT_LINES);
-        assert_eq!(tail.lines().last().map(String::as_str), Some("99"));
-    }
-
-    #[test]
-    fn a_flood_on_one_stream_leaves_the_other_its_last_lines() {
-        let tail = Tail::default();
-        tail.push(Origin::Stderr, "the reason".to_owned());
-        (0..100).for_each(|number| tail.push(Origin::Stdout, number.to_string()));
-        assert_eq!(tail.lines().len(), KEPT_LINES);
-        assert_eq!(tail.lines().first().map(String::as_str), Some("the reason"));
-        (0..100).for_each(|number| tail.push(Origin::Stderr, number.to_string()));
-        assert_eq!(tail.lines().iter().filter(|line| *line == "99").count(), 2);
+    fn a_long_line_is_cut_between_characters() {
+        let mut splitter = Splitter::default();
+        let mut pieces = Vec::new();
+        let mut keep = |piece: Piece<'_>| pieces.push((piece.bytes.to_vec(), piece.is_partial));
+        let text = format!("{}\n", "€".repeat(LONGEST_LINE));
+        text.as_bytes().chunks(4096).for_each(|bytes| splitter.feed(bytes, &mut keep));
+        assert!(pieces.iter().all(|(bytes, _)| std::str::from_utf8(bytes).is_ok()));
+        assert!(pieces.iter().rev().skip(1).all(|(_, is_partial)| *is_partial));
+        assert!(pieces.last().is_some_and(|(_, is_partial)| !is_partial));
+        let whole: Vec<u8> = pieces.into_iter().flat_map(|(bytes, _)| bytes).collect();
+        assert_eq!(whole, text.as_bytes());
+        for (text, length) in [(&b"a\xc3"[..], 1), (b"a\xff", 2), (b"\xe2\x82", 0), (b"", 0)] {
+            assert_eq!(whole_characters(text), length);
+        }
     }
 }

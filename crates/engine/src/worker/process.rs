@@ -14,11 +14,14 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::link::board::{Printed, Stream};
 use crate::signals;
 use crate::worker::ending::Exit;
-use crate::worker::output::{Origin, Output, Tail, pass_through};
+use crate::worker::output::{LineForm, Output, Passage};
+use crate::worker::pipe::{Pipe, Pipes};
 use crate::worker::reaper::{ExitWatch, Reaper};
 use crate::worker::rlimits::WorkerRlimits;
+use crate::worker::tail::{Line, Tail};
 
 /// The environment variable that tells a worker the descriptor of its link.
 pub const LINK_VARIABLE: &str = "AI_INTEGRATION_LINK";
@@ -42,6 +45,8 @@ pub struct Program {
     pub hidden: Vec<&'static str>,
     /// Where its standard output goes; its standard error goes to ours.
     pub stdout: Output,
+    /// The form in which its lines are passed on, unless they stay as they are.
+    pub form: Option<LineForm>,
 }
 
 /// A running worker. It leads a process group of its own, which ends with it.
@@ -49,8 +54,9 @@ pub struct Program {
 pub(super) struct Process {
     pub(super) pid: i32,
     exit: ExitWatch,
+    pipes: Pipes,
     tail: Tail,
-    lines: mpsc::Receiver<String>,
+    lines: mpsc::Receiver<Line>,
 }
 
 impl Process {
@@ -86,31 +92,32 @@ impl Process {
         let (child, exit) = reaper.spawn(&mut command)?;
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
         let (sender, lines) = mpsc::channel(LINES);
-        let process = Process { pid, exit, tail: Tail::default(), lines };
-        let prefix = slot.map(|slot| format!("[worker {slot}] "));
+        let (pipes, tail) = (Pipes::default(), Tail::default());
+        let passage =
+            Passage { worker: slot, form: program.form, tail: tail.clone(), lines: sender };
+        let mut process = Process { pid, exit, pipes, tail, lines };
         // Nobody would attend to one that runs and is not answered with.
         process
-            .pass_output(child, program.stdout, prefix, sender)
+            .pass_output(child, program.stdout, passage)
             .inspect_err(|_| process.signal(Signal::SIGKILL))?;
         Ok((process, ours))
     }
 
-    fn pass_output(
-        &self,
-        child: Child,
-        to: Output,
-        prefix: Option<String>,
-        lines: mpsc::Sender<String>,
-    ) -> io::Result<()> {
-        if let Some(stdout) = child.stdout {
-            let (tail, lines) = (self.tail.clone(), lines.clone());
-            pass_through(stdout, Origin::Stdout, to, prefix.clone(), tail, lines)?;
+    fn pass_output(&mut self, child: Child, stdout: Output, passage: Passage) -> io::Result<()> {
+        if let Some(end) = child.stdout {
+            let pipe = self.pipes.add(Pipe::new(end.into(), Stream::Stdout));
+            passage.clone().start(pipe, stdout)?;
         }
-        if let Some(stderr) = child.stderr {
-            let tail = self.tail.clone();
-            pass_through(stderr, Origin::Stderr, Output::Stderr, prefix, tail, lines)?;
+        if let Some(end) = child.stderr {
+            let pipe = self.pipes.add(Pipe::new(end.into(), Stream::Stderr));
+            passage.start(pipe, Output::Stderr)?;
         }
         Ok(())
+    }
+
+    /// The pipes that it prints into.
+    pub(super) fn pipes(&self) -> Pipes {
+        self.pipes.clone()
     }
 
     /// Sends a signal to the whole process group.
@@ -125,21 +132,21 @@ impl Process {
     }
 
     /// Its number, its end, and the lines that it prints, which are to be given back.
-    pub(super) fn follow(&mut self) -> (i32, ExitWatch, mpsc::Receiver<String>) {
+    pub(super) fn follow(&mut self) -> (i32, ExitWatch, mpsc::Receiver<Line>) {
         let (_, nothing) = mpsc::channel(1);
         (self.pid, self.exit.clone(), std::mem::replace(&mut self.lines, nothing))
     }
 
     /// Takes the lines back that [`Process::follow`] gave away.
-    pub(super) fn take_back(&mut self, lines: mpsc::Receiver<String>) {
+    pub(super) fn take_back(&mut self, lines: mpsc::Receiver<Line>) {
         self.lines = lines;
     }
 
-    /// The last lines that an ended process printed.
-    pub(super) async fn last_output(&mut self) -> Vec<String> {
+    /// The last lines that an ended process printed after this moment.
+    pub(super) async fn last_output(&mut self, since: Printed) -> Vec<String> {
         // The streams end with the group, unless a process has left the group.
         let _ = timeout(LAST_OUTPUT, async { while self.lines.recv().await.is_some() {} }).await;
-        self.tail.lines()
+        self.tail.since(since)
     }
 }
 

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::embedded::Embedded;
 use crate::link::Link;
+use crate::link::board::Printed;
 use crate::link::message::Ready;
 use crate::scheduler::worker::WorkerId;
 use crate::settings::Config;
@@ -276,7 +277,9 @@ impl Supervisor {
         }
         let exit = timeout(LEAVE, process.ended()).await.unwrap_or(Exit::Unknown);
         let was_ready = executor.is_some();
-        (Ending { exit, ended_for, was_ready, output: process.last_output().await }, executor)
+        // One that was never ready printed nothing that has to do with a request.
+        let since = executor.as_ref().map_or_else(Printed::default, Executor::busy_since);
+        (Ending { exit, ended_for, was_ready, output: process.last_output(since).await }, executor)
     }
 
     /// Talks to a worker until its link ends, and says why the process has to be ended, if that
@@ -295,8 +298,9 @@ impl Supervisor {
             Ok(None) => return (None, None),
             Err(cause) => return (Some(cause), None),
         };
-        let engine = shared.engine.clone();
-        let mut executor = Executor::join(engine, worker, ready, &mut link, shared.config.quota());
+        let (engine, pipes) = (shared.engine.clone(), process.pipes());
+        let quota = shared.config.quota();
+        let mut executor = Executor::join(engine, worker, ready, &mut link, quota, pipes);
         let mut wishes = executor.wishes();
         let life = Life { slot, over: seat.drain.child_token() };
         let _over = life.over.clone().drop_guard();

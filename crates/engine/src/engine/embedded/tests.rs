@@ -51,7 +51,7 @@ fn model(
         worker.send(ready()).unwrap();
         while let Ok(Some(message)) = worker.receive() {
             let ToWorker::Job { id, inputs, .. } = message else { continue };
-            if worker.send(FromWorker::Start(id)).is_err() {
+            if worker.send(FromWorker::Start(id, None)).is_err() {
                 return;
             }
             answer(&mut worker, id, &inputs);
@@ -140,7 +140,7 @@ async fn a_model_that_goes_fails_what_it_began_and_what_waits() {
     let model = std::thread::spawn(move || {
         worker.send(ready()).unwrap();
         if let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() {
-            worker.send(FromWorker::Start(id)).unwrap();
+            worker.send(FromWorker::Start(id, None)).unwrap();
         }
     });
     served.await.unwrap();
@@ -156,7 +156,7 @@ async fn a_model_that_goes_fails_what_it_began_and_what_waits() {
 #[tokio::test]
 async fn a_worker_that_breaks_the_rules_is_cut_off() {
     for message in [
-        FromWorker::Start(JobId(99)),
+        FromWorker::Start(JobId(99), None),
         FromWorker::Result(JobId(1), Outcome::text("")),
         FromWorker::Chunk(JobId(1), None, Data::None),
         ready(),
@@ -245,7 +245,7 @@ async fn a_deadline_ends_a_job_wherever_it_is() {
     let model = std::thread::spawn(move || {
         worker.send(ready()).unwrap();
         let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
-        worker.send(FromWorker::Start(id)).unwrap();
+        worker.send(FromWorker::Start(id, None)).unwrap();
         assert_eq!(worker.receive().unwrap(), Some(ToWorker::Cancel(id)));
         // It goes on all the same, and is cut off.
         assert_eq!(worker.receive().unwrap(), None);
@@ -266,11 +266,11 @@ async fn a_running_job_that_nobody_waits_for_is_cancelled() {
     let model = std::thread::spawn(move || {
         worker.send(ready()).unwrap();
         let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
-        worker.send(FromWorker::Start(id)).unwrap();
+        worker.send(FromWorker::Start(id, None)).unwrap();
         assert_eq!(worker.receive().unwrap(), Some(ToWorker::Cancel(id)));
         worker.send(FromWorker::Result(id, Outcome::failure("gone"))).unwrap();
         while let Ok(Some(ToWorker::Job { id, inputs, .. })) = worker.receive() {
-            worker.send(FromWorker::Start(id)).unwrap();
+            worker.send(FromWorker::Start(id, None)).unwrap();
             echo(&mut worker, id, &inputs);
         }
     });
@@ -290,7 +290,7 @@ async fn a_detached_job_goes_on_to_its_end() {
     let model = std::thread::spawn(move || {
         worker.send(ready()).unwrap();
         let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
-        worker.send(FromWorker::Start(id)).unwrap();
+        worker.send(FromWorker::Start(id, None)).unwrap();
         is_detached.recv().unwrap();
         assert_eq!(worker.poll().unwrap(), None, "it was told that nobody waits");
         worker.send(FromWorker::Result(id, Outcome::text("a"))).unwrap();
@@ -334,7 +334,7 @@ async fn a_draining_worker_hears_that_nobody_waits_for_its_last_job() {
     let model = std::thread::spawn(move || {
         worker.send(ready()).unwrap();
         let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
-        worker.send(FromWorker::Start(id)).unwrap();
+        worker.send(FromWorker::Start(id, None)).unwrap();
         assert_eq!(worker.receive().unwrap(), Some(ToWorker::Cancel(id)));
         worker.send(FromWorker::Result(id, Outcome::failure("gone"))).unwrap();
         assert_eq!(worker.receive().unwrap(), None);
@@ -358,7 +358,7 @@ async fn jobs_come_in_batches_to_a_model_that_wants_them() {
         worker.send(FromWorker::Ready(Ready { batch, ..ready })).unwrap();
         let (mut sizes, mut jobs) = (Vec::new(), Vec::new());
         while let Ok(Some(ToWorker::Job { id, inputs, more, .. })) = worker.receive() {
-            worker.send(FromWorker::Start(id)).unwrap();
+            worker.send(FromWorker::Start(id, None)).unwrap();
             jobs.push((id, inputs));
             if !more {
                 sizes.push(jobs.len());

@@ -63,10 +63,12 @@ impl Embedded {
         Ok(self.0.core().scheduler.running(worker, id, Instant::now())?.map(act))
     }
 
-    /// Passes a line on that the worker printed.
-    pub(crate) fn log(&self, worker: WorkerId, line: &str) {
-        for (_, job) in self.0.core().scheduler.all_running(worker) {
-            job.offer(Event::Log(line.to_owned()));
+    /// Passes a line that the worker printed on to the jobs that it has words for.
+    pub(crate) fn log(&self, worker: WorkerId, words_for: impl Fn(JobId) -> Option<String>) {
+        for (id, job) in self.0.core().scheduler.all_running(worker) {
+            if let Some(words) = words_for(id) {
+                job.offer(Event::Log(words));
+            }
         }
     }
 

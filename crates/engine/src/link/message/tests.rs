@@ -41,7 +41,7 @@ fn from_worker() -> Vec<FromWorker> {
             shared_memory: true,
             board: true,
         }),
-        FromWorker::Start(ID),
+        FromWorker::Start(ID, None),
         FromWorker::Result(ID, outcome(Data::Text("grüß".to_owned()), true)),
         FromWorker::Result(ID, outcome(Data::None, false)),
         FromWorker::Chunk(ID, Some("text/plain".to_owned()), Data::Text("a".to_owned())),
@@ -99,7 +99,10 @@ fn decode(header: &str, body: &'static [u8]) -> Result<FromWorker, FrameError> {
 #[test]
 fn what_is_newer_is_ignored() {
     assert_eq!(decode(r#"{"type": "telemetry", "x": [1]}"#, b""), Ok(FromWorker::Unknown));
-    assert_eq!(decode(r#"{"type": "start", "id": 7, "new": 1}"#, b""), Ok(FromWorker::Start(ID)));
+    assert_eq!(
+        decode(r#"{"type": "start", "id": 7, "new": 1}"#, b""),
+        Ok(FromWorker::Start(ID, None))
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ fn supervise(script: &str, attempts: usize) -> (Embedded, Supervisor) {
         variables: vec![("GREETING".to_owned(), "hello".to_owned())],
         hidden: Vec::new(),
         stdout: Output::Stderr,
+        form: None,
     };
     let mut config = Config::read(&Environment::default()).unwrap();
     config.start_attempts = attempts;
@@ -66,6 +67,7 @@ async fn a_program_that_is_not_there_is_said_to_be() {
         variables: Vec::new(),
         hidden: Vec::new(),
         stdout: Output::Stderr,
+        form: None,
     };
     let config = Config::read(&Environment::default()).unwrap();
     let supervisor = Supervisor::start(engine.clone(), program, config).unwrap();
