@@ -23,10 +23,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing_appender::non_blocking::WorkerGuard;
 
+use crate::logging::{self, Logging};
+use crate::settings;
 use crate::settings::{OnException, PythonClient};
-use crate::{logging, settings};
 
 /// The mode of programs that are started with the argument `serve`, a hosting convention.
 const SERVING: &str = "http";
@@ -73,7 +73,7 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         Ok(chosen) => chosen,
         Err(name) => return no_such_mode(&name, &list(&[])),
     };
-    let (mut config, client, _logging) = match prepare(&launch.environment, mode) {
+    let (mut config, client, logging) = match prepare(&launch.environment, mode) {
         Ok(prepared) => prepared,
         Err(error) => return refused(error),
     };
@@ -89,6 +89,7 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         config.start_attempts = 1;
         program.stdout = Output::Stderr;
     }
+    program.form = logging.program_form;
     with_runtime(async move {
         let engine = Embedded::start(config.limits());
         let supervisor = match Supervisor::start(engine.clone(), program, config.clone()) {
@@ -166,7 +167,7 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
 fn prepare(
     environment: &Environment,
     mode: &dyn Mode,
-) -> Result<(Config, PythonClient, WorkerGuard), SettingError> {
+) -> Result<(Config, PythonClient, Logging), SettingError> {
     ignore_unwanted();
     environment.check(settings::all())?;
     // Only the Python client acts on these; it does not get to refuse them before a model is loaded.

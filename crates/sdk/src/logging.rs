@@ -1,11 +1,18 @@
 //! Logs on standard error.
 
+use std::fmt::{self, Debug, Write};
 use std::io::{self, IsTerminal};
 
 use ai_integration_contract::setting::SettingType;
 use ai_integration_contract::{Environment, SettingError, choices, settings};
+use ai_integration_engine::{LineForm, PrintedLine, Stream};
+use serde_json::json;
 use tracing::Level;
+use tracing::field::Field;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 settings! {
     /// The level and the form of the log.
@@ -15,9 +22,11 @@ settings! {
         /// info when serving and warn otherwise.
         log: Option<LogLevel>,
         /// The form of the log: lines for people, or a JSON object a line. By default JSON when
-        /// serving where standard error is no terminal. What the model's program prints passes
-        /// through as it is.
+        /// serving where standard error is no terminal.
         log_format: Option<LogFormat>,
+        /// The form of what the model's program prints: passed through as it is, or each line as a
+        /// JSON object with `stream`, on the stream that it came from. By default as the log.
+        program_output: Option<ProgramOutput>,
     }
 }
 
@@ -27,6 +36,17 @@ choices! {
     pub(crate) enum LogFormat {
         /// Lines for people.
         Human = "human",
+        /// A JSON object a line.
+        Json = "json",
+    }
+}
+
+choices! {
+    /// The form of what the model's program prints.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum ProgramOutput {
+        /// As it is.
+        Raw = "raw",
         /// A JSON object a line.
         Json = "json",
     }
@@ -52,14 +72,19 @@ impl SettingType for LogLevel {
 /// Lines that may wait for a reader of standard error; further ones are lost.
 const WAITING_LINES: usize = 4096;
 
-/// Begins to log. What is logged has been written when the guard is dropped.
+/// The log. What is logged has been written when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Logging {
+    /// The form of what the model's program prints, unless that stays as it is.
+    pub(crate) program_form: Option<LineForm>,
+    _guard: WorkerGuard,
+}
+
+/// Begins to log.
 ///
 /// The lines go through a thread of their own: a standard error that nobody reads (a full pipe, a
 /// stopped terminal) must not stop the engine.
-pub(crate) fn start(
-    environment: &Environment,
-    is_serving: bool,
-) -> Result<WorkerGuard, SettingError> {
+pub(crate) fn start(environment: &Environment, is_serving: bool) -> Result<Logging, SettingError> {
     let settings = Settings::read(environment)?;
     let default = if is_serving { Level::INFO } else { Level::WARN };
     let level = settings.log.unwrap_or(default);
@@ -82,7 +107,108 @@ pub(crate) fn start(
     let _ = if is_json {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {
-        log.with_ansi(is_terminal).try_init()
+        log.with_ansi(is_terminal).fmt_fields(debug_fn(human_field).delimited(" ")).try_init()
     };
-    Ok(guard)
+    let is_wrapped = match settings.program_output {
+        Some(form) => form == ProgramOutput::Json,
+        None => is_json,
+    };
+    Ok(Logging { program_form: is_wrapped.then_some(json_line), _guard: guard })
+}
+
+/// Writes a field of an event for people.
+fn human_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(Unforgeable(writer), "{value:?}"),
+        name => write!(Unforgeable(writer), "{name}={value:?}"),
+    }
+}
+
+/// Writes text such that none of it can pass for another line of the log, nor act on a terminal:
+/// further lines are indented, and characters that are none to be seen are spelled out.
+struct Unforgeable<'a, 'w>(&'a mut Writer<'w>);
+
+impl Write for Unforgeable<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for piece in text.split_inclusive(acts) {
+            let Some(last) = piece.chars().next_back().filter(|last| acts(*last)) else {
+                self.0.write_str(piece)?;
+                continue;
+            };
+            self.0.write_str(&piece[..piece.len() - last.len_utf8()])?;
+            match last {
+                '\n' => self.0.write_str("\n    ")?,
+                _ => write!(self.0, "{}", last.escape_default())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether a character begins a line, or changes how others are shown.
+fn acts(character: char) -> bool {
+    let turns = matches!(
+        character,
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    let is_control = character.is_control() && character != '\t';
+    is_control || turns || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+/// Writes a line of the model's program as one of the log, whose fields it has.
+fn json_line(line: &PrintedLine<'_>, out: &mut Vec<u8>) {
+    let mut timestamp = String::new();
+    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    let stream = match line.stream {
+        Stream::Stdout => "stdout",
+        Stream::Stderr => "stderr",
+    };
+    let mut fields = json!({
+        "timestamp": timestamp, "level": "INFO", "message": line.text, "stream": stream,
+    });
+    if let Some(worker) = line.worker {
+        fields["worker"] = worker.into();
+    }
+    if line.is_partial {
+        fields["partial"] = true.into();
+    }
+    out.extend_from_slice(fields.to_string().as_bytes());
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_passes_for_another_line() {
+        let written = |text: &str| {
+            let mut out = String::new();
+            let _ = Unforgeable(&mut Writer::new(&mut out)).write_str(text);
+            out
+        };
+        for (text, expected) in [
+            ("as it is, \twith tabs and €", "as it is, \twith tabs and €"),
+            ("one\ntwo\n", "one\n    two\n    "),
+            ("\r\x1b[2J\u{9b}K\u{7f}\0", r"\r\u{1b}[2J\u{9b}K\u{7f}\u{0}"),
+            ("a\u{85}b\u{2028}c\u{202e}d", r"a\u{85}b\u{2028}c\u{202e}d"),
+        ] {
+            assert_eq!(written(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_printed_line_is_an_object() {
+        let mut out = Vec::new();
+        let text = "a \"quoted\" {\"level\": \"ERROR\"}";
+        let line = PrintedLine { worker: Some(2), stream: Stream::Stderr, text, is_partial: false };
+        json_line(&line, &mut out);
+        assert_eq!(out.pop(), Some(b'\n'));
+        let fields: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(fields["message"], text);
+        assert_eq!(fields["stream"], "stderr");
+        assert_eq!(fields["worker"], 2);
+        assert!(fields["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')));
+        assert!(fields.get("partial").is_none());
+    }
 }
