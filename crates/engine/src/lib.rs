@@ -62,5 +62,5 @@ pub use worker::executor::serve_attached;
 pub use worker::output::{LineForm, Output, PrintedLine};
 pub use worker::process::{LINK_VARIABLE, Program};
 pub use worker::reaper::WORKER_VARIABLE;
-pub use worker::rlimits::raise_open_files;
+pub use worker::rlimits::{raise_open_files, save_addresses};
 pub use worker::supervisor::Supervisor;

@@ -10,7 +10,8 @@ use std::time::Duration;
 use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::settings::Config;
 use ai_integration_engine::{
-    Embedded, Engine, Exit, Link, Output, Program, Supervisor, ignore_unwanted, serve_attached,
+    Embedded, Engine, Exit, Link, Output, Program, Supervisor, ignore_unwanted, save_addresses,
+    serve_attached,
 };
 use ai_integration_modes::console::eprint;
 use ai_integration_modes::{
@@ -169,6 +170,7 @@ fn prepare(
     mode: &dyn Mode,
 ) -> Result<(Config, PythonClient, Logging), SettingError> {
     ignore_unwanted();
+    save_addresses();
     environment.check(settings::all())?;
     // Only the Python client acts on these; it does not get to refuse them before a model is loaded.
     let client = PythonClient::read(environment)?;

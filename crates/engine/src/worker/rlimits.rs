@@ -4,6 +4,8 @@ use std::io;
 use std::sync::OnceLock;
 
 use nix::libc::rlim_t;
+#[cfg(target_env = "gnu")]
+use nix::libc::{M_ARENA_MAX, RLIM_INFINITY, mallopt};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::link::memory_file;
@@ -26,6 +28,20 @@ pub fn raise_open_files() -> u64 {
     };
     memory_file::limit_files(usize::try_from(most / 8).unwrap_or(usize::MAX));
     most - RESERVED.min(most / 2)
+}
+
+/// Where this process may take up only so many addresses (`ulimit -v`), keeps glibc from reserving
+/// 64 MiB of them for each thread: nothing would be left for bodies. To be called before a thread
+/// is started.
+pub fn save_addresses() {
+    #[cfg(target_env = "gnu")]
+    if getrlimit(Resource::RLIMIT_AS).is_ok_and(|(soft, _)| soft != RLIM_INFINITY) {
+        #[expect(unsafe_code, reason = "the allocator is asked for less, no more")]
+        // SAFETY: mallopt(3) takes any number, and no other thread allocates yet.
+        unsafe {
+            mallopt(M_ARENA_MAX, 1);
+        }
+    }
 }
 
 /// What a worker is limited to.
