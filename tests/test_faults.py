@@ -160,7 +160,9 @@ def only_worker(server):
 
 @pytest.mark.parametrize("poison", list(CAUSES))
 def test_only_the_request_that_crashes_the_model_fails(program, mark, poison):
-    with serve(program(POISONABLE), MARK=mark) as server:
+    # There an exception ends the program too.
+    settings = {"MARK": mark, "AI_INTEGRATION_ON_EXCEPTION": "stop"}
+    with serve(program(POISONABLE), **settings) as server:
         baseline = Baseline(server)
         with Load(server) as load:
             for _ in range(10):
@@ -506,7 +508,12 @@ def test_a_program_that_hangs_after_an_exception_is_ended(program, mark):
         finally:
             time.sleep(1000)
     """
-    settings = {"AI_INTEGRATION_TIMEOUT": 2, "AI_INTEGRATION_GRACE": 0.5, "MARK": mark}
+    settings = {
+        "AI_INTEGRATION_TIMEOUT": 2,
+        "AI_INTEGRATION_GRACE": 0.5,
+        "AI_INTEGRATION_ON_EXCEPTION": "stop",
+        "MARK": mark,
+    }
     with serve(program(source), **settings) as server:
         first = server.post(text="who").body
         assert "told to" in server.post(text="raise").json()["detail"]

@@ -136,8 +136,8 @@ class CustomMode(object):
         self._has_ended = True
         self._close()
         self._thread.join(_PATIENCE)
-        # Set by an exception that ended the program, and by no `sys.exit`.
-        has_failed = getattr(sys, "last_type", None) is not None
+        # Set by what ended the program, unless that was `sys.exit`.
+        has_failed = issubclass(getattr(sys, "last_type", None) or KeyboardInterrupt, Exception)
         if self._thread.is_alive() and has_failed and self._command is not None:
             self._start_again()
 
