@@ -134,6 +134,13 @@ def test_a_misspelt_setting_is_refused(language):
     assert b"AI_INTEGRATION_WORKERS" in answer.stderr
 
 
+def test_an_empty_token_is_refused(language):
+    for value in ["", "  "]:
+        done = use(language, mode="http", PORT=0, AI_INTEGRATION_TOKEN=value)
+        assert done.returncode == 2
+        assert b"AI_INTEGRATION_TOKEN is set, but empty" in done.stderr
+
+
 def test_a_json_pipe(language):
     given = json.dumps({"text": GERMAN}).encode()
     answer = use(language, mode="test_inputs_dict_json", stdin=given)

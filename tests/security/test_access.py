@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from raw import connected, seconds_until_closed
-from support import serve
+from support import BINARY, run, serve
 
 LOCAL = {"HOST": "127.0.0.1"}
 
@@ -168,6 +168,57 @@ def test_the_token_is_nowhere_to_be_seen(program, tmp_path):
             listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, check=True)
             assert token.encode() not in listing.stdout
             assert token not in server.output()
+
+
+# What an unset variable of Compose or Kubernetes leaves behind, a file of nothing, and a slip.
+EMPTY = ["", " ", " \t\n", "\u00a0"]
+PROTECTIVE = [
+    *("AI_INTEGRATION_TOKEN", "AI_INTEGRATION_TOKEN_FILE", "AI_INTEGRATION_HOSTS"),
+    *("AI_INTEGRATION_RATE_LIMIT", "AI_INTEGRATION_TLS_CERT", "AI_INTEGRATION_TLS_KEY"),
+    *("AI_INTEGRATION_ERRORS", "AI_INTEGRATION_TIMEOUT", "AI_INTEGRATION_WORKER_MEMORY"),
+]
+
+
+def refused(done, name):
+    assert (done.returncode, done.stdout) == (2, b""), done
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("error: %s" % name), line
+    return line
+
+
+@pytest.mark.parametrize("name", PROTECTIVE)
+def test_an_empty_setting_opens_nothing(module_program, name):
+    for value in EMPTY:
+        done = run(module_program, mode="http", PORT=0, **{name: value})
+        line = refused(done, name)
+        assert "empty" in line
+        assert "remove it" in line
+    flag = "--" + name[len("AI_INTEGRATION_") :].lower().replace("_", "-")
+    if flag != "--token":
+        command = [BINARY, "run", "--mode", "http", flag, " "]
+        line = refused(run(module_program, command=command, PORT=0), name)
+        assert "empty" in line
+
+
+def test_a_setting_that_cannot_be_read_opens_nothing(module_program):
+    for name, value in [
+        ("AI_INTEGRATION_TOKEN", b"caf\xe9"),
+        ("AI_INTEGRATION_TOKEN_FILE", b"/run/caf\xe9"),
+        ("AI_INTEGRATION_RATE_LIMIT", b"\xff"),
+        ("AI_INTEGRATION_HOSTS", b" , ,"),
+    ]:
+        done = run(
+            module_program, mode="http", PORT=0, **{name: value.decode(errors="surrogateescape")}
+        )
+        assert "caf" not in refused(done, name) or name.endswith("_FILE")
+
+
+def test_what_is_closed_by_default_may_be_empty(module_program):
+    names = ["ORIGINS", "TRUSTED_PROXIES", "URL_HOSTS", "URL_NETWORKS", "MAX_BODY", "MAX_PIXELS"]
+    settings = {"AI_INTEGRATION_" + name: "" for name in names}
+    with serve(module_program, **LOCAL, **settings) as server:
+        assert ask(server, Origin="https://app.example.org").status == 403
+        assert server.post(url="http://127.0.0.1/").status == 200
 
 
 def test_one_client_may_not_ask_too_often(module_program):

@@ -24,7 +24,7 @@ settings! {
         /// Time from a request's arrival to its answer; then it is answered with an error, and a
         /// model that has worked on it for that long is ended. Without it there is no limit. A
         /// request can ask for less.
-        timeout: Option<Seconds>,
+        timeout: Option<Seconds> { refuses_empty: true },
         /// Time a model gets to finish a request after its timeout, before its process is killed and
         /// restarted.
         timeout_grace: Seconds = 5 { was: &["AI_INTEGRATION_GRACE"] },
@@ -35,7 +35,7 @@ settings! {
         max_rss: Option<Mebibytes<{ 1 << 30 }>>,
         /// Memory that a worker may allocate (RLIMIT_DATA); more fails in the model as being out of
         /// memory. By default as much as there is.
-        worker_memory: Option<Mebibytes<{ 1 << 30 }>>,
+        worker_memory: Option<Mebibytes<{ 1 << 30 }>> { refuses_empty: true },
         /// Open files that a worker may have (RLIMIT_NOFILE). By default as many as the server was
         /// started with.
         worker_files: Option<Count<1, { 1 << 30 }>>,

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 
 use ai_integration_contract::Environment;
 
-/// Reads the environment of this process. A variable that is not UTF-8 is none of ours.
+/// Reads the environment of this process. A variable whose name is not UTF-8 is none of ours. In a
+/// value what is not UTF-8 is replaced: the setting then does not fit, instead of being none.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 pub fn read() -> Environment {
     let utf8 = |(name, value): (OsString, OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
     };
     Environment::new(std::env::vars_os().filter_map(utf8))
 }

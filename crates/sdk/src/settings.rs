@@ -99,6 +99,10 @@ An `AI_INTEGRATION_` variable that is not in this list is an error, so that a mi
 is not silently without effect; but for those that Kubernetes sets for a Service of that
 name. A name that a setting had before still works, with a warning.
 
+An empty value is the same as none, but where that would leave the server open or without a
+limit: it is refused for the settings that say so, since an unset variable of Compose or Kubernetes
+may be behind it.
+
 Sizes and times can be written with their unit, in any case:
 
 | | units | a number without a unit |
@@ -119,7 +123,8 @@ fn row(setting: &Setting) -> String {
         [] => String::new(),
         names => format!(" Formerly `{}`.", names.join("`, `")),
     };
-    format!("| `{}` | {flag} | {default} | {}{former} |", setting.name, setting.help)
+    let empty = if setting.refuses_empty { " Not to be empty." } else { "" };
+    format!("| `{}` | {flag} | {default} | {}{former}{empty} |", setting.name, setting.help)
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub struct Setting {
     pub heading: &'static str,
     /// True for a value that is shown to nobody, and kept from the model's program.
     pub is_secret: bool,
+    /// True where an empty value is refused instead of counting as none: without a value the server
+    /// is open, or without a limit, and an unset variable behind it must not do that unnoticed.
+    pub refuses_empty: bool,
     /// Lists the words that the value can be, for shells to complete; none where it is open.
     pub choices: fn() -> Vec<&'static str>,
 }
@@ -49,6 +52,7 @@ impl Setting {
             help,
             heading,
             is_secret: T::IS_SECRET,
+            refuses_empty: false,
             choices: T::choices,
         }
     }

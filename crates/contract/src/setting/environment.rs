@@ -40,6 +40,7 @@ impl Environment {
 
     /// The value or the default as the type that the setting was declared with.
     pub fn read<T: SettingType>(&self, setting: &Setting) -> Result<T::Value, SettingError> {
+        self.check_empty(setting)?;
         let (name, text) = self.given(setting).unwrap_or((setting.name, setting.default));
         let unfit = |expected| setting.invalid_as(name, text, format!("expected {expected}"));
         T::read(text).map_err(unfit)
@@ -47,6 +48,7 @@ impl Environment {
 
     /// The same for a setting that has no default.
     pub fn read_optional<T: Absent>(&self, setting: &Setting) -> Result<T::Value, SettingError> {
+        self.check_empty(setting)?;
         self.given(setting).map_or_else(|| Ok(T::absent()), |_| self.read::<T>(setting))
     }
 
@@ -84,6 +86,17 @@ impl Environment {
             let (name, _) = self.given(setting)?;
             (name != setting.name).then_some((name, setting))
         })
+    }
+
+    /// Refuses an empty value of a setting for which that is not the same as none.
+    fn check_empty(&self, setting: &Setting) -> Result<(), SettingError> {
+        let set = setting.names().find(|name| self.variable(name).is_some());
+        match set {
+            Some(name) if setting.refuses_empty && self.given(setting).is_none() => {
+                Err(SettingError::Empty { name })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The value that somebody gave, with the name that they used for it.
@@ -204,6 +217,24 @@ mod tests {
             wrong.read::<Workers>(&WORKERS).unwrap_err().to_string(),
             "AI_INTEGRATION_WORKERS=\"0\" does not fit: expected a number above 0"
         );
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_none_unless_the_setting_refuses_it() {
+        let protective = Setting { refuses_empty: true, ..TOKEN };
+        for blank in ["", " ", "\t\n", "\u{a0}"] {
+            let given = environment(&[(WORKERS.name, blank), (TOKEN.name, blank)]);
+            assert_eq!(given.read::<Workers>(&WORKERS), Ok(1));
+            assert_eq!(given.read_optional::<Option<Workers>>(&TOKEN), Ok(None));
+            let error = given.read_optional::<Option<Workers>>(&protective).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "AI_INTEGRATION_TOKEN is set, but empty; give it a value, or remove it to do \
+                 without it"
+            );
+        }
+        let unset = environment(&[]);
+        assert_eq!(unset.read_optional::<Option<Workers>>(&protective), Ok(None));
     }
 
     #[test]

@@ -13,6 +13,12 @@ pub enum SettingError {
         /// The reason: what would fit, or why this does not.
         reason: String,
     },
+    /// The value is empty where that would leave the server open, or without a limit.
+    #[error("{name} is set, but empty; give it a value, or remove it to do without it")]
+    Empty {
+        /// The variable.
+        name: &'static str,
+    },
     /// There is no such setting.
     #[error("{name} is not a setting{}", suggestion.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
     Unknown {

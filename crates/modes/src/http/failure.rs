@@ -17,7 +17,7 @@ settings! {
         /// Detail of the model's failures that clients see: everything, or briefly, without the
         /// traceback and what the program printed last. The log has all of it in any case, under the
         /// request's id.
-        errors: Wording = "full",
+        errors: Wording = "full" { refuses_empty: true },
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) mod token;
 use std::net::IpAddr;
 use std::path::Path;
 
-use ai_integration_contract::setting::{FilePath, List, Lowercase, Secret};
+use ai_integration_contract::setting::{FilePath, List, Secret};
 use ai_integration_contract::{Environment, SettingError, settings};
 use axum::http::Method;
 use axum::http::header::ACCESS_CONTROL_REQUEST_METHOD;
@@ -22,7 +22,7 @@ use axum::http::request::Parts;
 use tower_http::cors::CorsLayer;
 
 use self::client::{Network, Proxies};
-use self::host::Hosts;
+use self::host::{HostNames, Hosts};
 use self::origin::Origins;
 use self::rate::Rate;
 use self::token::Token;
@@ -34,19 +34,19 @@ settings! {
         /// Host names under which requests may come, separated by commas; *.example.org for all
         /// below one. Addresses and localhost always may; other names by default only where the
         /// server listens beyond this machine.
-        hosts: List<Lowercase>,
+        hosts: HostNames { refuses_empty: true },
         /// Origins of other sites whose pages may use the API (CORS), separated by commas, such as
         /// https://app.example.org; * for all. By default none.
         origins: Origins,
         /// A secret that requests have to carry: Authorization: Bearer SECRET, or as the password
         /// that a browser asks for. The model's program does not get to see it. /healthz and /readyz
         /// need none. There is no flag for it, since others can read a process's arguments.
-        token: Option<Secret<Token>> { flag: None },
+        token: Option<Secret<Token>> { flag: None, refuses_empty: true },
         /// A file whose content is the token.
-        token_file: Option<FilePath>,
+        token_file: Option<FilePath> { refuses_empty: true },
         /// Requests of one client, by its address; more are answered with status 429. As many as N
         /// may come at once. By default there is no limit.
-        rate_limit: Option<Rate>,
+        rate_limit: Option<Rate> { refuses_empty: true },
         /// Addresses or networks (10.0.0.0/8) of proxies, separated by commas, whose X-Forwarded-For
         /// tells a client's address.
         trusted_proxies: List<Network>,

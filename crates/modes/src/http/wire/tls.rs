@@ -20,9 +20,9 @@ settings! {
     /// The files of TLS.
     pub(crate) struct Settings under "Security" {
         /// Certificate chain in PEM: the server then speaks TLS only. Read again on SIGHUP.
-        tls_cert: Option<FilePath>,
+        tls_cert: Option<FilePath> { refuses_empty: true },
         /// The certificate's private key in PEM.
-        tls_key: Option<FilePath>,
+        tls_key: Option<FilePath> { refuses_empty: true },
     }
 }
 

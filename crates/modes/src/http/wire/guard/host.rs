@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ai_integration_contract::setting::{Absent, List, Lowercase, SettingType};
 use ai_integration_contract::{Error, Kind};
 use axum::http::Version;
 use axum::http::header::HOST;
@@ -9,6 +10,26 @@ use axum::http::request::Parts;
 use axum::http::uri::Authority;
 
 use crate::http::failure::{Failure, Refusal};
+
+/// The names that the operator lists, at least one where there is a list: none at all would not
+/// mean what a list of nothing but commas looks like.
+pub(crate) struct HostNames;
+
+impl SettingType for HostNames {
+    type Value = Vec<String>;
+    const VALUE_NAME: &'static str = "LIST";
+
+    fn read(list: &str) -> Result<Vec<String>, String> {
+        let names = List::<Lowercase>::read(list)?;
+        if names.is_empty() { Err("at least one name".to_owned()) } else { Ok(names) }
+    }
+}
+
+impl Absent for HostNames {
+    fn absent() -> Vec<String> {
+        Vec::new()
+    }
+}
 
 /// The names under which requests may come.
 pub(crate) struct Hosts {
