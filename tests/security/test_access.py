@@ -207,9 +207,8 @@ def test_a_setting_that_cannot_be_read_opens_nothing(module_program):
         ("AI_INTEGRATION_RATE_LIMIT", b"\xff"),
         ("AI_INTEGRATION_HOSTS", b" , ,"),
     ]:
-        done = run(
-            module_program, mode="http", PORT=0, **{name: value.decode(errors="surrogateescape")}
-        )
+        settings = {name: value.decode(errors="surrogateescape")}
+        done = run(module_program, mode="http", PORT=0, **settings)
         assert "caf" not in refused(done, name) or name.endswith("_FILE")
 
 
@@ -235,6 +234,31 @@ def test_one_client_may_not_ask_too_often(module_program):
         answers = [ask(server, X_Forwarded_For="1.1.1.%d, 198.51.100.1" % n) for n in range(5)]
         assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
         assert ask(server, X_Forwarded_For="198.51.100.2").status == 200
+
+
+def test_a_proxy_may_write_a_clients_port(module_program):
+    settings = {"AI_INTEGRATION_RATE_LIMIT": "2/min", "AI_INTEGRATION_TRUSTED_PROXIES": "127.0.0.1"}
+    with serve(module_program, **LOCAL, **settings) as server:
+
+        def statuses(*forwarded):
+            return [ask(server, X_Forwarded_For=entry).status for entry in forwarded]
+
+        # Each client has its own rate, whatever its port.
+        clients = ["198.51.100.%d:%d" % (n, 50000 + n) for n in range(5)]
+        clients += ["[2001:db8:%d::1]:443" % n for n in range(5)]
+        clients += ["1.1.1.1, 203.0.113.%d:80" % n for n in range(5)]
+        assert statuses(*clients) == [200] * 15
+        same = ["198.51.100.1:%d" % n for n in range(3)]
+        assert statuses(*same) == [200, 429, 429]
+        same = ["[2001:db8:1::%d]" % n for n in range(3)]
+        assert statuses(*same) == [200, 429, 429]
+        assert "X-Forwarded-For" not in server.output()
+        # Those that cannot be told apart are named in the log, once and in one line.
+        assert statuses(*["unknown\twith\ttabs"] * 3) == [200, 200, 429]
+        line = server.wait_for_output(r".*X-Forwarded-For of the trusted proxy.*").group()
+        assert r'"unknown\twith\ttabs"' in line
+        assert "127.0.0.1" in line
+        assert server.output().count("X-Forwarded-For") == 1
 
 
 def test_a_pages_files_do_not_count_as_asking_but_guesses_do(module_program):

@@ -48,7 +48,7 @@ settings! {
         /// may come at once. By default there is no limit.
         rate_limit: Option<Rate> { refuses_empty: true },
         /// Addresses or networks (10.0.0.0/8) of proxies, separated by commas, whose X-Forwarded-For
-        /// tells a client's address.
+        /// tells a client's address, with or without its port.
         trusted_proxies: List<Network>,
     }
 }
@@ -77,7 +77,7 @@ impl Guard {
             origins: settings.origins,
             token: token(settings.token, settings.token_file.as_deref())?,
             rate: settings.rate_limit,
-            proxies: Proxies(settings.trusted_proxies),
+            proxies: Proxies::new(settings.trusted_proxies),
         })
     }
 

@@ -1,30 +1,76 @@
 //! The client's address, which trusted proxies tell.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use ai_integration_contract::setting::SettingType;
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
+/// How often the log says that a proxy's word cannot be understood.
+const REMINDER: Duration = Duration::from_mins(1);
+/// The most characters of such a word that the log has.
+const QUOTED: usize = 64;
+
 /// Proxies whose word is taken.
-pub(crate) struct Proxies(pub(crate) Vec<IpNet>);
+pub(crate) struct Proxies {
+    networks: Vec<IpNet>,
+    /// When the log last said that a proxy's word is not understood.
+    reminded: Mutex<Option<Instant>>,
+}
 
 impl Proxies {
-    /// The client's address: the last one in `X-Forwarded-For` that is no trusted proxy's.
-    pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-        let is_trusted = |address: &IpAddr| {
-            self.0.iter().any(|network| network.contains(&address.to_canonical()))
-        };
-        if !is_trusted(&peer) {
-            return peer;
-        }
-        let forwarded = headers.get_all("x-forwarded-for").iter().rev();
-        let mut addresses = forwarded
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.rsplit(','))
-            .map_while(|address| address.trim().parse::<IpAddr>().ok());
-        addresses.find(|address| !is_trusted(address)).unwrap_or(peer)
+    pub(crate) fn new(networks: Vec<IpNet>) -> Self {
+        Proxies { networks, reminded: Mutex::default() }
     }
+
+    /// The client's address: the last one in `X-Forwarded-For` that is no trusted proxy's, or else
+    /// the one that is farthest from here. What stands before an entry that is no address is not
+    /// looked at: nobody trusted vouches for it.
+    pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        let mut client = peer;
+        let forwarded = headers.get_all("x-forwarded-for").iter().rev();
+        let entries = forwarded.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
+        for entry in entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty()) {
+            if !self.trusts(client) {
+                break;
+            }
+            let Some(address) = address(entry) else {
+                self.remind(entry, client);
+                break;
+            };
+            client = address;
+        }
+        client
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address.to_canonical()))
+    }
+
+    /// Leaves in the log, now and then, that the clients behind a proxy cannot be told apart.
+    fn remind(&self, entry: &[u8], proxy: IpAddr) {
+        let Ok(mut reminded) = self.reminded.try_lock() else { return };
+        if reminded.is_some_and(|at| at.elapsed() < REMINDER) {
+            return;
+        }
+        *reminded = Some(Instant::now());
+        let entry: String = String::from_utf8_lossy(entry).chars().take(QUOTED).collect();
+        tracing::warn!(
+            "X-Forwarded-For of the trusted proxy {proxy} has {entry:?} where a client's address \
+             was expected: such clients share one rate, that of {proxy}"
+        );
+    }
+}
+
+/// Reads an entry: an address, which some gateways write with the client's port, and with brackets
+/// where it is of IPv6.
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let entry = str::from_utf8(entry).ok()?;
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
+    let with_port = || entry.parse().ok().map(|address: SocketAddr| address.ip());
+    bare.parse().ok().or_else(with_port)
 }
 
 /// A network, or an address alone.
@@ -47,7 +93,7 @@ mod tests {
     #[test]
     fn clients_behind_proxies() {
         let proxies =
-            Proxies(["10.0.0.0/8", "192.0.2.1"].map(|x| Network::read(x).unwrap()).into());
+            Proxies::new(["10.0.0.0/8", "192.0.2.1"].map(|x| Network::read(x).unwrap()).into());
         let client = |peer: &str, forwarded: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("x-forwarded-for", forwarded.parse().unwrap());
@@ -56,5 +102,15 @@ mod tests {
         assert_eq!(client("203.0.113.9", "198.51.100.1"), "203.0.113.9");
         assert_eq!(client("10.1.1.1", "1.1.1.1, 198.51.100.1, 192.0.2.1"), "198.51.100.1");
         assert_eq!(client("10.1.1.1", "1.1.1.1, nonsense"), "10.1.1.1");
+        assert_eq!(client("10.1.1.1", "nonsense, 10.1.1.2"), "10.1.1.2");
+        assert_eq!(client("10.1.1.1", "1.1.1.1, 198.51.100.1:50123,"), "198.51.100.1");
+        assert_eq!(client("10.1.1.1", "[2001:db8::1]:443, 10.0.0.1:80"), "2001:db8::1");
+        assert_eq!(client("10.1.1.1", "[2001:db8::1]"), "2001:db8::1");
+        assert_eq!(client("10.1.1.1", "2001:db8::1"), "2001:db8::1");
+        assert_eq!(client("::ffff:10.1.1.1", "::ffff:198.51.100.1"), "::ffff:198.51.100.1");
+        for nonsense in ["198.51.100.1:x", "198.51.100.1:99999", "[198.51.100.1", "é", "[]", ":80"]
+        {
+            assert_eq!(client("10.1.1.1", nonsense), "10.1.1.1", "{nonsense}");
+        }
     }
 }
