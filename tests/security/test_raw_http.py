@@ -13,6 +13,15 @@ def post(headers, body=JSON):
     return POST + headers + b"\r\n" + body
 
 
+CHUNKED = b"d\r\n" + JSON + b"\r\n0\r\n\r\n"
+
+
+def chunked(*codings):
+    """A chunked body under these headers, and a request behind it."""
+    lines = [b"Transfer-Encoding: " + coding + b"\r\n" for coding in codings]
+    return post(b"".join(lines), CHUNKED + HIDDEN)
+
+
 def header(line, start=GET):
     return start + line + b"\r\n\r\n"
 
@@ -29,6 +38,30 @@ REFUSED = {
     "a length that is none": (post(b"Content-Length: 0x0d\r\n"), 400),
     "an unknown coding": (post(b"Transfer-Encoding: xchunked\r\n"), 400),
     "identity after chunked": (post(b"Transfer-Encoding: chunked, identity\r\n"), 400),
+    "gzip before chunked": (chunked(b"gzip, chunked"), 501),
+    "gzip and chunked in two headers": (chunked(b"gzip", b"chunked"), 501),
+    "gzip with a parameter": (chunked(b"gzip;level=9, chunked"), 501),
+    "identity before chunked": (chunked(b"identity, chunked"), 501),
+    "an unknown coding before chunked": (chunked(b"xchunked, chunked"), 501),
+    "chunked twice": (chunked(b"chunked, chunked"), 400),
+    "chunked in two headers": (chunked(b"chunked", b"chunked"), 400),
+    "chunked before gzip": (chunked(b"chunked, gzip"), 400),
+    "chunked and gzip in two headers": (chunked(b"chunked", b"gzip"), 400),
+    "an empty coding before chunked": (chunked(b"", b"chunked"), 400),
+    "an empty coding after chunked": (chunked(b"chunked", b""), 400),
+    "a comma before chunked": (chunked(b",chunked"), 400),
+    "a comma after chunked": (chunked(b"chunked,"), 400),
+    "chunked with a parameter": (chunked(b"chunked;x=1"), 400),
+    "chunked in quotes": (chunked(b'"chunked"'), 400),
+    "a vertical tab before chunked": (chunked(b"\x0bchunked"), 400),
+    "a wide space before chunked": (chunked(b"\xa0chunked"), 400),
+    "a folded coding": (chunked(b"\r\n chunked"), 400),
+    "a folded list of codings": (chunked(b"gzip,\r\n\tchunked"), 400),
+    "a space before the coding's colon": (
+        post(b"Transfer-Encoding : chunked\r\n", CHUNKED + HIDDEN),
+        400,
+    ),
+    "a coding in HTTP/1.0": (chunked(b"chunked").replace(b"HTTP/1.1", b"HTTP/1.0", 1), 400),
     "a space before the colon": (header(b"X-Header : x"), 400),
     "a folded header": (header(b"X-Header: a\r\n b"), 400),
     "a NUL in a header": (header(b"X-Header: a\0b"), 400),
@@ -71,6 +104,7 @@ def test_what_is_ambiguous_or_too_much_is_refused(server, name):
         assert seen in ([], [400])
     else:
         assert seen == [status], answer
+    assert b"hidden" not in answer
 
 
 @pytest.mark.usefixtures("untouched")
@@ -95,7 +129,10 @@ def test_what_is_allowed_goes_through(server):
         b"GET /healthz HTTP/1.0\r\n\r\n",
         b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
         post(b"Content-Length: 13\r\n"),
-        post(b"Transfer-Encoding: chunked\r\n", b"d\r\n" + JSON + b"\r\n0\r\n\r\n"),
+        *(
+            post(b"Transfer-Encoding:" + coding + b"\r\n", CHUNKED)
+            for coding in [b" chunked", b"chunked", b"\tChunked \t", b"  CHUNKED  "]
+        ),
     ]:
         answer = exchange(server, request)
         assert answer.split(b" ")[1] == b"200", (request[:80], answer[:200])

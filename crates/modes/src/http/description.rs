@@ -8,12 +8,13 @@ use serde_json::{Map, Value, json};
 use crate::http::failure::{Reason, Refusal};
 
 /// Reasons for which any request may fail.
-const ANY: [Reason; 5] = [
+const ANY: [Reason; 6] = [
     Reason::Failed(Kind::MalformedRequest),
     Reason::Refused(Refusal::Unauthorized),
     Reason::Refused(Refusal::UriTooLong),
     Reason::Refused(Refusal::Misdirected),
     Reason::Refused(Refusal::RateLimited),
+    Reason::Refused(Refusal::UnsupportedTransferCoding),
 ];
 
 /// A part of the document: addresses, and the schemas that they name.

@@ -66,6 +66,8 @@ kinds! {
         UriTooLong "uri_too_long" "the address is too long",
         /// The request's format is not one that is read here.
         UnsupportedMediaType "unsupported_media_type" "the format is not supported",
+        /// The body comes in a transfer coding that is not read here.
+        UnsupportedTransferCoding "unsupported_transfer_coding" "the transfer coding is not supported",
         /// The request did not arrive in time.
         RequestTimeout "request_timeout" "the request took too long to arrive",
         /// The client asks more often than it may.
@@ -115,6 +117,7 @@ impl Reason {
             Reason::Refused(Refusal::Misdirected) => StatusCode::MISDIRECTED_REQUEST,
             Reason::Refused(Refusal::UriTooLong) => StatusCode::URI_TOO_LONG,
             Reason::Refused(Refusal::UnsupportedMediaType) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Reason::Refused(Refusal::UnsupportedTransferCoding) => StatusCode::NOT_IMPLEMENTED,
             Reason::Refused(Refusal::RequestTimeout) => StatusCode::REQUEST_TIMEOUT,
             Reason::Refused(Refusal::RateLimited) => StatusCode::TOO_MANY_REQUESTS,
             Reason::Failed(Kind::InvalidInput) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -244,7 +247,8 @@ impl Failure {
         let detail = || self.detail(Wording::Full);
         if self.reason == Reason::Failed(Kind::ModelFailed) {
             tracing::warn!(request_id, code, route, traceparent, "the model failed: {}", detail());
-        } else if self.reason.status().is_server_error() {
+        } else if matches!(self.reason, Reason::Failed(_)) && self.reason.status().is_server_error()
+        {
             tracing::warn!(request_id, code, route, traceparent, "{}", detail());
         } else {
             tracing::debug!(request_id, code, route, traceparent, "refused: {}", detail());

@@ -4,6 +4,7 @@ pub(crate) mod addresses;
 pub(crate) mod connection;
 pub(crate) mod drain;
 pub(crate) mod edge;
+pub(crate) mod framing;
 pub(crate) mod guard;
 pub(crate) mod server;
 #[cfg(feature = "tls")]

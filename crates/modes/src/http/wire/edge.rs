@@ -12,7 +12,8 @@ use ai_integration_engine::{Budget, Reservation};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Request, Response};
@@ -31,6 +32,7 @@ use crate::http::trace::request_end::RequestEnd;
 use crate::http::wire::addresses::Addresses;
 use crate::http::wire::connection::{Beat, Pulse};
 use crate::http::wire::drain::drain;
+use crate::http::wire::framing;
 use crate::http::wire::guard::Guard;
 
 /// What nginx calls a request whose client did not wait for the answer; only counted, never sent.
@@ -43,6 +45,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// against the memory of all requests until they are written.
 const PIECE: usize = 64 * 1024;
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Nothing to other sites; without any a browser would not say that a form is the page's own, either.
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
@@ -105,12 +108,19 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 trace,
                 beat: Arc::new(beat),
             };
-            let response = if let Err(failure) = edge.check(&parts, peer) {
+            let framed = framing::check(&parts.headers);
+            let is_framed = framed.is_ok();
+            let response = if let Err(failure) = framed.and_then(|()| edge.check(&parts, peer)) {
                 // A client that still sends may not hear the answer; a little is waited for.
                 if !parts.headers.contains_key(EXPECT) {
                     let _ = timeout(LINGER, drain(Body::new(body), LITTLE)).await;
                 }
-                edge.refuse(failure, parts).await
+                let mut refused = edge.refuse(failure, parts).await;
+                if !is_framed {
+                    // Nobody can say where the next request begins.
+                    refused.headers_mut().insert(CONNECTION, CLOSE);
+                }
+                refused
             } else {
                 parts.extensions.insert(context);
                 ask(&edge.router, Request::from_parts(parts, Body::new(body))).await
