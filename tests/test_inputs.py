@@ -415,6 +415,8 @@ def test_all_wrong_fields_are_named_at_once(server, path):
         ),
         (b"\x1f\x8b", {**JSON, "Content-Encoding": "gzip"}, 415, ["Content-Encoding"]),
         (b"title=a&title=b", FORM, 422, ["title: given more than once"]),
+        (b"a%00b=x", FORM, 422, [r"a\0b: expected a name without control characters"]),
+        (b'{"a\\nb": 1}', JSON, 422, [r"a\nb: expected a name without control characters"]),
         (b"", FORM, 422, ["title: missing", "photo: missing"]),
         (None, {}, 422, ["title: missing"]),
     ],
@@ -614,6 +616,9 @@ def test_the_command_refuses_an_unknown_mode(tmp_path, mode):
         ("inputs_schema=[1]", ["inputs_schema", "dict"]),
         ("inputs_schema={1: {'type': 'text'}}", ["inputs_schema", "1"]),
         ("inputs_schema={'a': {'type': object}}", ["inputs_schema", "'a'"]),
+        (r"inputs_schema={'a\0b': {'type': 'text'}}", ["inputs_schema", r"'a\x00b'", "control"]),
+        (r"inputs_schema={'a\n': {'type': 'text'}}", ["inputs_schema", r"'a\n'", "control"]),
+        (r"inputs_schema={'\x7f': {'type': 'text'}}", ["inputs_schema", r"'\x7f'", "control"]),
         ("inputs_schema={}, visualizer_config=object()", ["visualizer_config"]),
     ],
 )

@@ -23,10 +23,12 @@ from support import (
     eventually,
     in_background,
     memory,
+    run,
     serve,
 )
 
 RUN = [BINARY, "run"]
+STREAM = {"Accept": "text/event-stream"}
 
 # A worker by hand: a text that begins with `!` is how it answers.
 WORKER = """\
@@ -96,6 +98,14 @@ WORKER = """\
         way, _, rest = text[1:].partition(" ")
         if text[0] != "!":
             link.sendall(right)
+            continue
+        elif way in ("type", "chunk"):
+            rest = eval(rest)
+            if way == "chunk":
+                piece = dict(type="chunk", id=number, data="text", content_type=rest)
+                link.sendall(frame(piece, b"piece"))
+                rest = None
+            link.sendall(frame(dict(result(number), content_type=rest)))
             continue
         elif way == "leave":
             link.sendall(right)
@@ -190,6 +200,52 @@ def test_a_worker_without_a_link_gets_nothing_more(worker):
             assert server.post(text=str(number)).body == b"%d" % number
         assert time.monotonic() - begin < 1
         eventually(lambda: server.get("/readyz").json().get("workers") == 2, "both workers")
+
+
+# What no header of HTTP can carry, or no reader would keep; and what just goes through.
+UNFIT = [
+    r"'text/plain\r\nSet-Cookie: a=b'",
+    r"'a\0b'",
+    r"'image/\x7f'",
+    "'x' * 1025",
+    "'x' * 500_000",
+]
+FIT = ["'x' * 1024", r"'text/plain;\tcharset=utf-8'"]
+
+
+@pytest.mark.parametrize("way", ["type", "chunk"])
+def test_a_content_type_that_cannot_be_passed_on_is_the_models_error(worker, way):
+    with serve(worker, command=RUN, HOST="127.0.0.1") as server:
+        for kind in UNFIT:
+            for path, headers in [("/infer", {}), ("/", {}), ("/infer", STREAM)]:
+                answer = server.post(path, headers, text="!%s %s" % (way, kind))
+                assert "Set-Cookie" not in answer.headers
+                told = answer.body.decode()
+                assert "content type" in told, (path, answer)
+                assert len(told) < 1000
+                if path == "/infer" and not headers:
+                    assert (answer.status, answer.json()["code"]) == (500, "model_failed")
+        for kind in FIT:
+            answer = server.post(text="!%s %s" % (way, kind))
+            assert (answer.status, answer.headers["Content-Type"]) == (200, eval(kind))
+        # The same worker has gone through all of it.
+        assert "ended" not in server.output()
+    done = run(worker, "--text", "!%s %s" % (way, UNFIT[3]), command=RUN, mode="command_line")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"content type" in done.stderr
+
+
+def test_an_input_whose_name_has_a_control_character_is_refused_at_the_start(worker):
+    path = worker.with_name("named")
+    for name, escaped in [(r"a\0b", r"a\0b"), (r"a\nb", r"a\nb"), (r"\x7f", r"\u{7f}")]:
+        path.write_text(worker.read_text().replace('{"text": {"type"', '{"%s": {"type"' % name))
+        path.chmod(worker.stat().st_mode)
+        for mode in ["command_line", "http"]:
+            settings = {"PORT": 0, "AI_INTEGRATION_START_ATTEMPTS": 1}
+            done = run(path, command=RUN, mode=mode, **settings)
+            assert done.returncode in (69, 70), done
+            assert ('the name "%s"' % escaped).encode() in done.stderr
+            assert b"control characters" in done.stderr
 
 
 MODEL = """

@@ -252,7 +252,7 @@ def _content_type(value):
     if value is None:
         return None
     text = _as_text(value) if isinstance(value, (bytes, TEXT)) else None
-    if text is None or len(text) > 255 or min(text or " ") < " ":
+    if text is None or len(text) > 255 or min(text or " ") < " " or "\x7f" in text:
         raise Unsendable('"content-type" is %.80r, not a media type like image/png' % (value,))
     return text or None
 

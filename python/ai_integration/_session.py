@@ -272,6 +272,8 @@ def _check_expressible(inputs_schema, visualizer_config, about):
     for name, entry in (inputs_schema or {}).items():
         if not isinstance(name, (str, _results.TEXT)):
             raise TypeError("inputs_schema: the key %r is not a string" % (name,))
+        if any(character < " " or character == "\x7f" for character in name):
+            raise ValueError("inputs_schema: the name %r has a control character in it" % (name,))
         parts.append(("inputs_schema[%r]" % name, entry))
     for name, value in about.items():
         if name == "examples":

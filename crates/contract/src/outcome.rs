@@ -2,6 +2,11 @@
 
 use bytes::Bytes;
 
+/// The greatest length of a content type in bytes.
+const MAX_CONTENT_TYPE: usize = 1024;
+/// The most characters of a content type that an error quotes.
+const QUOTED: usize = 80;
+
 /// The data of a result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Data {
@@ -145,12 +150,67 @@ impl Outcome {
         self.media_type().starts_with("image/")
     }
 
+    /// The outcome as it may be passed on: a result whose content type cannot be is the model's
+    /// failure.
+    #[must_use]
+    pub fn checked(self) -> Self {
+        match check_content_type(self.content_type.as_deref()) {
+            Ok(()) => self,
+            Err(reason) if self.success => {
+                Outcome::failure(format!("the model's result: {reason}"))
+            }
+            Err(_) => Outcome { content_type: None, ..self },
+        }
+    }
+
     /// The message of a failed outcome, never empty.
     #[must_use]
     pub fn error_message(&self) -> &str {
         match self.error.as_deref() {
             Some(message) if !message.trim().is_empty() => message,
             _ => "the model reported a failure without a message",
+        }
+    }
+}
+
+/// Refuses a content type that is too long, or that no header field can carry (RFC 9110, section 5.5).
+/// The error says so to the model's author.
+pub fn check_content_type(content_type: Option<&str>) -> Result<(), String> {
+    let Some(text) = content_type else { return Ok(()) };
+    let reason = if text.len() > MAX_CONTENT_TYPE {
+        format!("has {} bytes; up to {MAX_CONTENT_TYPE} are allowed", text.len())
+    } else if text.contains(|character: char| character.is_ascii_control() && character != '\t') {
+        "has a control character in it".to_owned()
+    } else {
+        return Ok(());
+    };
+    let start: String = text.chars().take(QUOTED).collect();
+    Err(format!("the content type {start:?} {reason}; expected a media type such as image/png"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_type_that_no_header_carries_is_the_models_failure() {
+        for fits in ["", "image/png", "text/plain;\tcharset=utf-8", "x/ü", &"x".repeat(1024)] {
+            let outcome = Outcome::bytes(fits, "x");
+            assert_eq!(outcome.clone().checked(), outcome, "{fits}");
+        }
+        let untyped = Outcome { content_type: None, ..Outcome::text("x") };
+        assert_eq!(untyped.clone().checked(), untyped);
+        for (unfit, words) in [
+            ("text/plain\r\nSet-Cookie: a=b".to_owned(), "\\r\\nSet-Cookie"),
+            ("a\0b".to_owned(), "control"),
+            ("a\u{7f}".to_owned(), "control"),
+            ("x".repeat(1025), "1025 bytes"),
+        ] {
+            let failed = Outcome::bytes(unfit.as_str(), "x").checked();
+            assert!(!failed.success && failed.data.is_empty());
+            assert!(failed.error_message().contains(words), "{failed:?}");
+            let told = Outcome { content_type: Some(unfit), ..Outcome::failure("my words") };
+            assert_eq!(told.checked().error_message(), "my words");
         }
     }
 }

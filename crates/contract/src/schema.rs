@@ -50,6 +50,13 @@ impl InputsSchema {
         (schema, warnings)
     }
 
+    /// Finds a name in a schema's JSON form that no input can have: one with control characters,
+    /// which flags, forms and logs cannot carry.
+    #[must_use]
+    pub fn unfit_name(source: &Json) -> Option<&str> {
+        source.as_object()?.keys().map(String::as_str).find(|name| has_control(name))
+    }
+
     /// The inputs by name, in order.
     #[must_use]
     pub fn fields(&self) -> &IndexMap<String, Field> {
@@ -107,6 +114,11 @@ impl InputsSchema {
             }
         }
         for (name, value) in raw {
+            if has_control(&name) {
+                let message = "expected a name without control characters".to_owned();
+                errors.push(FieldError { name: name.escape_debug().to_string(), message });
+                continue;
+            }
             let value = match value {
                 RawValue::Bytes(bytes) => Value::Bytes(bytes),
                 RawValue::Text(text) | RawValue::Json(Json::String(text)) => Value::Text(text),
@@ -122,6 +134,10 @@ impl InputsSchema {
     pub fn samples(&self) -> Inputs {
         self.fields.iter().map(|(name, field)| (name.clone(), field.sample())).collect()
     }
+}
+
+fn has_control(name: &str) -> bool {
+    name.chars().any(char::is_control)
 }
 
 fn list(values: &[Json]) -> Option<Json> {

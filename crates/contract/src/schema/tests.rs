@@ -267,3 +267,20 @@ proptest! {
         let _ = schema.samples();
     }
 }
+
+#[test]
+fn names_have_no_control_characters() {
+    for name in ["a\0b", "a\nb", "\u{7f}", "\u{85}"] {
+        let source = json!({"fine": "text", name: "text"});
+        assert_eq!(InputsSchema::unfit_name(&source), Some(name));
+        let raw = RawInputs::from_iter([(name.to_owned(), RawValue::Text("x".to_owned()))]);
+        let error = InputsSchema::default().resolve(raw).unwrap_err();
+        assert_eq!(error.fields[0].name, name.escape_debug().to_string());
+        assert!(!error.message.contains(name));
+    }
+    for source in
+        [json!({"fine": "text", "naïve name": "text", "日本": {}}), json!(null), json!([])]
+    {
+        assert_eq!(InputsSchema::unfit_name(&source), None);
+    }
+}

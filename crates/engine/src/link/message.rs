@@ -31,6 +31,8 @@ pub(crate) enum Violation {
     OutOfTurn(&'static str),
     #[error("the worker speaks version {0} of the protocol; this engine speaks version {PROTOCOL}")]
     Version(u32),
+    #[error("the inputs schema has the name {0:?}; a name cannot have control characters in it")]
+    InputName(String),
 }
 
 /// The first message of a worker.

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Error, Kind};
+use ai_integration_contract::{Error, InputsSchema, Kind, check_content_type};
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
@@ -61,8 +61,15 @@ impl Executor {
     pub(crate) async fn ready(link: &mut Link) -> Result<Option<Ready>, Violation> {
         match link.receive().await? {
             None => Ok(None),
-            Some(FromWorker::Ready(ready)) if ready.protocol == PROTOCOL => Ok(Some(ready)),
-            Some(FromWorker::Ready(ready)) => Err(Violation::Version(ready.protocol)),
+            Some(FromWorker::Ready(ready)) if ready.protocol != PROTOCOL => {
+                Err(Violation::Version(ready.protocol))
+            }
+            Some(FromWorker::Ready(ready)) => {
+                match InputsSchema::unfit_name(&ready.inputs_schema) {
+                    Some(name) => Err(Violation::InputName(name.to_owned())),
+                    None => Ok(Some(ready)),
+                }
+            }
             Some(_) => Err(Violation::OutOfTurn("a message before `ready`")),
         }
     }
@@ -203,6 +210,7 @@ impl Executor {
                 }
             }
             FromWorker::Result(id, outcome) => {
+                let outcome = outcome.checked();
                 self.engine.finish(self.worker, id, outcome).map_err(out_of_turn("`result`"))?;
                 self.forget(id);
             }
@@ -217,6 +225,10 @@ impl Executor {
                 }
             }
             FromWorker::Chunk(id, content_type, data) => {
+                if let Err(reason) = check_content_type(content_type.as_deref()) {
+                    let message = format!("the model's piece of an answer: {reason}");
+                    self.engine.abandon(id, Error::new(Kind::ModelFailed, message));
+                }
                 let passing = self
                     .engine
                     .with_job(self.worker, id, |job| job.chunk(content_type, data))
