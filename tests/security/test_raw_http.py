@@ -1,7 +1,9 @@
 """HTTP/1.1 as attackers send it: what could be read in two ways is refused."""
 
+import time
+
 import pytest
-from raw import exchange, statuses
+from raw import connected, exchange, statuses
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -13,6 +15,7 @@ def post(headers, body=JSON):
     return POST + headers + b"\r\n" + body
 
 
+CODING = b"Transfer-Encoding: chunked\r\n"
 CHUNKED = b"d\r\n" + JSON + b"\r\n0\r\n\r\n"
 
 
@@ -43,6 +46,9 @@ REFUSED = {
     "gzip with a parameter": (chunked(b"gzip;level=9, chunked"), 501),
     "identity before chunked": (chunked(b"identity, chunked"), 501),
     "an unknown coding before chunked": (chunked(b"xchunked, chunked"), 501),
+    "a length before chunked": (post(b"Content-Length: 23\r\n" + CODING, CHUNKED + HIDDEN), 400),
+    "a length after chunked": (post(CODING + b"content-length:23\r\n", CHUNKED + HIDDEN), 400),
+    "a length that is none after chunked": (post(CODING + b"Content-Length: x\r\n", CHUNKED), 400),
     "chunked twice": (chunked(b"chunked, chunked"), 400),
     "chunked in two headers": (chunked(b"chunked", b"chunked"), 400),
     "chunked before gzip": (chunked(b"chunked, gzip"), 400),
@@ -136,6 +142,22 @@ def test_what_is_allowed_goes_through(server):
     ]:
         answer = exchange(server, request)
         assert answer.split(b" ")[1] == b"200", (request[:80], answer[:200])
+
+
+def test_a_length_and_a_coding_of_different_requests_are_not_mixed_up(server):
+    sized, coded = post(b"Content-Length: 13\r\n"), post(CODING, CHUNKED)
+    for requests in [[sized, coded, sized, coded], [coded, sized, coded]]:
+        answer = exchange(server, b"".join(requests))
+        assert statuses(answer) == [200] * len(requests)
+        with connected(server) as connection:
+            for request in requests:
+                for piece in [request[:50], request[50:90], request[90:]]:
+                    connection.sendall(piece)
+                    time.sleep(0.02)
+                received = b""
+                while b"\r\n\r\n" not in received:
+                    received += connection.recv(65536)
+                assert statuses(received) == [200]
 
 
 def test_requests_in_a_row_are_answered_in_their_order(server):

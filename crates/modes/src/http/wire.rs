@@ -6,6 +6,7 @@ pub(crate) mod drain;
 pub(crate) mod edge;
 pub(crate) mod framing;
 pub(crate) mod guard;
+pub(crate) mod half_close;
 pub(crate) mod server;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

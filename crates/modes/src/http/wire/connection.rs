@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -25,9 +25,25 @@ pub(crate) struct Pulse {
     latest_end: AtomicU64,
     /// Whether requests overlap (HTTP/2): then bytes between them are not the next one's head.
     pub(crate) multiplexes: AtomicBool,
+    /// The state of the latest request's answer, which HTTP/1.1 has one of at a time.
+    answer: AtomicU8,
+    /// Whether the head that was read last has both a length and a transfer coding.
+    is_ambiguous: AtomicBool,
     /// Since when the other side takes nothing of an answer, by the answers' numbers. Of each it takes
     /// as much as it likes over HTTP/2, whatever else it reads.
     untaken: Mutex<BTreeMap<usize, Instant>>,
+}
+
+/// The state of a request's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Answer {
+    /// There is none yet.
+    Awaited,
+    /// It has begun, and goes out in chunks.
+    Chunked,
+    /// It has begun, and goes out in another way.
+    Other,
 }
 
 /// A request that is being answered; dropped when the answer has been written or given up.
@@ -45,6 +61,8 @@ impl Default for Pulse {
             ended: AtomicUsize::new(0),
             latest_end: AtomicU64::new(0),
             multiplexes: AtomicBool::new(false),
+            answer: AtomicU8::new(Answer::Awaited as u8),
+            is_ambiguous: AtomicBool::new(false),
             untaken: Mutex::default(),
         }
     }
@@ -53,11 +71,41 @@ impl Default for Pulse {
 impl Pulse {
     pub(crate) fn beat(self: &Arc<Self>) -> Beat {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        self.answer.store(Answer::Awaited as u8, Ordering::Relaxed);
         Beat { pulse: self.clone(), number }
     }
 
     pub(crate) fn is_multiplexed(&self) -> bool {
         self.multiplexes.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many requests have begun.
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Tells whether a request is being answered.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.begun() != self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Returns the state of the latest request's answer.
+    pub(crate) fn answer(&self) -> Answer {
+        match self.answer.load(Ordering::Relaxed) {
+            state if state == Answer::Awaited as u8 => Answer::Awaited,
+            state if state == Answer::Chunked as u8 => Answer::Chunked,
+            _ => Answer::Other,
+        }
+    }
+
+    /// Notes that the head of the next request has both a length and a transfer coding.
+    pub(crate) fn set_ambiguous(&self) {
+        self.is_ambiguous.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether that was noted, of one request only.
+    pub(crate) fn take_ambiguous(&self) -> bool {
+        self.is_ambiguous.swap(false, Ordering::Relaxed)
     }
 
     fn untaken(&self) -> MutexGuard<'_, BTreeMap<usize, Instant>> {
@@ -68,6 +116,11 @@ impl Pulse {
 impl Beat {
     pub(crate) fn is_multiplexed(&self) -> bool {
         self.pulse.is_multiplexed()
+    }
+
+    /// Notes how the answer goes out that now begins.
+    pub(crate) fn answers(&self, answer: Answer) {
+        self.pulse.answer.store(answer as u8, Ordering::Relaxed);
     }
 
     /// A piece of the answer is there to be taken, or has been.
@@ -135,12 +188,12 @@ impl<S> Timed<S> {
 
     /// Until when the other side has to say something, if it has to.
     fn deadline(&mut self) -> Option<Instant> {
-        let begun = self.pulse.begun.load(Ordering::Relaxed);
+        let begun = self.pulse.begun();
         if begun != self.begun {
             self.begun = begun;
             self.awaits = Awaits::Further;
         }
-        if begun != self.pulse.ended.load(Ordering::Relaxed) {
+        if self.pulse.is_answering() {
             if !self.pulse.is_multiplexed() {
                 return None;
             }

@@ -16,7 +16,7 @@ use axum::http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Request, Response};
+use axum::http::{HeaderValue, Method, Request, Response, Version};
 use axum::response::IntoResponse;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
@@ -30,7 +30,7 @@ use crate::http::trace::Trace;
 use crate::http::trace::otlp::Tracer;
 use crate::http::trace::request_end::RequestEnd;
 use crate::http::wire::addresses::Addresses;
-use crate::http::wire::connection::{Beat, Pulse};
+use crate::http::wire::connection::{Answer, Beat, Pulse};
 use crate::http::wire::drain::drain;
 use crate::http::wire::framing;
 use crate::http::wire::guard::Guard;
@@ -83,9 +83,11 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let begun = Instant::now();
         let beat = self.pulse.beat();
+        let has_both = self.pulse.take_ambiguous();
         let (edge, peer) = (self.edge.clone(), self.peer);
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
+            let version = parts.version;
             let address = edge.addresses.find(parts.uri.path());
             let route = edge.addresses.get(address).route.path;
             let trace = Trace::begin(edge.tracer.as_ref(), &parts.method, route, &parts.headers);
@@ -108,7 +110,7 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 trace,
                 beat: Arc::new(beat),
             };
-            let framed = framing::check(&parts.headers);
+            let framed = framing::check(&parts.headers, has_both);
             let is_framed = framed.is_ok();
             let response = if let Err(failure) = framed.and_then(|()| edge.check(&parts, peer)) {
                 // A client that still sends may not hear the answer; a little is waited for.
@@ -127,6 +129,7 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
             };
             let response = edge.finish(response, &mut account);
             account.status = response.status().as_u16();
+            account.beat.answers(way_out(version, &response));
             Ok(response.map(|body| Tracked { body, rest: Bytes::new(), account }))
         })
     }
@@ -182,6 +185,13 @@ impl Edge {
         headers.entry(CONTENT_SECURITY_POLICY).or_insert(INERT);
         response
     }
+}
+
+/// Returns the way in which hyper sends an answer over HTTP/1.
+fn way_out(version: Version, response: &Response<Body>) -> Answer {
+    let is_sized = response.body().size_hint().exact().is_some()
+        || response.headers().contains_key(CONTENT_LENGTH);
+    if is_sized || version != Version::HTTP_11 { Answer::Other } else { Answer::Chunked }
 }
 
 /// Puts the words of a failure into the answer that had none: with the headers that it had, such as

@@ -7,11 +7,19 @@ use axum::http::header::TRANSFER_ENCODING;
 
 use crate::http::failure::{Failure, Refusal};
 
-/// Refuses a request whose transfer coding is not `chunked`, once and alone. hyper only looks at the
-/// last coding.
-pub(crate) fn check(headers: &HeaderMap) -> Result<(), Failure> {
+/// The fields that say where a body ends, with the colon.
+const LENGTH: &[u8] = b"content-length:";
+const CODING: &[u8] = b"transfer-encoding:";
+
+/// Refuses a request whose transfer coding is not `chunked`, once and alone: hyper only looks at the
+/// last coding. `has_both` tells that there is a length beside it.
+pub(crate) fn check(headers: &HeaderMap, has_both: bool) -> Result<(), Failure> {
     let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(first) = lines.next() else { return Ok(()) };
+    if has_both {
+        let message = "the request has a Content-Length beside a Transfer-Encoding";
+        return Err(Error::new(Kind::MalformedRequest, message).into());
+    }
     let is_chunked = |coding: &str| coding.trim().eq_ignore_ascii_case("chunked");
     let is_alone = lines.next().is_none();
     if is_alone && first.to_str().is_ok_and(is_chunked) {
@@ -26,4 +34,78 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Failure> {
     }
     let message = "the request names its transfer coding more than once";
     Err(Error::new(Kind::MalformedRequest, message).into())
+}
+
+/// The lines of a head as they are read: hyper leaves a length out that stands beside a transfer coding.
+#[derive(Default)]
+pub(crate) struct HeadFields {
+    /// The start of the line that is being read, and the line's length so far.
+    start: [u8; CODING.len()],
+    length: usize,
+    /// The number of lines before. Empty ones may stand before a request.
+    lines: usize,
+    has_length: bool,
+    has_coding: bool,
+    is_over: bool,
+}
+
+impl HeadFields {
+    /// Reads on. True when the head ends with these bytes and has both a length and a coding.
+    pub(crate) fn read(&mut self, mut bytes: &[u8]) -> bool {
+        while !self.is_over && !bytes.is_empty() {
+            let end = memchr::memchr(b'\n', bytes);
+            let line = &bytes[..end.unwrap_or(bytes.len())];
+            if let Some(room) = self.start.get_mut(self.length..) {
+                let kept = room.len().min(line.len());
+                room[..kept].copy_from_slice(&line[..kept]);
+            }
+            self.length += line.len();
+            let Some(end) = end else { return false };
+            self.end_line();
+            bytes = &bytes[end + 1..];
+            if self.is_over {
+                return self.has_length && self.has_coding;
+            }
+        }
+        false
+    }
+
+    fn end_line(&mut self) {
+        let start = &self.start[..self.length.min(self.start.len())];
+        let names = |field: &[u8]| {
+            start.get(..field.len()).is_some_and(|start| start.eq_ignore_ascii_case(field))
+        };
+        if matches!(start, b"" | b"\r") {
+            self.is_over = self.lines > 0;
+        } else {
+            self.has_length |= names(LENGTH);
+            self.has_coding |= names(CODING);
+            self.lines += 1;
+        }
+        self.length = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_beside_a_coding_is_seen_however_the_head_comes() {
+        let both = b"\r\nPOST / HTTP/1.1\r\ncontent-LENGTH: 1\r\nX: y\r\nTransfer-Encoding:chunked\r\n\r\n";
+        for piece in [1, 2, 3, 7, both.len()] {
+            let mut head = HeadFields::default();
+            let seen: Vec<bool> = both.chunks(piece).map(|piece| head.read(piece)).collect();
+            assert_eq!(seen.iter().filter(|seen| **seen).count(), 1, "{piece}");
+            assert!(seen.last().unwrap());
+        }
+        for head in [
+            "POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\nTransfer-Encoding: chunked\n\nContent-Length: 1\n\n",
+            "POST / HTTP/1.1\r\nContent-Length: 1\r\nX-Transfer-Encoding: chunked\r\n\r\n",
+            "POST /transfer-encoding: HTTP/1.1\r\nContent-Length: 1\r\n\r\n",
+        ] {
+            assert!(!HeadFields::default().read(head.as_bytes()), "{head}");
+        }
+    }
 }

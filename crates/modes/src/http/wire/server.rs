@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::limits::{ClientLimits, MAX_HEAD, MAX_HEADERS};
 use crate::http::wire::connection::{Pulse, Timed};
 use crate::http::wire::edge::{Caller, Edge};
+use crate::http::wire::half_close::HalfOpen;
 use crate::http::wire::tls::Tls;
 
 /// How long clients are waited for that read their last answers.
@@ -177,6 +178,9 @@ impl Acceptor {
         // The stream's own clock is finer, and ends what this one does not look at.
         http.timer(TokioTimer::new()).header_read_timeout(None);
         http.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+        // The stream looks by itself whether the client of a request is still there.
+        http.half_close(true);
+        let stream = HalfOpen::new(stream, caller.pulse.clone());
         let connection = http.serve_connection(TokioIo::new(stream), caller);
         Ok(watcher.watch(connection).await?)
     }
