@@ -37,6 +37,17 @@ pub fn footprint(value: &Value) -> usize {
         }
 }
 
+/// About the length of a value as text, in bytes.
+#[must_use]
+pub fn extent(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(extent).sum(),
+        Value::Object(object) => object.iter().map(|(key, value)| key.len() + extent(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
+}
+
 type Reader<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
 
 fn read<'de, T>(

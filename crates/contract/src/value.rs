@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use indexmap::IndexMap;
 
+use crate::json;
+
 /// One input, ready for the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -31,6 +33,16 @@ impl Value {
         match self {
             Value::Bytes(bytes) => Some(bytes),
             Value::Text(_) | Value::Json(_) => None,
+        }
+    }
+
+    /// About the bytes that the value has, as text where it is JSON.
+    #[must_use]
+    pub fn extent(&self) -> usize {
+        match self {
+            Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::Json(value) => json::extent(value),
         }
     }
 

@@ -62,9 +62,9 @@ impl Link {
     }
 
     /// Puts a message on its way. It is written while [`Link::receive`] is waited for.
-    pub(crate) fn send(&mut self, message: ToWorker) -> Result<(), FrameError> {
+    pub(crate) async fn send(&mut self, message: ToWorker) -> Result<(), FrameError> {
         match &mut self.0 {
-            Transport::Socket(link) => link.send(&message),
+            Transport::Socket(link) => link.send(message).await,
             Transport::InProcess { outgoing, .. } => {
                 // A worker that is gone is noticed by the end of what comes in.
                 outgoing.as_ref().map(|outgoing| outgoing.send(message));

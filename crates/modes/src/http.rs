@@ -11,6 +11,7 @@ mod failure;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod inputs;
+mod large;
 mod limits;
 mod listen;
 mod metrics;

@@ -2,14 +2,17 @@
 
 use ai_integration_contract::wire::MAX_BODY;
 use ai_integration_contract::{Data, Error, Kind, Outcome};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 /// The pieces that have come so far.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
     content_type: Option<String>,
-    bytes: BytesMut,
-    is_bytes: bool,
+    /// The pieces before the first one of bytes. They are kept as text, so that a large answer need
+    /// not be looked through again.
+    text: String,
+    /// All pieces, once there is one of bytes.
+    bytes: Option<BytesMut>,
     count: usize,
     /// True once there was more than an answer may have.
     is_over: bool,
@@ -21,17 +24,20 @@ impl Pieces {
             self.content_type = content_type;
         }
         self.count += 1;
-        let piece = match data {
-            Data::None => return,
-            Data::Text(text) => text.as_bytes(),
-            Data::Bytes(bytes) => {
-                self.is_bytes = true;
-                bytes
+        self.is_over |= data.len() > MAX_BODY - self.len();
+        if self.is_over {
+            return;
+        }
+        match (data, &mut self.bytes) {
+            (Data::None, _) => {}
+            (Data::Text(text), None) => self.text.push_str(text),
+            (Data::Text(text), Some(bytes)) => bytes.extend_from_slice(text.as_bytes()),
+            (Data::Bytes(piece), bytes) => {
+                let text = std::mem::take(&mut self.text);
+                let before = || BytesMut::from(Bytes::from(text));
+                bytes.get_or_insert_with(before).extend_from_slice(piece);
             }
-        };
-        let room = MAX_BODY - self.bytes.len();
-        self.is_over |= piece.len() > room;
-        self.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+        }
     }
 
     /// Takes the pieces out as one, with the media type of the answer. `None` without any.
@@ -39,14 +45,14 @@ impl Pieces {
         if self.count == 0 {
             return None;
         }
-        let Pieces { content_type, bytes, is_bytes, is_over, .. } = std::mem::take(self);
+        let Pieces { content_type, text, bytes, is_over, .. } = std::mem::take(self);
         self.is_over = is_over;
-        let data = match String::from_utf8(bytes.into()) {
-            Ok(text) if !is_bytes => Data::Text(text),
-            Ok(text) => Data::Bytes(text.into()),
-            Err(error) => Data::Bytes(error.into_bytes().into()),
-        };
+        let data = bytes.map_or(Data::Text(text), |bytes| Data::Bytes(bytes.freeze()));
         Some((content_type, data))
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.as_ref().map_or(self.text.len(), BytesMut::len)
     }
 
     /// Makes the pieces the data of the outcome, if there are any.

@@ -119,6 +119,12 @@ impl FrameEncoder {
         &mut self.pieces
     }
 
+    /// Appends what another one has put together.
+    pub(crate) fn append(&mut self, mut other: FrameEncoder) {
+        self.collect();
+        self.pieces.append(other.pieces());
+    }
+
     /// Forgets what was to be written.
     pub(crate) fn clear(&mut self) {
         self.pieces.clear();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ai_integration_contract::wire::data::{self, DataKind};
 use ai_integration_contract::wire::inputs::{self, Entry, ReceivedEntry};
 use ai_integration_contract::wire::{FrameError, MAX_BODY};
-use ai_integration_contract::{Data, Inputs, InputsSchema, Outcome};
+use ai_integration_contract::{Data, Inputs, InputsSchema, Outcome, Value};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -355,6 +355,20 @@ impl FromWorker {
 }
 
 impl ToWorker {
+    /// The job that the message hands over, if it does.
+    pub(crate) fn job(&self) -> Option<JobId> {
+        match self {
+            ToWorker::Job { id, .. } => Some(*id),
+            ToWorker::Cancel(_) | ToWorker::Unknown => None,
+        }
+    }
+
+    /// About the bytes of the inputs.
+    pub(crate) fn extent(&self) -> usize {
+        let ToWorker::Job { inputs, .. } = self else { return 0 };
+        inputs.values().map(Value::extent).sum()
+    }
+
     /// Puts the message into a frame. What comes back is to be kept until the job has ended: the
     /// worker reads the job's large inputs from that memory.
     pub(crate) fn encode(&self, out: &mut FrameEncoder) -> Result<Option<Bytes>, FrameError> {

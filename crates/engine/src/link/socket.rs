@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::resume_unwind;
 
 use ai_integration_contract::wire::FrameError;
 use bytes::{Buf, Bytes};
@@ -13,12 +14,17 @@ use nix::sys::socket::{ControlMessage, MsgFlags, Shutdown, sendmsg, shutdown};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::task::coop::consume_budget;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::job::id::JobId;
-use crate::link::codec::{FrameDecoder, FrameEncoder, Piece};
+use crate::link::codec::{Frame, FrameDecoder, FrameEncoder, Piece};
 use crate::link::memory_file;
 use crate::link::message::{FromWorker, ToWorker, shared_length};
 
+/// Bytes of a body from which it is read, or put into its place, on another thread: this one serves
+/// everybody.
+const LARGE: usize = 1 << 20;
 /// What is read at once.
 const READ: usize = 64 * 1024;
 /// Slices that are written at once.
@@ -40,6 +46,8 @@ pub(super) struct SocketLink {
     /// that nobody waits for any more may still be read.
     leases: HashMap<JobId, Bytes>,
     state: Sending,
+    /// A message with a large body, which is being read.
+    reading: Option<JoinHandle<Result<FromWorker, FrameError>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +69,7 @@ impl SocketLink {
             files: VecDeque::new(),
             leases: HashMap::new(),
             state: Sending::Open,
+            reading: None,
         }
     }
 
@@ -68,12 +77,27 @@ impl SocketLink {
         self.encoder.shares = true;
     }
 
-    pub(super) fn send(&mut self, message: &ToWorker) -> Result<(), FrameError> {
-        if self.state == Sending::Open {
-            let lease = message.encode(&mut self.encoder)?;
-            if let (ToWorker::Job { id, .. }, Some(lease)) = (message, lease) {
-                self.leases.insert(*id, lease);
-            }
+    pub(super) async fn send(&mut self, message: ToWorker) -> Result<(), FrameError> {
+        if self.state != Sending::Open {
+            return Ok(());
+        }
+        let id = message.job();
+        let lease = if message.extent() < LARGE {
+            message.encode(&mut self.encoder)?
+        } else {
+            let mut apart = FrameEncoder::default();
+            apart.shares = self.encoder.shares;
+            let encoded = spawn_blocking(move || {
+                let lease = message.encode(&mut apart);
+                (apart, lease)
+            });
+            // Nothing is sent any more by an engine that stops.
+            let Some((apart, lease)) = finished(encoded.await) else { return Ok(()) };
+            self.encoder.append(apart);
+            lease?
+        };
+        if let (Some(id), Some(lease)) = (id, lease) {
+            self.leases.insert(id, lease);
         }
         Ok(())
     }
@@ -86,17 +110,21 @@ impl SocketLink {
 
     pub(super) async fn receive(&mut self) -> Result<Option<FromWorker>, FrameError> {
         loop {
-            if let Some(mut frame) = self.decoder.next_frame()? {
-                if let Some(length) = shared_length(&frame)? {
-                    frame.body = self.body(length)?;
+            if let Some(reading) = &mut self.reading {
+                let read = finished(reading.await);
+                self.reading = None;
+                return read
+                    .transpose()
+                    .map(|message| message.map(|message| self.received(message)));
+            }
+            if let Some(frame) = self.decoder.next_frame()? {
+                let shared = shared_length(&frame)?;
+                let file = shared.map(|length| self.body(length)).transpose()?;
+                if shared.unwrap_or_default().max(frame.body.len()) < LARGE {
+                    return Ok(Some(self.received(read(frame, file)?)));
                 }
-                let message = FromWorker::decode(&frame)?;
-                if let FromWorker::Result(id, _) | FromWorker::BatchFailed(id, _) = &message
-                    && !self.leases.is_empty()
-                {
-                    self.leases.remove(id);
-                }
-                return Ok(Some(message));
+                self.reading = Some(spawn_blocking(move || read(frame, file)));
+                continue;
             }
             // A descriptor comes with the first byte of the frame that announces it. One that is
             // left over would be taken for the body of a later frame.
@@ -114,7 +142,11 @@ impl SocketLink {
             }
             match self.read() {
                 Ok(0) => return Ok(None),
-                Ok(_) => continue,
+                Ok(_) => {
+                    // A worker may write as fast as it is read here.
+                    consume_budget().await;
+                    continue;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return Ok(None),
             }
@@ -133,13 +165,21 @@ impl SocketLink {
         self.files.pop_front().map(File::from)
     }
 
-    fn body(&mut self, length: usize) -> Result<Bytes, FrameError> {
+    fn received(&mut self, message: FromWorker) -> FromWorker {
+        if let FromWorker::Result(id, _) | FromWorker::BatchFailed(id, _) = &message
+            && !self.leases.is_empty()
+        {
+            self.leases.remove(id);
+        }
+        message
+    }
+
+    /// The memory file of a body, with its length.
+    fn body(&mut self, length: usize) -> Result<(OwnedFd, usize), FrameError> {
         let file = self.files.pop_front();
         let file =
             file.ok_or_else(|| FrameError::Body("no memory file came with it".to_owned()))?;
-        memory_file::read(file, length).map_err(|error| {
-            FrameError::Body(format!("a memory file that cannot be read: {error}"))
-        })
+        Ok((file, length))
     }
 
     /// Writes what can be written without waiting.
@@ -214,6 +254,25 @@ impl SocketLink {
     }
 }
 
+/// Reads a message, whose body is in `file` if there is one.
+fn read(mut frame: Frame, file: Option<(OwnedFd, usize)>) -> Result<FromWorker, FrameError> {
+    if let Some((file, length)) = file {
+        frame.body = memory_file::read(file, length).map_err(|error| {
+            FrameError::Body(format!("a memory file that cannot be read: {error}"))
+        })?;
+    }
+    FromWorker::decode(&frame)
+}
+
+/// Returns what a thread has done; `None` when the runtime stops before.
+fn finished<T>(done: Result<T, JoinError>) -> Option<T> {
+    match done.map_err(JoinError::try_into_panic) {
+        Ok(done) => Some(done),
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(_)) => None,
+    }
+}
+
 /// Takes written bytes off the front.
 fn consume(pieces: &mut VecDeque<Piece>, mut written: usize) {
     while written > 0 {
@@ -284,9 +343,9 @@ mod tests {
         };
         let id = JobId(7);
         let inputs = Arc::new(Inputs::from_iter([("x".to_owned(), Value::Bytes(first))]));
-        link.send(&ToWorker::Job { id, inputs, more: false, tell_start: false }).unwrap();
+        link.send(ToWorker::Job { id, inputs, more: false, tell_start: false }).await.unwrap();
         // The requester has left, and nobody has the inputs any more.
-        link.send(&ToWorker::Cancel(id)).unwrap();
+        link.send(ToWorker::Cancel(id)).await.unwrap();
         drop(body(2));
         assert_eq!(read(), 1);
 
@@ -306,7 +365,7 @@ mod tests {
             say(&mut theirs, message).await;
         }
         shutdown(theirs.as_raw_fd(), Shutdown::Read).unwrap();
-        link.send(&ToWorker::Cancel(JobId(7))).unwrap();
+        link.send(ToWorker::Cancel(JobId(7))).await.unwrap();
         for message in said {
             assert_eq!(link.receive().await, Ok(Some(message)));
         }

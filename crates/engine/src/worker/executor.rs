@@ -157,7 +157,7 @@ impl Executor {
             consume_budget().await;
             tokio::select! {
                 biased;
-                Some(order) = self.orders.recv() => self.obey(order, link)?,
+                Some(order) = self.orders.recv() => self.obey(order, link).await?,
                 message = link.receive() => match message? {
                     None => return Ok(()),
                     Some(message) => {
@@ -181,11 +181,11 @@ impl Executor {
         }
     }
 
-    fn obey(&mut self, order: Order, link: &mut Link) -> Result<(), EndCause> {
+    async fn obey(&mut self, order: Order, link: &mut Link) -> Result<(), EndCause> {
         match order {
             Order::Send(message) => {
                 self.first.get_or_insert_with(|| self.pipes.printed());
-                link.send(message)?;
+                link.send(message).await?;
             }
             Order::Close => {
                 self.was_drained = true;
@@ -295,7 +295,7 @@ impl Executor {
                     }
                     return Ok(());
                 }
-                Some(order) = self.orders.recv() => self.obey(order, link)?,
+                Some(order) = self.orders.recv() => self.obey(order, link).await?,
             }
         }
     }

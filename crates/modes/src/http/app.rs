@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Error, Kind, Value, json};
-use ai_integration_engine::{About, Engine, Model, Request, Ticket};
+use ai_integration_contract::{Error, Inputs, Kind, RawInputs, Value, json};
+use ai_integration_engine::{About, Engine, Model, Request, Reservation, Ticket};
 use axum::extract::FromRef;
 use serde_json::Value as Json;
 use tokio::sync::Semaphore;
@@ -15,7 +15,8 @@ use crate::http::inputs::call::Call;
 use crate::http::inputs::fetch::{self, Fetcher};
 use crate::http::inputs::images;
 use crate::http::inputs::intake::Intake;
-use crate::http::inputs::request::{RequestInputs, footprint};
+use crate::http::inputs::request::{RequestInputs, extent, footprint};
+use crate::http::large::work_on;
 use crate::http::metrics::HttpMetrics;
 use crate::http::request_context::RequestContext;
 
@@ -42,6 +43,27 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<HttpMetrics>,
     /// Requests that may wait until the model has told its schema; only then can they be queued.
     pub(crate) early: Semaphore,
+}
+
+impl Shared {
+    /// Holds inputs against the schema, and makes room for what they take up once they are read.
+    fn resolve(
+        &self,
+        model: &Model,
+        raw: RawInputs,
+        mut reservation: Reservation,
+    ) -> Result<(Inputs, Reservation), Failure> {
+        // A value that was JSON already has been counted as it came; text that is read as JSON is
+        // counted now.
+        let counted: usize = raw.values().map(footprint).sum();
+        let inputs = model.schema.resolve(raw)?;
+        let read: usize = inputs.values().filter_map(Value::as_json).map(json::footprint).sum();
+        if !reservation.add(read.saturating_sub(counted)) {
+            return Err(Failure::full());
+        }
+        self.images.check(&model.schema, &inputs)?;
+        Ok((inputs, reservation))
+    }
 }
 
 impl App {
@@ -80,7 +102,7 @@ impl App {
     /// takes its part of the memory that the whole has reserved.
     pub(crate) async fn prepare(
         &self,
-        model: &Model,
+        model: &Arc<Model>,
         call: &mut Call,
         inputs: RequestInputs,
     ) -> Result<Request, Failure> {
@@ -92,15 +114,11 @@ impl App {
             let fetched = self.shared.fetcher.fetch(&model.schema, &mut raw, &mut reservation, &id);
             call.wait_for(fetched).await??;
         }
-        // A value that was JSON already has been counted as it came; text that is read as JSON is
-        // counted now.
-        let counted: usize = raw.values().map(footprint).sum();
-        let inputs = model.schema.resolve(raw)?;
-        let read: usize = inputs.values().filter_map(Value::as_json).map(json::footprint).sum();
-        if !reservation.add(read.saturating_sub(counted)) {
-            return Err(Failure::full());
-        }
-        self.shared.images.check(&model.schema, &inputs)?;
+        let (model, shared) = (model.clone(), self.shared.clone());
+        let resolved = work_on(raw.values().map(extent).sum(), move || {
+            shared.resolve(&model, raw, reservation)
+        });
+        let (inputs, reservation) = call.wait_for(resolved).await???;
         let request = Request::new(inputs)
             .timeout(call.timeout)
             .timing(call.context.timing.clone())

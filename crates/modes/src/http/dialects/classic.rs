@@ -24,7 +24,8 @@ use crate::http::description::{Description, body, problems, reasons_of_a_run, re
 use crate::http::dialect::Dialect;
 use crate::http::failure::Failure;
 use crate::http::inputs::call::{Call, accepts};
-use crate::http::inputs::request::RequestInputs;
+use crate::http::inputs::request::{RequestInputs, extent};
+use crate::http::large::work_on;
 use crate::http::page::html;
 use crate::http::routes::{Mounted, Routes};
 
@@ -108,9 +109,15 @@ async fn infer(
     };
     let wording = app.wording();
     match answered {
-        Ok((_, _, outcome)) if outcome.success && wants_page => html::result(&outcome),
         Ok((model, given, outcome)) if outcome.success => {
-            Json(Answer::new(&model, &given, &outcome)).into_response()
+            let size = outcome.data.len() + given.values().map(extent).sum::<usize>();
+            let written = work_on(size, move || {
+                if wants_page {
+                    return html::result(&outcome);
+                }
+                Json(Answer::new(&model, &given, &outcome)).into_response()
+            });
+            written.await.unwrap_or_else(|error| Failure::from(error).into_response())
         }
         Ok((_, _, outcome)) => {
             let failure = Failure::of_model(&outcome);
@@ -137,7 +144,8 @@ type Answered = (std::sync::Arc<Model>, RawInputs, Outcome);
 
 async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered, Failure> {
     // The answer shows the inputs; bytes are shared, not copied.
-    let given = inputs.raw.clone();
+    let size = inputs.raw.values().map(extent).sum();
+    let (given, inputs) = work_on(size, move || (inputs.raw.clone(), inputs)).await?;
     let (model, ticket) = app.submit(call, inputs).await?;
     Ok((model, given, ticket.outcome().await?))
 }

@@ -10,10 +10,16 @@ use serde_json::Value as Json;
 use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::multipart::{self, Part};
+use crate::http::large::work_on;
 
 /// The most inputs of a request.
 const MAX_FIELDS: usize = 1000;
 
+/// The formats that are read.
+const JSON: &str = "application/json";
+const MULTIPART: &str = "multipart/form-data";
+const URLENCODED: &str = "application/x-www-form-urlencoded";
+const READ: [&str; 3] = [JSON, MULTIPART, URLENCODED];
 /// The formats that are read, for messages.
 const FORMATS: &str = "multipart/form-data, application/x-www-form-urlencoded and application/json";
 
@@ -54,32 +60,31 @@ where
         let media = media(request.headers());
         let essence = media.as_ref().map(mime::Mime::essence_str).unwrap_or_default();
         let mut reservation = reader.reserve();
-        let raw = match essence {
-            "application/json" => {
-                let body = reader.read(request, coding, &mut reservation).await?;
-                return RequestInputs::from_members(members(&body)?, reservation);
-            }
-            "multipart/form-data" => {
-                let boundary = media.as_ref().and_then(|media| media.get_param(mime::BOUNDARY));
-                let body = reader.read(request, coding, &mut reservation).await?;
-                form(&body, boundary.map_or("", |boundary| boundary.as_str()))?
-            }
-            "application/x-www-form-urlencoded" => {
-                let body = reader.read(request, coding, &mut reservation).await?;
-                collect(
-                    form_urlencoded::parse(&body).map(|(name, value)| {
-                        (name.into_owned(), RawValue::Text(value.into_owned()))
-                    }),
-                )?
-            }
+        if essence.is_empty() && is_empty(request.headers()) {
             // A request without a body has no type and no inputs.
-            "" if is_empty(request.headers()) => RawInputs::new(),
-            other => {
-                let message = format!("a body of type {other:?} is not read here; send {FORMATS}");
-                return Err(Failure::refused(Refusal::UnsupportedMediaType, message));
-            }
-        };
-        Ok(RequestInputs { raw, reservation })
+            return Ok(RequestInputs { raw: RawInputs::new(), reservation });
+        }
+        if !READ.contains(&essence) {
+            let message = format!("a body of type {essence:?} is not read here; send {FORMATS}");
+            return Err(Failure::refused(Refusal::UnsupportedMediaType, message));
+        }
+        let body = reader.read(request, coding, &mut reservation).await?;
+        work_on(body.len(), move || {
+            let raw = match media.as_ref().map(mime::Mime::essence_str) {
+                Some(JSON) => return RequestInputs::from_members(members(&body)?, reservation),
+                Some(MULTIPART) => {
+                    let boundary = media.as_ref().and_then(|media| media.get_param(mime::BOUNDARY));
+                    form(&body, boundary.map_or("", |boundary| boundary.as_str()))?
+                }
+                _ => {
+                    collect(form_urlencoded::parse(&body).map(|(name, value)| {
+                        (name.into_owned(), RawValue::Text(value.into_owned()))
+                    }))?
+                }
+            };
+            Ok(RequestInputs { raw, reservation })
+        })
+        .await?
     }
 }
 
@@ -98,6 +103,15 @@ pub(crate) fn footprint(value: &RawValue) -> usize {
     match value {
         RawValue::Json(value) => json::footprint(value),
         RawValue::Bytes(_) | RawValue::Text(_) => 0,
+    }
+}
+
+/// About the bytes of an input that are to be read again.
+pub(crate) fn extent(value: &RawValue) -> usize {
+    match value {
+        RawValue::Json(value) => json::extent(value),
+        RawValue::Bytes(bytes) => bytes.len(),
+        RawValue::Text(text) => text.len(),
     }
 }
 

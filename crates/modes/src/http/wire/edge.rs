@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::http::failure::{Failure, Refusal, Wording, problem};
+use crate::http::large::give_back;
 use crate::http::limits::MAX_URI;
 use crate::http::metrics::HttpMetrics;
 use crate::http::request_context::{REQUEST_ID, RequestContext, RequestId};
@@ -254,6 +255,12 @@ struct Kept {
     data: Bytes,
     _hold: Reservation,
     _beat: Arc<Beat>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        give_back(std::mem::take(&mut self.data));
+    }
 }
 
 impl AsRef<[u8]> for Kept {

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::http::app::App;
 use crate::http::failure::{Failure, Wording};
+use crate::http::large::work_on;
 use crate::http::request_context::RequestContext;
 
 /// Asks proxies to pass pieces of an answer on as they come; nginx and others heed it.
@@ -69,10 +70,10 @@ impl Followed {
             let patience = LOOK * u32::try_from(place.unwrap_or(0) / 100 + 1).unwrap_or(1).min(10);
             if let Ok(event) = timeout(patience, self.event()).await {
                 self.has_begun = true;
-                return event.map(happened);
+                return happened(event?).await;
             }
         }
-        self.event().await.map(happened)
+        happened(self.event().await?).await
     }
 
     /// The next event that the requester may hear of: where errors are brief the program's output,
@@ -92,31 +93,41 @@ impl Followed {
     }
 }
 
-fn happened(event: Event) -> Sent {
-    match event {
+/// The event of what happened; `None` when the server stops before it is written.
+async fn happened(event: Event) -> Option<Sent> {
+    Some(match event {
         Event::Started => sent("started", &json!({})),
         Event::Chunk { content_type, data } => {
-            let mut chunk = Map::new();
-            if let Some(content_type) = content_type {
-                chunk.insert("content_type".to_owned(), content_type.into());
-            }
-            put(&mut chunk, &data);
-            sent("chunk", &Value::Object(chunk))
+            let written = work_on(data.len(), move || {
+                let mut chunk = Map::new();
+                if let Some(content_type) = content_type {
+                    chunk.insert("content_type".to_owned(), content_type.into());
+                }
+                put(&mut chunk, &data);
+                sent("chunk", &Value::Object(chunk))
+            });
+            return written.await.ok();
         }
         Event::Progress { fraction, message } => {
             sent("progress", &json!({"fraction": fraction, "message": message}))
         }
         Event::Log(message) => sent("log", &json!({"message": message})),
-    }
+    })
 }
 
 async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
     let failure = match ticket.outcome().await {
         Ok(Outcome { success: true, content_type, data, .. }) => {
-            let mut result = Map::new();
-            result.insert("content_type".to_owned(), content_type.into());
-            put(&mut result, &data);
-            return sent("result", &Value::Object(result));
+            let written = work_on(data.len(), move || {
+                let mut result = Map::new();
+                result.insert("content_type".to_owned(), content_type.into());
+                put(&mut result, &data);
+                sent("result", &Value::Object(result))
+            });
+            match written.await {
+                Ok(result) => return result,
+                Err(error) => error.into(),
+            }
         }
         Ok(failed) => Failure::of_model(&failed),
         Err(error) => error.into(),
