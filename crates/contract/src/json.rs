@@ -37,13 +37,18 @@ pub fn footprint(value: &Value) -> usize {
         }
 }
 
-/// About the length of a value as text, in bytes.
+/// About the length of a value as text, in bytes. Nothing is looked at beyond `most`.
 #[must_use]
-pub fn extent(value: &Value) -> usize {
+pub fn extent(value: &Value, most: usize) -> usize {
+    let add = |sum: usize, value: &Value, key: usize| {
+        if sum < most { sum + key + extent(value, most - sum) } else { sum }
+    };
     match value {
         Value::String(text) => text.len(),
-        Value::Array(list) => list.iter().map(extent).sum(),
-        Value::Object(object) => object.iter().map(|(key, value)| key.len() + extent(value)).sum(),
+        Value::Array(list) => list.iter().fold(0, |sum, value| add(sum, value, 0)),
+        Value::Object(object) => {
+            object.iter().fold(0, |sum, (key, value)| add(sum, value, key.len()))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
 }

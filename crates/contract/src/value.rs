@@ -36,13 +36,13 @@ impl Value {
         }
     }
 
-    /// About the bytes that the value has, as text where it is JSON.
+    /// About the bytes that the value has, as text where it is JSON. Nothing is looked at beyond `most`.
     #[must_use]
-    pub fn extent(&self) -> usize {
+    pub fn extent(&self, most: usize) -> usize {
         match self {
             Value::Text(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
-            Value::Json(value) => json::extent(value),
+            Value::Json(value) => json::extent(value, most),
         }
     }
 

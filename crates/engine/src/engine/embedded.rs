@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ai_integration_contract::{Error, Kind, wire};
+use ai_integration_contract::{Error, Kind};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
@@ -125,7 +125,7 @@ impl Embedded {
 
     /// Puts a request into the queue.
     pub(crate) fn submit(&self, request: Request) -> Result<Ticket, Error> {
-        if !wire::inputs::fit(&request.inputs) {
+        if !request.fits() {
             return Err(Error::new(Kind::TooLarge, "the inputs are too many or too large"));
         }
         let limits = &self.0.limits;

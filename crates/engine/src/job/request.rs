@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use ai_integration_contract::Inputs;
+use ai_integration_contract::wire::inputs;
+use ai_integration_contract::{Error, Inputs, Kind};
+use tokio::task::spawn_blocking;
 
 use crate::job::budget::Reservation;
 use crate::job::id::JobKey;
@@ -33,7 +35,12 @@ pub struct Request {
     pub timing: Option<Arc<Timing>>,
     /// The memory that the inputs take up.
     pub reservation: Option<Reservation>,
+    /// Whether the inputs fit a frame, where that has been found out.
+    fits: Option<bool>,
 }
+
+/// Bytes of inputs from which they are looked through on another thread.
+const LARGE: usize = 1 << 20;
 
 /// Timestamps of a job's life, for tracing. What has not happened yet has no time.
 #[derive(Debug, Default)]
@@ -57,7 +64,27 @@ impl Request {
             is_followed: false,
             timing: None,
             reservation: None,
+            fits: None,
         }
+    }
+
+    /// Finds out whether the inputs fit a frame, on another thread where that takes time.
+    pub(crate) async fn measured(mut self) -> Result<Self, Error> {
+        let inputs = self.inputs.values();
+        if inputs.map(|value| value.extent(LARGE)).sum::<usize>() < LARGE {
+            return Ok(self);
+        }
+        let measured = spawn_blocking(move || {
+            self.fits = Some(inputs::fit(&self.inputs));
+            self
+        });
+        let stopping = |_| Error::new(Kind::ShuttingDown, "the server is stopping");
+        measured.await.map_err(stopping)
+    }
+
+    /// Tells whether the inputs fit a frame.
+    pub(crate) fn fits(&self) -> bool {
+        self.fits.unwrap_or_else(|| inputs::fit(&self.inputs))
     }
 
     /// Limits the time until the answer, below the engine's own limit.

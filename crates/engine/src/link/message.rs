@@ -8,7 +8,7 @@ use std::time::Duration;
 use ai_integration_contract::wire::data::{self, DataKind};
 use ai_integration_contract::wire::inputs::{self, Entry, ReceivedEntry};
 use ai_integration_contract::wire::{FrameError, MAX_BODY};
-use ai_integration_contract::{Data, Inputs, InputsSchema, Outcome, Value};
+use ai_integration_contract::{Data, Inputs, InputsSchema, Outcome};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -363,10 +363,10 @@ impl ToWorker {
         }
     }
 
-    /// About the bytes of the inputs.
-    pub(crate) fn extent(&self) -> usize {
+    /// About the bytes of the inputs. Nothing is looked at beyond `most`.
+    pub(crate) fn extent(&self, most: usize) -> usize {
         let ToWorker::Job { inputs, .. } = self else { return 0 };
-        inputs.values().map(Value::extent).sum()
+        inputs.values().map(|value| value.extent(most)).sum()
     }
 
     /// Puts the message into a frame. What comes back is to be kept until the job has ended: the

@@ -82,7 +82,7 @@ impl SocketLink {
             return Ok(());
         }
         let id = message.job();
-        let lease = if message.extent() < LARGE {
+        let lease = if message.extent(LARGE) < LARGE {
             message.encode(&mut self.encoder)?
         } else {
             let mut apart = FrameEncoder::default();

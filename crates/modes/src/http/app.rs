@@ -115,9 +115,7 @@ impl App {
             call.wait_for(fetched).await??;
         }
         let (model, shared) = (model.clone(), self.shared.clone());
-        let resolved = work_on(raw.values().map(extent).sum(), move || {
-            shared.resolve(&model, raw, reservation)
-        });
+        let resolved = work_on(extent(&raw), move || shared.resolve(&model, raw, reservation));
         let (inputs, reservation) = call.wait_for(resolved).await???;
         let request = Request::new(inputs)
             .timeout(call.timeout)

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use ai_integration_contract::{Data, Error, Inputs, Outcome};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::job::event::Event;
@@ -11,6 +12,10 @@ use crate::job::id::JobId;
 use crate::job::request::{Request, Timing};
 use crate::job::ticket::{Jobs, Passing, Responder, Ticket};
 use crate::metrics::Metrics;
+
+/// Bytes of inputs from which their memory is given back on another thread: many small values take
+/// time, and this thread serves everybody.
+const MUCH: usize = 1 << 20;
 
 /// A job. Whoever holds it answers it or passes it on; dropping it tells the requester that the
 /// engine is gone.
@@ -52,6 +57,7 @@ impl Job {
         self.stamp(|timing| &timing.ended);
         let end = end.and_then(|outcome| self.responder.complete(outcome));
         self.metrics.ended(&end, self.submitted.elapsed());
+        give_back(self.inputs);
         self.responder.answer(end);
     }
 
@@ -81,5 +87,14 @@ impl Job {
     pub(crate) fn chunk(&mut self, content_type: Option<String>, data: Data) -> Option<Passing> {
         self.has_chunks = true;
         self.responder.chunk(content_type, data)
+    }
+}
+
+fn give_back(inputs: Arc<Inputs>) {
+    let Some(inputs) = Arc::into_inner(inputs) else { return };
+    if inputs.values().map(|value| value.extent(MUCH)).sum::<usize>() >= MUCH
+        && let Ok(runtime) = Handle::try_current()
+    {
+        runtime.spawn_blocking(move || drop(inputs));
     }
 }

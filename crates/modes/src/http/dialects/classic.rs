@@ -110,7 +110,7 @@ async fn infer(
     let wording = app.wording();
     match answered {
         Ok((model, given, outcome)) if outcome.success => {
-            let size = outcome.data.len() + given.values().map(extent).sum::<usize>();
+            let size = outcome.data.len() + extent(&given);
             let written = work_on(size, move || {
                 if wants_page {
                     return html::result(&outcome);
@@ -144,7 +144,7 @@ type Answered = (std::sync::Arc<Model>, RawInputs, Outcome);
 
 async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered, Failure> {
     // The answer shows the inputs; bytes are shared, not copied.
-    let size = inputs.raw.values().map(extent).sum();
+    let size = extent(&inputs.raw);
     let (given, inputs) = work_on(size, move || (inputs.raw.clone(), inputs)).await?;
     let (model, ticket) = app.submit(call, inputs).await?;
     Ok((model, given, ticket.outcome().await?))

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::multipart::{self, Part};
-use crate::http::large::work_on;
+use crate::http::large::{LARGE, work_on};
 
 /// The most inputs of a request.
 const MAX_FIELDS: usize = 1000;
@@ -106,13 +106,14 @@ pub(crate) fn footprint(value: &RawValue) -> usize {
     }
 }
 
-/// About the bytes of an input that are to be read again.
-pub(crate) fn extent(value: &RawValue) -> usize {
-    match value {
-        RawValue::Json(value) => json::extent(value),
+/// About the bytes of inputs that are to be read again, for [`work_on`].
+pub(crate) fn extent(inputs: &RawInputs) -> usize {
+    let each = inputs.values().map(|value| match value {
+        RawValue::Json(value) => json::extent(value, LARGE),
         RawValue::Bytes(bytes) => bytes.len(),
         RawValue::Text(text) => text.len(),
-    }
+    });
+    each.sum()
 }
 
 fn members(body: &[u8]) -> Result<Vec<(String, Json)>, Error> {

@@ -15,6 +15,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::limits::ClientLimits;
 
+/// The most bytes that are written at once: a connection that takes whatever it gets must let others
+/// have their turn.
+const AT_ONCE: usize = 128 * 1024;
+
 /// What the requests of a connection tell it.
 #[derive(Debug)]
 pub(crate) struct Pulse {
@@ -267,6 +271,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let bytes = &bytes[..bytes.len().min(AT_ONCE)];
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.written(context, written)
     }
@@ -276,6 +281,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        if let Some(first) = first.filter(|_| length > AT_ONCE) {
+            return self.poll_write(context, first);
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.written(context, written)
     }
