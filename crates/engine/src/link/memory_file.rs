@@ -22,7 +22,7 @@ use crate::link::codec::{INLINE, MemoryFile};
 /// Bodies from this size on travel in memory files where both sides can.
 const SHARED_FROM: usize = 256 * 1024;
 /// What is taken at once for bytes that have not come yet, where there are no memory files.
-const AT_ONCE: usize = 4 << 20;
+const AT_ONCE: usize = SHARED_FROM;
 
 /// Collects the bytes of a body. A large one is put where workers can read it without a copy.
 #[derive(Debug)]
@@ -201,6 +201,8 @@ mod pool {
     static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), lent: BTreeMap::new() });
 
     static FILES_NOW: AtomicUsize = AtomicUsize::new(0);
+    /// The bytes of used files that are being filled again: they are there whether anything comes or not.
+    static REFILLED: AtomicUsize = AtomicUsize::new(0);
 
     struct Pool {
         /// The one used last comes last: it is the most likely to be in the processor's caches.
@@ -216,6 +218,8 @@ mod pool {
         file: MemoryFile,
         /// Whether it has been free since [`trim`] came by.
         is_idle: bool,
+        /// Whether it is being filled again.
+        is_refilled: bool,
     }
 
     impl std::ops::Deref for Memory {
@@ -247,12 +251,25 @@ mod pool {
                 | SealFlag::F_SEAL_SEAL;
             fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
             FILES_NOW.fetch_add(1, Ordering::Relaxed);
-            Ok(Memory { map, file: Arc::new(file.into()), is_idle: false })
+            Ok(Memory { map, file: Arc::new(file.into()), is_idle: false, is_refilled: false })
+        }
+    }
+
+    impl Memory {
+        /// Notes whether it is being filled again.
+        fn set_refilled(&mut self, is_refilled: bool) {
+            if is_refilled && !self.is_refilled {
+                REFILLED.fetch_add(self.map.len(), Ordering::Relaxed);
+            } else if self.is_refilled && !is_refilled {
+                REFILLED.fetch_sub(self.map.len(), Ordering::Relaxed);
+            }
+            self.is_refilled = is_refilled;
         }
     }
 
     impl Drop for Memory {
         fn drop(&mut self) {
+            self.set_refilled(false);
             FILES_NOW.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -287,8 +304,13 @@ mod pool {
     pub(super) fn take(size: usize) -> io::Result<Memory> {
         let size = size.checked_next_power_of_two().ok_or(io::ErrorKind::OutOfMemory)?;
         let mut pool = pool();
-        if let Some(at) = pool.free.iter().rposition(|memory| memory.len() == size) {
-            return Ok(pool.free.remove(at));
+        // A used file is as large as ever, however little comes for it.
+        let may_refill = REFILLED.load(Ordering::Relaxed).saturating_add(size) <= KEPT;
+        let fits = |memory: &Memory| may_refill && memory.len() == size;
+        if let Some(at) = pool.free.iter().rposition(fits) {
+            let mut memory = pool.free.remove(at);
+            memory.set_refilled(true);
+            return Ok(memory);
         }
         if FILES_NOW.load(Ordering::Relaxed) >= FILES.load(Ordering::Relaxed) {
             if pool.free.is_empty() {
@@ -301,7 +323,8 @@ mod pool {
     }
 
     /// Makes bytes of it, which nobody can change any more.
-    pub(super) fn lend(memory: Memory) -> Bytes {
+    pub(super) fn lend(mut memory: Memory) -> Bytes {
+        memory.set_refilled(false);
         let entry = (memory.len(), Arc::clone(&memory.file));
         pool().lent.insert(memory.as_ptr().addr(), entry);
         Bytes::from_owner(Loan(Some(memory)))
