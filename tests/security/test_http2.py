@@ -9,6 +9,7 @@ import time
 
 import h2.config
 import h2.connection
+import h2.events
 import h2.settings
 import pytest
 from raw import connection_to
@@ -107,3 +108,62 @@ def test_who_takes_his_time_gets_everything(impatient):
     assert curl(impatient, size, "--limit-rate", "1M") == "2 200 %d" % size
     assert time.monotonic() - begin > 2.5
     assert curl(impatient, 20 * MEGABYTE) == "2 200 %d" % (20 * MEGABYTE)
+
+
+def test_a_head_is_as_long_as_the_docs_say(impatient):
+    fields = [
+        (":method", "GET"),
+        (":path", "/healthz"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+    ]
+    # What a field counts is told in RFC 9113, section 6.5.2.
+    used = sum(len(name) + len(value) + 32 for name, value in fields)
+    most = (64 << 10) - used - len("x-header") - 32
+    for length, status in [(100, 200), (most, 200), (most + 1, 431), (most + 40_000, 431)]:
+        with windowless(impatient) as (connection, http):
+            http.send_headers(1, [*fields, ("x-header", "x" * length)], end_stream=True)
+            connection.sendall(http.data_to_send())
+            connection.settimeout(5)
+            heads = []
+            while not heads:
+                events = http.receive_data(connection.recv(65536))
+                heads = [event for event in events if isinstance(event, h2.events.ResponseReceived)]
+            assert dict(heads[0].headers)[b":status"] == b"%d" % status, length
+
+
+def test_streams_that_begin_a_body_take_nothing_from_others(program, certificate):
+    folder = certificate("localhost")
+    settings = {
+        "AI_INTEGRATION_TLS_CERT": folder / "cert.pem",
+        "AI_INTEGRATION_TLS_KEY": folder / "key.pem",
+        "AI_INTEGRATION_MAX_IN_FLIGHT": 20 * MEGABYTE,
+    }
+    head = {
+        ":method": "POST",
+        ":path": "/infer",
+        ":scheme": "https",
+        ":authority": "localhost",
+        "content-type": "application/json",
+    }
+    with contextlib.ExitStack() as opened:
+        server = opened.enter_context(
+            serve(program(MODEL), HOST="127.0.0.1", ready=False, **settings)
+        )
+        server.wait_for_output("listening on")
+        server.folder = folder
+        assert curl(server, 1) == "2 200 1"
+        before = memory(server.process.pid)
+        for _ in range(5):
+            connection, http = opened.enter_context(windowless(server))
+            for length in [2 * MEGABYTE, 90 * MEGABYTE, 100, None] * 25:
+                stream = http.get_next_available_stream_id()
+                announced = {"content-length": str(length)} if length else {}
+                # What is said again costs a client next to nothing.
+                fields = {**head, **announced, "x-header": "x" * 3000}
+                http.send_headers(stream, [*fields.items(), *[("x-again", "y" * 900)] * 50])
+                http.send_data(stream, b"{")
+                connection.sendall(http.data_to_send())
+        for _ in range(20):
+            assert curl(server, 1) == "2 200 1"
+        assert memory(server.process.pid) - before < 20 + 40

@@ -1,9 +1,10 @@
 """HTTP/1.1 as attackers send it: what could be read in two ways is refused."""
 
+import contextlib
 import time
 
 import pytest
-from raw import connected, exchange, statuses
+from raw import connected, exchange, read_all, statuses
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -76,7 +77,9 @@ REFUSED = {
     "a header of 300 KB": (header(b"X-Header: " + b"x" * 300_000), 431),
     "a header of 1 MB": (header(b"X-Header: " + b"x" * 1_000_000), 431),
     "an address of 9 KB": (GET.replace(b"healthz", b"x" * 9_000) + b"\r\n", 414),
-    "an address of 70 KB": (GET.replace(b"healthz", b"x" * 70_000) + b"\r\n", 414),
+    "an address of 60 KB": (GET.replace(b"healthz", b"x" * 60_000) + b"\r\n", 414),
+    # The head as a whole is too long before the address has ended.
+    "an address of 70 KB": (GET.replace(b"healthz", b"x" * 70_000) + b"\r\n", 431),
     "HTTP/2 without TLS": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None),
     "another protocol": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", None),
     "a gigantic chunk": (
@@ -158,6 +161,21 @@ def test_a_length_and_a_coding_of_different_requests_are_not_mixed_up(server):
                 while b"\r\n\r\n" not in received:
                     received += connection.recv(65536)
                 assert statuses(received) == [200]
+
+
+def test_a_head_is_as_long_as_the_docs_say(server):
+    head = GET + b"X-Header: %s\r\n\r\n"
+    room = (64 << 10) - len(head % b"")
+    for length, status in [(room, 200), (room + 1, 431), (room + 10_000, 431), (110_000, 431)]:
+        request = head % (b"x" * length)
+        assert statuses(exchange(server, request)) == [status], length
+        # However it is cut into pieces.
+        with connected(server) as connection:
+            for at in range(0, len(request), 9_000):
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    connection.sendall(request[at : at + 9_000])
+                time.sleep(0.01)
+            assert statuses(read_all(connection)) == [status], length
 
 
 def test_requests_in_a_row_are_answered_in_their_order(server):

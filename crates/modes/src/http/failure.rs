@@ -191,6 +191,12 @@ impl Failure {
         Error::new(Kind::QueueFull, message).into()
     }
 
+    /// The failure of a body that came slowly while others needed the memory that it had.
+    pub(crate) fn gave_way() -> Self {
+        let message = "the body came slowly while others needed its memory; try again later";
+        Error::new(Kind::QueueFull, message).into()
+    }
+
     /// Adds a time, in seconds, after which the request may be tried again.
     pub(crate) fn with_retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);

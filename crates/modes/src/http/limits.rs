@@ -15,6 +15,10 @@ pub(crate) const MAX_URI: usize = 8 * 1024;
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// The most header fields of a request.
 pub(crate) const MAX_HEADERS: usize = 100;
+/// The length up to which a head is within what a connection costs anyhow.
+pub(crate) const SMALL_HEAD: usize = 8 * 1024;
+/// How long a client may take to begin with a body.
+pub(crate) const FIRST: Duration = Duration::from_secs(5);
 /// How long a client may pause while it sends a body.
 pub(crate) const PAUSE: Duration = Duration::from_secs(15);
 /// The least bytes a second, over the whole of an upload that has gone on for `SLOW_AFTER`.
@@ -28,9 +32,11 @@ settings! {
     pub(crate) struct ClientLimits under "Limits" {
         /// Greatest length of a request's body; larger ones are answered with status 413.
         max_body: Bytes<1, { 1 << 30 }> = "100MiB",
-        /// Memory for the bodies of all requests that are being received, wait or run, and for large
-        /// answers that are being read; further ones are answered with status 503. An eighth is kept
-        /// for bodies up to 1 MiB. By default a quarter of the memory.
+        /// Memory for the bodies and long heads of all requests that are being received, wait or run,
+        /// and for large answers that are being read; further ones are answered with status 503. A body
+        /// takes its part as it comes, and may lose it to others while it comes slowly. An eighth is
+        /// kept for bodies up to 1 MiB, half of that for clients that hold less than a quarter. By
+        /// default a quarter of the machine's memory.
         max_in_flight: Option<Bytes<1, { usize::MAX >> 1 }>>,
         /// Maximum open connections; a further one is answered with status 503 and closed. Capped at
         /// the limit of open files less 512 for workers and bodies.
@@ -41,8 +47,8 @@ settings! {
         /// Time that a connection is kept open for a further request. Longer than a proxy in front
         /// keeps its own.
         idle_timeout: Seconds = 75,
-        /// Time for a request's body. One that pauses for 15 s, or comes with less than 1 KiB a
-        /// second or half the pace that it needs, is given up earlier.
+        /// Time for a request's body. One that does not begin within 5 s, pauses for 15 s, or comes with
+        /// less than 1 KiB a second or half the pace that it needs, is given up earlier.
         upload_timeout: Seconds = 600,
         /// Time that a client may take none of its answer before it is given up.
         write_timeout: Seconds = 30,

@@ -1,5 +1,6 @@
 //! The context of a request, which the edge makes for its handler and for the log.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ai_integration_engine::Timing;
@@ -21,6 +22,8 @@ pub(crate) struct RequestId(pub(crate) HeaderValue);
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
     pub(crate) id: RequestId,
+    /// The client's address, or of IPv6 its network; trusted proxies are no clients.
+    pub(crate) client: Option<IpAddr>,
     /// The address as it was declared, for logs and statistics.
     pub(crate) route: &'static str,
     /// The trace that the request belongs to, as in the header `traceparent`.

@@ -134,7 +134,7 @@ fn nothing_is_kept_for_a_requester_that_has_left() {
 fn the_memory_of_the_inputs_is_held_as_long_as_the_job_or_its_requester_lasts() {
     let budget = Budget::new(100);
     let open = || {
-        let mut reservation = budget.reserve();
+        let mut reservation = budget.reserve(None);
         assert!(reservation.grow_to(60));
         Ticket::new(JobId(1), Arc::new(Nowhere), false, Some(reservation))
     };

@@ -5,23 +5,33 @@ use std::time::Duration;
 
 use ai_integration_contract::{Error, Kind};
 use ai_integration_engine::{BodyBuffer, Budget, Reservation};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use crate::http::failure::{Failure, Refusal};
+use crate::http::failure::{Failure, Reason, Refusal};
 use crate::http::inputs::coding::{Coding, coding, inflate};
-use crate::http::limits::{ClientLimits, LEAST_RATE, PAUSE, SLOW_AFTER};
+use crate::http::limits::{ClientLimits, FIRST, LEAST_RATE, PAUSE, SLOW_AFTER, SMALL_HEAD};
+use crate::http::request_context::RequestContext;
 use crate::http::wire::drain::drain;
 
 /// The time for which a body that is refused is read nevertheless.
 const LINGER: Duration = Duration::from_secs(5);
 /// The bodies that are decompressed at a time.
 const DECOMPRESSED: usize = 2;
+/// The memory that is taken for the first bytes of a body, and the most that is taken ahead of it.
+const FIRST_STEP: usize = 1024;
+const STEP: usize = 256 * 1024;
+/// What the connection of a large body reads at once, which is kept beside the body.
+const READ_AHEAD: usize = 64 * 1024;
+/// The memory that each field of a head takes up beside its text.
+const FIELD: usize = 64;
 
 /// Reads bodies as the settings and the dialect have it.
 #[derive(Clone, Debug)]
@@ -47,9 +57,10 @@ impl BodyReader {
         self
     }
 
-    /// Takes a part of the budget, of no bytes yet.
-    pub(crate) fn reserve(&self) -> Reservation {
-        self.budget.reserve()
+    /// Takes a part of the budget, of no bytes yet, for a request of this client.
+    pub(crate) fn reserve(&self, request: &Request) -> Reservation {
+        let context: Option<&RequestContext> = request.extensions().get();
+        self.budget.reserve(context.and_then(|context| context.client))
     }
 
     /// Finds the coding of a body, if it may come in that one.
@@ -77,38 +88,70 @@ impl BodyReader {
         request: Request,
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure> {
-        let ClientLimits { max_body: limit, upload_timeout, .. } = self.limits;
         let waits = request.headers().contains_key(header::EXPECT);
+        let head = head_length(&request);
         let mut body = request.into_body();
-        let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        let pace = Pace::new(upload_timeout, expected);
-        let mut received = Received { expected, first: Bytes::new(), whole: None };
-        // Taken before it comes: requests that grow side by side could all be refused in the end.
-        let mut length = expected;
-        let mut data = Bytes::new();
-        loop {
-            let is_too_large = length > limit;
-            if is_too_large || !reservation.grow_to(length) {
-                // Whoever waits for leave has not sent anything.
-                if !(waits && received.len() == 0 && data.is_empty()) {
-                    drop((received, data));
-                    let _ = timeout(LINGER, drain(body, limit)).await;
-                }
-                return Err(if is_too_large { Failure::too_large() } else { Failure::full() });
+        let mut has_begun = false;
+        let received = self.collect(&mut body, head, &mut has_begun, reservation).await;
+        if let Err(failure) = &received
+            && let Reason::Failed(Kind::TooLarge | Kind::QueueFull) = failure.reason
+            // Whoever waits for leave has not sent anything.
+            && (has_begun || !waits)
+        {
+            *reservation = self.budget.reserve(None);
+            let _ = timeout(LINGER, drain(body, self.limits.max_body)).await;
+        }
+        received
+    }
+
+    /// Reads a body whose memory is taken as it comes, a little ahead: what is announced need not come.
+    async fn collect(
+        &self,
+        body: &mut Body,
+        head: usize,
+        has_begun: &mut bool,
+        reservation: &mut Reservation,
+    ) -> Result<Bytes, Failure> {
+        let ClientLimits { max_body: limit, upload_timeout, .. } = self.limits;
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > limit {
+            return Err(Failure::too_large());
+        }
+        if !self.budget.allows(announced) {
+            return Err(Failure::full());
+        }
+        // A small head is within what a connection costs anyhow.
+        let head = if head > SMALL_HEAD { head } else { 0 };
+        if head > 0 {
+            reservation.receive();
+            if !reservation.grow(head).await {
+                return Err(Failure::full());
+            }
+        }
+        let pace = Pace::new(upload_timeout, announced);
+        let mut received = Received { expected: announced, first: Bytes::new(), whole: None };
+        while let Some(data) = next(body, &pace, received.len() == 0, reservation).await? {
+            let length = received.len() + data.len();
+            if length > limit {
+                return Err(Failure::too_large());
+            }
+            *has_begun |= length > 0;
+            pace.check(length)?;
+            let part = if body.is_end_stream() {
+                length
+            } else {
+                reservation.receive();
+                ahead(length, announced)
+            };
+            if !reservation.grow(head + part).await {
+                return Err(Failure::full());
             }
             received.push(data);
-            data = match timeout(pace.patience(), body.frame()).await {
-                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-                Ok(Some(Err(error))) => {
-                    let message = format!("the body cannot be read: {error}");
-                    return Err(Error::new(Kind::MalformedRequest, message).into());
-                }
-                Ok(None) => return Ok(received.freeze()),
-                Err(_) => return Err(pace.over()),
-            };
-            length = received.len() + data.len();
-            pace.check(length)?;
         }
+        if !reservation.settle(head + received.len()) {
+            return Err(Failure::gave_way());
+        }
+        Ok(received.freeze())
     }
 
     /// Decompresses the body, within the same bounds and on a thread of its own: a few bytes may
@@ -122,11 +165,13 @@ impl BodyReader {
         let place = timeout(self.limits.upload_timeout, self.places.clone().acquire_owned()).await;
         let place = place.map_err(|_| Failure::full())?;
         let limit = self.limits.max_body;
-        let mut whole = self.reserve();
+        let mut whole = reservation.split(0);
+        let runtime = Handle::current();
         let work = move || {
             // Held to the end, also when the client has left.
             let _place = place;
-            let bytes = inflate(coding, &body, limit, |bytes| whole.grow_to(bytes));
+            let grow_to = |bytes| whole.grow_to(bytes) || runtime.block_on(whole.grow(bytes));
+            let bytes = inflate(coding, &body, limit, grow_to);
             bytes.map(|bytes| (bytes, whole))
         };
         let stopping = |_| Error::new(Kind::ShuttingDown, "the server is stopping");
@@ -134,6 +179,47 @@ impl BodyReader {
         *reservation = whole;
         Ok(bytes)
     }
+}
+
+/// Waits for the next piece of a body, as long as its pace and its memory allow; `None` at its end.
+async fn next(
+    body: &mut Body,
+    pace: &Pace,
+    is_first: bool,
+    reservation: &Reservation,
+) -> Result<Option<Bytes>, Failure> {
+    let patience = pace.patience(if is_first { FIRST } else { PAUSE });
+    let came = tokio::select! {
+        biased;
+        came = timeout(patience, body.frame()) => came,
+        () = reservation.gives_way() => return Err(Failure::gave_way()),
+    };
+    match came {
+        Ok(Some(Ok(frame))) => Ok(Some(frame.into_data().unwrap_or_default())),
+        Ok(Some(Err(error))) => {
+            let message = format!("the body cannot be read: {error}");
+            Err(Error::new(Kind::MalformedRequest, message).into())
+        }
+        Ok(None) => Ok(None),
+        Err(_) => Err(pace.over(patience)),
+    }
+}
+
+/// The memory to take for a body of which `length` bytes have come: a small first step, twice as much
+/// each time, and later a step more, up to what is announced.
+fn ahead(length: usize, announced: usize) -> usize {
+    let ahead = if length < STEP {
+        length.next_power_of_two().max(FIRST_STEP)
+    } else {
+        length.div_ceil(STEP) * STEP + READ_AHEAD
+    };
+    ahead.min(announced.max(length))
+}
+
+/// The memory that a request's head takes up, about.
+fn head_length(request: &Request) -> usize {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    fields.map(|length| length + FIELD).sum()
 }
 
 /// The pace at which a body has to come.
@@ -151,9 +237,9 @@ impl Pace {
         Pace { begun: Instant::now(), upload, least_rate }
     }
 
-    /// The time that the next piece may take.
-    fn patience(&self) -> Duration {
-        PAUSE.min(self.upload.saturating_sub(self.begun.elapsed()))
+    /// The time that the next piece may take, which is at most `pause`.
+    fn patience(&self, pause: Duration) -> Duration {
+        pause.min(self.upload.saturating_sub(self.begun.elapsed()))
     }
 
     /// Refuses a body of which so many bytes have come by now, if they came too slowly.
@@ -166,10 +252,10 @@ impl Pace {
         Ok(())
     }
 
-    /// The failure of a body of which the next piece took too long.
-    fn over(&self) -> Failure {
+    /// The failure of a body of which the next piece took longer than `patience`.
+    fn over(&self, patience: Duration) -> Failure {
         let message = if self.begun.elapsed() < self.upload {
-            format!("nothing of the body came for {} s", PAUSE.as_secs())
+            format!("nothing of the body came for {} s", patience.as_secs())
         } else {
             format!("the body did not come within {} s", self.upload.as_secs_f64())
         };
@@ -215,12 +301,10 @@ impl Received {
 mod tests {
     use std::io::Write;
 
-    use axum::body::Body;
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
     use super::*;
-    use crate::http::failure::Reason;
     use ai_integration_contract::Environment;
 
     #[tokio::test]
@@ -235,7 +319,7 @@ mod tests {
             let packed = encoder.finish().unwrap();
             assert!(packed.len() < 10_000);
             let request = Request::new(Body::from(packed));
-            let mut reservation = reader.reserve();
+            let mut reservation = reader.reserve(&request);
             let coding = Some(Coding::Gzip);
             let read = reader.read(request, coding, &mut reservation).await;
             match expected {

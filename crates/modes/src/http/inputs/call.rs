@@ -46,6 +46,7 @@ where
         Ok(Call {
             context: context.unwrap_or_else(|| RequestContext {
                 id: RequestId(HeaderValue::from_static("-")),
+                client: None,
                 route: OTHER,
                 traceparent: None,
                 timing: None,

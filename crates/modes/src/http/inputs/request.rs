@@ -59,7 +59,7 @@ where
         let coding = reader.coding(request.headers())?;
         let media = media(request.headers());
         let essence = media.as_ref().map(mime::Mime::essence_str).unwrap_or_default();
-        let mut reservation = reader.reserve();
+        let mut reservation = reader.reserve(&request);
         if essence.is_empty() && is_empty(request.headers()) {
             // A request without a body has no type and no inputs.
             return Ok(RequestInputs { raw: RawInputs::new(), reservation });

@@ -10,10 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use ai_integration_engine::Reservation;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::http::limits::ClientLimits;
+use crate::http::limits::{ClientLimits, SMALL_HEAD};
+
+/// The bytes that are read at once of a request of which less than `MUCH` has come.
+const LITTLE: usize = 8 * 1024;
+const MUCH: usize = 256 * 1024;
 
 /// The most bytes that are written at once: a connection that takes whatever it gets must let others
 /// have their turn.
@@ -79,6 +84,11 @@ impl Pulse {
         Beat { pulse: self.clone(), number }
     }
 
+    /// Tells whether no request is being answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.begun() == self.ended.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_multiplexed(&self) -> bool {
         self.multiplexes.load(Ordering::Relaxed)
     }
@@ -86,11 +96,6 @@ impl Pulse {
     /// Returns how many requests have begun.
     pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::Relaxed)
-    }
-
-    /// Tells whether a request is being answered.
-    pub(crate) fn is_answering(&self) -> bool {
-        self.begun() != self.ended.load(Ordering::Relaxed)
     }
 
     /// Returns the state of the latest request's answer.
@@ -169,6 +174,12 @@ pub(crate) struct Timed<S> {
     since: Instant,
     /// How many requests had begun when `awaits` was set.
     begun: usize,
+    /// The bytes that have come since the last request ended: of a head that is not whole yet.
+    head: usize,
+    /// The bytes that have come since the last request began.
+    read: usize,
+    /// The memory that such a head takes up.
+    reservation: Reservation,
     reading: Timer,
     /// Since when the other side takes nothing.
     stalled: Option<Instant>,
@@ -176,7 +187,13 @@ pub(crate) struct Timed<S> {
 }
 
 impl<S> Timed<S> {
-    pub(crate) fn new(stream: S, pulse: Arc<Pulse>, limits: ClientLimits) -> Self {
+    /// A stream whose heads take a part of what `reservation` is of.
+    pub(crate) fn new(
+        stream: S,
+        pulse: Arc<Pulse>,
+        limits: ClientLimits,
+        reservation: Reservation,
+    ) -> Self {
         Timed {
             stream,
             pulse,
@@ -184,6 +201,9 @@ impl<S> Timed<S> {
             awaits: Awaits::FirstByte,
             since: Instant::now(),
             begun: 0,
+            head: 0,
+            read: 0,
+            reservation,
             reading: Timer::default(),
             stalled: None,
             writing: Timer::default(),
@@ -196,8 +216,10 @@ impl<S> Timed<S> {
         if begun != self.begun {
             self.begun = begun;
             self.awaits = Awaits::Further;
+            (self.head, self.read) = (0, 0);
+            self.reservation = self.reservation.split(0);
         }
-        if self.pulse.is_answering() {
+        if !self.pulse.is_idle() {
             if !self.pulse.is_multiplexed() {
                 return None;
             }
@@ -213,11 +235,26 @@ impl<S> Timed<S> {
         })
     }
 
-    fn heard(&mut self) {
+    /// Notes that so much has come of what begins the next request.
+    fn heard(&mut self, bytes: usize) {
+        self.head += bytes;
         if self.awaits != Awaits::Head && !self.pulse.is_multiplexed() {
             self.awaits = Awaits::Head;
             self.since = Instant::now();
         }
+    }
+
+    /// Takes the memory of a head that is not whole yet, unless it is small.
+    fn hold_head(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if self.head <= SMALL_HEAD {
+            return Ok(());
+        }
+        self.reservation.receive();
+        let has_room = self.reservation.grow_to(self.head.next_power_of_two());
+        if !has_room || self.reservation.poll_gives_way(context).is_ready() {
+            return Err(io::Error::other("others needed the memory of the head"));
+        }
+        Ok(())
     }
 
     /// Notes whether the other side takes something, and gives it up in the end.
@@ -236,6 +273,26 @@ impl<S> Timed<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Timed<S> {
+    /// Reads no more than a little of what a request begins with. hyper's buffer grows with what is read
+    /// at once, and stays as large for as long as the connection lasts.
+    fn poll_read_some(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let stream = Pin::new(&mut self.stream);
+        if self.read >= MUCH || buffer.remaining() <= LITTLE {
+            return stream.poll_read(context, buffer);
+        }
+        let mut little = ReadBuf::new(buffer.initialize_unfilled_to(LITTLE));
+        ready!(stream.poll_read(context, &mut little))?;
+        let bytes = little.filled().len();
+        buffer.advance(bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -245,10 +302,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         let this = &mut *self;
         // Looked at first, since what is read may belong to the next request.
         let deadline = this.deadline();
+        this.hold_head(context)?;
+        let is_idle = this.pulse.is_idle();
         let before = buffer.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(context, buffer) {
-            if deadline.is_some() && buffer.filled().len() > before {
-                this.heard();
+        if let Poll::Ready(read) = this.poll_read_some(context, buffer) {
+            let bytes = buffer.filled().len() - before;
+            this.read = this.read.saturating_add(bytes);
+            if is_idle && bytes > 0 {
+                this.heard(bytes);
             }
             return Poll::Ready(read);
         }
@@ -330,13 +391,15 @@ impl Timer {
 mod tests {
     use super::*;
     use ai_integration_contract::Environment;
+    use ai_integration_engine::Budget;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     fn timed() -> (Timed<DuplexStream>, DuplexStream, Arc<Pulse>) {
         let (ours, theirs) = duplex(64);
         let pulse = Arc::new(Pulse::default());
         let limits = ClientLimits::read(&Environment::default()).unwrap();
-        (Timed::new(ours, pulse.clone(), limits), theirs, pulse)
+        let reservation = Budget::new(1 << 20).reserve(None);
+        (Timed::new(ours, pulse.clone(), limits, reservation), theirs, pulse)
     }
 
     async fn seconds_until_given_up(timed: &mut Timed<DuplexStream>) -> u64 {

@@ -94,6 +94,7 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
             let trace = Trace::begin(edge.tracer.as_ref(), &parts.method, route, &parts.headers);
             let context = RequestContext {
                 id: RequestId::of(&parts.headers),
+                client: Some(edge.guard.client(&parts.headers, peer)),
                 route,
                 traceparent: trace.parent(),
                 timing: trace.timing(),
@@ -274,7 +275,7 @@ impl Tracked {
         if data.len() < PIECE {
             return data;
         }
-        let mut hold = self.account.edge.budget.reserve();
+        let mut hold = self.account.edge.budget.reserve(None);
         hold.force(data.len());
         Bytes::from_owner(Kept { data, _hold: hold, _beat: self.account.beat.clone() })
     }

@@ -16,9 +16,9 @@ use std::path::Path;
 
 use ai_integration_contract::setting::{FilePath, List, Secret};
 use ai_integration_contract::{Environment, SettingError, settings};
-use axum::http::Method;
 use axum::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use tower_http::cors::CorsLayer;
 
 use self::client::{Network, Proxies};
@@ -104,13 +104,18 @@ impl Guard {
         if let Some(rate) = &self.rate
             && !is_free
         {
-            rate.check(self.proxies.client(&request.headers, peer))?;
+            rate.check(self.client(&request.headers, peer))?;
         }
         if !is_trusted {
             let message = "send the server's token: Authorization: Bearer TOKEN";
             return Err(Failure::refused(Refusal::Unauthorized, message));
         }
         Ok(())
+    }
+
+    /// Finds the client's address, or of IPv6 its network. `peer` is the address that the request came from.
+    pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        client::grouped(self.proxies.client(headers, peer))
     }
 
     /// The layer that tells browsers of other sites' pages; `None` where none may ask.

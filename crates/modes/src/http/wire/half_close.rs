@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
     }
 
     fn note_head(&mut self, read: &[u8]) {
-        if self.pulse.is_answering() {
+        if !self.pulse.is_idle() {
             return;
         }
         let before = self.pulse.begun();
@@ -195,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HalfOpen<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         self.is_between = true;
-        if self.pulse.is_answering() {
+        if !self.pulse.is_idle() {
             self.watch(context)?;
         }
         Poll::Ready(Ok(()))

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::limits::{ClientLimits, MAX_HEAD, MAX_HEADERS};
 use crate::http::wire::connection::{Pulse, Timed};
 use crate::http::wire::edge::{Caller, Edge};
+use crate::http::wire::guard::client::grouped;
 use crate::http::wire::half_close::HalfOpen;
 use crate::http::wire::tls::Tls;
 
@@ -155,7 +156,9 @@ impl Acceptor {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let pulse = Arc::new(Pulse::default());
         let caller = Caller { edge: self.edge.clone(), pulse: pulse.clone(), peer: peer.ip() };
-        let stream = Timed::new(stream, pulse.clone(), self.limits);
+        let holder = grouped(peer.ip());
+        let reservation = self.edge.budget.reserve(Some(holder));
+        let stream = Timed::new(stream, pulse.clone(), self.limits, reservation);
         let Some(tls) = &self.tls else { return self.http1(stream, caller, watcher).await };
         // Plain HTTP/1.1 need not keep room for this.
         let handshake = Box::pin(tls.accept(stream));
@@ -177,7 +180,7 @@ impl Acceptor {
         let mut http = http1::Builder::new();
         // The stream's own clock is finer, and ends what this one does not look at.
         http.timer(TokioTimer::new()).header_read_timeout(None);
-        http.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+        http.max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD).max_headers(MAX_HEADERS);
         // The stream looks by itself whether the client of a request is still there.
         http.half_close(true);
         let stream = HalfOpen::new(stream, caller.pulse.clone());
@@ -192,7 +195,8 @@ impl Acceptor {
         watcher: Watcher,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut http = http2::Builder::new(TokioExecutor::new());
-        let most = u32::try_from(MAX_HEAD).unwrap_or(u32::MAX);
+        // It refuses from this length on, HTTP/1.1 beyond it.
+        let most = u32::try_from(MAX_HEAD + 1).unwrap_or(u32::MAX);
         http.timer(TokioTimer::new()).max_header_list_size(most);
         http.max_concurrent_streams(MAX_STREAMS);
         let connection = http.serve_connection(TokioIo::new(stream), caller);

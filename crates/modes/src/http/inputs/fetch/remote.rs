@@ -205,7 +205,7 @@ async fn content(
         if elapsed > SLOW_AFTER && (length as u64) < LEAST_RATE * elapsed.as_secs() {
             return failed(&"it comes too slowly");
         }
-        if !hold.add(data.len()) {
+        if !hold.grow_by(data.len()).await {
             return Err(Trouble::Full);
         }
         let announced = usize::try_from(expected).unwrap_or(0).min(AHEAD);

@@ -26,7 +26,7 @@ impl SettingType for Rate {
 impl Rate {
     /// Counts a request of the client at `address`, which may be one too many.
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Failure> {
-        self.0.check_key(&grouped(address)).map_err(|early| {
+        self.0.check_key(&address).map_err(|early| {
             let wait = early.wait_time_from(DefaultClock::default().now());
             let message = "this client asks more often than it may; try again later";
             Failure::refused(Refusal::RateLimited, message)
@@ -38,17 +38,6 @@ impl Rate {
     pub(crate) fn tidy(&self) {
         self.0.retain_recent();
         self.0.shrink_to_fit();
-    }
-}
-
-/// Clients of IPv6 have a whole network each.
-fn grouped(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(network.into())
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
