@@ -127,6 +127,24 @@ def test_connections_over_the_limit_are_turned_away(module_program):
         assert statuses(exchange(server, GET)) == [200]
 
 
+def test_connections_without_a_request_keep_no_other_client_out(module_program):
+    def opened(server, address):
+        host, port = re.match(r"https?://([^:]+):(\d+)", server.url).groups()
+        return socket.create_connection((host, int(port)), 5, (address, 0))
+
+    with contextlib.ExitStack() as kept:
+        settings = {"AI_INTEGRATION_MAX_CONNECTIONS": 20}
+        server = kept.enter_context(serve(module_program, HOST="127.0.0.1", **settings))
+        for number in range(20):
+            connection = opened(server, "127.0.0.%d" % (2 + number % 3))
+            kept.enter_context(connection)
+            # Silent ones, half heads, and such as have had an answer.
+            connection.sendall([b"", GET[:20], GET][number % 3])
+        time.sleep(0.2)
+        for _ in range(20):
+            assert server.post(text="x", timeout=5).status == 200
+
+
 def test_bodies_share_the_memory_that_there_is_for_them(program):
     source = """
         import time

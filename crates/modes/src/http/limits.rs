@@ -38,8 +38,9 @@ settings! {
         /// kept for bodies up to 1 MiB, half of that for clients that hold less than a quarter. By
         /// default a quarter of the machine's memory.
         max_in_flight: Option<Bytes<1, { usize::MAX >> 1 }>>,
-        /// Maximum open connections; a further one is answered with status 503 and closed. Capped at
-        /// the limit of open files less 512 for workers and bodies.
+        /// Maximum open connections; a further one is answered with status 503 and closed, unless its
+        /// client has fewer than another: then one of that one's without a request is closed instead.
+        /// Capped at the limit of open files less 512 for workers and bodies.
         max_connections: Count<1, 1_000_000> = 10000,
         /// Time for a request's head: from a new connection's beginning, or from the head's first
         /// byte.

@@ -7,6 +7,7 @@ pub(crate) mod edge;
 pub(crate) mod framing;
 pub(crate) mod guard;
 pub(crate) mod half_close;
+mod places;
 pub(crate) mod server;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

@@ -14,7 +14,6 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +23,7 @@ use crate::http::wire::connection::{Pulse, Timed};
 use crate::http::wire::edge::{Caller, Edge};
 use crate::http::wire::guard::client::grouped;
 use crate::http::wire::half_close::HalfOpen;
+use crate::http::wire::places::Places;
 use crate::http::wire::tls::Tls;
 
 /// How long clients are waited for that read their last answers.
@@ -57,7 +57,7 @@ impl Server {
         let acceptor = Arc::new(Acceptor {
             edge: Arc::new(edge),
             limits,
-            room: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Places::new(most)),
             tls,
             stop: stop.clone(),
         });
@@ -87,8 +87,7 @@ impl Server {
 struct Acceptor {
     edge: Arc<Edge>,
     limits: ClientLimits,
-    /// Connections that may still be opened.
-    room: Arc<Semaphore>,
+    places: Arc<Places>,
     tls: Option<Arc<Tls>>,
     stop: CancellationToken,
 }
@@ -114,7 +113,7 @@ impl Acceptor {
     }
 
     fn open(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
-        let Ok(place) = self.room.clone().try_acquire_owned() else {
+        let Some(place) = self.places.take(grouped(peer.ip())) else {
             self.edge.metrics.refused_connections.inc();
             if self.tls.is_none() {
                 // A new connection has room for this, so it is not waited for.
@@ -126,15 +125,30 @@ impl Acceptor {
         let _ = stream.set_nodelay(true);
         let acceptor = self.clone();
         tokio::spawn(async move {
-            let _place = ConnectionPlace::new(&acceptor.edge, place);
-            if !acceptor.has_begun(&stream).await {
-                return;
-            }
-            // On the heap, and buffers there too: whoever says nothing costs next to nothing.
-            if let Err(error) = Box::pin(acceptor.serve(stream, peer, watcher)).await {
-                tracing::debug!(%error, "a connection ended early");
+            let _count = ConnectionCount::new(&acceptor.edge);
+            tokio::select! {
+                () = acceptor.attend(stream, peer, watcher, place.pulse()) => {}
+                () = place.is_wanted() => {
+                    tracing::debug!("a connection without a request was closed for another client's");
+                }
             }
         });
+    }
+
+    async fn attend(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        watcher: Watcher,
+        pulse: Arc<Pulse>,
+    ) {
+        if !self.has_begun(&stream).await {
+            return;
+        }
+        // On the heap, and buffers there too: whoever says nothing costs next to nothing.
+        if let Err(error) = Box::pin(self.serve(stream, peer, watcher, pulse)).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
     }
 
     /// Waits for the first byte, as long as there is time for it.
@@ -153,8 +167,8 @@ impl Acceptor {
         stream: TcpStream,
         peer: SocketAddr,
         watcher: Watcher,
+        pulse: Arc<Pulse>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let pulse = Arc::new(Pulse::default());
         let caller = Caller { edge: self.edge.clone(), pulse: pulse.clone(), peer: peer.ip() };
         let holder = grouped(peer.ip());
         let reservation = self.edge.budget.reserve(Some(holder));
@@ -217,22 +231,19 @@ impl Acceptor {
     }
 }
 
-/// A connection's place among those that there may be.
-struct ConnectionPlace {
-    edge: Arc<Edge>,
-    _permit: OwnedSemaphorePermit,
-}
+/// A connection among those that are counted.
+struct ConnectionCount(Arc<Edge>);
 
-impl ConnectionPlace {
-    fn new(edge: &Arc<Edge>, permit: OwnedSemaphorePermit) -> Self {
+impl ConnectionCount {
+    fn new(edge: &Arc<Edge>) -> Self {
         edge.metrics.connections.inc();
-        ConnectionPlace { edge: edge.clone(), _permit: permit }
+        ConnectionCount(edge.clone())
     }
 }
 
-impl Drop for ConnectionPlace {
+impl Drop for ConnectionCount {
     fn drop(&mut self) {
-        self.edge.metrics.connections.dec();
+        self.0.metrics.connections.dec();
     }
 }
 
