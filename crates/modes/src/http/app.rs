@@ -16,7 +16,7 @@ use crate::http::inputs::fetch::{self, Fetcher};
 use crate::http::inputs::images;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::request::{RequestInputs, extent, footprint};
-use crate::http::large::work_on;
+use crate::http::large::{LARGE, work_on};
 use crate::http::metrics::HttpMetrics;
 use crate::http::request_context::RequestContext;
 
@@ -115,8 +115,13 @@ impl App {
             call.wait_for(fetched).await??;
         }
         let (model, shared) = (model.clone(), self.shared.clone());
-        let resolved = work_on(extent(&raw), move || shared.resolve(&model, raw, reservation));
-        let (inputs, reservation) = call.wait_for(resolved).await???;
+        let size = extent(&raw);
+        let resolve = move || shared.resolve(&model, raw, reservation);
+        let (inputs, reservation) = if size < LARGE {
+            resolve()?
+        } else {
+            call.wait_for(work_on(size, resolve)).await???
+        };
         let request = Request::new(inputs)
             .timeout(call.timeout)
             .timing(call.context.timing.clone())
