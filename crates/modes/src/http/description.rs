@@ -141,17 +141,14 @@ pub(crate) fn inputs(schema: &InputsSchema, encoding: Encoding) -> Value {
     // value.
     let scalar = json!({"type": ["string", "number", "boolean"]});
     let others = if encoding == Encoding::Json { json!(true) } else { scalar };
-    let mut object = json!({
+    json!({
         "type": "object",
         "properties": properties,
         "required": required,
         "additionalProperties": others,
-    });
-    if encoding == Encoding::Multipart {
-        // Names stand in the head of a part, which has no control characters.
-        object["propertyNames"] = json!({"pattern": "^[^\\u0000-\\u001f\\u007f]*$"});
-    }
-    object
+        // No name has control characters.
+        "propertyNames": {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"},
+    })
 }
 
 /// One input in JSON Schema 2020-12.
