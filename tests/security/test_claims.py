@@ -161,5 +161,6 @@ def test_what_is_begun_gives_way(module_program, name, addresses):
             assert_others_get_in(server)
             grown = memory(server.process.pid) - before
             assert "panicked" not in server.output()
-            # Beside the budget there are the buffers of some hundred connections.
-            assert grown < 20 + 40, "%d MiB" % grown
+            # Beside the budget there are the buffers of some hundred connections, and what of them
+            # has not been given back to the system yet.
+            assert grown < 20 + 60, "%d MiB" % grown

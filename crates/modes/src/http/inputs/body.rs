@@ -23,6 +23,8 @@ use crate::http::wire::drain::drain;
 
 /// The time for which a body that is refused is read nevertheless.
 const LINGER: Duration = Duration::from_secs(5);
+/// The refused bodies that are read at a time: each keeps what its connection has to read with.
+const LINGERING: usize = 128;
 /// The bodies that are decompressed at a time.
 const DECOMPRESSED: usize = 2;
 /// The memory that is taken for the first bytes of a body, and the most that is taken ahead of it.
@@ -42,13 +44,16 @@ pub(crate) struct BodyReader {
     takes_compressed: bool,
     /// The bodies that may still be decompressed beside others.
     places: Arc<Semaphore>,
+    /// The refused bodies that may still be read beside others.
+    lingering: Arc<Semaphore>,
 }
 
 impl BodyReader {
     /// A reader of bodies as they are.
     pub(crate) fn new(limits: ClientLimits, budget: Budget) -> Self {
         let places = Arc::new(Semaphore::new(DECOMPRESSED));
-        BodyReader { limits, budget, takes_compressed: false, places }
+        let lingering = Arc::new(Semaphore::new(LINGERING));
+        BodyReader { limits, budget, takes_compressed: false, places, lingering }
     }
 
     /// The same for bodies that may come compressed, or may not.
@@ -97,6 +102,7 @@ impl BodyReader {
             && let Reason::Failed(Kind::TooLarge | Kind::QueueFull) = failure.reason
             // Whoever waits for leave has not sent anything.
             && (has_begun || !waits)
+            && let Ok(_place) = self.lingering.try_acquire()
         {
             *reservation = self.budget.reserve(None);
             let _ = timeout(LINGER, drain(body, self.limits.max_body)).await;
