@@ -20,8 +20,9 @@ use crate::http::wire::framing::HeadFields;
 
 /// The bytes that every answer begins with.
 const START: &[u8] = b"HTTP/1.";
-/// The pause after the first byte; each further one is four times as long.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pause after the first byte, in which the reset of a near client comes; each further one is eight
+/// times as long.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A stream of HTTP/1.1 whose other side may stop sending and still read.
 pub(crate) struct HalfOpen<S> {
@@ -110,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
             if self.pulse.answer() == Answer::Awaited {
                 self.early += 1;
             }
-            let pause = PAUSE * 4_u32.pow(u32::try_from(self.probes.sent).unwrap_or_default());
+            let pause = PAUSE * 8_u32.pow(u32::try_from(self.probes.sent).unwrap_or_default());
             self.probes.sent += 1;
             self.probes.due = Some(Box::pin(sleep(pause)));
             if let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(context) {
