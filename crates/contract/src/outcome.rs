@@ -179,7 +179,7 @@ pub fn check_content_type(content_type: Option<&str>) -> Result<(), String> {
     let Some(text) = content_type else { return Ok(()) };
     let reason = if text.len() > MAX_CONTENT_TYPE {
         format!("has {} bytes; up to {MAX_CONTENT_TYPE} are allowed", text.len())
-    } else if text.contains(|character: char| character.is_ascii_control() && character != '\t') {
+    } else if text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
         "has a control character in it".to_owned()
     } else {
         return Ok(());

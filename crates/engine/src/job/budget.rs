@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use self::ledger::{Asker, Ledger};
+use self::ledger::{Asker, Ledger, TINY};
 
 /// The time for which a body waits for room, and how often it looks whether there is some.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -168,11 +168,14 @@ impl Reservation {
             holder: self.holder,
             bytes,
             more: bytes - self.bytes,
+            // So little that is whole already is not worth an account of its holder.
+            is_noted: bytes > TINY || self.bytes > 0 || self.incoming.is_some(),
             is_pressing: waited >= PRESSING,
         };
         let has_grown = self.budget.ledger().ask(&asker);
         if has_grown {
             self.bytes = bytes;
+            self.holder = self.holder.filter(|_| asker.is_noted);
         }
         has_grown
     }

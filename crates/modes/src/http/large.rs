@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 /// Bytes from which work on them is done on another thread: below, the way there and back would take
 /// longer than it saves.
-pub(crate) const LARGE: usize = 256 * 1024;
+pub(crate) const LARGE: usize = 2 << 20;
 /// Bytes from which memory is given back on another thread: it takes time for each page.
 const MUCH: usize = 8 << 20;
 /// The pieces of work at a time. Each takes up a processor, which the model needs too.

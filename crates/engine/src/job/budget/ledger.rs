@@ -13,7 +13,7 @@ use tokio::time::Instant;
 pub(super) const SMALL: usize = 1 << 20;
 /// Anything larger that is still coming gives way to a part up to this size, which is no sooner there
 /// than it is whole.
-const TINY: usize = 8 * 1024;
+pub(super) const TINY: usize = 8 * 1024;
 /// A body that has not grown for so long comes slowly.
 const SLOW: Duration = Duration::from_millis(750);
 /// The most that wait for room at a time: each of them looks again and again.
@@ -53,6 +53,8 @@ pub(super) struct Asker {
     pub(super) bytes: usize,
     /// How many of them it has not got yet.
     pub(super) more: usize,
+    /// False where these bytes do not count for the holder.
+    pub(super) is_noted: bool,
     /// True for one that has waited long enough to take from others that wait.
     pub(super) is_pressing: bool,
 }
@@ -108,7 +110,7 @@ impl Ledger {
         if missing > 0 && !self.make_room(asker, missing) {
             return false;
         }
-        self.take(asker.holder, asker.more);
+        self.take(asker.holder.filter(|_| asker.is_noted), asker.more);
         if let Some(incoming) = asker.number.and_then(|number| self.incoming.get_mut(&number)) {
             incoming.bytes += asker.more;
             incoming.grown = Instant::now();

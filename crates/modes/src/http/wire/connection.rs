@@ -18,7 +18,7 @@ use crate::http::limits::{ClientLimits, SMALL_HEAD};
 
 /// The bytes that are read at once of a request of which less than `MUCH` has come.
 const LITTLE: usize = 8 * 1024;
-const MUCH: usize = 256 * 1024;
+const MUCH: usize = 64 * 1024;
 
 /// The most bytes that are written at once: a connection that takes whatever it gets must let others
 /// have their turn.

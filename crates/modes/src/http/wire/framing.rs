@@ -55,13 +55,16 @@ impl HeadFields {
         while !self.is_over && !bytes.is_empty() {
             let end = memchr::memchr(b'\n', bytes);
             let line = &bytes[..end.unwrap_or(bytes.len())];
-            if let Some(room) = self.start.get_mut(self.length..) {
-                let kept = room.len().min(line.len());
-                room[..kept].copy_from_slice(&line[..kept]);
+            if self.length == 0 && end.is_some() {
+                self.end_line(line);
+            } else {
+                self.keep(line);
+                if end.is_some() {
+                    let start = self.start;
+                    self.end_line(&start[..self.length.min(start.len())]);
+                }
             }
-            self.length += line.len();
             let Some(end) = end else { return false };
-            self.end_line();
             bytes = &bytes[end + 1..];
             if self.is_over {
                 return self.has_length && self.has_coding;
@@ -70,18 +73,26 @@ impl HeadFields {
         false
     }
 
-    fn end_line(&mut self) {
-        let start = &self.start[..self.length.min(self.start.len())];
-        let names = |field: &[u8]| {
-            start.get(..field.len()).is_some_and(|start| start.eq_ignore_ascii_case(field))
-        };
-        if matches!(start, b"" | b"\r") {
-            self.is_over = self.lines > 0;
-        } else {
-            self.has_length |= names(LENGTH);
-            self.has_coding |= names(CODING);
-            self.lines += 1;
+    /// Keeps the start of a line that comes in pieces.
+    fn keep(&mut self, piece: &[u8]) {
+        if let Some(room) = self.start.get_mut(self.length..) {
+            let kept = room.len().min(piece.len());
+            room[..kept].copy_from_slice(&piece[..kept]);
         }
+        self.length += piece.len();
+    }
+
+    fn end_line(&mut self, line: &[u8]) {
+        let names = |field: &[u8]| {
+            line.get(..field.len()).is_some_and(|start| start.eq_ignore_ascii_case(field))
+        };
+        match line {
+            b"" | b"\r" => self.is_over = self.lines > 0,
+            [b'c' | b'C', ..] => self.has_length |= names(LENGTH),
+            [b't' | b'T', ..] => self.has_coding |= names(CODING),
+            _ => {}
+        }
+        self.lines += usize::from(!matches!(line, b"" | b"\r"));
         self.length = 0;
     }
 }

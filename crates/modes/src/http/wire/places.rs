@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 
 use crate::http::wire::connection::Pulse;
 
@@ -19,16 +19,16 @@ pub(crate) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     /// The connections of each client. Who came earlier has a lower number.
-    by_client: BTreeMap<IpAddr, BTreeMap<u64, Arc<Seat>>>,
+    by_client: BTreeMap<IpAddr, BTreeMap<u64, Seat>>,
     count: usize,
     next: u64,
 }
 
 /// A connection, as others see it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seat {
     pulse: Arc<Pulse>,
-    leaves: Notify,
+    leaves: oneshot::Sender<()>,
 }
 
 /// A connection's place, which it has until this is dropped.
@@ -37,7 +37,8 @@ pub(crate) struct Place {
     places: Arc<Places>,
     client: IpAddr,
     number: u64,
-    seat: Arc<Seat>,
+    pulse: Arc<Pulse>,
+    is_wanted: oneshot::Receiver<()>,
 }
 
 impl Places {
@@ -54,9 +55,11 @@ impl Places {
         }
         taken.count += 1;
         taken.next += 1;
-        let (number, seat) = (taken.next, Arc::<Seat>::default());
-        taken.by_client.entry(client).or_default().insert(number, seat.clone());
-        Some(Place { places: self.clone(), client, number, seat })
+        let (number, pulse) = (taken.next, Arc::<Pulse>::default());
+        let (leaves, is_wanted) = oneshot::channel();
+        let seat = Seat { pulse: pulse.clone(), leaves };
+        taken.by_client.entry(client).or_default().insert(number, seat);
+        Some(Place { places: self.clone(), client, number, pulse, is_wanted })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -76,7 +79,7 @@ impl Taken {
         let idle = seats.iter().find(|(_, seat)| seat.pulse.is_idle());
         let Some(number) = idle.map(|(number, _)| *number) else { return false };
         if let Some(seat) = seats.remove(&number) {
-            seat.leaves.notify_one();
+            let _ = seat.leaves.send(());
             self.count -= 1;
         }
         true
@@ -86,12 +89,12 @@ impl Taken {
 impl Place {
     /// The pulse of the connection, by which others see whether it has a request.
     pub(crate) fn pulse(&self) -> Arc<Pulse> {
-        self.seat.pulse.clone()
+        self.pulse.clone()
     }
 
     /// Waits until the connection has to be closed for another client's.
-    pub(crate) async fn is_wanted(&self) {
-        self.seat.leaves.notified().await;
+    pub(crate) async fn is_wanted(&mut self) {
+        let _ = (&mut self.is_wanted).await;
     }
 }
 

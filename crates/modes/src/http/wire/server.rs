@@ -113,7 +113,7 @@ impl Acceptor {
     }
 
     fn open(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
-        let Some(place) = self.places.take(grouped(peer.ip())) else {
+        let Some(mut place) = self.places.take(grouped(peer.ip())) else {
             self.edge.metrics.refused_connections.inc();
             if self.tls.is_none() {
                 // A new connection has room for this, so it is not waited for.

@@ -29,6 +29,9 @@ impl Proxies {
     /// the one that is farthest from here. What stands before an entry that is no address is not
     /// looked at: nobody trusted vouches for it.
     pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        if self.networks.is_empty() {
+            return peer;
+        }
         let mut client = peer;
         let forwarded = headers.get_all("x-forwarded-for").iter().rev();
         let entries = forwarded.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
