@@ -111,7 +111,13 @@ def workers_of(server):
 def test_no_answer_is_wrong_lost_or_given_twice(program, tmp_path, connections, batched, workers):
     notes = tmp_path / "notes"
     source = IN_BATCHES if batched else ONE_BY_ONE
-    settings = {"AI_INTEGRATION_WORKERS": workers, "NOTES": notes}
+    # The members of a batch that ended with its worker run again, unless that is switched off.
+    retries = int(batched and workers == 1)
+    settings = {
+        "AI_INTEGRATION_WORKERS": workers,
+        "AI_INTEGRATION_RETRY": retries,
+        "NOTES": notes,
+    }
     with serve(program(source), **settings) as server:
         eventually(lambda: len(workers_of(server)) == workers, "the workers")
         assert server.post(text="first 0").body == b"first 0"
@@ -140,14 +146,16 @@ def test_no_answer_is_wrong_lost_or_given_twice(program, tmp_path, connections, 
         )
         assert load.wrong == []
         assert load.right + len(load.crashed) == REQUESTS
-        assert len(load.crashed) <= killer.kills * (BATCH if batched else 1)
+        assert len(load.crashed) <= killer.kills * (BATCH if batched and not retries else 1)
         assert recovery < 1
         # One that was ended before it was of use, again and again, is out for half a minute.
         eventually(lambda: len(workers_of(server)) == workers, "the workers are back", 45)
         eventually(lambda: descriptors(server.process.pid) <= before + 1, "no descriptor is left")
-    # No request reached the model twice, and each that was answered did.
+    # No request reached the model more often than it may, and each that was answered did.
     worked_on = collections.Counter(notes.read_text().split())
-    assert [name for name, times in worked_on.items() if times > 1] == []
+    assert [name for name, times in worked_on.items() if times > 1 + retries] == []
+    again = sum(times > 1 for times in worked_on.values())
+    assert again <= killer.kills * BATCH
     assert len(worked_on) >= load.right
     answered["requests"] += REQUESTS
     answered["right"] += load.right

@@ -85,7 +85,8 @@ def undisturbed(server, ask):
     while len(longest) < 6:
         with Prober(server) as prober:
             ask()
-        assert prober.count > 10
+        # A fast machine is done with it before many have asked.
+        assert prober.count > 2
         longest.append(prober.longest)
         # Other processes take processors and memory too.
         if prober.longest < 0.05:
