@@ -19,9 +19,6 @@ _CLEANING = 2.0
 _SOON = 0.05
 # Seconds that a block on another thread gets to end, which cannot be interrupted.
 _PATIENCE = 5.0
-# The time at which a process was started is known in hundredths of a second. One that an earlier
-# block has started has nothing to say to this one.
-_ROUNDED = 0.03
 # So many notes are kept at most.
 _MOST = 64 * _guard.NOTE
 # Where this package calls what the model's author wrote.
@@ -31,6 +28,7 @@ _STARTING = ("concurrent", "joblib", "loky", "multiprocess", "multiprocessing")
 # What they put behind an exception that comes from the work itself.
 _OF_THE_WORK = ("RemoteTraceback", "_RemoteTraceback")
 
+_clock = getattr(time, "monotonic", time.time)
 _made = {}  # type: dict[int, Children]
 
 
@@ -114,13 +112,13 @@ class Children(object):
         elif self._thread is not threading.current_thread():
             self._is_new = False
             _in_background(self._answer_for_model, jobs)
-        elif self._interrupted is jobs and _guard.clock() - self._when < _CLEANING:
+        elif self._interrupted is jobs and _clock() - self._when < _CLEANING:
             # It may wait for the end of the very pool that goes on.
             self._is_new = False
             self._end_pools()
         elif _is_in_model(frame):
             self._is_new = False
-            self._interrupted, self._when = jobs, _guard.clock()
+            self._interrupted, self._when = jobs, _clock()
             self._forget()
             raise _guard.MissingGuard(self._message)
         else:
@@ -137,17 +135,14 @@ class Children(object):
         self._read = min(size, _MOST)
         if size > _MOST:
             os.ftruncate(self._notes, _MOST)
-        text = note[1:].rstrip(b"\0").decode("utf-8", "replace")
-        started, _, message = text.partition(" ")
-        self._note(message, note[:1] == _guard.AT_START, float(started))
+        message = note[1:].rstrip(b"\0").decode("utf-8", "replace")
+        self._note(message, note[:1] == _guard.AT_START)
 
-    def _note(self, message, is_for_ever, started=0.0):
+    def _note(self, message, is_for_ever):
         self._message = message
+        self._is_new = True
         self._is_for_ever = self._is_for_ever or is_for_ever
-        if self._session is None:
-            self._is_new = True
-        elif not started or started > self._session.begun - _ROUNDED:
-            self._is_new = True
+        if self._session is not None:
             self._told_in = self._session.jobs
 
     def _forget(self):

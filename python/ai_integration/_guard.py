@@ -15,10 +15,8 @@ import time
 
 from . import _mode_names, _process
 
-# The clock of the model and of what it starts.
-clock = getattr(time, "monotonic", time.time)
-# The bytes of a note: a letter, when its process was started, and what there is to say. The size of
-# the file is how often the model was told.
+# The bytes of a note: a letter, and what there is to say. The file's size is how often the model
+# was told.
 NOTE = 1024
 # Whether the process was still running the program's file, so that each one like it fails, too.
 AT_START, AT_WORK = b"S", b"W"
@@ -146,8 +144,7 @@ def _tell(message):
     import signal
 
     at_start = _process.is_importing_main()
-    told = "%.2f %s" % (_started(), message)
-    note = (AT_START if at_start else AT_WORK) + told.encode("utf-8", "replace")
+    note = (AT_START if at_start else AT_WORK) + message.encode("utf-8", "replace")
     place = os.environ.get(_process.MODEL_VARIABLE, "").split(":")
     count = None
     try:
@@ -162,18 +159,6 @@ def _tell(message):
     if count is not None and at_start:
         time.sleep(max(count - _AT_ONCE, 0) * _STEP)
     return count
-
-
-def _started():
-    """When this process was started, by the clock of its model; 0 where that is not known."""
-    try:
-        with open("/proc/self/stat", "rb") as stat:
-            ticks = int(stat.read().rpartition(b")")[2].split()[19])
-        with open("/proc/uptime", "rb") as uptime:
-            age = float(uptime.read().split()[0]) - float(ticks) / os.sysconf("SC_CLK_TCK")
-        return clock() - age
-    except (EnvironmentError, IndexError, ValueError):
-        return 0
 
 
 def _leave_note(model, descriptor, number, note):

@@ -1,7 +1,6 @@
 """The author's side of the loop: which request is open, and who may answer it."""
 
 import os
-import time
 
 from . import _exceptions, _mode_names, _process
 from ._version import __version__
@@ -10,9 +9,6 @@ from ._version import __version__
 _USAGE = 2
 # What authors may say of the model.
 _ABOUT = ("name", "description", "version", "examples")
-
-
-_clock = getattr(time, "monotonic", time.time)
 
 
 class Cancelled(BaseException):
@@ -81,8 +77,6 @@ class Session(object):
         self._source = None
         # The open requests: one, or the members of a batch.
         self._jobs = ()
-        # When the open block was begun, by the monotonic clock.
-        self.begun = 0.0
         self._is_batch = False
         self._busy = False
         # Whether the loop belongs to `start_loop`, which promises a new start.
@@ -132,7 +126,6 @@ class Session(object):
             raise
         self._is_batch = batch is not None
         self._jobs = jobs
-        self.begun = _clock()
         return jobs
 
     def open_jobs(self, function, of_batch):
