@@ -35,7 +35,7 @@ pub struct Request {
     pub timing: Option<Arc<Timing>>,
     /// The memory that the inputs take up.
     pub reservation: Option<Reservation>,
-    /// Whether the inputs fit a frame, where that has been found out.
+    /// True or false once it is known that the inputs fit a frame, or do not.
     fits: Option<bool>,
 }
 

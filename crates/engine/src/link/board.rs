@@ -70,7 +70,7 @@ impl Board {
         self.number(0).filter(|id| *id > 0).map(JobId)
     }
 
-    /// How much the worker had printed when it started that job; `None` where it does not note it.
+    /// The bytes that the worker had printed when it started that job; `None` where it does not note it.
     pub(crate) fn printed(&self) -> Option<Printed> {
         Some(Printed([self.number(PRINTED)?, self.number(PRINTED + 1)?]))
     }

@@ -218,7 +218,7 @@ mod pool {
         file: MemoryFile,
         /// Whether it has been free since [`trim`] came by.
         is_idle: bool,
-        /// Whether it is being filled again.
+        /// True while it is being filled again.
         is_refilled: bool,
     }
 

@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// What has begun comes back only if it was in a batch with others, and once.
+    /// A job that has begun comes back only if it was in a batch with others, and once.
     fn goes_back(&mut self, id: JobId) {
         assert!(self.in_company.contains(&id.0) && may_run_again(&id.0), "{id:?} came back");
         assert!(self.run_again.insert(id.0), "{id:?} came back twice");
@@ -181,7 +181,7 @@ impl World {
         true
     }
 
-    /// What a worker works on fails as a whole.
+    /// The jobs that a worker works on fail as a whole.
     fn fail_with_batch(&mut self, which: usize) {
         let works = |mirror: &Mirror| !mirror.running.is_empty() && !mirror.is_open;
         let Some(worker) = self.choose(which, works) else { return };

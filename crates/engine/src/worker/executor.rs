@@ -40,9 +40,9 @@ pub(crate) struct Executor {
     /// Where the worker notes what it has started.
     board: Option<Arc<Board>>,
     pipes: Pipes,
-    /// How much it had printed when it was sent its first job, if it ever was sent one.
+    /// The bytes that it had printed when it was sent its first job, if it ever was sent one.
     first: Option<Printed>,
-    /// Whether it has ended a job.
+    /// True once it has ended a job.
     has_answered: bool,
     /// The jobs that it told it began, and has not ended, and how much it had printed then.
     begun: Vec<(JobId, Printed)>,
@@ -52,7 +52,7 @@ pub(crate) struct Executor {
     since: Instant,
     /// Whether it was told that no more jobs come.
     was_drained: bool,
-    /// Where the worker's wish to be replaced goes.
+    /// The channel for the worker's wishes to be replaced.
     wishes: Option<mpsc::Sender<String>>,
 }
 
@@ -300,7 +300,7 @@ impl Executor {
         }
     }
 
-    /// How much the worker had printed when the first of the jobs that it works on began: what came
+    /// The bytes that the worker had printed when the first of its running jobs began: what came
     /// before may be another requester's.
     pub(crate) fn busy_since(&self) -> Printed {
         let Some(first) = self.first else { return Printed::default() };

@@ -11,8 +11,8 @@ use super::{Embedded, Order};
 use crate::job::event::Event;
 use crate::job::id::JobId;
 use crate::link::message::Ready;
-use crate::scheduler::Lost;
 use crate::scheduler::worker::{OutOfTurn, WorkerId};
+use crate::scheduler::{Lost, Scheduler};
 
 impl Embedded {
     /// A worker is ready, for up to `quota` jobs. Answers with what it is told to do.
@@ -79,15 +79,7 @@ impl Embedded {
         id: JobId,
         outcome: Outcome,
     ) -> Result<(), OutOfTurn> {
-        let now = Instant::now();
-        let mut core = self.0.core();
-        let job = core.scheduler.finish(worker, id, now)?;
-        core.close_if_drained(worker);
-        self.0.settle(core, now);
-        if let Some(job) = job {
-            job.answer(Ok(outcome));
-        }
-        Ok(())
+        self.end(worker, outcome, |scheduler, now| scheduler.finish(worker, id, now))
     }
 
     /// The batch that the job was in has failed as a whole. The job is run again by itself where that
@@ -98,9 +90,21 @@ impl Embedded {
         id: JobId,
         outcome: Outcome,
     ) -> Result<(), OutOfTurn> {
+        self.end(worker, outcome, |scheduler, now| {
+            scheduler.fail_with_batch(worker, id, now, |job| self.may_run_again(job))
+        })
+    }
+
+    /// Answers the job that `take` takes out of the scheduler, if it takes one.
+    fn end(
+        &self,
+        worker: WorkerId,
+        outcome: Outcome,
+        take: impl FnOnce(&mut Scheduler<Job>, Instant) -> Result<Option<Job>, OutOfTurn>,
+    ) -> Result<(), OutOfTurn> {
         let now = Instant::now();
         let mut core = self.0.core();
-        let job = core.scheduler.fail_with_batch(worker, id, now, |job| self.may_run_again(job))?;
+        let job = take(&mut core.scheduler, now)?;
         core.close_if_drained(worker);
         self.0.settle(core, now);
         if let Some(job) = job {

@@ -24,7 +24,7 @@ const MOST_WAITING: usize = 64;
 pub(super) struct Ledger {
     most: usize,
     taken: usize,
-    /// What each has, of those that are known.
+    /// The bytes that each known client holds.
     holders: BTreeMap<IpAddr, usize>,
     /// The parts of bodies that are not whole yet. Who came earlier has a lower number.
     incoming: BTreeMap<u64, Incoming>,
@@ -51,7 +51,7 @@ pub(super) struct Asker {
     pub(super) holder: Option<IpAddr>,
     /// The bytes that it would have.
     pub(super) bytes: usize,
-    /// How many of them it has not got yet.
+    /// The part of these bytes that it has not got yet.
     pub(super) more: usize,
     /// False where these bytes do not count for the holder.
     pub(super) is_noted: bool,
