@@ -210,6 +210,33 @@ def test_what_a_block_leaves_behind_neither_goes_on_nor_disturbs_the_next(progra
         assert ask(server, "plain").json() == pid
 
 
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("way", ["pool", "executor", "loky"])
+def test_a_process_that_was_being_started_disturbs_no_later_block(program, way, method):
+    # The block is interrupted before the pool has put the process that it starts on its list.
+    slow = """
+        import time
+        from multiprocessing.process import BaseProcess
+        start_at_once = BaseProcess.start
+        def start_slowly(self):
+            start_at_once(self)
+            time.sleep(1)
+        BaseProcess.start = start_slowly
+        if mp.current_process().name != "MainProcess" and os.path.exists("first"):
+            time.sleep(2)
+        open("first", "w").close()
+
+        def plain(context, numbers):
+            time.sleep(3)
+            return [0]
+    """
+    path = program(source(WAYS, slow, ASKED, LOOP))
+    with serve(path, cwd=path.parent) as server:
+        (path.parent / "first").unlink()
+        assert is_told(ask(server, way, method))
+        assert ask(server, "plain").json() == [0]
+
+
 @pytest.mark.parametrize("guarded", [False, True], ids=["no guard", "guard"])
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 @pytest.mark.parametrize("style", list(STYLES))

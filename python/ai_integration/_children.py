@@ -21,6 +21,8 @@ _SOON = 0.05
 _PATIENCE = 5.0
 # So many notes are kept at most.
 _MOST = 64 * _guard.NOTE
+# Seconds in which a process that is being started when the block is interrupted has begun to run.
+_BEGUN = 0.02
 # Where this package calls what the model's author wrote.
 _CALLS_THE_MODEL = ("_steps", "start_loop")
 # Packages whose exceptions may say no more than that a process has ended.
@@ -53,6 +55,8 @@ class Children(object):
         self._is_new = False
         # Whether each process that a pool starts fails, so that the pool goes on for ever.
         self._is_for_ever = False
+        # Processes that were started earlier than this are of blocks that have heard of it.
+        self._heard_of = 0
         # The block that was interrupted last, and when.
         self._interrupted = ()
         self._when = 0.0
@@ -84,6 +88,9 @@ class Children(object):
         if issubclass(kind, _guard.MissingGuard):
             # What they start would otherwise interrupt the next block.
             self._end_pools(_CLEANING)
+            # So would a process that no pool had on its list yet when the block was interrupted.
+            time.sleep(_BEGUN)
+            self._heard_of = _guard.ticks()
         return kind, value, trace
 
     def _listen(self):
@@ -129,14 +136,14 @@ class Children(object):
         if self._notes is None:
             return
         size = os.fstat(self._notes).st_size
-        if size <= self._read:
-            return
-        note = os.pread(self._notes, _guard.NOTE, size - _guard.NOTE)  # novm
+        notes = os.pread(self._notes, max(size - self._read, 0), self._read)  # novm
         self._read = min(size, _MOST)
         if size > _MOST:
             os.ftruncate(self._notes, _MOST)
-        message = note[1:].rstrip(b"\0").decode("utf-8", "replace")
-        self._note(message, note[:1] == _guard.AT_START)
+        for place in range(0, len(notes) - _guard.NOTE + 1, _guard.NOTE):
+            is_at_start, started, message = _guard.read_note(notes[place : place + _guard.NOTE])
+            if not is_at_start or started >= self._heard_of:
+                self._note(message, is_at_start)
 
     def _note(self, message, is_for_ever):
         self._message = message

@@ -9,17 +9,20 @@ the side that hears it.
 """
 
 import os
+import struct
 import sys
 import threading
 import time
 
 from . import _mode_names, _process
 
-# The bytes of a note: a letter, and what there is to say. The file's size is how often the model
-# was told.
+# The bytes of a note. The file's size is how often the model was told.
 NOTE = 1024
-# Whether the process was still running the program's file, so that each one like it fails, too.
-AT_START, AT_WORK = b"S", b"W"
+# A note begins with whether its process was still running the program's file, so that each one like
+# it fails, too, and with the `ticks` at which it was started. What there is to say follows.
+_HEAD = struct.Struct("=?q")
+# Stands for a start of which the process does not know when it was.
+_UNKNOWN = 1 << 62
 # Ignored by any process that does not ask for it, should the model be gone and its number taken.
 BELL = "SIGURG"
 
@@ -121,18 +124,40 @@ def watch_the_import():
     sys.excepthook = hook
 
 
+def read_note(note):
+    """Whether a process was still running the program's file, its start in `ticks`, its message."""
+    at_start, started = _HEAD.unpack_from(note)
+    return at_start, started, note[_HEAD.size :].rstrip(b"\0").decode("utf-8", "replace")
+
+
+def ticks():
+    """The time now as /proc counts it, in hundredths of a second since the machine was started.
+
+    It is 0 where there is no such clock.
+    """
+    try:
+        return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))  # novm
+    except (AttributeError, EnvironmentError):
+        return 0
+
+
 def is_forked_from(parent):
     """Whether this process is a copy of its parent, which runs; only Linux tells.
 
     A daemon is none, since the process that it was copied from has ended.
     """
     try:
-        with open("/proc/self/stat", "rb") as stat:
-            flags = int(stat.read().rpartition(b")")[2].split()[6])
+        flags = int(_fields_of_stat()[6])
         same = os.readlink("/proc/self/exe") == os.readlink("/proc/%d/exe" % parent)
     except (EnvironmentError, IndexError, ValueError):
         return False
     return bool(flags & _FORKED) and same
+
+
+def _fields_of_stat():
+    """The fields of this process's line in /proc, from the third one on."""
+    with open("/proc/self/stat", "rb") as stat:
+        return stat.read().rpartition(b")")[2].split()
 
 
 def _tell(message):
@@ -144,13 +169,12 @@ def _tell(message):
     import signal
 
     at_start = _process.is_importing_main()
-    note = (AT_START if at_start else AT_WORK) + message.encode("utf-8", "replace")
     place = os.environ.get(_process.MODEL_VARIABLE, "").split(":")
     count = None
     try:
         model = int(place[0])
         if len(place) == 3:
-            count = _leave_note(model, int(place[1]), int(place[2]), note[:NOTE])
+            count = _leave_note(model, int(place[1]), int(place[2]), _note(at_start, message))
         os.kill(model, getattr(signal, BELL))
     except (AttributeError, EnvironmentError, ValueError):
         # It has ended, or is out of reach.
@@ -159,6 +183,14 @@ def _tell(message):
     if count is not None and at_start:
         time.sleep(max(count - _AT_ONCE, 0) * _STEP)
     return count
+
+
+def _note(at_start, message):
+    try:
+        started = int(_fields_of_stat()[19])
+    except (EnvironmentError, IndexError, ValueError):
+        started = _UNKNOWN
+    return (_HEAD.pack(at_start, started) + message.encode("utf-8", "replace"))[:NOTE]
 
 
 def _leave_note(model, descriptor, number, note):
