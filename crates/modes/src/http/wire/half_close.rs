@@ -20,8 +20,8 @@ use crate::http::wire::framing::HeadFields;
 
 /// The bytes that every answer begins with.
 const START: &[u8] = b"HTTP/1.";
-/// The pause after the first byte, in which the reset of a near client comes; each further one is eight
-/// times as long.
+/// The pause after the second byte; each further one is eight times as long. There is none after the
+/// first: the reset of a client on the same machine has come by the time that its write returns.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A stream of HTTP/1.1 whose other side may stop sending and still read.
@@ -111,9 +111,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
             if self.pulse.answer() == Answer::Awaited {
                 self.early += 1;
             }
-            let pause = PAUSE * 8_u32.pow(u32::try_from(self.probes.sent).unwrap_or_default());
+            let pauses = u32::try_from(self.probes.sent).unwrap_or_default();
+            self.probes.due = pauses.checked_sub(1).map(|n| Box::pin(sleep(PAUSE * 8_u32.pow(n))));
             self.probes.sent += 1;
-            self.probes.due = Some(Box::pin(sleep(pause)));
             if let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(context) {
                 flushed?;
             }
