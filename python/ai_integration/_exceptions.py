@@ -1,7 +1,6 @@
 """What becomes of the program when an exception leaves its `with` block."""
 
 import os
-import re
 
 from . import _process
 
@@ -14,10 +13,8 @@ _IN_A_ROW = 3
 # Classes and texts of exceptions after which a process rarely recovers. `cuda:0` is only the name
 # of a device, in messages about arguments, and HIP and MPS are words only as they are.
 _BROKEN = (
-    re.compile(
-        r"out[ _]?of[ _]?memory|resource_?exhausted|cuda(?!:\d)|cudnn|cublas", re.IGNORECASE
-    ),
-    re.compile(r"(?<![A-Za-z])(HIP|MPS|OOM)(?![a-z])"),
+    r"(?i)out[ _]?of[ _]?memory|resource_?exhausted|cuda(?!:\d)|cudnn|cublas",
+    r"(?<![A-Za-z])(HIP|MPS|OOM)(?![a-z])",
 )
 
 # Causes of causes that are looked at, and how much of the text of each.
@@ -70,11 +67,13 @@ class Policy(object):
 
 def _says_broken(kind, value):
     """Whether an exception, or what it came from, says that memory or a device has failed."""
+    import re
+
     for _ in range(_DEPTH):
         if issubclass(kind, MemoryError):
             return True
         told = "%s.%s: %s" % (kind.__module__, kind.__name__, _text(value)[:_TEXT])
-        if any(pattern.search(told) for pattern in _BROKEN):
+        if any(re.search(pattern, told) for pattern in _BROKEN):
             return True
         hides = getattr(value, "__suppress_context__", False)
         value = getattr(value, "__cause__", None) or (
