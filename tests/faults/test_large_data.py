@@ -15,7 +15,7 @@ MODEL = """
     import ai_integration
     schema = {name: {"type": kind, "required": False} for name, kind in [
         ("text", "text"), ("file", "file"), ("json", "json"), ("size", "integer"),
-        ("kind", "text"), ("pieces", "boolean")]}
+        ("kind", "text"), ("pieces", "integer")]}
     def pieces(piece, size):
         for at in range(0, size, len(piece)):
             yield piece
@@ -25,7 +25,7 @@ MODEL = """
             piece = b"\\0\\xff" if kind == "application/octet-stream" else "\\u00e9"
             size = inputs.get("size") or 1
             if inputs.get("pieces"):
-                data = pieces(piece * (1 << 19), size // 2)
+                data = pieces(piece * (inputs["pieces"] // 2), size // 2)
             else:
                 data = piece * (size // 2 or 1)
             ai_integration.send_result({"content-type": kind, "data": data, "success": True})
@@ -116,7 +116,7 @@ def test_a_large_request_holds_nobody_up(server, body, headers, path):
     undisturbed(server, ask)
 
 
-@pytest.mark.parametrize("pieces", ["false", "true"])
+@pytest.mark.parametrize("pieces", [0, 16 << 10, 300 << 10, 1 << 20])
 @pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream"])
 @pytest.mark.parametrize(
     ("path", "headers"),

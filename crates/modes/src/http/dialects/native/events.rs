@@ -28,6 +28,9 @@ pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
 /// connection up.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// The passes over a piece's bytes until it is an event: base64, JSON, and the lines of the event.
+const PASSES: usize = 4;
+
 /// How often a job that waits looks for its place in the queue.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -98,7 +101,7 @@ async fn happened(event: Event) -> Option<Sent> {
     Some(match event {
         Event::Started => sent("started", &json!({})),
         Event::Chunk { content_type, data } => {
-            let written = work_on(data.len(), move || {
+            let written = work_on(PASSES * data.len(), move || {
                 let mut chunk = Map::new();
                 if let Some(content_type) = content_type {
                     chunk.insert("content_type".to_owned(), content_type.into());
@@ -118,7 +121,7 @@ async fn happened(event: Event) -> Option<Sent> {
 async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
     let failure = match ticket.outcome().await {
         Ok(Outcome { success: true, content_type, data, .. }) => {
-            let written = work_on(data.len(), move || {
+            let written = work_on(PASSES * data.len(), move || {
                 let mut result = Map::new();
                 result.insert("content_type".to_owned(), content_type.into());
                 put(&mut result, &data);
