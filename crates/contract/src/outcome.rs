@@ -179,13 +179,18 @@ pub fn check_content_type(content_type: Option<&str>) -> Result<(), String> {
     let Some(text) = content_type else { return Ok(()) };
     let reason = if text.len() > MAX_CONTENT_TYPE {
         format!("has {} bytes; up to {MAX_CONTENT_TYPE} are allowed", text.len())
-    } else if text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+    } else if text.bytes().fold(false, |found, byte| found | is_control(byte)) {
         "has a control character in it".to_owned()
     } else {
         return Ok(());
     };
     let start: String = text.chars().take(QUOTED).collect();
     Err(format!("the content type {start:?} {reason}; expected a media type such as image/png"))
+}
+
+/// Tells whether no header field can carry this byte.
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && byte != b'\t'
 }
 
 #[cfg(test)]

@@ -60,7 +60,10 @@ impl Engine {
     /// The queue is full, the model cannot be had, or the inputs are too large.
     pub async fn submit(&self, request: Request) -> Result<Ticket, Error> {
         match &self.0 {
-            Backend::Embedded(embedded) => embedded.submit(request.measured().await?),
+            Backend::Embedded(embedded) if request.is_large() => {
+                embedded.submit(Box::pin(request.measured()).await?)
+            }
+            Backend::Embedded(embedded) => embedded.submit(request),
             Backend::Elsewhere(queue) => queue.submit(request).await,
         }
     }

@@ -80,9 +80,11 @@ impl Reservation {
 
     /// Grows to `bytes`, for which it waits a little; whether it has at least so many now.
     pub async fn grow(&mut self, bytes: usize) -> bool {
-        if self.grow_to(bytes) {
-            return true;
-        }
+        // The future of a wait is large, and few wait.
+        self.grow_to(bytes) || Box::pin(self.wait_to_grow(bytes)).await
+    }
+
+    async fn wait_to_grow(&mut self, bytes: usize) -> bool {
         if self.has_given_way() || !self.budget.allows(bytes) {
             return false;
         }

@@ -68,12 +68,13 @@ impl Request {
         }
     }
 
-    /// Finds out whether the inputs fit a frame, on another thread where that takes time.
+    /// Tells whether it takes time to look through the inputs.
+    pub(crate) fn is_large(&self) -> bool {
+        self.inputs.values().map(|value| value.extent(LARGE)).sum::<usize>() >= LARGE
+    }
+
+    /// Finds out on another thread whether the inputs fit a frame.
     pub(crate) async fn measured(mut self) -> Result<Self, Error> {
-        let inputs = self.inputs.values();
-        if inputs.map(|value| value.extent(LARGE)).sum::<usize>() < LARGE {
-            return Ok(self);
-        }
         let measured = spawn_blocking(move || {
             self.fits = Some(inputs::fit(&self.inputs));
             self

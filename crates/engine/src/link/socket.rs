@@ -85,21 +85,26 @@ impl SocketLink {
         let lease = if message.extent(LARGE) < LARGE {
             message.encode(&mut self.encoder)?
         } else {
-            let mut apart = FrameEncoder::default();
-            apart.shares = self.encoder.shares;
-            let encoded = spawn_blocking(move || {
-                let lease = message.encode(&mut apart);
-                (apart, lease)
-            });
-            // Nothing is sent any more by an engine that stops.
-            let Some((apart, lease)) = finished(encoded.await) else { return Ok(()) };
-            self.encoder.append(apart);
-            lease?
+            Box::pin(self.encode_apart(message)).await?
         };
         if let (Some(id), Some(lease)) = (id, lease) {
             self.leases.insert(id, lease);
         }
         Ok(())
+    }
+
+    /// Encodes a message on another thread.
+    async fn encode_apart(&mut self, message: ToWorker) -> Result<Option<Bytes>, FrameError> {
+        let mut apart = FrameEncoder::default();
+        apart.shares = self.encoder.shares;
+        let encoded = spawn_blocking(move || {
+            let lease = message.encode(&mut apart);
+            (apart, lease)
+        });
+        // Nothing is sent any more by an engine that stops.
+        let Some((apart, lease)) = finished(encoded.await) else { return Ok(None) };
+        self.encoder.append(apart);
+        lease
     }
 
     pub(super) fn close(&mut self) {
@@ -111,17 +116,20 @@ impl SocketLink {
     pub(super) async fn receive(&mut self) -> Result<Option<FromWorker>, FrameError> {
         loop {
             if let Some(reading) = &mut self.reading {
-                let read = finished(reading.await);
+                let read = finished(reading.await).transpose();
                 self.reading = None;
-                return read
-                    .transpose()
-                    .map(|message| message.map(|message| self.received(message)));
+                if let Ok(Some(message)) = &read {
+                    self.received(message);
+                }
+                return read;
             }
             if let Some(frame) = self.decoder.next_frame()? {
                 let shared = shared_length(&frame)?;
                 let file = shared.map(|length| self.body(length)).transpose()?;
                 if shared.unwrap_or_default().max(frame.body.len()) < LARGE {
-                    return Ok(Some(self.received(read(frame, file)?)));
+                    let message = read(frame, file)?;
+                    self.received(&message);
+                    return Ok(Some(message));
                 }
                 self.reading = Some(spawn_blocking(move || read(frame, file)));
                 continue;
@@ -165,13 +173,13 @@ impl SocketLink {
         self.files.pop_front().map(File::from)
     }
 
-    fn received(&mut self, message: FromWorker) -> FromWorker {
-        if let FromWorker::Result(id, _) | FromWorker::BatchFailed(id, _) = &message
+    /// Gives the memory of a job's large inputs back once it has ended.
+    fn received(&mut self, message: &FromWorker) {
+        if let FromWorker::Result(id, _) | FromWorker::BatchFailed(id, _) = message
             && !self.leases.is_empty()
         {
             self.leases.remove(id);
         }
-        message
     }
 
     /// The memory file of a body, with its length.

@@ -112,15 +112,15 @@ impl App {
             call.announcement = None;
             let id = call.context.id.clone();
             let fetched = self.shared.fetcher.fetch(&model.schema, &mut raw, &mut reservation, &id);
-            call.wait_for(fetched).await??;
+            Box::pin(call.wait_for(fetched)).await??;
         }
-        let (model, shared) = (model.clone(), self.shared.clone());
         let size = extent(&raw);
-        let resolve = move || shared.resolve(&model, raw, reservation);
         let (inputs, reservation) = if size < LARGE {
-            resolve()?
+            self.shared.resolve(model, raw, reservation)?
         } else {
-            call.wait_for(work_on(size, resolve)).await???
+            let (model, shared) = (model.clone(), self.shared.clone());
+            let resolve = move || shared.resolve(&model, raw, reservation);
+            Box::pin(call.wait_for(work_on(size, resolve))).await???
         };
         let request = Request::new(inputs)
             .timeout(call.timeout)

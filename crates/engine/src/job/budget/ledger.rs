@@ -192,6 +192,10 @@ impl Ledger {
 
     /// The bytes that have to be given back before the asker can have what it asks for.
     fn missing(&self, asker: &Asker) -> usize {
+        // Most find more room than is ever kept from anybody.
+        if self.taken.saturating_add(asker.more) <= self.most - self.most / 8 {
+            return 0;
+        }
         let is_greedy = self.is_greedy(asker.holder, asker.more);
         let most = self.most - self.kept_from(asker.bytes, is_greedy);
         self.taken.saturating_add(asker.more).saturating_sub(most)

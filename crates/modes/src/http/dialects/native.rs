@@ -119,12 +119,16 @@ async fn streamed(
 fn content_type(media: Option<&str>) -> HeaderValue {
     let unknown = HeaderValue::from_static("application/octet-stream");
     let Some(media) = media else { return unknown };
-    // Text travels as UTF-8, and says so.
-    let says_charset = media.to_ascii_lowercase().contains("charset");
-    let value = if media.starts_with("text/") && !says_charset {
-        HeaderValue::from_str(&format!("{media}; charset=utf-8"))
-    } else {
-        HeaderValue::from_str(media)
+    let says_charset = || media.to_ascii_lowercase().contains("charset");
+    let value = match media {
+        // The usual ones, for which nothing need be put together.
+        "application/json" => return HeaderValue::from_static("application/json"),
+        "text/plain" => return HeaderValue::from_static("text/plain; charset=utf-8"),
+        // Text travels as UTF-8, and says so.
+        _ if media.starts_with("text/") && !says_charset() => {
+            HeaderValue::from_str(&format!("{media}; charset=utf-8"))
+        }
+        _ => HeaderValue::from_str(media),
     };
     value.unwrap_or(unknown)
 }

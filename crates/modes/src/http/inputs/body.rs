@@ -81,21 +81,22 @@ impl BodyReader {
         coding: Option<Coding>,
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure> {
-        let body = self.receive(request, reservation).await?;
+        let waits = request.headers().contains_key(header::EXPECT);
+        let head = head_length(&request);
+        let body = self.receive(request.into_body(), head, waits, reservation).await?;
         match coding {
             None => Ok(body),
-            Some(coding) => self.decompress(coding, body, reservation).await,
+            Some(coding) => Box::pin(self.decompress(coding, body, reservation)).await,
         }
     }
 
     async fn receive(
         &self,
-        request: Request,
+        mut body: Body,
+        head: usize,
+        waits: bool,
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure> {
-        let waits = request.headers().contains_key(header::EXPECT);
-        let head = head_length(&request);
-        let mut body = request.into_body();
         let mut has_begun = false;
         let received = self.collect(&mut body, head, &mut has_begun, reservation).await;
         if let Err(failure) = &received
@@ -105,7 +106,7 @@ impl BodyReader {
             && let Ok(_place) = self.lingering.try_acquire()
         {
             *reservation = self.budget.reserve(None);
-            let _ = timeout(LINGER, drain(body, self.limits.max_body)).await;
+            let _ = timeout(LINGER, Box::pin(drain(body, self.limits.max_body))).await;
         }
         received
     }
@@ -142,10 +143,10 @@ impl BodyReader {
                 return Err(Failure::too_large());
             }
             *has_begun |= length > 0;
-            pace.check(length)?;
             let part = if body.is_end_stream() {
                 length
             } else {
+                pace.check(length)?;
                 reservation.receive();
                 ahead(length, announced)
             };
@@ -153,6 +154,9 @@ impl BodyReader {
                 return Err(Failure::full());
             }
             received.push(data);
+            if body.is_end_stream() {
+                break;
+            }
         }
         if !reservation.settle(head + received.len()) {
             return Err(Failure::gave_way());
@@ -194,7 +198,7 @@ async fn next(
     is_first: bool,
     reservation: &Reservation,
 ) -> Result<Option<Bytes>, Failure> {
-    let patience = pace.patience(if is_first { FIRST } else { PAUSE });
+    let patience = if is_first { pace.upload.min(FIRST) } else { pace.patience() };
     let came = tokio::select! {
         biased;
         came = timeout(patience, body.frame()) => came,
@@ -243,9 +247,9 @@ impl Pace {
         Pace { begun: Instant::now(), upload, least_rate }
     }
 
-    /// The time that the next piece may take, which is at most `pause`.
-    fn patience(&self, pause: Duration) -> Duration {
-        pause.min(self.upload.saturating_sub(self.begun.elapsed()))
+    /// The time that a further piece may take.
+    fn patience(&self) -> Duration {
+        PAUSE.min(self.upload.saturating_sub(self.begun.elapsed()))
     }
 
     /// Refuses a body of which so many bytes have come by now, if they came too slowly.

@@ -2,6 +2,7 @@
 //! head only; a client that takes nothing of its answer, or keeps an idle connection for ever, is
 //! nobody's concern there.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
@@ -19,6 +20,10 @@ use crate::http::limits::{ClientLimits, SMALL_HEAD};
 /// The bytes that are read at once of a request of which less than `MUCH` has come.
 const LITTLE: usize = 8 * 1024;
 const MUCH: usize = 64 * 1024;
+thread_local! {
+    /// The memory that they are read to first: that of hyper's would have to be zeroed each time.
+    static READ: RefCell<[u8; LITTLE]> = const { RefCell::new([0; LITTLE]) };
+}
 
 /// The most bytes that are written at once: a connection that takes whatever it gets must let others
 /// have their turn.
@@ -285,11 +290,12 @@ impl<S: AsyncRead + Unpin> Timed<S> {
         if self.read >= MUCH || buffer.remaining() <= LITTLE {
             return stream.poll_read(context, buffer);
         }
-        let mut little = ReadBuf::new(buffer.initialize_unfilled_to(LITTLE));
-        ready!(stream.poll_read(context, &mut little))?;
-        let bytes = little.filled().len();
-        buffer.advance(bytes);
-        Poll::Ready(Ok(()))
+        READ.with_borrow_mut(|read| {
+            let mut little = ReadBuf::new(read);
+            ready!(stream.poll_read(context, &mut little))?;
+            buffer.put_slice(little.filled());
+            Poll::Ready(Ok(()))
+        })
     }
 }
 

@@ -112,7 +112,10 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 trace,
                 beat: Arc::new(beat),
             };
-            let framed = framing::check(&parts.headers, has_both);
+            // Only a body without a length has a transfer coding.
+            let may_be_coded = has_both || body.size_hint().exact().is_none();
+            let framed =
+                if may_be_coded { framing::check(&parts.headers, has_both) } else { Ok(()) };
             let is_framed = framed.is_ok();
             let response = if let Err(failure) = framed.and_then(|()| edge.check(&parts, peer)) {
                 // A client that still sends may not hear the answer; a little is waited for.

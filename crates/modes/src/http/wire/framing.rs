@@ -1,11 +1,18 @@
 //! The framing of a request's body over HTTP/1.1 (RFC 9112, section 6): where it ends must not depend
 //! on who reads it, or a proxy in front and this server would see different requests.
 
+use std::sync::LazyLock;
+
 use ai_integration_contract::{Error, Kind};
 use axum::http::HeaderMap;
 use axum::http::header::TRANSFER_ENCODING;
+use memchr::memmem::Finder;
 
 use crate::http::failure::{Failure, Refusal};
+
+/// The end of a head, and the starts of lines that may name a coding.
+static END: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\r\n\r\n"));
+static STARTS: LazyLock<[Finder<'_>; 2]> = LazyLock::new(|| ["\nt", "\nT"].map(Finder::new));
 
 /// The fields that say where a body ends, with the colon.
 const LENGTH: &[u8] = b"content-length:";
@@ -42,34 +49,50 @@ pub(crate) struct HeadFields {
     /// The start of the line that is being read, and the line's length so far.
     start: [u8; CODING.len()],
     length: usize,
-    /// The number of lines before. Empty ones may stand before a request.
-    lines: usize,
+    state: HeadState,
     has_length: bool,
     has_coding: bool,
-    is_over: bool,
+}
+
+/// The part of a head that has been read.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum HeadState {
+    /// Nothing, or empty lines, which may stand before a request.
+    #[default]
+    Empty,
+    /// A line or more.
+    Begun,
+    Whole,
 }
 
 impl HeadFields {
     /// Reads on. True when the head ends with these bytes and has both a length and a coding.
-    pub(crate) fn read(&mut self, mut bytes: &[u8]) -> bool {
-        while !self.is_over && !bytes.is_empty() {
-            let end = memchr::memchr(b'\n', bytes);
-            let line = &bytes[..end.unwrap_or(bytes.len())];
-            if self.length == 0 && end.is_some() {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> bool {
+        if self.state == HeadState::Whole {
+            return false;
+        }
+        let is_fresh = self.state == HeadState::Empty && self.length == 0;
+        if is_fresh && is_whole_without_coding(bytes) {
+            self.state = HeadState::Whole;
+            return false;
+        }
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            let line = &bytes[begin..end];
+            begin = end + 1;
+            if self.length == 0 {
                 self.end_line(line);
             } else {
                 self.keep(line);
-                if end.is_some() {
-                    let start = self.start;
-                    self.end_line(&start[..self.length.min(start.len())]);
-                }
+                let start = self.start;
+                self.end_line(&start[..self.length.min(start.len())]);
+                self.length = 0;
             }
-            let Some(end) = end else { return false };
-            bytes = &bytes[end + 1..];
-            if self.is_over {
+            if self.state == HeadState::Whole {
                 return self.has_length && self.has_coding;
             }
         }
+        self.keep(&bytes[begin..]);
         false
     }
 
@@ -87,14 +110,25 @@ impl HeadFields {
             line.get(..field.len()).is_some_and(|start| start.eq_ignore_ascii_case(field))
         };
         match line {
-            b"" | b"\r" => self.is_over = self.lines > 0,
+            b"" | b"\r" if self.state == HeadState::Empty => return,
+            b"" | b"\r" => {
+                self.state = HeadState::Whole;
+                return;
+            }
             [b'c' | b'C', ..] => self.has_length |= names(LENGTH),
             [b't' | b'T', ..] => self.has_coding |= names(CODING),
             _ => {}
         }
-        self.lines += usize::from(!matches!(line, b"" | b"\r"));
-        self.length = 0;
+        self.state = HeadState::Begun;
     }
+}
+
+/// Tells whether these bytes have a whole head, and no coding in it. Most heads come so, and a search costs
+/// less than to read them line by line.
+fn is_whole_without_coding(bytes: &[u8]) -> bool {
+    let has_coding = |head: &[u8]| STARTS.iter().any(|start| start.find(head).is_some());
+    bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && END.find(bytes).is_some_and(|end| !has_coding(&bytes[..end]))
 }
 
 #[cfg(test)]
@@ -115,6 +149,7 @@ mod tests {
             "POST / HTTP/1.1\nTransfer-Encoding: chunked\n\nContent-Length: 1\n\n",
             "POST / HTTP/1.1\r\nContent-Length: 1\r\nX-Transfer-Encoding: chunked\r\n\r\n",
             "POST /transfer-encoding: HTTP/1.1\r\nContent-Length: 1\r\n\r\n",
+            "TRACE / HTTP/1.1\r\n\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         ] {
             assert!(!HeadFields::default().read(head.as_bytes()), "{head}");
         }
