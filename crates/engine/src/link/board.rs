@@ -1,7 +1,7 @@
 //! The board: a memory file in which a worker notes what it has started, and how much it had
 //! printed by then. It outlives the worker, and spares it a message for each job.
 //!
-//! What a worker prints goes through pipes, and is read later than it is written. Only the worker
+//! The output of a worker goes through pipes, and is read later than it is written. Only the worker
 //! can tell what belongs to which job: what the engine has read when the job begins, and what lies
 //! in the pipe. The engine keeps the first of these numbers on the board.
 
