@@ -27,6 +27,8 @@ input_types! {
     json::AnyJson,
 }
 
+mod unknown;
+
 /// Finds the type of that name.
 pub(crate) fn find(name: &str) -> Option<&'static dyn InputType> {
     INPUT_TYPES.iter().copied().find(|input_type| input_type.name() == name)
@@ -34,5 +36,5 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn InputType> {
 
 /// Returns the type as which an input of an unknown one is served, so that old programs run.
 pub(crate) fn fallback() -> &'static dyn InputType {
-    &text::Text
+    &unknown::Unknown
 }

@@ -11,6 +11,7 @@ mod field;
 mod input_type;
 mod input_types;
 pub mod json;
+mod likeness;
 pub mod number;
 mod outcome;
 mod raw;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::error::{Error, FieldError};
 use crate::field::Field;
+use crate::field::reading::{self, Remarks};
 use crate::raw::{RawInputs, RawValue};
 use crate::shape::Shape;
 use crate::value::{Inputs, Value};
@@ -17,6 +18,7 @@ use crate::value::{Inputs, Value};
 pub struct InputsSchema {
     fields: IndexMap<String, Field>,
     source: Map<String, Json>,
+    mistakes: Vec<String>,
 }
 
 impl InputsSchema {
@@ -24,13 +26,15 @@ impl InputsSchema {
     /// schema. What is not understood is left out and told in the second part of the answer.
     #[must_use]
     pub fn parse(source: &Json) -> (Self, Vec<String>) {
-        let mut warnings = Vec::new();
+        let mut remarks = Remarks::default();
         let mut schema = InputsSchema::default();
         let inputs = match source {
             Json::Object(inputs) => inputs.clone(),
             Json::Null => Map::new(),
             _ => {
-                warnings.push("the inputs schema is not a dict and is taken as empty".to_owned());
+                let remark = "the inputs schema is not a dict and is taken as empty";
+                remarks.all.push(remark.to_owned());
+                remarks.mistakes.push(remark.to_owned());
                 Map::new()
             }
         };
@@ -44,10 +48,17 @@ impl InputsSchema {
                     &named_type
                 }
             };
-            schema.fields.insert(name.clone(), Field::parse(name, properties, &mut warnings));
+            schema.fields.insert(name.clone(), reading::read(name, properties, &mut remarks));
         }
         schema.source = inputs;
-        (schema, warnings)
+        schema.mistakes = remarks.mistakes;
+        (schema, remarks.all)
+    }
+
+    /// The author's mistakes in the schema, in words. What is merely not known here is none.
+    #[must_use]
+    pub fn mistakes(&self) -> &[String] {
+        &self.mistakes
     }
 
     /// Finds a name in a schema's JSON form that no input can have: one with control characters,

@@ -51,13 +51,16 @@ async fn test(context: Context) -> ExitStatus {
         say(format_args!("{report}"));
         sad += usize::from(!report.is_happy);
     }
-    if sad == 0 {
-        say(format_args!("All {TRIES} tries went well. The model is integrated right!"));
-        ExitStatus::Done
-    } else {
-        say(format_args!("Sad! {sad} of {TRIES} tries went wrong; see above."));
-        ExitStatus::Failed
+    let mistakes = model.schema.mistakes();
+    for mistake in mistakes {
+        say(format_args!("Sad! A mistake in the inputs schema: {mistake}"));
     }
+    if sad > 0 {
+        say(format_args!("Sad! {sad} of {TRIES} tries went wrong; see above."));
+    } else if mistakes.is_empty() {
+        say(format_args!("All {TRIES} tries went well. The model is integrated right!"));
+    }
+    if sad == 0 && mistakes.is_empty() { ExitStatus::Done } else { ExitStatus::Failed }
 }
 
 /// A sample of every input; the last try leaves out what may be left out.

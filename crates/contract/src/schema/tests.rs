@@ -197,6 +197,113 @@ fn an_old_schema_runs_with_warnings() {
 }
 
 #[test]
+fn a_mistake_is_told_with_what_was_meant() {
+    for (field, expected) in [
+        (
+            json!({"type": "imge"}),
+            "the type \"imge\" is not known and is served as text, or as bytes where those come; did you mean \"image\"?",
+        ),
+        (
+            json!({"type": "text", "requried": false}),
+            "the property \"requried\" is not known and is ignored: did you mean \"required\"?",
+        ),
+        (
+            json!({"type": "integer", "min": 5, "max": 2}),
+            "min is 5 and max is 2, between which no number is; both are ignored",
+        ),
+        (
+            json!({"type": "integer", "max": 2, "default": 3}),
+            "the default is ignored: expected an integer of at most 2, got 3",
+        ),
+        (
+            json!({"type": "integer", "maximum": 2, "examples": [1, 3]}),
+            "an example is left out: expected an integer of at most 2, got 3",
+        ),
+        (
+            json!({"type": "int", "enum": [1, "two"]}),
+            "nobody can choose \"two\": expected an integer, got \"two\"",
+        ),
+        (
+            json!({"type": "choice"}),
+            "a choice without choices accepts nothing; list them under \"choices\"",
+        ),
+        (
+            json!({"type": "text", "required": "no"}),
+            "the property required is ignored: \"no\" is not a value for it",
+        ),
+    ] {
+        let (schema, warnings) = InputsSchema::parse(&json!({"x": field}));
+        assert_eq!(warnings, [format!("input \"x\": {expected}")]);
+        assert_eq!(schema.mistakes(), warnings);
+    }
+}
+
+#[test]
+fn what_is_not_known_is_told_and_is_no_mistake() {
+    for field in [json!({"type": "hologram"}), json!({"type": "text", "unit": "m"}), json!({})] {
+        let (schema, warnings) = InputsSchema::parse(&json!({"x": field}));
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(schema.mistakes().is_empty());
+    }
+}
+
+#[test]
+fn the_words_of_other_libraries_are_understood() {
+    for (word, name) in [
+        ("str", "text"),
+        ("string", "text"),
+        ("int", "integer"),
+        ("float", "number"),
+        ("bool", "boolean"),
+        ("object", "json"),
+    ] {
+        let schema = schema(&json!({"x": {"type": word}}));
+        assert_eq!(schema.fields()["x"].input_type.name(), name);
+    }
+    let schema = schema(&json!({
+        "n": {"type": "float", "minimum": 1, "maximum": 2, "title": "A number"},
+        "c": {"type": "string", "enum": ["a"], "title": "not this", "description": "A choice"},
+    }));
+    let fields = schema.fields();
+    assert_eq!(fields["n"].expectation(), "a number from 1 to 2");
+    assert_eq!(fields["n"].description.as_deref(), Some("A number"));
+    assert_eq!(fields["c"].expectation(), "one of a");
+    assert_eq!(fields["c"].description.as_deref(), Some("A choice"));
+}
+
+#[test]
+fn the_documentation_has_every_type_property_and_synonym() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema.md");
+    let documentation = std::fs::read_to_string(path).unwrap();
+    let first_words = |heading: &str| -> Vec<&str> {
+        let part = documentation.split("\n## ").find(|part| part.starts_with(heading)).unwrap();
+        let rows = part.lines().filter_map(|line| line.strip_prefix("| `"));
+        rows.flat_map(|row| row.split(" |").next().unwrap().split(", "))
+            .map(|word| word.trim_matches('`'))
+            .collect()
+    };
+    let types: Vec<&str> = crate::INPUT_TYPES.iter().map(|known| known.name()).collect();
+    assert_eq!(first_words("Types"), types);
+    assert_eq!(first_words("Properties"), reading::PROPERTIES);
+    let mut synonyms = first_words("Other libraries' words");
+    synonyms.sort_unstable();
+    let known = reading::TYPE_SYNONYMS.iter().chain(&reading::PROPERTY_SYNONYMS);
+    let mut known: Vec<&str> = known.map(|(word, _)| *word).collect();
+    known.sort_unstable();
+    assert_eq!(synonyms, known);
+}
+
+#[test]
+fn an_input_of_an_unknown_type_takes_bytes_as_they_come() {
+    let (schema, _) = InputsSchema::parse(&json!({"x": {"type": "hologram", "max_bytes": 4}}));
+    let accept = |raw| schema.fields()["x"].accept(raw);
+    let bytes = Bytes::from_static(b"\xff\0a");
+    assert_eq!(accept(RawValue::Bytes(bytes.clone())), Ok(Value::Bytes(bytes)));
+    assert_eq!(accept(RawValue::Text("ab".into())), Ok(Value::Text("ab".into())));
+    assert!(accept(RawValue::Bytes(Bytes::from_static(b"12345"))).is_err());
+}
+
+#[test]
 fn a_front_end_gets_each_input_in_order() {
     let (schema, _) = InputsSchema::parse(&json!({
         "7": "image",

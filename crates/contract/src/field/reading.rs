@@ -1,0 +1,199 @@
+//! Reads a field of the schema from its properties, and tells what is wrong with them.
+//!
+//! Old programs must run, so nothing here is refused: a property that cannot be used is left out.
+
+use serde_json::{Map, Number, Value as Json};
+
+use crate::constraints::Constraints;
+use crate::field::Field;
+use crate::input_type::InputType;
+use crate::input_types;
+use crate::likeness::nearest;
+use crate::number;
+use crate::raw::RawValue;
+use crate::shape::Shape;
+
+/// The properties that a field may have.
+pub(crate) const PROPERTIES: [&str; 9] = [
+    "type",
+    "required",
+    "default",
+    "description",
+    "choices",
+    "min",
+    "max",
+    "max_bytes",
+    "examples",
+];
+/// Names of properties in JSON Schema, and their names here.
+pub(crate) const PROPERTY_SYNONYMS: [(&str, &str); 4] =
+    [("enum", "choices"), ("maximum", "max"), ("minimum", "min"), ("title", "description")];
+/// Names of types in Python and in JSON Schema, and their names here.
+pub(crate) const TYPE_SYNONYMS: [(&str, &str); 9] = [
+    ("array", "json"),
+    ("bool", "boolean"),
+    ("dict", "json"),
+    ("double", "number"),
+    ("float", "number"),
+    ("int", "integer"),
+    ("object", "json"),
+    ("str", "text"),
+    ("string", "text"),
+];
+
+/// What there is to tell of a schema.
+#[derive(Debug, Default)]
+pub(crate) struct Remarks {
+    /// All of it, for the log.
+    pub(crate) all: Vec<String>,
+    /// The part that says what the author got wrong. The rest may be another program's own.
+    pub(crate) mistakes: Vec<String>,
+}
+
+impl Remarks {
+    fn note(&mut self, name: &str, text: &str, is_mistake: bool) {
+        let remark = format!("input {name:?}: {text}");
+        if is_mistake {
+            self.mistakes.push(remark.clone());
+        }
+        self.all.push(remark);
+    }
+}
+
+/// Reads a field from the properties that the schema gives it.
+pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Remarks) -> Field {
+    let mut note = |text: String, is_mistake| remarks.note(name, &text, is_mistake);
+    let mut field = Field {
+        input_type: read_type(properties.get("type"), &mut note),
+        required: true,
+        default: None,
+        description: None,
+        constraints: Constraints::default(),
+        examples: Vec::new(),
+    };
+    let mut default = None;
+    for (property, value) in properties {
+        let known = synonym(&PROPERTY_SYNONYMS, property).unwrap_or(property);
+        if !PROPERTIES.contains(&known) {
+            let meant = nearest(known, PROPERTIES);
+            let hint = meant.map_or(String::new(), |meant| format!(": did you mean {meant:?}?"));
+            note(
+                format!("the property {property:?} is not known and is ignored{hint}"),
+                meant.is_some(),
+            );
+        } else if known == "default" {
+            default = Some(value.clone()).filter(|value| !value.is_null());
+        } else if set(&mut field, known, value, property != known).is_none() {
+            let text = format!("the property {property} is ignored: {value} is not a value for it");
+            note(text, true);
+        }
+    }
+    check(&mut field, &mut note);
+    if let Some(default) = default {
+        field.required = false;
+        match field.accept(RawValue::Json(default.clone())) {
+            Ok(_) => field.default = Some(default),
+            Err(problem) => note(format!("the default is ignored: {problem}"), true),
+        }
+    }
+    field
+}
+
+fn read_type(
+    declared: Option<&Json>,
+    note: &mut impl FnMut(String, bool),
+) -> &'static dyn InputType {
+    let name = declared.and_then(Json::as_str);
+    let known =
+        name.and_then(|name| input_types::find(synonym(&TYPE_SYNONYMS, name).unwrap_or(name)));
+    known.unwrap_or_else(|| {
+        let names = || input_types::INPUT_TYPES.iter().map(|known| known.name());
+        let meant = name.and_then(|name| nearest(name, names()));
+        let hint = match meant {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None => format!("known: {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        let declared = declared.map_or("none".to_owned(), Json::to_string);
+        let text = format!(
+            "the type {declared} is not known and is served as text, or as bytes where those come; {hint}"
+        );
+        note(text, meant.is_some());
+        input_types::fallback()
+    })
+}
+
+/// Sets a property; `None` where the value is none for it. One that came by a `synonym` of its name
+/// does not take the place of another.
+fn set(field: &mut Field, property: &str, value: &Json, is_synonym: bool) -> Option<()> {
+    let constraints = &mut field.constraints;
+    match property {
+        "required" => field.required = value.as_bool()?,
+        "description" => {
+            let text = value.as_str()?.to_owned();
+            if !is_synonym || field.description.is_none() {
+                field.description = Some(text);
+            }
+        }
+        "min" => constraints.min = Some(bound(value)?),
+        "max" => constraints.max = Some(bound(value)?),
+        "max_bytes" => constraints.max_bytes = Some(value.as_u64()?),
+        "choices" => constraints.choices.clone_from(value.as_array()?),
+        "examples" => field.examples.clone_from(value.as_array()?),
+        _ => {}
+    }
+    Some(())
+}
+
+/// Finds properties that contradict each other, and leaves out what can never be.
+fn check(field: &mut Field, note: &mut impl FnMut(String, bool)) {
+    let constraints = &mut field.constraints;
+    if let (Some(min), Some(max)) = (&constraints.min, &constraints.max)
+        && number::compare(min, max).is_gt()
+    {
+        note(
+            format!("min is {min} and max is {max}, between which no number is; both are ignored"),
+            true,
+        );
+        (constraints.min, constraints.max) = (None, None);
+    }
+    let is_choice = field.input_type.shape() == Shape::Choice;
+    if is_choice && constraints.choices.is_empty() {
+        let text = "a choice without choices accepts nothing; list them under \"choices\"";
+        note(text.to_owned(), true);
+    }
+    if !is_choice {
+        let any = Constraints { choices: Vec::new(), ..constraints.clone() };
+        for choice in &constraints.choices {
+            let accepted = field.input_type.accept(RawValue::Json(choice.clone()), &any);
+            if let Err(refusal) = accepted {
+                let problem = refusal.message(|| field.input_type.expectation(&any));
+                note(format!("nobody can choose {choice}: {problem}"), true);
+            }
+        }
+    }
+    // A file may be named by an address, which is only read when it is asked for.
+    if !matches!(field.input_type.shape(), Shape::Blob { .. }) {
+        let (fits, unfit): (Vec<Json>, Vec<Json>) = std::mem::take(&mut field.examples)
+            .into_iter()
+            .partition(|example| field.accept(RawValue::Json(example.clone())).is_ok());
+        field.examples = fits;
+        for example in unfit {
+            if let Err(problem) = field.accept(RawValue::Json(example)) {
+                note(format!("an example is left out: {problem}"), true);
+            }
+        }
+    }
+}
+
+fn synonym<'a>(synonyms: &[(&str, &'a str)], name: &str) -> Option<&'a str> {
+    synonyms.iter().find(|(other, _)| *other == name).map(|(_, name)| *name)
+}
+
+/// Reads `min` or `max`. People read 1 where the author wrote 1.0.
+fn bound(value: &Json) -> Option<Number> {
+    let bound = value.as_number()?;
+    if number::is_integer(bound) {
+        return Some(bound.clone());
+    }
+    number::parse(&bound.as_f64()?.to_string()).ok()
+}

@@ -1,0 +1,32 @@
+//! An input of a type that is not known: text, or bytes where those come, so that old programs run.
+
+use crate::constraints::Constraints;
+use crate::input_type::InputType;
+use crate::raw::RawValue;
+use crate::shape::{Refusal, Shape};
+use crate::value::Value;
+
+#[derive(Debug)]
+pub(super) struct Unknown;
+
+impl InputType for Unknown {
+    fn name(&self) -> &'static str {
+        "text"
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Text { format: None }
+    }
+
+    fn sample(&self, constraints: &Constraints) -> Value {
+        super::text::Text.sample(constraints)
+    }
+
+    fn accept(&self, raw: RawValue, constraints: &Constraints) -> Result<Value, Refusal> {
+        let shape = match &raw {
+            RawValue::Bytes(_) => Shape::Blob { media: "*/*" },
+            RawValue::Text(_) | RawValue::Json(_) => self.shape(),
+        };
+        shape.accept(raw, constraints)
+    }
+}

@@ -1,0 +1,44 @@
+//! The likeness of names: what somebody may have meant.
+
+/// The greatest length of a name in bytes for which others are looked for.
+const LONGEST: usize = 100;
+
+/// Finds the name among the `known` ones that `name` is a misspelling of: a third of its letters or fewer,
+/// and at most two, are wrong, missing, too many or swapped.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > LONGEST {
+        return None;
+    }
+    let plain = |name: &str| name.to_lowercase().replace('-', "_");
+    let wanted = plain(name);
+    let most = (wanted.chars().count() / 3).clamp(1, 2);
+    let rated =
+        known.into_iter().map(|other| (strsim::damerau_levenshtein(&wanted, &plain(other)), other));
+    rated
+        .filter(|(errors, _)| *errors <= most)
+        .min_by_key(|(errors, _)| *errors)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelling_is_told_from_another_word() {
+        let known = ["required", "choices", "min", "max", "max_bytes"];
+        for (name, meant) in [
+            ("requried", "required"),
+            ("Required", "required"),
+            ("choise", "choices"),
+            ("max-bytes", "max_bytes"),
+            ("mxa", "max"),
+        ] {
+            assert_eq!(nearest(name, known), Some(meant), "{name}");
+        }
+        let long = "required".repeat(100);
+        for name in ["", "unit", "display_name", "required_by", &long] {
+            assert_eq!(nearest(name, known), None, "{name}");
+        }
+    }
+}
