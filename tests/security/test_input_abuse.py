@@ -7,6 +7,7 @@ import struct
 import time
 
 import pytest
+from pictures.parts import saved
 from raw import exchange, statuses
 from support import serve
 
@@ -191,8 +192,8 @@ PICTURES = {
     "a GIF beyond its screen": (gif((0, 0, 1, 1), (0, 0, 13_000, 13_000)), "13000 x 13000"),
     "a PNG of two sizes": (png(1, 1, png_size(13_000, 13_000)), "broken"),
     "a PNG of two sizes, one behind the pixels": (png(1, 1) + png_size(13_000, 13_000), "broken"),
-    "a HEIF of 200,000 boxes": (
-        b"\0\0\0\x10ftypheic\0\0\0\0" + b"\0\0\0\x08free" * 200_000,
+    "an AVIF of 200,000 boxes": (
+        b"\0\0\0\x10ftypavif\0\0\0\0" + b"\0\0\0\x08free" * 200_000,
         "broken",
     ),
     "no picture": (b"no picture", "expected a picture"),
@@ -217,6 +218,23 @@ def test_pictures_are_looked_at_before_the_model_gets_them(server, name):
 def test_pictures_within_the_limits_reach_the_model(server):
     assert server.post(image=png(8_000, 8_000)).status == 200
     assert server.post(image=gif((8, 8, 8_000, 8_000))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("setting", "taken"),
+    [(None, {"AVIF"}), ("avif", {"AVIF"}), ("heic", {"HEIF"}), ("png,heif", {"AVIF", "HEIF"})],
+)
+def test_avif_and_heic_are_told_apart(module_program, setting, taken):
+    # Pillow alone reads AVIF, but not HEIC.
+    settings = {} if setting is None else {"AI_INTEGRATION_IMAGE_FORMATS": setting}
+    with serve(module_program, **settings) as server:
+        for name, here in [("AVIF", "avif"), ("HEIF", "heic")]:
+            answer = server.post(image=saved(name))
+            if name in taken:
+                assert answer.status == 200, answer
+            else:
+                hint = "got %s; AI_INTEGRATION_IMAGE_FORMATS says what the server takes" % here
+                assert hint in answer.json()["errors"][0]["message"]
 
 
 def test_the_operator_says_which_pictures_may_come(module_program):

@@ -37,6 +37,7 @@ def connection(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "entrypoint.py"
     path.write_text(textwrap.dedent(MODEL))
     limits = {"AI_INTEGRATION_MAX_PIXELS": MAX_PIXELS, "AI_INTEGRATION_MAX_FRAMES": MAX_FRAMES}
+    limits["AI_INTEGRATION_IMAGE_FORMATS"] = "png,jpeg,gif,webp,bmp,tiff,heif"
     with serve(path, HOST="127.0.0.1", **limits) as server:
         address = server.url.removeprefix("http://")
         with contextlib.closing(http.client.HTTPConnection(address, timeout=30)) as connection:

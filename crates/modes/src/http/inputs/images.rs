@@ -25,9 +25,10 @@ use extent::{Extent, Limits};
 settings! {
     /// The pictures that reach the model.
     pub(crate) struct Settings under "Inputs" {
-        /// Formats in which pictures may come over HTTP, of png, jpeg, gif, webp, bmp, tiff, heif
-        /// (which AVIF is one of) and jxl; * for anything, unchecked.
-        image_formats: Formats = "png,jpeg,gif,webp,bmp,tiff,heif",
+        /// Formats in which pictures may come over HTTP, of png, jpeg, gif, webp, bmp, tiff, avif, heic
+        /// (which Pillow reads with pillow-heif only), heif (both of these) and jxl; * for anything,
+        /// unchecked.
+        image_formats: Formats = "png,jpeg,gif,webp,bmp,tiff,avif",
         /// Most pixels of a picture that comes over HTTP, by what its header says; the frames or pages
         /// of one may have 16 times as many together. The default is where Pillow begins to warn.
         max_pixels: Count<1, { usize::MAX }> = 89478485,
@@ -73,9 +74,13 @@ const KNOWN: &[Format] = &[
     },
     Format { name: "bmp", begins: |bytes| bytes.starts_with(b"BM"), extent: bmp::extent },
     Format { name: "tiff", begins: tiff::begins, extent: tiff::extent },
-    Format { name: "heif", begins: |bytes| bytes.get(4..8) == Some(b"ftyp"), extent: heif::extent },
+    Format { name: "avif", begins: heif::is_avif, extent: heif::extent },
+    Format { name: "heic", begins: |bytes| bytes.get(4..8) == Some(b"ftyp"), extent: heif::extent },
     Format { name: "jxl", begins: jxl::begins, extent: jxl::extent },
 ];
+
+/// The name of several formats together, and theirs.
+const HEIF: (&str, [&str; 2]) = ("heif", ["avif", "heic"]);
 
 /// Known formats; none where anything goes.
 struct Formats;
@@ -88,13 +93,18 @@ impl SettingType for Formats {
         if list == "*" {
             return Ok(None);
         }
-        let names: Vec<String> =
-            list.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+        let (together, both) = HEIF;
+        let names = list.split(',').map(|name| name.trim().to_ascii_lowercase());
+        let names: Vec<String> = names
+            .flat_map(
+                |name| if name == together { both.map(str::to_owned).into() } else { vec![name] },
+            )
+            .collect();
         let known: Vec<&str> = KNOWN.iter().map(|format| format.name).collect();
         if names.iter().all(|name| known.contains(&name.as_str())) {
             Ok(Some(names))
         } else {
-            Err(format!("some of {}, or *", known.join(", ")))
+            Err(format!("some of {}, {together}, or *", known.join(", ")))
         }
     }
 }
@@ -139,7 +149,11 @@ impl ImageRules {
             format.filter(|format| formats.iter().any(|name| name == format.name))
         else {
             return Err(match format {
-                Some(format) => format!("{}, got {}", expected(), format.name),
+                Some(format) => format!(
+                    "{}, got {}; AI_INTEGRATION_IMAGE_FORMATS says what the server takes",
+                    expected(),
+                    format.name
+                ),
                 None => format!("{}, got {} bytes of something else", expected(), bytes.len()),
             });
         };
