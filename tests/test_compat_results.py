@@ -71,6 +71,8 @@ SENT = {
         {"a": [1, None, "ö"]},
     ),
     "a list": ("result('application/json', [1, 'b', 2.5])", "application/json", [1, "b", 2.5]),
+    "a set": ("result('application/json', set([1]))", "application/json", [1]),
+    "a set inside": ("result('application/json', {'a': set([1])})", "application/json", {"a": [1]}),
     "an image's bytes": ("result('image/png', b'\\x89PNG')", "image/png", b"\x89PNG"),
     "a list of one image's bytes": ("result('image/png', [b'\\x89PNG'])", "image/png", b"\x89PNG"),
     "text pieces": (
@@ -106,8 +108,14 @@ SENT = {
 REFUSED = {
     "an object": ("result('application/json', Thing())", ["cannot be sent", "Thing"]),
     "an object as text": ("result('text/plain', Thing())", ["cannot be sent", "Thing"]),
-    "a set": ("result('application/json', set([1]))", ["cannot be sent", "set"]),
-    "a set inside": ("result('application/json', {'a': set([1])})", ["cannot be sent", "set"]),
+    "an object inside": (
+        "result('application/json', {'a': [Thing()]})",
+        ["cannot be sent", "a[0] is an object of type Thing"],
+    ),
+    "bytes inside": (
+        "result('application/json', {'a': bytearray(b'1')})",
+        ["cannot be sent", "a is an object of type bytearray", "base64"],
+    ),
     "a dict as an image": ("result('image/png', {'a': 1})", ["cannot be sent", "image"]),
     "a dict as text": ("result('text/plain', {'a': 1})", ["cannot be sent", "dict"]),
     "NaN": ("result('application/json', {'a': float('nan')})", ["cannot be sent", "NaN"]),
@@ -243,7 +251,9 @@ def test_what_cannot_be_sent_fails_on_the_command_line(path, tmp_path, case):
         assert word in done.stderr.decode()
 
 
-@pytest.mark.parametrize("name", ["an object", "a set", "NaN", "text for a result", "success yes"])
+@pytest.mark.parametrize(
+    "name", ["an object", "bytes inside", "NaN", "text for a result", "success yes"]
+)
 @pytest.mark.parametrize("style", STYLES)
 def test_what_cannot_be_sent_fails_in_the_pipe_modes(program, style, name):
     expression, words = REFUSED[name]

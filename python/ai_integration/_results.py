@@ -36,10 +36,16 @@ _IMAGE_FORMATS = {
     "x-png": "PNG",
 }
 
+# The kinds of an array's items that `tolist` makes numbers and truths of.
+_NUMBERS = ("b", "i", "u", "f", None)
+
+# Content types under which a stream of JSON values is a type of its own.
+_OF_ONE_VALUE = ("", "application/json")
+
 _ACCEPTED = (
-    "accepted are: bytes or str under any content type; a dict, list, number or array under a JSON"
-    " one; a PIL image, or a list of exactly one image, under an image one; a number under a text"
-    " one; an iterator of str or bytes; None"
+    "accepted are: bytes or str under any content type; a dict, list, number, date, array or the"
+    " like under a JSON one; a PIL image, or a list of exactly one image, under an image one; a"
+    " number under a text one; an iterator of str or bytes, or under a JSON one of dicts; None"
 )
 
 
@@ -152,9 +158,11 @@ def encode_json(value):
     """`value` as JSON text; raises `Unsendable` for what JSON does not have."""
     try:
         return _to_json(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as reason:
-        if "Out of range float" in str(reason):
-            reason = "it holds NaN or Infinity"
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        from . import _json_values
+    try:
+        return _to_json(_json_values.plain(value))
+    except _json_values.Unexpressible as reason:
         raise Unsendable("JSON cannot express it: %s" % reason)
 
 
@@ -199,12 +207,15 @@ def _fill(answer, data):
         return
     if isinstance(data, bytes):
         answer.data = _python_2_text(data, media_type) if _PYTHON_2 else data
-    elif isinstance(data, TEXT):
+    elif isinstance(data, TEXT) and not (is_json and hasattr(type(data), "__members__")):
+        # Text that an Enum gives is a value, and no JSON.
         answer.data = data
     elif isinstance(data, (bytearray, memoryview)):
         answer.data = body_of(data)[1]
     elif _is_iterator(data):
         answer.pieces = data
+        if is_json or not media_type:
+            answer.pieces = _lines(answer, media_type, data)
     elif media_type.startswith("image/"):
         answer.data = _image(data, media_type[len("image/") :])
     elif is_json:
@@ -215,9 +226,40 @@ def _fill(answer, data):
     elif media_type.startswith("text/") and isinstance(_scalar(data), numbers.Number):
         answer.data = _as_text(_scalar(data))
     else:
+        from . import _json_values
+
         raise Unsendable(
-            'that does not go with the content type "%s"; %s' % (answer.content_type, _ACCEPTED)
+            'that does not go with the content type "%s"; %s; %s'
+            % (answer.content_type, _json_values.hint(data), _ACCEPTED)
         )
+
+
+def _lines(answer, media_type, pieces):
+    """The pieces, of which those that are neither text nor bytes become lines of JSON.
+
+    What the first piece is tells the content type where it is not clear yet.
+    """
+    number = 0
+    try:
+        for number, piece in enumerate(pieces):
+            is_raw = isinstance(piece, (TEXT, bytes, bytearray, memoryview))
+            if number == 0 and not is_raw and media_type in _OF_ONE_VALUE:
+                answer.content_type = "application/x-ndjson"
+            elif number == 0 and not media_type and isinstance(piece, TEXT):
+                answer.content_type = "text/plain"
+            if is_raw:
+                yield piece
+                continue
+            try:
+                line = encode_json(piece)
+            except Unsendable as reason:
+                raise Unsendable("piece %d of its iterator: %s" % (number, reason))
+            yield _as_text(line) + TEXT("\n")
+    finally:
+        # A generator that is not wanted any more should not wait for its finalizer.
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()
 
 
 def _image(data, subtype):
@@ -279,17 +321,17 @@ def _python_2_text(data, media_type):
     return data
 
 
-def _plain(value):
-    """Numbers and arrays of numeric libraries as Python's own."""
-    for name in ("tolist", "item"):
-        convert = getattr(value, name, None)
-        if callable(convert):
-            return convert()
-    raise TypeError("%s is inside it" % _kind(value))
+def _numbers(value):
+    """An array of numbers as a list: what else there is needs a second look."""
+    dtype, convert = getattr(value, "dtype", None), getattr(value, "tolist", None)
+    # The dtype of a tensor has no kind.
+    if dtype is not None and convert is not None and getattr(dtype, "kind", None) in _NUMBERS:
+        return convert()
+    raise TypeError("no numbers")
 
 
 # What `json.dumps` would make anew for each value.
-_to_json = json.JSONEncoder(default=_plain, ensure_ascii=_PYTHON_2, allow_nan=False).encode
+_to_json = json.JSONEncoder(default=_numbers, ensure_ascii=_PYTHON_2, allow_nan=False).encode
 
 
 def _scalar(value):

@@ -1,0 +1,386 @@
+"""Values of every kind in a result: each has its form as JSON, alone, inside and as a key, or is
+refused by its place with the call that helps. `docs/results.md` has the same table."""
+
+import json
+
+import pytest
+from compat import model
+from support import serve
+
+# The text is an expression whose value is the result; so one server serves all cases.
+EVALUATING = """
+    import array, collections, dataclasses, datetime, decimal, enum, io
+    import ipaddress, itertools, pathlib, types, typing, uuid
+    import attrs, numpy as np, pandas as pd, pydantic, pydantic.v1
+    from PIL import Image
+    from datetime import date, time, timedelta, timezone
+    from decimal import Decimal
+
+    WHEN = datetime.datetime(2024, 1, 2, 3, 4, 5)
+    UTC = timezone.utc
+    STAMP = pd.Timestamp("2024-01-02T03:04:05.123456789")
+
+    class Color(enum.Enum):
+        RED = "red"
+        PAIR = (1, 2)
+
+    class Level(enum.IntEnum):
+        LOW = 1
+
+    class Word(str, enum.Enum):
+        YES = "yes"
+
+    class Thing(object):
+        def __repr__(self):
+            return "a thing"
+
+    class Holder(object):
+        def __init__(self):
+            self.inside = 1
+
+    class Figure(object):
+        "As matplotlib's, which is recognised by this."
+        def savefig(self, *given):
+            raise AssertionError("nobody asked for it")
+
+    Point = collections.namedtuple("Point", "x y")
+
+    @dataclasses.dataclass
+    class Box(object):
+        score: object
+        size: typing.ClassVar = 4
+
+    @attrs.define
+    class Part(object):
+        score: object
+
+    class Model(pydantic.BaseModel):
+        model_config = {"arbitrary_types_allowed": True}
+        score: typing.Any
+        when: datetime.datetime = WHEN
+        label: str = pydantic.Field("x", alias="labelName")
+
+    class Old(pydantic.v1.BaseModel):
+        score: typing.Any
+        when: datetime.datetime = WHEN
+
+    def breaking(*all):
+        for piece in all:
+            yield piece
+        raise ValueError("the well is dry")
+
+    def nested(depth, value=None):
+        for _ in range(depth):
+            value = {"a": [value]}
+        return value
+
+    def circle():
+        inner = {"boxes": []}
+        inner["boxes"].append(inner)
+        return inner
+
+    def as_json(data, kind="application/json"):
+        return {"content-type": kind, "data": data, "success": True}
+
+    SCHEMA = {"text": {"type": "text"}}
+
+    def infer(inputs):
+        return eval(inputs["text"])
+"""
+
+# For each kind of value, as the documentation has it, expressions and the JSON that they become.
+WRITTEN = {
+    "`bool`, `int`, `float`": [
+        ("True", True),
+        ("2 ** 64 + 1", 2**64 + 1),
+        ("0.1", 0.1),
+    ],
+    "`dict` and other mappings": [
+        ("{'a': 1}", {"a": 1}),
+        ("collections.OrderedDict(a=WHEN)", {"a": "2024-01-02T03:04:05"}),
+        ("collections.defaultdict(set, a={1})", {"a": [1]}),
+        ("collections.ChainMap({'a': 1})", {"a": 1}),
+        ("types.MappingProxyType({'a': WHEN})", {"a": "2024-01-02T03:04:05"}),
+    ],
+    "`list`, `tuple`, `namedtuple`, `deque`, `range`": [
+        ("[1]", [1]),
+        ("(1, WHEN)", [1, "2024-01-02T03:04:05"]),
+        ("Point(1, {2})", [1, [2]]),
+        ("collections.deque([1, 2])", [1, 2]),
+        ("range(3)", [0, 1, 2]),
+        ("array.array('d', [1.5])", [1.5]),
+    ],
+    "`set`, `frozenset`": [
+        ("{3, 1, 2}", [1, 2, 3]),
+        ("frozenset('ba')", ["a", "b"]),
+        ("{date(2024, 1, 2)}", ["2024-01-02"]),
+        ("{(1, 2)}", [[1, 2]]),
+        ("set()", []),
+    ],
+    "views of a `dict`": [
+        ("{'a': 1}.keys()", ["a"]),
+        ("{'a': 1}.values()", [1]),
+        ("{'a': 1}.items()", [["a", 1]]),
+    ],
+    "`datetime`, `date`, `time`": [
+        ("WHEN", "2024-01-02T03:04:05"),
+        ("WHEN.replace(tzinfo=UTC, microsecond=7)", "2024-01-02T03:04:05.000007+00:00"),
+        ("date(2024, 1, 2)", "2024-01-02"),
+        ("time(3, 4)", "03:04:00"),
+    ],
+    "`timedelta`": [
+        ("timedelta(minutes=1.5)", 90.0),
+        ("timedelta(days=-1)", -86400.0),
+        ("pd.Timedelta('1h')", 3600.0),
+    ],
+    "`Decimal`": [
+        ("Decimal('19.99')", 19.99),
+        ("Decimal('5')", 5),
+        ("Decimal('5.00')", 5.0),
+        ("Decimal('1E+3')", 1000),
+        ("Decimal(2 ** 64 + 1)", 2**64 + 1),
+    ],
+    "`UUID`, IP addresses": [
+        ("uuid.UUID(int=1)", "00000000-0000-0000-0000-000000000001"),
+        ("ipaddress.ip_address('10.0.0.1')", "10.0.0.1"),
+        ("ipaddress.ip_network('fe80::/64')", "fe80::/64"),
+    ],
+    "`Path`": [("pathlib.Path('/a/b')", "/a/b"), ("pathlib.PurePosixPath('a')", "a")],
+    "`Enum`": [
+        ("Color.RED", "red"),
+        ("Color.PAIR", [1, 2]),
+        ("Level.LOW", 1),
+        ("Word.YES", "yes"),
+    ],
+    "dataclasses and attrs": [
+        ("Box(1)", {"score": 1}),
+        ("Box(Box(WHEN))", {"score": {"score": "2024-01-02T03:04:05"}}),
+        ("Part({1})", {"score": [1]}),
+    ],
+    "pydantic models": [
+        ("Model(score=1)", {"score": 1, "when": "2024-01-02T03:04:05", "labelName": "x"}),
+        (
+            "Model(score=np.array([1, 2]))",
+            {"score": [1, 2], "when": "2024-01-02T03:04:05", "labelName": "x"},
+        ),
+        ("Old(score={'a': {1}})", {"score": {"a": [1]}, "when": "2024-01-02T03:04:05"}),
+        (
+            "Model(score=float('nan'))",
+            {"score": None, "when": "2024-01-02T03:04:05", "labelName": "x"},
+        ),
+        ("pydantic.RootModel[list](root=[1])", [1]),
+    ],
+    "numpy scalars and arrays": [
+        ("np.int64(2 ** 62 + 1)", 2**62 + 1),
+        ("np.float32(1.5)", 1.5),
+        ("np.float16(1.5)", 1.5),
+        ("np.longdouble(1.5)", 1.5),
+        ("np.bool_(True)", True),
+        ("np.array([[1, 2], [3, 4]])", [[1, 2], [3, 4]]),
+        ("np.array(5)", 5),
+        ("np.array([1.5], np.longdouble)", [1.5]),
+        ("np.array(['a'])", ["a"]),
+        ("np.array(['a', None, WHEN], object)", ["a", None, "2024-01-02T03:04:05"]),
+        ("np.ma.masked_array([1, 2], [0, 1])", [1, None]),
+        ("np.array([(1, 2.5)], [('a', int), ('b', float)])", [{"a": 1, "b": 2.5}]),
+    ],
+    "`datetime64`": [
+        ("np.datetime64('2024')", "2024"),
+        ("np.datetime64('2024-01')", "2024-01"),
+        ("np.datetime64('2024-01-04', 'W')", "2024-01-04"),
+        ("np.datetime64('2024-01-02')", "2024-01-02"),
+        ("np.datetime64('2024-01-02T03', 'h')", "2024-01-02T03"),
+        ("np.datetime64('2024-01-02T03:04')", "2024-01-02T03:04"),
+        ("np.datetime64('2024-01-02T03:04:05')", "2024-01-02T03:04:05"),
+        ("np.datetime64('2024-01-02', 'ms')", "2024-01-02T00:00:00.000"),
+        ("np.datetime64('2024-01-02', 'us')", "2024-01-02T00:00:00.000000"),
+        ("np.datetime64('2024-01-02', 'ns')", "2024-01-02T00:00:00.000000000"),
+        (
+            "np.array(['2024-01-02', 'NaT'], 'M8[ns]')",
+            ["2024-01-02T00:00:00.000000000", None],
+        ),
+        ("np.array([['2024-01-02', 'NaT']], 'M8[D]')", [["2024-01-02", None]]),
+        (
+            "np.ma.masked_array(np.array(['2024-01-02'] * 2, 'M8[D]'), [0, 1])",
+            ["2024-01-02", None],
+        ),
+        (
+            "np.array([('2024-01-02',)], [('when', 'M8[ns]')])",
+            [{"when": "2024-01-02T00:00:00.000000000"}],
+        ),
+    ],
+    "`timedelta64`": [
+        ("np.timedelta64(3, 'h')", 10800.0),
+        ("np.array([1500, 'NaT'], 'm8[ms]')", [1.5, None]),
+    ],
+    "`Timestamp`": [
+        ("STAMP", "2024-01-02T03:04:05.123456789"),
+        ("STAMP.tz_localize('UTC')", "2024-01-02T03:04:05.123456789+00:00"),
+    ],
+    "`pd.NA`, `NaT`": [
+        ("pd.NA", None),
+        ("pd.NaT", None),
+        ("np.datetime64('NaT')", None),
+        ("np.timedelta64('NaT')", None),
+    ],
+    "`DataFrame`": [
+        (
+            "pd.DataFrame({'a': [1, 2], 'when': pd.to_datetime(['2024-01-02', None])})",
+            [{"a": 1, "when": "2024-01-02T00:00:00"}, {"a": 2, "when": None}],
+        ),
+        ("pd.DataFrame([[1.5]])", [{"0": 1.5}]),
+        ("pd.DataFrame()", []),
+    ],
+    "`Series`, `Index`": [
+        ("pd.Series([1, 2])", [1, 2]),
+        ("pd.Series([1, None], dtype='Int64')", [1, None]),
+        ("pd.Series(['a', None], dtype='object')", ["a", None]),
+        ("pd.Series(pd.to_datetime(['2024-01-02']))", ["2024-01-02T00:00:00"]),
+        ("pd.date_range('2024-01-02', periods=1)", ["2024-01-02T00:00:00"]),
+        ("pd.Categorical(['a'])", ["a"]),
+    ],
+}
+CASES = [case for cases in WRITTEN.values() for case in cases]
+
+# And those that are something else alone: text that is JSON already, or a stream.
+INSIDE = [
+    *CASES,
+    ("'hellö'", "hellö"),
+    ("np.str_('a')", "a"),
+    ("(one for one in [1, WHEN])", [1, "2024-01-02T03:04:05"]),
+    ("map(str, [1])", ["1"]),
+    ("zip([1], 'a')", [[1, "a"]]),
+    ("iter({'a'})", ["a"]),
+]
+
+KEYS = [
+    ("'a'", "a"),
+    ("1", "1"),
+    ("1.5", "1.5"),
+    ("True", "true"),
+    ("None", "null"),
+    ("np.int64(3)", "3"),
+    ("np.uint8(3)", "3"),
+    ("np.float32(1.5)", "1.5"),
+    ("np.bool_(False)", "false"),
+    ("np.str_('a')", "a"),
+    ("np.datetime64('2024-01-02')", "2024-01-02"),
+    ("Color.RED", "red"),
+    ("Level.LOW", "1"),
+    ("Word.YES", "yes"),
+    ("date(2024, 1, 2)", "2024-01-02"),
+    ("WHEN", "2024-01-02T03:04:05"),
+    ("STAMP", "2024-01-02T03:04:05.123456789"),
+    ("uuid.UUID(int=1)", "00000000-0000-0000-0000-000000000001"),
+    ("pathlib.Path('/a')", "/a"),
+    ("Decimal('1.50')", "1.5"),
+    ("Decimal(5)", "5"),
+]
+
+# Data under JSON that is refused, with its place and words of the way out.
+REFUSED = [
+    (
+        "{'boxes': [0, 1, 2, {'score': Thing()}]}",
+        "boxes[3].score is an object of type Thing",
+        "give",
+    ),
+    ("{'a': [Holder()]}", "a[0] is an object of type Holder", "vars(value)"),
+    ("[{'a b': b'x'}]", "[0]['a b'] is an object of type bytes", "base64.b64encode"),
+    ("{'a': bytearray(b'x')}", "a is an object of type bytearray", "base64.b64encode"),
+    ("{'a': memoryview(b'x')}", "a is an object of type memoryview", "base64.b64encode"),
+    ("[Figure()]", "[0] is an object of type Figure", ".savefig("),
+    ("{'a': Image.new('L', (1, 1))}", "a is an object of type Image", "image/png"),
+    ("{'a': io.StringIO('x')}", "a is an object of type StringIO", ".read()"),
+    ("{'a': 1j}", "a is an object of type complex", ".real"),
+    ("{'a': np.array([1, 2j])}", "a[0] is an object of type complex", ".real"),
+    ("{'a': infer}", "a is an object of type function", "call it"),
+    ("{'a': Thing}", "a is an object of type type", "call it"),
+    ("{'a': ValueError('x')}", "a is an object of type ValueError", "str(value)"),
+    ("{'a': pd.Period('2024')}", "a is an object of type Period", "give"),
+    ("{'a': {'b': {(1, 2): 3}}}", "a.b has the key (1, 2)", "a key is text"),
+    ("{'a': {b'x': 3}}", "a has the key b'x'", "a key is text"),
+    ("{'a': {frozenset('x'): 3}}", "a has the key frozenset({'x'})", "a key is text"),
+    ("{'a': {Box: 3}}", "a has the key <class", "a key is text"),
+    ("{'a': {np.int64(1): 2, '1': 3}}", "a has two keys that JSON writes as '1'", "rename"),
+    ("{'boxes': [{'score': float('nan')}]}", "boxes[0].score is NaN", "AI_INTEGRATION_NAN=null"),
+    ("[float('-inf')]", "[0] is -Infinity", "AI_INTEGRATION_NAN=null"),
+    ("{'a': np.array([[1, np.inf]])}", "a[0][1] is Infinity", "numpy.nan_to_num"),
+    ("{'a': np.float32('nan')}", "a is NaN", "AI_INTEGRATION_NAN=null"),
+    ("{'a': Decimal('NaN')}", "a is NaN", "AI_INTEGRATION_NAN=null"),
+    ("{'a': Decimal('-Infinity')}", "a is -Infinity", "AI_INTEGRATION_NAN=null"),
+    ("pd.DataFrame({'b': [1, None]})", "[1].b is NaN", ".fillna"),
+    ("{'a': Box(float('nan'))}", "a.score is NaN", "AI_INTEGRATION_NAN=null"),
+    ("{float('nan'): 1}", "it has the key nan", "a key is text"),
+    ("{'a': Decimal('1E+999999999')}", "a is a Decimal of more than 4300 digits", "give"),
+    ("{'a': [10 ** 5000]}", "a[0] is an integer", "4300 digits"),
+    ("{'a': itertools.count()}", "a is an object of type count with more than 1000000", "a list"),
+    ("{'a': range(10 ** 12)}", "a is an object of type range with more than 1000000", "give"),
+    ("{'a': breaking(1)}", "a is an object of type generator", "ValueError: the well is dry"),
+    ("pd.DataFrame([[1, 2]], columns=['a', 'a'])", "two columns have the same name", "rename"),
+    ("circle()", "boxes[0] contains itself", "circle"),
+    ("nested(3000)", "a[0].a[0]", "nested too deeply"),
+    ("nested(3000, WHEN)", "a[0].a[0]", "nested too deeply"),
+    ("{'a': np.timedelta64(1, 'Y')}", "a is an object of type timedelta64", "read"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    path = tmp_path_factory.mktemp("values") / "entrypoint.py"
+    path.write_text(model(EVALUATING))
+    with serve(path) as server:
+        yield server
+
+
+def by_expression(cases):
+    return pytest.mark.parametrize("case", cases, ids=[case[0] for case in cases])
+
+
+def result_of(server, expression):
+    answer = server.post(text=expression)
+    assert answer.status == 200, answer
+    assert answer.type == "application/json"
+    return answer.json()
+
+
+def error_of(server, expression):
+    answer = server.post(text=expression)
+    assert answer.status == 500, answer
+    return answer.json()["detail"]
+
+
+def same(one, other):
+    """Equal, and written alike: `1` is not `1.0`."""
+    assert json.dumps(one) == json.dumps(other)
+
+
+@by_expression(CASES)
+def test_a_value_is_written_as_json(server, case):
+    expression, expected = case
+    same(result_of(server, "as_json(%s)" % expression), expected)
+
+
+@by_expression(INSIDE)
+def test_a_value_inside_others_is_written_as_json(server, case):
+    expression, expected = case
+    nested = "as_json({'boxes': [{'score': %s}], 'more': (Box(%s),)})" % (expression, expression)
+    same(result_of(server, nested), {"boxes": [{"score": expected}], "more": [{"score": expected}]})
+
+
+@by_expression(KEYS)
+def test_a_key_is_written_as_text(server, case):
+    expression, expected = case
+    same(
+        result_of(server, "as_json([{%s: WHEN}])" % expression), [{expected: "2024-01-02T03:04:05"}]
+    )
+
+
+@by_expression(REFUSED)
+def test_what_json_cannot_express_is_refused_by_its_place(server, case):
+    expression, place, way_out = case
+    error = error_of(server, "as_json(%s)" % expression)
+    assert place in error
+    assert way_out in error
+    assert len(error) < 1000
+    # The model is still there for the next one.
+    same(result_of(server, "as_json(1)"), 1)
