@@ -5,7 +5,7 @@ import json
 
 import pytest
 from compat import model
-from support import serve
+from support import BINARY, run, serve
 
 # The text is an expression whose value is the result; so one server serves all cases.
 EVALUATING = """
@@ -384,3 +384,33 @@ def test_what_json_cannot_express_is_refused_by_its_place(server, case):
     assert len(error) < 1000
     # The model is still there for the next one.
     same(result_of(server, "as_json(1)"), 1)
+
+
+NULLS = [
+    ("float('nan')", None),
+    (
+        "{'a': [1.5, float('inf')], 'b': np.array([1, np.nan])}",
+        {"a": [1.5, None], "b": [1.0, None]},
+    ),
+    ("{'a': Decimal('NaN'), 'b': np.float32('-inf'), 'c': 0.0}", {"a": None, "b": None, "c": 0.0}),
+    ("pd.DataFrame({'a': [1, None]})", [{"a": 1.0}, {"a": None}]),
+    ("{float('nan'): 1}", {"null": 1}),
+]
+
+
+@pytest.mark.parametrize("way", ["variable", "flag"])
+def test_nan_and_infinity_are_null_where_the_setting_says_so(program, way):
+    path = program(model(EVALUATING))
+    given = {"AI_INTEGRATION_NAN": "null"}
+    if way == "flag":
+        given = {"command": [BINARY, "run", "--nan", "null"]}
+    with serve(path, **given) as server:
+        for expression, expected in NULLS:
+            same(result_of(server, "as_json(%s)" % expression), expected)
+        assert "a is an object" in error_of(server, "as_json({'a': Thing()})")
+
+
+def test_nan_that_is_neither_is_refused_before_the_model_is_loaded(program):
+    done = run(program(model(EVALUATING)), mode="http", AI_INTEGRATION_NAN="zero")
+    assert done.returncode == 2
+    assert "AI_INTEGRATION_NAN" in done.stderr.decode()

@@ -162,7 +162,7 @@ def encode_json(value):
         from . import _json_values
     try:
         return _to_json(_json_values.plain(value))
-    except _json_values.Unexpressible as reason:
+    except (_json_values.Unexpressible, ValueError) as reason:
         raise Unsendable("JSON cannot express it: %s" % reason)
 
 

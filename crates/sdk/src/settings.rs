@@ -21,6 +21,9 @@ settings! {
         /// in a row that ended in one; with start_loop, and in one-shot modes, it is stop. stop ends
         /// the program, and a serving one is started again; continue keeps it in any case.
         on_exception: OnException = "auto",
+        /// Reaction to NaN and Infinity, which JSON does not have, in a Python model's JSON results.
+        /// refuse is an error that names their place; null sends null instead.
+        nan: NotANumber = "refuse",
         /// Folders with usage modes in Python, separated by colons.
         modes_path: Option<Text> { value_name: "FOLDERS" },
         /// The engine's program, for a Python client that is not installed beside it.
@@ -38,6 +41,17 @@ choices! {
         Stop = "stop",
         /// The program goes on.
         Continue = "continue",
+    }
+}
+
+choices! {
+    /// The reaction to a number that JSON does not have.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum NotANumber {
+        /// The result is refused.
+        Refuse = "refuse",
+        /// It is sent as null.
+        Null = "null",
     }
 }
 
