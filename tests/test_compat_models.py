@@ -334,10 +334,12 @@ def test_the_self_test_has_a_sample_for_every_declared_input(program, style):
         '{"content-type": "text/plain", "data": None, "success": False, "error": "boo"}',
         '{"content-type": "application/json", "data": "{broken", "success": True}',
         '{"content-type": "image/jpeg", "data": b"no picture", "success": True}',
-        '{"data": "x", "success": True}',
+        '{"data": "x", "sucess": True}',
+        '{"content_type": "text/plain", "data": "x", "success": True}',
         '{"content-type": "text/plain", "success": True}',
         '{"content-type": "text/plain", "data": "x"}',
-        '"not a dict"',
+        "object()",
+        "None",
     ],
 )
 def test_the_self_test_of_a_model_that_goes_wrong_is_sad(program, result):

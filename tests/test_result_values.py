@@ -386,6 +386,139 @@ def test_what_json_cannot_express_is_refused_by_its_place(server, case):
     same(result_of(server, "as_json(1)"), 1)
 
 
+# --- streams ---
+
+STREAMS = [
+    (
+        "application/json",
+        "iter([{'a': WHEN}, {'b': {1}}])",
+        '{"a": "2024-01-02T03:04:05"}\n{"b": [1]}\n',
+    ),
+    ("application/x-ndjson", "iter([{'a': 1}, [2], None, 3])", '{"a": 1}\n[2]\nnull\n3\n'),
+    ("application/jsonl", "iter([Box(1), Model(score=1).score])", '{"score": 1}\n1\n'),
+    (None, "iter([Part(np.int64(1))])", '{"score": 1}\n'),
+    (
+        "application/json; charset=utf-8",
+        "pd.DataFrame({'a': [1]}).itertuples(name=None)",
+        "[0, 1]\n",
+    ),
+    ("application/x-ndjson", "iter(['{}\\n', {'a': 1}])", '{}\n{"a": 1}\n'),
+]
+LINES = {"application/jsonl": "application/jsonl"}
+
+
+@by_expression([(one[1], *one) for one in STREAMS])
+def test_a_stream_of_values_is_lines_of_json(server, case):
+    _, kind, expression, lines = case
+    answer = server.post(text="as_json(%s, %r)" % (expression, kind))
+    assert (answer.status, answer.body.decode()) == (200, lines), answer
+    assert answer.type == LINES.get(kind, "application/x-ndjson")
+    assert server.classic(text="as_json(%s, %r)" % (expression, kind))["output"] == lines
+
+
+def test_a_stream_that_cannot_go_on_says_at_which_piece(server):
+    error = server.classic(text="as_json(iter([{'a': 1}, {'a': [Thing()]}]))")["err"]
+    assert "piece 1 of its iterator" in error
+    assert "a[0] is an object of type Thing" in error
+
+
+# --- data alone ---
+
+
+# Results that are no result dict, their type and data.
+BARE = [
+    ("'hellö'", "text/plain", "hellö".encode()),
+    ("b'\\xff\\x01'", "application/octet-stream", b"\xff\x01"),
+    ("bytearray(b'\\xff')", "application/octet-stream", b"\xff"),
+    ("{'a': WHEN}", "application/json", b'{"a": "2024-01-02T03:04:05"}'),
+    ("{'mime': 'a/b', 'err': 0.5}", "application/json", b'{"mime": "a/b", "err": 0.5}'),
+    ("[1]", "application/json", b"[1]"),
+    ("(1, 2)", "application/json", b"[1, 2]"),
+    ("5", "application/json", b"5"),
+    ("False", "application/json", b"false"),
+    ("{3}", "application/json", b"[3]"),
+    ("WHEN", "application/json", b'"2024-01-02T03:04:05"'),
+    ("Box(1)", "application/json", b'{"score": 1}'),
+    ("Model(score=1).score", "application/json", b"1"),
+    ("np.arange(2)", "application/json", b"[0, 1]"),
+    ("pd.DataFrame({'a': [1]})", "application/json", b'[{"a": 1}]'),
+    ("pd.Series([1])", "application/json", b"[1]"),
+    ("iter(['a', 'b'])", "text/plain", b"ab"),
+    ("iter([b'a', b'b'])", "application/octet-stream", b"ab"),
+    ("iter([{'a': 1}])", "application/x-ndjson", b'{"a": 1}\n'),
+    ("{'data': 'x', 'success': True}", "text/plain", b"x"),
+    ("{'data': b'x', 'success': True}", "application/octet-stream", b"x"),
+    ("{'data': {3}, 'success': True}", "application/json", b"[3]"),
+]
+
+
+@by_expression(BARE)
+def test_data_alone_is_a_result(server, case):
+    expression, kind, data = case
+    answer = server.post(text=expression)
+    assert (answer.status, answer.type, answer.body) == (200, kind, data)
+
+
+def test_a_picture_alone_is_a_result(server):
+    for expression in ["Image.new('L', (1, 1))", "as_json(Image.new('L', (1, 1)), None)"]:
+        answer = server.post(text=expression)
+        assert (answer.status, answer.type) == (200, "image/png")
+        assert answer.body.startswith(b"\x89PNG")
+
+
+# Results that are refused, with words of the reason.
+NO_RESULT = [
+    ("None", "NoneType", '"data"'),
+    ("{}", "None", "only True is success"),
+    ("Thing()", "an object of type Thing", "give"),
+    ("{'a': Thing()}", "a is an object of type Thing", "give"),
+    ("ValueError('x')", "an object of type ValueError", "raise it"),
+    ("{'data': 'x'}", "None", "only True is success"),
+    (
+        "{'content_type': 'image/png', 'data': b'x', 'success': True}",
+        "'content_type'",
+        '"content-type"',
+    ),
+    (
+        "{'contentType': 'image/png', 'data': b'x', 'success': True}",
+        "'contentType'",
+        '"content-type"',
+    ),
+    ("{'Content-Type': 'a/b', 'data': b'x', 'success': True}", "'Content-Type'", '"content-type"'),
+    ("{'mime': 'image/png', 'data': b'x', 'success': True}", "'mime'", '"content-type"'),
+    ("{'mimetype': 'image/png', 'data': b'x', 'success': True}", "'mimetype'", '"content-type"'),
+    ("{'content-type': 'a/b', 'data': 'x', 'sucess': True}", "'sucess'", '"success"'),
+    ("{'content-type': 'a/b', 'data': 'x', 'succes': True}", "'succes'", '"success"'),
+    ("{'content-type': 'a/b', 'data': 'x', 'Success': True}", "'Success'", '"success"'),
+    ("{'sucess': True, 'output': 1}", "'sucess'", '"success"'),
+    ("{'success': False, 'err': 'my words'}", "my words", '"error"'),
+    ("{'content-type': 'text/plain', 'output': 'x', 'success': True}", "'output'", '"data"'),
+    ("{'success': False, 'error': 'my words', 'content_type': 'a/b'}", "my words", ""),
+    ("{'content-type': 'text/plain', 'data': WHEN, 'success': True}", "datetime", ".isoformat()"),
+    (
+        "{'content-type': 'text/plain', 'data': {'a': 1}, 'success': True}",
+        "dict",
+        "application/json",
+    ),
+]
+
+
+@by_expression(NO_RESULT)
+def test_what_is_no_result_is_told_with_what_is(server, case):
+    expression, reason, way_out = case
+    error = error_of(server, expression)
+    assert reason in error
+    assert way_out in error
+
+
+@pytest.mark.parametrize("more", ["'err': None", "'note': 1", "'mime': 'a/b'", "'status': 'ok'"])
+def test_a_key_that_a_result_has_besides_does_no_harm(server, more):
+    answer = server.post(text="{'content-type': 'a/b', 'data': 'x', 'success': True, %s}" % more)
+    assert (answer.status, answer.type, answer.body) == (200, "a/b", b"x")
+
+
+# --- NaN and Infinity ---
+
 NULLS = [
     ("float('nan')", None),
     (

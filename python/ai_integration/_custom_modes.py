@@ -181,11 +181,12 @@ class _Call(object):
         return self.done.is_set()
 
     def answer(self, result):
-        """Hand the model's result to the waiting mode, just as the model gave it.
+        """Hand the model's result dict to the waiting mode, just as the model gave it.
 
         What it sent in chunks before is put in front of the data.
         """
         try:
+            result = _as_dict(result)
             if self._chunks:
                 result = self._with_chunks(result)
         except BaseException:
@@ -208,7 +209,7 @@ class _Call(object):
         self._chunks.append((kind, body))
 
     def _with_chunks(self, result):
-        answer = _results.prepare(result)
+        answer = _results.prepare(result, follows_chunks=True)
         if not answer.success:
             return result if isinstance(result, dict) else _results.failure(answer.error)
         chunks = self._chunks
@@ -226,6 +227,13 @@ class _Call(object):
     def is_cancelled(self):
         """A mode waits for its answer."""
         return False
+
+
+def _as_dict(result):
+    try:
+        return _results.as_dict(result)
+    except _results.Unsendable as reason:
+        return _results.failure("the model gave a result which cannot be sent: %s" % reason)
 
 
 def find():

@@ -56,7 +56,7 @@ class Job(object):
 
         One of the two is `None`. The generator sends a piece at each step.
         """
-        answer = _results.prepare(result)
+        answer = _results.prepare(result, self._has_chunks)
         whole = None if self._has_chunks else _frames.small(answer, self.number)
         if whole is None:
             return None, self._steps(answer)

@@ -36,6 +36,9 @@ _IMAGE_FORMATS = {
     "x-png": "PNG",
 }
 
+_PARTS = ("content-type", "data", "success", "error")
+_RESULT = 'a dict with "content-type", "data", "success" and "error", or the data alone'
+
 # The kinds of an array's items that `tolist` makes numbers and truths of.
 _NUMBERS = ("b", "i", "u", "f", None)
 
@@ -85,8 +88,11 @@ def unsendable(reason):
     return failed("the model's data cannot be sent: %s" % reason)
 
 
-def prepare(result):
-    """Turn whatever the model gave into an `Answer`; never raises for a bad result."""
+def prepare(result, follows_chunks=False):
+    """Turn whatever the model gave into an `Answer`; never raises for a bad result.
+
+    After chunks its data is one more, of their content type.
+    """
     try:
         if type(result) is dict and not _PYTHON_2:
             data, content_type = result.get("data"), result.get("content-type")
@@ -105,7 +111,7 @@ def prepare(result):
         # A second look finds the words for it.
         pass
     try:
-        return _checked(result)
+        return _checked(result, follows_chunks)
     except Unsendable as reason:
         return failed("the model gave a result which cannot be sent: %s" % reason)
     except Exception:
@@ -132,7 +138,7 @@ def body_of(piece):
 
 def chunk(data, content_type):
     """The kind, body and content type of a piece that the model sends by itself."""
-    if not isinstance(data, (TEXT, bytes, bytearray, memoryview)):
+    if not _is_raw(data):
         raise TypeError("send_chunk takes str and bytes, not %s" % _kind(data))
     try:
         content_type = _content_type(content_type)
@@ -142,6 +148,25 @@ def chunk(data, content_type):
     except Unsendable as reason:
         raise ValueError("the chunk cannot be sent: %s" % reason)
     return kind, body, content_type
+
+
+def as_dict(result):
+    """The result dict that the model gave, or that of a bare value, which is a success."""
+    if result is None:
+        raise Unsendable("it is %s; give %s" % (_kind(result), _RESULT))
+    is_bare = not isinstance(result, dict)
+    if not is_bare:
+        missing = [key for key in _PARTS if key not in result]
+        if missing and len(missing) + len(result) > len(_PARTS):
+            from . import _result_keys
+
+            misspelt = _result_keys.misspelt(result, missing)
+            if misspelt is not None:
+                raise Unsendable(misspelt)
+        is_bare = bool(result) and len(missing) == len(_PARTS)
+    if is_bare:
+        return {"content-type": _obvious_type(result), "data": result, "success": True}
+    return result
 
 
 def message(value):
@@ -166,13 +191,11 @@ def encode_json(value):
         raise Unsendable("JSON cannot express it: %s" % reason)
 
 
-def _checked(result):
-    if not isinstance(result, dict):
-        raise Unsendable(
-            'it is %s; a result is a dict with "content-type", "data", "success" and "error"'
-            % _kind(result)
-        )
+def _checked(result, follows_chunks):
+    result = as_dict(result)
     content_type = _content_type(result.get("content-type"))
+    if content_type is None and not (follows_chunks and _is_raw(result.get("data"))):
+        content_type = _obvious_type(result.get("data"))
     error = result.get("error")
     if error is not None:
         error = _clipped(_as_text(error))
@@ -204,8 +227,8 @@ def _fill(answer, data):
     media_type = (answer.content_type or "").split(";")[0].strip().lower()
     is_json = "json" in media_type
     if data is None:
-        return
-    if isinstance(data, bytes):
+        answer.data = None
+    elif isinstance(data, bytes):
         answer.data = _python_2_text(data, media_type) if _PYTHON_2 else data
     elif isinstance(data, TEXT) and not (is_json and hasattr(type(data), "__members__")):
         # Text that an Enum gives is a value, and no JSON.
@@ -219,9 +242,6 @@ def _fill(answer, data):
     elif media_type.startswith("image/"):
         answer.data = _image(data, media_type[len("image/") :])
     elif is_json:
-        answer.data = _as_text(encode_json(data))
-    elif not media_type and isinstance(data, (dict, list, tuple, numbers.Number)):
-        answer.content_type = "application/json"
         answer.data = _as_text(encode_json(data))
     elif media_type.startswith("text/") and isinstance(_scalar(data), numbers.Number):
         answer.data = _as_text(_scalar(data))
@@ -242,7 +262,7 @@ def _lines(answer, media_type, pieces):
     number = 0
     try:
         for number, piece in enumerate(pieces):
-            is_raw = isinstance(piece, (TEXT, bytes, bytearray, memoryview))
+            is_raw = _is_raw(piece)
             if number == 0 and not is_raw and media_type in _OF_ONE_VALUE:
                 answer.content_type = "application/x-ndjson"
             elif number == 0 and not media_type and isinstance(piece, TEXT):
@@ -290,6 +310,20 @@ def _image(data, subtype):
     return encoded.getvalue()
 
 
+def _obvious_type(data):
+    """The content type of data that has none, where the data tells it."""
+    if isinstance(data, (str, TEXT)):
+        return "text/plain"
+    if _is_raw(data):
+        return "application/octet-stream"
+    if (hasattr(data, "save") and hasattr(data, "mode")) or hasattr(data, "savefig"):
+        return "image/png"
+    # What an iterator gives is known later, and a file may hold anything.
+    if data is None or _is_iterator(data) or hasattr(data, "read") or hasattr(data, "__fspath__"):
+        return None
+    return "application/json"
+
+
 def _content_type(value):
     if value is None:
         return None
@@ -305,6 +339,10 @@ def _is_true(value):
         return bool(value == True)  # noqa: E712
     except Exception:
         return False
+
+
+def _is_raw(value):
+    return isinstance(value, (TEXT, bytes, bytearray, memoryview))
 
 
 def _is_iterator(value):
