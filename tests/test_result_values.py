@@ -422,7 +422,30 @@ def test_a_stream_that_cannot_go_on_says_at_which_piece(server):
     assert "a[0] is an object of type Thing" in error
 
 
-# --- data alone ---
+# --- no data, and data alone ---
+
+
+def test_nothing_under_json_is_null(server):
+    same(result_of(server, "as_json(None)"), None)
+    same(result_of(server, "{'content-type': 'application/json', 'success': True}"), None)
+    answer = server.post(text="as_json(None, 'text/plain')")
+    assert (answer.status, answer.body) == (200, b"")
+    failed = "dict(as_json(None), success=False, error='my words')"
+    assert "my words" in error_of(server, failed)
+
+
+def test_nothing_after_chunks_is_no_null(program):
+    source = """
+        import ai_integration
+        SCHEMA = {"text": {"type": "text"}}
+
+        def infer(inputs):
+            ai_integration.send_chunk("[1]", "application/json")
+            return {"content-type": "application/json", "data": None, "success": True}
+    """
+    with serve(program(model(source))) as server:
+        assert server.post(text="x").body == b"[1]"
+        assert server.classic(text="x")["output"] == [1]
 
 
 # Results that are no result dict, their type and data.

@@ -91,7 +91,7 @@ def unsendable(reason):
 def prepare(result, follows_chunks=False):
     """Turn whatever the model gave into an `Answer`; never raises for a bad result.
 
-    After chunks its data is one more, of their content type.
+    After chunks its data is one more, and `None` is none.
     """
     try:
         if type(result) is dict and not _PYTHON_2:
@@ -206,6 +206,8 @@ def _checked(result, follows_chunks):
             )
         return _with_optional_data(Answer(False, content_type, error=error), result.get("data"))
     answer = Answer(True, content_type, error=error)
+    if follows_chunks and result.get("data") is None:
+        return answer
     try:
         _fill(answer, result.get("data"))
     except Unsendable as reason:
@@ -227,7 +229,7 @@ def _fill(answer, data):
     media_type = (answer.content_type or "").split(";")[0].strip().lower()
     is_json = "json" in media_type
     if data is None:
-        answer.data = None
+        answer.data = TEXT("null") if is_json and answer.success else None
     elif isinstance(data, bytes):
         answer.data = _python_2_text(data, media_type) if _PYTHON_2 else data
     elif isinstance(data, TEXT) and not (is_json and hasattr(type(data), "__members__")):
