@@ -2,10 +2,13 @@
 refused by its place with the call that helps. `docs/results.md` has the same table."""
 
 import json
+from pathlib import Path
 
 import pytest
 from compat import model
 from support import BINARY, run, serve
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "results.md"
 
 # The text is an expression whose value is the result; so one server serves all cases.
 EVALUATING = """
@@ -60,6 +63,9 @@ EVALUATING = """
         when: datetime.datetime = WHEN
         label: str = pydantic.Field("x", alias="labelName")
 
+    class Tag(pydantic.BaseModel):
+        score: int
+
     class Old(pydantic.v1.BaseModel):
         score: typing.Any
         when: datetime.datetime = WHEN
@@ -90,6 +96,7 @@ EVALUATING = """
 
 # For each kind of value, as the documentation has it, expressions and the JSON that they become.
 WRITTEN = {
+    "`None`": [("None", None)],
     "`bool`, `int`, `float`": [
         ("True", True),
         ("2 ** 64 + 1", 2**64 + 1),
@@ -104,6 +111,7 @@ WRITTEN = {
     ],
     "`list`, `tuple`, `namedtuple`, `deque`, `range`": [
         ("[1]", [1]),
+        ("(1, 2)", [1, 2]),
         ("(1, WHEN)", [1, "2024-01-02T03:04:05"]),
         ("Point(1, {2})", [1, [2]]),
         ("collections.deque([1, 2])", [1, 2]),
@@ -121,6 +129,12 @@ WRITTEN = {
         ("{'a': 1}.keys()", ["a"]),
         ("{'a': 1}.values()", [1]),
         ("{'a': 1}.items()", [["a", 1]]),
+    ],
+    "iterators inside": [
+        ("(one for one in [1, WHEN])", [1, "2024-01-02T03:04:05"]),
+        ("map(str, [1])", ["1"]),
+        ("zip([1], 'a')", [[1, "a"]]),
+        ("iter({'a'})", ["a"]),
     ],
     "`datetime`, `date`, `time`": [
         ("WHEN", "2024-01-02T03:04:05"),
@@ -158,6 +172,7 @@ WRITTEN = {
         ("Part({1})", {"score": [1]}),
     ],
     "pydantic models": [
+        ("Tag(score=1)", {"score": 1}),
         ("Model(score=1)", {"score": 1, "when": "2024-01-02T03:04:05", "labelName": "x"}),
         (
             "Model(score=np.array([1, 2]))",
@@ -214,6 +229,7 @@ WRITTEN = {
         ("np.array([1500, 'NaT'], 'm8[ms]')", [1.5, None]),
     ],
     "`Timestamp`": [
+        ("pd.Timestamp('2024-01-02')", "2024-01-02T00:00:00"),
         ("STAMP", "2024-01-02T03:04:05.123456789"),
         ("STAMP.tz_localize('UTC')", "2024-01-02T03:04:05.123456789+00:00"),
     ],
@@ -228,6 +244,7 @@ WRITTEN = {
             "pd.DataFrame({'a': [1, 2], 'when': pd.to_datetime(['2024-01-02', None])})",
             [{"a": 1, "when": "2024-01-02T00:00:00"}, {"a": 2, "when": None}],
         ),
+        ("pd.DataFrame({'a': [1, 2]})", [{"a": 1}, {"a": 2}]),
         ("pd.DataFrame([[1.5]])", [{"0": 1.5}]),
         ("pd.DataFrame()", []),
     ],
@@ -240,42 +257,40 @@ WRITTEN = {
         ("pd.Categorical(['a'])", ["a"]),
     ],
 }
-CASES = [case for cases in WRITTEN.values() for case in cases]
+INSIDE = [case for cases in WRITTEN.values() for case in cases]
+# Alone, an iterator is a stream.
+CASES = [case for case in INSIDE if case not in WRITTEN["iterators inside"]]
+# Alone, text is JSON already.
+INSIDE += [("'hellö'", "hellö"), ("np.str_('a')", "a")]
 
-# And those that are something else alone: text that is JSON already, or a stream.
-INSIDE = [
-    *CASES,
-    ("'hellö'", "hellö"),
-    ("np.str_('a')", "a"),
-    ("(one for one in [1, WHEN])", [1, "2024-01-02T03:04:05"]),
-    ("map(str, [1])", ["1"]),
-    ("zip([1], 'a')", [[1, "a"]]),
-    ("iter({'a'})", ["a"]),
-]
-
-KEYS = [
-    ("'a'", "a"),
-    ("1", "1"),
-    ("1.5", "1.5"),
-    ("True", "true"),
-    ("None", "null"),
-    ("np.int64(3)", "3"),
-    ("np.uint8(3)", "3"),
-    ("np.float32(1.5)", "1.5"),
-    ("np.bool_(False)", "false"),
-    ("np.str_('a')", "a"),
-    ("np.datetime64('2024-01-02')", "2024-01-02"),
-    ("Color.RED", "red"),
-    ("Level.LOW", "1"),
-    ("Word.YES", "yes"),
-    ("date(2024, 1, 2)", "2024-01-02"),
-    ("WHEN", "2024-01-02T03:04:05"),
-    ("STAMP", "2024-01-02T03:04:05.123456789"),
-    ("uuid.UUID(int=1)", "00000000-0000-0000-0000-000000000001"),
-    ("pathlib.Path('/a')", "/a"),
-    ("Decimal('1.50')", "1.5"),
-    ("Decimal(5)", "5"),
-]
+KEYS = {
+    "text": [("'a'", "a"), ("np.str_('a')", "a"), ("Word.YES", "yes")],
+    "a number, `True`, `False` or `None`": [
+        ("1", "1"),
+        ("1.5", "1.5"),
+        ("True", "true"),
+        ("None", "null"),
+        ("Decimal('1.50')", "1.5"),
+        ("Decimal(5)", "5"),
+    ],
+    "one of numpy": [
+        ("np.int64(3)", "3"),
+        ("np.uint8(3)", "3"),
+        ("np.float32(1.5)", "1.5"),
+        ("np.bool_(False)", "false"),
+        ("np.datetime64('2024-01-02')", "2024-01-02"),
+    ],
+    "an `Enum`": [("Color.RED", "red"), ("Level.LOW", "1")],
+    "a date or time": [
+        ("date(2024, 1, 2)", "2024-01-02"),
+        ("WHEN", "2024-01-02T03:04:05"),
+        ("STAMP", "2024-01-02T03:04:05.123456789"),
+    ],
+    "a `UUID` or `Path`": [
+        ("uuid.UUID(int=1)", "00000000-0000-0000-0000-000000000001"),
+        ("pathlib.Path('/a')", "/a"),
+    ],
+}
 
 # Data under JSON that is refused, with its place and words of the way out.
 REFUSED = [
@@ -367,7 +382,7 @@ def test_a_value_inside_others_is_written_as_json(server, case):
     same(result_of(server, nested), {"boxes": [{"score": expected}], "more": [{"score": expected}]})
 
 
-@by_expression(KEYS)
+@by_expression([case for cases in KEYS.values() for case in cases])
 def test_a_key_is_written_as_text(server, case):
     expression, expected = case
     same(
@@ -395,7 +410,7 @@ STREAMS = [
         '{"a": "2024-01-02T03:04:05"}\n{"b": [1]}\n',
     ),
     ("application/x-ndjson", "iter([{'a': 1}, [2], None, 3])", '{"a": 1}\n[2]\nnull\n3\n'),
-    ("application/jsonl", "iter([Box(1), Model(score=1).score])", '{"score": 1}\n1\n'),
+    ("application/jsonl", "iter([Box(1), Tag(score=1)])", '{"score": 1}\n{"score": 1}\n'),
     (None, "iter([Part(np.int64(1))])", '{"score": 1}\n'),
     (
         "application/json; charset=utf-8",
@@ -451,8 +466,10 @@ def test_nothing_after_chunks_is_no_null(program):
 # Results that are no result dict, their type and data.
 BARE = [
     ("'hellö'", "text/plain", "hellö".encode()),
+    ("'hello'", "text/plain", b"hello"),
     ("b'\\xff\\x01'", "application/octet-stream", b"\xff\x01"),
-    ("bytearray(b'\\xff')", "application/octet-stream", b"\xff"),
+    ("bytearray(b'x')", "application/octet-stream", b"x"),
+    ("memoryview(b'x')", "application/octet-stream", b"x"),
     ("{'a': WHEN}", "application/json", b'{"a": "2024-01-02T03:04:05"}'),
     ("{'mime': 'a/b', 'err': 0.5}", "application/json", b'{"mime": "a/b", "err": 0.5}'),
     ("[1]", "application/json", b"[1]"),
@@ -462,7 +479,7 @@ BARE = [
     ("{3}", "application/json", b"[3]"),
     ("WHEN", "application/json", b'"2024-01-02T03:04:05"'),
     ("Box(1)", "application/json", b'{"score": 1}'),
-    ("Model(score=1).score", "application/json", b"1"),
+    ("Tag(score=1)", "application/json", b'{"score": 1}'),
     ("np.arange(2)", "application/json", b"[0, 1]"),
     ("pd.DataFrame({'a': [1]})", "application/json", b'[{"a": 1}]'),
     ("pd.Series([1])", "application/json", b"[1]"),
@@ -570,3 +587,42 @@ def test_nan_that_is_neither_is_refused_before_the_model_is_loaded(program):
     done = run(program(model(EVALUATING)), mode="http", AI_INTEGRATION_NAN="zero")
     assert done.returncode == 2
     assert "AI_INTEGRATION_NAN" in done.stderr.decode()
+
+
+# --- the documentation ---
+
+
+def rows(heading):
+    """The cells of each row of the table that begins with the column `heading`."""
+    lines = PAGE.read_text().split("| %s |" % heading)[1].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_page_has_every_value_and_its_form():
+    shown = rows("value | becomes")
+    assert [row[0] for row in shown] == list(WRITTEN)
+    for value, _, example, written in shown:
+        assert (example.strip("`"), json.loads(written.strip("`"))) in WRITTEN[value]
+
+
+def test_the_page_has_every_key():
+    shown = rows("key | for example")
+    assert [row[0] for row in shown] == [kind for kind in KEYS if kind != "text"]
+    for key, example, name in shown:
+        assert (example.strip("`"), name.strip("`")) in KEYS[key]
+
+
+def test_the_page_is_right_about_what_is_refused():
+    known = {(expression, way_out) for expression, _, way_out in REFUSED}
+    shown = {
+        (example.strip("`"), words.strip("`")) for _, example, words in rows("value | for example")
+    }
+    assert shown <= known
+    assert len(shown) > 10
+
+
+def test_the_page_is_right_about_data_alone():
+    known = {(expression, kind) for expression, kind, _ in BARE}
+    known.add(("Image.new('L', (1, 1))", "image/png"))
+    for _, kind, example in rows("data | content type"):
+        assert (example.strip("`"), kind.strip("`")) in known
