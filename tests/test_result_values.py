@@ -335,6 +335,9 @@ REFUSED = [
     ("circle()", "boxes[0] contains itself", "circle"),
     ("nested(3000)", "a[0].a[0]", "nested too deeply"),
     ("nested(3000, WHEN)", "a[0].a[0]", "nested too deeply"),
+    ("{'a': ['ä\\ud800']}", "a[0] is text that cannot be written as UTF-8", "'replace'"),
+    ("{'a': {'\\ud800': 1}}", "a has the key '\\ud800'", "a key is text"),
+    ("{'a': pathlib.Path('\\udcff')}", "a is text that cannot be written as UTF-8", "'replace'"),
     ("{'a': np.timedelta64(1, 'Y')}", "a is an object of type timedelta64", "read"),
 ]
 
@@ -399,6 +402,29 @@ def test_what_json_cannot_express_is_refused_by_its_place(server, case):
     assert len(error) < 1000
     # The model is still there for the next one.
     same(result_of(server, "as_json(1)"), 1)
+
+
+def test_no_library_is_loaded_for_a_value(program):
+    source = """
+        import sys, uuid
+        LIBRARIES = ["pandas", "pydantic", "attr", "numpy", "PIL", "matplotlib", "torch"]
+        SCHEMA = {"value": {"type": "choice", "choices": ["usual", "unusual", "refused"]}}
+        VALUES = {"usual": 1.5, "unusual": uuid.UUID(int=1), "refused": object()}
+
+        def infer(inputs):
+            value = VALUES[inputs["value"]]
+            slow = "ai_integration._json_values" in sys.modules
+            print("loaded", [name for name in LIBRARIES if name in sys.modules], slow, flush=True)
+            return {"content-type": "application/json", "data": {"a": value}, "success": True}
+    """
+    with serve(program(model(source))) as server:
+        for value, status in [("usual", 200), ("usual", 200), ("unusual", 200), ("refused", 500)]:
+            assert server.post(value=value).status == status
+        assert server.post(value="usual").status == 200
+        server.wait_for_output("(?s)(loaded.*){5}")
+        told = [line for line in server.output().splitlines() if line.startswith("loaded")]
+        # The slow way is loaded once it is needed.
+        assert told == ["loaded [] False"] * 3 + ["loaded [] True"] * 2
 
 
 # --- streams ---

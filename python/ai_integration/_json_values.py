@@ -58,8 +58,10 @@ class _Walk(object):
         self._has_nan_as_null = os.environ.get("AI_INTEGRATION_NAN") == "null"
 
     def plain(self, value):
-        if value is None or isinstance(value, (str, _TEXT, bool)):
+        if value is None or isinstance(value, bool):
             return value
+        if isinstance(value, (str, _TEXT)):
+            return self._encodable(value)
         if isinstance(value, float):
             return self._finite(value)
         if isinstance(value, _INTEGERS):
@@ -77,6 +79,16 @@ class _Walk(object):
             return self.plain(self._simpler(value))
         finally:
             self._around.discard(id(value))
+
+    def _encodable(self, text):
+        try:
+            text.encode("utf-8")
+        except UnicodeError as reason:
+            raise self._refusal(
+                "is text that cannot be written as UTF-8",
+                "call .encode('utf-8', 'replace').decode(): %s" % reason,
+            )
+        return text
 
     def _finite(self, number):
         if number - number == 0:

@@ -106,7 +106,7 @@ def prepare(result, follows_chunks=False):
                 if kind is str or kind is bytes:
                     return Answer(True, content_type, data)
                 if kind is dict and content_type == "application/json":
-                    return Answer(True, content_type, _to_json(data))
+                    return Answer(True, content_type, _json(data))
     except Exception:
         # A second look finds the words for it.
         pass
@@ -182,7 +182,7 @@ def formatted(kind, value, trace):
 def encode_json(value):
     """`value` as JSON text; raises `Unsendable` for what JSON does not have."""
     try:
-        return _to_json(value)
+        return _json(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         from . import _json_values
     try:
@@ -372,6 +372,13 @@ def _numbers(value):
 
 # What `json.dumps` would make anew for each value.
 _to_json = json.JSONEncoder(default=_numbers, ensure_ascii=_PYTHON_2, allow_nan=False).encode
+
+
+def _json(value):
+    text = _to_json(value)
+    # Raises for half a character, whose place is known here only.
+    text.encode("utf-8")
+    return text
 
 
 def _scalar(value):
