@@ -165,6 +165,22 @@ def test_a_mode_of_two_arguments_gets_the_function_and_the_schema(use, style):
 
 
 @both_styles
+def test_a_mode_gets_a_result_dict_of_data_alone(use, style):
+    source = """
+        SCHEMA = {"text": {"type": "text"}}
+        def infer(inputs):
+            return %s
+    """
+    done = use("shout", style, source=source % 'inputs["text"]')
+    told = {"content-type": "text/plain", "data": "hello", "success": True}
+    assert json.loads(last_line(done))["result"] == told
+    done = use("shout", style, source=source % "None")
+    result = json.loads(last_line(done))["result"]
+    assert result["success"] is False
+    assert "NoneType" in result["error"]
+
+
+@both_styles
 def test_a_mode_of_three_arguments_gets_the_visualizer_config_too(program, folder, style):
     source = model(UPPER, style).replace("=SCHEMA)", "=SCHEMA, visualizer_config={'a': 1})")
     assert "visualizer_config" in source

@@ -525,6 +525,29 @@ def test_data_alone_is_a_result(server, case):
     assert (answer.status, answer.type, answer.body) == (200, kind, data)
 
 
+@pytest.mark.parametrize("mode", ["command_line", "test_inputs_dict_json"])
+def test_data_alone_is_a_result_in_other_modes(program, mode):
+    path = program(model(EVALUATING))
+    for expression, expected in [("'hello'", "hello"), ("{3}", "[3]")]:
+        given = {"stdin": json.dumps({"text": expression}).encode()}
+        arguments = ["--text", expression] if mode == "command_line" else []
+        done = run(path, *arguments, mode=mode, **given)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.decode().rstrip().endswith(expected)
+
+
+def test_members_of_a_batch_may_be_data_alone(program):
+    source = """
+        import ai_integration
+
+        while True:
+            with ai_integration.get_next_inputs(inputs_schema={"text": {"type": "text"}}) as batch:
+                ai_integration.send_results([{"seen": {inputs["text"]}} for inputs in batch])
+    """
+    with serve(program(source)) as server:
+        assert server.post(text="x").json() == {"seen": ["x"]}
+
+
 def test_a_picture_alone_is_a_result(server):
     for expression in ["Image.new('L', (1, 1))", "as_json(Image.new('L', (1, 1)), None)"]:
         answer = server.post(text=expression)
