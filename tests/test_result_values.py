@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "results.md"
 
 # The text is an expression whose value is the result; so one server serves all cases.
 EVALUATING = """
-    import array, collections, dataclasses, datetime, decimal, enum, io
+    import array, collections, dataclasses, datetime, decimal, enum, fractions, io
     import ipaddress, itertools, pathlib, types, typing, uuid
     import attrs, numpy as np, pandas as pd, pydantic, pydantic.v1
     from PIL import Image
@@ -52,6 +52,13 @@ EVALUATING = """
     class Box(object):
         score: object
         size: typing.ClassVar = 4
+
+    @dataclasses.dataclass
+    class Book(object):
+        "Its fields are named as what values are recognised by."
+        read: bool = True
+        item: int = 1
+        isoformat: str = "x"
 
     @attrs.define
     class Part(object):
@@ -170,6 +177,7 @@ WRITTEN = {
         ("Box(1)", {"score": 1}),
         ("Box(Box(WHEN))", {"score": {"score": "2024-01-02T03:04:05"}}),
         ("Part({1})", {"score": [1]}),
+        ("Book()", {"read": True, "item": 1, "isoformat": "x"}),
     ],
     "pydantic models": [
         ("Tag(score=1)", {"score": 1}),
@@ -245,6 +253,10 @@ WRITTEN = {
             [{"a": 1, "when": "2024-01-02T00:00:00"}, {"a": 2, "when": None}],
         ),
         ("pd.DataFrame({'a': [1, 2]})", [{"a": 1}, {"a": 2}]),
+        (
+            "pd.DataFrame({'read': [1], 'save': 'a', 'mode': 2, 'tolist': 3, 'dtype': 4})",
+            [{"read": 1, "save": "a", "mode": 2, "tolist": 3, "dtype": 4}],
+        ),
         ("pd.DataFrame([[1.5]])", [{"0": 1.5}]),
         ("pd.DataFrame()", []),
     ],
@@ -311,6 +323,7 @@ REFUSED = [
     ("{'a': infer}", "a is an object of type function", "call it"),
     ("{'a': Thing}", "a is an object of type type", "call it"),
     ("{'a': ValueError('x')}", "a is an object of type ValueError", "str(value)"),
+    ("{'a': fractions.Fraction(1, 3)}", "a is an object of type Fraction", "float(value)"),
     ("{'a': pd.Period('2024')}", "a is an object of type Period", "give"),
     ("{'a': {'b': {(1, 2): 3}}}", "a.b has the key (1, 2)", "a key is text"),
     ("{'a': {b'x': 3}}", "a has the key b'x'", "a key is text"),
@@ -326,7 +339,7 @@ REFUSED = [
     ("pd.DataFrame({'b': [1, None]})", "[1].b is NaN", ".fillna"),
     ("{'a': Box(float('nan'))}", "a.score is NaN", "AI_INTEGRATION_NAN=null"),
     ("{float('nan'): 1}", "it has the key nan", "a key is text"),
-    ("{'a': Decimal('1E+999999999')}", "a is a Decimal of more than 4300 digits", "give"),
+    ("{'a': Decimal('1E+999999999')}", "a is a Decimal of more than 4300 digits", "str(value)"),
     ("{'a': [10 ** 5000]}", "a[0] is an integer", "4300 digits"),
     ("{'a': itertools.count()}", "a is an object of type count with more than 1000000", "a list"),
     ("{'a': range(10 ** 12)}", "a is an object of type range with more than 1000000", "give"),
@@ -509,6 +522,8 @@ BARE = [
     ("np.arange(2)", "application/json", b"[0, 1]"),
     ("pd.DataFrame({'a': [1]})", "application/json", b'[{"a": 1}]'),
     ("pd.Series([1])", "application/json", b"[1]"),
+    ("pd.DataFrame({'read': [1], 'save': 2})", "application/json", b'[{"read": 1, "save": 2}]'),
+    ("Book(isoformat='y').isoformat", "text/plain", b"y"),
     ("iter(['a', 'b'])", "text/plain", b"ab"),
     ("iter([b'a', b'b'])", "application/octet-stream", b"ab"),
     ("iter([{'a': 1}])", "application/x-ndjson", b'{"a": 1}\n'),

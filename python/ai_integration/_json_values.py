@@ -55,6 +55,8 @@ class _Walk(object):
         self._place = []
         # The ids of the containers around this place.
         self._around = set()
+        # The way on from each class that came by.
+        self._forms = {}
         self._has_nan_as_null = os.environ.get("AI_INTEGRATION_NAN") == "null"
 
     def plain(self, value):
@@ -66,6 +68,8 @@ class _Walk(object):
             return self._finite(value)
         if isinstance(value, _INTEGERS):
             return self._written(value)
+        if _is_missing(value):
+            return None
         if id(value) in self._around:
             raise self._refusal("contains itself", "a result is a tree without circles")
         if len(self._around) >= _DEEPEST:
@@ -147,18 +151,19 @@ class _Walk(object):
 
     def _simpler(self, value):
         """One step towards what JSON has."""
-        for belongs, simpler in _FORMS:
-            if belongs(value):
-                try:
-                    return simpler(value)
-                except Unexpressible as reason:
-                    raise self._refusal(str(reason), hint(value))
-                except Exception as reason:
-                    raise self._refusal(
-                        "is %s, which could not be read" % _kind(value),
-                        "%s: %s" % (type(reason).__name__, reason),
-                    )
-        raise self._refusal("is %s" % _kind(value), hint(value))
+        kind = type(value)
+        if kind not in self._forms:
+            found = (simpler for belongs, simpler in _FORMS if belongs(value))
+            self._forms[kind] = next(found, _never)
+        try:
+            return self._forms[kind](value)
+        except Unexpressible as reason:
+            raise self._refusal(str(reason), hint(value))
+        except Exception as reason:
+            raise self._refusal(
+                "is %s, which could not be read" % _kind(value),
+                "%s: %s" % (type(reason).__name__, reason),
+            )
 
     def _refusal(self, what, way_out):
         place = ""
@@ -304,20 +309,18 @@ def _read(value):
 
 # What is recognised first counts.
 _FORMS = (
-    (_is_missing, lambda value: None),
     (_is_raw, _never),
-    (_having("read"), _never),
     (_loaded("enum", "Enum"), lambda value: value.value),
+    (_having("__dataclass_fields__"), _dataclass),
+    (_having("__attrs_attrs__"), _fields),
+    (_having("model_dump"), _pydantic),
+    (_having("__fields__", "json"), _pydantic_1),
     (_loaded("datetime", "timedelta"), lambda value: value.total_seconds()),
     (_having("isoformat"), lambda value: value.isoformat()),
     (_loaded("decimal", "Decimal"), _decimal),
     (_loaded("uuid", "UUID"), str),
     (_loaded("ipaddress", "IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network"), str),
     (_having("__fspath__"), lambda value: value.__fspath__()),
-    (_having("__dataclass_fields__"), _dataclass),
-    (_having("__attrs_attrs__"), _fields),
-    (_having("model_dump"), _pydantic),
-    (_having("__fields__", "json"), _pydantic_1),
     (_loaded("numpy", "ndarray", "generic"), _numpy),
     (_loaded("pandas", "DataFrame"), _frame),
     (_having("tolist"), lambda value: value.tolist()),
@@ -326,6 +329,7 @@ _FORMS = (
     # Those of polars.
     (_having("to_dicts"), lambda value: value.to_dicts()),
     (_having("to_list"), lambda value: value.to_list()),
+    (_having("read"), _never),
     (lambda value: isinstance(value, _abc.Mapping), dict),
     (lambda value: isinstance(value, _abc.Set), _ordered),
     (_is_iterable, _read),
@@ -336,7 +340,7 @@ _HINTS = (
     (lambda value: isinstance(value, (dict, list, tuple)), "send it under application/json"),
     (_is_raw, "base64.b64encode(value).decode() makes text of bytes"),
     (
-        _having("save", "mode"),
+        lambda value: hasattr(type(value), "save") and hasattr(value, "mode"),
         "a picture goes alone under image/png; inside JSON, call .save(buffer, format='PNG') with"
         " buffer = io.BytesIO(), and base64.b64encode(buffer.getvalue()).decode()",
     ),
@@ -359,6 +363,7 @@ _HINTS = (
     ),
     (_having("isoformat"), "call .isoformat()"),
     (lambda value: isinstance(value, complex), "give .real and .imag, or abs(value)"),
+    (_having("__float__"), "call float(value) or str(value)"),
     (lambda value: isinstance(value, BaseException), "call str(value), or raise it"),
     (lambda value: isinstance(value, type) or callable(value), "call it, and give what it returns"),
     (_is_iterator, "give a list of what it yields"),

@@ -318,10 +318,12 @@ def _obvious_type(data):
         return "text/plain"
     if _is_raw(data):
         return "application/octet-stream"
-    if (hasattr(data, "save") and hasattr(data, "mode")) or hasattr(data, "savefig"):
+    kind = type(data)
+    is_picture = hasattr(kind, "save") and hasattr(data, "mode")
+    if is_picture or hasattr(kind, "savefig") or hasattr(kind, "get_figure"):
         return "image/png"
     # What an iterator gives is known later, and a file may hold anything.
-    if data is None or _is_iterator(data) or hasattr(data, "read") or hasattr(data, "__fspath__"):
+    if data is None or _is_iterator(data) or hasattr(kind, "read") or hasattr(kind, "__fspath__"):
         return None
     return "application/json"
 
@@ -363,10 +365,10 @@ def _python_2_text(data, media_type):
 
 def _numbers(value):
     """An array of numbers as a list: what else there is needs a second look."""
-    dtype, convert = getattr(value, "dtype", None), getattr(value, "tolist", None)
-    # The dtype of a tensor has no kind.
-    if dtype is not None and convert is not None and getattr(dtype, "kind", None) in _NUMBERS:
-        return convert()
+    dtype = getattr(value, "dtype", None)
+    # That of a tensor has no kind.
+    if dtype is not None and getattr(dtype, "kind", None) in _NUMBERS and hasattr(value, "tolist"):
+        return value.tolist()
     raise TypeError("no numbers")
 
 
