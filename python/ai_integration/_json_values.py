@@ -135,8 +135,9 @@ class _Walk(object):
 
     def _key(self, key):
         """The text of a key, as `json` writes those that it takes."""
+        is_text = isinstance(key, (str, _TEXT))
         try:
-            name = _Walk().plain(key)
+            name = (self if is_text else _Walk()).plain(key)
         except Unexpressible:
             name = ()
         if isinstance(name, (str, _TEXT)):

@@ -50,6 +50,7 @@ class get_next_input(object):
 def send_result(result):
     """Answer the open request with a result dict: `content-type`, `data`, `success`, `error`.
 
+    Data alone, such as text, a picture or a dict of other keys, is a success of its obvious type.
     A request is answered once. A second result, or one without an open request, is refused with a
     warning. A result that cannot be sent reaches the requester as a failure that says why.
     """

@@ -2,13 +2,13 @@ from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, overl
 
 @overload
 def start_loop(
-    inference_function: Callable[[Dict[str, Any]], Dict[str, Any]],
+    inference_function: Callable[[Dict[str, Any]], Any],
     inputs_schema: Optional[Mapping[str, Mapping[str, Any]]] = None,
     visualizer_config: Any = None,
 ) -> NoReturn: ...
 @overload
 def start_loop(
-    inference_function: Callable[[List[Dict[str, Any]]], List[Dict[str, Any]]],
+    inference_function: Callable[[List[Dict[str, Any]]], List[Any]],
     inputs_schema: Optional[Mapping[str, Mapping[str, Any]]] = None,
     visualizer_config: Any = None,
     *,
