@@ -77,6 +77,9 @@ EVALUATING = """
         score: typing.Any
         when: datetime.datetime = WHEN
 
+    async def waiting():
+        return 1
+
     def breaking(*all):
         for piece in all:
             yield piece
@@ -572,6 +575,8 @@ def test_a_picture_alone_is_a_result(server):
 
 # Results that are refused, with words of the reason.
 NO_RESULT = [
+    ("as_json(iter([{'a': 1}]), 'text/csv')", "dict", "application/x-ndjson"),
+    ("waiting()", "coroutine", "await it"),
     ("None", "NoneType", '"data"'),
     ("{}", "None", "only True is success"),
     ("Thing()", "an object of type Thing", "give"),

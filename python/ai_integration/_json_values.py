@@ -366,6 +366,7 @@ _HINTS = (
     (lambda value: isinstance(value, complex), "give .real and .imag, or abs(value)"),
     (_having("__float__"), "call float(value) or str(value)"),
     (lambda value: isinstance(value, BaseException), "call str(value), or raise it"),
+    (_having("__await__"), "await it, or call asyncio.run(value)"),
     (lambda value: isinstance(value, type) or callable(value), "call it, and give what it returns"),
     (_is_iterator, "give a list of what it yields"),
     (lambda value: hasattr(value, "__dict__"), "give a dict of its attributes, as vars(value) is"),

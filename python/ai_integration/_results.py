@@ -133,7 +133,10 @@ def body_of(piece):
         return "bytes", bytes(piece)
     if isinstance(piece, memoryview):
         return "bytes", piece.tobytes()
-    raise Unsendable("an iterator gave %s; it may give str and bytes" % _kind(piece))
+    raise Unsendable(
+        "an iterator gave %s; it may give str and bytes, and under application/x-ndjson whatever"
+        " JSON can express" % _kind(piece)
+    )
 
 
 def chunk(data, content_type):
