@@ -57,6 +57,8 @@ class Job(object):
         One of the two is `None`. The generator sends a piece at each step.
         """
         answer = _results.prepare(result, self._has_chunks)
+        if not answer.data and answer.pieces is None and not self._has_chunks:
+            answer = _results.without_data(answer)
         whole = None if self._has_chunks else _frames.small(answer, self.number)
         if whole is None:
             return None, self._steps(answer)
@@ -103,6 +105,8 @@ class Job(object):
                 close = getattr(pieces, "close", None)
                 if close is not None:
                     close()
+            if answer.pieces is not None and not self._has_chunks:
+                answer = _results.without_data(answer)
         except _results.Unsendable as reason:
             answer = _results.unsendable(reason)
         except BaseException:

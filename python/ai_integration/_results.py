@@ -4,11 +4,12 @@ A result that cannot be sent becomes a failed one which says why: the requester 
 answer, and the author always learns what to change.
 """
 
-import io
 import json
 import numbers
 import sys
 import traceback
+
+from ._unsendable import Unsendable
 
 _PYTHON_2 = str is bytes
 # The type of text in either Python.
@@ -23,18 +24,7 @@ _USUAL_TYPES = frozenset(["application/json", "image/jpeg", "image/png", "text/h
 # An error travels in a frame's header, which has a limit; a traceback's two ends tell the most.
 _ERROR_LIMIT = 100000
 
-_IMAGE_FORMATS = {
-    "bmp": "BMP",
-    "gif": "GIF",
-    "jpeg": "JPEG",
-    "jpg": "JPEG",
-    "pjpeg": "JPEG",
-    "png": "PNG",
-    "tiff": "TIFF",
-    "webp": "WEBP",
-    "x-ms-bmp": "BMP",
-    "x-png": "PNG",
-}
+_WAV_TYPES = ("audio/wav", "audio/wave", "audio/x-wav", "audio/vnd.wave")
 
 _PARTS = ("content-type", "data", "success", "error")
 _RESULT = 'a dict with "content-type", "data", "success" and "error", or the data alone'
@@ -47,13 +37,10 @@ _OF_ONE_VALUE = ("", "application/json")
 
 _ACCEPTED = (
     "accepted are: bytes or str under any content type; a dict, list, number, date, array or the"
-    " like under a JSON one; a PIL image, or a list of exactly one image, under an image one; a"
-    " number under a text one; an iterator of str or bytes, or under a JSON one of dicts; None"
+    " like under a JSON one; a PIL image, an array of pixels or a figure, or a list of exactly one,"
+    " under an image one; (rate, array) under audio/wav; a number under a text one; a file or its"
+    " Path; an iterator of str or bytes, or under a JSON one of dicts; None"
 )
-
-
-class Unsendable(Exception):
-    """Says what is wrong with a result, in the model author's terms."""
 
 
 class Answer(object):
@@ -88,6 +75,13 @@ def unsendable(reason):
     return failed("the model's data cannot be sent: %s" % reason)
 
 
+def without_data(answer):
+    """The answer that takes the place of one that gave no data at all: no picture is empty."""
+    if answer.success and _media_type(answer).startswith("image/"):
+        return unsendable("the picture is empty; give its bytes, a PIL image or a file")
+    return answer
+
+
 def prepare(result, follows_chunks=False):
     """Turn whatever the model gave into an `Answer`; never raises for a bad result.
 
@@ -103,7 +97,7 @@ def prepare(result, follows_chunks=False):
                 and result.get("error") is None
             ):
                 kind = type(data)
-                if kind is str or kind is bytes:
+                if kind is bytes or (kind is str and not content_type.startswith("image/")):
                     return Answer(True, content_type, data)
                 if kind is dict and content_type == "application/json":
                     return Answer(True, content_type, _json(data))
@@ -221,7 +215,7 @@ def _checked(result, follows_chunks):
 def _with_optional_data(answer, data):
     """A failure's data is welcome but must not hide its error."""
     try:
-        if not _is_iterator(data):
+        if not (_is_iterator(data) or _is_file(data)):
             _fill(answer, data)
     except Exception:
         answer.data = None
@@ -229,23 +223,44 @@ def _with_optional_data(answer, data):
 
 
 def _fill(answer, data):
-    media_type = (answer.content_type or "").split(";")[0].strip().lower()
+    media_type = _media_type(answer)
     is_json = "json" in media_type
+    is_picture = media_type.startswith("image/") or media_type == "application/pdf"
     if data is None:
         answer.data = TEXT("null") if is_json and answer.success else None
     elif isinstance(data, bytes):
         answer.data = _python_2_text(data, media_type) if _PYTHON_2 else data
     elif isinstance(data, TEXT) and not (is_json and hasattr(type(data), "__members__")):
         # Text that an Enum gives is a value, and no JSON.
+        if not is_json and not media_type.startswith("text/"):
+            from . import _files
+
+            _files.check_text(data, media_type)
         answer.data = data
     elif isinstance(data, (bytearray, memoryview)):
         answer.data = body_of(data)[1]
+    elif _is_file(data) and not (is_json and not hasattr(data, "read")):
+        from . import _files
+
+        whole, answer.pieces = _files.content(data, media_type)
+        if whole is not None:
+            _fill(answer, whole)
     elif _is_iterator(data):
         answer.pieces = data
         if is_json or not media_type:
             answer.pieces = _lines(answer, media_type, data)
-    elif media_type.startswith("image/"):
-        answer.data = _image(data, media_type[len("image/") :])
+    elif is_picture and isinstance(data, (list, tuple)):
+        if len(data) != 1:
+            raise Unsendable("it holds %d images; a result is one" % len(data))
+        _fill(answer, data[0])
+    elif is_picture:
+        from . import _pictures
+
+        answer.data = _pictures.encode(data, media_type)
+    elif media_type in _WAV_TYPES:
+        from . import _sounds
+
+        answer.data = _sounds.encode(data)
     elif is_json:
         answer.data = _as_text(encode_json(data))
     elif media_type.startswith("text/") and isinstance(_scalar(data), numbers.Number):
@@ -257,6 +272,10 @@ def _fill(answer, data):
             'that does not go with the content type "%s"; %s; %s'
             % (answer.content_type, _json_values.hint(data), _ACCEPTED)
         )
+
+
+def _media_type(answer):
+    return (answer.content_type or "").split(";")[0].strip().lower()
 
 
 def _lines(answer, media_type, pieces):
@@ -287,47 +306,19 @@ def _lines(answer, media_type, pieces):
             close()
 
 
-def _image(data, subtype):
-    if isinstance(data, (list, tuple)):
-        if len(data) != 1:
-            raise Unsendable("it holds %d images; a result is one" % len(data))
-        data = data[0]
-        if isinstance(data, (bytes, bytearray, memoryview)):
-            return body_of(data)[1]
-    if not (hasattr(data, "save") and hasattr(data, "mode")):
-        raise Unsendable("an image is bytes or a PIL image, not %s" % _kind(data))
-    name = _IMAGE_FORMATS.get(subtype)
-    if name is None:
-        raise Unsendable(
-            "a PIL image can be sent as %s, not as image/%s"
-            % (", ".join("image/" + known for known in sorted(_IMAGE_FORMATS)), subtype)
-        )
-    options = {}
-    if name == "JPEG":
-        options["quality"] = 95
-        if data.mode not in ("RGB", "L"):
-            data = data.convert("RGB")
-    encoded = io.BytesIO()
-    try:
-        data.save(encoded, format=name, **options)
-    except Exception as reason:
-        raise Unsendable("it could not be written as %s: %s" % (name, reason))
-    return encoded.getvalue()
-
-
 def _obvious_type(data):
     """The content type of data that has none, where the data tells it."""
     if isinstance(data, (str, TEXT)):
         return "text/plain"
     if _is_raw(data):
         return "application/octet-stream"
-    kind = type(data)
-    is_picture = hasattr(kind, "save") and hasattr(data, "mode")
-    if is_picture or hasattr(kind, "savefig") or hasattr(kind, "get_figure"):
-        return "image/png"
     # What an iterator gives is known later, and a file may hold anything.
-    if data is None or _is_iterator(data) or hasattr(kind, "read") or hasattr(kind, "__fspath__"):
+    if data is None or _is_iterator(data) or _is_file(data):
         return None
+    from . import _pictures
+
+    if _pictures.is_picture(data) or _pictures.figure_of(data) is not None:
+        return "image/png"
     return "application/json"
 
 
@@ -346,6 +337,10 @@ def _is_true(value):
         return bool(value == True)  # noqa: E712
     except Exception:
         return False
+
+
+def _is_file(value):
+    return callable(getattr(value, "read", None)) or hasattr(type(value), "__fspath__")
 
 
 def _is_raw(value):
