@@ -2,11 +2,15 @@
 //! what one of them has checked is not what the other one uses. And with a bound on the number of
 //! values: in memory each takes up many times what it does as text. Numbers keep their values.
 
+mod malformed;
+
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::{Map, Number, Value};
 
+pub use self::malformed::Malformed;
+use crate::encoding::Encoding;
 use crate::number;
 
 /// The most values of a text: lists, objects, and what is in them.
@@ -16,13 +20,15 @@ const VALUE: usize = 128;
 /// The key under which `serde_json` hands over the text of a number that is no integer of 64 bits.
 const NUMBER: &str = "$serde_json::private::Number";
 
-/// Reads any JSON text.
-pub fn parse(text: &[u8]) -> serde_json::Result<Value> {
+/// Reads any JSON text, in UTF-8 (RFC 8259), UTF-16 or UTF-32 (RFC 4627), with a byte order mark or
+/// without.
+pub fn parse(text: &[u8]) -> Result<Value, Malformed> {
     read(text, |reader, count| Strict(count).deserialize(reader))
 }
 
-/// Reads an object's members, in their order; its own keys may repeat.
-pub fn members(text: &[u8]) -> serde_json::Result<Vec<(String, Value)>> {
+/// Reads an object's members, in their order; its own keys may repeat. The text is encoded as for
+/// [`parse`].
+pub fn members(text: &[u8]) -> Result<Vec<(String, Value)>, Malformed> {
     read(text, |reader, count| reader.deserialize_map(Members { list: Vec::new(), count }))
 }
 
@@ -55,14 +61,22 @@ pub fn extent(value: &Value, most: usize) -> usize {
 
 type Reader<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
 
-fn read<'de, T>(
-    text: &'de [u8],
-    read: impl FnOnce(&mut Reader<'de>, &mut usize) -> serde_json::Result<T>,
-) -> serde_json::Result<T> {
+fn read<T>(
+    text: &[u8],
+    read: impl FnOnce(&mut Reader<'_>, &mut usize) -> serde_json::Result<T>,
+) -> Result<T, Malformed> {
+    let encoding = Encoding::of(text, Encoding::Utf8);
+    let decoded;
+    let text = if encoding == Encoding::Utf8 {
+        encoding.without_mark(text)
+    } else {
+        decoded = encoding.decode(text, encoding.measure(text)?);
+        decoded.as_bytes()
+    };
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = read(&mut reader, &mut 0)?;
-    reader.end()?;
-    Ok(value)
+    let value = read(&mut reader, &mut 0);
+    let whole = value.and_then(|value| reader.end().map(|()| value));
+    whole.map_err(|error| Malformed::of(text, &error))
 }
 
 struct Members<'a> {
@@ -184,6 +198,8 @@ impl Visitor<'_> for NumberText {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -199,7 +215,8 @@ mod tests {
         let nested = |levels: usize| parse(&[b"[".repeat(levels), b"]".repeat(levels)].concat());
         assert_eq!((nested(127).is_ok(), nested(128).is_ok()), (true, false));
         let deep = [b"{\"a\":".as_slice(), &[b'['; 1000], &[b']'; 1000], b"}"].concat();
-        assert!(members(&deep).unwrap_err().to_string().contains("recursion"));
+        let told = members(&deep).unwrap_err().to_string();
+        assert_eq!(told, "it is nested more than 127 levels deep, at line 1 column 132");
     }
 
     #[test]
@@ -232,5 +249,21 @@ mod tests {
         let halves = list(MAX_VALUES / 2);
         assert!(members(format!("{{\"a\":{halves},\"b\":{halves}}}").as_bytes()).is_ok());
         assert!(members(format!("{{\"a\":{halves},\"b\":{halves},\"c\":0}}").as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_read_or_refused_with_a_place(text in "[{}\\[\\]\",:'\\\\u0t.é\n -]{0,20}") {
+            for error in [parse(text.as_bytes()).err(), members(text.as_bytes()).err()] {
+                let told = error.map_or_else(|| "it is empty".to_owned(), |error| error.to_string());
+                prop_assert!(told == "it is empty" || told.contains(", at line "), "{}", told);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = members(&bytes);
+            let _ = members(&[b"{\"a\": \"", &bytes[..]].concat());
+        }
     }
 }

@@ -6,7 +6,9 @@
 //! on their own and used from any side.
 
 mod constraints;
+mod encoding;
 mod error;
+mod excerpt;
 mod field;
 mod input_type;
 mod input_types;
@@ -22,6 +24,7 @@ mod value;
 pub mod wire;
 
 pub use constraints::Constraints;
+pub use encoding::{Encoding, NotText};
 pub use error::{Error, FieldError, Kind};
 pub use field::Field;
 pub use input_type::InputType;

@@ -7,6 +7,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use indexmap::IndexMap;
 
+use crate::encoding::Encoding;
+use crate::excerpt::{quote, shorten};
 use crate::value::Value;
 
 /// One input as it arrived. The variant says where it came from, and so how it may be read.
@@ -24,7 +26,10 @@ impl RawValue {
     /// The value for an error message: its kind and, when it is short, itself.
     pub(crate) fn describe(&self) -> String {
         match self {
-            RawValue::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            RawValue::Bytes(bytes) => match Encoding::Utf8.measure(bytes) {
+                Ok(length) => format!("{length} bytes"),
+                Err(error) => format!("{} bytes, of which {error}", bytes.len()),
+            },
             RawValue::Text(text) | RawValue::Json(serde_json::Value::String(text)) => quote(text),
             RawValue::Json(serde_json::Value::Array(items)) => {
                 format!("a list of {}", items.len())
@@ -43,24 +48,6 @@ impl From<Value> for RawValue {
             Value::Json(json) => RawValue::Json(json),
         }
     }
-}
-
-/// The most characters of a value that are shown.
-const SHOWN: usize = 40;
-
-fn quote(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
-    }
-}
-
-fn shorten(mut number: String) -> String {
-    if number.len() > SHOWN {
-        number.truncate(SHOWN);
-        number.push('…');
-    }
-    number
 }
 
 /// All inputs of one request as they arrived.

@@ -131,7 +131,10 @@ impl Shape {
             RawValue::Json(value) => return Ok(Value::Json(value)),
         };
         parsed.map(Value::Json).map_err(|error| {
-            let given = raw.describe();
+            let given = match &raw {
+                RawValue::Bytes(bytes) => format!("{} bytes", bytes.len()),
+                _ => raw.describe(),
+            };
             self.faulty(constraints, &format_args!("{given}, which cannot be read: {error}"))
         })
     }

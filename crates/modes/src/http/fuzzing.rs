@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ai_integration_contract::{Environment, json};
+use ai_integration_contract::{Encoding, Environment, json};
 use axum::http::Request;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
@@ -20,7 +20,9 @@ pub fn multipart(bytes: &[u8]) {
 /// Reads a JSON object; what is read has to be what any reader reads.
 pub fn json(bytes: &[u8]) {
     if let Ok(members) = json::members(bytes) {
-        let usual: HashMap<String, IgnoredAny> = serde_json::from_slice(bytes).expect("it is JSON");
+        let encoding = Encoding::of(bytes, Encoding::Utf8);
+        let text = encoding.decode(bytes, encoding.measure(bytes).expect("it is text"));
+        let usual: HashMap<String, IgnoredAny> = serde_json::from_str(&text).expect("it is JSON");
         for (name, _) in &members {
             assert!(usual.contains_key(name));
         }

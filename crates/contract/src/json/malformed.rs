@@ -1,0 +1,152 @@
+//! The faults of JSON text in words for people, with their places.
+
+use crate::encoding::{Encoding, NotText};
+use crate::excerpt::quote;
+
+/// The end of the parser's message on JSON that is no object where one is wanted.
+const NO_OBJECT: &str = ", expected an object";
+
+/// A reason for which a text is not read as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// It is not in its encoding.
+    #[error("its {0}")]
+    NotText(#[from] NotText),
+    /// It is no JSON, or more of it than is read; with the place in words.
+    #[error("{0}")]
+    Fault(String),
+}
+
+impl Malformed {
+    /// The fault that the parser has found in this text.
+    #[cold]
+    pub(super) fn of(text: &[u8], error: &serde_json::Error) -> Self {
+        let read = end(text, error);
+        let valid = match std::str::from_utf8(text) {
+            Ok(text) => text,
+            Err(broken) if broken.valid_up_to() < read => {
+                let offset = broken.valid_up_to();
+                return NotText { encoding: Encoding::Utf8, offset, byte: text[offset] }.into();
+            }
+            Err(broken) => std::str::from_utf8(&text[..broken.valid_up_to()]).unwrap_or_default(),
+        };
+        if valid.trim_ascii().is_empty() {
+            return Malformed::Fault("it is empty".to_owned());
+        }
+        // What was read ends with the character that does not fit, and mostly in its midst.
+        let at = valid.floor_char_boundary(read.saturating_sub(1));
+        let message = error.to_string();
+        let fault = message.rsplit_once(" at line ").map_or(message.as_str(), |(fault, _)| fault);
+        if error.is_eof() {
+            let inside = fault.strip_prefix("EOF while parsing ").unwrap_or("a value");
+            let inside = inside.replace("JSON ", "");
+            return Malformed::Fault(format!(
+                "it is cut off in the middle of {inside}{}",
+                place(valid, read)
+            ));
+        }
+        let at = match fault {
+            "expected value" | "expected ident" => begin_of_word(valid, at),
+            _ if fault.ends_with(NO_OBJECT) => valid.len() - valid.trim_ascii_start().len(),
+            _ => at,
+        };
+        Malformed::Fault(format!("{}{}", in_words(fault, valid, at), place(valid, at)))
+    }
+}
+
+/// The number of bytes up to the end of the character at which the parser stopped.
+fn end(text: &[u8], error: &serde_json::Error) -> usize {
+    let mut ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let line = match error.line() {
+        0 | 1 => 0,
+        line => ends.nth(line - 2).map_or(0, |(end, _)| end + 1),
+    };
+    (line + error.column()).min(text.len())
+}
+
+fn place(text: &str, at: usize) -> String {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!(", at line {line} column {column}")
+}
+
+/// Puts the parser's message on what stands at `at` into words.
+fn in_words(message: &str, text: &str, at: usize) -> String {
+    let found = found(text, at);
+    let got = if found.is_empty() { "the end".to_owned() } else { quote(found) };
+    match message {
+        "expected value" | "expected ident" => {
+            format!("expected a value, got {got}{}", advice(found))
+        }
+        "key must be a string" => format!("expected a key in double quotes, got {got}"),
+        "expected `:`" => format!("expected : after the key, got {got}"),
+        "expected `,` or `]`" => format!("expected , or ] after a value of a list, got {got}"),
+        "expected `,` or `}`" => format!("expected , or }} after a value, got {got}"),
+        "trailing comma" => {
+            format!("expected a further value after the comma, got {got}; leave the comma out")
+        }
+        "trailing characters" => format!("expected nothing after the value, got {got}"),
+        "control character (\\u0000-\\u001F) found while parsing a string" => match found {
+            "\n" | "\r" => "a line ends inside a string; write the line break as \\n".to_owned(),
+            "\t" => "a tab stands inside a string; write it as \\t".to_owned(),
+            _ => format!("the control character {got} stands inside a string"),
+        },
+        "invalid escape" if text[..at].ends_with('\\') => {
+            format!("{got} cannot follow a backslash; write \\\\ for a backslash")
+        }
+        "invalid escape" => "four hexadecimal digits have to follow \\u".to_owned(),
+        "invalid number" => "a number is not written as in 7, -0.5 or 1e3".to_owned(),
+        "lone leading surrogate in hex escape" | "unexpected end of hex escape" => {
+            "half of a character is escaped, such as \\ud83d without \\ude00".to_owned()
+        }
+        "recursion limit exceeded" => "it is nested more than 127 levels deep".to_owned(),
+        other if other.ends_with(NO_OBJECT) => {
+            format!("expected an object such as {{\"name\": \"value\"}}, got {}", kind(text))
+        }
+        other => other.to_owned(),
+    }
+}
+
+/// The word or the character that begins at `at`.
+fn found(text: &str, at: usize) -> &str {
+    let rest = &text[at..];
+    let end = rest.find(|character| !in_word(character)).unwrap_or(rest.len());
+    let single = rest.chars().next().map_or(0, char::len_utf8);
+    &rest[..end.max(single)]
+}
+
+fn begin_of_word(text: &str, at: usize) -> usize {
+    text[..at].trim_end_matches(in_word).len()
+}
+
+fn in_word(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '.' | '-' | '+')
+}
+
+/// What to write instead of a value that other languages have.
+fn advice(found: &str) -> &'static str {
+    match found {
+        "'" | "`" => "; text stands in double quotes",
+        "“" | "”" | "„" | "«" => "; text stands in straight double quotes",
+        "True" | "False" | "None" | "TRUE" | "FALSE" | "NULL" | "Null" | "nil" | "undefined" => {
+            "; JSON has true, false and null"
+        }
+        "NaN" | "Infinity" | "-Infinity" | "inf" | "-inf" => "; JSON has no such number",
+        "/" | "#" => "; JSON has no comments",
+        "," | "]" | "}" | ":" => "",
+        _ if found.starts_with(['+', '.']) => "; numbers are written as in 7, -0.5 or 1e3",
+        _ if found.starts_with(char::is_alphabetic) => "; text stands in double quotes",
+        _ => "",
+    }
+}
+
+fn kind(text: &str) -> &'static str {
+    match text.trim_ascii_start().as_bytes() {
+        [b'[', ..] => "a list",
+        [b'"', ..] => "text",
+        [b'n', ..] => "null",
+        [b't' | b'f', ..] => "true or false",
+        _ => "a number",
+    }
+}
