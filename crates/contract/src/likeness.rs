@@ -1,6 +1,6 @@
 //! The likeness of names: what somebody may have meant.
 
-/// The greatest length of a name in bytes for which others are looked for.
+/// The greatest length in bytes of names that are held against each other.
 const LONGEST: usize = 100;
 
 /// Finds the name among the `known` ones that `name` is a misspelling of: a third of its letters or fewer,
@@ -12,8 +12,8 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     let plain = |name: &str| name.to_lowercase().replace('-', "_");
     let wanted = plain(name);
     let most = (wanted.chars().count() / 3).clamp(1, 2);
-    let rated =
-        known.into_iter().map(|other| (strsim::damerau_levenshtein(&wanted, &plain(other)), other));
+    let known = known.into_iter().filter(|other| other.len() <= LONGEST);
+    let rated = known.map(|other| (strsim::damerau_levenshtein(&wanted, &plain(other)), other));
     rated
         .filter(|(errors, _)| *errors <= most)
         .min_by_key(|(errors, _)| *errors)

@@ -7,11 +7,18 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json, json};
 
 use crate::error::{Error, FieldError};
+use crate::excerpt::quote;
 use crate::field::Field;
 use crate::field::reading::{self, Remarks};
+use crate::likeness::nearest;
 use crate::raw::{RawInputs, RawValue};
 use crate::shape::Shape;
 use crate::value::{Inputs, Value};
+
+/// The most names that are held against a missing input's.
+const RATED: usize = 20;
+/// The most names that are listed of what came in the place of a missing input.
+const LISTED: usize = 5;
 
 /// The inputs that a model takes, in the author's order.
 #[derive(Clone, Debug, Default)]
@@ -113,10 +120,15 @@ impl InputsSchema {
         let mut inputs = Inputs::with_capacity(self.fields.len().max(raw.len()));
         let mut errors = Vec::new();
         for (name, field) in &self.fields {
-            let given = raw.shift_remove(name).filter(|value| !is_absent(value, field));
+            let came = raw.shift_remove(name);
+            let absence = came.as_ref().map_or("missing", absence);
+            let given = came.filter(|value| !is_absent(value, field));
             let value = match given.or_else(|| field.default.clone().map(RawValue::Json)) {
                 Some(value) => field.accept(value),
-                None if field.required => Err(format!("missing; expected {}", field.expectation())),
+                None if field.required => {
+                    let instead = self.instead(name, &raw);
+                    Err(format!("{absence}; expected {}{instead}", field.expectation()))
+                }
                 None => continue,
             };
             match value {
@@ -140,6 +152,22 @@ impl InputsSchema {
         if errors.is_empty() { Ok(inputs) } else { Err(Error::invalid_inputs(errors)) }
     }
 
+    /// Names what came in the place of a missing input, for the message on it: the unmentioned name
+    /// that is most like its own, or else the first ones. Empty where nothing unmentioned came.
+    fn instead(&self, name: &str, raw: &RawInputs) -> String {
+        let unmentioned =
+            || raw.keys().map(String::as_str).filter(|other| !self.fields.contains_key(*other));
+        if let Some(other) = nearest(name, unmentioned().take(RATED)) {
+            return format!("; {other:?} came: did you mean {name:?}?");
+        }
+        let listed: Vec<String> = unmentioned().take(LISTED).map(quote).collect();
+        let more = if unmentioned().nth(LISTED).is_some() { ", …" } else { "" };
+        if listed.is_empty() {
+            return String::new();
+        }
+        format!("; instead came {}{more}", listed.join(", "))
+    }
+
     /// One valid value for every input, for a self-test.
     #[must_use]
     pub fn samples(&self) -> Inputs {
@@ -153,6 +181,15 @@ fn has_control(name: &str) -> bool {
 
 fn list(values: &[Json]) -> Option<Json> {
     (!values.is_empty()).then(|| values.into())
+}
+
+/// Says how a value is absent that stands for "not given".
+fn absence(value: &RawValue) -> &'static str {
+    match value {
+        RawValue::Bytes(_) => "missing: the file is empty",
+        RawValue::Text(_) => "empty",
+        RawValue::Json(_) => "missing: null came",
+    }
 }
 
 /// Returns whether a value stands for "not given": JSON's `null`, the empty file that a browser
