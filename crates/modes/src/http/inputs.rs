@@ -11,3 +11,4 @@ pub(crate) mod images;
 pub(crate) mod intake;
 pub(crate) mod multipart;
 pub(crate) mod request;
+pub(crate) mod urlencoded;

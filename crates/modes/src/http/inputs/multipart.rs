@@ -2,8 +2,12 @@
 //! The parts are slices of it: a large file is not copied. The streaming parsers there are copy
 //! each part twice, which for a picture costs more than everything else that happens to it.
 
+mod transfer_encoding;
+
 use bytes::Bytes;
 use memchr::memmem;
+
+pub(crate) use self::transfer_encoding::TransferEncoding;
 
 /// The most parts of a form.
 const MAX_PARTS: usize = 1000;
@@ -16,14 +20,26 @@ const MAX_AROUND: usize = 1024;
 /// One part of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
-    pub(crate) name: Option<String>,
-    /// Whether it came as a file, with a name of its own.
-    pub(crate) is_file: bool,
+    pub(crate) head: Head,
+    /// The content as it came.
     pub(crate) content: Bytes,
 }
 
+/// What the headers of a part say of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) name: Option<String>,
+    /// Whether it came as a file, with a name of its own.
+    pub(crate) is_file: bool,
+    /// Whether it says of what type it is.
+    pub(crate) has_type: bool,
+    /// The encoding of its text, where it names one.
+    pub(crate) charset: Option<String>,
+    pub(crate) transfer_encoding: TransferEncoding,
+}
+
 /// What is wrong with a form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
     #[error("the content type names no boundary of 1 to 70 characters")]
     Boundary,
@@ -37,6 +53,11 @@ pub(crate) enum Malformed {
     Incomplete,
     #[error("it has more than {MAX_PARTS} parts")]
     TooManyParts,
+    #[error(
+        "a part has the Content-Transfer-Encoding {0:?}, of which base64, quoted-printable, 7bit, \
+         8bit and binary are read; leave it out"
+    )]
+    TransferEncoding(String),
 }
 
 /// Cuts a body into its parts.
@@ -66,7 +87,7 @@ pub(crate) fn parse(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Malformed
         // Padding may follow a delimiter on its line.
         let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let rest = rest[padding..].strip_prefix(b"\r\n").ok_or(Malformed::Incomplete)?;
-        let (head_length, name, is_file) = head(rest)?;
+        let (head_length, head) = head(rest)?;
         let content = &rest[head_length..];
         // An empty part may share its line break with the end of its headers.
         let length = if content.starts_with(&delimiter.as_bytes()[2..]) {
@@ -77,34 +98,42 @@ pub(crate) fn parse(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Malformed
             at = body.len() - content.len() + length + delimiter.len();
             length
         };
-        parts.push(Part { name, is_file, content: body.slice_ref(&content[..length]) });
+        parts.push(Part { head, content: body.slice_ref(&content[..length]) });
     }
 }
 
-/// The length of a part's headers with the empty line after them, the name of its field, and
-/// whether it is a file.
-fn head(rest: &[u8]) -> Result<(usize, Option<String>, bool), Malformed> {
+/// The length of a part's headers with the empty line after them, and what they say.
+fn head(rest: &[u8]) -> Result<(usize, Head), Malformed> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let head = &rest[..rest.len().min(MAX_HEAD)];
-    let (length, headers) = match httparse::parse_headers(head, &mut headers) {
+    let lines = &rest[..rest.len().min(MAX_HEAD)];
+    let (length, headers) = match httparse::parse_headers(lines, &mut headers) {
         Ok(httparse::Status::Complete((length, headers))) => (length, headers),
         Ok(httparse::Status::Partial) if rest.len() < MAX_HEAD => {
             return Err(Malformed::Incomplete);
         }
         Ok(httparse::Status::Partial) | Err(_) => return Err(Malformed::Head),
     };
-    let disposition =
-        headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-disposition"));
-    let (mut name, mut is_file) = (None, false);
-    let value = disposition.map_or(&b""[..], |header| header.value);
-    for (key, value) in parameters(&String::from_utf8_lossy(value)) {
+    let value = |name: &str| {
+        let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        Some(String::from_utf8_lossy(header.value))
+    };
+    let mut head = Head::default();
+    for (key, value) in value("content-disposition").iter().flat_map(|value| parameters(value)) {
         match key.as_str() {
-            "name" => name = Some(value),
-            "filename" | "filename*" => is_file = true,
+            "name" => head.name = Some(value),
+            "filename" | "filename*" => head.is_file = true,
             _ => {}
         }
     }
-    Ok((length, name, is_file))
+    let media = value("content-type");
+    head.has_type = media.is_some();
+    let mut of_media = media.iter().flat_map(|value| parameters(value));
+    head.charset = of_media.find(|(key, _)| key == "charset").map(|(_, charset)| charset);
+    if let Some(name) = value("content-transfer-encoding") {
+        let unknown = || Malformed::TransferEncoding(name.trim().to_owned());
+        head.transfer_encoding = TransferEncoding::named(&name).ok_or_else(unknown)?;
+    }
+    Ok((length, head))
 }
 
 /// The parameters of a header's value, such as `form-data; name="a \"b\""; filename=c`.
@@ -152,7 +181,8 @@ mod tests {
         let body = Bytes::copy_from_slice(body.replace('\n', "\r\n").as_bytes());
         let text = |part: &Part| String::from_utf8_lossy(&part.content).into_owned();
         let parts = parse(&body, "b")?;
-        Ok(parts.iter().map(|part| (part.name.clone(), part.is_file, text(part))).collect())
+        let told = |part: &Part| (part.head.name.clone(), part.head.is_file, text(part));
+        Ok(parts.iter().map(told).collect())
     }
 
     fn part(name: &str, is_file: bool, content: &str) -> (Option<String>, bool, String) {
