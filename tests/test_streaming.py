@@ -520,6 +520,90 @@ def test_the_last_event_of_a_stream_that_fails_is_the_error(program, tmp_path):
         assert told[-1][1]["detail"] == "out of paint"
 
 
+ENDINGS = """
+    import os
+    import ai_integration
+
+    def fails():
+        yield "begun"
+        raise ValueError("out of paint")
+
+    def flood():
+        for _ in range(256):
+            yield b"x" * 65536
+
+    STREAMS = {"fails": fails, "flood": flood}
+
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            text = inputs["text"]
+            if text in STREAMS:
+                answer = {"content-type": "text/plain", "data": STREAMS[text](), "success": True}
+                ai_integration.send_result(answer)
+                continue
+            ai_integration.send_chunk("begun")
+            while text == "waits":
+                ai_integration.send_chunk("more")
+            if text == "dies":
+                os._exit(1)
+            if text == "reports":
+                ai_integration.send_result({"success": False, "error": "out of paint"})
+            else:
+                ai_integration.send_result({"success": True, "content-type": "text/plain"})
+"""
+
+
+def old_stream(server, text, *headers):
+    """Sends a request in HTTP/1.0, whose answer has no chunks, and gives the socket."""
+    address = urlsplit(server.url)
+    client = socket.create_connection((address.hostname, address.port), timeout=60)
+    body = json.dumps({"text": text})
+    head = ["POST /infer HTTP/1.0", "Host: localhost", "Content-Type: application/json", *headers]
+    head.append("Content-Length: %d" % len(body))
+    client.sendall(("\r\n".join(head) + "\r\n\r\n" + body).encode())
+    return client
+
+
+def read_to_the_end(client):
+    pieces = []
+    while piece := client.recv(65536):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("text", ["fails", "reports", "dies"])
+@pytest.mark.parametrize("headers", [[], ["Connection: keep-alive"]])
+def test_a_stream_that_fails_resets_the_connection_of_a_client_without_chunks(
+    program, text, headers
+):
+    with serve(program(ENDINGS)) as server:
+        client = old_stream(server, text, *headers)
+        with client, pytest.raises(ConnectionResetError):
+            read_to_the_end(client)
+
+
+def test_a_stream_whose_server_is_killed_resets_the_connection_of_such_a_client(program):
+    with serve(program(ENDINGS)) as server, old_stream(server, "waits") as client:
+        assert client.recv(100)
+        server.process.kill()
+        with pytest.raises(ConnectionResetError):
+            read_to_the_end(client)
+
+
+@pytest.mark.parametrize("headers", [[], ["Connection: keep-alive"]])
+def test_a_whole_stream_ends_the_connection_of_such_a_client_as_ever(program, headers):
+    with serve(program(ENDINGS)) as server:
+        with old_stream(server, "ends", *headers) as client:
+            assert read_to_the_end(client).endswith(b"\r\n\r\nbegun")
+        with old_stream(server, "flood", *headers) as client:
+            # Much of it is still in the server's buffers when the server has done its part.
+            time.sleep(0.5)
+            assert len(read_to_the_end(client).partition(b"\r\n\r\n")[2]) == 256 * 65536
+        with old_stream(server, "fails", "Accept: text/event-stream") as client:
+            told = events(read_to_the_end(client).partition(b"\r\n\r\n")[2].decode())
+            assert told[-1][0] == "error"
+
+
 def test_the_command_line_puts_a_piece_out_within_5_ms(program):
     with started([sys.executable, program(MODEL), "--text", "clock"], bufsize=0) as process:
         in_background(process.stderr.read)

@@ -8,6 +8,7 @@ pub(crate) mod framing;
 pub(crate) mod guard;
 pub(crate) mod half_close;
 mod places;
+pub(crate) mod reset;
 pub(crate) mod server;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

@@ -56,7 +56,9 @@ pub(crate) enum Answer {
     Awaited,
     /// It has begun, and goes out in chunks.
     Chunked,
-    /// It has begun, and goes out in another way.
+    /// It has begun, and ends with the connection.
+    UntilTheEnd,
+    /// It has begun, and its length is told in another way.
     Other,
 }
 
@@ -108,6 +110,7 @@ impl Pulse {
         match self.answer.load(Ordering::Relaxed) {
             state if state == Answer::Awaited as u8 => Answer::Awaited,
             state if state == Answer::Chunked as u8 => Answer::Chunked,
+            state if state == Answer::UntilTheEnd as u8 => Answer::UntilTheEnd,
             _ => Answer::Other,
         }
     }

@@ -192,11 +192,16 @@ impl Edge {
     }
 }
 
-/// Returns the way in which hyper sends an answer over HTTP/1.
+/// Returns the way in which hyper sends an answer.
 fn way_out(version: Version, response: &Response<Body>) -> Answer {
     let is_sized = response.body().size_hint().exact().is_some()
         || response.headers().contains_key(CONTENT_LENGTH);
-    if is_sized || version != Version::HTTP_11 { Answer::Other } else { Answer::Chunked }
+    match version {
+        _ if is_sized => Answer::Other,
+        Version::HTTP_11 => Answer::Chunked,
+        Version::HTTP_2 => Answer::Other,
+        _ => Answer::UntilTheEnd,
+    }
 }
 
 /// Puts the words of a failure into the answer that had none: with the headers that it had, such as

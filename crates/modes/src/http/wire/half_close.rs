@@ -100,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
             let byte = match self.pulse.answer() {
                 Answer::Awaited => START[self.early.min(START.len() - 1)],
                 Answer::Chunked => b'0',
-                Answer::Other => break,
+                Answer::UntilTheEnd | Answer::Other => break,
             };
             match Pin::new(&mut self.stream).poll_write(context, &[byte]) {
                 Poll::Pending => break,

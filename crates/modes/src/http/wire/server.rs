@@ -24,6 +24,7 @@ use crate::http::wire::edge::{Caller, Edge};
 use crate::http::wire::guard::client::grouped;
 use crate::http::wire::half_close::HalfOpen;
 use crate::http::wire::places::Places;
+use crate::http::wire::reset::Resetting;
 use crate::http::wire::tls::Tls;
 
 /// How long clients are waited for that read their last answers.
@@ -172,6 +173,7 @@ impl Acceptor {
         let caller = Caller { edge: self.edge.clone(), pulse: pulse.clone(), peer: peer.ip() };
         let holder = grouped(peer.ip());
         let reservation = self.edge.budget.reserve(Some(holder));
+        let stream = Resetting::new(stream, pulse.clone());
         let stream = Timed::new(stream, pulse.clone(), self.limits, reservation);
         let Some(tls) = &self.tls else { return self.http1(stream, caller, watcher).await };
         // Plain HTTP/1.1 need not keep room for this.
