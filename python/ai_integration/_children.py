@@ -24,7 +24,7 @@ _MOST = 64 * _guard.NOTE
 # Seconds in which a process that is being started when the block is interrupted has begun to run.
 _BEGUN = 0.02
 # Where this package calls what the model's author wrote.
-_CALLS_THE_MODEL = ("_steps", "start_loop")
+_CALLS_THE_MODEL = ("_lines", "_pieces", "_read", "_simpler", "_steps", "start_loop")
 # Packages whose exceptions may say no more than that a process has ended.
 _STARTING = ("concurrent", "joblib", "loky", "multiprocess", "multiprocessing")
 # What they put behind an exception that comes from the work itself.
