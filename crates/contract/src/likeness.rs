@@ -1,4 +1,4 @@
-//! The likeness of names: what somebody may have meant.
+//! The likeness of names, by which a misspelt one is told.
 
 /// The greatest length in bytes of names that are held against each other.
 const LONGEST: usize = 100;

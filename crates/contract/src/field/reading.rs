@@ -41,7 +41,7 @@ pub(crate) const TYPE_SYNONYMS: [(&str, &str); 9] = [
     ("string", "text"),
 ];
 
-/// What there is to tell of a schema.
+/// The remarks on a schema, in words for its author.
 #[derive(Debug, Default)]
 pub(crate) struct Remarks {
     /// All of it, for the log.

@@ -124,7 +124,7 @@ fn in_word(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '.' | '-' | '+')
 }
 
-/// What to write instead of a value that other languages have.
+/// Tells the JSON for a value that other languages write in another way.
 fn advice(found: &str) -> &'static str {
     match found {
         "'" | "`" => "; text stands in double quotes",

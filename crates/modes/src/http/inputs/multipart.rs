@@ -25,13 +25,13 @@ pub(crate) struct Part {
     pub(crate) content: Bytes,
 }
 
-/// What the headers of a part say of it.
+/// The facts that the headers of a part tell of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) name: Option<String>,
     /// Whether it came as a file, with a name of its own.
     pub(crate) is_file: bool,
-    /// Whether it says of what type it is.
+    /// True where they name its type.
     pub(crate) has_type: bool,
     /// The encoding of its text, where it names one.
     pub(crate) charset: Option<String>,

@@ -36,7 +36,7 @@ pub(crate) struct RequestInputs {
     pub(crate) reservation: Reservation,
 }
 
-/// What the head of a request says of its body.
+/// The facts that the head of a request tells of its body.
 struct Format {
     media: mime::Mime,
     /// The encoding of its text, unless the text itself tells another one.

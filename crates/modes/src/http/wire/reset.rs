@@ -19,9 +19,9 @@ use crate::http::wire::connection::{Answer, Pulse};
 pub(crate) struct Resetting {
     stream: TcpStream,
     pulse: Arc<Pulse>,
-    /// Whether the end of the connection is to be a reset for now.
+    /// True while the end of the connection would be a reset.
     is_armed: bool,
-    /// Whether hyper has shut the connection down, which it does only when its last answer is whole.
+    /// True once hyper has shut the connection down, which it does only when its last answer is whole.
     is_shut: bool,
 }
 
