@@ -341,6 +341,10 @@ BROKEN = [
         'expected a value, got "NaN"; JSON has no such number, at line 1 column 10',
     ),
     (
+        b'{"text": -Infinity}',
+        'expected a value, got "-Infinity"; JSON has no such number, at line 1 column 10',
+    ),
+    (
         '{"grün": “x”}'.encode(),
         'expected a value, got "“"; text stands in straight double quotes, at line 1 column 10',
     ),

@@ -22,7 +22,7 @@ def small(answer, number):
         kind, body = body_of(data)
     except Unsendable:
         return None
-    return frame(_result(answer, number, kind), body)
+    return frame(_result(answer, number, "json" if answer.is_json else kind), body)
 
 
 def frames(answer, number, has_chunks):
@@ -41,6 +41,8 @@ def frames(answer, number, has_chunks):
             for chunk in chunks(number, kind, body, answer.content_type):
                 yield chunk
         kind, body = None, b""
+    elif answer.is_json:
+        kind = "json"
     yield _result(answer, number, kind), body
 
 

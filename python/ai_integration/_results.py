@@ -47,17 +47,20 @@ class Answer(object):
     """A result ready to be sent.
 
     `data` is text, bytes or `None`; where there are `pieces`, an iterator of text and bytes, these
-    are the data instead.
+    are the data instead. `is_json` tells that the text was written here from a value.
     """
 
-    __slots__ = ("content_type", "data", "error", "pieces", "success")
+    __slots__ = ("content_type", "data", "error", "is_json", "pieces", "success")
 
-    def __init__(self, success, content_type=None, data=None, error=None, pieces=None):
+    def __init__(
+        self, success, content_type=None, data=None, error=None, pieces=None, is_json=False
+    ):
         self.success = success
         self.content_type = content_type
         self.data = data
         self.error = error
         self.pieces = pieces
+        self.is_json = is_json
 
 
 def failure(message):
@@ -100,7 +103,7 @@ def prepare(result, follows_chunks=False):
                 if kind is bytes or (kind is str and not content_type.startswith("image/")):
                     return Answer(True, content_type, data)
                 if kind is dict and content_type == "application/json":
-                    return Answer(True, content_type, _json(data))
+                    return Answer(True, content_type, _json(data), is_json=True)
     except Exception:
         # A second look finds the words for it.
         pass
@@ -263,6 +266,7 @@ def _fill(answer, data):
         answer.data = _sounds.encode(data)
     elif is_json:
         answer.data = _as_text(encode_json(data))
+        answer.is_json = True
     elif media_type.startswith("text/") and isinstance(_scalar(data), numbers.Number):
         answer.data = _as_text(_scalar(data))
     else:

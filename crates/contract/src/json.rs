@@ -6,7 +6,9 @@ mod malformed;
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 use serde_json::{Map, Number, Value};
 
 pub use self::malformed::Malformed;
@@ -30,6 +32,16 @@ pub fn parse(text: &[u8]) -> Result<Value, Malformed> {
 /// [`parse`].
 pub fn members(text: &[u8]) -> Result<Vec<(String, Value)>, Malformed> {
     read(text, |reader, count| reader.deserialize_map(Members { list: Vec::new(), count }))
+}
+
+/// Checks that a text is JSON, encoded as for [`parse`]. In UTF-8 keys may repeat, and values and
+/// levels be as many as they like, since nothing is kept of them.
+pub fn check(text: &[u8]) -> Result<(), Malformed> {
+    let is_sound = |text| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if std::str::from_utf8(text).is_ok_and(is_sound) {
+        return Ok(());
+    }
+    parse(text).map(drop)
 }
 
 /// About what a value takes up in memory beside its text, in bytes.

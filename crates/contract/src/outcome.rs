@@ -2,6 +2,10 @@
 
 use bytes::Bytes;
 
+use crate::json;
+
+/// The most bytes of JSON text that are checked.
+const MAX_CHECKED: usize = 1_000_000;
 /// The greatest length of a content type in bytes.
 const MAX_CONTENT_TYPE: usize = 1024;
 /// The most characters of a content type that an error quotes.
@@ -15,6 +19,8 @@ pub enum Data {
     None,
     /// Text in UTF-8.
     Text(String),
+    /// JSON text in UTF-8 that was written from a value, so that nobody need check it.
+    Json(String),
     /// Bytes of the result's content type.
     Bytes(Bytes),
 }
@@ -25,7 +31,7 @@ impl Data {
     pub fn into_bytes(self) -> Bytes {
         match self {
             Data::None => Bytes::new(),
-            Data::Text(text) => text.into(),
+            Data::Text(text) | Data::Json(text) => text.into(),
             Data::Bytes(bytes) => bytes,
         }
     }
@@ -35,7 +41,7 @@ impl Data {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Data::None => None,
-            Data::Text(text) => Some(text),
+            Data::Text(text) | Data::Json(text) => Some(text),
             Data::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
         }
     }
@@ -45,7 +51,7 @@ impl Data {
     pub fn len(&self) -> usize {
         match self {
             Data::None => 0,
-            Data::Text(text) => text.len(),
+            Data::Text(text) | Data::Json(text) => text.len(),
             Data::Bytes(bytes) => bytes.len(),
         }
     }
@@ -104,7 +110,7 @@ impl Outcome {
     /// says why.
     pub fn json(value: &impl serde::Serialize) -> Self {
         match serde_json::to_string(value) {
-            Ok(text) => Outcome::success("application/json", Data::Text(text)),
+            Ok(text) => Outcome::success("application/json", Data::Json(text)),
             Err(error) => {
                 Outcome::failure(format!("the result cannot be written as JSON: {error}"))
             }
@@ -142,6 +148,19 @@ impl Outcome {
     pub fn is_json(&self) -> bool {
         let media = self.media_type();
         media == "application/json" || media == "text/json" || media.ends_with("+json")
+    }
+
+    /// Tells why a successful answer whose content type is JSON is none. Text that was written from
+    /// a value is not looked at, nor is more than 1 MB, which would hold up others.
+    #[must_use]
+    pub fn json_fault(&self) -> Option<json::Malformed> {
+        let text = match &self.data {
+            Data::Text(text) => text.as_bytes(),
+            Data::Bytes(bytes) => bytes,
+            Data::None | Data::Json(_) => return None,
+        };
+        let is_checked = self.success && text.len() <= MAX_CHECKED && self.is_json();
+        if is_checked { json::check(text).err() } else { None }
     }
 
     /// Whether the content type is a picture's.

@@ -173,6 +173,12 @@ async fn follow(mut ticket: Ticket, mut sink: Option<Sink>) -> Result<(), RunErr
         return Err(RunError::Model(outcome.error_message().to_owned()));
     }
     let Some(mut sink) = sink else { return Ok(()) };
+    if let Some(fault) = outcome.json_fault() {
+        let media = outcome.content_type.as_deref().unwrap_or_default();
+        eprint(format_args!(
+            "warning: the result is not JSON, as its content type {media:?} says: {fault}"
+        ));
+    }
     let written = if outcome.data == Data::None { Ok(()) } else { sink.whole(&outcome) };
     written.and_then(|()| sink.finish()).map_err(RunError::Output)
 }

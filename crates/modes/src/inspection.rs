@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ai_integration_contract::{Data, Error, Outcome};
+use ai_integration_contract::{Data, Error, Outcome, json};
 
 /// The longest text that is shown whole, in characters.
 const SHOWN: usize = 2000;
@@ -55,17 +55,18 @@ impl Report {
         }
         match &outcome.data {
             Data::None => self.sad("\"data\" is not passed"),
-            data if outcome.is_json() => match data.as_text().map(serde_json::from_str) {
-                Some(Ok(json)) => {
-                    let json: serde_json::Value = json;
-                    self.happy("Good, the JSON can be parsed:".to_owned());
-                    self.lines.push(shorten(&json.to_string()));
+            data if outcome.is_json() => {
+                let bytes = data.clone().into_bytes();
+                match json::check(&bytes) {
+                    Ok(()) => {
+                        self.happy("Good, the JSON can be parsed:".to_owned());
+                        self.lines.push(shorten(String::from_utf8_lossy(&bytes).trim()));
+                    }
+                    Err(fault) => self.sad(&format!("the JSON cannot be parsed: {fault}")),
                 }
-                Some(Err(error)) => self.sad(&format!("the JSON cannot be parsed: {error}")),
-                None => self.sad("the JSON is not UTF-8"),
-            },
+            }
             data if outcome.is_image() => self.inspect_image(&media, data),
-            Data::Text(text) => {
+            Data::Text(text) | Data::Json(text) => {
                 self.happy(format!("Good, got text of {} bytes:", text.len()));
                 self.lines.push(shorten(text));
             }
@@ -78,7 +79,7 @@ impl Report {
     fn inspect_image(&mut self, media: &str, data: &Data) {
         let bytes = match data {
             Data::Bytes(bytes) => bytes.as_ref(),
-            Data::Text(text) => text.as_bytes(),
+            Data::Text(text) | Data::Json(text) => text.as_bytes(),
             Data::None => &[],
         };
         match imagesize::blob_size(bytes) {

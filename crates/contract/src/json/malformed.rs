@@ -47,6 +47,7 @@ impl Malformed {
         }
         let at = match fault {
             "expected value" | "expected ident" => begin_of_word(valid, at),
+            "invalid number" if !advice(word(valid, at)).is_empty() => begin_of_word(valid, at),
             _ if fault.ends_with(NO_OBJECT) => valid.len() - valid.trim_ascii_start().len(),
             _ => at,
         };
@@ -77,6 +78,9 @@ fn in_words(message: &str, text: &str, at: usize) -> String {
     let got = if found.is_empty() { "the end".to_owned() } else { quote(found) };
     match message {
         "expected value" | "expected ident" => {
+            format!("expected a value, got {got}{}", advice(found))
+        }
+        "invalid number" if !advice(found).is_empty() => {
             format!("expected a value, got {got}{}", advice(found))
         }
         "key must be a string" => format!("expected a key in double quotes, got {got}"),
@@ -114,6 +118,11 @@ fn found(text: &str, at: usize) -> &str {
     let end = rest.find(|character| !in_word(character)).unwrap_or(rest.len());
     let single = rest.chars().next().map_or(0, char::len_utf8);
     &rest[..end.max(single)]
+}
+
+/// The whole word around `at`.
+fn word(text: &str, at: usize) -> &str {
+    found(text, begin_of_word(text, at))
 }
 
 fn begin_of_word(text: &str, at: usize) -> usize {

@@ -13,6 +13,8 @@ use super::frame::{FrameError, Segment};
 pub enum DataKind {
     /// Text in UTF-8.
     Text,
+    /// JSON text in UTF-8 that was written from a value.
+    Json,
     /// Any bytes.
     Bytes,
 }
@@ -23,6 +25,7 @@ pub fn split(data: &Data) -> (Option<DataKind>, Option<Segment<'_>>) {
     match data {
         Data::None => (None, None),
         Data::Text(text) => (Some(DataKind::Text), Some(Segment::Text(text))),
+        Data::Json(text) => (Some(DataKind::Json), Some(Segment::Text(text))),
         Data::Bytes(bytes) => (Some(DataKind::Bytes), Some(Segment::Bytes(bytes))),
     }
 }
@@ -31,11 +34,13 @@ pub fn split(data: &Data) -> (Option<DataKind>, Option<Segment<'_>>) {
 pub fn join(kind: Option<DataKind>, body: Bytes) -> Result<Data, FrameError> {
     match kind {
         Some(DataKind::Bytes) => Ok(Data::Bytes(body)),
-        Some(DataKind::Text) => {
-            let text = String::from_utf8(body.into());
-            text.map(Data::Text).map_err(|error| FrameError::Body(error.to_string()))
-        }
+        Some(DataKind::Text) => text(body).map(Data::Text),
+        Some(DataKind::Json) => text(body).map(Data::Json),
         None if body.is_empty() => Ok(Data::None),
         None => Err(FrameError::Body(format!("{} bytes where there should be none", body.len()))),
     }
+}
+
+fn text(body: Bytes) -> Result<String, FrameError> {
+    String::from_utf8(body.into()).map_err(|error| FrameError::Body(error.to_string()))
 }

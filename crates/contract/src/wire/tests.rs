@@ -120,7 +120,7 @@ fn what_is_not_the_form_is_refused() {
         (r#"{"version":1,"type":"inputs","inputs":[]}"#, ""),
         (r#"{"version":1,"type":"outcome"}"#, ""),
         (r#"{"version":1,"type":"outcome","success":true}"#, "body"),
-        (r#"{"version":1,"type":"outcome","success":true,"data":"json"}"#, "{}"),
+        (r#"{"version":1,"type":"outcome","success":true,"data":"xml"}"#, "{}"),
         (r#"{"version":1,"type":"error","code":"timeout"}"#, ""),
         (r#"{"version":1,"type":"error","code":"timeout","message":"late"}"#, "body"),
     ] {
@@ -192,6 +192,7 @@ fn any_answer() -> impl Strategy<Value = Answer> {
     let data = prop_oneof![
         Just(Data::None),
         any::<String>().prop_map(Data::Text),
+        any_json().prop_map(|json| Data::Json(json.to_string())),
         any_bytes().prop_map(Data::Bytes),
     ];
     let text = || prop::option::of(any::<String>());

@@ -30,8 +30,10 @@ impl Pieces {
         }
         match (data, &mut self.bytes) {
             (Data::None, _) => {}
-            (Data::Text(text), None) => self.text.push_str(text),
-            (Data::Text(text), Some(bytes)) => bytes.extend_from_slice(text.as_bytes()),
+            (Data::Text(text) | Data::Json(text), None) => self.text.push_str(text),
+            (Data::Text(text) | Data::Json(text), Some(bytes)) => {
+                bytes.extend_from_slice(text.as_bytes());
+            }
             (Data::Bytes(piece), bytes) => {
                 let text = std::mem::take(&mut self.text);
                 let before = || BytesMut::from(Bytes::from(text));

@@ -73,7 +73,7 @@ impl Sink {
     pub(super) fn stream(&mut self, piece: &Outcome) -> Result<(), String> {
         let bytes = match &piece.data {
             Data::None => return Ok(()),
-            Data::Text(text) => text.as_bytes(),
+            Data::Text(text) | Data::Json(text) => text.as_bytes(),
             Data::Bytes(bytes) => {
                 let is_text = piece.is_json() || piece.media_type().starts_with("text/");
                 let shown =
@@ -90,7 +90,7 @@ impl Sink {
             }
         };
         // Text on standard output ends with a newline; bytes stay as they are.
-        let is_text = matches!(piece.data, Data::Text(_));
+        let is_text = matches!(piece.data, Data::Text(_) | Data::Json(_));
         self.ends_with_newline = !is_text || bytes.ends_with(b"\n");
         self.write(bytes)
     }

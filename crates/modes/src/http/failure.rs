@@ -157,6 +157,25 @@ impl Failure {
         Failure::new(Reason::Refused(refusal), message.into())
     }
 
+    /// The answer of a model, if it succeeded and is JSON where it says so. The dialects but the
+    /// classic one answer with nothing else.
+    pub(crate) fn unless_sound(outcome: Outcome) -> Result<Outcome, Self> {
+        if !outcome.success {
+            return Err(Failure::of_model(&outcome));
+        }
+        match outcome.json_fault() {
+            None => Ok(outcome),
+            Some(fault) => {
+                let media = outcome.content_type.unwrap_or_default();
+                let message = format!(
+                    "the model's result is not JSON, as its content type {media:?} says: {fault}; \
+                     give the value itself instead of its text"
+                );
+                Err(Failure::new(Reason::Failed(Kind::ModelFailed), message.into()))
+            }
+        }
+    }
+
     /// A failure that the model itself reports.
     pub(crate) fn of_model(outcome: &Outcome) -> Self {
         let message = outcome.error_message().to_owned();

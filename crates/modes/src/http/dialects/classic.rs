@@ -110,6 +110,13 @@ async fn infer(
     let wording = app.wording();
     match answered {
         Ok((model, given, outcome)) if outcome.success => {
+            if outcome.json_fault().is_some() {
+                // Without the fault, which quotes what the client alone is to see.
+                tracing::warn!(
+                    "a result of type {:?} is not JSON; it is passed on as text",
+                    outcome.content_type.as_deref().unwrap_or_default()
+                );
+            }
             let size = outcome.data.len() + extent(&given);
             let written = work_on(size, move || {
                 if wants_page {

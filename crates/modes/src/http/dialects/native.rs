@@ -77,12 +77,10 @@ async fn infer(
     streamed(app, context, ticket).await
 }
 
-fn whole(outcome: Outcome) -> Response {
-    if !outcome.success {
-        return Failure::of_model(&outcome).into_response();
-    }
+fn whole(outcome: Outcome) -> Result<Response, Failure> {
+    let outcome = Failure::unless_sound(outcome)?;
     let media = content_type(outcome.content_type.as_deref());
-    (INERT, [(header::CONTENT_TYPE, media)], outcome.data.into_bytes()).into_response()
+    Ok((INERT, [(header::CONTENT_TYPE, media)], outcome.data.into_bytes()).into_response())
 }
 
 /// Answers with the whole result, or with its pieces as they come. A failure after the first piece
@@ -93,7 +91,7 @@ async fn streamed(
     mut ticket: Ticket,
 ) -> Result<Response, Failure> {
     let Some(Event::Chunk { content_type: media, data }) = ticket.event().await else {
-        return Ok(whole(ticket.outcome().await?));
+        return whole(ticket.outcome().await?);
     };
     let rest = stream::unfold(Some((app, context, ticket)), |state| async {
         let (app, context, mut ticket) = state?;

@@ -119,8 +119,9 @@ async fn happened(event: Event) -> Option<Sent> {
 }
 
 async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
-    let failure = match ticket.outcome().await {
-        Ok(Outcome { success: true, content_type, data, .. }) => {
+    let outcome = ticket.outcome().await.map_err(Failure::from);
+    let failure = match outcome.and_then(Failure::unless_sound) {
+        Ok(Outcome { content_type, data, .. }) => {
             let written = work_on(PASSES * data.len(), move || {
                 let mut result = Map::new();
                 result.insert("content_type".to_owned(), content_type.into());
@@ -132,8 +133,7 @@ async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
                 Err(error) => error.into(),
             }
         }
-        Ok(failed) => Failure::of_model(&failed),
-        Err(error) => error.into(),
+        Err(failure) => failure,
     };
     app.record_late(&failure, context);
     sent("error", &failure.problem(app.wording(), &context.id))
@@ -143,7 +143,7 @@ async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
 fn put(object: &mut Map<String, Value>, data: &Data) {
     match data {
         Data::None => {}
-        Data::Text(text) => {
+        Data::Text(text) | Data::Json(text) => {
             object.insert("text".to_owned(), text.as_str().into());
         }
         Data::Bytes(bytes) => {
