@@ -215,6 +215,47 @@ ALONE = """
                 raise TypeError("it is on the GPU")
             return self.array
 
+    class OnDevice(Tensor):
+        "As one of torch on a GPU and with gradients, which NumPy cannot read."
+        dtype = "torch.uint8"
+
+        @property
+        def __cuda_array_interface__(self):
+            raise RuntimeError("call detach()")
+
+        def __array__(self, dtype=None, copy=None):
+            raise TypeError("call cpu()")
+
+        def detach(self):
+            return self
+
+        def cpu(self):
+            return Tensor(self.array)
+
+    class Halves(OnDevice):
+        "As one of torch of a type that NumPy does not have."
+        dtype = "torch.bfloat16"
+
+        def cpu(self):
+            return self
+
+        def float(self):
+            return Tensor(self.array)
+
+    class OfCupy(Tensor):
+        __cuda_array_interface__ = {}
+
+        def __array__(self, dtype=None, copy=None):
+            raise TypeError("call get()")
+
+        def get(self):
+            return self.array
+
+    class OfJax(Tensor):
+        @property
+        def flat(self):
+            raise NotImplementedError("arrays of JAX have no flat")
+
     SCHEMA = {"text": {"type": "text"}, "type": {"type": "text"}}
 
     def profiled(mode, profile=b"of the printer"):
@@ -327,6 +368,10 @@ ARRAYS = {
     "floats of 16 bits": ("(clear / 255.0).astype('float16')", "RGBA", [(0, 1, 2, 3)]),
     "floats a rounding above 1": ("numpy.full((2, 2), 1.0000001)", "L", [255, 255]),
     "a tensor": ("Tensor(rows)", "L", [0, 1, 2]),
+    "a tensor on a GPU": ("OnDevice(rows)", "L", [0, 1, 2]),
+    "a tensor of bfloat16": ("Halves(rows / 255.0)", "L", [0, 1, 2]),
+    "an array of CuPy": ("OfCupy(rows)", "L", [0, 1, 2]),
+    "an array of JAX": ("OfJax(rows)", "L", [0, 1, 2]),
     "a list of one": ("[rows]", "L", [0, 1, 2]),
 }
 REFUSED_ARRAYS = {

@@ -17,9 +17,25 @@ def as_array(value):
     if numpy is None:
         raise Unsendable("a %s can be sent where the program has NumPy" % type(value).__name__)
     try:
-        return numpy.asarray(value)
+        array = numpy.asarray(_within_reach(value))
     except Exception as reason:
         raise Unsendable("no NumPy array can be made of it, as by .cpu().numpy(): %s" % reason)
+    # NumPy has no such type of its own.
+    return array.astype("float32") if array.dtype.name == "bfloat16" else array
+
+
+def _within_reach(value):
+    """A tensor or array where NumPy can read it: off the GPU, and out of the graph of gradients."""
+    for name in ("detach", "cpu"):
+        step = getattr(value, name, None)
+        if callable(step):
+            value = step()
+    if str(getattr(value, "dtype", None)) == "torch.bfloat16":
+        return value.float()
+    if hasattr(value, "__cuda_array_interface__") and callable(getattr(value, "get", None)):
+        # One of CuPy.
+        return value.get()
+    return value
 
 
 def scaled(array, lowest, dtype):

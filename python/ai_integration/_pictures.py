@@ -96,8 +96,9 @@ def encode(value, media_type):
 
 def figure_of(value):
     """The matplotlib figure that this is or belongs to, such as that of axes, or `None`."""
-    is_array = hasattr(value, "flat") and getattr(value.dtype, "kind", None) == "O"
-    if is_array and value.size:
+    dtype = getattr(value, "dtype", None)
+    # Arrays of JAX raise for `flat`.
+    if getattr(dtype, "kind", None) == "O" and hasattr(value, "flat") and value.size:
         # The axes of several plots come as an array.
         value = value.flat[0]
     for figure in (value, getattr(value, "figure", None)):
