@@ -1,6 +1,7 @@
 """Malformed frames, in both directions: neither the engine nor the Python client is at a loss."""
 
 import array
+import base64
 import json
 import os
 import random
@@ -107,6 +108,11 @@ WORKER = """\
                 rest = None
             link.sendall(frame(dict(result(number), content_type=rest)))
             continue
+        elif way == "list":
+            parts, body = eval(rest)
+            listed = dict(result(number, data="list", parts=parts), content_type="image/png")
+            link.sendall(frame(listed, body))
+            continue
         elif way == "leave":
             link.sendall(right)
         elif way == "mutate":
@@ -146,9 +152,24 @@ WORKER = """\
         os._exit(0)
 """
 FRAME = len('12345678{"type":"result","id":7,"success":true,"content_type":"text/plain"}')
+# The lengths of a list's members, and its body.
+WRONG_LISTS = [
+    (None, b"xy"),
+    ([], b""),
+    ([2], b"xy"),
+    ([1, 2], b"xy"),
+    ([1, 0], b"xy"),
+    ([3, -1], b"xy"),
+    ([1, 1.0], b"xy"),
+    ([1, "1"], b"xy"),
+    ([1 << 63, 1 << 63, 2], b"xy"),
+    ([0] * 1001, b""),
+    ({"1": 1}, b"xy"),
+]
 WRONG = [
     *("!missing", "!shorter", "!longer", "!unsealed", "!pipe", "!folder", "!file", "!both"),
     *("!negative", "!huge", "!text", "!unannounced 1", "!unannounced 64"),
+    *("!list %r" % (parts,) for parts in WRONG_LISTS),
     *("!cut %d" % length for length in range(0, FRAME, 7)),
     *("!random %d" % seed for seed in range(30)),
     *("!mutate %d" % seed for seed in range(100)),
@@ -189,6 +210,17 @@ def test_the_engine_takes_anything_from_a_worker(worker):
         eventually(lambda: server.get("/readyz").json().get("workers") == 3, "all workers")
         eventually(lambda: descriptors(engine) <= before[0] + 2, "the descriptors of before")
         assert memory(engine) < before[1] + 10
+
+
+def test_a_list_is_cut_as_its_lengths_say(worker):
+    with serve(worker, command=RUN, HOST="127.0.0.1") as server:
+        for parts, body in [([1, 2], b"abc"), ([0, 3, 0], b"abc"), ([1] * 1000, b"x" * 1000)]:
+            answer = server.post(text="!list %r" % ((parts, body),))
+            assert (answer.status, answer.type) == (200, "application/json"), answer
+            got = [base64.b64decode(url.partition(",")[2]) for url in answer.json()]
+            assert [len(member) for member in got] == parts
+            assert b"".join(got) == body
+        assert "ended" not in server.output()
 
 
 def test_a_worker_without_a_link_gets_nothing_more(worker):

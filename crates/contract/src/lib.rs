@@ -29,7 +29,7 @@ pub use error::{Error, FieldError, Kind};
 pub use field::Field;
 pub use input_type::InputType;
 pub use input_types::INPUT_TYPES;
-pub use outcome::{Data, Outcome, check_content_type};
+pub use outcome::{Data, MAX_LIST, Outcome, check_content_type};
 pub use raw::{RawInputs, RawValue, decode_base64};
 pub use schema::InputsSchema;
 pub use setting::{Environment, Setting, SettingError};

@@ -10,6 +10,8 @@ const MAX_CHECKED: usize = 1_000_000;
 const MAX_CONTENT_TYPE: usize = 1024;
 /// The most characters of a content type that an error quotes.
 const QUOTED: usize = 80;
+/// The most pieces of data that a list of them holds.
+pub const MAX_LIST: usize = 1000;
 
 /// The data of a result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,16 +25,19 @@ pub enum Data {
     Json(String),
     /// Bytes of the result's content type.
     Bytes(Bytes),
+    /// From 2 to [`MAX_LIST`] pictures or other files, each of the result's content type.
+    List(Vec<Bytes>),
 }
 
 impl Data {
-    /// The data as bytes; nothing is no bytes.
+    /// The data as bytes; nothing is no bytes, and the members of a list follow one another.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         match self {
             Data::None => Bytes::new(),
             Data::Text(text) | Data::Json(text) => text.into(),
             Data::Bytes(bytes) => bytes,
+            Data::List(list) => list.concat().into(),
         }
     }
 
@@ -40,7 +45,7 @@ impl Data {
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
-            Data::None => None,
+            Data::None | Data::List(_) => None,
             Data::Text(text) | Data::Json(text) => Some(text),
             Data::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
         }
@@ -53,6 +58,7 @@ impl Data {
             Data::None => 0,
             Data::Text(text) | Data::Json(text) => text.len(),
             Data::Bytes(bytes) => bytes.len(),
+            Data::List(list) => list.iter().map(Bytes::len).sum(),
         }
     }
 
@@ -122,6 +128,23 @@ impl Outcome {
         Outcome::success(content_type, Data::Bytes(bytes.into()))
     }
 
+    /// A successful answer of several pictures, or other files, with the media type that all of them
+    /// have. A list of one is that one; an empty one, one of more than [`MAX_LIST`] and one of text
+    /// or JSON give a failed outcome that says why.
+    pub fn list(content_type: impl Into<String>, list: Vec<Bytes>) -> Self {
+        let length = list.len();
+        let data = match <[Bytes; 1]>::try_from(list) {
+            Ok([one]) => Data::Bytes(one),
+            Err(list) => Data::List(list),
+        };
+        if matches!(data, Data::List(_)) && !(2..=MAX_LIST).contains(&length) {
+            return Outcome::failure(format!(
+                "the result is a list of {length}; one has from 1 to {MAX_LIST}"
+            ));
+        }
+        Outcome::success(content_type, data).checked()
+    }
+
     /// A failed answer with the message for whoever asked.
     pub fn failure(message: impl Into<String>) -> Self {
         Outcome {
@@ -157,7 +180,7 @@ impl Outcome {
         let text = match &self.data {
             Data::Text(text) => text.as_bytes(),
             Data::Bytes(bytes) => bytes,
-            Data::None | Data::Json(_) => return None,
+            Data::None | Data::Json(_) | Data::List(_) => return None,
         };
         let is_checked = self.success && text.len() <= MAX_CHECKED && self.is_json();
         if is_checked { json::check(text).err() } else { None }
@@ -169,11 +192,26 @@ impl Outcome {
         self.media_type().starts_with("image/")
     }
 
+    /// Whether the content type is one of which several results make a list: that of a picture, a
+    /// sound or another file. Several texts or values are one result of JSON.
+    #[must_use]
+    pub fn may_be_list(&self) -> bool {
+        let media = self.media_type();
+        !(media.is_empty() || media.starts_with("text/") || self.is_json())
+    }
+
     /// The outcome as it may be passed on: a result whose content type cannot be is the model's
-    /// failure.
+    /// failure, and so is one that does not go with a list.
     #[must_use]
     pub fn checked(self) -> Self {
         match check_content_type(self.content_type.as_deref()) {
+            Ok(()) if matches!(self.data, Data::List(_)) && !self.may_be_list() => {
+                let media = self.content_type.as_deref().unwrap_or("no content type");
+                Outcome::failure(format!(
+                    "the model's result: a list of data goes with the content type of a picture or \
+                     another file, not with {media}"
+                ))
+            }
             Ok(()) => self,
             Err(reason) if self.success => {
                 Outcome::failure(format!("the model's result: {reason}"))
@@ -235,6 +273,29 @@ mod tests {
             assert!(failed.error_message().contains(words), "{failed:?}");
             let told = Outcome { content_type: Some(unfit), ..Outcome::failure("my words") };
             assert_eq!(told.checked().error_message(), "my words");
+        }
+    }
+
+    #[test]
+    fn several_files_of_one_type_are_a_list() {
+        let list = |media, length| Outcome::list(media, vec![Bytes::from_static(b"x"); length]);
+        assert_eq!(list("image/png", 1), Outcome::bytes("image/png", "x"));
+        for media in ["image/png", "audio/wav", "application/pdf"] {
+            let outcome = list(media, MAX_LIST);
+            assert!(outcome.success);
+            assert_eq!(outcome.data.len(), MAX_LIST);
+            assert_eq!(outcome.data.as_text(), None);
+        }
+        for (media, length, words) in [
+            ("image/png", 0, "a list of 0"),
+            ("image/png", MAX_LIST + 1, "a list of 1001"),
+            ("text/html", 2, "not with text/html"),
+            ("application/json", 2, "not with application/json"),
+            ("", 2, "a picture or another file"),
+        ] {
+            let failed = list(media, length);
+            assert!(!failed.success && failed.data.is_empty());
+            assert!(failed.error_message().contains(words), "{failed:?}");
         }
     }
 }

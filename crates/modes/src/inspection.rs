@@ -65,6 +65,12 @@ impl Report {
                     Err(fault) => self.sad(&format!("the JSON cannot be parsed: {fault}")),
                 }
             }
+            Data::List(list) => {
+                self.happy(format!("Good, got a list of {}.", list.len()));
+                for member in list {
+                    self.inspect_data(&Outcome::bytes(&*media, member.clone()));
+                }
+            }
             data if outcome.is_image() => self.inspect_image(&media, data),
             Data::Text(text) | Data::Json(text) => {
                 self.happy(format!("Good, got text of {} bytes:", text.len()));
@@ -80,7 +86,7 @@ impl Report {
         let bytes = match data {
             Data::Bytes(bytes) => bytes.as_ref(),
             Data::Text(text) | Data::Json(text) => text.as_bytes(),
-            Data::None => &[],
+            Data::None | Data::List(_) => &[],
         };
         match imagesize::blob_size(bytes) {
             Ok(size) => self.happy(format!(
@@ -111,7 +117,10 @@ mod tests {
 
     #[test]
     fn what_is_wrong_makes_the_report_sad() {
-        let gif = b"GIF89a\x02\0\x03\0\x80\0\0";
+        let gif: &'static [u8] = b"GIF89a\x02\0\x03\0\x80\0\0";
+        let list = |pictures: &[&'static [u8]]| {
+            Outcome::list("image/gif", pictures.iter().map(|bytes| (*bytes).into()).collect())
+        };
         let untyped = Outcome { content_type: None, ..Outcome::text("x") };
         let broken =
             Outcome { content_type: Some("application/json".into()), ..Outcome::text("{") };
@@ -119,9 +128,11 @@ mod tests {
         for (outcome, is_happy, words) in [
             (Outcome::text("hello"), true, "got text of 5 bytes"),
             (Outcome::json(&[1]), true, "[1]"),
-            (Outcome::bytes("image/gif", &gif[..]), true, "2 x 3 pixels"),
+            (Outcome::bytes("image/gif", gif), true, "2 x 3 pixels"),
             (Outcome::bytes("audio/wav", &b"RIFF"[..]), true, "4 bytes of audio/wav"),
             (Outcome::bytes("image/jpeg", &b"nonsense"[..]), false, "no picture"),
+            (list(&[gif, gif]), true, "got a list of 2"),
+            (list(&[gif, b"nonsense"]), false, "no picture"),
             (untyped, false, "\"content-type\" is not passed"),
             (broken, false, "cannot be parsed"),
             (empty, false, "\"data\" is not passed"),

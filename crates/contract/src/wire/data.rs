@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::Data;
+use crate::outcome::{Data, MAX_LIST};
 
 use super::frame::{FrameError, Segment};
 
@@ -17,25 +17,49 @@ pub enum DataKind {
     Json,
     /// Any bytes.
     Bytes,
+    /// The members of a list, one after another.
+    List,
+}
+
+/// Data in parts: what the header says of it, and the body.
+#[derive(Clone, Debug, Default)]
+pub struct Split<'a> {
+    /// The kind of the data.
+    pub kind: Option<DataKind>,
+    /// The lengths of a list's members in bytes.
+    pub parts: Option<Vec<usize>>,
+    /// The body.
+    pub segments: Vec<Segment<'a>>,
 }
 
 /// Splits data into what the header says of it and the body.
 #[must_use]
-pub fn split(data: &Data) -> (Option<DataKind>, Option<Segment<'_>>) {
+pub fn split(data: &Data) -> Split<'_> {
+    let whole = |kind, segment| Split { kind: Some(kind), parts: None, segments: vec![segment] };
     match data {
-        Data::None => (None, None),
-        Data::Text(text) => (Some(DataKind::Text), Some(Segment::Text(text))),
-        Data::Json(text) => (Some(DataKind::Json), Some(Segment::Text(text))),
-        Data::Bytes(bytes) => (Some(DataKind::Bytes), Some(Segment::Bytes(bytes))),
+        Data::None => Split::default(),
+        Data::Text(text) => whole(DataKind::Text, Segment::Text(text)),
+        Data::Json(text) => whole(DataKind::Json, Segment::Text(text)),
+        Data::Bytes(bytes) => whole(DataKind::Bytes, Segment::Bytes(bytes)),
+        Data::List(list) => Split {
+            kind: Some(DataKind::List),
+            parts: Some(list.iter().map(Bytes::len).collect()),
+            segments: list.iter().map(Segment::Bytes).collect(),
+        },
     }
 }
 
-/// Puts data together again.
-pub fn join(kind: Option<DataKind>, body: Bytes) -> Result<Data, FrameError> {
+/// Puts data together again. `parts` counts for a list only.
+pub fn join(
+    kind: Option<DataKind>,
+    parts: Option<Vec<usize>>,
+    body: Bytes,
+) -> Result<Data, FrameError> {
     match kind {
         Some(DataKind::Bytes) => Ok(Data::Bytes(body)),
         Some(DataKind::Text) => text(body).map(Data::Text),
         Some(DataKind::Json) => text(body).map(Data::Json),
+        Some(DataKind::List) => cut(&parts.unwrap_or_default(), body),
         None if body.is_empty() => Ok(Data::None),
         None => Err(FrameError::Body(format!("{} bytes where there should be none", body.len()))),
     }
@@ -43,4 +67,18 @@ pub fn join(kind: Option<DataKind>, body: Bytes) -> Result<Data, FrameError> {
 
 fn text(body: Bytes) -> Result<String, FrameError> {
     String::from_utf8(body.into()).map_err(|error| FrameError::Body(error.to_string()))
+}
+
+/// Cuts a body into the members of a list.
+fn cut(parts: &[usize], mut body: Bytes) -> Result<Data, FrameError> {
+    if !(2..=MAX_LIST).contains(&parts.len()) {
+        let message = format!("a list of {} parts; it has from 2 to {MAX_LIST}", parts.len());
+        return Err(FrameError::Header(message));
+    }
+    let given = body.len();
+    let expected = parts.iter().try_fold(0_usize, |sum, length| sum.checked_add(*length));
+    if expected != Some(given) {
+        return Err(FrameError::Body(format!("{given} bytes, which is not the sum of its parts")));
+    }
+    Ok(Data::List(parts.iter().map(|length| body.split_to(*length)).collect()))
 }

@@ -51,14 +51,15 @@ impl Message for Result<Outcome, Error> {
     fn to_bytes(&self) -> Result<Bytes, FrameError> {
         match self {
             Ok(outcome) => {
-                let (data, segment) = data::split(&outcome.data);
+                let data::Split { kind, parts, segments } = data::split(&outcome.data);
                 let header = OutcomeHeader {
                     success: outcome.success,
                     content_type: outcome.content_type.as_deref().map(Cow::from),
-                    data,
+                    data: kind,
+                    parts,
                     error: outcome.error.as_deref().map(Cow::from),
                 };
-                seal(OUTCOME, &header, segment.as_slice())
+                seal(OUTCOME, &header, &segments)
             }
             Err(error) => seal(ERROR, &ErrorHeader::of(error), &[]),
         }
@@ -114,6 +115,8 @@ struct OutcomeHeader<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<DataKind>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    parts: Option<Vec<usize>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<Cow<'a, str>>,
 }
 
@@ -122,7 +125,7 @@ impl OutcomeHeader<'_> {
         Ok(Outcome {
             success: self.success,
             content_type: self.content_type.map(Cow::into_owned),
-            data: data::join(self.data, body)?,
+            data: data::join(self.data, self.parts, body)?,
             error: self.error.map(Cow::into_owned),
         })
     }

@@ -194,6 +194,7 @@ fn any_answer() -> impl Strategy<Value = Answer> {
         any::<String>().prop_map(Data::Text),
         any_json().prop_map(|json| Data::Json(json.to_string())),
         any_bytes().prop_map(Data::Bytes),
+        prop::collection::vec(any_bytes(), 2..5).prop_map(Data::List),
     ];
     let text = || prop::option::of(any::<String>());
     let outcome =

@@ -34,10 +34,10 @@ impl Pieces {
             (Data::Text(text) | Data::Json(text), Some(bytes)) => {
                 bytes.extend_from_slice(text.as_bytes());
             }
-            (Data::Bytes(piece), bytes) => {
+            (Data::Bytes(_) | Data::List(_), bytes) => {
                 let text = std::mem::take(&mut self.text);
                 let before = || BytesMut::from(Bytes::from(text));
-                bytes.get_or_insert_with(before).extend_from_slice(piece);
+                bytes.get_or_insert_with(before).extend_from_slice(&data.clone().into_bytes());
             }
         }
     }

@@ -159,6 +159,8 @@ struct WorkerHeader<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<DataKind>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    parts: Option<Vec<usize>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fraction: Option<f64>,
@@ -262,6 +264,7 @@ impl FromWorker {
             success,
             content_type,
             data,
+            parts,
             error,
             fraction,
             message,
@@ -279,7 +282,7 @@ impl FromWorker {
             }
         };
         let id = || id.ok_or_else(|| FrameError::Header("it has no `id`".to_owned()));
-        let body = || data::join(data, frame.body.clone());
+        let body = || data::join(data, parts, frame.body.clone());
         let message = match &*kind {
             "ready" => FromWorker::Ready(header(frame)?),
             "start" => FromWorker::Start(id()?, printed),
@@ -291,6 +294,9 @@ impl FromWorker {
                 } else {
                     FromWorker::Result(id()?, outcome)
                 }
+            }
+            "chunk" if data == Some(DataKind::List) => {
+                return Err(FrameError::Header("a list as a piece of an answer".to_owned()));
             }
             "chunk" => FromWorker::Chunk(id()?, content_type, body()?),
             "progress" => {
@@ -353,8 +359,8 @@ impl FromWorker {
                 (WorkerHeader { kind: kind.into(), ..WorkerHeader::default() }, &Data::None)
             }
         };
-        let (data, segment) = data::split(data);
-        out.frame(&WorkerHeader { data, ..header }, segment.as_slice(), None)
+        let data::Split { kind: data, parts, segments } = data::split(data);
+        out.frame(&WorkerHeader { data, parts, ..header }, &segments, None)
     }
 }
 

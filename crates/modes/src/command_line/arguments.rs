@@ -93,7 +93,10 @@ pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
                 .long("output")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("Write the result to this file; - is standard output"),
+                .help(
+                    "Write the result to this file; - is standard output. A list goes to numbered \
+                     files: out-1.png, out-2.png",
+                ),
         )
         .arg(
             Arg::new("loop")

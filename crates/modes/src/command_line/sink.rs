@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use ai_integration_contract::{Data, Outcome, json};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::console::eprint;
 
@@ -27,6 +27,8 @@ enum Target {
         path: PathBuf,
         partial: Option<NamedTempFile>,
     },
+    /// The files of a list, each complete, which take their names together.
+    Files(Vec<(PathBuf, TempPath)>),
     /// A device, a pipe: whatever has a name but is no file of its own.
     Special {
         path: PathBuf,
@@ -73,6 +75,7 @@ impl Sink {
     pub(super) fn stream(&mut self, piece: &Outcome) -> Result<(), String> {
         let bytes = match &piece.data {
             Data::None => return Ok(()),
+            Data::List(list) => return self.list(list, &piece.media_type()),
             Data::Text(text) | Data::Json(text) => text.as_bytes(),
             Data::Bytes(bytes) => {
                 let is_text = piece.is_json() || piece.media_type().starts_with("text/");
@@ -95,6 +98,25 @@ impl Sink {
         self.write(bytes)
     }
 
+    /// Takes a list, each member of which gets a file of its own.
+    fn list(&mut self, list: &[impl AsRef<[u8]>], media: &str) -> Result<(), String> {
+        let target = std::mem::replace(&mut self.target, Target::Files(Vec::new()));
+        let place = match &target {
+            Target::File { path, .. } => {
+                let numbered = (1..=list.len()).map(|number| numbered(path, number));
+                self.target = Target::Files(write_all(numbered.zip(list))?);
+                return Ok(());
+            }
+            Target::Special { path, .. } => path.display().to_string(),
+            Target::Stdout { .. } | Target::Files(_) => "standard output".to_owned(),
+        };
+        Err(format!(
+            "the result is a list of {} of {media}, which cannot go to {place}; write each to a \
+             file of its own with --output FILE: out.png gives out-1.png, out-2.png and so on",
+            list.len(),
+        ))
+    }
+
     /// Completes the result.
     pub(super) fn finish(mut self) -> Result<(), String> {
         if !self.ends_with_newline && matches!(self.target, Target::Stdout { as_is: false, .. }) {
@@ -111,19 +133,25 @@ impl Sink {
                 }
                 Err(error) => Err(cannot_write(&path, &error.error)),
             },
+            Target::Files(files) => name_all(files),
             Target::Stdout { .. } | Target::Special { .. } | Target::File { .. } => Ok(()),
         }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
         match &mut self.target {
+            Target::Files(_) => Ok(()),
             Target::Stdout { .. } => {
                 let mut out = io::stdout().lock();
                 let written = out.write_all(bytes).and_then(|()| out.flush());
                 written.map_err(|error| cannot_write(Path::new("standard output"), &error))
             }
             Target::File { path, partial } => {
-                let written = open_partial(path, partial).and_then(|file| file.write_all(bytes));
+                let file = match partial {
+                    Some(file) => Ok(file),
+                    None => open_partial(path).map(|file| partial.insert(file)),
+                };
+                let written = file.and_then(|file| file.write_all(bytes));
                 written.map_err(|error| cannot_write(path, &error))
             }
             Target::Special { path, open } => {
@@ -138,20 +166,66 @@ impl Sink {
     }
 }
 
-fn open_partial<'a>(
-    path: &Path,
-    partial: &'a mut Option<NamedTempFile>,
-) -> io::Result<&'a mut NamedTempFile> {
-    if partial.is_none() {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let file = tempfile::Builder::new()
-            .prefix(".ai-integration-")
-            // What the umask takes away from this is what an ordinary new file has.
-            .permissions(std::fs::Permissions::from_mode(0o666))
-            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
-        *partial = Some(file);
+/// Writes the members of a list into files that have their names still to get.
+fn write_all(
+    members: impl Iterator<Item = (PathBuf, impl AsRef<[u8]>)>,
+) -> Result<Vec<(PathBuf, TempPath)>, String> {
+    let written = members.map(|(path, bytes)| {
+        if std::fs::metadata(&path).is_ok_and(|known| !known.is_file()) {
+            return Err(cannot_write(&path, &io::Error::other("it is there, and no file")));
+        }
+        let written = open_partial(&path).and_then(|mut file| {
+            file.write_all(bytes.as_ref())?;
+            // More than a few could not be open at a time.
+            Ok(file.into_temp_path())
+        });
+        match written {
+            Ok(file) => Ok((path, file)),
+            Err(error) => Err(cannot_write(&path, &error)),
+        }
+    });
+    written.collect()
+}
+
+/// Gives the files of a list their names. Where one cannot have it, those that have theirs go: a part
+/// of a list must not pass as the whole.
+fn name_all(files: Vec<(PathBuf, TempPath)>) -> Result<(), String> {
+    let mut named: Vec<PathBuf> = Vec::new();
+    for (path, file) in files {
+        if let Err(error) = file.persist(&path) {
+            for path in named {
+                // The error that is told is the one that came first.
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(cannot_write(&path, &error.error));
+        }
+        named.push(path);
     }
-    partial.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+    for path in named {
+        eprint(format_args!("wrote the result to {}", path.display()));
+    }
+    Ok(())
+}
+
+/// The path of a member of a list: `out.png` becomes `out-1.png`.
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+/// Opens a file beside the path that it is to have.
+fn open_partial(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    tempfile::Builder::new()
+        .prefix(".ai-integration-")
+        // What the umask takes away from this is what an ordinary new file has.
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> String {

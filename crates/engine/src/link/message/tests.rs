@@ -50,6 +50,10 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::Log(ID, "line".to_owned()),
         FromWorker::BatchFailed(ID, outcome(Data::None, false)),
         FromWorker::Replace("out of memory".to_owned()),
+        FromWorker::Result(
+            ID,
+            outcome(Data::List(vec!["one".into(), "".into(), "2".into()]), true),
+        ),
     ]
 }
 
@@ -114,9 +118,21 @@ fn what_does_not_fit_is_an_error() {
         (r#"{"type": "result", "id": 7, "data": null}"#, b"x"),
         (r#"{"type": "result", "id": 7, "data": "text"}"#, b"\xff"),
         (r#"{"type": "result", "id": 7, "data": "pickle"}"#, b"x"),
+        (r#"{"type": "result", "id": 7, "data": "list"}"#, b"x"),
+        (r#"{"type": "result", "id": 7, "data": "list", "parts": []}"#, b""),
+        (r#"{"type": "result", "id": 7, "data": "list", "parts": [1]}"#, b"x"),
+        (r#"{"type": "result", "id": 7, "data": "list", "parts": [1, 1]}"#, b"x"),
+        (r#"{"type": "result", "id": 7, "data": "list", "parts": [1, -1]}"#, b""),
+        (
+            r#"{"type": "result", "id": 7, "data": "list", "parts": [18446744073709551615, 2]}"#,
+            b"x",
+        ),
+        (r#"{"type": "chunk", "id": 7, "data": "list", "parts": [1, 1]}"#, b"xy"),
     ] {
         assert!(decode(header, body).is_err(), "{header}");
     }
+    let many = json!({"type": "result", "id": 7, "data": "list", "parts": vec![0; 1001]});
+    assert!(decode(&many.to_string(), b"").is_err());
     for (inputs, body) in [
         (r#"[["a", "bytes", 5]]"#, &b"four"[..]),
         (r#"[["a", "bytes", 3]]"#, b"four"),

@@ -19,7 +19,7 @@ use serde_json::value::RawValue as JsonText;
 use serde_json::{Value, json};
 
 use crate::http::app::App;
-use crate::http::data_url::data_url;
+use crate::http::data_url::{data_url, data_urls};
 use crate::http::description::{Description, body, problems, reasons_of_a_run, responses};
 use crate::http::dialect::Dialect;
 use crate::http::failure::Failure;
@@ -81,8 +81,10 @@ fn answer_schema() -> Value {
             "id": {"type": "string"},
             "output": {"description": "The result, parsed where it is JSON"},
             "output_url": {
-                "type": ["string", "null"],
-                "description": "The result as a `data:` URL where it is a picture or another file",
+                "type": ["string", "array", "null"],
+                "items": {"type": "string"},
+                "description": "The result as a `data:` URL where it is a picture or another \
+                                file; as an array of them where it is a list",
             },
             "scale_applied": {"type": "number"},
             "inputs": {"type": "array", "items": {
@@ -161,7 +163,7 @@ async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered
 #[derive(Serialize)]
 struct Answer<'a> {
     id: String,
-    output_url: Option<String>,
+    output_url: Option<Urls>,
     scale_applied: u8,
     inputs: Vec<Shown>,
     output: Output<'a>,
@@ -177,6 +179,14 @@ enum Output<'a> {
     Json(&'a JsonText),
 }
 
+/// The result as `data:` URLs.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Urls {
+    One(String),
+    List(Vec<String>),
+}
+
 /// An input for whoever draws the result over it.
 #[derive(Serialize)]
 struct Shown {
@@ -189,14 +199,17 @@ impl<'a> Answer<'a> {
         let (mut output, mut output_url) = (Output::None, None);
         match &outcome.data {
             Data::None => {}
+            Data::List(list) => {
+                output_url = Some(Urls::List(data_urls(&outcome.media_type(), list)));
+            }
             data if outcome.is_image() => {
                 let media = outcome.media_type();
-                output_url = Some(data_url(&media, &data.clone().into_bytes()));
+                output_url = Some(Urls::One(data_url(&media, &data.clone().into_bytes())));
             }
             Data::Bytes(bytes) if data_is_text(outcome).is_none() => {
                 let media = Some(outcome.media_type()).filter(|media| !media.is_empty());
                 let media = media.unwrap_or_else(|| "application/octet-stream".to_owned());
-                output_url = Some(data_url(&media, bytes));
+                output_url = Some(Urls::One(data_url(&media, bytes)));
             }
             data => {
                 let text = data.as_text().unwrap_or_default();

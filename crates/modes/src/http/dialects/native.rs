@@ -2,8 +2,9 @@
 //! and errors are problems with honest statuses.
 
 mod events;
+mod mixed;
 
-use ai_integration_contract::{Environment, InputsSchema, Kind, Outcome, SettingError};
+use ai_integration_contract::{Data, Environment, InputsSchema, Kind, Outcome, SettingError};
 use ai_integration_engine::{Event, Ticket};
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -15,20 +16,26 @@ use futures_util::stream;
 use serde_json::json;
 
 use self::events::UNBUFFERED;
+use self::mixed::mixed;
 use crate::http::app::App;
+use crate::http::data_url::data_urls;
 use crate::http::description::{
     Description, body, json_answer, operation, problems, reasons_of_a_run, responses,
 };
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason};
-use crate::http::inputs::call::Call;
+use crate::http::inputs::call::{Call, MIXED};
 use crate::http::inputs::request::RequestInputs;
+use crate::http::large::work_on;
 use crate::http::request_context::RequestContext;
 use crate::http::routes::{Mounted, Routes};
 
 /// Stops browsers from executing a result as a page.
 const INERT: [(HeaderName, HeaderValue); 1] =
     [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"))];
+
+/// The passes over a list's bytes until they are an answer: base64, and JSON or the parts of a body.
+const PASSES: usize = 3;
 
 pub(crate) struct Native;
 
@@ -46,8 +53,9 @@ impl Dialect for Native {
         let any_type = json!({
             "description": "The result, under the content type that the model gives it; with \
                             `Accept: text/event-stream`, everything that happens until it is \
-                            there.",
-            "content": {"*/*": {"schema": {}}},
+                            there. A list of pictures is a JSON array of their `data:` URLs, or, \
+                            with `Accept: multipart/mixed`, a part for each.",
+            "content": {"*/*": {"schema": {}}, MIXED: {"schema": {}}},
         });
         let infer = json!({
             "operationId": "infer",
@@ -69,18 +77,39 @@ async fn infer(
     inputs: RequestInputs,
 ) -> Result<Response, Failure> {
     let (context, wants_events) = (call.context.clone(), call.wants_events);
+    let wants_parts = call.wants_parts;
     call.is_followed = wants_events;
     let (_, ticket) = app.submit(call, inputs).await?;
     if wants_events {
         return Ok(events::stream(app, context, ticket));
     }
-    streamed(app, context, ticket).await
+    streamed(app, context, ticket, wants_parts).await
 }
 
-fn whole(outcome: Outcome) -> Result<Response, Failure> {
+async fn whole(outcome: Outcome, wants_parts: bool) -> Result<Response, Failure> {
     let outcome = Failure::unless_sound(outcome)?;
-    let media = content_type(outcome.content_type.as_deref());
-    Ok((INERT, [(header::CONTENT_TYPE, media)], outcome.data.into_bytes()).into_response())
+    let content_type = content_type(outcome.content_type.as_deref());
+    let media = outcome.media_type();
+    match outcome.data {
+        Data::List(list) => {
+            let size = PASSES * list.iter().map(Bytes::len).sum::<usize>();
+            let written = work_on(size, move || listed(&content_type, &media, &list, wants_parts));
+            Ok(written.await?)
+        }
+        data => {
+            Ok((INERT, [(header::CONTENT_TYPE, content_type)], data.into_bytes()).into_response())
+        }
+    }
+}
+
+/// The answer of a list: its members as the parts of one body, or as `data:` URLs.
+fn listed(content_type: &HeaderValue, media: &str, list: &[Bytes], wants_parts: bool) -> Response {
+    let vary = [(header::VARY, HeaderValue::from_static("accept"))];
+    if wants_parts {
+        let (kind, body) = mixed(content_type, media, list);
+        return (INERT, vary, [(header::CONTENT_TYPE, kind)], body).into_response();
+    }
+    (INERT, vary, Json(data_urls(media, list))).into_response()
 }
 
 /// Answers with the whole result, or with its pieces as they come. A failure after the first piece
@@ -89,9 +118,10 @@ async fn streamed(
     app: App,
     context: RequestContext,
     mut ticket: Ticket,
+    wants_parts: bool,
 ) -> Result<Response, Failure> {
     let Some(Event::Chunk { content_type: media, data }) = ticket.event().await else {
-        return whole(ticket.outcome().await?);
+        return whole(ticket.outcome().await?, wants_parts).await;
     };
     let rest = stream::unfold(Some((app, context, ticket)), |state| async {
         let (app, context, mut ticket) = state?;

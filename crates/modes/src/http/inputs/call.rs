@@ -16,6 +16,8 @@ use crate::http::request_context::{OTHER, RequestContext, RequestId};
 /// The header by which a client limits the time to the answer, in seconds. The server's own limit
 /// holds all the same.
 pub(crate) const TIMEOUT: &str = "ai-integration-timeout";
+/// The media type of a list whose members are the parts of one body (RFC 2046, section 5.1.3).
+pub(crate) const MIXED: &str = "multipart/mixed";
 /// The least and the greatest limit, in seconds.
 pub(crate) const SHORTEST: f64 = 0.001;
 pub(crate) const LONGEST: f64 = 86_400.0;
@@ -28,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) timeout: Option<Duration>,
     /// True where the client asks for everything that happens, as server-sent events.
     pub(crate) wants_events: bool,
+    /// True where the client asks for the members of a list as parts of one body ([`MIXED`]).
+    pub(crate) wants_parts: bool,
     /// True where the call's jobs are followed, so that their events have to be read. A dialect
     /// that tells events sets it.
     pub(crate) is_followed: bool,
@@ -53,6 +57,7 @@ where
             }),
             timeout: asked_timeout(&parts.headers)?,
             wants_events: accepts(&parts.headers, "text/event-stream"),
+            wants_parts: prefers(&parts.headers, MIXED, "application/json"),
             is_followed: false,
             announcement: Intake::from_ref(state).engine().announce(),
         })
@@ -82,6 +87,33 @@ pub(crate) fn accepts(headers: &HeaderMap, media: &str) -> bool {
     ranges.any(|range| {
         range.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(media))
     })
+}
+
+/// Whether the client names `media` as a type that it takes, and takes no less gladly than `other`
+/// (RFC 9110, section 12.5.1). A range such as `*/*` counts for the `other` one only.
+fn prefers(headers: &HeaderMap, media: &str, other: &str) -> bool {
+    if !accepts(headers, media) {
+        return false;
+    }
+    let accepted =
+        headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<(String, f32)> =
+        accepted.flat_map(|value| value.split(',')).map(range).collect();
+    let quality = |name: &str| ranges.iter().find(|range| range.0 == name).map(|range| range.1);
+    let family = other.split('/').next().unwrap_or_default();
+    let others = [other, &format!("{family}/*"), "*/*"].into_iter().find_map(quality);
+    quality(media).is_some_and(|quality| quality > 0.0 && quality >= others.unwrap_or(0.0))
+}
+
+/// A media range of `Accept` in lower case without its parameters, and its quality.
+fn range(text: &str) -> (String, f32) {
+    let mut parameters = text.split(';').map(str::trim);
+    let name = parameters.next().unwrap_or_default().to_ascii_lowercase();
+    let quality = parameters.find_map(|parameter| {
+        let (key, value) = parameter.split_once('=')?;
+        key.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
+    });
+    (name, quality.unwrap_or(1.0))
 }
 
 fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
@@ -120,6 +152,30 @@ mod tests {
             ("text/event-streams", false),
         ] {
             assert_eq!(accepts(&headers("accept", accept), "text/event-stream"), wants, "{accept}");
+        }
+    }
+
+    #[test]
+    fn parts_are_sent_to_those_who_like_them_as_much_as_json() {
+        for (accept, wants) in [
+            ("multipart/mixed", true),
+            ("Multipart/Mixed; boundary=x", true),
+            ("application/json, multipart/mixed", true),
+            ("*/*;q=0.1, multipart/mixed ; Q=0.2", true),
+            ("multipart/mixed;q=0.5, application/json;q=0.4", true),
+            ("multipart/mixed;q=0.5, application/json;q=0, */*", true),
+            ("multipart/mixed;q=0.5, application/json", false),
+            ("multipart/mixed;q=0.5, application/*", false),
+            ("multipart/mixed;q=0.5, */*", false),
+            ("multipart/mixed;q=0", false),
+            ("multipart/mixed;q=much", false),
+            ("multipart/*", false),
+            ("*/*", false),
+            ("multipart/form-data", false),
+            ("", false),
+        ] {
+            let headers = headers("accept", accept);
+            assert_eq!(prefers(&headers, "multipart/mixed", "application/json"), wants, "{accept}");
         }
     }
 }

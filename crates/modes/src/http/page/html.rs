@@ -98,7 +98,13 @@ fn plain(app: &App) -> (StatusCode, Markup, bool) {
 pub(crate) fn result(outcome: &Outcome) -> Response {
     let content = html! {
         h1 { "Result" }
-        (data(outcome))
+        @if let Data::List(list) = &outcome.data {
+            @for member in list {
+                (data(&Outcome::bytes(outcome.media_type(), member.clone())))
+            }
+        } @else {
+            (data(outcome))
+        }
         p { a href="/" { "Again" } }
     };
     respond(StatusCode::OK, &content, false)

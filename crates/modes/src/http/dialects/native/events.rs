@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::http::app::App;
+use crate::http::data_url::data_urls;
 use crate::http::failure::{Failure, Wording};
 use crate::http::large::work_on;
 use crate::http::request_context::RequestContext;
@@ -121,12 +122,9 @@ async fn happened(event: Event) -> Option<Sent> {
 async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
     let outcome = ticket.outcome().await.map_err(Failure::from);
     let failure = match outcome.and_then(Failure::unless_sound) {
-        Ok(Outcome { content_type, data, .. }) => {
-            let written = work_on(PASSES * data.len(), move || {
-                let mut result = Map::new();
-                result.insert("content_type".to_owned(), content_type.into());
-                put(&mut result, &data);
-                sent("result", &Value::Object(result))
+        Ok(outcome) => {
+            let written = work_on(PASSES * outcome.data.len(), move || {
+                sent("result", &Value::Object(result(outcome)))
             });
             match written.await {
                 Ok(result) => return result,
@@ -139,10 +137,23 @@ async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
     sent("error", &failure.problem(app.wording(), &context.id))
 }
 
+/// The data of the event with a result.
+fn result(outcome: Outcome) -> Map<String, Value> {
+    let media = outcome.media_type();
+    let mut result = Map::new();
+    result.insert("content_type".to_owned(), outcome.content_type.into());
+    if let Data::List(list) = outcome.data {
+        result.insert("data".to_owned(), data_urls(&media, &list).into());
+    } else {
+        put(&mut result, &outcome.data);
+    }
+    result
+}
+
 /// Text as `text`, bytes as `base64` (RFC 4648); nothing for no data.
 fn put(object: &mut Map<String, Value>, data: &Data) {
     match data {
-        Data::None => {}
+        Data::None | Data::List(_) => {}
         Data::Text(text) | Data::Json(text) => {
             object.insert("text".to_owned(), text.as_str().into());
         }
