@@ -128,7 +128,7 @@ REFUSED = {
     ),
     "a function": ("result('application/json', infer)", ["cannot be sent", "function"]),
     "a lone surrogate": ("result('text/plain', u'\\ud800')", ["cannot be sent", "UTF-8"]),
-    "two images": ("result('image/png', [b'1', b'2'])", ["cannot be sent", "2 images"]),
+    "too many images": ("result('image/png', [b'1'] * 1001)", ["cannot be sent", "1001 images"]),
     "no image": ("result('image/png', [])", ["cannot be sent", "0 images"]),
     "a PIL image as a rare type": (
         "result('image/x-odd', %s)" % RED,

@@ -388,13 +388,13 @@ REFUSED_ARRAYS = {
     "channels first": ("colors.transpose(2, 0, 1)", ["(3, 4, 6)", "array.transpose(1, 2, 0)"]),
     "one channel first": ("rows[None]", ["(1, 4, 6)", "array.transpose(1, 2, 0)"]),
     "two channels": ("clear[:, :, :2]", ["(4, 6, 2)", "(height, width, 3)"]),
-    "a batch": ("colors[None]", ["(1, 4, 6, 3)", "array[0]"]),
+    "a batch": ("colors[None]", ["(1, 4, 6, 3)", "array[0]", "list(array)"]),
     "a row": ("rows[0]", ["(6,)", "(height, width)"]),
     "a number": ("numpy.float64(1)", ["()", "(height, width)"]),
     "no pixels": ("rows[:0]", ["the picture is empty", "(0, 6)"]),
-    "several": ("[rows, rows]", ["2 images"]),
+    "too many": ("[rows] * 1001", ["1001 images"]),
     "a tensor elsewhere": ("Tensor(None)", [".cpu().numpy()", "it is on the GPU"]),
-    "lists of numbers": ("[[1, 2], [3, 4]]", ["2 images"]),
+    "lists of numbers": ("[[1, 2], [3, 4]]", ['"data"[0] is an object of type list']),
     "a dict": ("{'a': rows}", ["an array of pixels", "dict"]),
 }
 

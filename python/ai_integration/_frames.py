@@ -22,7 +22,7 @@ def small(answer, number):
         kind, body = body_of(data)
     except Unsendable:
         return None
-    return frame(_result(answer, number, "json" if answer.is_json else kind), body)
+    return frame(_result(answer, number, _kind(answer, kind)), body)
 
 
 def frames(answer, number, has_chunks):
@@ -41,9 +41,14 @@ def frames(answer, number, has_chunks):
             for chunk in chunks(number, kind, body, answer.content_type):
                 yield chunk
         kind, body = None, b""
-    elif answer.is_json:
-        kind = "json"
+    else:
+        kind = _kind(answer, kind)
     yield _result(answer, number, kind), body
+
+
+def _kind(answer, kind):
+    """What the header calls data of this kind, where the answer says more of it."""
+    return "list" if answer.parts else "json" if answer.is_json else kind
 
 
 def batch_failure(answer, number):
@@ -83,7 +88,7 @@ def replace(reason):
 
 def _result(answer, number, kind):
     """The header of the frame with this answer, whose body is of this kind."""
-    if not answer.success or answer.error is not None:
+    if not answer.success or answer.error is not None or answer.parts:
         return encode(_fields(answer, number, kind))
     known = _heads.get((answer.content_type, kind))
     if known is None:
@@ -94,7 +99,7 @@ def _result(answer, number, kind):
 
 
 def _fields(answer, number, kind):
-    return {
+    fields = {
         "type": "result",
         "success": answer.success,
         "content_type": answer.content_type,
@@ -102,3 +107,6 @@ def _fields(answer, number, kind):
         "error": answer.error,
         "id": number,
     }
+    if answer.parts:
+        fields["parts"] = answer.parts
+    return fields

@@ -90,7 +90,7 @@ def encode(value, media_type):
         return _encode_picture(_from_array(value), media_type)
     raise Unsendable(
         "a picture is bytes, a file, a PIL image, an array of pixels or a matplotlib figure, not an"
-        " object of type " + type(value).__name__
+        " object of type %s; several are a list of these" % type(value).__name__
     )
 
 
@@ -244,7 +244,7 @@ def _wrong_shape(array):
     if len(shape) == 3 and shape[0] in (1, 3, 4):
         way_out = "; turn channels first into channels last by array.transpose(1, 2, 0)"
     elif len(shape) == 4:
-        way_out = "; for one picture of several take array[0]"
+        way_out = "; for one picture of several take array[0], for all of them list(array)"
     return (
         "an array of pixels has the shape (height, width), (height, width, 3) or"
         " (height, width, 4), not %s%s" % (shape, way_out)

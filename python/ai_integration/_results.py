@@ -37,9 +37,9 @@ _OF_ONE_VALUE = ("", "application/json")
 
 _ACCEPTED = (
     "accepted are: bytes or str under any content type; a dict, list, number, date, array or the"
-    " like under a JSON one; a PIL image, an array of pixels or a figure, or a list of exactly one,"
-    " under an image one; (rate, array) under audio/wav; a number under a text one; a file or its"
-    " Path; an iterator of str or bytes, or under a JSON one of dicts; None"
+    " like under a JSON one; a PIL image, an array of pixels, a figure or a list of them under an"
+    " image one; (rate, array) under audio/wav; a number under a text one; a file or its Path; an"
+    " iterator of str or bytes, or under a JSON one of dicts; None"
 )
 
 
@@ -47,10 +47,11 @@ class Answer(object):
     """A result ready to be sent.
 
     `data` is text, bytes or `None`; where there are `pieces`, an iterator of text and bytes, these
-    are the data instead. `is_json` tells that the text was written here from a value.
+    are the data instead. `is_json` tells that the text was written here from a value. `parts` are
+    the lengths of a list's members, which follow one another in `data`.
     """
 
-    __slots__ = ("content_type", "data", "error", "is_json", "pieces", "success")
+    __slots__ = ("content_type", "data", "error", "is_json", "parts", "pieces", "success")
 
     def __init__(
         self, success, content_type=None, data=None, error=None, pieces=None, is_json=False
@@ -59,6 +60,7 @@ class Answer(object):
         self.content_type = content_type
         self.data = data
         self.error = error
+        self.parts = None
         self.pieces = pieces
         self.is_json = is_json
 
@@ -132,7 +134,7 @@ def body_of(piece):
         return "bytes", piece.tobytes()
     raise Unsendable(
         "an iterator gave %s; it may give str and bytes, and under application/x-ndjson whatever"
-        " JSON can express" % _kind(piece)
+        " JSON can express; several pictures are a list of them" % _kind(piece)
     )
 
 
@@ -212,6 +214,10 @@ def _checked(result, follows_chunks):
         _fill(answer, result.get("data"))
     except Unsendable as reason:
         raise Unsendable('"data" is %s: %s' % (_kind(result.get("data")), reason))
+    if follows_chunks and answer.parts is not None:
+        raise Unsendable(
+            '"data" is a list, which cannot follow what send_chunk has sent: give the list alone'
+        )
     return answer
 
 
@@ -252,10 +258,8 @@ def _fill(answer, data):
         answer.pieces = data
         if is_json or not media_type:
             answer.pieces = _lines(answer, media_type, data)
-    elif is_picture and isinstance(data, (list, tuple)):
-        if len(data) != 1:
-            raise Unsendable("it holds %d images; a result is one" % len(data))
-        _fill(answer, data[0])
+    elif _is_list(data, media_type):
+        _fill_with_list(answer, data, media_type)
     elif is_picture:
         from . import _pictures
 
@@ -280,6 +284,42 @@ def _fill(answer, data):
 
 def _media_type(answer):
     return (answer.content_type or "").split(";")[0].strip().lower()
+
+
+def _is_list(data, media_type):
+    """Whether these are several results of the media type, or a list of exactly one."""
+    if not isinstance(data, (list, tuple)) or not media_type:
+        return False
+    if media_type.startswith("text/") or "json" in media_type:
+        return False
+    # A sound may itself be a pair, which begins with a number.
+    return media_type not in _WAV_TYPES or not data or _may_be_sound(data[0])
+
+
+def _fill_with_list(answer, items, media_type):
+    from . import _lists
+
+    if _lists.is_of_one(items):
+        _fill(answer, items[0])
+        return
+
+    def encoded(item):
+        if _is_list(item, media_type) or (_is_iterator(item) and not _is_file(item)):
+            raise Unsendable("a list holds whole results, no lists and no iterators")
+        part = Answer(True, answer.content_type)
+        _fill(part, item)
+        pieces = part.pieces
+        if pieces is None:
+            pieces = [] if part.data is None else [part.data]
+        return (body_of(piece)[1] for piece in pieces)
+
+    parts = _lists.encode(items, media_type, encoded)
+    answer.data = b"".join(parts)
+    answer.parts = [len(part) for part in parts]
+
+
+def _may_be_sound(value):
+    return isinstance(value, (bytes, bytearray, memoryview, list, tuple)) or _is_file(value)
 
 
 def _lines(answer, media_type, pieces):
@@ -321,7 +361,8 @@ def _obvious_type(data):
         return None
     from . import _pictures
 
-    if _pictures.is_picture(data) or _pictures.figure_of(data) is not None:
+    first = data[0] if isinstance(data, (list, tuple)) and data else data
+    if _pictures.is_picture(first) or _pictures.figure_of(first) is not None:
         return "image/png"
     return "application/json"
 
