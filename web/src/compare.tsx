@@ -7,9 +7,11 @@ import { t } from "./i18n";
 interface Properties {
   before: { name: string; file: File }[];
   after: string | undefined;
+  /** The words for the picture that was made. */
+  label: string;
 }
 
-export function Compare({ before, after }: Properties) {
+export function Compare({ before, after, label }: Properties) {
   const [which, setWhich] = useState(0);
   const [place, setPlace] = useState(50);
   const [ratios, setRatios] = useState({ before: 0, after: 0 });
@@ -34,7 +36,7 @@ export function Compare({ before, after }: Properties) {
         </label>
       )}
       <div class="pair">
-        <img src={after} alt={t("resulting_picture")} onLoad={note("after")} />
+        <img src={after} alt={label} onLoad={note("after")} />
         <img
           class="before"
           src={url}

@@ -14,6 +14,7 @@ import {
   type Problem,
   problem,
   show,
+  sizeOf,
 } from "./run";
 import { type Extra, extras, sent, type Value, type Values, values } from "./values";
 
@@ -82,7 +83,8 @@ export async function keep(model: Model) {
 
 /** The entry without what is too large for the disk. */
 function lightened(entry: Entry): Entry {
-  let room = LARGEST - (entry.outcome?.data.size ?? 0);
+  const taken = sizeOf(entry.outcome);
+  let room = LARGEST - taken;
   const fits = (value: Value) => {
     if (!(value instanceof File)) return true;
     room -= value.size;
@@ -92,7 +94,7 @@ function lightened(entry: Entry): Entry {
     name,
     fits(value) ? value : null,
   ]);
-  const outcome = (entry.outcome?.data.size ?? 0) > LARGEST ? null : entry.outcome;
+  const outcome = taken > LARGEST ? null : entry.outcome;
   return { ...entry, values: new Map(values), outcome };
 }
 

@@ -29,6 +29,8 @@ import { extension, sent } from "./values";
 
 /** As much text is shown at once; all of it is in the download. */
 const MOST_TEXT = 200_000;
+/** Members of a list that are shown at first, and more with each click. */
+const PAGE = 60;
 
 export function Result({ model }: { model: Model }) {
   return (
@@ -41,7 +43,12 @@ export function Result({ model }: { model: Model }) {
         <Text text={streamed.value} isRunning={phase.value === "running"} />
       )}
       {problem.value && <Failure why={problem.value} />}
-      {outcome.value && <Shown outcome={outcome.value} model={model} />}
+      {outcome.value &&
+        (outcome.value.parts ? (
+          <List type={outcome.value.type} parts={outcome.value.parts} model={model} />
+        ) : (
+          <Shown outcome={outcome.value} model={model} />
+        ))}
       <Logs />
     </section>
   );
@@ -118,12 +125,40 @@ function Failure({ why }: { why: Problem }) {
   );
 }
 
-function Shown({ outcome, model }: { outcome: Outcome; model: Model }) {
+/** Several results of one type, side by side. */
+function List({ type, parts, model }: { type: string; parts: Blob[]; model: Model }) {
+  const [shown, setShown] = useState(PAGE);
+  return (
+    <>
+      <ol class="gallery" aria-label={t("results", parts.length)}>
+        {parts.slice(0, shown).map((data, index) => (
+          <li key={index}>
+            <Shown outcome={{ type, data, text: null }} model={model} number={index + 1} />
+          </li>
+        ))}
+      </ol>
+      {parts.length > shown && (
+        <button type="button" class="quiet" onClick={() => setShown(shown + PAGE)}>
+          {t("show_more")}
+        </button>
+      )}
+    </>
+  );
+}
+
+interface Properties {
+  outcome: Outcome;
+  model: Model;
+  /** The place in a list, from 1. */
+  number?: number;
+}
+
+function Shown({ outcome, model, number }: Properties) {
   const type = essence(outcome.type);
   const family = type.split("/")[0];
   return (
     <>
-      {family === "image" && <Picture outcome={outcome} model={model} />}
+      {family === "image" && <Picture outcome={outcome} model={model} number={number} />}
       {family === "audio" && <Player outcome={outcome} />}
       {family === "video" && <Player outcome={outcome} isVideo />}
       {isJson(type) && outcome.text !== null ? (
@@ -131,17 +166,18 @@ function Shown({ outcome, model }: { outcome: Outcome; model: Model }) {
       ) : (
         outcome.text !== null && type !== "image/svg+xml" && <Text text={outcome.text} />
       )}
-      <Download outcome={outcome} />
+      <Download outcome={outcome} number={number} />
     </>
   );
 }
 
-function Download({ outcome: { data, type } }: { outcome: Outcome }) {
+function Download({ outcome: { data, type }, number }: { outcome: Outcome; number?: number }) {
+  const name = number === undefined ? "result" : `result-${number}`;
   // A browser that opens it instead must not take it for a page of ours.
   const url = useUrl(useMemo(() => new Blob([data], { type: "application/octet-stream" }), [data]));
   return (
     <p>
-      <a class="quiet" href={url} download={`result.${extension(type)}`}>
+      <a class="quiet" href={url} download={`${name}.${extension(type)}`}>
         {t("download")}
       </a>{" "}
       <small>
@@ -154,13 +190,15 @@ function Download({ outcome: { data, type } }: { outcome: Outcome }) {
 }
 
 /** A picture; beside the one that it was made from, if there is one. */
-function Picture({ outcome, model }: { outcome: Outcome; model: Model }) {
+function Picture({ outcome, model, number }: Properties) {
   const url = useUrl(outcome.data);
   const pictures = useMemo(() => picturesOf(model), [sent.value]);
+  const label =
+    number === undefined ? t("resulting_picture") : t("resulting_picture_number", number);
   return pictures.length > 0 ? (
-    <Compare before={pictures} after={url} />
+    <Compare before={pictures} after={url} label={label} />
   ) : (
-    <img class="shown" src={url} alt={t("resulting_picture")} />
+    <img class="shown" src={url} alt={label} />
   );
 }
 

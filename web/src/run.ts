@@ -9,6 +9,8 @@ export interface Outcome {
   data: Blob;
   /** The data as text, where the model sent text. */
   text: string | null;
+  /** The members of a list; `data` is empty then. */
+  parts?: Blob[];
 }
 
 /** An error as the server tells it (RFC 9457), or as the network does. */
@@ -154,6 +156,10 @@ async function follow(body: Blob, abort: AbortSignal) {
         break;
       case "result":
         repaint.stop();
+        if (Array.isArray(data.data)) {
+          finishList(data.content_type, data.data);
+          return;
+        }
         if (data.text !== undefined || data.base64 !== undefined)
           parts.splice(0, parts.length, partOf(data));
         finish(data.content_type ?? type, parts);
@@ -194,6 +200,19 @@ function finish(type: string, parts: Part[]) {
     phase.value = "done";
   });
 }
+
+/** Ends the call with a list, whose members come as `data:` URLs. */
+function finishList(type: string, urls: string[]) {
+  const parts = urls.map((url) => new Blob([bytesOf(url.slice(url.indexOf(",") + 1))], { type }));
+  batch(() => {
+    outcome.value = { type, data: new Blob([], { type }), text: null, parts };
+    phase.value = "done";
+  });
+}
+
+/** The bytes that an outcome takes up. */
+export const sizeOf = (outcome: Outcome | null) =>
+  [outcome?.data, ...(outcome?.parts ?? [])].reduce((sum, blob) => sum + (blob?.size ?? 0), 0);
 
 function textOf(type: string, parts: Part[]): string | null {
   if (parts.every((part) => typeof part === "string")) return parts.join("");

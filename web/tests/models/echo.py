@@ -47,6 +47,18 @@ def answer(inputs):
     say = inputs["say"]
     if say == "image":
         return "image/png", inputs["image"]
+    if say == "pictures":
+        return "image/svg+xml", [
+            '<svg xmlns="http://www.w3.org/2000/svg" width="160" height="%d" onload="window.ran=1">'
+            '<rect width="160" height="160" fill="%s"/></svg>' % (height, color)
+            for height, color in [(120, "green"), (160, "navy"), (80, "orange"), (120, "gray")]
+        ]
+    if say == "same pictures":
+        return "image/png", [inputs["image"]] * 3
+    if say == "many pictures":
+        return "image/png", [inputs["image"]] * 100
+    if say == "sounds":
+        return "audio/wav", [inputs["sound"]] * 2
     if say == "sound":
         return "audio/wav", inputs["sound"]
     if say == "film":
