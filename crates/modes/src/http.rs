@@ -1,6 +1,7 @@
 //! The HTTP server: the dialects of clients and platforms, the page, and what platforms probe.
 
 mod about;
+mod accept;
 mod app;
 mod config;
 mod data_url;

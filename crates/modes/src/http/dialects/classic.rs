@@ -18,12 +18,13 @@ use serde::Serialize;
 use serde_json::value::RawValue as JsonText;
 use serde_json::{Value, json};
 
+use crate::http::accept::awaits_page;
 use crate::http::app::App;
 use crate::http::data_url::{data_url, data_urls};
 use crate::http::description::{Description, body, problems, reasons_of_a_run, responses};
 use crate::http::dialect::Dialect;
 use crate::http::failure::Failure;
-use crate::http::inputs::call::{Call, accepts};
+use crate::http::inputs::call::Call;
 use crate::http::inputs::request::{RequestInputs, extent};
 use crate::http::large::work_on;
 use crate::http::page::html;
@@ -103,8 +104,7 @@ async fn infer(
     call: Result<Call, Failure>,
     inputs: Result<RequestInputs, Failure>,
 ) -> Response {
-    // A browser that sends the plain form asks for a page; programs ask for anything.
-    let wants_page = accepts(&headers, "text/html");
+    let wants_page = awaits_page(&headers);
     let answered = match (call, inputs) {
         (Ok(call), Ok(inputs)) => answer(&app, call, inputs).await,
         (Err(failure), _) | (_, Err(failure)) => Err(failure),

@@ -6,9 +6,10 @@ use ai_integration_contract::{Error, Kind};
 use ai_integration_engine::Announcement;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout};
 
+use crate::http::accept::{accepts, prefers};
 use crate::http::failure::Failure;
 use crate::http::inputs::intake::Intake;
 use crate::http::request_context::{OTHER, RequestContext, RequestId};
@@ -79,43 +80,6 @@ impl Call {
     }
 }
 
-/// Whether the client names this media type as one that it takes.
-pub(crate) fn accepts(headers: &HeaderMap, media: &str) -> bool {
-    let accepted =
-        headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-    let mut ranges = accepted.flat_map(|value| value.split(','));
-    ranges.any(|range| {
-        range.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(media))
-    })
-}
-
-/// Whether the client names `media` as a type that it takes, and takes no less gladly than `other`
-/// (RFC 9110, section 12.5.1). A range such as `*/*` counts for the `other` one only.
-fn prefers(headers: &HeaderMap, media: &str, other: &str) -> bool {
-    if !accepts(headers, media) {
-        return false;
-    }
-    let accepted =
-        headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-    let ranges: Vec<(String, f32)> =
-        accepted.flat_map(|value| value.split(',')).map(range).collect();
-    let quality = |name: &str| ranges.iter().find(|range| range.0 == name).map(|range| range.1);
-    let family = other.split('/').next().unwrap_or_default();
-    let others = [other, &format!("{family}/*"), "*/*"].into_iter().find_map(quality);
-    quality(media).is_some_and(|quality| quality > 0.0 && quality >= others.unwrap_or(0.0))
-}
-
-/// A media range of `Accept` in lower case without its parameters, and its quality.
-fn range(text: &str) -> (String, f32) {
-    let mut parameters = text.split(';').map(str::trim);
-    let name = parameters.next().unwrap_or_default().to_ascii_lowercase();
-    let quality = parameters.find_map(|parameter| {
-        let (key, value) = parameter.split_once('=')?;
-        key.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
-    });
-    (name, quality.unwrap_or(1.0))
-}
-
 fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
@@ -140,42 +104,6 @@ mod tests {
         assert_eq!(asked_timeout(&headers(TIMEOUT, "2.5")), Ok(Some(Duration::from_millis(2500))));
         for nonsense in ["", "soon", "0", "-1", "NaN", "inf", "100000"] {
             assert!(asked_timeout(&headers(TIMEOUT, nonsense)).is_err(), "{nonsense}");
-        }
-    }
-
-    #[test]
-    fn events_are_sent_to_those_who_ask() {
-        for (accept, wants) in [
-            ("text/event-stream", true),
-            ("application/json, Text/Event-Stream;q=0.9", true),
-            ("*/*", false),
-            ("text/event-streams", false),
-        ] {
-            assert_eq!(accepts(&headers("accept", accept), "text/event-stream"), wants, "{accept}");
-        }
-    }
-
-    #[test]
-    fn parts_are_sent_to_those_who_like_them_as_much_as_json() {
-        for (accept, wants) in [
-            ("multipart/mixed", true),
-            ("Multipart/Mixed; boundary=x", true),
-            ("application/json, multipart/mixed", true),
-            ("*/*;q=0.1, multipart/mixed ; Q=0.2", true),
-            ("multipart/mixed;q=0.5, application/json;q=0.4", true),
-            ("multipart/mixed;q=0.5, application/json;q=0, */*", true),
-            ("multipart/mixed;q=0.5, application/json", false),
-            ("multipart/mixed;q=0.5, application/*", false),
-            ("multipart/mixed;q=0.5, */*", false),
-            ("multipart/mixed;q=0", false),
-            ("multipart/mixed;q=much", false),
-            ("multipart/*", false),
-            ("*/*", false),
-            ("multipart/form-data", false),
-            ("", false),
-        ] {
-            let headers = headers("accept", accept);
-            assert_eq!(prefers(&headers, "multipart/mixed", "application/json"), wants, "{accept}");
         }
     }
 }

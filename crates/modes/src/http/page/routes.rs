@@ -12,6 +12,7 @@ use flate2::read::GzDecoder;
 use rust_embed::EmbeddedFile;
 use serde_json::json;
 
+use crate::http::accept::accepts_coding;
 use crate::http::app::App;
 use crate::http::description::{Description, content, operation};
 use crate::http::failure::{Failure, Reason};
@@ -65,7 +66,7 @@ async fn asset(
         return Ok((StatusCode::NOT_MODIFIED, known, [(header::ETAG, tag)]).into_response());
     }
     let about = ([(header::CONTENT_TYPE, media)], [(header::ETAG, tag)]);
-    if takes_gzip(&headers) {
+    if accepts_coding(&headers, "gzip") {
         let packed = [(header::CONTENT_ENCODING, "gzip")];
         return Ok((known, about, packed, file.data).into_response());
     }
@@ -81,9 +82,4 @@ fn tag(file: &EmbeddedFile) -> HeaderValue {
     let hash = file.metadata.sha256_hash();
     let word = u64::from_be_bytes(*hash.first_chunk().unwrap_or(&[0; 8]));
     HeaderValue::try_from(format!("\"{word:016x}\"")).unwrap_or(HeaderValue::from_static("\"-\""))
-}
-
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    accepted.unwrap_or_default().split(',').any(|one| one.trim() == "gzip")
 }
