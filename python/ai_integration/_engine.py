@@ -212,27 +212,41 @@ def _inputs(entries, body, memory):
         name, kind, value = entry[:3]
         if not isinstance(name, (str, _results.TEXT)):
             raise TypeError("the name of an input is %r" % (name,))
-        if kind != "value":
-            if kind not in ("bytes", "json", "text"):
-                raise _results.Unsendable(
-                    "the input %r is of the kind %r, which this version of ai_integration does"
-                    " not know" % (name, kind)
-                )
-            if len(entry) > 3 and memory is not None:
-                value = memory.read(entry[3], value)
-            else:
-                end = start + value
-                if not start <= end <= len(body):
-                    raise ValueError("the input %r is not inside the body" % name)
-                value = body[start:end]
-                start = end
-                if isinstance(value, memoryview):
-                    value = value.tobytes()
-            if kind == "text":
-                value = value.decode("utf-8")
-            elif kind == "json":
-                value = json.loads(value.decode("utf-8"))
+        if kind == "list":
+            items, value = value, []
+            for item in items:
+                one = item[1]
+                if item[0] != "value":
+                    one, start = _segment([name] + item, body, start, memory)
+                value.append(one)
+        elif kind != "value":
+            value, start = _segment(entry, body, start, memory)
         inputs[name] = value
     if start != len(body):
         raise ValueError("%d bytes belong to no input" % (len(body) - start))
     return inputs
+
+
+def _segment(entry, body, start, memory):
+    """The value of an entry that has a segment, and where the next one begins in the body."""
+    name, kind, length = entry[:3]
+    if kind not in ("bytes", "json", "text"):
+        raise _results.Unsendable(
+            "the input %r is of the kind %r, which this version of ai_integration does not know"
+            % (name, kind)
+        )
+    if len(entry) > 3 and memory is not None:
+        value = memory.read(entry[3], length)
+    else:
+        end = start + length
+        if not start <= end <= len(body):
+            raise ValueError("the input %r is not inside the body" % name)
+        value = body[start:end]
+        start = end
+        if isinstance(value, memoryview):
+            value = value.tobytes()
+    if kind == "text":
+        value = value.decode("utf-8")
+    elif kind == "json":
+        value = json.loads(value.decode("utf-8"))
+    return value, start

@@ -13,6 +13,4 @@ BUILT_IN = (
 )
 
 # Modes that outlive a request. For these the engine is the parent and the program its worker.
-SERVING = (
-    "http",
-)
+SERVING = ("http",)

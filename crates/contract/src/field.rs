@@ -5,10 +5,17 @@ pub(crate) mod reading;
 use serde_json::Value as Json;
 
 use crate::constraints::Constraints;
+use crate::error::FieldError;
 use crate::input_type::InputType;
+use crate::item_count::ItemCount;
 use crate::raw::RawValue;
 use crate::shape::Shape;
 use crate::value::Value;
+
+/// The most items of a list of which it is said what is wrong with them.
+const TOLD: usize = 20;
+/// The most items of a sample.
+const SAMPLED: u64 = 1000;
 
 /// One input of the schema.
 #[derive(Clone, Debug)]
@@ -18,6 +25,9 @@ pub struct Field {
     /// True where a request must give it: unless the schema says `required: False` or gives a
     /// default.
     pub required: bool,
+    /// The bounds on the number of its items where the input is a list. All else here is said of
+    /// one item, but for the default and the examples, which are lists.
+    pub items: Option<ItemCount>,
     /// The value for a request that does not give it. It fits the type.
     pub default: Option<Json>,
     /// The input's meaning, for people.
@@ -38,26 +48,105 @@ impl Field {
     /// Describes what fits in words.
     #[must_use]
     pub fn expectation(&self) -> String {
+        match &self.items {
+            Some(count) => format!("{count}, each {}", self.item_expectation()),
+            None => self.item_expectation(),
+        }
+    }
+
+    fn item_expectation(&self) -> String {
         if self.has_choices() {
             return format!("one of {}", self.constraints.choice_labels().join(", "));
         }
         self.input_type.expectation(&self.constraints)
     }
 
-    /// Reads one value, or says what was expected.
+    /// Reads the input's value, or says what was expected.
     pub fn accept(&self, raw: RawValue) -> Result<Value, String> {
+        self.read("", raw).map_err(|errors| {
+            let told = errors.into_iter().map(|FieldError { name: place, message }| {
+                if place.is_empty() { message } else { format!("{place}: {message}") }
+            });
+            told.collect::<Vec<_>>().join("; ")
+        })
+    }
+
+    /// Reads the value of the input of this name, or says what was expected, of a list for each item
+    /// under its place, such as `name[3]`.
+    pub(crate) fn read(&self, name: &str, raw: RawValue) -> Result<Value, Vec<FieldError>> {
+        let error = |message| FieldError { name: name.to_owned(), message };
+        let Some(count) = &self.items else {
+            return self.read_item(raw).map_err(|message| vec![error(message)]);
+        };
+        let items = self.items_of(count, raw).map_err(|message| vec![error(message)])?;
+        let mut values = Vec::with_capacity(items.len());
+        let mut errors = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            match self.read_item(item) {
+                Ok(value) => values.push(value),
+                Err(message) if errors.len() < TOLD => {
+                    errors.push(FieldError { name: format!("{name}[{index}]"), message });
+                }
+                Err(_) => {
+                    errors.push(error("further items do not fit either".to_owned()));
+                    break;
+                }
+            }
+        }
+        if errors.is_empty() { Ok(values.into_iter().collect()) } else { Err(errors) }
+    }
+
+    /// Finds the items of a value that is to be a list of so many.
+    pub(crate) fn items_of(
+        &self,
+        count: &ItemCount,
+        raw: RawValue,
+    ) -> Result<Vec<RawValue>, String> {
+        let items = match raw {
+            RawValue::List(items) => items,
+            RawValue::Json(Json::Array(items)) => items.into_iter().map(RawValue::Json).collect(),
+            lone => {
+                let (expected, given) = (self.expectation(), lone.describe());
+                return Err(format!(
+                    "expected {expected}, got {given}; put it in brackets: a list of one is [ … ]"
+                ));
+            }
+        };
+        if count.has(items.len()) {
+            Ok(items)
+        } else {
+            Err(format!("expected {count}, got {}", items.len()))
+        }
+    }
+
+    /// Reads one value.
+    pub(crate) fn read_item(&self, raw: RawValue) -> Result<Value, String> {
+        if matches!(raw, RawValue::List(_)) {
+            return Err("given more than once; this input takes one value".to_owned());
+        }
         // Put into words only when it is refused: most values are not.
         let accepted = self.input_type.accept(raw, &self.constraints);
-        accepted.map_err(|refusal| refusal.message(|| self.expectation()))
+        accepted.map_err(|refusal| refusal.message(|| self.item_expectation()))
     }
 
     /// A valid value: an example, the default, a choice, or the type's own sample.
     #[must_use]
     pub fn sample(&self) -> Value {
-        let named = self.examples.iter().chain(&self.default).chain(&self.constraints.choices);
-        named
-            .cloned()
-            .find_map(|json| self.accept(RawValue::Json(json)).ok())
+        let named = self.examples.iter().chain(&self.default).cloned();
+        let mut named = named.filter_map(|json| self.accept(RawValue::Json(json)).ok());
+        let Some(count) = &self.items else {
+            return named.next().unwrap_or_else(|| self.sample_item());
+        };
+        named.next().unwrap_or_else(|| {
+            let items = count.min.max(1).min(count.max.unwrap_or(SAMPLED)).min(SAMPLED);
+            (0..items).map(|_| self.sample_item()).collect()
+        })
+    }
+
+    fn sample_item(&self) -> Value {
+        let mut choices = self.constraints.choices.iter().cloned();
+        choices
+            .find_map(|choice| self.read_item(RawValue::Json(choice)).ok())
             .unwrap_or_else(|| self.input_type.sample(&self.constraints))
     }
 

@@ -20,6 +20,8 @@ pub enum RawValue {
     Text(String),
     /// A member of a JSON object.
     Json(serde_json::Value),
+    /// Several values under one name, such as the fields of a form that repeat it.
+    List(Vec<RawValue>),
 }
 
 impl RawValue {
@@ -36,6 +38,7 @@ impl RawValue {
             }
             RawValue::Json(serde_json::Value::Object(_)) => "an object".to_owned(),
             RawValue::Json(value) => shorten(value.to_string()),
+            RawValue::List(items) => format!("a list of {}", items.len()),
         }
     }
 }
@@ -46,6 +49,7 @@ impl From<Value> for RawValue {
             Value::Text(text) => RawValue::Text(text),
             Value::Bytes(bytes) => RawValue::Bytes(bytes),
             Value::Json(json) => RawValue::Json(json),
+            Value::List(items) => RawValue::List(items.into_iter().map(RawValue::from).collect()),
         }
     }
 }

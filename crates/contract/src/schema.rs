@@ -3,6 +3,8 @@
 //! The form is the ancestor's: a dict of name to properties, of which `type` is one. Old programs
 //! must run, so whatever in a schema is not understood is a warning, never a refusal.
 
+mod gathering;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json, json};
 
@@ -94,6 +96,12 @@ impl InputsSchema {
                 ("min", constraints.min.clone().map(Json::from)),
                 ("max", constraints.max.clone().map(Json::from)),
                 ("max_bytes", constraints.max_bytes.map(Json::from)),
+                ("list", field.items.map(|_| true.into())),
+                (
+                    "min_items",
+                    field.items.map(|count| count.min).filter(|min| *min > 0).map(Json::from),
+                ),
+                ("max_items", field.items.and_then(|count| count.max).map(Json::from)),
                 ("examples", list(&field.examples)),
             ];
             let mut input =
@@ -114,9 +122,20 @@ impl InputsSchema {
         &self.source
     }
 
+    /// Puts together what a form has for one list: the fields `f`, `f[]`, and `f[0]`, `f[1]`, of a list
+    /// `f`. A list of files becomes one of values that can each be replaced. [`resolve`] does this by
+    /// itself; it is for those who look at lists before.
+    ///
+    /// [`resolve`]: InputsSchema::resolve
+    pub fn gather(&self, raw: &mut RawInputs) -> Result<(), Error> {
+        let errors = gathering::gather(&self.fields, raw);
+        if errors.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(errors)) }
+    }
+
     /// Holds a request against the schema: reads each value as its type, fills in defaults, and
     /// passes on what the schema does not mention. All that is wrong is reported at once.
     pub fn resolve(&self, mut raw: RawInputs) -> Result<Inputs, Error> {
+        self.gather(&mut raw)?;
         let mut inputs = Inputs::with_capacity(self.fields.len().max(raw.len()));
         let mut errors = Vec::new();
         for (name, field) in &self.fields {
@@ -124,16 +143,17 @@ impl InputsSchema {
             let absence = came.as_ref().map_or("missing", absence);
             let given = came.filter(|value| !is_absent(value, field));
             let value = match given.or_else(|| field.default.clone().map(RawValue::Json)) {
-                Some(value) => field.accept(value),
+                Some(value) => field.read(name, value),
                 None if field.required => {
                     let instead = self.instead(name, &raw);
-                    Err(format!("{absence}; expected {}{instead}", field.expectation()))
+                    let message = format!("{absence}; expected {}{instead}", field.expectation());
+                    Err(vec![FieldError { name: name.clone(), message }])
                 }
                 None => continue,
             };
             match value {
                 Ok(value) => drop(inputs.insert(name.clone(), value)),
-                Err(message) => errors.push(FieldError { name: name.clone(), message }),
+                Err(wrong) => errors.extend(wrong),
             }
         }
         for (name, value) in raw {
@@ -146,6 +166,12 @@ impl InputsSchema {
                 RawValue::Bytes(bytes) => Value::Bytes(bytes),
                 RawValue::Text(text) | RawValue::Json(Json::String(text)) => Value::Text(text),
                 RawValue::Json(json) => Value::Json(json),
+                RawValue::List(_) => {
+                    let message = "given more than once; only an input that the schema makes a \
+                                   list may be";
+                    errors.push(FieldError { name, message: message.to_owned() });
+                    continue;
+                }
             };
             inputs.insert(name, value);
         }
@@ -189,19 +215,36 @@ fn absence(value: &RawValue) -> &'static str {
         RawValue::Bytes(_) => "missing: the file is empty",
         RawValue::Text(_) => "empty",
         RawValue::Json(_) => "missing: null came",
+        RawValue::List(items) => items.first().map_or("missing", absence),
     }
 }
 
 /// Returns whether a value stands for "not given": JSON's `null`, the empty file that a browser
-/// sends for a file input left alone, and an empty form field where empty text says nothing.
+/// sends for a file input left alone, and an empty form field where empty text says nothing; for a
+/// list also several of these.
 fn is_absent(value: &RawValue, field: &Field) -> bool {
+    if field.items.is_some() {
+        return match value {
+            RawValue::Json(value) => value.is_null(),
+            RawValue::List(items) => {
+                let is_absent =
+                    |item| !matches!(item, &RawValue::Json(_)) && is_absent_item(item, field);
+                !items.is_empty() && items.iter().all(is_absent)
+            }
+            RawValue::Bytes(_) | RawValue::Text(_) => is_absent_item(value, field),
+        };
+    }
+    is_absent_item(value, field)
+}
+
+fn is_absent_item(value: &RawValue, field: &Field) -> bool {
     match value {
         RawValue::Json(Json::Null) => field.input_type.shape() != Shape::Json,
         RawValue::Bytes(bytes) => {
             bytes.is_empty() && matches!(field.input_type.shape(), Shape::Blob { .. })
         }
         RawValue::Text(text) => text.is_empty() && field.shape() != (Shape::Text { format: None }),
-        RawValue::Json(_) => false,
+        RawValue::Json(_) | RawValue::List(_) => false,
     }
 }
 

@@ -129,6 +129,7 @@ impl Shape {
             RawValue::Text(ref text) => json::parse(text.as_bytes()),
             RawValue::Bytes(ref bytes) => json::parse(bytes),
             RawValue::Json(value) => return Ok(Value::Json(value)),
+            RawValue::List(_) => return Err(Refusal::Unfit(raw)),
         };
         parsed.map(Value::Json).map_err(|error| {
             let given = match &raw {
@@ -150,7 +151,7 @@ fn text(raw: RawValue) -> Result<String, RawValue> {
             .map_err(|error| RawValue::Bytes(error.into_bytes().into())),
         RawValue::Text(text) | RawValue::Json(Json::String(text)) => Ok(text),
         RawValue::Json(value @ (Json::Number(_) | Json::Bool(_))) => Ok(value.to_string()),
-        RawValue::Json(_) => Err(raw),
+        RawValue::Json(_) | RawValue::List(_) => Err(raw),
     }
 }
 
@@ -158,7 +159,7 @@ fn blob(raw: RawValue) -> Result<Bytes, RawValue> {
     let bytes = match &raw {
         RawValue::Bytes(bytes) => Some(bytes.clone()),
         RawValue::Text(text) | RawValue::Json(Json::String(text)) => decode_base64(text),
-        RawValue::Json(_) => None,
+        RawValue::Json(_) | RawValue::List(_) => None,
     };
     bytes.filter(|bytes| !bytes.is_empty()).ok_or(raw)
 }
@@ -171,7 +172,7 @@ fn scalar_text(raw: &RawValue) -> Option<String> {
         }
         RawValue::Text(text) | RawValue::Json(Json::String(text)) => Some(text.trim().to_owned()),
         RawValue::Json(value @ (Json::Number(_) | Json::Bool(_))) => Some(value.to_string()),
-        RawValue::Json(_) => None,
+        RawValue::Json(_) | RawValue::List(_) => None,
     }
 }
 
@@ -216,7 +217,7 @@ fn check_length(value: &Value, constraints: &Constraints) -> Result<(), Refusal>
     let length = match value {
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
-        Value::Json(_) => return Ok(()),
+        Value::Json(_) | Value::List(_) => return Ok(()),
     };
     match constraints.max_bytes {
         Some(max) if length as u64 > max => {

@@ -1,7 +1,7 @@
 //! The inputs dict as a pickle on standard input. Only plain data is read, and nothing that a
 //! pickle may ask for is executed; see [`crate::pickle`].
 
-use ai_integration_contract::{RawInputs, RawValue, number};
+use ai_integration_contract::{InputsSchema, RawInputs, RawValue, number};
 use serde_json::{Number, Value as Json};
 
 use crate::mode::{Context, Mode, Running};
@@ -21,16 +21,27 @@ impl Mode for TestInputsPickledDict {
     }
 
     fn run(&self, context: Context) -> Running {
-        stdin::run_once(context, |bytes, _| read(&bytes))
+        stdin::run_once(context, |bytes, model| read(&bytes, &model.schema))
     }
 }
 
-fn read(bytes: &[u8]) -> Result<RawInputs, String> {
+fn read(bytes: &[u8], schema: &InputsSchema) -> Result<RawInputs, String> {
     let pickled = pickle::decode(bytes).map_err(|error| error.to_string())?;
     let Pickled::Dict(entries) = pickled else {
         return Err("the pickle is not a dict of input names to values".to_owned());
     };
-    entries.into_iter().map(|(key, value)| Ok((text(key)?, raw(value)?))).collect()
+    let entries = entries.into_iter().map(|(key, value)| {
+        let name = text(key)?;
+        let is_list = schema.fields().get(&name).is_some_and(|field| field.items.is_some());
+        let value = match value {
+            Pickled::List(items) | Pickled::Tuple(items) if is_list => {
+                RawValue::List(items.into_iter().map(raw).collect::<Result<_, _>>()?)
+            }
+            value => raw(value)?,
+        };
+        Ok((name, value))
+    });
+    entries.collect()
 }
 
 /// The text of a dict's key, which Python 2 writes as bytes.

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use ai_integration_contract::Value;
 
+/// The types of the model's numbers, for messages.
+const INTEGER: &str = "an i64";
+const FLOAT: &str = "a float of 64 bits";
+
 /// An integer that the model's numbers cannot hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: the integer does not fit {holder}")]
@@ -66,7 +70,7 @@ impl Inputs {
     #[track_caller]
     pub fn integer(&self, name: &str) -> Result<i64, OutOfRange> {
         let number = self.require(name, "integer", number);
-        number.as_i64().ok_or_else(|| OutOfRange { name: name.to_owned(), holder: "an i64" })
+        number.as_i64().ok_or_else(|| OutOfRange { name: name.to_owned(), holder: INTEGER })
     }
 
     /// A required boolean.
@@ -79,6 +83,83 @@ impl Inputs {
         self.require(name, "boolean", |value| value.as_json().and_then(serde_json::Value::as_bool))
     }
 
+    /// A required list of texts, or of choices that are text.
+    ///
+    /// # Panics
+    /// When the schema does not declare a required list of text of that name.
+    #[must_use]
+    #[track_caller]
+    pub fn texts(&self, name: &str) -> Vec<&str> {
+        self.require(name, "list of text", |value| match value {
+            Value::List(items) => items.iter().map(Value::as_text).collect(),
+            value => value.as_json()?.as_array()?.iter().map(serde_json::Value::as_str).collect(),
+        })
+    }
+
+    /// The bytes of each file of a required list of images, audio, video or files.
+    ///
+    /// # Panics
+    /// When the schema does not declare a required list of that name with bytes.
+    #[must_use]
+    #[track_caller]
+    pub fn files(&self, name: &str) -> Vec<&[u8]> {
+        self.require(name, "list of bytes", |value| match value {
+            Value::List(items) => {
+                items.iter().map(|item| item.as_bytes().map(AsRef::as_ref)).collect()
+            }
+            // An empty list has no bytes in it.
+            value => value.as_json()?.as_array()?.is_empty().then(Vec::new),
+        })
+    }
+
+    /// A required list of numbers or integers, each as the nearest float.
+    ///
+    /// # Errors
+    /// The client gave one that is beyond the range of floats.
+    ///
+    /// # Panics
+    /// When the schema does not declare a required list of numbers of that name.
+    #[track_caller]
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>, OutOfRange> {
+        let numbers = self.require(name, "list of numbers", number_items);
+        let read = |(index, number): (usize, &serde_json::Number)| {
+            number
+                .as_f64()
+                .ok_or_else(|| OutOfRange { name: format!("{name}[{index}]"), holder: FLOAT })
+        };
+        numbers.into_iter().enumerate().map(read).collect()
+    }
+
+    /// A required list of integers.
+    ///
+    /// # Errors
+    /// The client gave one that does not fit.
+    ///
+    /// # Panics
+    /// When the schema does not declare a required list of integers of that name.
+    #[track_caller]
+    pub fn integers(&self, name: &str) -> Result<Vec<i64>, OutOfRange> {
+        let numbers = self.require(name, "list of integers", number_items);
+        let read = |(index, number): (usize, &serde_json::Number)| {
+            number
+                .as_i64()
+                .ok_or_else(|| OutOfRange { name: format!("{name}[{index}]"), holder: INTEGER })
+        };
+        numbers.into_iter().enumerate().map(read).collect()
+    }
+
+    /// A required list of booleans.
+    ///
+    /// # Panics
+    /// When the schema does not declare a required list of booleans of that name.
+    #[must_use]
+    #[track_caller]
+    pub fn flags(&self, name: &str) -> Vec<bool> {
+        self.require(name, "list of booleans", |value| {
+            value.as_json()?.as_array()?.iter().map(serde_json::Value::as_bool).collect()
+        })
+    }
+
     /// All inputs by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
@@ -89,9 +170,7 @@ impl Inputs {
         let beyond =
             self.iter().find(|(_, value)| number(value).is_some_and(|n| n.as_f64().is_none()));
         match beyond {
-            Some((name, _)) => {
-                Err(OutOfRange { name: name.to_owned(), holder: "a float of 64 bits" })
-            }
+            Some((name, _)) => Err(OutOfRange { name: name.to_owned(), holder: FLOAT }),
             None => Ok(()),
         }
     }
@@ -108,6 +187,10 @@ impl Inputs {
     }
 }
 
+fn number_items(value: &Value) -> Option<Vec<&serde_json::Number>> {
+    value.as_json()?.as_array()?.iter().map(serde_json::Value::as_number).collect()
+}
+
 fn number(value: &Value) -> Option<&serde_json::Number> {
     value.as_json().and_then(serde_json::Value::as_number)
 }
@@ -116,6 +199,39 @@ fn number(value: &Value) -> Option<&serde_json::Number> {
 mod tests {
     use super::*;
     use ai_integration_contract::number;
+
+    #[test]
+    fn a_list_is_read_as_what_is_in_it() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let bytes = |bytes: &'static [u8]| Value::Bytes(bytes.into());
+        let json = |json: &str| Value::Json(serde_json::from_str(json).unwrap());
+        let wide = "9".repeat(400);
+        let inputs = [
+            ("texts", [text("a"), text("b")].into_iter().collect()),
+            ("files", [bytes(b"\xff"), bytes(b"b")].into_iter().collect()),
+            ("mixed", [bytes(b"\xff"), text("b")].into_iter().collect()),
+            ("numbers", json("[1, 2.5]")),
+            ("flags", json("[true, false]")),
+            ("none", json("[]")),
+            ("wide", json(&format!("[1, {wide}]"))),
+        ];
+        let inputs = inputs.map(|(name, value)| (name.to_owned(), value));
+        let inputs = Inputs(Arc::new(inputs.into()));
+        assert_eq!(inputs.texts("texts"), ["a", "b"]);
+        assert_eq!(inputs.files("files"), [&b"\xff"[..], b"b"]);
+        assert_eq!(inputs.numbers("numbers"), Ok(vec![1.0, 2.5]));
+        assert_eq!(inputs.flags("flags"), [true, false]);
+        assert!(inputs.files("none").is_empty() && inputs.texts("none").is_empty());
+        assert_eq!(inputs.integers("none"), Ok(vec![]));
+        let told = |error: OutOfRange| error.to_string();
+        let beyond = "wide[1]: the integer does not fit";
+        assert_eq!(inputs.integers("wide").map_err(told), Err(format!("{beyond} an i64")));
+        assert_eq!(
+            inputs.numbers("wide").map_err(told),
+            Err(format!("{beyond} a float of 64 bits"))
+        );
+        assert!(std::panic::catch_unwind(|| inputs.files("mixed").len()).is_err());
+    }
 
     #[test]
     fn an_integer_is_itself_or_an_error_that_names_it() {

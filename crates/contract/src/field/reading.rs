@@ -8,13 +8,14 @@ use crate::constraints::Constraints;
 use crate::field::Field;
 use crate::input_type::InputType;
 use crate::input_types;
+use crate::item_count::ItemCount;
 use crate::likeness::nearest;
 use crate::number;
 use crate::raw::RawValue;
 use crate::shape::Shape;
 
 /// The properties that a field may have.
-pub(crate) const PROPERTIES: [&str; 9] = [
+pub(crate) const PROPERTIES: [&str; 12] = [
     "type",
     "required",
     "default",
@@ -23,23 +24,36 @@ pub(crate) const PROPERTIES: [&str; 9] = [
     "min",
     "max",
     "max_bytes",
+    "list",
+    "min_items",
+    "max_items",
     "examples",
 ];
 /// Names of properties in JSON Schema, and their names here.
-pub(crate) const PROPERTY_SYNONYMS: [(&str, &str); 4] =
-    [("enum", "choices"), ("maximum", "max"), ("minimum", "min"), ("title", "description")];
+pub(crate) const PROPERTY_SYNONYMS: [(&str, &str); 6] = [
+    ("enum", "choices"),
+    ("maxItems", "max_items"),
+    ("maximum", "max"),
+    ("minItems", "min_items"),
+    ("minimum", "min"),
+    ("title", "description"),
+];
 /// Names of types in Python and in JSON Schema, and their names here.
-pub(crate) const TYPE_SYNONYMS: [(&str, &str); 9] = [
+pub(crate) const TYPE_SYNONYMS: [(&str, &str); 10] = [
     ("array", "json"),
     ("bool", "boolean"),
     ("dict", "json"),
     ("double", "number"),
     ("float", "number"),
     ("int", "integer"),
+    ("list", "json"),
     ("object", "json"),
     ("str", "text"),
     ("string", "text"),
 ];
+
+/// The names of types that may be meant as lists of one type.
+const LISTS: [&str; 2] = ["array", "list"];
 
 /// The remarks on a schema, in words for its author.
 #[derive(Debug, Default)]
@@ -66,12 +80,14 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
     let mut field = Field {
         input_type: read_type(properties.get("type"), &mut note),
         required: true,
+        items: None,
         default: None,
         description: None,
         constraints: Constraints::default(),
         examples: Vec::new(),
     };
     let mut default = None;
+    let mut list = ListProperties::default();
     for (property, value) in properties {
         let known = synonym(&PROPERTY_SYNONYMS, property).unwrap_or(property);
         if !PROPERTIES.contains(&known) {
@@ -83,11 +99,12 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
             );
         } else if known == "default" {
             default = Some(value.clone()).filter(|value| !value.is_null());
-        } else if set(&mut field, known, value, property != known).is_none() {
+        } else if set(&mut field, &mut list, known, value, property != known).is_none() {
             let text = format!("the property {property} is ignored: {value} is not a value for it");
             note(text, true);
         }
     }
+    field.items = list.read(&mut note);
     check(&mut field, &mut note);
     if let Some(default) = default {
         field.required = false;
@@ -104,6 +121,13 @@ fn read_type(
     note: &mut impl FnMut(String, bool),
 ) -> &'static dyn InputType {
     let name = declared.and_then(Json::as_str);
+    if let Some(name) = name.filter(|name| LISTS.contains(name)) {
+        let text = format!(
+            "the type {name:?} is served as \"json\"; for a list of values of one type, give that \
+             type and \"list\": True"
+        );
+        note(text, false);
+    }
     let known =
         name.and_then(|name| input_types::find(synonym(&TYPE_SYNONYMS, name).unwrap_or(name)));
     known.unwrap_or_else(|| {
@@ -124,7 +148,13 @@ fn read_type(
 
 /// Sets a property; `None` where the value is none for it. One that came by a `synonym` of its name
 /// does not take the place of another.
-fn set(field: &mut Field, property: &str, value: &Json, is_synonym: bool) -> Option<()> {
+fn set(
+    field: &mut Field,
+    list: &mut ListProperties,
+    property: &str,
+    value: &Json,
+    is_synonym: bool,
+) -> Option<()> {
     let constraints = &mut field.constraints;
     match property {
         "required" => field.required = value.as_bool()?,
@@ -138,10 +168,51 @@ fn set(field: &mut Field, property: &str, value: &Json, is_synonym: bool) -> Opt
         "max" => constraints.max = Some(bound(value)?),
         "max_bytes" => constraints.max_bytes = Some(value.as_u64()?),
         "choices" => constraints.choices.clone_from(value.as_array()?),
+        "list" => list.is_list = value.as_bool()?,
+        "min_items" => list.min = Some(value.as_u64()?),
+        "max_items" => list.max = Some(value.as_u64()?),
         "examples" => field.examples.clone_from(value.as_array()?),
         _ => {}
     }
     Some(())
+}
+
+/// The properties that make a list of an input.
+#[derive(Default)]
+struct ListProperties {
+    is_list: bool,
+    min: Option<u64>,
+    max: Option<u64>,
+}
+
+impl ListProperties {
+    /// The bounds on the number of items, where the input is a list.
+    fn read(self, note: &mut impl FnMut(String, bool)) -> Option<ItemCount> {
+        let ListProperties { is_list, min, max } = self;
+        if !is_list {
+            for (name, _) in [("min_items", min), ("max_items", max)]
+                .into_iter()
+                .filter(|(_, bound)| bound.is_some())
+            {
+                let text = format!(
+                    "the property {name} is ignored: the input is no list; add \"list\": True"
+                );
+                note(text, true);
+            }
+            return None;
+        }
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            let text = format!(
+                "min_items is {min} and max_items is {max}, between which no number is; both are \
+                 ignored"
+            );
+            note(text, true);
+            return Some(ItemCount::default());
+        }
+        Some(ItemCount { min: min.unwrap_or_default(), max })
+    }
 }
 
 /// Finds properties that contradict each other, and leaves out what can never be.
@@ -171,17 +242,22 @@ fn check(field: &mut Field, note: &mut impl FnMut(String, bool)) {
             }
         }
     }
-    // A file may be named by an address, which is only read when it is asked for.
-    if !matches!(field.input_type.shape(), Shape::Blob { .. }) {
-        let (fits, unfit): (Vec<Json>, Vec<Json>) = std::mem::take(&mut field.examples)
-            .into_iter()
-            .partition(|example| field.accept(RawValue::Json(example.clone())).is_ok());
-        field.examples = fits;
-        for example in unfit {
-            if let Err(problem) = field.accept(RawValue::Json(example)) {
-                note(format!("an example is left out: {problem}"), true);
-            }
+    for example in std::mem::take(&mut field.examples) {
+        match check_example(field, &example) {
+            Ok(()) => field.examples.push(example),
+            Err(problem) => note(format!("an example is left out: {problem}"), true),
         }
+    }
+}
+
+/// Says why an example does not fit. A file may be named by an address, which is only read when it is
+/// asked for.
+fn check_example(field: &Field, example: &Json) -> Result<(), String> {
+    let raw = RawValue::Json(example.clone());
+    match (field.input_type.shape(), &field.items) {
+        (Shape::Blob { .. }, None) => Ok(()),
+        (Shape::Blob { .. }, Some(count)) => field.items_of(count, raw).map(drop),
+        _ => field.accept(raw).map(drop),
     }
 }
 

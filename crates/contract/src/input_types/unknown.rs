@@ -25,7 +25,7 @@ impl InputType for Unknown {
     fn accept(&self, raw: RawValue, constraints: &Constraints) -> Result<Value, Refusal> {
         let shape = match &raw {
             RawValue::Bytes(_) => Shape::Blob { media: "*/*" },
-            RawValue::Text(_) | RawValue::Json(_) => self.shape(),
+            RawValue::Text(_) | RawValue::Json(_) | RawValue::List(_) => self.shape(),
         };
         shape.accept(raw, constraints)
     }

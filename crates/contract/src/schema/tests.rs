@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::*;
 
+mod lists;
+
 fn schema(source: &Json) -> InputsSchema {
     let (schema, warnings) = InputsSchema::parse(source);
     assert_eq!(warnings, Vec::<String>::new());
@@ -341,9 +343,16 @@ fn samples_fit_their_own_schema() {
         .filter(|kind| kind.name() != "choice")
         .map(|kind| (kind.name().to_owned(), json!({"type": kind.name(), "min": 3, "max": 4})))
         .collect();
-    let schema = schema(&Json::Object(fields));
-    for (name, value) in schema.samples() {
-        schema.fields()[&name].accept(value.into()).unwrap();
+    let mut lists = fields.clone();
+    for list in lists.values_mut() {
+        list["list"] = true.into();
+        list["min_items"] = 2.into();
+    }
+    for fields in [fields, lists] {
+        let schema = schema(&Json::Object(fields));
+        for (name, value) in schema.samples() {
+            schema.fields()[&name].accept(value.into()).unwrap();
+        }
     }
 }
 
@@ -354,7 +363,8 @@ fn any_json() -> impl Strategy<Value = Json> {
         any::<f64>().prop_map(Json::from),
         "[a-z_]{0,8}".prop_map(Json::from),
     ];
-    let keys = "type|required|default|choices|min|max|max_bytes|examples|description|[a-z]{1,4}";
+    let keys = "type|required|default|choices|min|max|max_bytes|list|min_items|max_items|examples|\
+                description|[a-z]{1,4}";
     leaf.prop_recursive(3, 32, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Json::from),

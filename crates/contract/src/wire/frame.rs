@@ -3,8 +3,9 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 
-/// The version of the messages that stand by themselves.
-pub const VERSION: u32 = 1;
+/// The version of the messages that stand by themselves. They name the least one that knows all that
+/// is in them.
+pub const VERSION: u32 = 2;
 /// The greatest length of a header in bytes.
 pub const MAX_HEADER: usize = 1 << 20;
 /// The greatest length of a body in bytes.

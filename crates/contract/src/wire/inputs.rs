@@ -3,9 +3,11 @@
 //!
 //! An entry is a list: the input's name, its [`InputKind`], and the length in bytes of its segment,
 //! or its value where that is short. A fourth element says where the segment begins in memory that
-//! both sides share; such a segment is not in the body.
+//! both sides share; such a segment is not in the body. The third element of a list is one of such
+//! lists without names, one for each item.
 
 use bytes::Bytes;
+use serde::ser::{SerializeTuple, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -26,30 +28,89 @@ pub enum InputKind {
     Json,
     /// A JSON value in the entry itself: a short number, a boolean or `null`.
     Value,
+    /// A list of the other kinds, in which something is bytes.
+    List,
 }
 
 /// An input in the header of a message on its way out.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(untagged)]
-pub enum Entry<'a> {
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    name: &'a str,
+    item: Item<'a>,
+}
+
+/// An input, or an item of one, without its name.
+#[derive(Clone, Debug)]
+enum Item<'a> {
     /// With the value itself.
-    Value(&'a str, InputKind, &'a Json),
+    Value(&'a Json),
     /// With the length of its segment in the body.
-    Inline(&'a str, InputKind, usize),
+    Inline(InputKind, usize),
     /// With its length, and where in the memory that both sides share it begins.
-    InMemory(&'a str, InputKind, usize, usize),
+    InMemory(InputKind, usize, usize),
+    /// With its own items.
+    List(Vec<Item<'a>>),
+}
+
+impl Item<'_> {
+    fn elements(&self) -> usize {
+        if matches!(self, Item::InMemory(..)) { 3 } else { 2 }
+    }
+
+    fn put<T: SerializeTuple>(&self, tuple: &mut T) -> Result<(), T::Error> {
+        match self {
+            Item::Value(value) => {
+                tuple.serialize_element(&InputKind::Value)?;
+                tuple.serialize_element(value)
+            }
+            Item::Inline(kind, length) => {
+                tuple.serialize_element(kind)?;
+                tuple.serialize_element(length)
+            }
+            Item::InMemory(kind, length, offset) => {
+                tuple.serialize_element(kind)?;
+                tuple.serialize_element(length)?;
+                tuple.serialize_element(offset)
+            }
+            Item::List(items) => {
+                tuple.serialize_element(&InputKind::List)?;
+                tuple.serialize_element(items)
+            }
+        }
+    }
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.elements())?;
+        self.put(&mut tuple)?;
+        tuple.end()
+    }
+}
+
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.item.elements() + 1)?;
+        tuple.serialize_element(self.name)?;
+        self.item.put(&mut tuple)?;
+        tuple.end()
+    }
 }
 
 /// An input in the header of a message that has come. All segments are in the body.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ReceivedEntry(String, InputKind, Json);
 
+/// An item of a list that has come.
+#[derive(Deserialize)]
+struct ReceivedItem(InputKind, Json);
+
 /// Inputs on their way out. The segments borrow from the inputs, but for JSON text.
 #[derive(Clone, Debug)]
 pub struct Split<'a> {
     /// The entries of the header.
     pub entries: Vec<Entry<'a>>,
-    /// The segments of the body, one for each entry that has one.
+    /// The segments of the body, in the order of the entries that have some.
     pub segments: Vec<Segment<'a>>,
 }
 
@@ -60,21 +121,50 @@ const SHORT: usize = 32;
 #[must_use]
 pub fn split(inputs: &Inputs) -> Split<'_> {
     let mut segments = Vec::with_capacity(inputs.len());
-    let mut entries = Vec::with_capacity(inputs.len());
-    for (name, value) in inputs {
-        let (kind, segment) = match value {
-            Value::Bytes(bytes) => (InputKind::Bytes, Segment::Bytes(bytes)),
-            Value::Text(text) => (InputKind::Text, Segment::Text(text)),
-            Value::Json(json) if is_short(json) => {
-                entries.push(Entry::Value(name, InputKind::Value, json));
-                continue;
-            }
-            Value::Json(json) => (InputKind::Json, Segment::Json(json.to_string().into())),
-        };
-        entries.push(Entry::Inline(name, kind, segment.as_slice().len()));
-        segments.push(segment);
-    }
+    let entries =
+        inputs.iter().map(|(name, value)| Entry { name, item: item(value, &mut segments) });
+    let entries = entries.collect();
     Split { entries, segments }
+}
+
+fn item<'a>(value: &'a Value, segments: &mut Vec<Segment<'a>>) -> Item<'a> {
+    let (kind, segment) = match value {
+        Value::Bytes(bytes) => (InputKind::Bytes, Segment::Bytes(bytes)),
+        Value::Text(text) => (InputKind::Text, Segment::Text(text)),
+        Value::Json(json) if is_short(json) => return Item::Value(json),
+        Value::Json(json) => (InputKind::Json, Segment::Json(json.to_string().into())),
+        Value::List(items) => {
+            return Item::List(items.iter().map(|value| item(value, segments)).collect());
+        }
+    };
+    let length = segment.as_slice().len();
+    segments.push(segment);
+    Item::Inline(kind, length)
+}
+
+impl Split<'_> {
+    /// Takes segments out of the body that lie in memory which both sides share: for each segment
+    /// `offsets` says where it begins there, `None` where it stays.
+    pub fn place(&mut self, offsets: &[Option<usize>]) {
+        let mut each = offsets.iter();
+        for entry in &mut self.entries {
+            place(&mut entry.item, &mut each);
+        }
+        let mut offsets = offsets.iter();
+        self.segments.retain(|_| offsets.next().is_some_and(Option::is_none));
+    }
+}
+
+fn place<'o>(item: &mut Item<'_>, offsets: &mut impl Iterator<Item = &'o Option<usize>>) {
+    match item {
+        Item::Inline(kind, length) => {
+            if let Some(Some(offset)) = offsets.next() {
+                *item = Item::InMemory(*kind, *length, *offset);
+            }
+        }
+        Item::List(items) => items.iter_mut().for_each(|item| place(item, offsets)),
+        Item::Value(_) | Item::InMemory(..) => {}
+    }
 }
 
 fn is_short(json: &Json) -> bool {
@@ -87,27 +177,16 @@ fn is_short(json: &Json) -> bool {
 
 /// Puts inputs together again.
 pub fn join(entries: Vec<ReceivedEntry>, mut body: Bytes) -> Result<Inputs, FrameError> {
-    let broken = |error: &dyn std::fmt::Display| FrameError::Body(error.to_string());
     let mut inputs = Inputs::with_capacity(entries.len());
     for ReceivedEntry(name, kind, rest) in entries {
-        let mut segment = || {
-            let length = rest.as_u64().and_then(|length| usize::try_from(length).ok());
-            match length.filter(|length| *length <= body.len()) {
-                Some(length) => Ok(body.split_to(length)),
-                None => Err(FrameError::Body(format!("no segment of {rest} bytes"))),
-            }
-        };
-        let value = match kind {
-            InputKind::Bytes => Value::Bytes(segment()?),
-            InputKind::Text => {
-                let text = String::from_utf8(segment()?.into());
-                Value::Text(text.map_err(|error| broken(&error))?)
-            }
-            InputKind::Json => {
-                let parsed = json::parse(&segment()?);
-                Value::Json(parsed.map_err(|error| broken(&error))?)
-            }
-            InputKind::Value => Value::Json(rest),
+        let value = if kind == InputKind::List {
+            let items: Vec<ReceivedItem> =
+                serde_json::from_value(rest).map_err(|error| broken(&error))?;
+            let items =
+                items.into_iter().map(|ReceivedItem(kind, rest)| value(kind, rest, &mut body));
+            Value::List(items.collect::<Result<_, _>>()?)
+        } else {
+            value(kind, rest, &mut body)?
         };
         inputs.insert(name, value);
     }
@@ -117,17 +196,56 @@ pub fn join(entries: Vec<ReceivedEntry>, mut body: Bytes) -> Result<Inputs, Fram
     Ok(inputs)
 }
 
+/// Reads one value, whose segment is the next one of the body.
+fn value(kind: InputKind, rest: Json, body: &mut Bytes) -> Result<Value, FrameError> {
+    let mut segment = || {
+        let length = rest.as_u64().and_then(|length| usize::try_from(length).ok());
+        match length.filter(|length| *length <= body.len()) {
+            Some(length) => Ok(body.split_to(length)),
+            None => Err(FrameError::Body(format!("no segment of {rest} bytes"))),
+        }
+    };
+    Ok(match kind {
+        InputKind::Bytes => Value::Bytes(segment()?),
+        InputKind::Text => {
+            let text = String::from_utf8(segment()?.into());
+            Value::Text(text.map_err(|error| broken(&error))?)
+        }
+        InputKind::Json => {
+            let parsed = json::parse(&segment()?);
+            Value::Json(parsed.map_err(|error| broken(&error))?)
+        }
+        InputKind::Value => Value::Json(rest),
+        InputKind::List => return Err(FrameError::Body("a list inside a list".to_owned())),
+    })
+}
+
+fn broken(error: &dyn std::fmt::Display) -> FrameError {
+    FrameError::Body(error.to_string())
+}
+
+/// Returns whether there is a list among the inputs that readers of the first version do not know.
+pub(super) fn has_list(inputs: &Inputs) -> bool {
+    inputs.values().any(|value| matches!(value, Value::List(_)))
+}
+
 /// Returns whether inputs fit a frame, at the most that they may need there.
 #[must_use]
 pub fn fit(inputs: &Inputs) -> bool {
     // A byte of a name takes six when it has to be escaped; kind, value and commas are short.
-    let header: usize = inputs.keys().map(|name| name.len() * 6 + 64).sum();
-    let body = inputs.values().map(|value| match value {
+    let items = |value: &Value| value.as_list().map_or(0, <[Value]>::len);
+    let header = inputs.iter().map(|(name, value)| name.len() * 6 + 64 * (1 + items(value)));
+    let body = inputs.values().map(size);
+    header.sum::<usize>() <= MAX_HEADER - 128 && body.sum::<usize>() <= MAX_BODY
+}
+
+fn size(value: &Value) -> usize {
+    match value {
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
         Value::Json(json) => length(json),
-    });
-    header <= MAX_HEADER - 128 && body.sum::<usize>() <= MAX_BODY
+        Value::List(items) => items.iter().map(size).sum(),
+    }
 }
 
 /// Counts the bytes that a value takes up as text.

@@ -34,7 +34,8 @@ pub trait Message: Sized {
 impl Message for Inputs {
     fn to_bytes(&self) -> Result<Bytes, FrameError> {
         let inputs::Split { entries, segments } = inputs::split(self);
-        seal(INPUTS, &SentInputs { inputs: &entries }, &segments)
+        let version = if inputs::has_list(self) { LISTS } else { FIRST };
+        seal(version, INPUTS, &SentInputs { inputs: &entries }, &segments)
     }
 
     fn from_bytes(bytes: Bytes) -> Result<Self, FrameError> {
@@ -59,9 +60,10 @@ impl Message for Result<Outcome, Error> {
                     parts,
                     error: outcome.error.as_deref().map(Cow::from),
                 };
-                seal(OUTCOME, &header, &segments)
+                let version = if header.parts.is_empty() { FIRST } else { LISTS };
+                seal(version, OUTCOME, &header, &segments)
             }
-            Err(error) => seal(ERROR, &ErrorHeader::of(error), &[]),
+            Err(error) => seal(FIRST, ERROR, &ErrorHeader::of(error), &[]),
         }
     }
 
@@ -75,6 +77,10 @@ impl Message for Result<Outcome, Error> {
         }
     }
 }
+
+/// The first version, and the one since which inputs and data may be lists with bytes in them.
+const FIRST: u32 = 1;
+const LISTS: u32 = 2;
 
 const INPUTS: &str = "inputs";
 const OUTCOME: &str = "outcome";
@@ -172,13 +178,14 @@ fn some<T: Clone>(list: &[T]) -> Option<Cow<'_, [T]>> {
 
 /// Puts a message into a frame.
 fn seal(
+    version: u32,
     kind: &str,
     header: &impl Serialize,
     segments: &[Segment<'_>],
 ) -> Result<Bytes, FrameError> {
     let body = segments.iter().map(|segment| segment.as_slice().len()).sum();
     let mut out = BytesMut::new();
-    put_head(&mut out, &Sent { version: VERSION, kind, rest: header }, body)?;
+    put_head(&mut out, &Sent { version, kind, rest: header }, body)?;
     out.reserve(body);
     for segment in segments {
         out.extend_from_slice(segment.as_slice());

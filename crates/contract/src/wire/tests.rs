@@ -74,6 +74,13 @@ fn the_bytes_are_these() {
         ),
     ];
     assert_eq!(written, expected);
+    let items = vec![Value::Bytes(Bytes::from_static(b"\x89PNG")), Value::Text("b".to_owned())];
+    let list = Inputs::from([("images".to_owned(), Value::List(items))]);
+    let expected = frame(
+        r#"{"version":2,"type":"inputs","inputs":[["images","list",[["bytes",4],["text",1]]]]}"#,
+        b"\x89PNGb",
+    );
+    assert_eq!(list.to_bytes().unwrap(), expected);
 }
 
 #[test]
@@ -94,8 +101,8 @@ fn what_a_newer_writer_adds_is_ignored() {
 
 #[test]
 fn what_is_not_the_form_is_refused() {
-    let newer = frame(r#"{"version":2,"type":"inputs","entries":[]}"#, b"");
-    assert_eq!(Inputs::from_bytes(newer), Err(FrameError::Version(2)));
+    let newer = frame(r#"{"version":3,"type":"inputs","entries":[]}"#, b"");
+    assert_eq!(Inputs::from_bytes(newer), Err(FrameError::Version(3)));
     let zero = frame(r#"{"version":0,"type":"inputs","inputs":[]}"#, b"");
     assert_eq!(Inputs::from_bytes(zero), Err(FrameError::Version(0)));
     for (header, body) in [
@@ -112,6 +119,9 @@ fn what_is_not_the_form_is_refused() {
         (r#"{"version":1,"type":"inputs","inputs":[["a","text",18446744073709551615]]}"#, "a"),
         (r#"{"version":1,"type":"inputs","inputs":[["a","text",1]]}"#, "ab"),
         (r#"{"version":1,"type":"inputs","inputs":[["a","json",1]]}"#, "{"),
+        (r#"{"version":2,"type":"inputs","inputs":[["a","list",1]]}"#, "a"),
+        (r#"{"version":2,"type":"inputs","inputs":[["a","list",[["text",2]]]]}"#, "a"),
+        (r#"{"version":2,"type":"inputs","inputs":[["a","list",[["list",[]]]]]}"#, ""),
     ] {
         let read = Inputs::from_bytes(frame(header, body.as_bytes()));
         assert!(matches!(read, Err(FrameError::Header(_) | FrameError::Body(_))), "{header}");
@@ -185,6 +195,8 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
         any_bytes().prop_map(Value::Bytes),
         any_json().prop_map(Value::Json),
     ];
+    let list = prop::collection::vec(value.clone(), 0..4).prop_map(Value::List);
+    let value = prop_oneof![4 => value, 1 => list];
     prop::collection::vec((any::<String>(), value), 0..6).prop_map(Inputs::from_iter)
 }
 

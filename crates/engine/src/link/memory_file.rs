@@ -14,7 +14,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use ai_integration_contract::wire::Segment;
-use ai_integration_contract::wire::inputs::{Entry, Split};
 use bytes::{Bytes, BytesMut};
 
 use crate::link::codec::{INLINE, MemoryFile};
@@ -128,18 +127,6 @@ impl Placement {
             let offsets = segments.iter().map(|segment| is_large(segment).then(|| place(segment)));
             Some(Placement { file, offsets: offsets.collect(), lease })
         })
-    }
-
-    /// Says of the inputs where those in the file begin there, and leaves the others to the frame.
-    pub(crate) fn apply(&self, inputs: &mut Split<'_>) {
-        let inline = inputs.entries.iter_mut().filter(|entry| matches!(entry, Entry::Inline(..)));
-        for (entry, offset) in inline.zip(&self.offsets) {
-            if let (Entry::Inline(name, kind, length), Some(offset)) = (&*entry, offset) {
-                *entry = Entry::InMemory(name, *kind, *length, *offset);
-            }
-        }
-        let mut offsets = self.offsets.iter();
-        inputs.segments.retain(|_| offsets.next().is_some_and(Option::is_none));
     }
 
     /// The one file that all large segments lie in.

@@ -387,7 +387,7 @@ impl ToWorker {
                 let mut split = inputs::split(inputs);
                 let placement = if out.shares { Placement::of(&split.segments) } else { None };
                 if let Some(placement) = &placement {
-                    placement.apply(&mut split);
+                    split.place(&placement.offsets);
                 }
                 let header = JobHeader {
                     kind: "job",

@@ -39,10 +39,11 @@ pub(super) fn parse(
     let mut raw = RawInputs::new();
     let mut stdin_taken = false;
     for (name, field) in schema.fields() {
-        if let Some(value) = matches.get_one::<String>(&id(name)) {
-            let value = read(name, field, value, &mut stdin_taken).map_err(Refusal::Message)?;
-            raw.insert(name.clone(), value);
-        }
+        let Some(words) = matches.get_many::<String>(&id(name)) else { continue };
+        let values = words.map(|word| read(name, field, word, &mut stdin_taken));
+        let mut values = values.collect::<Result<Vec<_>, _>>().map_err(Refusal::Message)?;
+        let value = if field.items.is_some() { Some(RawValue::List(values)) } else { values.pop() };
+        raw.extend(value.map(|value| (name.clone(), value)));
     }
     for option in matches.get_many::<String>("option").into_iter().flatten() {
         let Some((name, value)) = option.split_once('=') else {
@@ -131,10 +132,16 @@ fn input_argument(name: &str, field: &Field) -> Arg {
         Shape::Json => "JSON|FILE",
     };
     let mut help = field.description.clone().unwrap_or_else(|| match shape {
+        Shape::Blob { media } if field.items.is_some() => {
+            format!("Files for the {name} input ({media})")
+        }
         Shape::Blob { media } => format!("File for the {name} input ({media})"),
         Shape::Choice => format!("The {name} input"),
         _ => format!("The {name} input: {}", field.expectation()),
     });
+    if let Some(count) = &field.items {
+        help = format!("{help} [{count}]");
+    }
     if let Some(default) = &field.default {
         let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
         help = format!("{help} [default: {default}]");
@@ -149,10 +156,17 @@ fn input_argument(name: &str, field: &Field) -> Arg {
         .help_heading("Inputs")
         .help(help);
     let argument = if dashed == long { argument } else { argument.alias(dashed) };
+    let argument = if field.items.is_some() {
+        // Both `--f a --f b` and `--f a b`, which is what a shell makes of `--f *`.
+        argument.action(ArgAction::Append).num_args(1..)
+    } else {
+        argument
+    };
     match shape {
         Shape::Choice => {
             argument.value_parser(PossibleValuesParser::new(field.constraints.choice_labels()))
         }
+        Shape::Flag if field.items.is_some() => argument,
         Shape::Flag => argument.num_args(0..=1).default_missing_value("yes"),
         _ => argument,
     }

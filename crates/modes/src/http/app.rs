@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Error, Inputs, Kind, RawInputs, Value, json};
+use ai_integration_contract::{Error, Inputs, Kind, RawInputs, Value};
 use ai_integration_engine::{About, Engine, Model, Request, Reservation, Ticket};
 use axum::extract::FromRef;
 use serde_json::Value as Json;
@@ -51,13 +51,13 @@ impl Shared {
         &self,
         model: &Model,
         raw: RawInputs,
+        counted: usize,
         mut reservation: Reservation,
     ) -> Result<(Inputs, Reservation), Failure> {
         // A value that was JSON already has been counted as it came; text that is read as JSON is
         // counted now.
-        let counted: usize = raw.values().map(footprint).sum();
         let inputs = model.schema.resolve(raw)?;
-        let read: usize = inputs.values().filter_map(Value::as_json).map(json::footprint).sum();
+        let read: usize = inputs.values().map(Value::footprint).sum();
         if !reservation.add(read.saturating_sub(counted)) {
             return Err(Failure::full());
         }
@@ -106,7 +106,9 @@ impl App {
         call: &mut Call,
         inputs: RequestInputs,
     ) -> Result<Request, Failure> {
-        let RequestInputs { mut raw, mut reservation } = inputs;
+        let RequestInputs { raw, mut reservation } = inputs;
+        let counted: usize = raw.values().map(footprint).sum();
+        let mut raw = self.gathered(model, call, raw).await?;
         if fetch::has_address(&model.schema, &raw) {
             // A batch must not wait for another server.
             call.announcement = None;
@@ -116,10 +118,10 @@ impl App {
         }
         let size = extent(&raw);
         let (inputs, reservation) = if size < LARGE {
-            self.shared.resolve(model, raw, reservation)?
+            self.shared.resolve(model, raw, counted, reservation)?
         } else {
             let (model, shared) = (model.clone(), self.shared.clone());
-            let resolve = move || shared.resolve(&model, raw, reservation);
+            let resolve = move || shared.resolve(&model, raw, counted, reservation);
             Box::pin(call.wait_for(work_on(size, resolve))).await???
         };
         let request = Request::new(inputs)
@@ -127,6 +129,21 @@ impl App {
             .timing(call.context.timing.clone())
             .reservation(reservation);
         Ok(if call.is_followed { request.follow() } else { request })
+    }
+
+    /// The inputs with what a form has for each list put together.
+    async fn gathered(
+        &self,
+        model: &Arc<Model>,
+        call: &mut Call,
+        mut raw: RawInputs,
+    ) -> Result<RawInputs, Failure> {
+        if model.schema.fields().values().all(|field| field.items.is_none()) {
+            return Ok(raw);
+        }
+        let (model, size) = (model.clone(), extent(&raw));
+        let gather = move || model.schema.gather(&mut raw).map(|()| raw);
+        Ok(Box::pin(call.wait_for(work_on(size, gather))).await???)
     }
 
     /// The model, for which a starting one is waited for a little.

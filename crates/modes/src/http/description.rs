@@ -153,6 +153,33 @@ pub(crate) fn inputs(schema: &InputsSchema, encoding: Encoding) -> Value {
 
 /// One input in JSON Schema 2020-12.
 fn property(field: &Field, encoding: Encoding) -> Value {
+    let item = item(field, encoding);
+    let mut property = match &field.items {
+        None => item,
+        Some(count) => {
+            let mut list = json!({"type": "array", "items": item});
+            let least = Some(count.min).filter(|min| *min > 0);
+            for (key, bound) in [("minItems", least), ("maxItems", count.max)] {
+                if let Some(bound) = bound {
+                    list[key] = bound.into();
+                }
+            }
+            list
+        }
+    };
+    let mut set = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            property[key] = value;
+        }
+    };
+    set("description", field.description.clone().map(Value::from));
+    set("default", field.default.clone());
+    set("examples", Some(&field.examples).filter(|list| !list.is_empty()).map(|list| json!(list)));
+    property
+}
+
+/// One value of an input.
+fn item(field: &Field, encoding: Encoding) -> Value {
     let mut property = match field.shape() {
         Shape::Text { format: None } => json!({"type": "string"}),
         Shape::Text { format } => json!({"type": "string", "format": format}),
@@ -170,16 +197,11 @@ fn property(field: &Field, encoding: Encoding) -> Value {
         Shape::Json if encoding == Encoding::Json => json!({}),
         Shape::Json => json!({"type": "string", "contentMediaType": "application/json"}),
     };
-    let mut set = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            property[key] = value;
+    for (key, bound) in [("minimum", &field.constraints.min), ("maximum", &field.constraints.max)] {
+        if let Some(bound) = bound {
+            property[key] = bound.clone().into();
         }
-    };
-    set("description", field.description.clone().map(Value::from));
-    set("default", field.default.clone());
-    set("minimum", field.constraints.min.clone().map(Value::from));
-    set("maximum", field.constraints.max.clone().map(Value::from));
-    set("examples", Some(&field.examples).filter(|list| !list.is_empty()).map(|list| json!(list)));
+    }
     property
 }
 

@@ -154,8 +154,11 @@ type Answered = (std::sync::Arc<Model>, RawInputs, Outcome);
 async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered, Failure> {
     // The answer shows the inputs; bytes are shared, not copied.
     let size = extent(&inputs.raw);
-    let (given, inputs) = work_on(size, move || (inputs.raw.clone(), inputs)).await?;
+    let (mut given, inputs) = work_on(size, move || (inputs.raw.clone(), inputs)).await?;
     let (model, ticket) = app.submit(call, inputs).await?;
+    let lists = model.clone();
+    let gather = move || lists.schema.gather(&mut given).map(|()| given);
+    let given = work_on(size, gather).await??;
     Ok((model, given, ticket.outcome().await?))
 }
 
@@ -192,6 +195,32 @@ enum Urls {
 struct Shown {
     is_img: bool,
     url: String,
+}
+
+impl Shown {
+    fn new(value: &RawValue, shape: &Shape) -> Self {
+        let is_image = matches!(shape, Shape::Blob { media } if media.starts_with("image/"));
+        let media = match shape {
+            Shape::Blob { .. } if is_image => "image/jpeg",
+            Shape::Blob { .. } => "application/octet-stream",
+            _ => "text/plain",
+        };
+        let url = match value {
+            RawValue::Bytes(bytes) => data_url(media, bytes),
+            RawValue::Text(text) | RawValue::Json(Value::String(text))
+                if is_image && ["data:", "http:", "https:"].iter().any(|s| text.starts_with(s)) =>
+            {
+                text.clone()
+            }
+            RawValue::Text(text) | RawValue::Json(Value::String(text)) => {
+                data_url(media, text.as_bytes())
+            }
+            RawValue::Json(json) => data_url(media, json.to_string().as_bytes()),
+            // A list has no lists of this kind in it.
+            RawValue::List(_) => data_url(media, b""),
+        };
+        Shown { is_img: is_image, url }
+    }
 }
 
 impl<'a> Answer<'a> {
@@ -237,28 +266,17 @@ fn data_is_text(outcome: &Outcome) -> Option<&str> {
 
 /// The inputs of the schema as `data:` URLs, for whoever draws the result over them.
 fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Shown> {
-    let shown = model.schema.fields().iter().filter_map(|(name, field)| {
-        let value = given.get(name)?;
-        let is_image =
-            matches!(field.shape(), Shape::Blob { media } if media.starts_with("image/"));
-        let media = match field.shape() {
-            Shape::Blob { .. } if is_image => "image/jpeg",
-            Shape::Blob { .. } => "application/octet-stream",
-            _ => "text/plain",
-        };
-        let url = match value {
-            RawValue::Bytes(bytes) => data_url(media, bytes),
-            RawValue::Text(text) | RawValue::Json(Value::String(text))
-                if is_image && ["data:", "http:", "https:"].iter().any(|s| text.starts_with(s)) =>
-            {
-                text.clone()
+    let fields = model.schema.fields().iter();
+    let given = fields.filter_map(|(name, field)| Some((given.get(name)?, field)));
+    let shown = given.flat_map(|(value, field)| {
+        let show = |item: &RawValue| Shown::new(item, &field.shape());
+        match value {
+            RawValue::List(items) => items.iter().map(show).collect(),
+            RawValue::Json(Value::Array(items)) if field.items.is_some() => {
+                items.iter().map(|item| show(&RawValue::Json(item.clone()))).collect()
             }
-            RawValue::Text(text) | RawValue::Json(Value::String(text)) => {
-                data_url(media, text.as_bytes())
-            }
-            RawValue::Json(json) => data_url(media, json.to_string().as_bytes()),
-        };
-        Some(Shown { is_img: is_image, url })
+            value => vec![show(value)],
+        }
     });
     shown.collect()
 }

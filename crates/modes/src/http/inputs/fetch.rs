@@ -9,7 +9,7 @@ pub(crate) mod remote;
 pub(crate) mod remote;
 
 use ai_integration_contract::{
-    Environment, Error, FieldError, InputsSchema, RawInputs, RawValue, SettingError,
+    Environment, Error, FieldError, InputsSchema, RawInputs, RawValue, SettingError, Shape,
 };
 use ai_integration_engine::Reservation;
 use bytes::Bytes;
@@ -20,6 +20,9 @@ use crate::http::request_context::RequestId;
 
 const NOT_HERE: &str = "addresses are not fetched here; send the file itself, or ask the server's \
                         operator for AI_INTEGRATION_URL_HOSTS";
+
+/// The most files of which it is said what is wrong with them.
+const TOLD: usize = 20;
 
 /// Fetches what requests name, or refuses it.
 pub(crate) struct Fetcher(Option<Remote>);
@@ -38,28 +41,28 @@ impl Fetcher {
         hold: &mut Reservation,
         id: &RequestId,
     ) -> Result<(), Failure> {
-        let is_given =
-            |(name, value): &(&String, &mut RawValue)| address::is_given(schema, name, value);
         let mut trial = raw.clone();
-        for (_, value) in trial.iter_mut().filter(is_given) {
+        for (_, value) in address::given(schema, &mut trial) {
             *value = RawValue::Bytes(Bytes::from_static(b"stands for the file"));
         }
         // What is wrong in any case is not worth a fetch.
         schema.resolve(trial)?;
-        let addresses = raw.iter_mut().filter(is_given);
+        let addresses = address::given(schema, raw);
         let wrong = match &self.0 {
             Some(remote) => remote.fetch(addresses, hold, id).await?,
-            None => addresses.map(|(name, _)| not_here(name)).collect(),
+            None => addresses.map(|(place, _)| not_here(place)).take(TOLD).collect(),
         };
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong).into()) }
     }
 }
 
-fn not_here(name: &str) -> FieldError {
-    FieldError { name: name.to_owned(), message: NOT_HERE.to_owned() }
+fn not_here(name: String) -> FieldError {
+    FieldError { name, message: NOT_HERE.to_owned() }
 }
 
 /// Tells whether there is something to be fetched.
 pub(crate) fn has_address(schema: &InputsSchema, raw: &RawInputs) -> bool {
-    raw.iter().any(|(name, value)| address::is_given(schema, name, value))
+    let mut files =
+        schema.fields().iter().filter(|(_, field)| matches!(field.shape(), Shape::Blob { .. }));
+    files.any(|(name, _)| raw.get(name).is_some_and(address::is_address))
 }

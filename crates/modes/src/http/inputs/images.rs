@@ -41,6 +41,9 @@ settings! {
 /// a model that decodes all of them has all in its memory.
 const ANIMATION: u64 = 16;
 
+/// The most pictures of which it is said what is wrong with them.
+const TOLD: usize = 20;
+
 /// A format of pictures.
 struct Format {
     name: &'static str,
@@ -127,18 +130,22 @@ impl ImageRules {
     /// Refuses inputs that are to be pictures and are none, or too large ones.
     pub(crate) fn check(&self, schema: &InputsSchema, inputs: &Inputs) -> Result<(), Error> {
         let Some(formats) = &self.formats else { return Ok(()) };
-        let wrong: Vec<FieldError> = schema
-            .fields()
-            .iter()
-            .filter(|(_, field)| {
-                matches!(field.shape(), Shape::Blob { media } if media.starts_with("image/"))
-            })
-            .filter_map(|(name, _)| {
-                let Some(Value::Bytes(bytes)) = inputs.get(name) else { return None };
-                let message = self.examine(bytes, formats).err()?;
-                Some(FieldError { name: name.clone(), message })
-            })
-            .collect();
+        let pictures = schema.fields().iter().filter(|(_, field)| {
+            matches!(field.shape(), Shape::Blob { media } if media.starts_with("image/"))
+        });
+        let given = pictures.filter_map(|(name, _)| Some((name, inputs.get(name)?)));
+        let files = given.flat_map(|(name, value)| match value {
+            Value::List(items) => {
+                let place = |(index, item)| (format!("{name}[{index}]"), item);
+                items.iter().enumerate().map(place).collect()
+            }
+            value => vec![(name.clone(), value)],
+        });
+        let wrong = files.filter_map(|(name, value)| {
+            let message = self.examine(value.as_bytes()?, formats).err()?;
+            Some(FieldError { name, message })
+        });
+        let wrong: Vec<FieldError> = wrong.take(TOLD).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong)) }
     }
 

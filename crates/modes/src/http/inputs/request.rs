@@ -167,17 +167,22 @@ pub(crate) fn footprint(value: &RawValue) -> usize {
     match value {
         RawValue::Json(value) => json::footprint(value),
         RawValue::Bytes(_) | RawValue::Text(_) => 0,
+        RawValue::List(items) => items.iter().map(|item| size_of_val(item) + footprint(item)).sum(),
     }
 }
 
 /// About the bytes of inputs that are to be read again, for [`work_on`].
 pub(crate) fn extent(inputs: &RawInputs) -> usize {
-    let each = inputs.values().map(|value| match value {
+    inputs.values().map(length).sum()
+}
+
+fn length(value: &RawValue) -> usize {
+    match value {
         RawValue::Json(value) => json::extent(value, LARGE),
         RawValue::Bytes(bytes) => bytes.len(),
         RawValue::Text(text) => text.len(),
-    });
-    each.sum()
+        RawValue::List(items) => items.iter().map(length).sum(),
+    }
 }
 
 /// Decodes text, for which `reservation` grows.
@@ -258,7 +263,7 @@ fn form(
         let value = text.map_or_else(|| RawValue::Bytes(content), RawValue::Text);
         fields.push((name, value));
     }
-    collect(fields.into_iter().map(Ok))
+    collect_form(fields.into_iter().map(Ok))
 }
 
 fn urlencoded(
@@ -275,7 +280,7 @@ fn urlencoded(
     } else {
         (encoding.without_mark(body), encoding)
     };
-    collect(urlencoded::parse(body).map(|(name, value)| {
+    collect_form(urlencoded::parse(body).map(|(name, value)| {
         let name = text("the name of a field", &name, declared, reservation)?
             .ok_or_else(|| malformed("the name of a field is not UTF-8; name its charset"))?;
         let text = text(&name, &value, declared, reservation)?;
@@ -302,7 +307,7 @@ fn text(
     })
 }
 
-/// An input given twice is no input: which one counts would be a guess.
+/// A member given twice is no input: which one counts would be a guess.
 fn collect(
     fields: impl Iterator<Item = Result<(String, RawValue), Failure>>,
 ) -> Result<RawInputs, Failure> {
@@ -310,8 +315,7 @@ fn collect(
     for field in fields {
         let (name, value) = field?;
         if inputs.len() == MAX_FIELDS {
-            let message = format!("the request has more than {MAX_FIELDS} inputs");
-            return Err(Error::new(Kind::MalformedRequest, message).into());
+            return Err(too_many());
         }
         if inputs.contains_key(&name) {
             let message = "given more than once".to_owned();
@@ -320,6 +324,32 @@ fn collect(
         inputs.insert(name, value);
     }
     Ok(inputs)
+}
+
+/// A field of a form may be given several times: the schema says whether it is a list.
+fn collect_form(
+    fields: impl Iterator<Item = Result<(String, RawValue), Failure>>,
+) -> Result<RawInputs, Failure> {
+    let mut inputs = RawInputs::new();
+    for (count, field) in fields.enumerate() {
+        let (name, value) = field?;
+        if count == MAX_FIELDS {
+            return Err(too_many());
+        }
+        match inputs.get_mut(&name) {
+            None => drop(inputs.insert(name, value)),
+            Some(RawValue::List(items)) => items.push(value),
+            Some(first) => {
+                let items = [std::mem::replace(first, RawValue::List(Vec::new())), value];
+                *first = RawValue::List(items.into());
+            }
+        }
+    }
+    Ok(inputs)
+}
+
+fn too_many() -> Failure {
+    malformed(format!("the request has more than {MAX_FIELDS} inputs"))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ impl Remote {
 
     pub(crate) fn fetch<'a>(
         &self,
-        _: impl Iterator<Item = (&'a String, &'a mut RawValue)>,
+        _: impl Iterator<Item = (String, &'a mut RawValue)>,
         _: &mut Reservation,
         _: &RequestId,
     ) -> Ready<Result<Vec<FieldError>, Error>> {

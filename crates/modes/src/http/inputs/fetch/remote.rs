@@ -40,6 +40,8 @@ const PLACES: usize = 64;
 const MAX_REDIRECTS: usize = 3;
 /// What is made ready for a file before it comes, at most.
 const AHEAD: usize = 1 << 20;
+/// The most files of which it is said that they did not come.
+const TOLD: usize = 20;
 /// The greatest length of an address.
 const MAX_URL: usize = 8 * 1024;
 
@@ -98,7 +100,7 @@ impl Remote {
     /// Puts the content in the place of each of these addresses, and tells which did not come.
     pub(crate) async fn fetch<'a>(
         &self,
-        addresses: impl Iterator<Item = (&'a String, &'a mut RawValue)>,
+        addresses: impl Iterator<Item = (String, &'a mut RawValue)>,
         hold: &mut Reservation,
         id: &RequestId,
     ) -> Result<Vec<FieldError>, Error> {
@@ -131,7 +133,11 @@ impl Remote {
                     )
                 }
             };
-            wrong.push(FieldError { name: name.clone(), message });
+            wrong.push(FieldError { name, message });
+            // One that does not come is reason enough to refuse the request.
+            if wrong.len() == TOLD {
+                break;
+            }
         }
         drop(place);
         Ok(wrong)
