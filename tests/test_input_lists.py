@@ -483,7 +483,8 @@ def test_a_mistake_with_a_list_is_told_and_makes_the_self_test_sad(program, mist
     done = run(path, mode="test_model_integration")
     sad = [line for line in done.stdout.decode().splitlines() if line.startswith("Sad!")]
     assert done.returncode == 1
-    assert len(sad) == 1 and told in sad[0], sad
+    assert len(sad) == 1, sad
+    assert told in sad[0]
 
 
 def test_a_type_that_is_meant_as_a_list_is_told_of_the_property(program):

@@ -13,4 +13,6 @@ BUILT_IN = (
 )
 
 # Modes that outlive a request. For these the engine is the parent and the program its worker.
-SERVING = ("http",)
+SERVING = (
+    "http",
+)

@@ -17,6 +17,8 @@ interface Schema {
   default?: Json;
   minimum?: number;
   maximum?: number;
+  minItems?: number;
+  maxItems?: number;
   contentMediaType?: string;
   items?: Schema;
   properties?: { [name: string]: Schema };
@@ -215,6 +217,8 @@ function inWords(api: Api, schema: Schema | undefined, depth = 3): string {
       .filter(Boolean)
       .join(" | "),
     Array.isArray(type) ? type.join(" | ") : type,
+    more.minItems !== undefined && `of at least ${more.minItems}`,
+    more.maxItems !== undefined && `of at most ${more.maxItems}`,
     items && `of ${inWords(api, items, depth - 1) || "anything"}`,
     format,
     contentMediaType,

@@ -6,18 +6,22 @@ import { useUrl } from "./hooks";
 import { size, t } from "./i18n";
 import { type Input, isBlob } from "./model";
 import { upright } from "./upright";
-import { set, values } from "./values";
+import { itemErrors, itemsOf, set, setItem, values } from "./values";
 
 /** Photos that are being turned. */
 const turning = new Set<Promise<void>>();
 
 /** Takes a file for an input. A photo for a picture is turned upright, if it is still wanted then. */
 export function take(input: Input, file: File) {
-  set(input.name, file);
+  if (input.list) setItem(input, itemsOf(values.peek().get(input.name)).length, file);
+  else set(input.name, file);
   if (input.shape.kind !== "blob" || !input.shape.media.startsWith("image/")) return;
   const turned = upright(file).then(
     (photo) => {
-      if (photo !== file && values.peek().get(input.name) === file) set(input.name, photo);
+      if (photo === file) return;
+      const place = itemsOf(values.peek().get(input.name)).indexOf(file);
+      if (place >= 0) setItem(input, place, photo);
+      else if (values.peek().get(input.name) === file) set(input.name, photo);
     },
     () => undefined,
   );
@@ -33,12 +37,18 @@ export function takeAnywhere(inputs: Input[], files: Iterable<File>) {
   const free = inputs.filter(isBlob);
   for (const file of files) {
     const fitting = free.filter((input) => fits(input, file));
-    const input = fitting.find(({ name }) => !values.value.get(name)) ?? fitting[0];
+    const isFree = (input: Input) =>
+      input.list ? roomOf(input) > 0 : !values.value.get(input.name);
+    const input = fitting.find(isFree) ?? fitting.find(({ list }) => !list);
     if (!input) continue;
-    free.splice(free.indexOf(input), 1);
+    if (!input.list) free.splice(free.indexOf(input), 1);
     take(input, file);
   }
 }
+
+/** How many files a list may still take. */
+const roomOf = ({ name, max_items = Infinity }: Input) =>
+  max_items - itemsOf(values.peek().get(name)).length;
 
 function fits({ shape }: Input, file: File): boolean {
   if (shape.kind !== "blob") return false;
@@ -64,9 +74,11 @@ export function FilePicker({ input, media, id, described, isWrong }: Properties)
   const [device, setDevice] = useState<Device | null>(null);
   const picker = useRef<HTMLInputElement>(null);
   const value = values.value.get(input.name);
-  const takeFirst = (files: FileList | null | undefined) => {
-    const first = files?.[0];
-    if (first) take(input, first);
+  const hasSome = input.list ? itemsOf(value).length > 0 : !!value;
+  const isFull = input.list && roomOf(input) <= 0;
+  const takeThem = (files: FileList | null | undefined) => {
+    const room = input.list ? Math.max(roomOf(input), 0) : 1;
+    for (const file of [...(files ?? [])].slice(0, room)) take(input, file);
   };
   const back = () => picker.current?.focus();
   return (
@@ -83,16 +95,17 @@ export function FilePicker({ input, media, id, described, isWrong }: Properties)
         if (!hasFiles(event.dataTransfer)) return;
         event.preventDefault();
         event.stopPropagation();
-        takeFirst(event.dataTransfer?.files);
+        takeThem(event.dataTransfer?.files);
       }}
       onPaste={(event) => {
         if (hasFiles(event.clipboardData)) {
           event.preventDefault();
           event.stopPropagation();
-          takeFirst(event.clipboardData?.files);
+          takeThem(event.clipboardData?.files);
         }
       }}
     >
+      {input.list && hasSome && <Files input={input} id={id} onRemove={back} />}
       {value instanceof File && <Preview file={value} id={`${id}-file`} />}
       {typeof value === "string" && value && (
         <p id={`${id}-file`} class="note">
@@ -104,37 +117,40 @@ export function FilePicker({ input, media, id, described, isWrong }: Properties)
         type="file"
         id={id}
         accept={media}
+        multiple={input.list}
+        disabled={isFull}
         required={input.required}
-        aria-describedby={[value && `${id}-file`, described].filter(Boolean).join(" ") || undefined}
-        aria-invalid={isWrong || undefined}
-        class={value ? "sr-only" : undefined}
+        aria-describedby={
+          [hasSome && `${id}-file`, described].filter(Boolean).join(" ") || undefined
+        }
+        aria-invalid={isWrong || itemErrors(input).size > 0 || undefined}
+        class={hasSome ? "sr-only" : undefined}
         onChange={(event) => {
-          takeFirst(event.currentTarget.files);
+          takeThem(event.currentTarget.files);
           // What was chosen is shown above; the same file can be chosen again.
           event.currentTarget.value = "";
         }}
       />
       <div class="row">
-        {value ? (
-          <>
-            <label for={id} class="button">
-              {t("other_file")}
-            </label>
-            <button
-              type="button"
-              class="quiet"
-              onClick={() => {
-                set(input.name, null);
-                back();
-              }}
-            >
-              {t("remove_file", input.name)}
-            </button>
-          </>
-        ) : (
-          <small>{t("drop_or_paste")}</small>
+        {hasSome && !isFull && (
+          <label for={id} class="button">
+            {t(input.list ? "more_files" : "other_file")}
+          </label>
         )}
-        {devicesFor(media).map((one) => (
+        {hasSome && !input.list && (
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => {
+              set(input.name, null);
+              back();
+            }}
+          >
+            {t("remove_file", input.name)}
+          </button>
+        )}
+        {!hasSome && <small>{t(input.list ? "drop_or_paste_files" : "drop_or_paste")}</small>}
+        {(isFull ? [] : devicesFor(media)).map((one) => (
           <button type="button" class="quiet" key={one} onClick={() => setDevice(one)}>
             {t(DEVICES[one])}
           </button>
@@ -151,6 +167,47 @@ export function FilePicker({ input, media, id, described, isWrong }: Properties)
         />
       )}
     </div>
+  );
+}
+
+/** The files of a list, in the order in which they go. */
+function Files({ input, id, onRemove }: { input: Input; id: string; onRemove: () => void }) {
+  const items = itemsOf(values.value.get(input.name));
+  const wrong = itemErrors(input);
+  return (
+    <ol class="files" id={`${id}-file`}>
+      {items.map((item, index) => {
+        const name = item instanceof File ? item.name : String(item);
+        const error = wrong.get(index);
+        return (
+          <li key={index}>
+            {item instanceof File ? (
+              <Preview file={item} id={`${id}-file-${index}`} />
+            ) : (
+              <p class="note">
+                <bdi>{name}</bdi>
+              </p>
+            )}
+            <button
+              type="button"
+              class="quiet"
+              aria-label={t("remove_item", name, index + 1)}
+              onClick={() => {
+                setItem(input, index, undefined);
+                onRemove();
+              }}
+            >
+              ×
+            </button>
+            {error && (
+              <small class="error" dir="auto">
+                {error}
+              </small>
+            )}
+          </li>
+        );
+      })}
+    </ol>
   );
 }
 

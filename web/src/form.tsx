@@ -5,9 +5,23 @@ import { FilePicker, hasFiles, takeAnywhere, whenTurned } from "./files";
 import { keep } from "./history";
 import { size, t } from "./i18n";
 import type { Json } from "./json";
-import { type Input, type Model, typed } from "./model";
+import { type Input, leastItems, type Model, MOST_ROWS, typed } from "./model";
 import { cancel, isBusy, problem, run } from "./run";
-import { bodyOf, errors, extras, fill, initial, sent, set, textOf, values } from "./values";
+import {
+  bodyOf,
+  errors,
+  extras,
+  fill,
+  initial,
+  itemErrors,
+  itemsOf,
+  newItem,
+  sent,
+  set,
+  setItem,
+  valueOf,
+  values,
+} from "./values";
 
 export function Form({ model }: { model: Model }) {
   const form = useRef<HTMLFormElement>(null);
@@ -144,7 +158,21 @@ function Field({ input, id }: { input: Input; id: string }) {
   const described = [notes.length && `${id}-note`, error && `${id}-error`]
     .filter(Boolean)
     .join(" ");
-  const isFlag = input.shape.kind === "flag" && (input.required || input.default !== undefined);
+  const isFlag = isSwitch(input);
+  const value = values.value.get(input.name);
+  const widget =
+    input.list && input.shape.kind !== "blob" ? (
+      <Rows input={input} id={id} described={described || undefined} isWrong={!!error} />
+    ) : (
+      <Widget
+        input={input}
+        id={id}
+        described={described || undefined}
+        isWrong={!!error}
+        text={typeof value === "string" ? value : ""}
+        change={(text) => set(input.name, text)}
+      />
+    );
   return (
     <div class="field">
       <label for={id}>
@@ -156,18 +184,14 @@ function Field({ input, id }: { input: Input; id: string }) {
         ) : (
           <small> ({t("optional")})</small>
         )}
-        {isFlag && (
-          <Widget input={input} id={id} described={described || undefined} isWrong={!!error} />
-        )}
+        {isFlag && widget}
       </label>
       {notes.length > 0 && (
         <small id={`${id}-note`} class="note" dir="auto">
           {notes.join(" · ")}
         </small>
       )}
-      {!isFlag && (
-        <Widget input={input} id={id} described={described || undefined} isWrong={!!error} />
-      )}
+      {!isFlag && widget}
       {error && (
         <small id={`${id}-error`} class="error" dir="auto">
           {error}
@@ -179,9 +203,13 @@ function Field({ input, id }: { input: Input; id: string }) {
             <button
               type="button"
               class="chip"
-              onClick={() => set(input.name, textOf(input, example))}
+              onClick={() => set(input.name, valueOf(input, example))}
             >
-              {shortened(typed(example))}
+              {shortened(
+                input.list && Array.isArray(example)
+                  ? example.map(typed).join(", ")
+                  : typed(example),
+              )}
             </button>
           ))}
         </div>
@@ -190,13 +218,80 @@ function Field({ input, id }: { input: Input; id: string }) {
   );
 }
 
-function limits({ min, max, max_bytes }: Input): string {
-  const words = [];
-  if (min !== undefined && max !== undefined) words.push(t("from_to", min, max));
-  else if (min !== undefined) words.push(t("at_least", min));
-  else if (max !== undefined) words.push(t("at_most", max));
+function limits({ min, max, max_bytes, min_items, max_items }: Input): string {
+  const words = [range(min, max)];
+  const items = range(min_items, max_items);
+  if (items) words.push(t("items", items));
   if (max_bytes !== undefined) words.push(t("at_most", size(max_bytes)));
-  return words.join(" · ");
+  return words.filter(Boolean).join(" · ");
+}
+
+type Bound = number | bigint | undefined;
+
+function range(min: Bound, max: Bound): string {
+  if (min !== undefined && max !== undefined) return t("from_to", min, max);
+  if (min !== undefined) return t("at_least", min);
+  return max === undefined ? "" : t("at_most", max);
+}
+
+/** Whether the input is a switch, which is on or off and never left alone. */
+const isSwitch = ({ shape, required, list, default: start }: Input) =>
+  shape.kind === "flag" && !list && (required || start !== undefined);
+
+interface RowsProperties {
+  input: Input;
+  id: string;
+  described: string | undefined;
+  isWrong: boolean;
+}
+
+/** A row for each item of a list. */
+function Rows({ input, id, described, isWrong }: RowsProperties) {
+  const { name, min_items = 0, max_items = Infinity } = input;
+  const items = itemsOf(values.value.get(name));
+  const wrong = itemErrors(input);
+  const add = () => {
+    const length = Math.min(Math.max(1, min_items - items.length), MOST_ROWS);
+    set(name, [...items, ...Array.from({ length }, () => newItem(input))]);
+  };
+  return (
+    <>
+      {items.map((item, index) => {
+        const error = wrong.get(index);
+        const place = index === 0 ? id : `${id}-${index}`;
+        return (
+          <div class="row item" key={index}>
+            <Widget
+              input={input}
+              id={place}
+              label={`${name} ${index + 1}`}
+              described={error ? `${place}-wrong` : described}
+              isWrong={isWrong || !!error}
+              text={typeof item === "string" ? item : ""}
+              change={(text) => setItem(input, index, text)}
+            />
+            <button
+              type="button"
+              class="quiet"
+              aria-label={t("remove_item", name, index + 1)}
+              disabled={items.length <= leastItems(input)}
+              onClick={() => setItem(input, index, undefined)}
+            >
+              ×
+            </button>
+            {error && (
+              <small id={`${place}-wrong`} class="error" dir="auto">
+                {error}
+              </small>
+            )}
+          </div>
+        );
+      })}
+      <button type="button" class="quiet" disabled={items.length >= max_items} onClick={add}>
+        {t("add_item", name)}
+      </button>
+    </>
+  );
 }
 
 interface WidgetProperties {
@@ -204,25 +299,29 @@ interface WidgetProperties {
   id: string;
   described: string | undefined;
   isWrong: boolean;
+  /** The name of an item, which has no label of its own. */
+  label?: string;
+  text: string;
+  change(text: string): void;
 }
 
 /** What is written into a line, by the format of its text. */
 const PLACEHOLDERS = new Map([["date-time", "2024-02-29T12:30:00Z"]]);
 
-function Widget({ input, id, described, isWrong }: WidgetProperties) {
-  const { name, shape, required, min, max } = input;
-  const value = values.value.get(name);
-  const text = typeof value === "string" ? value : "";
+function Widget({ input, id, described, isWrong, label, text, change }: WidgetProperties) {
+  const { name, shape, list, min, max } = input;
+  const required = input.required && !list;
   const common = {
     id,
     required,
+    "aria-label": label,
     "aria-describedby": described,
     "aria-invalid": isWrong || undefined,
   };
   const typing = {
     value: text,
     dir: "auto" as const,
-    onInput: (event: { currentTarget: { value: string } }) => set(name, event.currentTarget.value),
+    onInput: (event: { currentTarget: { value: string } }) => change(event.currentTarget.value),
   };
   switch (shape.kind) {
     case "blob":
@@ -247,7 +346,7 @@ function Widget({ input, id, described, isWrong }: WidgetProperties) {
             min={typed(min) || undefined}
             max={typed(max) || undefined}
             step={step}
-            placeholder={typed(input.default)}
+            placeholder={list ? undefined : typed(input.default)}
           />
           {isRange && (
             <input
@@ -257,29 +356,29 @@ function Widget({ input, id, described, isWrong }: WidgetProperties) {
               min={min}
               max={max}
               step={shape.whole ? 1 : (max - min) / 100}
-              aria-label={name}
+              aria-label={label ?? name}
             />
           )}
         </div>
       );
     }
     case "flag":
-      return required || input.default !== undefined ? (
+      return isSwitch(input) ? (
         <input
           type="checkbox"
           role="switch"
           {...common}
           required={false}
           checked={text === "true"}
-          onChange={(event) => set(name, String(event.currentTarget.checked))}
+          onChange={(event) => change(String(event.currentTarget.checked))}
         />
       ) : (
         <Select
           {...common}
           labels={["true", "false"]}
           text={text}
-          hasNone
-          onChoose={(one) => set(name, one)}
+          hasNone={!list}
+          onChoose={change}
         />
       );
     case "choice":
@@ -288,12 +387,14 @@ function Widget({ input, id, described, isWrong }: WidgetProperties) {
           {...common}
           labels={(input.choices ?? []).map(typed)}
           text={text}
-          hasNone={!required && input.default === undefined}
-          onChoose={(one) => set(name, one)}
+          hasNone={!required && !list && input.default === undefined}
+          onChoose={change}
         />
       );
     case "json":
-      return <textarea {...common} {...typing} rows={3} class="code" spellcheck={false} />;
+      return (
+        <textarea {...common} {...typing} rows={list ? 1 : 3} class="code" spellcheck={false} />
+      );
     case "text":
       // The picker of times has no offset, so that theirs is a line.
       if (shape.format === "date") return <input type="date" {...common} {...typing} />;
@@ -305,7 +406,7 @@ function Widget({ input, id, described, isWrong }: WidgetProperties) {
           placeholder={shape.format && PLACEHOLDERS.get(shape.format)}
         />
       ) : (
-        <textarea {...common} {...typing} rows={3} />
+        <textarea {...common} {...typing} rows={list ? 1 : 3} />
       );
   }
 }

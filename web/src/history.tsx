@@ -16,7 +16,16 @@ import {
   show,
   sizeOf,
 } from "./run";
-import { type Extra, extras, sent, type Value, type Values, values } from "./values";
+import {
+  each,
+  type Extra,
+  extras,
+  type Item,
+  sent,
+  type Value,
+  type Values,
+  values,
+} from "./values";
 
 interface Entry {
   /** The models that were served at this address share its storage. */
@@ -43,7 +52,7 @@ const store = createStore("ai_integration", "history");
 const keyOf = (model: Model) =>
   JSON.stringify([
     model.model.name ?? "",
-    model.inputs.map(({ name, shape }) => [name, shape.kind]),
+    model.inputs.map(({ name, shape, list }) => [name, list ? `${shape.kind}[]` : shape.kind]),
   ]);
 
 /** Reads what was kept. A browser that keeps nothing has an empty history. */
@@ -85,15 +94,15 @@ export async function keep(model: Model) {
 function lightened(entry: Entry): Entry {
   const taken = sizeOf(entry.outcome);
   let room = LARGEST - taken;
-  const fits = (value: Value) => {
+  const fits = (value: Item) => {
     if (!(value instanceof File)) return true;
     room -= value.size;
     return room >= 0;
   };
-  const values = [...entry.values].map(([name, value]): [string, Value] => [
-    name,
-    fits(value) ? value : null,
-  ]);
+  const values = [...entry.values].map(([name, value]): [string, Value] => {
+    if (Array.isArray(value)) return [name, value.filter(fits)];
+    return [name, fits(value as Item) ? value : null];
+  });
   const outcome = taken > LARGEST ? null : entry.outcome;
   return { ...entry, values: new Map(values), outcome };
 }
@@ -161,7 +170,7 @@ export function History() {
 }
 
 function summary({ values }: Entry): string {
-  const words = [...values.values()].flatMap((value) =>
+  const words = each(values).flatMap(([, value]) =>
     value instanceof File ? value.name : (value ?? []),
   );
   const text = words.filter(Boolean).join(", ");

@@ -21,6 +21,10 @@ export interface Input {
   min?: number | bigint;
   max?: number | bigint;
   max_bytes?: number;
+  /** True where the input is a list; all but the default and the examples is said of one item. */
+  list?: boolean;
+  min_items?: number;
+  max_items?: number;
   examples?: Json[];
 }
 
@@ -70,6 +74,13 @@ export function typed(value: Json | undefined): string {
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : writeJson(value);
 }
+
+/** The most rows that are drawn or added at once. */
+export const MOST_ROWS = 100;
+
+/** The rows that a list has before anybody adds one. */
+export const leastItems = ({ required, min_items = 0 }: Input) =>
+  required ? Math.min(Math.max(min_items, 1), MOST_ROWS) : 0;
 
 /** Whether any text fits, an empty one among them. */
 export const isFreeText = ({ shape }: Input) => shape.kind === "text" && !shape.format;

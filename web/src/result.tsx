@@ -25,7 +25,7 @@ import {
 import { findShapes, records } from "./shapes";
 import { Table } from "./table";
 import { Tree } from "./tree";
-import { extension, sent } from "./values";
+import { each, extension, sent } from "./values";
 
 /** As much text is shown at once; all of it is in the download. */
 const MOST_TEXT = 200_000;
@@ -205,12 +205,15 @@ function Picture({ outcome, model, number }: Properties) {
 /** The pictures that were sent. */
 function picturesOf(model: Model): { name: string; file: File }[] {
   return model.inputs.flatMap((input) => {
-    const file = sent.value.values.get(input.name);
-    const isPicture =
-      file instanceof File &&
-      input.shape.kind === "blob" &&
-      (input.shape.media.startsWith("image/") || file.type.startsWith("image/"));
-    return isPicture ? [{ name: input.name, file }] : [];
+    const { shape } = input;
+    const given = each(new Map([[input.name, sent.value.values.get(input.name) ?? null]]));
+    return given.flatMap(([name, file]) => {
+      const isPicture =
+        file instanceof File &&
+        shape.kind === "blob" &&
+        (shape.media.startsWith("image/") || file.type.startsWith("image/"));
+      return isPicture ? [{ name, file }] : [];
+    });
   });
 }
 

@@ -31,18 +31,26 @@ const WRITERS: { [language: string]: (call: Call) => string } = {
       .filter(Boolean)
       .join(" \\\n  "),
   Python: ({ url, pairs, needsToken }) => {
-    const texts = pairs.filter(([, value]) => typeof value === "string");
+    const texts = new Map<string, string[]>();
+    for (const [name, value] of pairs)
+      if (typeof value === "string") texts.set(name, [...(texts.get(name) ?? []), python(value)]);
     const files = pairs.filter(([, value]) => value instanceof File);
+    const listed = ([name, words]: [string, string[]]) =>
+      `${python(name)}: ${words.length > 1 ? `[${words.join(", ")}]` : words[0]}`;
+    const isRepeated = new Set(files.map(([name]) => name)).size < files.length;
+    const opened = files.map(([name, file]) => {
+      const open = `open(${python((file as File).name)}, "rb")`;
+      return isRepeated ? `(${python(name)}, ${open})` : `${python(name)}: ${open}`;
+    });
     return [
       needsToken ? "import os\n\nimport requests" : "import requests",
       "",
       "answer = requests.post(",
       `    ${python(url)},`,
       needsToken && `    headers={"Authorization": "Bearer " + os.environ["TOKEN"]},`,
-      texts.length > 0 &&
-        `    data={${texts.map(([name, text]) => `${python(name)}: ${python(text as string)}`).join(", ")}},`,
+      texts.size > 0 && `    data={${[...texts].map(listed).join(", ")}},`,
       files.length > 0 &&
-        `    files={${files.map(([name, file]) => `${python(name)}: open(${python((file as File).name)}, "rb")`).join(", ")}},`,
+        `    files=${isRepeated ? "[" : "{"}${opened.join(", ")}${isRepeated ? "]" : "}"},`,
       ")",
       "answer.raise_for_status()",
       "print(answer.content)",

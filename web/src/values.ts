@@ -2,10 +2,12 @@
 
 import { computed, signal } from "@preact/signals";
 import { type Json, writeJson } from "./json";
-import { isBlob, isFreeText, type Input, type Model, own, typed } from "./model";
+import { isBlob, isFreeText, type Input, leastItems, type Model, own, typed } from "./model";
 import { bytesOf, problem } from "./run";
 
-export type Value = string | File | null;
+/** One value, or an item of a list. */
+export type Item = string | File | null;
+export type Value = Item | readonly Item[];
 export type Values = ReadonlyMap<string, Value>;
 export interface Extra {
   name: string;
@@ -27,13 +29,64 @@ export function set(name: string, value: Value) {
   values.value = new Map(values.value).set(name, value);
 }
 
+/** The items of a list as they are filled in. */
+export function itemsOf(value: Value | undefined): readonly Item[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Puts a value into the place of an item of a list; `undefined` takes it out. */
+export function setItem({ name }: Input, index: number, item: Item | undefined) {
+  const items = [...itemsOf(values.value.get(name))];
+  items.splice(index, 1, ...(item === undefined ? [] : [item]));
+  set(name, items);
+}
+
+/** What is wrong with the items of a list, by their places now: some may have been taken out. */
+export function itemErrors({ name }: Input): Map<number, string> {
+  const [now, then] = [values.value, sent.value.values].map((all) => itemsOf(all.get(name)));
+  const found = new Map<number, string>();
+  for (const [key, message] of errors.value) {
+    const index = key.startsWith(`${name}[`) ? parseInt(key.slice(name.length + 1)) : NaN;
+    const item = then?.[index];
+    const place = item === undefined ? -1 : (now?.lastIndexOf(item, index) ?? -1);
+    if (place >= 0) found.set(place, message);
+  }
+  return found;
+}
+
+/** All files and texts that are filled in, each with its place. */
+export function each(all: Values): [string, Item][] {
+  return [...all].flatMap(([name, value]): [string, Item][] =>
+    Array.isArray(value)
+      ? value.map((item, index) => [`${name} ${index + 1}`, item])
+      : [[name, value as Item]],
+  );
+}
+
 /** Everything as it was before anybody typed. */
 export function initial(inputs: Input[]): Map<string, Value> {
-  return new Map(inputs.map((input) => [input.name, isBlob(input) ? null : startOf(input)]));
+  return new Map(inputs.map((input) => [input.name, start(input)]));
+}
+
+function start(input: Input): Value {
+  if (input.list && Array.isArray(input.default)) return listOf(input, input.default);
+  if (isBlob(input)) return input.list ? [] : null;
+  if (!input.list) return startOf(input);
+  return Array.from({ length: leastItems(input) }, () => startOf(input));
+}
+
+/** An item that is added to a list. */
+export const newItem = (input: Input) => startOf({ ...input, required: true });
+
+/** A list as JSON has it; what is no file where one is to be is left out. */
+export function listOf(input: Input, list: Json): Item[] {
+  if (!Array.isArray(list)) return [];
+  if (!isBlob(input)) return list.map((item) => textOf(input, item));
+  return list.map((item) => fileOf(input.name, item)).filter((item) => item !== null);
 }
 
 function startOf(input: Input): string {
-  if (input.default !== undefined) return textOf(input, input.default);
+  if (input.default !== undefined && !input.list) return textOf(input, input.default);
   if (!input.required) return "";
   if (input.shape.kind === "flag") return "false";
   return input.shape.kind === "choice" ? typed(input.choices?.[0]) : "";
@@ -50,12 +103,22 @@ export function textOf({ shape }: Input, value: Json): string {
 export function given(inputs: Input[]): [string, string | File][] {
   const ofSchema = inputs.flatMap((input): [string, string | File][] => {
     const value = values.value.get(input.name) ?? null;
-    if (value === null) return [];
+    if (input.list) return givenList(input, itemsOf(value));
+    if (value === null || (typeof value === "object" && !(value instanceof File))) return [];
     const emptied = isFreeText(input) && typed(input.default) !== "";
     return value === "" && !emptied ? [] : [[input.name, value]];
   });
   const more = extras.value.filter(({ name }) => name !== "");
   return [...ofSchema, ...more.map(({ name, value }): [string, string] => [name, value])];
+}
+
+/** A list goes item by item; one that has none but had some at the start is a list of no items. */
+function givenList(input: Input, items: readonly Item[]): [string, string | File][] {
+  const present = items.filter((item) => item !== null);
+  if (present.some((item) => item !== "")) return present.map((item) => [input.name, item]);
+  const emptied = items.length === 0 && itemsOf(start(input)).length > leastItems(input);
+  // The only text of a list of texts would be taken for its item.
+  return emptied && !isFreeText(input) && input.shape.kind !== "json" ? [[input.name, "[]"]] : [];
 }
 
 /**
@@ -86,8 +149,7 @@ export function fill(model: Model, example: { [name: string]: Json }) {
   const start = initial(model.inputs);
   for (const input of model.inputs) {
     const value = own(example, input.name);
-    if (value !== undefined)
-      start.set(input.name, isBlob(input) ? fileOf(input.name, value) : textOf(input, value));
+    if (value !== undefined) start.set(input.name, valueOf(input, value));
   }
   problem.value = null;
   values.value = start;
@@ -97,8 +159,14 @@ export function fill(model: Model, example: { [name: string]: Json }) {
     .map(([name, value]) => ({ name, value: typed(value) }));
 }
 
+/** A value as JSON has it, for the form. */
+export function valueOf(input: Input, value: Json): Value {
+  if (input.list) return listOf(input, value);
+  return isBlob(input) ? fileOf(input.name, value) : textOf(input, value);
+}
+
 /** A file as JSON has it: base64, or a `data:` URL (RFC 2397); an address is for the server to fetch. */
-export function fileOf(name: string, value: Json): Value {
+export function fileOf(name: string, value: Json): Item {
   if (typeof value !== "string") return null;
   if (/^https?:/i.test(value)) return value;
   const [, given = "", base64 = value] = /^data:([^;,]*)[^,]*;base64,(.*)$/s.exec(value) ?? [];
@@ -150,11 +218,13 @@ export function fromHash(model: Model, hash: string) {
   const named = new Map(model.inputs.map((input) => [input.name, input]));
   const found = initial(model.inputs);
   const more: Extra[] = [];
+  const lists = new Map<string, string[]>();
   for (const [name, value] of pairs) {
     const input = named.get(name);
     if (!input) more.push({ name, value });
+    else if (input.list && !isBlob(input)) lists.set(name, [...(lists.get(name) ?? []), value]);
     else if (!isBlob(input)) found.set(name, value);
   }
-  values.value = found;
+  values.value = new Map([...found, ...lists]);
   extras.value = more;
 }

@@ -35,7 +35,7 @@ fn read(bytes: &[u8], schema: &InputsSchema) -> Result<RawInputs, String> {
         let is_list = schema.fields().get(&name).is_some_and(|field| field.items.is_some());
         let value = match value {
             Pickled::List(items) | Pickled::Tuple(items) if is_list => {
-                RawValue::List(items.into_iter().map(raw).collect::<Result<_, _>>()?)
+                RawValue::List(items.into_iter().map(item).collect::<Result<_, _>>()?)
             }
             value => raw(value)?,
         };
@@ -58,6 +58,14 @@ fn raw(value: Pickled) -> Result<RawValue, String> {
     Ok(match value {
         Pickled::Bytes(bytes) => RawValue::Bytes(bytes.into()),
         Pickled::Text(text) => RawValue::Text(text),
+        other => RawValue::Json(json(other)?),
+    })
+}
+
+/// Reads an item of a list: text in it is a value, as in JSON, and not JSON itself.
+fn item(value: Pickled) -> Result<RawValue, String> {
+    Ok(match value {
+        Pickled::Bytes(bytes) => RawValue::Bytes(bytes.into()),
         other => RawValue::Json(json(other)?),
     })
 }

@@ -60,7 +60,7 @@ impl Message for Result<Outcome, Error> {
                     parts,
                     error: outcome.error.as_deref().map(Cow::from),
                 };
-                let version = if header.parts.is_empty() { FIRST } else { LISTS };
+                let version = if header.parts.is_none() { FIRST } else { LISTS };
                 seal(version, OUTCOME, &header, &segments)
             }
             Err(error) => seal(FIRST, ERROR, &ErrorHeader::of(error), &[]),

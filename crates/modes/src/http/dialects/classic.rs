@@ -106,7 +106,12 @@ async fn infer(
 ) -> Response {
     let wants_page = awaits_page(&headers);
     let answered = match (call, inputs) {
-        (Ok(call), Ok(inputs)) => answer(&app, call, inputs).await,
+        (Ok(call), Ok(mut inputs)) => {
+            if wants_page {
+                leave_out_empty(&mut inputs.raw);
+            }
+            answer(&app, call, inputs).await
+        }
         (Err(failure), _) | (_, Err(failure)) => Err(failure),
     };
     let wording = app.wording();
@@ -146,6 +151,16 @@ async fn infer(
             }
         }
     }
+}
+
+/// Leaves out the rows of lists that nobody filled in: the plain form has more than are needed.
+fn leave_out_empty(raw: &mut RawInputs) {
+    let is_empty = |item: &RawValue| matches!(item, RawValue::Text(text) if text.is_empty());
+    raw.retain(|_, value| {
+        let RawValue::List(items) = value else { return true };
+        items.retain(|item| !is_empty(item));
+        !items.is_empty()
+    });
 }
 
 /// The model, what the request gave of its inputs, and the outcome.

@@ -4,6 +4,10 @@ use ai_integration_contract::{Field, InputsSchema, Shape};
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
+/// The rows of a list that are drawn beyond those that are needed, and the most in all.
+const SPARE_ROWS: u64 = 3;
+const MOST_ROWS: u64 = 50;
+
 /// The form of a schema, sent as multipart to the page's own address.
 pub(crate) fn draw(schema: &InputsSchema) -> Markup {
     html! {
@@ -18,7 +22,7 @@ pub(crate) fn draw(schema: &InputsSchema) -> Markup {
                     @if let Some(description) = &field.description {
                         span.note { (description) }
                     }
-                    (widget(&id, name, field))
+                    (widgets(&id, name, field))
                 }
             }
             button type="submit" { "Run" }
@@ -26,63 +30,92 @@ pub(crate) fn draw(schema: &InputsSchema) -> Markup {
     }
 }
 
-fn widget(id: &str, name: &str, field: &Field) -> Markup {
-    let Field { required, constraints, .. } = field;
-    let required = *required;
+/// The widgets of an input: one, or for a list some rows, of which those left empty do not count.
+fn widgets(id: &str, name: &str, field: &Field) -> Markup {
     let default = field.default.as_ref();
+    let Some(count) = &field.items else {
+        return widget(id, name, field, &One { default, required: field.required, is_list: false });
+    };
+    let shape = field.shape();
+    if matches!(shape, Shape::Blob { .. } | Shape::Choice) {
+        return widget(id, name, field, &One { default, required: field.required, is_list: true });
+    }
+    let defaults = default.and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
+    let least = count.min.max(u64::from(field.required)).min(MOST_ROWS);
+    let rows = (least + SPARE_ROWS).max(defaults.len() as u64 + SPARE_ROWS);
+    let rows = rows.min(count.max.unwrap_or(MOST_ROWS)).clamp(1, MOST_ROWS);
+    html! {
+        @for (row, place) in (0..rows).zip(0..) {
+            @let id = if row == 0 { id.to_owned() } else { format!("{id}-{row}") };
+            @let one = One { default: defaults.get(place), required: field.required && row < least, is_list: true };
+            (widget(&id, name, field, &one))
+        }
+    }
+}
+
+/// One widget of an input, or of one item.
+struct One<'a> {
+    default: Option<&'a Json>,
+    required: bool,
+    is_list: bool,
+}
+
+fn widget(id: &str, name: &str, field: &Field, one: &One<'_>) -> Markup {
+    let constraints = &field.constraints;
+    let One { default, required, is_list } = *one;
+    let label = is_list.then_some(name);
     match field.shape() {
-        Shape::Text { format: Some(format) } => line(id, name, field, Some(format)),
+        Shape::Text { format: Some(format) } => line(id, name, one, Some(format)),
         Shape::Text { .. } if constraints.max_bytes.is_some_and(|max| max <= 200) => {
-            line(id, name, field, None)
+            line(id, name, one, None)
         }
         Shape::Text { .. } => html! {
-            textarea id=(id) name=(name) rows="3" required[required] {
+            textarea id=(id) name=(name) rows=(if is_list { "1" } else { "3" }) required[required] aria-label=[label] {
                 @if let Some(default) = default { (plain(default)) }
             }
         },
         Shape::Json => html! {
-            textarea id=(id) name=(name) rows="3" required[required] {
+            textarea id=(id) name=(name) rows=(if is_list { "1" } else { "3" }) required[required] aria-label=[label] {
                 @if let Some(default) = default { (default) }
             }
         },
         Shape::Blob { media } => html! {
-            input id=(id) name=(name) type="file" accept=(media) required[required];
+            input id=(id) name=(name) type="file" accept=(media) required[required] multiple[is_list];
         },
         Shape::Number { whole } => html! {
             input id=(id) name=(name) type="number" required[required] min=[constraints.min.as_ref()]
-                max=[constraints.max.as_ref()] step=(if whole { "1" } else { "any" }) value=[default.map(plain)];
+                max=[constraints.max.as_ref()] step=(if whole { "1" } else { "any" }) value=[default.map(plain)]
+                aria-label=[label];
         },
-        Shape::Flag => {
-            let chosen = default.map(plain);
-            let labels = ["true", "false"].map(str::to_owned);
-            select(id, name, required, &labels, chosen.as_deref())
-        }
-        Shape::Choice => {
-            let chosen = default.map(plain);
-            select(id, name, required, &constraints.choice_labels(), chosen.as_deref())
-        }
+        Shape::Flag => select(id, name, one, &["true", "false"].map(str::to_owned), false),
+        Shape::Choice => select(id, name, one, &constraints.choice_labels(), is_list),
     }
 }
 
 /// Draws text of one line, with a picker where the format has one that can show all its values:
 /// the one of times has no offset.
-fn line(id: &str, name: &str, field: &Field, format: Option<&str>) -> Markup {
-    let default = field.default.as_ref().map(plain);
+fn line(id: &str, name: &str, one: &One<'_>, format: Option<&str>) -> Markup {
     let line_type = if format == Some("date") { "date" } else { "text" };
     let placeholder =
         format.filter(|format| *format == "date-time").map(|_| "2024-02-29T12:30:00Z");
     html! {
-        input id=(id) name=(name) type=(line_type) required[field.required] value=[default]
-            placeholder=[placeholder];
+        input id=(id) name=(name) type=(line_type) required[one.required] value=[one.default.map(plain)]
+            placeholder=[placeholder] aria-label=[one.is_list.then_some(name)];
     }
 }
 
-fn select(id: &str, name: &str, required: bool, labels: &[String], chosen: Option<&str>) -> Markup {
+/// Draws the choice of one label, or of several.
+fn select(id: &str, name: &str, one: &One<'_>, labels: &[String], several: bool) -> Markup {
+    let One { default, required, is_list } = *one;
+    let chosen: Vec<String> = match default {
+        Some(Json::Array(chosen)) if several => chosen.iter().map(plain).collect(),
+        chosen => chosen.into_iter().map(plain).collect(),
+    };
     html! {
-        select id=(id) name=(name) required[required] {
-            @if !required && chosen.is_none() { option value="" { "" } }
+        select id=(id) name=(name) required[required] multiple[several] aria-label=[is_list.then_some(name)] {
+            @if !several && !required && chosen.is_empty() { option value="" { "" } }
             @for label in labels {
-                option value=(label) selected[chosen == Some(label)] { (label) }
+                option value=(label) selected[chosen.contains(label)] { (label) }
             }
         }
     }
@@ -99,6 +132,28 @@ fn plain(value: &Json) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_has_rows_or_one_widget_that_takes_several() {
+        let (schema, _) = InputsSchema::parse(&serde_json::json!({
+            "f": {"type": "image", "list": true},
+            "c": {"type": "choice", "choices": ["a", "b"], "list": true, "default": ["b"]},
+            "n": {"type": "integer", "list": true, "min_items": 2, "max_items": 3, "default": [4, 5]},
+            "t": {"type": "text", "list": true},
+        }));
+        let drawn = draw(&schema).into_string();
+        for (part, count) in [
+            (r#"name="f" type="file" accept="image/*" required multiple>"#, 1),
+            (r#"<select id="input-1" name="c" multiple aria-label="c">"#, 1),
+            (r#"<option value="b" selected>"#, 1),
+            (r#"name="n""#, 3),
+            (r#"value="5""#, 1),
+            (r#"name="t""#, 4),
+            (r#"name="t" rows="1" required"#, 1),
+        ] {
+            assert_eq!(drawn.matches(part).count(), count, "{part} in {drawn}");
+        }
+    }
 
     #[test]
     fn a_date_has_a_picker_and_a_time_a_line() {
