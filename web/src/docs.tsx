@@ -217,9 +217,7 @@ function inWords(api: Api, schema: Schema | undefined, depth = 3): string {
       .filter(Boolean)
       .join(" | "),
     Array.isArray(type) ? type.join(" | ") : type,
-    more.minItems !== undefined && `of at least ${more.minItems}`,
-    more.maxItems !== undefined && `of at most ${more.maxItems}`,
-    items && `of ${inWords(api, items, depth - 1) || "anything"}`,
+    items && `of ${count(more)}${inWords(api, items, depth - 1) || "anything"}`,
     format,
     contentMediaType,
     more.enum && `one of ${more.enum.map(typed).join(", ")}`,
@@ -229,6 +227,13 @@ function inWords(api: Api, schema: Schema | undefined, depth = 3): string {
     more.default !== undefined && `default ${typed(more.default)}`,
   ];
   return words.filter(Boolean).join(" ");
+}
+
+/** How many items there may be, to stand before what each is. */
+function count({ minItems, maxItems }: Schema): string {
+  if (maxItems !== undefined)
+    return minItems ? `${minItems} to ${maxItems} ` : `up to ${maxItems} `;
+  return minItems ? `${minItems} or more ` : "";
 }
 
 /** What a reference within the document stands for. */

@@ -142,11 +142,17 @@ function Examples({ model }: { model: Model }) {
 
 /** An example in short: what of it can be read. */
 function summary(example: { [name: string]: Json }): string {
-  const texts = Object.values(example).map(typed);
+  const texts = Object.values(example).flatMap(inShort);
   return shortened(
     texts.filter((text) => text.length < 1000 && !text.startsWith("data:")).join(", "),
   );
 }
+
+/** The texts of a value; of a list of lists, say, it is the whole as JSON. */
+const inShort = (value: Json): string[] =>
+  Array.isArray(value) && value.every((item) => typeof item !== "object")
+    ? value.map(typed)
+    : [typed(value)];
 
 function shortened(text: string): string {
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
@@ -205,11 +211,7 @@ function Field({ input, id }: { input: Input; id: string }) {
               class="chip"
               onClick={() => set(input.name, valueOf(input, example))}
             >
-              {shortened(
-                input.list && Array.isArray(example)
-                  ? example.map(typed).join(", ")
-                  : typed(example),
-              )}
+              {shortened(input.list ? inShort(example).join(", ") : typed(example))}
             </button>
           ))}
         </div>
@@ -393,7 +395,7 @@ function Widget({ input, id, described, isWrong, label, text, change }: WidgetPr
       );
     case "json":
       return (
-        <textarea {...common} {...typing} rows={list ? 1 : 3} class="code" spellcheck={false} />
+        <textarea {...common} {...typing} rows={list ? 2 : 3} class="code" spellcheck={false} />
       );
     case "text":
       // The picker of times has no offset, so that theirs is a line.
@@ -406,7 +408,7 @@ function Widget({ input, id, described, isWrong, label, text, change }: WidgetPr
           placeholder={shape.format && PLACEHOLDERS.get(shape.format)}
         />
       ) : (
-        <textarea {...common} {...typing} rows={list ? 1 : 3} />
+        <textarea {...common} {...typing} rows={list ? 2 : 3} />
       );
   }
 }
