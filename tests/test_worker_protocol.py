@@ -333,6 +333,15 @@ MALFORMED = {
     "less than the body": job(("text", "text", 2), body=b"hello"),
     "text that is none": job(("text", "text", 2), body=b"\xff\xfe"),
     "JSON that is none": job(("text", "json", 5), body=b"hello"),
+    "a list that is none": job(("text", "list", 5), body=b"hello"),
+    "a list of numbers": job(("text", "list", [5]), body=b"hello"),
+    "a list of words": job(("text", "list", ["bytes", 5]), body=b"hello"),
+    "a list of nothing": job(("text", "list", [[]]), body=b"hello"),
+    "a list of an unknown kind": job(("text", "list", [["sound", 5]]), body=b"hello"),
+    "a list in a list": job(("text", "list", [["list", [["bytes", 5]]]]), body=b"hello"),
+    "a list beyond the body": job(("text", "list", [["bytes", 5], ["text", 1]]), body=b"hello"),
+    "a list of less than the body": job(("text", "list", [["bytes", 4]]), body=b"hello"),
+    "a list of text that is none": job(("text", "list", [["text", 2]]), body=b"\xff\xfe"),
     "a memory file that is missing": job(("text", "text", 5, 0), shared=True),
     "an offset without a file": job(("text", "text", 5, 0)),
     "a cancellation of nothing": frame({"type": "cancel"}),
@@ -408,6 +417,28 @@ def test_the_client_understands_what_is_right(speak):
     status, printed, answered = speak(RIGHT)
     assert (status, printed) == (0, "")
     assert b"{'text': 'hello', 'more': [1]}" in answered
+
+
+def test_the_client_understands_a_list(speak):
+    items = [["bytes", 2], ["text", 3], ["value", 7], ["json", 4], ["bytes", 0]]
+    data = job(("all", "list", items), ("text", "text", 1), body=b"\xff\0abc[{}]e")
+    status, printed, answered = speak(data)
+    assert (status, printed) == (0, "")
+    assert rb"{'all': [b'\xff\x00', 'abc', 7, [{}], b''], 'text': 'e'}" in answered
+
+
+def test_the_client_finds_items_of_a_list_in_a_memory_file(speak):
+    number = os.memfd_create("x")
+    try:
+        os.write(number, b"__hello_world")
+        items = [["text", 5, 8], ["bytes", 1], ["bytes", 5, 2]]
+        status, printed, answered = speak(
+            job(("all", "list", items), body=b"!", shared=True), [number]
+        )
+    finally:
+        os.close(number)
+    assert (status, printed) == (0, "")
+    assert b"{'all': ['world', b'!', b'hello']}" in answered
 
 
 @pytest.mark.parametrize("what", MALFORMED)

@@ -215,8 +215,8 @@ def _inputs(entries, body, memory):
         if kind == "list":
             items, value = value, []
             for item in items:
-                one = item[1]
-                if item[0] != "value":
+                of, one = item[:2]
+                if of != "value":
                     one, start = _segment([name] + item, body, start, memory)
                 value.append(one)
         elif kind != "value":

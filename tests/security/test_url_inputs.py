@@ -5,11 +5,13 @@ Whatever is refused must not have been connected to: a canary listens on loopbac
 
 import contextlib
 import http.server
+import json
 import re
 import ssl
 import subprocess
 import threading
 import time
+import urllib.parse
 
 import pytest
 from support import PYTHON, environment, eventually, serve
@@ -20,6 +22,8 @@ MODEL = """
         "file": {"type": "file", "required": False},
         "image": {"type": "image", "required": False},
         "text": {"type": "text", "required": False},
+        "files": {"type": "file", "required": False, "list": True},
+        "images": {"type": "image", "required": False, "list": True},
     }
     while True:
         with ai_integration.get_next_input(inputs_schema=schema) as inputs:
@@ -285,6 +289,11 @@ def test_a_file_is_fetched(trusting, canary):
 
 
 JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def urlencoded(**fields):
+    return urllib.parse.urlencode(fields, doseq=True).encode()
 
 
 def test_a_request_may_limit_the_time_of_its_files_too(trusting, canary):
@@ -341,6 +350,42 @@ def test_all_files_of_a_request_together_are_bounded(trusting, canary):
     assert trusting.post(file=url).status == 200
     answer = trusting.post(file=url, image=url)
     assert "cannot be fetched" in message(answer)
+
+
+def test_the_files_of_a_list_are_fetched_each_in_its_place(trusting, canary):
+    start = "http://127.0.0.1:%d" % canary.port
+    items = [start + "/file", "YQ==", " %s/file" % start]
+    body = json.dumps({"files": items}).encode()
+    expected = b"files=3 bytes %r" % [CONTENT, b"a", CONTENT]
+    assert trusting.request("/infer", body, JSON).body == expected
+    assert trusting.request("/infer", urlencoded(files=items), FORM).body == expected
+    assert trusting.post(**{"files": json.dumps(items)}).body == expected
+    assert len(canary.asked) == 6
+
+
+def test_what_is_wrong_with_the_files_of_a_list_is_told_by_their_places(trusting, public, canary):
+    start = "http://127.0.0.1:%d" % canary.port
+    body = {"files": ["YQ==", start + "/none"], "images": [start + "/none"]}
+    errors = trusting.request("/infer", json.dumps(body).encode(), JSON).json()["errors"]
+    assert [error["name"] for error in errors] == ["files[1]", "images[0]"]
+    body = json.dumps({"images": [start + "/file"]}).encode()
+    (error,) = trusting.request("/infer", body, JSON).json()["errors"]
+    assert error["name"] == "images[0]"
+    assert "expected a picture" in error["message"]
+    canary.asked.clear()
+    body = json.dumps({"files": ["YQ==", start + "/file"]}).encode()
+    (error,) = public.request("/infer", body, JSON).json()["errors"]
+    assert (error["name"], canary.asked) == ("files[1]", [])
+    body = json.dumps({"files": [start + "/file"] * 1000}).encode()
+    errors = public.request("/infer", body, JSON).json()["errors"]
+    assert len(errors) == 20
+    assert canary.asked == []
+
+
+def test_all_files_of_a_list_together_are_bounded(trusting, canary):
+    url = "http://127.0.0.1:%d/large/600000" % canary.port
+    body = json.dumps({"files": [url, url]}).encode()
+    assert "cannot be fetched" in message(trusting.request("/infer", body, JSON))
 
 
 def test_slow_servers_hold_nobody_else_up(trusting, canary):
