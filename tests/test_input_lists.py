@@ -265,6 +265,10 @@ BRACKETS = "put it in brackets: a list of one is [ … ]"
         ({"counted": [1, 2, 3, 4]}, {"counted": "expected a list of 2 to 3 items, got 4"}),
         ({"counted": [1, 10]}, {"counted[1]": "expected an integer of at most 9, got 10"}),
         ({"choice": ["two", "four"]}, {"choice[1]": 'expected one of two, 1, three, got "four"'}),
+        (
+            {"integer[]": [1]},
+            {"integer[]": "in JSON the list integer is an array under its name"},
+        ),
         ({"one": ["a"]}, {"one": "expected text, got a list of 1"}),
         (
             {"file": ["http://a.example/b", "YQ==", "https://a.example/c"]},
@@ -302,6 +306,10 @@ def test_what_is_wrong_with_a_list_is_told_by_its_place(server, inputs, errors):
         (
             [("integer", "1"), ("integer[0]", "2")],
             "integer: given both as integer and as integer[0]; number all items or none",
+        ),
+        (
+            [("integer[a]", "1")],
+            "integer[a]: items of the list integer are given as integer, integer[] or integer[0]",
         ),
         ([("integer[0]", "1"), ("integer[0]", "2")], "integer[0]: given more than once"),
         ([("integer", "1"), ("integer", "")], 'integer[1]: expected an integer, got ""'),

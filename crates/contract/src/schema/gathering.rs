@@ -10,6 +10,8 @@ use crate::json;
 use crate::raw::{RawInputs, RawValue};
 use crate::shape::Shape;
 
+/// The most names of which it is said what is wrong with them.
+const TOLD: usize = 20;
 /// The most digits of the number in `name[number]`.
 const DIGITS: usize = 9;
 
@@ -30,21 +32,17 @@ pub(super) fn gather(fields: &IndexMap<String, Field>, raw: &mut RawInputs) -> V
     let mut lists = IndexMap::<String, Gathered>::new();
     let mut errors = Vec::new();
     for (key, value) in std::mem::take(raw) {
-        let Some((list, number)) = list_of(fields, &key, &value) else {
-            raw.insert(key, value);
-            continue;
-        };
-        let gathered = lists.entry(list.to_owned()).or_default();
-        match (number, value) {
-            (None, RawValue::List(items)) => gathered.in_order.extend(items),
-            (None, value) => gathered.in_order.push(value),
-            (Some(_), RawValue::List(_)) => {
-                let message = "given more than once".to_owned();
-                errors.push(FieldError { name: key, message });
+        match list_of(fields, &key) {
+            Some((list, place)) if !place.is_whole() || !matches!(value, RawValue::Json(_)) => {
+                let gathered = lists.entry(list.to_owned()).or_default();
+                if let Err(message) = gathered.add(list, place, value) {
+                    errors.push(FieldError { name: key, message });
+                }
             }
-            (Some(number), value) => gathered.numbered.push((number, value)),
+            _ => drop(raw.insert(key, value)),
         }
     }
+    errors.truncate(TOLD);
     for (name, gathered) in lists {
         match gathered.join(&name, &fields[&name]) {
             Ok(items) => drop(raw.insert(name, items)),
@@ -65,27 +63,62 @@ pub(super) fn gather(fields: &IndexMap<String, Field>, raw: &mut RawInputs) -> V
     errors
 }
 
-/// Finds the list that a value of a form belongs to, and its number there.
-fn list_of<'a>(
-    fields: &IndexMap<String, Field>,
-    key: &'a str,
-    value: &RawValue,
-) -> Option<(&'a str, Option<u32>)> {
-    if matches!(value, RawValue::Json(_)) {
-        return None;
+/// The place that the name of a value says it has in a list.
+enum Place {
+    /// The name is the list's.
+    Whole,
+    /// With empty brackets.
+    Next,
+    Number(u32),
+    /// With something else in brackets.
+    Unknown,
+}
+
+impl Place {
+    fn is_whole(&self) -> bool {
+        matches!(self, Place::Whole)
     }
+}
+
+/// Finds the list that a name belongs to, and the place there.
+fn list_of<'a>(fields: &IndexMap<String, Field>, key: &'a str) -> Option<(&'a str, Place)> {
     let is_list = |name: &str| fields.get(name).is_some_and(|field| field.items.is_some());
     if fields.contains_key(key) {
-        return is_list(key).then_some((key, None));
+        return is_list(key).then_some((key, Place::Whole));
     }
     let (name, number) = key.strip_suffix(']')?.rsplit_once('[')?;
+    if !is_list(name) {
+        let (name, _) = key.split_once('[')?;
+        return is_list(name).then_some((name, Place::Unknown));
+    }
     let is_number = number.len() <= DIGITS && number.bytes().all(|byte| byte.is_ascii_digit());
-    let is_known = is_list(name) && is_number;
-    // Empty brackets have no number.
-    is_known.then(|| (name, number.parse().ok()))
+    let place = match number.parse() {
+        _ if number.is_empty() => Place::Next,
+        Ok(number) if is_number => Place::Number(number),
+        _ => Place::Unknown,
+    };
+    Some((name, place))
 }
 
 impl Gathered {
+    /// Puts a value into its place in the list, or says why it has none.
+    fn add(&mut self, list: &str, place: Place, value: RawValue) -> Result<(), String> {
+        match (place, value) {
+            (_, RawValue::Json(_)) => {
+                return Err(format!("in JSON the list {list} is an array under its name"));
+            }
+            (Place::Whole | Place::Next, RawValue::List(items)) => self.in_order.extend(items),
+            (Place::Whole | Place::Next, value) => self.in_order.push(value),
+            (Place::Number(_), RawValue::List(_)) => return Err("given more than once".to_owned()),
+            (Place::Number(number), value) => self.numbered.push((number, value)),
+            (Place::Unknown, _) => {
+                let names = format!("{list}, {list}[] or {list}[0]");
+                return Err(format!("items of the list {list} are given as {names}"));
+            }
+        }
+        Ok(())
+    }
+
     fn join(mut self, name: &str, field: &Field) -> Result<RawValue, String> {
         if self.numbered.is_empty() {
             return Ok(spelt_out(&self.in_order, field).unwrap_or(RawValue::List(self.in_order)));

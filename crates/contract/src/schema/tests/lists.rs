@@ -110,6 +110,12 @@ fn lists_are_put_together_from_forms() {
         ),
         (vec![("n[0]", text("1")), ("n[00]", text("2"))], "n: n[0] is given more than once"),
         (vec![("n[1]", list(&["1", "2"]))], "n[1]: given more than once"),
+        (vec![("n[x]", text("1"))], "n[x]: items of the list n are given as n, n[] or n[0]"),
+        (vec![("n[0][y]", text("1"))], "n[0][y]: items of the list n are given as n, n[] or n[0]"),
+        (
+            vec![("n[]", RawValue::Json(json!([1])))],
+            "n[]: in JSON the list n is an array under its name",
+        ),
         (vec![("n", list(&["1", ""]))], "n[1]: expected an integer, got \"\""),
         (
             vec![("f", RawValue::List(vec![bytes(b""), bytes(b"a")]))],
