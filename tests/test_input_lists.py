@@ -165,9 +165,6 @@ IN_PROCESSES = [
 @pytest.mark.parametrize("way", OVER_HTTP + IN_PROCESSES)
 def test_a_list_of_every_type_comes_by_every_way(path, server, tmp_path, way):
     for name, (items, expected) in ITEMS.items():
-        if way in IN_PROCESSES and name in ("audio", "video", "datetime", "boolean"):
-            # Each takes a process, and these are read as others are.
-            continue
         assert send(server, path, name, items, tmp_path, way).strip() == repr({name: expected}), (
             name
         )
@@ -419,6 +416,33 @@ def test_a_batch_gets_lists(program):
     expected = repr({"files": [b"\xff", b"b"], "n": [1, 2]})
     with serve(path) as server:
         assert posted(server, "/infer", *form(fields)) == expected
+
+
+def test_a_custom_mode_gives_lists(program, tmp_path):
+    path = program(
+        """
+        import ai_integration
+        schema = {"files": {"type": "file", "list": True}}
+        while True:
+            with ai_integration.get_next_input(inputs_schema=schema) as inputs:
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": repr(inputs), "success": True}
+                )
+        """
+    )
+    (tmp_path / "my_modes.py").write_text(
+        textwrap.dedent(
+            """
+            def two(inference_function=None, inputs_schema=None):
+                assert inputs_schema["files"]["list"] is True
+                print(inference_function({"files": [b"\\xff", b"b"]})["data"])
+
+            MODULE_MODES = {"two": two}
+            """
+        )
+    )
+    done = run(path, mode="two", AI_INTEGRATION_MODES_PATH=tmp_path)
+    assert done.stdout.decode().splitlines()[-1:] == [repr({"files": [b"\xff", b"b"]})], done
 
 
 # The properties of a list, and what is told of them.
