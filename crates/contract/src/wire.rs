@@ -29,10 +29,10 @@
 //! A field that the reader does not know is ignored, and so is `null` in the place of one that may
 //! be absent; that is how the form grows. A change which an old reader would get wrong, such as a
 //! new kind of input, raises [`VERSION`], and readers refuse a version above theirs. A message names
-//! the least version that knows all that is in it: the second where an input is a list with bytes in
-//! it, else the first. The code of an error is no such change: one that the reader does not know is
-//! read as [`Kind::ModelFailed`](crate::Kind::ModelFailed), a failure that there is no use in trying
-//! again, with its message kept.
+//! the least version that knows all that is in it: the second where an input or the data is a list
+//! with bytes in it, else the first. The code of an error is no such change: one that the reader does
+//! not know is read as [`Kind::ModelFailed`](crate::Kind::ModelFailed), a failure that there is no use
+//! in trying again, with its message kept.
 
 pub mod data;
 mod frame;
