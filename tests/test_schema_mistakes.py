@@ -1,6 +1,9 @@
 """The schema is checked when it comes: a mistake is told with what was meant; the model runs."""
 
+import base64
+
 import pytest
+from file_formats import picture
 from support import run, serve
 
 MODEL = """
@@ -11,6 +14,10 @@ MODEL = """
                 {"content-type": "text/plain", "data": repr(inputs.get("x")), "success": True}
             )
 """
+PNG = picture("PNG")
+JPEG = picture("JPEG")
+GOT_PNG = repr(PNG)
+PNG_URL, JPEG_URL = ("data:;base64," + base64.b64encode(one).decode() for one in (PNG, JPEG))
 # The properties of an input, what is told of them, and a value with what the model gets of it.
 MISTAKES = {
     "a type": ({"type": "imge"}, 'did you mean "image"?', "a", "'a'"),
@@ -45,6 +52,82 @@ MISTAKES = {
         "2024-01-01",
         "'2024-01-01'",
     ),
+    "a format": (
+        {"type": "image", "formats": ["png", "jepg"]},
+        'the format "jepg" is left out: it is not known; did you mean "jpeg"?',
+        PNG,
+        GOT_PNG,
+    ),
+    "an unlike format": (
+        {"type": "video", "formats": ["mp4", "hologram"]},
+        'the format "hologram" is left out: it is not known; these are: ogg, 3gp, mov, mp4, '
+        "webm, mkv, avi, mpeg, ts, flv, asf; others go by their media type",
+        b"\0\0\0\x10ftypisom\0\0\0\0",
+        repr(b"\0\0\0\x10ftypisom\0\0\0\0"),
+    ),
+    "no media type": (
+        {"type": "file", "formats": ["png", "no such/thing"]},
+        'the format "no such/thing" is left out: it is not known; these are: png, jpeg, ',
+        PNG,
+        GOT_PNG,
+    ),
+    "a format of another type": (
+        {"type": "image", "formats": ["mp3", "png"]},
+        'the format "mp3" is left out: it is never of the type image',
+        PNG,
+        GOT_PNG,
+    ),
+    "a media type of another type": (
+        {"type": "image", "formats": ["png", "text/x-mine"]},
+        'the format "text/x-mine" is left out: it is never of the type image',
+        PNG,
+        GOT_PNG,
+    ),
+    "no list of formats": (
+        {"type": "image", "formats": "png"},
+        'the property formats is ignored: "png" is not a value for it; '
+        'give a list such as ["png", "jpeg"]',
+        PNG,
+        GOT_PNG,
+    ),
+    "no words in the formats": (
+        {"type": "image", "formats": ["png", 7]},
+        'the property formats is ignored: ["png",7] is not a value for it; '
+        'give a list such as ["png", "jpeg"]',
+        PNG,
+        GOT_PNG,
+    ),
+    "no formats at all": (
+        {"type": "image", "formats": []},
+        "the property formats is ignored: [] is not a value for it; "
+        'give a list such as ["png", "jpeg"]',
+        PNG,
+        GOT_PNG,
+    ),
+    "formats of a text": (
+        {"type": "text", "formats": ["png"]},
+        "the property formats is ignored: only the types image, audio, video and file have formats",
+        "a",
+        "'a'",
+    ),
+    "formats misspelt": (
+        {"type": "image", "fromats": ["png"]},
+        'the property "fromats" is not known and is ignored: did you mean "formats"?',
+        PNG,
+        GOT_PNG,
+    ),
+    "a default in another format": (
+        {"type": "image", "formats": ["jpeg"], "default": PNG_URL},
+        "the default is ignored: expected a picture in jpeg (its formats), got png",
+        JPEG,
+        repr(JPEG),
+    ),
+    "an example in another format": (
+        {"type": "image", "formats": ["jpeg"], "examples": [JPEG_URL, PNG_URL]},
+        "an example is left out: expected a picture in jpeg (its formats), got png",
+        JPEG,
+        repr(JPEG),
+    ),
     "a choice": (
         {"type": "integer", "choices": [1, "two"]},
         'nobody can choose "two": expected an integer, got "two"',
@@ -56,6 +139,15 @@ FINE = {
     "another library's words": {"type": "int", "minimum": 1, "maximum": 9, "title": "How many"},
     "a property of somebody else": {"type": "text", "unit": "m"},
     "an unknown type": {"type": "hologram"},
+    "a format in any spelling": {
+        "type": "image",
+        "formats": [" JPG", ".png", "image/JPG; q=1", "image/*"],
+    },
+    "a media type that is not known": {
+        "type": "image",
+        "formats": ["image/x-mine", "application/x-mine", "png"],
+        "examples": [PNG_URL, "https://127.0.0.1/picture.png"],
+    },
 }
 
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Number, Value as Json};
 
+use crate::formats::Formats;
 use crate::number;
 
 /// The bounds and choices that narrow the values of a type.
@@ -15,6 +16,8 @@ pub struct Constraints {
     pub max: Option<Number>,
     /// The greatest length allowed, for text and files.
     pub max_bytes: Option<u64>,
+    /// The formats in which a file may come.
+    pub formats: Formats,
 }
 
 impl Constraints {

@@ -1,5 +1,6 @@
 //! A field of the inputs schema: one input, its type and its constraints.
 
+mod formats;
 pub(crate) mod reading;
 
 use serde_json::Value as Json;
@@ -129,25 +130,29 @@ impl Field {
         accepted.map_err(|refusal| refusal.message(|| self.item_expectation()))
     }
 
-    /// A valid value: an example, the default, a choice, or the type's own sample.
+    /// A valid value: an example, the default, a choice, or the type's own sample. None where the type has no
+    /// sample in a listed format.
     #[must_use]
-    pub fn sample(&self) -> Value {
+    pub fn sample(&self) -> Option<Value> {
         let named = self.examples.iter().chain(&self.default).cloned();
         let mut named = named.filter_map(|json| self.accept(RawValue::Json(json)).ok());
         let Some(count) = &self.items else {
-            return named.next().unwrap_or_else(|| self.sample_item());
+            return named.next().or_else(|| self.sample_item());
         };
-        named.next().unwrap_or_else(|| {
+        named.next().or_else(|| {
             let items = count.min.max(1).min(count.max.unwrap_or(SAMPLED)).min(SAMPLED);
             (0..items).map(|_| self.sample_item()).collect()
         })
     }
 
-    fn sample_item(&self) -> Value {
+    fn sample_item(&self) -> Option<Value> {
         let mut choices = self.constraints.choices.iter().cloned();
         choices
             .find_map(|choice| self.read_item(RawValue::Json(choice)).ok())
-            .unwrap_or_else(|| self.input_type.sample(&self.constraints))
+            .or_else(|| Some(self.input_type.sample(&self.constraints)))
+            .filter(|sample| {
+                sample.as_bytes().is_none_or(|file| self.constraints.formats.are_shown_by(file))
+            })
     }
 
     fn has_choices(&self) -> bool {

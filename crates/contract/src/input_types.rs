@@ -27,6 +27,7 @@ input_types! {
     json::AnyJson,
 }
 
+mod samples;
 mod unknown;
 
 /// Finds the type of that name.

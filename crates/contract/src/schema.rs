@@ -12,6 +12,7 @@ use crate::error::{Error, FieldError};
 use crate::excerpt::quote;
 use crate::field::Field;
 use crate::field::reading::{self, Remarks};
+use crate::formats::Formats;
 use crate::likeness::nearest;
 use crate::raw::{RawInputs, RawValue};
 use crate::shape::Shape;
@@ -96,6 +97,8 @@ impl InputsSchema {
                 ("min", constraints.min.clone().map(Json::from)),
                 ("max", constraints.max.clone().map(Json::from)),
                 ("max_bytes", constraints.max_bytes.map(Json::from)),
+                ("formats", list(&constraints.formats.names().map(Json::from).collect::<Vec<_>>())),
+                ("accept", accept(field).map(Json::from)),
                 ("list", field.items.map(|_| true.into())),
                 (
                     "min_items",
@@ -120,6 +123,19 @@ impl InputsSchema {
     #[must_use]
     pub fn source(&self) -> &Map<String, Json> {
         &self.source
+    }
+
+    /// The same schema for requests whose files have not been read yet: it says nothing of their content.
+    #[must_use]
+    pub fn for_unread_files(&self) -> Self {
+        let mut schema = self.clone();
+        for field in schema.fields.values_mut() {
+            if matches!(field.shape(), Shape::Blob { .. }) {
+                field.constraints.max_bytes = None;
+                field.constraints.formats = Formats::default();
+            }
+        }
+        schema
     }
 
     /// Puts together what a form has for one list: the fields `f`, `f[]`, and `f[0]`, `f[1]`, of a list
@@ -194,15 +210,26 @@ impl InputsSchema {
         format!("; instead came {}{more}", listed.join(", "))
     }
 
-    /// One valid value for every input, for a self-test.
+    /// One valid value for every input of which there is one, for a self-test.
     #[must_use]
     pub fn samples(&self) -> Inputs {
-        self.fields.iter().map(|(name, field)| (name.clone(), field.sample())).collect()
+        let fields = self.fields.iter();
+        fields.filter_map(|(name, field)| Some((name.clone(), field.sample()?))).collect()
     }
 }
 
 fn has_control(name: &str) -> bool {
     name.chars().any(char::is_control)
+}
+
+/// The files that a browser's picker shows, where the schema lists formats.
+fn accept(field: &Field) -> Option<String> {
+    match field.shape() {
+        Shape::Blob { media } if !field.constraints.formats.is_empty() => {
+            Some(field.constraints.formats.accept(media))
+        }
+        _ => None,
+    }
 }
 
 fn list(values: &[Json]) -> Option<Json> {

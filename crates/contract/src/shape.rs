@@ -9,6 +9,8 @@ use bytes::Bytes;
 use serde_json::{Number, Value as Json};
 
 use crate::constraints::Constraints;
+use crate::format::Format;
+use crate::formats::Formats;
 use crate::json;
 use crate::number::{self, NumberError};
 use crate::raw::{RawValue, decode_base64};
@@ -66,7 +68,7 @@ impl Shape {
     pub fn accept(&self, raw: RawValue, constraints: &Constraints) -> Result<Value, Refusal> {
         let value = match self {
             Shape::Text { .. } => Value::Text(text(raw).map_err(Refusal::Unfit)?),
-            Shape::Blob { .. } => Value::Bytes(blob(raw).map_err(Refusal::Unfit)?),
+            Shape::Blob { media } => Value::Bytes(file(raw, media, constraints)?),
             Shape::Number { whole } => self.number(raw, *whole, constraints)?,
             Shape::Flag => Value::Json(flag(&raw).ok_or(Refusal::Unfit(raw))?.into()),
             Shape::Choice => return choice(raw, constraints),
@@ -88,12 +90,7 @@ impl Shape {
             Shape::Text { format: None } => "text".to_owned(),
             Shape::Text { format: Some(format) } => format!("a {format}"),
             Shape::Blob { media } => {
-                let what = match media.split('/').next() {
-                    Some("image") => "a picture",
-                    Some("audio") => "a sound",
-                    Some("video") => "a video",
-                    _ => "a file",
-                };
+                let what = noun(media, &constraints.formats);
                 format!("{what} (a file's bytes; in JSON as base64 or a data: URL)")
             }
             Shape::Number { whole } => {
@@ -152,6 +149,36 @@ fn text(raw: RawValue) -> Result<String, RawValue> {
         RawValue::Text(text) | RawValue::Json(Json::String(text)) => Ok(text),
         RawValue::Json(value @ (Json::Number(_) | Json::Bool(_))) => Ok(value.to_string()),
         RawValue::Json(_) | RawValue::List(_) => Err(raw),
+    }
+}
+
+/// Reads a file, whose content tells its format.
+fn file(raw: RawValue, media: &str, constraints: &Constraints) -> Result<Bytes, Refusal> {
+    let bytes = blob(raw).map_err(Refusal::Unfit)?;
+    let Constraints { formats, .. } = constraints;
+    if formats.admit(&bytes) {
+        return Ok(bytes);
+    }
+    let given = Format::recognise(&bytes).map_or_else(
+        || format!("{} bytes of something else", bytes.len()),
+        |format| format.name().to_owned(),
+    );
+    Err(Refusal::Faulty(format!("expected {} (its formats), got {given}", noun(media, formats))))
+}
+
+/// The word for a file in a media range, with its formats where they are listed.
+fn noun(media: &str, formats: &Formats) -> String {
+    let what = match media.split('/').next() {
+        Some("image") => "a picture",
+        Some("audio") => "a sound",
+        Some("video") => "a video",
+        _ => "a file",
+    };
+    let names: Vec<&str> = formats.names().collect();
+    match names.as_slice() {
+        [] => what.to_owned(),
+        [name] => format!("{what} in {name}"),
+        names => format!("{what} in one of {}", names.join(", ")),
     }
 }
 

@@ -36,6 +36,10 @@ async fn test(context: Context) -> ExitStatus {
             return ExitStatus::ModelUnavailable;
         }
     };
+    if !has_samples(&model) {
+        tell_mistakes(&model);
+        return ExitStatus::Failed;
+    }
     say("Attempting inference a few times...");
     let mut sad = 0;
     for try_number in 1..=TRIES {
@@ -51,16 +55,41 @@ async fn test(context: Context) -> ExitStatus {
         say(format_args!("{report}"));
         sad += usize::from(!report.is_happy);
     }
+    let mistakes = tell_mistakes(&model);
+    if sad > 0 {
+        say(format_args!("Sad! {sad} of {TRIES} tries went wrong; see above."));
+    } else if mistakes == 0 {
+        say(format_args!("All {TRIES} tries went well. The model is integrated right!"));
+    }
+    if sad == 0 && mistakes == 0 { ExitStatus::Done } else { ExitStatus::Failed }
+}
+
+/// Tells the mistakes in the schema, and returns how many there are.
+fn tell_mistakes(model: &Model) -> usize {
     let mistakes = model.schema.mistakes();
     for mistake in mistakes {
         say(format_args!("Sad! A mistake in the inputs schema: {mistake}"));
     }
-    if sad > 0 {
-        say(format_args!("Sad! {sad} of {TRIES} tries went wrong; see above."));
-    } else if mistakes.is_empty() {
-        say(format_args!("All {TRIES} tries went well. The model is integrated right!"));
+    mistakes.len()
+}
+
+/// Returns whether there is a sample of every input that must be given, and tells of which there is none.
+fn has_samples(model: &Model) -> bool {
+    let mut has_all = true;
+    for (name, field) in model.schema.fields() {
+        if field.sample().is_some() {
+            continue;
+        }
+        has_all &= !field.required;
+        let sad = if field.required { "Sad! There" } else { "There" };
+        let formats: Vec<&str> = field.constraints.formats.names().collect();
+        say(format_args!(
+            "{sad} is no sample of the input {name:?} in its formats ({}): give one under \
+             \"examples\", as base64 or a data: URL.",
+            formats.join(", ")
+        ));
     }
-    if sad == 0 && mistakes.is_empty() { ExitStatus::Done } else { ExitStatus::Failed }
+    has_all
 }
 
 /// A sample of every input; the last try leaves out what may be left out.

@@ -11,11 +11,11 @@ use crate::input_types;
 use crate::item_count::ItemCount;
 use crate::likeness::nearest;
 use crate::number;
-use crate::raw::RawValue;
+use crate::raw::{RawValue, decode_base64};
 use crate::shape::Shape;
 
 /// The properties that a field may have.
-pub(crate) const PROPERTIES: [&str; 12] = [
+pub(crate) const PROPERTIES: [&str; 13] = [
     "type",
     "required",
     "default",
@@ -24,6 +24,7 @@ pub(crate) const PROPERTIES: [&str; 12] = [
     "min",
     "max",
     "max_bytes",
+    "formats",
     "list",
     "min_items",
     "max_items",
@@ -86,7 +87,7 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
         constraints: Constraints::default(),
         examples: Vec::new(),
     };
-    let mut default = None;
+    let (mut default, mut formats) = (None, None);
     let mut list = ListProperties::default();
     for (property, value) in properties {
         let known = synonym(&PROPERTY_SYNONYMS, property).unwrap_or(property);
@@ -99,10 +100,15 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
             );
         } else if known == "default" {
             default = Some(value.clone()).filter(|value| !value.is_null());
+        } else if known == "formats" {
+            formats = Some(value);
         } else if set(&mut field, &mut list, known, value, property != known).is_none() {
             let text = format!("the property {property} is ignored: {value} is not a value for it");
             note(text, true);
         }
+    }
+    if let Some(value) = formats {
+        super::formats::read(&mut field, value, &mut note);
     }
     field.items = list.read(&mut note);
     check(&mut field, &mut note);
@@ -254,11 +260,18 @@ fn check(field: &mut Field, note: &mut impl FnMut(String, bool)) {
 /// asked for.
 fn check_example(field: &Field, example: &Json) -> Result<(), String> {
     let raw = RawValue::Json(example.clone());
-    match (field.input_type.shape(), &field.items) {
-        (Shape::Blob { .. }, None) => Ok(()),
-        (Shape::Blob { .. }, Some(count)) => field.items_of(count, raw).map(drop),
-        _ => field.accept(raw).map(drop),
+    if !matches!(field.input_type.shape(), Shape::Blob { .. }) {
+        return field.accept(raw).map(drop);
     }
+    let items = match &field.items {
+        Some(count) => field.items_of(count, raw)?,
+        None => vec![raw],
+    };
+    let is_here = |item: &RawValue| match item {
+        RawValue::Json(Json::String(text)) => decode_base64(text).is_some(),
+        _ => false,
+    };
+    items.into_iter().filter(is_here).try_for_each(|item| field.read_item(item).map(drop))
 }
 
 fn synonym<'a>(synonyms: &[(&str, &'a str)], name: &str) -> Option<&'a str> {

@@ -1,14 +1,10 @@
 //! Sounds, as the bytes of a file: WAV, MP3, or what else the model reads.
 
-use bytes::Bytes;
-
 use crate::constraints::Constraints;
 use crate::input_type::InputType;
+use crate::input_types::samples;
 use crate::shape::Shape;
 use crate::value::Value;
-
-/// Half a second of silence: WAV, 16-bit, mono, 16 kHz.
-const SILENCE: &[u8] = include_bytes!("samples/silence.wav");
 
 #[derive(Debug)]
 pub(super) struct Audio;
@@ -22,7 +18,7 @@ impl InputType for Audio {
         Shape::Blob { media: "audio/*" }
     }
 
-    fn sample(&self, _constraints: &Constraints) -> Value {
-        Value::Bytes(Bytes::from_static(SILENCE))
+    fn sample(&self, constraints: &Constraints) -> Value {
+        samples::pick(samples::SILENCE, constraints)
     }
 }

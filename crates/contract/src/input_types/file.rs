@@ -1,9 +1,8 @@
 //! Any file, as its bytes.
 
-use bytes::Bytes;
-
 use crate::constraints::Constraints;
 use crate::input_type::InputType;
+use crate::input_types::samples;
 use crate::shape::Shape;
 use crate::value::Value;
 
@@ -19,7 +18,7 @@ impl InputType for File {
         Shape::Blob { media: "*/*" }
     }
 
-    fn sample(&self, _constraints: &Constraints) -> Value {
-        Value::Bytes(Bytes::from_static(b"sample\n"))
+    fn sample(&self, constraints: &Constraints) -> Value {
+        samples::pick(b"sample\n", constraints)
     }
 }

@@ -1,14 +1,10 @@
 //! Pictures, as the bytes of a file: JPEG, PNG, or what else the model reads.
 
-use bytes::Bytes;
-
 use crate::constraints::Constraints;
 use crate::input_type::InputType;
+use crate::input_types::samples;
 use crate::shape::Shape;
 use crate::value::Value;
-
-/// A solid grey JPEG of 600 × 400 pixels.
-const GREY: &[u8] = include_bytes!("samples/grey.jpg");
 
 #[derive(Debug)]
 pub(super) struct Image;
@@ -22,7 +18,7 @@ impl InputType for Image {
         Shape::Blob { media: "image/*" }
     }
 
-    fn sample(&self, _constraints: &Constraints) -> Value {
-        Value::Bytes(Bytes::from_static(GREY))
+    fn sample(&self, constraints: &Constraints) -> Value {
+        samples::pick(samples::GREY, constraints)
     }
 }

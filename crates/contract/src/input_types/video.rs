@@ -1,14 +1,10 @@
 //! Videos, as the bytes of a file: MP4, WebM, or what else the model reads.
 
-use bytes::Bytes;
-
 use crate::constraints::Constraints;
 use crate::input_type::InputType;
+use crate::input_types::samples;
 use crate::shape::Shape;
 use crate::value::Value;
-
-/// Half a second of solid grey: MP4, H.264, 64 × 48 pixels.
-const GREY: &[u8] = include_bytes!("samples/grey.mp4");
 
 #[derive(Debug)]
 pub(super) struct Video;
@@ -22,7 +18,7 @@ impl InputType for Video {
         Shape::Blob { media: "video/*" }
     }
 
-    fn sample(&self, _constraints: &Constraints) -> Value {
-        Value::Bytes(Bytes::from_static(GREY))
+    fn sample(&self, constraints: &Constraints) -> Value {
+        samples::pick(samples::GREY_VIDEO, constraints)
     }
 }

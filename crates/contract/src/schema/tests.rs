@@ -287,6 +287,9 @@ fn the_documentation_has_every_type_property_and_synonym() {
     let types: Vec<&str> = crate::INPUT_TYPES.iter().map(|known| known.name()).collect();
     assert_eq!(first_words("Types"), types);
     assert_eq!(first_words("Properties"), reading::PROPERTIES);
+    let formats: Vec<&str> =
+        crate::format::FORMATS.iter().flat_map(|known| known.names).copied().collect();
+    assert_eq!(first_words("Formats"), formats);
     let mut synonyms = first_words("Other libraries' words");
     synonyms.sort_unstable();
     let known = reading::TYPE_SYNONYMS.iter().chain(&reading::PROPERTY_SYNONYMS);
@@ -363,8 +366,8 @@ fn any_json() -> impl Strategy<Value = Json> {
         any::<f64>().prop_map(Json::from),
         "[a-z_]{0,8}".prop_map(Json::from),
     ];
-    let keys = "type|required|default|choices|min|max|max_bytes|list|min_items|max_items|examples|\
-                description|[a-z]{1,4}";
+    let keys = "type|required|default|choices|min|max|max_bytes|formats|list|min_items|max_items|\
+                examples|description|[a-z]{1,4}";
     leaf.prop_recursive(3, 32, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Json::from),

@@ -52,6 +52,12 @@ impl Environment {
         self.given(setting).map_or_else(|| Ok(T::absent()), |_| self.read::<T>(setting))
     }
 
+    /// Returns whether somebody gave the setting a value.
+    #[must_use]
+    pub fn has(&self, setting: &Setting) -> bool {
+        self.given(setting).is_some()
+    }
+
     /// Refuses what cannot be meant: a variable that looks like a setting of ours and is none, so
     /// that a misspelt one is not silently without effect; and a setting with another value under a
     /// name that it had. Variables that Kubernetes sets for a Service of our name are let be.

@@ -139,6 +139,10 @@ fn input_argument(name: &str, field: &Field) -> Arg {
         Shape::Choice => format!("The {name} input"),
         _ => format!("The {name} input: {}", field.expectation()),
     });
+    let formats: Vec<&str> = field.constraints.formats.names().collect();
+    if !formats.is_empty() {
+        help = format!("{help} [formats: {}]", formats.join(", "));
+    }
     if let Some(count) = &field.items {
         help = format!("{help} [{count}]");
     }

@@ -120,14 +120,34 @@ pub(crate) fn json_answer(description: &str) -> Value {
 /// The body of a request to the model, in the formats that are read.
 pub(crate) fn body(schema: &InputsSchema) -> Value {
     let encoded = |encoding| json!({"schema": inputs(schema, encoding)});
+    let mut multipart = encoded(Encoding::Multipart);
+    let types: Map<String, Value> = schema.fields().iter().filter_map(content_type).collect();
+    if !types.is_empty() {
+        multipart["encoding"] = types.into();
+    }
     json!({
         "required": schema.fields().values().any(|field| field.required),
         "content": {
-            "multipart/form-data": encoded(Encoding::Multipart),
+            "multipart/form-data": multipart,
             "application/x-www-form-urlencoded": encoded(Encoding::Urlencoded),
             "application/json": encoded(Encoding::Json),
         },
     })
+}
+
+/// The media types that a part of a form may have, where the schema lists them.
+fn content_type((name, field): (&String, &Field)) -> Option<(String, Value)> {
+    let media_types = media_types(field);
+    (!media_types.is_empty())
+        .then(|| (name.clone(), json!({"contentType": media_types.join(", ")})))
+}
+
+/// The media types of the formats that the schema lists for a file.
+fn media_types(field: &Field) -> Vec<&str> {
+    match field.shape() {
+        Shape::Blob { media } => field.constraints.formats.media_types(media).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The inputs of one job as an object.
@@ -183,11 +203,15 @@ fn item(field: &Field, encoding: Encoding) -> Value {
     let mut property = match field.shape() {
         Shape::Text { format: None } => json!({"type": "string"}),
         Shape::Text { format } => json!({"type": "string", "format": format}),
-        Shape::Blob { media } if encoding == Encoding::Multipart => {
-            json!({"type": "string", "contentMediaType": media})
-        }
         Shape::Blob { media } => {
-            json!({"type": "string", "contentEncoding": "base64", "contentMediaType": media})
+            // JSON Schema has no list of media types.
+            let listed = media_types(field);
+            let media = if let [only] = listed[..] { only } else { media };
+            if encoding == Encoding::Multipart {
+                json!({"type": "string", "contentMediaType": media})
+            } else {
+                json!({"type": "string", "contentEncoding": "base64", "contentMediaType": media})
+            }
         }
         Shape::Number { whole } => {
             json!({"type": if whole { "integer" } else { "number" }})

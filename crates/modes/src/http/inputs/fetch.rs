@@ -46,7 +46,8 @@ impl Fetcher {
             *value = RawValue::Bytes(Bytes::from_static(b"stands for the file"));
         }
         // What is wrong in any case is not worth a fetch.
-        schema.resolve(trial)?;
+        // What is wrong in any case is not worth a fetch.
+        schema.for_unread_files().resolve(trial)?;
         let addresses = address::given(schema, raw);
         let wrong = match &self.0 {
             Some(remote) => remote.fetch(addresses, hold, id).await?,

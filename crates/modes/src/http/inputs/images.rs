@@ -17,7 +17,8 @@ mod webp;
 
 use ai_integration_contract::setting::{Count, SettingType};
 use ai_integration_contract::{
-    Environment, Error, FieldError, Inputs, InputsSchema, SettingError, Shape, Value, settings,
+    Environment, Error, FieldError, Format, Formats, HEIF, Inputs, InputsSchema, SettingError,
+    Shape, Value, settings,
 };
 
 use extent::{Extent, Limits};
@@ -27,8 +28,8 @@ settings! {
     pub(crate) struct Settings under "Inputs" {
         /// Formats in which pictures may come over HTTP, of png, jpeg, gif, webp, bmp, tiff, avif, heic
         /// (which Pillow reads with pillow-heif only), heif (both of these) and jxl; * for anything,
-        /// unchecked.
-        image_formats: Formats = "png,jpeg,gif,webp,bmp,tiff,avif",
+        /// unchecked. Where this is not set, an input also takes the formats that its schema lists.
+        image_formats: FormatList = "png,jpeg,gif,webp,bmp,tiff,avif",
         /// Most pixels of a picture that comes over HTTP, by what its header says; the frames or pages
         /// of one may have 16 times as many together. The default is where Pillow begins to warn.
         max_pixels: Count<1, { usize::MAX }> = 89478485,
@@ -44,51 +45,27 @@ const ANIMATION: u64 = 16;
 /// The most pictures of which it is said what is wrong with them.
 const TOLD: usize = 20;
 
-/// A format of pictures.
-struct Format {
-    name: &'static str,
-    /// Tells by its first bytes whether a file is of the format.
-    begins: fn(&[u8]) -> bool,
-    /// Reads its header, and counts frames up to one more than the limit; returns nothing where it
-    /// is broken.
-    extent: fn(&[u8], &Limits) -> Option<Extent>,
-}
+/// Reads the header of a picture, and counts frames up to one more than the limit; returns nothing where it is
+/// broken.
+type Header = fn(&[u8], &Limits) -> Option<Extent>;
 
-const KNOWN: &[Format] = &[
-    Format {
-        name: "png",
-        begins: |bytes| bytes.starts_with(b"\x89PNG\r\n\x1a\n"),
-        extent: png::extent,
-    },
-    Format {
-        name: "jpeg",
-        begins: |bytes| bytes.starts_with(b"\xff\xd8\xff"),
-        extent: jpeg::extent,
-    },
-    Format {
-        name: "gif",
-        begins: |bytes| bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a"),
-        extent: gif::extent,
-    },
-    Format {
-        name: "webp",
-        begins: |bytes| bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"),
-        extent: webp::extent,
-    },
-    Format { name: "bmp", begins: |bytes| bytes.starts_with(b"BM"), extent: bmp::extent },
-    Format { name: "tiff", begins: tiff::begins, extent: tiff::extent },
-    Format { name: "avif", begins: heif::is_avif, extent: heif::extent },
-    Format { name: "heic", begins: |bytes| bytes.get(4..8) == Some(b"ftyp"), extent: heif::extent },
-    Format { name: "jxl", begins: jxl::begins, extent: jxl::extent },
+/// The formats whose headers are read, by their names.
+const HEADERS: [(&str, Header); 9] = [
+    ("png", png::extent),
+    ("jpeg", jpeg::extent),
+    ("gif", gif::extent),
+    ("webp", webp::extent),
+    ("bmp", bmp::extent),
+    ("tiff", tiff::extent),
+    ("avif", heif::extent),
+    ("heic", heif::extent),
+    ("jxl", jxl::extent),
 ];
 
-/// The name of several formats together, and theirs.
-const HEIF: (&str, [&str; 2]) = ("heif", ["avif", "heic"]);
-
 /// Known formats; none where anything goes.
-struct Formats;
+struct FormatList;
 
-impl SettingType for Formats {
+impl SettingType for FormatList {
     type Value = Option<Vec<String>>;
     const VALUE_NAME: &'static str = "LIST";
 
@@ -96,14 +73,14 @@ impl SettingType for Formats {
         if list == "*" {
             return Ok(None);
         }
-        let (together, both) = HEIF;
+        let ([together, _], both) = HEIF;
         let names = list.split(',').map(|name| name.trim().to_ascii_lowercase());
         let names: Vec<String> = names
             .flat_map(
                 |name| if name == together { both.map(str::to_owned).into() } else { vec![name] },
             )
             .collect();
-        let known: Vec<&str> = KNOWN.iter().map(|format| format.name).collect();
+        let known = HEADERS.map(|(name, _)| name);
         if names.iter().all(|name| known.contains(&name.as_str())) {
             Ok(Some(names))
         } else {
@@ -117,6 +94,8 @@ impl SettingType for Formats {
 pub(crate) struct ImageRules {
     /// Nothing where anything goes.
     formats: Option<Vec<String>>,
+    /// True where the operator has set the formats. Otherwise the model may take others.
+    are_set: bool,
     limits: Limits,
 }
 
@@ -124,7 +103,8 @@ impl ImageRules {
     pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
         let Settings { image_formats, max_pixels, max_frames } = Settings::read(environment)?;
         let limits = Limits { pixels: max_pixels as u64, frames: max_frames as u64 };
-        Ok(ImageRules { formats: image_formats, limits })
+        let are_set = environment.has(Settings::image_formats());
+        Ok(ImageRules { formats: image_formats, are_set, limits })
     }
 
     /// Refuses inputs that are to be pictures and are none, or too large ones.
@@ -133,42 +113,63 @@ impl ImageRules {
         let pictures = schema.fields().iter().filter(|(_, field)| {
             matches!(field.shape(), Shape::Blob { media } if media.starts_with("image/"))
         });
-        let given = pictures.filter_map(|(name, _)| Some((name, inputs.get(name)?)));
-        let files = given.flat_map(|(name, value)| match value {
+        let given = pictures.filter_map(|(name, field)| Some((name, field, inputs.get(name)?)));
+        let files = given.flat_map(|(name, field, value)| match value {
             Value::List(items) => {
-                let place = |(index, item)| (format!("{name}[{index}]"), item);
+                let place = |(index, item)| (format!("{name}[{index}]"), field, item);
                 items.iter().enumerate().map(place).collect()
             }
-            value => vec![(name.clone(), value)],
+            value => vec![(name.clone(), field, value)],
         });
-        let wrong = files.filter_map(|(name, value)| {
-            let message = self.examine(value.as_bytes()?, formats).err()?;
+        let wrong = files.filter_map(|(name, field, value)| {
+            let declared = &field.constraints.formats;
+            let message = self.examine(value.as_bytes()?, formats, declared).err()?;
             Some(FieldError { name, message })
         });
         let wrong: Vec<FieldError> = wrong.take(TOLD).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong)) }
     }
 
-    fn examine(&self, bytes: &[u8], formats: &[String]) -> Result<(), String> {
-        let expected = || format!("expected a picture ({})", formats.join(", "));
-        let format = KNOWN.iter().find(|format| (format.begins)(bytes));
-        let Some(Format { name, extent, .. }) =
-            format.filter(|format| formats.iter().any(|name| name == format.name))
-        else {
-            return Err(match format {
-                Some(format) => format!(
-                    "{}, got {}; AI_INTEGRATION_IMAGE_FORMATS says what the server takes",
-                    expected(),
-                    format.name
-                ),
-                None => format!("{}, got {} bytes of something else", expected(), bytes.len()),
-            });
+    /// Examines a picture that the schema admits, where the server takes `formats` and the schema lists
+    /// `declared` ones.
+    fn examine(&self, bytes: &[u8], formats: &[String], declared: &Formats) -> Result<(), String> {
+        let format = Format::recognise(bytes);
+        let header =
+            format.and_then(|format| HEADERS.iter().find(|(name, _)| *name == format.name()));
+        let is_taken =
+            format.is_some_and(|format| formats.iter().any(|name| name == format.name()));
+        let is_declared = match format {
+            Some(format) => declared.names().any(|name| name == format.name()),
+            None => !declared.is_empty(),
         };
-        let extent = extent(bytes, &self.limits)
+        if !is_taken && (self.are_set || !is_declared) {
+            let given = format.map_or_else(
+                || format!("{} bytes of something else", bytes.len()),
+                |format| format.name().to_owned(),
+            );
+            let hint = "; AI_INTEGRATION_IMAGE_FORMATS says what the server takes";
+            let hint = if header.is_some() || !declared.is_empty() { hint } else { "" };
+            return Err(format!("expected a picture ({}), got {given}{hint}", formats.join(", ")));
+        }
+        // The model reads what the schema lists, whether its header is known here or not.
+        let Some((name, header)) = header else { return Ok(()) };
+        let extent = header(bytes, &self.limits)
             .filter(|extent| extent.area() > 0 && !lookalikes::is_one(bytes));
-        let Some(Extent { width, height, frames, pixels }) = extent else {
-            return Err(format!("{}, got a {name} whose header is broken", expected()));
+        if let Some(extent) = extent {
+            return self.measure(extent);
+        }
+        let names: Vec<&str> = if is_declared && !self.are_set {
+            declared.names().collect()
+        } else {
+            formats.iter().map(String::as_str).collect()
         };
+        let names = names.join(", ");
+        Err(format!("expected a picture ({names}), got a {name} whose header is broken"))
+    }
+
+    /// Holds the extent of a picture against the limits.
+    fn measure(&self, extent: Extent) -> Result<(), String> {
+        let Extent { width, height, frames, pixels } = extent;
         let (most, together) = (self.limits.pixels, self.limits.pixels.saturating_mul(ANIMATION));
         if width.saturating_mul(height) > most {
             return Err(format!("a picture of {width} x {height} has more than {most} pixels"));
@@ -189,8 +190,8 @@ impl ImageRules {
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let rules = ImageRules::read(&Environment::default()).expect("the defaults are right");
-    let formats: Vec<String> = KNOWN.iter().map(|format| format.name.to_owned()).collect();
-    let _ = rules.examine(bytes, &formats);
+    let formats: Vec<String> = HEADERS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let _ = rules.examine(bytes, &formats, &Formats::default());
 }
 
 #[cfg(test)]

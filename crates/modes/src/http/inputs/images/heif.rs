@@ -12,19 +12,6 @@ const MAX_BRANDS: usize = 4096;
 /// The longest lists of properties of images that are taken, in bytes; files have some hundred.
 const MAX_ASSOCIATIONS: usize = 1 << 20;
 
-/// The brands of AVIF, of images and of sequences of them.
-const AVIF: [&[u8]; 2] = [b"avif", b"avis"];
-
-/// Tells whether a file says that it is AVIF, by its own brand or by one that it is compatible with.
-pub(super) fn is_avif(bytes: &[u8]) -> bool {
-    let first = Boxes::new(bytes).next().filter(|first| &first.kind == b"ftyp");
-    first.is_some_and(|first| {
-        let brands = &first.content[..first.content.len().min(MAX_BRANDS)];
-        // Between its own brand and the others stands a version.
-        brands.chunks(4).enumerate().any(|(place, brand)| place != 1 && AVIF.contains(&brand))
-    })
-}
-
 /// Reads the sizes of the images, or of the sequence of images: which of the two decoders take in a file
 /// with both depends on its brand.
 pub(super) fn extent(bytes: &[u8], _limits: &Limits) -> Option<Extent> {

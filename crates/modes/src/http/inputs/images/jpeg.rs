@@ -1,10 +1,11 @@
 //! JPEG, and the Multi-Picture Format within it.
 
+use ai_integration_contract::Format;
 use memchr::{memchr, memmem};
 
 use super::bytes::{big, little, piece};
 use super::extent::{Extent, Limits, largest};
-use super::tiff::{self, Field, Tiff};
+use super::tiff::{Field, Tiff};
 
 /// The most segments of a file that are looked at. Photos have a few dozen, a colour profile of 16 MB
 /// some 250. Bytes between segments count as well, a thousand as one.
@@ -102,7 +103,8 @@ impl<'a> Header<'a> {
         const ENTRY: u64 = 16;
         let Index { bytes, base } = self.index.as_ref().filter(|_| !self.is_ultra_hdr)?;
         let mark = piece(bytes, 0, 4)?;
-        if !tiff::begins(mark) || mark == b"II+\0" {
+        let is_tiff = Format::recognise(mark).is_some_and(|format| format.name() == "tiff");
+        if !is_tiff || mark == b"II+\0" {
             return None;
         }
         let list = Tiff { bytes, is_little: mark.starts_with(b"II"), is_wide: false };

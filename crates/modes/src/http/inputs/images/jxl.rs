@@ -6,11 +6,6 @@ use super::extent::{Extent, Limits};
 
 const CODESTREAM: &[u8] = b"\xff\x0a";
 
-/// Tells by its first bytes whether a file is a codestream, or a container of one.
-pub(super) fn begins(bytes: &[u8]) -> bool {
-    bytes.starts_with(CODESTREAM) || bytes.starts_with(b"\0\0\0\x0cJXL \r\n\x87\n")
-}
-
 /// Reads the size and the metadata at the start of the codestream (ISO/IEC 18181-1, annexes D and E).
 /// The frames of an animation cannot be counted without decoding them, so it is not taken.
 pub(super) fn extent(bytes: &[u8], _limits: &Limits) -> Option<Extent> {

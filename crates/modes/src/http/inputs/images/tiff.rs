@@ -8,14 +8,6 @@ use super::extent::{Extent, Limits};
 /// The most fields of a file that are read. A page has a few dozen.
 const MAX_FIELDS: u64 = 1 << 20;
 
-/// Tells by its first bytes whether a file is a TIFF: some have the bytes of their mark the wrong way
-/// round.
-pub(super) fn begins(bytes: &[u8]) -> bool {
-    [b"MM\0*", b"II*\0", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0"]
-        .iter()
-        .any(|mark| bytes.starts_with(*mark))
-}
-
 /// Counts the pages up to one more than the limit, each of which has a size of its own. Their chain ends
 /// where it comes to a page again.
 pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {

@@ -1,0 +1,218 @@
+//! What the headers of files say, where that takes more than comparing their first bytes.
+
+/// The most bytes at the start of a file in which its marks are looked for.
+const HEAD: usize = 4096;
+
+/// The brands of AVIF, of images and of sequences of them.
+const AVIF: [&[u8]; 2] = [b"avif", b"avis"];
+/// The brands of images in HEIF that are not AVIF, and of sequences of them.
+const HEIC: [&[u8]; 11] = [
+    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2",
+    b"msf1",
+];
+
+pub(super) fn is_riff(bytes: &[u8], form: &[u8]) -> bool {
+    let is_container = [b"RIFF", b"RF64"].iter().any(|mark| bytes.starts_with(*mark));
+    is_container && bytes.get(8..12) == Some(form)
+}
+
+/// Recognises a bitmap by the lengths that its second header can have, as Pillow does: many a text begins
+/// with its two letters.
+pub(super) fn is_bmp(bytes: &[u8]) -> bool {
+    const LENGTHS: [u8; 8] = [12, 16, 40, 52, 56, 64, 108, 124];
+    bytes.starts_with(b"BM")
+        && bytes
+            .get(14..18)
+            .is_some_and(|length| LENGTHS.contains(&length[0]) && length[1..] == [0; 3])
+}
+
+/// Some files have the bytes of the mark the wrong way round.
+pub(super) fn is_tiff(bytes: &[u8]) -> bool {
+    [b"MM\0*", b"II*\0", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0"]
+        .iter()
+        .any(|mark| bytes.starts_with(*mark))
+}
+
+/// The brand of a file of boxes, then those that it is compatible with (ISO/IEC 14496-12, section 4.3);
+/// none where it has no box of brands.
+fn brands(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_wide = bytes.starts_with(&[0, 0, 0, 1]);
+    let start = if is_wide { 16 } else { 8 };
+    let length = match bytes.get(..4).map(|length| length.try_into().map(u32::from_be_bytes)) {
+        Some(Ok(length)) if length > 1 => length as usize,
+        _ => bytes.len(),
+    };
+    let end = length.min(bytes.len()).min(start + HEAD);
+    let is_marked = bytes.get(4..8) == Some(b"ftyp");
+    let listed = bytes.get(start..end).filter(|_| is_marked).unwrap_or_default();
+    // Between its own brand and the others stands a version.
+    listed.chunks(4).enumerate().filter(|(place, _)| *place != 1).map(|(_, brand)| brand)
+}
+
+pub(super) fn is_avif(bytes: &[u8]) -> bool {
+    brands(bytes).any(|brand| AVIF.contains(&brand))
+}
+
+pub(super) fn is_heic(bytes: &[u8]) -> bool {
+    !is_avif(bytes) && brands(bytes).any(|brand| HEIC.contains(&brand))
+}
+
+fn is_picture(bytes: &[u8]) -> bool {
+    brands(bytes).any(|brand| AVIF.contains(&brand) || HEIC.contains(&brand))
+}
+
+pub(super) fn is_3gp(bytes: &[u8]) -> bool {
+    brands(bytes).next().is_some_and(|brand| brand.starts_with(b"3g")) && !is_picture(bytes)
+}
+
+/// Recognises a QuickTime film by its brand, or by the box that an old one begins with.
+pub(super) fn is_quick_time(bytes: &[u8]) -> bool {
+    if let Some(brand) = brands(bytes).next() {
+        return brand == b"qt  " && !is_picture(bytes);
+    }
+    let is_box = [b"moov", b"mdat", b"wide"].iter().any(|kind| bytes.get(4..8) == Some(*kind));
+    is_box && bytes[0] < b' '
+}
+
+/// Recognises a file of boxes with a brand that is none of the others': MP4 has dozens of brands.
+pub(super) fn is_mp4(bytes: &[u8]) -> bool {
+    const OTHERS: [&[u8]; 4] = [b"qt  ", b"jp2 ", b"jpx ", b"crx "];
+    brands(bytes)
+        .next()
+        .is_some_and(|brand| !OTHERS.contains(&brand) && !is_3gp(bytes) && !is_picture(bytes))
+}
+
+/// Recognises Matroska and WebM by their type of document (RFC 8794, section 11.2.6).
+pub(super) fn is_matroska(bytes: &[u8], kind: &[u8]) -> bool {
+    const DOCUMENT_TYPE: &[u8] = b"\x42\x82";
+    let head = &bytes[..bytes.len().min(HEAD)];
+    let at = head.windows(2).position(|pair| pair == DOCUMENT_TYPE);
+    let name = at.and_then(|at| {
+        let length = usize::from(head.get(at + 2)?.checked_sub(0x80)?);
+        head.get(at + 3..at + 3 + length)
+    });
+    let name = name.map(|name| name.split(|byte| *byte == 0).next().unwrap_or_default());
+    bytes.starts_with(b"\x1a\x45\xdf\xa3") && name == Some(kind)
+}
+
+pub(super) fn is_aiff(bytes: &[u8]) -> bool {
+    let kind = bytes.get(8..12);
+    bytes.starts_with(b"FORM") && (kind == Some(b"AIFF") || kind == Some(b"AIFC"))
+}
+
+pub(super) fn is_opus(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"OggS") && bytes.get(28..36) == Some(b"OpusHead")
+}
+
+/// What stands behind a tag of ID3v2, which sounds of several formats begin with; all where none does.
+pub(super) fn behind_tag(bytes: &[u8]) -> &[u8] {
+    if !bytes.starts_with(b"ID3") {
+        return bytes;
+    }
+    let digits = bytes.get(6..10).unwrap_or_default();
+    let length = digits.iter().fold(0, |length, digit| length << 7 | usize::from(digit & 0x7f));
+    bytes.get(10 + length..).unwrap_or_default()
+}
+
+/// Recognises MP3 by its first frame and the one behind it (ISO/IEC 11172-3, section 2.4.1.3), or by a tag
+/// with neither AAC nor FLAC behind it.
+pub(super) fn is_mp3(bytes: &[u8]) -> bool {
+    let sound = behind_tag(bytes);
+    if sound.len() != bytes.len() {
+        return !is_aac(sound) && !sound.starts_with(b"fLaC");
+    }
+    is_frame_before(sound, mp3_frame)
+}
+
+/// Recognises AAC in ADTS (ISO/IEC 14496-3, section 1.A.2).
+pub(super) fn is_aac(bytes: &[u8]) -> bool {
+    is_frame_before(behind_tag(bytes), |head| {
+        let is_frame = head[0] == 0xff && head[1] & 0xf6 == 0xf0;
+        let length = u32::from_be_bytes([0, head[3] & 3, head[4], head[5]]) >> 5;
+        (is_frame && length >= 7).then_some(length as usize)
+    })
+}
+
+/// Returns whether a frame stands at the start, and another behind it or nothing.
+fn is_frame_before(bytes: &[u8], frame: impl Fn([u8; 6]) -> Option<usize>) -> bool {
+    let Some(length) = bytes.first_chunk().copied().and_then(&frame) else { return false };
+    let behind = bytes.get(length..).and_then(|rest| rest.first_chunk().copied());
+    behind.is_none_or(|head| frame(head).is_some())
+}
+
+/// Returns the length of a frame of MP3 with this head.
+fn mp3_frame(head: [u8; 6]) -> Option<usize> {
+    const KILOBITS: [[usize; 15]; 2] = [
+        [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+        [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
+    ];
+    const HERTZ: [usize; 3] = [44_100, 48_000, 32_000];
+    let version = head[1] >> 3 & 3;
+    let is_frame = head[0] == 0xff && head[1] >> 5 == 7 && head[1] >> 1 & 3 == 1 && version != 1;
+    let is_first = version == 3;
+    let kilobits = *KILOBITS[usize::from(is_first)].get(usize::from(head[2] >> 4))?;
+    let divisor = [4, 1, 2, 1][usize::from(version)];
+    let hertz = HERTZ.get(usize::from(head[2] >> 2 & 3))? / divisor;
+    let samples = if is_first { 144_000 } else { 72_000 };
+    let length = samples * kilobits / hertz + usize::from(head[2] >> 1 & 1);
+    (is_frame && kilobits > 0).then_some(length)
+}
+
+/// Recognises a transport stream by the marks of three packets.
+pub(super) fn is_transport_stream(bytes: &[u8]) -> bool {
+    const PACKET: usize = 188;
+    [0, PACKET, 2 * PACKET].iter().all(|at| bytes.get(*at) == Some(&b'G'))
+}
+
+/// Readers take a PDF whose mark stands somewhere in the first 1,024 bytes.
+pub(super) fn is_pdf(bytes: &[u8]) -> bool {
+    contains(&bytes[..bytes.len().min(1024)], b"%PDF-")
+}
+
+pub(super) fn is_svg(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let head = bytes[..bytes.len().min(HEAD)].trim_ascii_start();
+    let is_markup =
+        ["<?xml", "<!--", "<!DOCTYPE svg"].iter().any(|s| head.starts_with(s.as_bytes()));
+    head.starts_with(b"<svg") || is_markup && contains(head, b"<svg")
+}
+
+/// Recognises an icon by its number of pictures, and by the byte in the first that is zero.
+pub(super) fn is_icon(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\0\0\x01\0") && bytes.get(4..6) != Some(&[0, 0]) && bytes.get(9) == Some(&0)
+}
+
+/// Recognises a picture of Netpbm: a letter and a digit, then a number or a remark.
+pub(super) fn is_netpbm(bytes: &[u8]) -> bool {
+    let [b'P', b'1'..=b'6', space, rest @ ..] = bytes else { return false };
+    let next = rest.trim_ascii_start().first();
+    space.is_ascii_whitespace() && next.is_some_and(|byte| byte.is_ascii_digit() || *byte == b'#')
+}
+
+pub(super) fn is_zip(bytes: &[u8]) -> bool {
+    [b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"].iter().any(|mark| bytes.starts_with(*mark))
+}
+
+/// Recognises a document of Office Open XML by a folder of its own, which the directory at the end of the
+/// archive names.
+pub(super) fn is_office(bytes: &[u8], folder: &[u8]) -> bool {
+    const DIRECTORY: usize = 64 << 10;
+    let end = &bytes[bytes.len().saturating_sub(DIRECTORY)..];
+    bytes.starts_with(b"PK\x03\x04")
+        && contains(end, b"[Content_Types].xml")
+        && contains(end, folder)
+}
+
+/// Recognises an archive whose first file tells its media type: `OpenDocument` and EPUB.
+pub(super) fn is_package(bytes: &[u8], media_type: &[u8]) -> bool {
+    let told = bytes.get(30..).and_then(|rest| rest.strip_prefix(b"mimetype"));
+    bytes.starts_with(b"PK\x03\x04")
+        && told.and_then(|told| told.strip_prefix(media_type)).is_some_and(|rest| {
+            // A template's type goes on where the document's ends.
+            rest.first().is_none_or(|byte| *byte != b'-')
+        })
+}
+
+fn contains(bytes: &[u8], words: &[u8]) -> bool {
+    bytes.windows(words.len()).any(|window| window == words)
+}

@@ -1,0 +1,144 @@
+//! The formats that an input is declared to have: the property `formats` of a field.
+
+use crate::format::{FORMATS, Format, HEIF, is_in};
+use crate::likeness::nearest;
+
+/// The longest part of a media type (RFC 6838, section 4.2).
+const LONGEST_PART: usize = 127;
+
+/// The formats in which a file may come; any where none is listed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Formats(Vec<Listed>);
+
+/// A format of the list: the usual name of a known one, or the media type or range of another.
+#[derive(Clone, Debug)]
+struct Listed {
+    word: String,
+    known: Option<&'static Format>,
+}
+
+impl PartialEq for Listed {
+    fn eq(&self, other: &Self) -> bool {
+        self.word == other.word
+    }
+}
+
+/// A reason for which a word is left out of the list.
+pub(crate) enum Misfit {
+    /// No format has the name.
+    Unknown,
+    /// It is no format of files in the media range.
+    Elsewhere,
+}
+
+impl Formats {
+    /// Returns whether anything goes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The listed formats by name: `jpeg` for a known one, else the media type.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|listed| listed.word.as_str())
+    }
+
+    /// The listed media types, as far as they lie in a media range.
+    pub fn media_types<'a>(&'a self, range: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter_map(move |listed| match listed.known {
+            Some(known) => known.media_type_in(range),
+            None => Some(listed.word.as_str()),
+        })
+    }
+
+    /// The list for the `accept` of a form's file input (HTML, section 4.10.5.1.17): media types in the
+    /// range, and the endings of files' names.
+    #[must_use]
+    pub fn accept(&self, range: &str) -> String {
+        let parts = self.0.iter().flat_map(|listed| {
+            let endings = listed.known.into_iter().flat_map(|known| known.names);
+            let media_type = match listed.known {
+                Some(known) => known.media_type_in(range),
+                None => Some(listed.word.as_str()),
+            };
+            let endings = endings.map(|name| format!(".{name}"));
+            media_type.map(str::to_owned).into_iter().chain(endings)
+        });
+        parts.collect::<Vec<_>>().join(",")
+    }
+
+    /// Returns whether a file may come: it shows a listed format, or it shows none and one is listed that no
+    /// file shows.
+    #[must_use]
+    pub fn admit(&self, bytes: &[u8]) -> bool {
+        self.are_shown_by(bytes)
+            || self.0.iter().any(Listed::is_unmarked) && Format::recognise(bytes).is_none()
+    }
+
+    /// Returns whether a file shows that it is of a listed format; any does where anything goes.
+    pub(crate) fn are_shown_by(&self, bytes: &[u8]) -> bool {
+        let is_shown = |listed: &Listed| match listed.known {
+            Some(known) => known.has(bytes),
+            None => Format::recognise(bytes).is_some_and(|actual| {
+                actual.media_types.iter().any(|media_type| is_in(media_type, &listed.word))
+            }),
+        };
+        self.0.is_empty() || self.0.iter().any(is_shown)
+    }
+
+    /// Adds a format by a short name, the ending of a file, a media type or a media range.
+    pub(crate) fn add(&mut self, word: &str, range: &str) -> Result<(), Misfit> {
+        let lower = word.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let plain = lower.strip_prefix('.').unwrap_or(&lower);
+        let (together, both) = HEIF;
+        if together.contains(&plain) {
+            return both.iter().try_for_each(|one| self.add(one, range));
+        }
+        let listed = if let Some(known) = Format::find(plain) {
+            if known.media_type_in(range).is_none() {
+                return Err(Misfit::Elsewhere);
+            }
+            Listed { word: known.name().to_owned(), known: Some(known) }
+        } else {
+            let (family, _) = plain.split_once('/').filter(is_media_type).ok_or(Misfit::Unknown)?;
+            // `application` tells nothing of a format.
+            if !is_in(plain, range) && !matches!(family, "application" | "*") {
+                return Err(Misfit::Elsewhere);
+            }
+            Listed { word: plain.to_owned(), known: None }
+        };
+        if !self.0.contains(&listed) {
+            self.0.push(listed);
+        }
+        Ok(())
+    }
+}
+
+impl Listed {
+    fn is_unmarked(&self) -> bool {
+        match self.known {
+            Some(known) => known.begins.is_none(),
+            None => self.word.strip_suffix("/*").is_none_or(|family| family == "*"),
+        }
+    }
+}
+
+/// The formats of files in a media range that a misspelt word may have meant, or all of them.
+pub(crate) fn suggestion(word: &str, range: &str) -> String {
+    let fitting = || FORMATS.iter().filter(|known| known.media_type_in(range).is_some());
+    let word = word.trim().trim_start_matches('.');
+    let meant = nearest(word, fitting().flat_map(|known| known.names).copied());
+    if let Some(known) = meant.and_then(Format::find) {
+        return format!("did you mean {:?}?", known.name());
+    }
+    let names: Vec<&str> = fitting().map(Format::name).collect();
+    format!("these are: {}; others go by their media type", names.join(", "))
+}
+
+fn is_media_type((family, kind): &(&str, &str)) -> bool {
+    let is_part = |part: &str| {
+        let is_in_token = |c: char| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c);
+        part == "*" || (1..=LONGEST_PART).contains(&part.len()) && part.chars().all(is_in_token)
+    };
+    is_part(family) && is_part(kind) && (*family != "*" || *kind == "*")
+}
