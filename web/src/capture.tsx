@@ -2,25 +2,48 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { t } from "./i18n";
+import { type Input, isListed } from "./model";
+import { extension } from "./values";
+import { WAVE, wave } from "./wave";
 
 export type Device = "photo" | "video" | "audio";
 
-/** What can be recorded for an input of this media range. */
-export function devicesFor(media: string): Device[] {
+/** What a device makes, the usual one first. A sound is recorded in another format and written as WAV. */
+const MADE: { [device in Device]: string[] } = {
+  photo: ["image/jpeg", "image/png", "image/webp"],
+  video: ["video/webm", "video/mp4"],
+  audio: ["audio/webm", "audio/mp4", "audio/ogg", WAVE],
+};
+
+/** What can be recorded for an input of this media range, in a format that it takes. */
+export function devicesFor(input: Input, media: string): Device[] {
   if (!navigator.mediaDevices?.getUserMedia) return [];
   const family = media.split("/")[0];
-  if (family === "image") return ["photo"];
-  if (family === "video") return ["video"];
-  return family === "audio" ? ["audio"] : [];
+  const device = ({ image: "photo", video: "video", audio: "audio" } as const)[family ?? ""];
+  return device && (!input.accept || typeFor(input, device)) ? [device] : [];
+}
+
+/** The media type in which a device records for an input that lists its formats. */
+function typeFor(input: Input, device: Device): string | undefined {
+  if (!input.accept) return undefined;
+  return MADE[device].find((type) => isListed(input, type) && canMake(type));
+}
+
+function canMake(type: string): boolean {
+  // Browsers write another format in the place of one that they do not know.
+  if (type === "image/webp") return document.createElement("canvas").toDataURL(type).includes(type);
+  return type.startsWith("image/") || type === WAVE || MediaRecorder.isTypeSupported(type);
 }
 
 interface Properties {
   device: Device;
+  input: Input;
   onFile(file: File): void;
   onClose(): void;
 }
 
-export function Capture({ device, onFile, onClose }: Properties) {
+export function Capture({ device, input, onFile, onClose }: Properties) {
+  const type = typeFor(input, device);
   const screen = useRef<HTMLVideoElement>(null);
   const recorder = useRef<MediaRecorder | null>(null);
   const [stream, setStream] = useState<MediaStream | null>(null);
@@ -64,17 +87,22 @@ export function Capture({ device, onFile, onClose }: Properties) {
     canvas.width = video.videoWidth;
     canvas.height = video.videoHeight;
     canvas.getContext("2d")?.drawImage(video, 0, 0);
-    canvas.toBlob((blob) => blob && done(blob, "camera.jpg"), "image/jpeg", 0.95);
+    const made = type ?? "image/jpeg";
+    canvas.toBlob((blob) => blob && done(blob, `camera.${extension(made)}`), made, 0.95);
   };
 
   const record = () => {
     if (!stream) return;
     const pieces: Blob[] = [];
-    const machine = new MediaRecorder(stream);
+    const machine = new MediaRecorder(stream, type && type !== WAVE ? { mimeType: type } : {});
     machine.ondataavailable = ({ data }) => pieces.push(data);
     machine.onstop = () => {
-      const type = machine.mimeType;
-      done(new Blob(pieces, { type }), `recording.${type.includes("mp4") ? "mp4" : "webm"}`);
+      const recorded = new Blob(pieces, { type: machine.mimeType });
+      const written = type === WAVE ? wave(recorded) : Promise.resolve(recorded);
+      written.then(
+        (made) => done(made, `recording.${extension(made.type)}`),
+        (error: Error) => setTrouble(error.message || error.name),
+      );
     };
     machine.start();
     recorder.current = machine;

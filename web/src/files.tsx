@@ -4,15 +4,23 @@ import { useRef, useState } from "preact/hooks";
 import { Capture, type Device, devicesFor } from "./capture";
 import { useUrl } from "./hooks";
 import { size, t } from "./i18n";
-import { type Input, isBlob } from "./model";
+import { type Input, isBlob, isListed } from "./model";
 import { upright } from "./upright";
-import { itemErrors, itemsOf, set, setItem, values } from "./values";
+import { itemErrors, itemsOf, refusals, set, setItem, values } from "./values";
 
 /** Photos that are being turned. */
 const turning = new Set<Promise<void>>();
 
-/** Takes a file for an input. A photo for a picture is turned upright, if it is still wanted then. */
+/**
+ * Takes a file for an input, unless the input lists other formats. A photo for a picture is turned
+ * upright, if it is still wanted then.
+ */
 export function take(input: Input, file: File) {
+  if (!isTaken(input, file)) {
+    const words = t("other_formats", file.name, (input.formats ?? []).join(", "));
+    refusals.value = new Map(refusals.value).set(input.name, words);
+    return;
+  }
   if (input.list) setItem(input, itemsOf(values.peek().get(input.name)).length, file);
   else set(input.name, file);
   if (input.shape.kind !== "blob" || !input.shape.media.startsWith("image/")) return;
@@ -39,7 +47,9 @@ export function takeAnywhere(inputs: Input[], files: Iterable<File>) {
     const fitting = free.filter((input) => fits(input, file));
     const isFree = (input: Input) =>
       input.list ? roomOf(input) > 0 : !values.value.get(input.name);
-    const input = fitting.find(isFree) ?? fitting.find(({ list }) => !list);
+    const taking = fitting.filter((input) => isTaken(input, file));
+    const lone = taking.find(({ list }) => !list);
+    const input = taking.find(isFree) ?? lone ?? (taking.length === 0 ? fitting[0] : undefined);
     if (!input) continue;
     if (!input.list) free.splice(free.indexOf(input), 1);
     take(input, file);
@@ -57,6 +67,11 @@ function fits({ shape }: Input, file: File): boolean {
   return (
     !file.type || family === "*" || family === "application" || file.type.startsWith(`${family}/`)
   );
+}
+
+/** Whether an input takes files as this one seems to be; of some files nobody but the server knows. */
+function isTaken(input: Input, { type, name }: File): boolean {
+  return !type || type === "application/octet-stream" || isListed(input, type, name);
 }
 
 const DEVICES = { photo: "camera", video: "camera", audio: "microphone" } as const;
@@ -116,7 +131,7 @@ export function FilePicker({ input, media, id, described, isWrong }: Properties)
         ref={picker}
         type="file"
         id={id}
-        accept={media}
+        accept={input.accept ?? media}
         multiple={input.list}
         disabled={isFull}
         required={input.required}
@@ -150,7 +165,7 @@ export function FilePicker({ input, media, id, described, isWrong }: Properties)
           </button>
         )}
         {!hasSome && <small>{t(input.list ? "drop_or_paste_files" : "drop_or_paste")}</small>}
-        {(isFull ? [] : devicesFor(media)).map((one) => (
+        {(isFull ? [] : devicesFor(input, media)).map((one) => (
           <button type="button" class="quiet" key={one} onClick={() => setDevice(one)}>
             {t(DEVICES[one])}
           </button>
@@ -159,6 +174,7 @@ export function FilePicker({ input, media, id, described, isWrong }: Properties)
       {device && (
         <Capture
           device={device}
+          input={input}
           onFile={(made) => take(input, made)}
           onClose={() => {
             setDevice(null);

@@ -7,7 +7,18 @@ import { size, t } from "./i18n";
 import type { Json } from "./json";
 import { type Input, type Model, typed } from "./model";
 import { cancel, isBusy, problem, run } from "./run";
-import { bodyOf, errors, extras, fill, initial, sent, set, valueOf, values } from "./values";
+import {
+  bodyOf,
+  errors,
+  extras,
+  fill,
+  initial,
+  refusals,
+  sent,
+  set,
+  valueOf,
+  values,
+} from "./values";
 import { isSwitch, Rows, Widget } from "./widgets";
 
 export function Form({ model }: { model: Model }) {
@@ -94,6 +105,7 @@ export function Form({ model }: { model: Model }) {
           onClick={() => {
             problem.value = null;
             values.value = initial(model.inputs);
+            refusals.value = new Map();
             extras.value = [];
             form.current?.reset();
           }}
@@ -207,11 +219,12 @@ function Field({ input, id }: { input: Input; id: string }) {
   );
 }
 
-function limits({ min, max, max_bytes, min_items, max_items }: Input): string {
+function limits({ min, max, max_bytes, formats, min_items, max_items }: Input): string {
   const words = [range(min, max)];
   const items = range(min_items, max_items);
   if (items) words.push(t("items", items));
   if (max_bytes !== undefined) words.push(t("at_most", size(max_bytes)));
+  if (formats) words.push(formats.join(", "));
   return words.filter(Boolean).join(" · ");
 }
 

@@ -21,6 +21,10 @@ export interface Input {
   min?: number | bigint;
   max?: number | bigint;
   max_bytes?: number;
+  /** The formats that a file may have, by name. */
+  formats?: string[];
+  /** The same as media types and endings of names, for a picker (HTML, section 4.10.5.1.17). */
+  accept?: string;
   /** True where the input is a list; all but the default and the examples is said of one item. */
   list?: boolean;
   min_items?: number;
@@ -73,6 +77,14 @@ export function own<T>(record: { [name: string]: T }, name: string): T | undefin
 export function typed(value: Json | undefined): string {
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : writeJson(value);
+}
+
+/** Whether the input lists the media type, or the ending of the name; all are where it lists none. */
+export function isListed({ accept }: Input, type: string, name = ""): boolean {
+  const ending = /\.[^.]+$/.exec(name.toLowerCase())?.[0];
+  const isIt = (one: string) =>
+    one === type || one === ending || (one.endsWith("/*") && type.startsWith(one.slice(0, -1)));
+  return !accept || accept.split(",").some(isIt);
 }
 
 /** The most rows that are drawn or added at once. */

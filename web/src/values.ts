@@ -17,15 +17,20 @@ export interface Extra {
 export const values = signal<Values>(new Map());
 /** Options that the schema does not mention. */
 export const extras = signal<Extra[]>([]);
-/** What the server says is wrong, by input. */
-export const errors = computed(
-  () => new Map((problem.value?.errors ?? []).map(({ name, message }) => [name, message])),
-);
+/** Files that were not taken over, in words, by input. */
+export const refusals = signal<ReadonlyMap<string, string>>(new Map());
+/** What is wrong, by input: what the server says, and what the page saw before. */
+export const errors = computed(() => {
+  const said = (problem.value?.errors ?? []).map(({ name, message }) => [name, message] as const);
+  return new Map([...said, ...refusals.value]);
+});
 
 /** What was sent with the call that is shown: the form may have changed since. */
 export const sent = signal<{ values: Values; extras: Extra[] }>({ values: new Map(), extras: [] });
 
 export function set(name: string, value: Value) {
+  if (refusals.value.has(name))
+    refusals.value = new Map([...refusals.value].filter(([other]) => other !== name));
   values.value = new Map(values.value).set(name, value);
 }
 
