@@ -60,7 +60,10 @@ impl Report {
                 match json::check(&bytes) {
                     Ok(()) => {
                         self.happy("Good, the JSON can be parsed:".to_owned());
-                        self.lines.push(shorten(String::from_utf8_lossy(&bytes).trim()));
+                        let json = serde_json::from_slice::<serde_json::Value>(&bytes);
+                        let as_written = |_| String::from_utf8_lossy(&bytes).trim().to_owned();
+                        self.lines
+                            .push(shorten(&json.map_or_else(as_written, |json| json.to_string())));
                     }
                     Err(fault) => self.sad(&format!("the JSON cannot be parsed: {fault}")),
                 }
