@@ -146,6 +146,13 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
             Ok(prepared) => prepared,
             Err(error) => return refused(error),
         };
+        if mode.is_serving() {
+            tracing::warn!(
+                "the program was not handed over to the engine (a debugger, a notebook, another server \
+                 or `python -c` runs it): when it ends, the server ends, and nothing starts it again; \
+                 `ai-integration run PROGRAM` does"
+            );
+        }
         let engine = Embedded::start(config.limits());
         tokio::spawn(serve_attached(engine.clone(), link));
         match chosen {
