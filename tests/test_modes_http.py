@@ -6,6 +6,7 @@ import html.parser
 import json
 import re
 import socket
+import textwrap
 import urllib.parse
 from pathlib import Path
 
@@ -374,6 +375,30 @@ def test_the_address_is_taken_from_the_environment(program, host):
         assert server.get("/healthz").status == 200
         port = int(server.url.rsplit(":", 1)[1])
         assert bound_addresses(port) == {host.replace("localhost", "127.0.0.1")}
+
+
+@pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "my-laptop", "0.0.0.0:5000", "0.0.0"])
+def test_a_host_that_is_no_address_is_another_programs(program, host):
+    with serve(program(model(PAINTER)), HOST=host) as server:
+        assert server.get("/healthz").status == 200
+        (line,) = [line for line in server.output().splitlines() if "WARN" in line]
+        assert 'HOST="%s" is neither an address nor localhost' % host in line
+        assert "HOST=0.0.0.0" in line
+
+
+def test_the_log_tells_where_the_server_is_and_when_the_model_is_ready(program):
+    source = "import time; time.sleep(1)\n" + textwrap.dedent(model(PAINTER))
+    with serve(program(source), HOST="0.0.0.0", ready=False) as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        server.wait_for_output(
+            r"listening on http://127.0.0.1:%d/ \(bound to 0.0.0.0:%d" % (port, port)
+        )
+        assert "ready on" not in server.output()
+        server.wait_until_ready()
+        server.wait_for_output(r"ready on http://127\.0\.0\.1:%d/\n" % port)
+    with serve(program(model(PAINTER))) as server:
+        # A container that looks like none is not reached from outside.
+        server.wait_for_output(r"listening on \S+ \((bound to \[::\]|.*set HOST=0\.0\.0\.0)")
 
 
 def bound_addresses(port):

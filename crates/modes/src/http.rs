@@ -40,7 +40,7 @@ use self::dialects::DIALECTS;
 use self::failure::Failure;
 use self::inputs::body::BodyReader;
 use self::inputs::intake::Intake;
-use self::listen::{listen, readable};
+use self::listen::{listen, readable, whereabouts};
 use self::metrics::HttpMetrics;
 use self::page::{built, routes as page_routes};
 use self::routes::Mounted;
@@ -95,7 +95,7 @@ async fn run(context: Context) -> ExitStatus {
             return ExitStatus::CannotListen;
         }
     };
-    announce(&listener, &config);
+    let url = announce(&listener, &config);
     let (stop_timeout, limits) = (config.server.stop_timeout, config.limits);
     let (tls, tracer) = (config.tls.clone(), config.tracer.clone());
     let edge = match edge(&context, config) {
@@ -108,6 +108,13 @@ async fn run(context: Context) -> ExitStatus {
     let server = Server::start(listener, edge, limits, tls);
 
     let mut state = context.engine.state();
+    let mut other_state = state.clone();
+    let ready = async {
+        if other_state.wait_for(|state| matches!(state, State::Ready(_))).await.is_ok() {
+            tracing::info!("ready on {url}");
+        }
+        std::future::pending().await
+    };
     let failed = async {
         let failed = state.wait_for(|state| matches!(state, State::Failed(_))).await;
         if let Ok(State::Failed(error)) = failed.as_deref() {
@@ -127,6 +134,7 @@ async fn run(context: Context) -> ExitStatus {
             server.stop(Duration::ZERO, || ()).await;
             ExitStatus::ModelUnavailable
         }
+        never = ready => never,
     };
     if let Some(tracer) = tracer {
         tracer.stop().await;
@@ -134,21 +142,31 @@ async fn run(context: Context) -> ExitStatus {
     status
 }
 
-/// Says in the log where the server is, and what an operator may not expect of it.
-fn announce(listener: &TcpListener, config: &ServerConfig) {
-    if let Ok(address) = listener.local_addr() {
-        let scheme = if config.tls.is_some() { "https" } else { "http" };
-        tracing::info!("listening on {scheme}://{}/", readable(address));
-        if !address.ip().is_loopback() && !config.guard.has_token() {
-            tracing::info!(
-                "no token is set: anyone who can reach this port can use the model \
-                 (AI_INTEGRATION_TOKEN)"
-            );
-        }
+/// Says in the log where the server is, and what an operator may not expect of it. Returns the
+/// address as a browser on this machine opens it.
+fn announce(listener: &TcpListener, config: &ServerConfig) -> String {
+    if let Some(Err(text)) = &config.server.host {
+        let text: String = text.chars().take(60).collect();
+        tracing::warn!(
+            "HOST={text:?} is neither an address nor localhost, and is not used; HOST=0.0.0.0 \
+             (--host) listens on every address"
+        );
+    }
+    let Ok(address) = listener.local_addr() else { return "an unknown address".to_owned() };
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}/", readable(address));
+    let is_chosen = config.server.address().is_some();
+    tracing::info!("listening on {url}{}", whereabouts(address, is_chosen));
+    if !address.ip().is_loopback() && !config.guard.has_token() {
+        tracing::info!(
+            "no token is set: anyone who can reach this port can use the model \
+             (AI_INTEGRATION_TOKEN)"
+        );
     }
     if !built::is_there() {
         tracing::info!("this build has no page with scripts; browsers get a plain form");
     }
+    url
 }
 
 /// Puts the server together as the settings have it.

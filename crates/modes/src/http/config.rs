@@ -23,13 +23,21 @@ settings! {
     #[derive(Clone, Debug)]
     pub(crate) struct HttpSettings under "Server" {
         /// Address to listen on. By default only this machine reaches the server; inside a container
-        /// it is every address (::, 0.0.0.0).
+        /// it is every address (::, 0.0.0.0). Other programs use the name too: a value that is
+        /// neither an address nor localhost counts as none, with a warning.
         host: Option<HostAddress> { name: "HOST" },
         /// Port to listen on; 0 takes a free one.
         port: Port = 5000 { name: "PORT" },
         /// Time for accepted requests to end after SIGTERM or SIGINT; then they are answered with an
         /// error.
         stop_timeout: Seconds = 30,
+    }
+}
+
+impl HttpSettings {
+    /// The address that the operator chose.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.host.as_ref().and_then(|host| host.as_ref().ok().copied())
     }
 }
 
@@ -54,19 +62,21 @@ pub(crate) static SETTINGS: LazyLock<Vec<&'static [&'static Setting]>> = LazyLoc
     own.into_iter().chain(DIALECTS.iter().map(|dialect| dialect.settings())).collect()
 });
 
-/// An address of this machine.
+/// An address of this machine, or else the text that is none: compilers, for one, keep the name of
+/// their target in a variable `HOST`.
 #[derive(Debug)]
 pub(crate) struct HostAddress;
 
 impl SettingType for HostAddress {
-    type Value = IpAddr;
+    type Value = Result<IpAddr, String>;
     const VALUE_NAME: &'static str = "ADDRESS";
 
-    fn read(text: &str) -> Result<IpAddr, String> {
-        match text {
-            "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
-            _ => text.parse().map_err(|_| "an IP address, such as 0.0.0.0".to_owned()),
+    fn read(text: &str) -> Result<Self::Value, String> {
+        if text.eq_ignore_ascii_case("localhost") {
+            return Ok(Ok(Ipv4Addr::LOCALHOST.into()));
         }
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        Ok(bare.parse().map_err(|_| text.to_owned()))
     }
 }
 
@@ -101,7 +111,7 @@ pub(crate) struct ServerConfig {
 impl ServerConfig {
     pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
         let server = HttpSettings::read(environment)?;
-        let addresses = addresses(server.host, environment);
+        let addresses = addresses(server.address(), environment);
         let is_local = addresses.iter().all(IpAddr::is_loopback);
         let limits = ClientLimits::read(environment)?;
         Ok(ServerConfig {

@@ -66,3 +66,31 @@ pub(crate) fn readable(mut address: SocketAddr) -> SocketAddr {
     }
     address
 }
+
+/// Says behind the address that can be opened which one is bound, where they differ, and how to be reached
+/// from elsewhere, where nobody has chosen the address: a container may not look like one.
+pub(crate) fn whereabouts(address: SocketAddr, is_chosen: bool) -> String {
+    if address.ip().is_unspecified() {
+        format!(" (bound to {address}: every address of this machine)")
+    } else if address.ip().is_loopback() && !is_chosen {
+        " (this machine only; in a container, or to be reached from other machines, set HOST=0.0.0.0)"
+            .to_owned()
+    } else {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_tells_the_bound_address_and_the_way_to_others() {
+        let said = |address: &str, is_chosen| whereabouts(address.parse().unwrap(), is_chosen);
+        assert!(said("0.0.0.0:5000", true).contains("bound to 0.0.0.0:5000"));
+        assert!(said("[::]:5000", false).contains("bound to [::]:5000"));
+        assert!(said("127.0.0.1:5000", false).contains("HOST=0.0.0.0"));
+        assert_eq!(said("127.0.0.1:5000", true), "");
+        assert_eq!(said("192.0.2.1:5000", true), "");
+    }
+}
