@@ -299,7 +299,8 @@ def test_the_server_says_that_it_is_alive_and_ready(server):
         ("GET", "/assets/%zz", 404, "not_found"),
         ("GET", "/assets/%ff", 400, "malformed_request"),
         ("GET", "/infer", 405, "method_not_allowed"),
-        ("OPTIONS", "/infer", 405, "method_not_allowed"),
+        ("OPTIONS", "/nothing", 404, "not_found"),
+        ("PUT", "/infer", 405, "method_not_allowed"),
         ("DELETE", "/", 405, "method_not_allowed"),
         ("POST", "/schema", 405, "method_not_allowed"),
         ("POST", "/assets/page.js", 405, "method_not_allowed"),
@@ -314,6 +315,23 @@ def test_other_addresses_and_methods_are_refused(server, method, path, status, c
     allowed = {"/infer": {"POST"}, "/": {"GET", "HEAD", "POST"}}.get(path, {"GET", "HEAD"})
     allow = answer.headers["Allow"]
     assert (set(allow.split(",")) if allow else None) == (allowed if status == 405 else None)
+
+
+@pytest.mark.parametrize("preflight", [False, True])
+def test_options_names_the_methods_of_every_address(server, preflight):
+    headers = {"Access-Control-Request-Method": "POST"} if preflight else {}
+    paths = list(server.get("/openapi.json").json()["paths"])
+    for path in [*paths, "/docs", "/assets/page.js", "/?x=1"]:
+        answer = server.request(path, method="OPTIONS", headers=headers)
+        assert (answer.status, answer.body) == (204, b""), path
+        allowed = set(answer.headers["Allow"].split(",")) - {"OPTIONS"}
+        expected = {
+            "/infer": {"POST"},
+            "/": {"GET", "HEAD", "POST"},
+            "/?x=1": {"GET", "HEAD", "POST"},
+        }
+        assert allowed == expected.get(path, {"GET", "HEAD"}), path
+        assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 def test_a_refusal_without_a_body_has_its_headers(server):

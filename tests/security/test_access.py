@@ -119,6 +119,20 @@ def test_a_site_that_may_ask_can_read_why_it_is_refused(module_program):
         assert preflight.status == 421
 
 
+def test_a_question_for_the_methods_is_answered_beside_cors(module_program):
+    origin = {"Origin": "https://app.example.org"}
+    settings = {"AI_INTEGRATION_ORIGINS": origin["Origin"]}
+    with serve(module_program, **LOCAL, **settings) as server:
+        for headers in [{}, origin]:
+            answer = ask(server, "OPTIONS", **headers)
+            assert (answer.status, answer.headers["Allow"]) == (204, "POST,OPTIONS")
+            assert ask(server, "OPTIONS", "/nothing", **headers).status == 404
+        preflight = ask(server, "OPTIONS", Access_Control_Request_Method="POST", **origin)
+        assert preflight.status == 200
+        assert preflight.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+        assert preflight.headers["Access-Control-Allow-Methods"] == "GET,POST"
+
+
 def test_without_the_token_nothing_is_told(module_program):
     with serve(module_program, **LOCAL, AI_INTEGRATION_TOKEN="s3cret-token") as server:
         for method, path in [

@@ -29,6 +29,8 @@ use std::time::Duration;
 
 use ai_integration_contract::{Environment, Setting, SettingError};
 use ai_integration_engine::{Budget, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -194,9 +196,12 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     parts.push((page_routes::mount(app.clone()), None));
     parts.push((openapi::mount(app, DIALECTS), None));
     parts.push((probes::mount(engine.clone(), registry), None));
+    let addresses = Addresses::new(parts.iter().map(|(part, dialect)| (part, *dialect)), &metrics);
+    let questions = router(parts.into_iter().map(|(part, _)| part.router));
     Ok(Edge {
-        addresses: Addresses::new(parts.iter().map(|(part, dialect)| (part, *dialect)), &metrics),
-        router: router(parts.into_iter().map(|(part, _)| part.router), &guard),
+        addresses,
+        router: with_cors(questions.clone(), &guard),
+        questions,
         refusals: refusals(&guard),
         guard,
         budget,
@@ -219,12 +224,19 @@ fn mount(environment: &Environment, app: impl Fn(bool) -> App) -> Result<Vec<Par
     DIALECTS.iter().map(mount).collect()
 }
 
-fn router(parts: impl Iterator<Item = Router>, guard: &Guard) -> Router {
+fn router(parts: impl Iterator<Item = Router>) -> Router {
     let router = parts.fold(Router::new(), Router::merge);
-    let router = router
-        .fallback(async || Failure::not_found())
-        .method_not_allowed_fallback(async || Failure::method_not_allowed());
-    with_cors(router, guard)
+    router.fallback(async || Failure::not_found()).method_not_allowed_fallback(other_method)
+}
+
+/// Answers a method that an address has no handler for; the router names those that it has, by which
+/// it answers the question for them.
+async fn other_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        Failure::method_not_allowed().into_response()
+    }
 }
 
 /// Answers with the failure that a request has as an extension.
@@ -246,7 +258,7 @@ mod tests {
     use crate::http::failure::Refusal;
     use crate::http::wire::guard;
     use axum::body::Body;
-    use axum::http::{HeaderMap, Method, Request, StatusCode};
+    use axum::http::{HeaderMap, Request};
     use tower_service::Service;
 
     async fn refused(method: Method, origin: &str) -> (StatusCode, HeaderMap) {

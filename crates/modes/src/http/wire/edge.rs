@@ -12,7 +12,7 @@ use ai_integration_engine::{Budget, Reservation};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY,
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
@@ -34,7 +34,7 @@ use crate::http::wire::addresses::Addresses;
 use crate::http::wire::connection::{Answer, Beat, Pulse};
 use crate::http::wire::drain::drain;
 use crate::http::wire::framing;
-use crate::http::wire::guard::Guard;
+use crate::http::wire::guard::{Guard, is_preflight};
 
 /// What nginx calls a request whose client did not wait for the answer; only counted, never sent.
 const CLIENT_LEFT: u16 = 499;
@@ -58,6 +58,9 @@ pub(crate) struct Edge {
     pub(crate) router: Router,
     /// Answers what the guard refuses, so that a page of another site that may ask can read why.
     pub(crate) refusals: Router,
+    /// Answers what is asked about an address (`OPTIONS`) by who is no page of another site: browsers
+    /// ask for such a page first, which is answered in the place of every address.
+    pub(crate) questions: Router,
     pub(crate) addresses: Addresses,
     pub(crate) guard: Guard,
     /// The memory of requests and of their answers.
@@ -130,7 +133,7 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 refused
             } else {
                 parts.extensions.insert(context);
-                ask(&edge.router, Request::from_parts(parts, Body::new(body))).await
+                edge.pass_on(Request::from_parts(parts, Body::new(body))).await
             };
             let response = edge.finish(response, &mut account);
             account.status = response.status().as_u16();
@@ -157,6 +160,22 @@ impl Edge {
         }
         parts.extensions.insert(failure);
         ask(&self.refusals, Request::from_parts(parts, Body::empty())).await
+    }
+
+    /// Asks the handler of the request's address.
+    async fn pass_on(&self, request: Request<Body>) -> Response<Body> {
+        if request.method() != Method::OPTIONS || is_preflight(request.headers()) {
+            return ask(&self.router, request).await;
+        }
+        let mut response = ask(&self.questions, request).await;
+        // The router names the methods that have a handler.
+        if let Some(allow) = response.headers_mut().get_mut(ALLOW)
+            && let Ok(methods) = allow.to_str()
+            && let Ok(all) = HeaderValue::try_from(format!("{methods},OPTIONS"))
+        {
+            *allow = all;
+        }
+        response
     }
 
     /// Gives an answer what every one has, and the words to one that is no result.

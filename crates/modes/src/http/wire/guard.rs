@@ -93,9 +93,8 @@ impl Guard {
             self.origins.check(&request.headers, host.as_ref())?;
         }
         // A preflight carries no token, and asks for nothing (Fetch, section 3.2.2).
-        let is_preflight = request.method == Method::OPTIONS
-            && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if is_preflight || OPEN.contains(&request.uri.path()) {
+        let is_question = request.method == Method::OPTIONS && is_preflight(&request.headers);
+        if is_question || OPEN.contains(&request.uri.path()) {
             return Ok(());
         }
         let is_trusted = self.token.as_ref().is_none_or(|token| token.is_carried(&request.headers));
@@ -129,6 +128,11 @@ impl Guard {
             rate.tidy();
         }
     }
+}
+
+/// Tells whether a request with the method `OPTIONS` asks for a page of another site whether it may ask.
+pub(crate) fn is_preflight(headers: &HeaderMap) -> bool {
+    headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The token that the settings name, or that is in the file that they name.
