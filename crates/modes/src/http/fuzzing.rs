@@ -39,7 +39,7 @@ pub fn egress(bytes: &[u8]) {
     egress::fuzz(&String::from_utf8_lossy(bytes));
 }
 
-/// Checks a request with three headers, a line each.
+/// Checks a request whose headers are a line each.
 pub fn guard(bytes: &[u8]) {
     let mut environment = Environment::default();
     for (setting, value) in [
@@ -53,7 +53,9 @@ pub fn guard(bytes: &[u8]) {
     let guard = guard::Guard::read(&environment, true).expect("the settings are right");
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let mut request = Request::builder().method("POST").uri("/infer");
-    for name in ["host", "origin", "authorization", "x-forwarded-for"] {
+    for name in
+        ["host", "origin", "authorization", "x-forwarded-for", "x-forwarded-host", "forwarded"]
+    {
         if let Some(value) = lines.next() {
             request = request.header(name, value);
         }

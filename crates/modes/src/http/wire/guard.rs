@@ -6,6 +6,7 @@
 //! safe, so that a new one is never forgotten.
 
 pub(crate) mod client;
+pub(crate) mod forwarded;
 pub(crate) mod host;
 pub(crate) mod origin;
 pub(crate) mod rate;
@@ -22,6 +23,7 @@ use axum::http::{HeaderMap, Method};
 use tower_http::cors::CorsLayer;
 
 use self::client::{Network, Proxies};
+use self::forwarded::Forwarded;
 use self::host::{HostNames, Hosts};
 use self::origin::Origins;
 use self::rate::Rate;
@@ -47,8 +49,9 @@ settings! {
         /// Requests of one client, by its address; more are answered with status 429. As many as N
         /// may come at once. By default there is no limit.
         rate_limit: Option<Rate> { refuses_empty: true },
-        /// Addresses or networks (10.0.0.0/8) of proxies, separated by commas, whose X-Forwarded-For
-        /// tells a client's address, with or without its port.
+        /// Addresses or networks (10.0.0.0/8) of proxies, separated by commas, whose word is taken:
+        /// X-Forwarded-For tells a client's address, with or without its port; X-Forwarded-Host and
+        /// X-Forwarded-Proto, or Forwarded, tell the address under which a browser sees the page.
         trusted_proxies: List<Network>,
     }
 }
@@ -90,7 +93,8 @@ impl Guard {
     pub(crate) fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Failure> {
         let host = self.hosts.check(request)?;
         if !request.method.is_safe() {
-            self.origins.check(&request.headers, host.as_ref())?;
+            let forwarded = self.forwarded(&request.headers, peer);
+            self.origins.check(&request.headers, host.as_ref(), &forwarded)?;
         }
         // A preflight carries no token, and asks for nothing (Fetch, section 3.2.2).
         let is_question = request.method == Method::OPTIONS && is_preflight(&request.headers);
@@ -110,6 +114,16 @@ impl Guard {
             return Err(Failure::refused(Refusal::Unauthorized, message));
         }
         Ok(())
+    }
+
+    /// Reads what the proxy that a request came through tells of it, if its word is taken.
+    fn forwarded(&self, headers: &HeaderMap, peer: IpAddr) -> Forwarded {
+        if !self.proxies.trusts(peer) {
+            return Forwarded::default();
+        }
+        let told = Forwarded::read(headers);
+        let host = told.host.filter(|host| self.hosts.may_be_forwarded(host));
+        Forwarded { host, ..told }
     }
 
     /// Finds the client's address, or of IPv6 its network. `peer` is the address that the request came from.
@@ -222,6 +236,59 @@ mod tests {
         // Behind a proxy that speaks TLS the ports are the scheme's.
         let proxied = [("host", "model.test"), ("origin", "https://model.test")];
         assert_eq!(check(&listed, "POST", &proxied), Ok(()));
+    }
+
+    #[test]
+    fn a_browser_that_says_same_origin_is_believed() {
+        let host = ("host", "127.0.0.1:5000");
+        let origin = ("origin", "https://model.example.org");
+        let local = guard(&[], true);
+        for (site, expected) in [
+            ("same-origin", Ok(())),
+            ("same-site", Err("forbidden")),
+            ("cross-site", Err("forbidden")),
+            ("none", Err("forbidden")),
+            ("Same-Origin", Err("forbidden")),
+            ("same-origin, same-origin", Err("forbidden")),
+        ] {
+            let headers = [host, origin, ("sec-fetch-site", site)];
+            assert_eq!(check(&local, "POST", &headers), expected, "{site}");
+        }
+        let twice =
+            [host, origin, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")];
+        assert_eq!(check(&local, "POST", &twice), Err("forbidden"));
+        // Not for a name that somebody else's DNS points here.
+        let rebound = [("host", "evil.test"), ("sec-fetch-site", "same-origin")];
+        assert_eq!(check(&local, "POST", &rebound), Err("misdirected"));
+    }
+
+    #[test]
+    fn trusted_proxies_tell_the_host() {
+        let trusted = (Settings::trusted_proxies(), "127.0.0.1");
+        let any = guard(&[trusted], true);
+        let listed = guard(&[trusted, (Settings::hosts(), "model.example.org")], true);
+        let untrusted = guard(&[(Settings::trusted_proxies(), "10.0.0.1")], true);
+        let (host, other) = (("host", "127.0.0.1:5000"), ("x-forwarded-host", "evil.test"));
+        let origin = |origin| ("origin", origin);
+        let named = ("x-forwarded-host", "model.example.org");
+        let secure = ("x-forwarded-proto", "https");
+        let page = origin("https://model.example.org");
+        for (guard, headers, expected) in [
+            (&any, &[host, page, named][..], Ok(())),
+            (&any, &[host, page, named, secure], Ok(())),
+            (&any, &[host, origin("http://model.example.org"), named, secure], Err("forbidden")),
+            (&any, &[host, origin("http://model.example.org"), named], Ok(())),
+            (&any, &[host, origin("https://model.example.org:8443"), named], Err("forbidden")),
+            (&any, &[host, page, other], Err("forbidden")),
+            (&any, &[host, page, ("forwarded", "host=model.example.org;proto=https")], Ok(())),
+            (&any, &[("host", "evil.test"), origin("http://evil.test"), other], Err("misdirected")),
+            (&listed, &[host, page, named], Ok(())),
+            (&listed, &[host, origin("http://evil.test"), other], Err("forbidden")),
+            (&untrusted, &[host, page, named], Err("forbidden")),
+            (&untrusted, &[host, page, ("forwarded", "host=model.example.org")], Err("forbidden")),
+        ] {
+            assert_eq!(check(guard, "POST", headers), expected, "{headers:?}");
+        }
     }
 
     #[test]

@@ -57,6 +57,12 @@ impl Hosts {
         Ok(host)
     }
 
+    /// Tells whether the host that a proxy names counts: any where the operator lists none, since
+    /// only what the proxy takes comes here.
+    pub(crate) fn may_be_forwarded(&self, host: &Authority) -> bool {
+        self.names.is_empty() || self.has(host.host())
+    }
+
     /// Tells whether a name means this server. Nobody's DNS decides where an address leads.
     fn has(&self, host: &str) -> bool {
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();

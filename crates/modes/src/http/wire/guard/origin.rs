@@ -5,11 +5,14 @@ use std::time::Duration;
 use ai_integration_contract::setting::{Absent, List, Lowercase, SettingType};
 use axum::http::header::ORIGIN;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::http::failure::{Failure, Refusal};
+use crate::http::wire::guard::forwarded::Forwarded;
 
+/// The header in which browsers say whose page sent a request (W3C Fetch Metadata).
+const FETCH_SITE: &str = "sec-fetch-site";
 /// The time for which browsers may keep what they were told of other sites.
 const CORS_AGE: Duration = Duration::from_mins(10);
 
@@ -48,43 +51,46 @@ impl Absent for Origins {
 
 impl Origins {
     /// Refuses a request that a page of a site sent which may not. `host` is the host that the
-    /// request names.
+    /// request names, which this server answers to, and `forwarded` what a trusted proxy tells.
     pub(crate) fn check(
         &self,
         headers: &HeaderMap,
         host: Option<&Authority>,
+        forwarded: &Forwarded,
     ) -> Result<(), Failure> {
-        let refused = || {
-            let message = "a page of another site sent this request; the server's operator can \
-                           add the site to AI_INTEGRATION_ORIGINS";
-            Err(Failure::refused(Refusal::Forbidden, message))
-        };
-        let mut origins = headers.get_all(ORIGIN).iter();
-        let origin = match (origins.next(), origins.next()) {
-            (None, _) => {
-                let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-                let is_foreign = matches!(site, Some(b"cross-site" | b"same-site"));
-                return if is_foreign && *self != Origins::All { refused() } else { Ok(()) };
-            }
-            (Some(origin), None) => origin.to_str().unwrap_or("null").to_ascii_lowercase(),
-            (Some(_), Some(_)) => return refused(),
-        };
-        if match self {
-            Origins::All => true,
-            Origins::These(origins) => origins.contains(&origin),
-        } {
+        // No page can forge this header, and no proxy changes it: it tells of the address that the browser has.
+        let sites = || headers.get_all(FETCH_SITE).iter();
+        if sites().eq(["same-origin"]) {
             return Ok(());
         }
-        let (scheme, authority) = origin.split_once("://").unwrap_or(("", "null"));
-        let own = host.is_some_and(|host| {
-            // A proxy in front may speak TLS, so only the scheme's port is of interest.
-            let port = if scheme == "https" { 443 } else { 80 };
-            authority.parse::<Authority>().is_ok_and(|origin| {
-                origin.host().eq_ignore_ascii_case(host.host())
-                    && origin.port_u16().unwrap_or(port) == host.port_u16().unwrap_or(port)
-            })
-        });
-        if own { Ok(()) } else { refused() }
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let is_allowed = match (origins.next(), origins.next()) {
+            (None, _) => {
+                *self == Origins::All
+                    || !sites().any(|site| site == "cross-site" || site == "same-site")
+            }
+            (Some(origin), None) => {
+                let origin = origin.to_str().unwrap_or("null").to_ascii_lowercase();
+                let is_own = |host| is_at(&origin, host, forwarded.is_https);
+                self.has(&origin) || host.into_iter().chain(&forwarded.host).any(is_own)
+            }
+            (Some(_), Some(_)) => false,
+        };
+        if is_allowed {
+            return Ok(());
+        }
+        let message = "a page of another site sent this request: its Origin is not the Host that came here. \
+                       If it is this server's own page, behind a proxy, the proxy has to pass Host on \
+                       unchanged, or be listed in AI_INTEGRATION_TRUSTED_PROXIES and send \
+                       X-Forwarded-Host; another site can be added to AI_INTEGRATION_ORIGINS";
+        Err(Failure::refused(Refusal::Forbidden, message))
+    }
+
+    fn has(&self, origin: &String) -> bool {
+        match self {
+            Origins::All => true,
+            Origins::These(origins) => origins.contains(origin),
+        }
     }
 
     /// The layer that tells browsers of other sites' pages; `None` where none may ask.
@@ -101,4 +107,17 @@ impl Origins {
         let layer = CorsLayer::new().allow_origin(origins).allow_headers(headers);
         Some(layer.allow_methods([Method::GET, Method::POST]).max_age(CORS_AGE))
     }
+}
+
+/// Tells whether the origin of a page is that of this host.
+fn is_at(origin: &str, host: &Authority, is_https: bool) -> bool {
+    let (scheme, authority) = origin.split_once("://").unwrap_or(("", "null"));
+    // A proxy in front may speak TLS, whether it says so or not: only the scheme's port is of interest.
+    let port = if scheme == "https" { 443 } else { 80 };
+    let is_secure_enough = scheme == "https" || !is_https;
+    is_secure_enough
+        && authority.parse::<Authority>().is_ok_and(|origin| {
+            origin.host().eq_ignore_ascii_case(host.host())
+                && origin.port_u16().unwrap_or(port) == host.port_u16().unwrap_or(port)
+        })
 }
