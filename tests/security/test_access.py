@@ -133,6 +133,43 @@ def test_a_question_for_the_methods_is_answered_beside_cors(module_program):
         assert preflight.headers["Access-Control-Allow-Methods"] == "GET,POST"
 
 
+@pytest.mark.parametrize(
+    ("sites", "policy", "options"),
+    [
+        (None, "'none'", "DENY"),
+        ("", "'none'", "DENY"),
+        ("'none'", "'none'", "DENY"),
+        ("self", "'self'", "SAMEORIGIN"),
+        ("*", "*", None),
+        ("https://Wiki.test, http://localhost:*", "https://wiki.test http://localhost:*", None),
+    ],
+)
+def test_sites_that_may_frame_the_page(module_program, sites, policy, options):
+    settings = {"AI_INTEGRATION_FRAME_ANCESTORS": sites}
+    with serve(module_program, **LOCAL, **settings, ready=False) as server:
+        page = server.get("/")
+        told = page.headers["Content-Security-Policy"].rpartition("; ")[2]
+        assert told == "frame-ancestors " + policy
+        assert page.headers["X-Frame-Options"] == options
+
+
+@pytest.mark.parametrize(
+    ("sites", "nearest"),
+    [
+        ("huggingface.co", "did you mean https://huggingface.co?"),
+        ("https://wiki.test/page", "did you mean https://wiki.test?"),
+        ("https://a.test https://b.test", "commas"),
+        ("https://a.test; script-src *", "commas"),
+        ("'none', https://a.test", "'none'"),
+        ("https://", "https://huggingface.co"),
+    ],
+)
+def test_what_is_no_site_may_frame_nothing(module_program, sites, nearest):
+    name = "AI_INTEGRATION_FRAME_ANCESTORS"
+    done = run(module_program, mode="http", PORT=0, **{name: sites})
+    assert nearest in refused(done, name)
+
+
 def test_without_the_token_nothing_is_told(module_program):
     with serve(module_program, **LOCAL, AI_INTEGRATION_TOKEN="s3cret-token") as server:
         for method, path in [

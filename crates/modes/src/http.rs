@@ -47,7 +47,7 @@ use self::metrics::HttpMetrics;
 use self::page::{built, routes as page_routes};
 use self::routes::Mounted;
 use self::wire::addresses::Addresses;
-use self::wire::edge::Edge;
+use self::wire::edge::{Edge, INERT};
 use self::wire::guard::Guard;
 use self::wire::server::Server;
 use crate::console::eprint;
@@ -187,6 +187,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         images,
         fetcher,
         wording,
+        frames: guard.frames().clone(),
         needs_token: guard.has_token(),
         metrics: metrics.clone(),
         early: Semaphore::new(context.config.queue),
@@ -203,6 +204,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         router: with_cors(questions.clone(), &guard),
         questions,
         refusals: refusals(&guard),
+        inert: guard.frames().policy(INERT),
         guard,
         budget,
         wording,

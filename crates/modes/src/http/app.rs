@@ -19,6 +19,7 @@ use crate::http::inputs::request::{RequestInputs, extent, footprint};
 use crate::http::large::{LARGE, work_on};
 use crate::http::metrics::HttpMetrics;
 use crate::http::request_context::RequestContext;
+use crate::http::wire::guard::frames::FrameAncestors;
 
 /// The time for which a client that asks for the schema waits for a model that is being loaded.
 const DESCRIPTION: Duration = Duration::from_secs(10);
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) images: images::ImageRules,
     pub(crate) fetcher: Fetcher,
     pub(crate) wording: Wording,
+    /// The sites that may show the pages in a frame.
+    pub(crate) frames: FrameAncestors,
     /// True where requests have to carry a secret.
     pub(crate) needs_token: bool,
     pub(crate) metrics: Arc<HttpMetrics>,
@@ -180,6 +183,10 @@ impl App {
 
     pub(crate) fn wording(&self) -> Wording {
         self.shared.wording
+    }
+
+    pub(crate) fn frames(&self) -> &FrameAncestors {
+        &self.shared.frames
     }
 
     pub(crate) fn needs_token(&self) -> bool {

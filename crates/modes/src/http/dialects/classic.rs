@@ -125,9 +125,10 @@ async fn infer(
                 );
             }
             let size = outcome.data.len() + extent(&given);
+            let app = app.clone();
             let written = work_on(size, move || {
                 if wants_page {
-                    return html::result(&outcome);
+                    return html::result(&app, &outcome);
                 }
                 Json(Answer::new(&model, &given, &outcome)).into_response()
             });
@@ -137,7 +138,7 @@ async fn infer(
             let failure = Failure::of_model(&outcome);
             let message = failure.detail(wording);
             if wants_page {
-                failure.told_by(html::failure(&message))
+                failure.told_by(html::failure(&app, &message))
             } else {
                 failure.told_by(Json(json!({"err": message})))
             }
@@ -145,7 +146,7 @@ async fn infer(
         Err(failure) => {
             let (reason, message) = (failure.reason, failure.detail(wording));
             if wants_page {
-                failure.told_by(html::problem(reason.status(), reason.title(), &message))
+                failure.told_by(html::problem(&app, reason.status(), reason.title(), &message))
             } else {
                 failure.told_by((reason.status(), Json(json!({"err": message}))))
             }

@@ -30,16 +30,16 @@ img, video { max-width: 100%; }
 /// Only what this server has runs; what models and users bring is shown from memory.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       img-src 'self' blob: data:; media-src blob: data:; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+                      form-action 'self'; base-uri 'none'";
 /// Nothing runs, and nothing is fetched but what the page itself carries.
 const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
-                      media-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+                      media-src data:; form-action 'self'; base-uri 'none'";
 
 /// The page with the form, or why there is none yet.
 pub(crate) fn form(app: &App) -> Response {
     let (status, content, reloads) = plain(app);
     if !built::is_there() {
-        return respond(status, &content, reloads);
+        return respond(app, status, &content, reloads);
     }
     let model = app.engine().model_now().map(|model| app.for_front_end(&model).to_string());
     let scripted = html! {
@@ -53,16 +53,16 @@ pub(crate) fn form(app: &App) -> Response {
             main { (content) }
         }
     };
-    document(status, &scripted)
+    document(app, status, &scripted)
 }
 
 /// The reference of the API, which scripts draw.
-pub(crate) fn docs() -> Response {
+pub(crate) fn docs(app: &App) -> Response {
     let content = html! {
         div #app {}
         noscript { main { p { a href="/openapi.json" { "/openapi.json" } } } }
     };
-    document(StatusCode::OK, &content)
+    document(app, StatusCode::OK, &content)
 }
 
 /// The form without scripts, or why there is none yet; and whether to look again.
@@ -95,7 +95,7 @@ fn plain(app: &App) -> (StatusCode, Markup, bool) {
 }
 
 /// The page with a result.
-pub(crate) fn result(outcome: &Outcome) -> Response {
+pub(crate) fn result(app: &App, outcome: &Outcome) -> Response {
     let content = html! {
         h1 { "Result" }
         @if let Data::List(list) = &outcome.data {
@@ -107,27 +107,27 @@ pub(crate) fn result(outcome: &Outcome) -> Response {
         }
         p { a href="/" { "Again" } }
     };
-    respond(StatusCode::OK, &content, false)
+    respond(app, StatusCode::OK, &content, false)
 }
 
 /// The page with the failure that the model itself reports.
-pub(crate) fn failure(message: &str) -> Response {
+pub(crate) fn failure(app: &App, message: &str) -> Response {
     let content = html! {
         h1 { "The model reported a failure" }
         pre { (message) }
         p { a href="/" { "Again" } }
     };
-    respond(StatusCode::OK, &content, false)
+    respond(app, StatusCode::OK, &content, false)
 }
 
 /// The page that says why there is no result.
-pub(crate) fn problem(status: StatusCode, title: &str, message: &str) -> Response {
+pub(crate) fn problem(app: &App, status: StatusCode, title: &str, message: &str) -> Response {
     let content = html! {
         h1 { "There is no result: " (title) }
         pre { (message) }
         p { a href="/" { "Back to the form" } }
     };
-    respond(status, &content, false)
+    respond(app, status, &content, false)
 }
 
 fn data(outcome: &Outcome) -> Markup {
@@ -156,26 +156,26 @@ fn data(outcome: &Outcome) -> Markup {
 }
 
 /// A page that needs no script.
-fn respond(status: StatusCode, content: &Markup, reloads: bool) -> Response {
+fn respond(app: &App, status: StatusCode, content: &Markup, reloads: bool) -> Response {
     let style = html! {
         @if reloads { meta http-equiv="refresh" content="2"; }
         link rel="icon" href="data:,";
         style { (PreEscaped(STYLE)) }
     };
-    send(status, &style, &html! { main { (content) } }, PLAIN_POLICY)
+    send(app, status, &style, &html! { main { (content) } }, PLAIN_POLICY)
 }
 
 /// A page that scripts draw.
-fn document(status: StatusCode, content: &Markup) -> Response {
+fn document(app: &App, status: StatusCode, content: &Markup) -> Response {
     let scripts = html! {
         link rel="icon" href="/assets/icon.svg";
         link rel="stylesheet" href="/assets/page.css";
         script type="module" src="/assets/page.js" {}
     };
-    send(status, &scripts, content, POLICY)
+    send(app, status, &scripts, content, POLICY)
 }
 
-fn send(status: StatusCode, head: &Markup, body: &Markup, policy: &'static str) -> Response {
+fn send(app: &App, status: StatusCode, head: &Markup, body: &Markup, policy: &str) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -191,7 +191,8 @@ fn send(status: StatusCode, head: &Markup, body: &Markup, policy: &'static str) 
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+        (header::CONTENT_SECURITY_POLICY, app.frames().policy(policy)),
     ];
-    (status, headers, page.into_string()).into_response()
+    let options = app.frames().options().map(|options| [(header::X_FRAME_OPTIONS, options)]);
+    (status, headers, options, page.into_string()).into_response()
 }

@@ -40,8 +40,8 @@ async fn page(State(app): State<App>) -> Response {
     html::form(&app)
 }
 
-async fn docs() -> Result<Response, Failure> {
-    if built::is_there() { Ok(html::docs()) } else { Err(Failure::not_found()) }
+async fn docs(State(app): State<App>) -> Result<Response, Failure> {
+    if built::is_there() { Ok(html::docs(&app)) } else { Err(Failure::not_found()) }
 }
 
 async fn asset(

@@ -51,7 +51,7 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Nothing to other sites; without any a browser would not say that a form is the page's own, either.
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 /// For what is no page: nothing that an answer carries is to run.
-const INERT: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+pub(crate) const INERT: &str = "default-src 'none'";
 
 /// What all connections share.
 pub(crate) struct Edge {
@@ -61,6 +61,8 @@ pub(crate) struct Edge {
     /// Answers what is asked about an address (`OPTIONS`) by who is no page of another site: browsers
     /// ask for such a page first, which is answered in the place of every address.
     pub(crate) questions: Router,
+    /// The policy of answers that have none of their own.
+    pub(crate) inert: HeaderValue,
     pub(crate) addresses: Addresses,
     pub(crate) guard: Guard,
     /// The memory of requests and of their answers.
@@ -206,7 +208,7 @@ impl Edge {
         headers.insert(REQUEST_ID, context.id.0.clone());
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         headers.insert(REFERRER_POLICY, SAME_ORIGIN);
-        headers.entry(CONTENT_SECURITY_POLICY).or_insert(INERT);
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert_with(|| self.inert.clone());
         response
     }
 }

@@ -7,6 +7,7 @@
 
 pub(crate) mod client;
 pub(crate) mod forwarded;
+pub(crate) mod frames;
 pub(crate) mod host;
 pub(crate) mod origin;
 pub(crate) mod rate;
@@ -24,6 +25,7 @@ use tower_http::cors::CorsLayer;
 
 use self::client::{Network, Proxies};
 use self::forwarded::Forwarded;
+use self::frames::FrameAncestors;
 use self::host::{HostNames, Hosts};
 use self::origin::Origins;
 use self::rate::Rate;
@@ -40,6 +42,10 @@ settings! {
         /// Origins of other sites whose pages may use the API (CORS), separated by commas, such as
         /// https://app.example.org; * for all. By default none.
         origins: Origins,
+        /// Sites whose pages may show the model's in a frame, separated by commas, such as
+        /// https://huggingface.co or https://*.example.org; 'self' for this server's own, * for all.
+        /// By default none.
+        frame_ancestors: FrameAncestors,
         /// A secret that requests have to carry: Authorization: Bearer SECRET, or as the password
         /// that a browser asks for. The model's program does not get to see it. /healthz and /readyz
         /// need none. There is no flag for it, since others can read a process's arguments.
@@ -69,6 +75,7 @@ pub(crate) struct Guard {
     token: Option<Token>,
     rate: Option<Rate>,
     proxies: Proxies,
+    frames: FrameAncestors,
 }
 
 impl Guard {
@@ -81,6 +88,7 @@ impl Guard {
             token: token(settings.token, settings.token_file.as_deref())?,
             rate: settings.rate_limit,
             proxies: Proxies::new(settings.trusted_proxies),
+            frames: settings.frame_ancestors,
         })
     }
 
@@ -124,6 +132,11 @@ impl Guard {
         let told = Forwarded::read(headers);
         let host = told.host.filter(|host| self.hosts.may_be_forwarded(host));
         Forwarded { host, ..told }
+    }
+
+    /// The sites that may show this server's pages in a frame.
+    pub(crate) fn frames(&self) -> &FrameAncestors {
+        &self.frames
     }
 
     /// Finds the client's address, or of IPv6 its network. `peer` is the address that the request came from.

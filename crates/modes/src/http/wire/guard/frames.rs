@@ -1,0 +1,154 @@
+//! The sites that may show this server's pages in a frame of theirs. In one that may not be trusted
+//! a page could lie over the model's, and lead clicks to it (clickjacking).
+
+use ai_integration_contract::setting::{Absent, SettingType};
+use axum::http::HeaderValue;
+
+/// The origins of pages that may frame this server's, as a source list of CSP (level 3, section 6.4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FrameAncestors(String);
+
+/// The list where nobody may.
+const NONE: &str = "'none'";
+/// The list where this server's own pages may.
+const OWN: &str = "'self'";
+
+impl SettingType for FrameAncestors {
+    type Value = Self;
+    const VALUE_NAME: &'static str = "LIST";
+
+    fn read(list: &str) -> Result<Self, String> {
+        let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let sources = items.map(source).collect::<Result<Vec<_>, _>>()?;
+        match sources.len() {
+            0 => Ok(Self::absent()),
+            2.. if sources.iter().any(|one| one == NONE) => {
+                Err(format!("either {NONE} or a list of sites"))
+            }
+            _ => Ok(FrameAncestors(sources.join(" "))),
+        }
+    }
+}
+
+impl Absent for FrameAncestors {
+    fn absent() -> Self {
+        FrameAncestors(NONE.to_owned())
+    }
+}
+
+impl FrameAncestors {
+    /// Completes a policy for the contents of an answer (`Content-Security-Policy`).
+    pub(crate) fn policy(&self, contents: &str) -> HeaderValue {
+        let policy = format!("{contents}; frame-ancestors {}", self.0);
+        HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+    }
+
+    /// The same for browsers that do not know such policies (`X-Frame-Options`, RFC 7034), where it can
+    /// be said: they know no lists.
+    pub(crate) fn options(&self) -> Option<HeaderValue> {
+        match self.0.as_str() {
+            NONE => Some(HeaderValue::from_static("DENY")),
+            OWN => Some(HeaderValue::from_static("SAMEORIGIN")),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one site. The error says what is nearest to it.
+fn source(item: &str) -> Result<String, String> {
+    let item = item.to_ascii_lowercase();
+    match item.trim_matches('\'') {
+        "*" => return Ok("*".to_owned()),
+        "self" => return Ok(OWN.to_owned()),
+        "none" => return Ok(NONE.to_owned()),
+        _ if is_origin(&item) => return Ok(item),
+        _ => {}
+    }
+    let bare = item.split_once("://").map_or(&*item, |(_, rest)| rest);
+    let scheme = if item.starts_with("http://") { "http" } else { "https" };
+    let host = bare.split(['/', '?', '#', ' ', '\t', ';']).next().unwrap_or_default();
+    let nearest = format!("{scheme}://{host}");
+    let hint = if item.contains([' ', '\t', ';']) {
+        "; put commas between them".to_owned()
+    } else if is_origin(&nearest) {
+        format!("; did you mean {nearest}?")
+    } else {
+        String::new()
+    };
+    Err(format!(
+        "origins such as https://huggingface.co or https://*.example.org, separated by commas, \
+         'self', or *, where {item:?} is none{hint}"
+    ))
+}
+
+/// Tells whether this is an origin of the web as CSP writes it: a scheme, a host, of which the first part may
+/// be `*`, and perhaps a port.
+fn is_origin(item: &str) -> bool {
+    let Some((scheme, authority)) = item.split_once("://") else { return false };
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let is_port = |port: &str| port == "*" || port.parse::<u16>().is_ok_and(|port| port > 0);
+    let below = host.strip_prefix("*.").unwrap_or(host);
+    matches!(scheme, "http" | "https")
+        && (host == "*" || below.split('.').all(is_label))
+        && port.is_none_or(is_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_sites() {
+        for (list, sources) in [
+            ("https://huggingface.co", "https://huggingface.co"),
+            ("HTTPS://A.test:8443 , http://127.0.0.1:*", "https://a.test:8443 http://127.0.0.1:*"),
+            ("https://*.example.org,'self'", "https://*.example.org 'self'"),
+            ("self", "'self'"),
+            ("*", "*"),
+            ("none", "'none'"),
+            (",", "'none'"),
+        ] {
+            assert_eq!(
+                FrameAncestors::read(list),
+                Ok(FrameAncestors(sources.to_owned())),
+                "{list}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_site_is_refused_with_what_is_nearest() {
+        for (list, nearest) in [
+            ("huggingface.co", "did you mean https://huggingface.co?"),
+            ("https://a.test/wiki/", "did you mean https://a.test?"),
+            ("http://a.test/", "did you mean http://a.test?"),
+            ("https://a.test https://b.test", "commas"),
+            ("https://a.test; script-src *", "commas"),
+            ("ftp://a.test", "did you mean https://a.test?"),
+            ("https://a.test:0", ""),
+            ("https://a..test", ""),
+            ("https://a.*.test", ""),
+            ("https://", ""),
+            ("'none', https://a.test", "either"),
+        ] {
+            let error = FrameAncestors::read(list).unwrap_err();
+            assert!(error.contains(nearest), "{list}: {error}");
+        }
+    }
+
+    #[test]
+    fn old_browsers_are_told_what_can_be_told_them() {
+        let options = |list| FrameAncestors::read(list).unwrap().options();
+        assert_eq!(options("none").unwrap(), "DENY");
+        assert_eq!(options("'self'").unwrap(), "SAMEORIGIN");
+        assert_eq!(options("'self', https://a.test"), None);
+        assert_eq!(options("*"), None);
+    }
+}
