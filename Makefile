@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install
 CARGO ?= cargo
 
 RUST_SOURCES := Cargo.toml Cargo.lock web/dist/.built \
-  $(shell find crates -name '*.rs' -o -name Cargo.toml -o -path '*/samples/*')
+  $(shell find crates -name '*.rs' -o -name '*.js' -o -name Cargo.toml -o -path '*/samples/*')
 PYTHON_SOURCES := pyproject.toml README.md $(shell find python -name '*.py' -o -name '*.pyi')
 PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist -o -name tests \) -prune -o -type f -print)
 EXAMPLE_REQUIREMENTS := $(wildcard examples/*/requirements.txt)

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import html.parser
 import json
 import re
@@ -207,6 +208,41 @@ def test_the_form_sent_by_a_browser_shows_a_page_with_the_result(server):
     assert "scale" not in shown
 
 
+JAVA = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ({"Accept": JAVA}, "application/json"),
+        ({"Accept": "text/html;q=0, */*"}, "application/json"),
+        ({"Accept": "text/html, application/json"}, "application/json"),
+        ({"Accept": "text/html", "Sec-Fetch-Mode": "cors"}, "application/json"),
+        ({"Accept": "*/*", "Sec-Fetch-Mode": "navigate"}, "text/html"),
+        ({"Accept": "text/html, application/xhtml+xml, image/jxr, */*"}, "text/html"),
+        ({"Accept": "text/html"}, "text/html"),
+    ],
+)
+def test_a_page_is_for_a_browsers_navigation(server, headers, kind):
+    for title in ["x", "image"]:
+        answer = server.post("/", headers=headers, photo=PNG, title=title)
+        assert (answer.status, answer.type) == (200, kind)
+    assert server.post("/", headers=headers, title="x").type == kind
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/event-stream;q=0, */*", "application/json"),
+        ("text/event-stream;q=0.000", "application/json"),
+        ('text/plain;note="a, text/event-stream"', "application/json"),
+        ("application/json, text/event-stream;q=.1", "text/event-stream"),
+    ],
+)
+def test_events_are_weighed(server, accept, kind):
+    assert server.post(headers={"Accept": accept}, photo=PNG, title="x").type == kind
+
+
 def test_an_image_result_is_shown_as_an_image(server):
     answer = browser_post(server, photo=PNG, title="image")
     assert Form(answer.body.decode()).images == [url_of("image/png", PNG)]
@@ -249,7 +285,12 @@ def test_the_schema_is_told_as_the_author_wrote_it(server):
 def test_the_page_brings_its_scripts_and_styles(server):
     page = server.get("/")
     assert "script-src 'self'; style-src 'self'" in page.headers["content-security-policy"]
-    for path in re.findall(r'(?:src|href)="(/assets/[^"]+)"', page.body.decode()):
+    (script,) = re.findall(r"<script>(.*?)</script>", page.body.decode(), re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert "script-src-elem 'self' 'sha256-%s';" % digest in page.headers["content-security-policy"]
+    paths = re.findall(r'(?:src|href)="(assets/[^"]+)"', page.body.decode())
+    assert len(paths) == 3
+    for path in ["/" + path for path in paths]:
         plain = server.get(path)
         assert plain.status == 200, path
         packed = server.get(path, headers={"Accept-Encoding": "br, gzip"})

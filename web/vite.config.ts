@@ -33,7 +33,8 @@ function compressed(): Plugin {
 }
 
 export default defineConfig({
-  base: "/assets/",
+  // Counted from the file that names another: a proxy may serve all of this below a path.
+  base: "./",
   plugins: [compressed()],
   css: { preprocessorOptions: { scss: { quietDeps: true } } },
   build: {

@@ -64,7 +64,7 @@ export function Docs() {
   const [api, setApi] = useState<Api | null>(null);
   const [trouble, setTrouble] = useState("");
   useEffect(() => {
-    fetch("/openapi.json")
+    fetch("openapi.json")
       .then(async (answer) => {
         const text = await answer.text();
         if (answer.ok) setApi(parseJson(text) as unknown as Api);
@@ -93,8 +93,8 @@ export function Docs() {
       <Header about={api.info} title={api.info.title} />
       <main class="docs">
         <p class="row">
-          <a href="/">{t("to_the_page")}</a>
-          <a href="/openapi.json">openapi.json</a>
+          <a href="./">{t("to_the_page")}</a>
+          <a href="openapi.json">openapi.json</a>
         </p>
         {operations.map(({ path, method, operation }) => (
           <section key={`${method} ${path}`} class="operation">

@@ -48,12 +48,15 @@ const LARGEST = 32 * 1024 * 1024;
 const history = signal<Entry[]>([]);
 const store = createStore("ai_integration", "history");
 
-/** Tells models apart. */
-const keyOf = (model: Model) =>
-  JSON.stringify([
+/** Tells models apart, also those that a proxy serves below different paths of one site. */
+function keyOf(model: Model) {
+  const { pathname } = new URL(".", document.baseURI);
+  return JSON.stringify([
     model.model.name ?? "",
     model.inputs.map(({ name, shape, list }) => [name, list ? `${shape.kind}[]` : shape.kind]),
+    ...(pathname === "/" ? [] : [pathname]),
   ]);
+}
 
 /** Reads what was kept. A browser that keeps nothing has an empty history. */
 export async function recall(model: Model) {
@@ -110,7 +113,11 @@ function lightened(entry: Entry): Entry {
 async function forget(entries: Entry[]) {
   const times = entries.map(({ time }) => time);
   // What is not shown any more is gone.
-  await delMany(times, store).catch(() => undefined);
+  try {
+    await delMany(times, store);
+  } catch {
+    // Nothing was kept where a browser keeps nothing, as in the frame of another site.
+  }
   history.value = history.value.filter((entry) => !entries.includes(entry));
   document.getElementById("result")?.focus();
 }

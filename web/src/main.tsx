@@ -72,7 +72,7 @@ async function start() {
   await speak(preferred());
   const root = document.getElementById("app");
   if (!root) return;
-  if (location.pathname === "/docs") {
+  if (root.dataset.view === "docs") {
     const { Docs } = await import("./docs");
     render(<Docs />, root);
   } else {

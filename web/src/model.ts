@@ -56,9 +56,9 @@ export function embedded(): Model | null {
 export async function whenReady(tellWhy: (reason: string) => void): Promise<Model> {
   for (;;) {
     try {
-      const answer = await fetch("/readyz");
+      const answer = await fetch("readyz");
       const { status, reason } = (await answer.json()) as { status: string; reason?: string };
-      const schema = answer.ok && (await fetch("/schema"));
+      const schema = answer.ok && (await fetch("schema"));
       if (schema && schema.ok) return parseJson(await schema.text()) as unknown as Model;
       if (status === "failed") tellWhy(reason ?? "");
     } catch {

@@ -107,7 +107,7 @@ export async function run(body: Blob) {
 }
 
 async function follow(body: Blob, abort: AbortSignal) {
-  const answer = await fetch("/infer", {
+  const answer = await fetch("infer", {
     method: "POST",
     body,
     headers: { Accept: "text/event-stream" },

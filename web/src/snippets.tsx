@@ -96,7 +96,7 @@ export function Snippets({ model }: { model: Model }) {
     )
     .map(({ name }): Pair => [name, new File([], "FILE")]);
   const call: Call = {
-    url: new URL("/infer", location.href).href,
+    url: new URL("infer", document.baseURI).href,
     pairs: [...chosen, ...missing],
     needsToken: model.needs_token,
   };
@@ -140,7 +140,7 @@ export function Snippets({ model }: { model: Model }) {
         >
           {t(done === "link" ? "copied" : "copy_link")}
         </button>
-        <a href="/docs">{t("reference")}</a>
+        <a href="docs">{t("reference")}</a>
       </div>
       <small>{t("link_note")}</small>
     </details>

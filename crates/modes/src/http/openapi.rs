@@ -64,6 +64,8 @@ fn describe(
                 .as_deref()
                 .unwrap_or("A model served by ai_integration."),
         },
+        // Counted from the document's own address: a proxy may serve all of this below a path.
+        "servers": [{"url": "./"}],
         "paths": all.paths,
         "security": if needs_token { json!([{"token": []}]) } else { json!([]) },
         "components": {

@@ -27,13 +27,21 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 1rem; border: 1px
 img, video { max-width: 100%; }
 ";
 
-/// Only what this server has runs; what models and users bring is shown from memory.
+/// Only what this server has, and [`START`], runs; what models and users bring is shown from memory.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                      script-src-elem 'self' 'sha256-ueep87zTg34zQieaks/GHrlfwg9CC1Vu4zxPIpkRxiM='; \
                       img-src 'self' blob: data:; media-src blob: data:; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'";
+                      form-action 'self'; base-uri 'self'";
+
 /// Nothing runs, and nothing is fetched but what the page itself carries.
 const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
                       media-src data:; form-action 'self'; base-uri 'none'";
+
+/// Names the page's files, relative to it. Where a proxy serves the page without a slash at the end, as
+/// `/models/ocr`, they are below that, which only the browser knows. The script writes them, since
+/// browsers fetch ahead what stands in the page; it is inline, since no address is right before it has
+/// run, and [`POLICY`] names it by its hash.
+const START: &str = include_str!("start.js");
 
 /// The page with the form, or why there is none yet.
 pub(crate) fn form(app: &App) -> Response {
@@ -53,16 +61,22 @@ pub(crate) fn form(app: &App) -> Response {
             main { (content) }
         }
     };
-    document(app, status, &scripted)
+    let files = html! { script { (PreEscaped(START)) } };
+    send(app, status, &files, &scripted, POLICY)
 }
 
 /// The reference of the API, which scripts draw.
 pub(crate) fn docs(app: &App) -> Response {
-    let content = html! {
-        div #app {}
-        noscript { main { p { a href="/openapi.json" { "/openapi.json" } } } }
+    let files = html! {
+        link rel="icon" href="assets/icon.svg";
+        link rel="stylesheet" href="assets/page.css";
+        script type="module" src="assets/page.js" {}
     };
-    document(app, StatusCode::OK, &content)
+    let content = html! {
+        div #app data-view="docs" {}
+        noscript { main { p { a href="openapi.json" { "/openapi.json" } } } }
+    };
+    send(app, StatusCode::OK, &files, &content, POLICY)
 }
 
 /// The form without scripts, or why there is none yet; and whether to look again.
@@ -89,7 +103,7 @@ fn plain(app: &App) -> (StatusCode, Markup, bool) {
         h1 { (name) }
         @if let Some(description) = &about.description { p { (description) } }
         (form::draw(&model.schema))
-        p.note { "As an API: " a href="/openapi.json" { "/openapi.json" } }
+        p.note { "As an API: " a href="openapi.json" { "/openapi.json" } }
     };
     (StatusCode::OK, content, false)
 }
@@ -105,7 +119,7 @@ pub(crate) fn result(app: &App, outcome: &Outcome) -> Response {
         } @else {
             (data(outcome))
         }
-        p { a href="/" { "Again" } }
+        p { a href="" { "Again" } }
     };
     respond(app, StatusCode::OK, &content, false)
 }
@@ -115,7 +129,7 @@ pub(crate) fn failure(app: &App, message: &str) -> Response {
     let content = html! {
         h1 { "The model reported a failure" }
         pre { (message) }
-        p { a href="/" { "Again" } }
+        p { a href="" { "Again" } }
     };
     respond(app, StatusCode::OK, &content, false)
 }
@@ -125,7 +139,7 @@ pub(crate) fn problem(app: &App, status: StatusCode, title: &str, message: &str)
     let content = html! {
         h1 { "There is no result: " (title) }
         pre { (message) }
-        p { a href="/" { "Back to the form" } }
+        p { a href="" { "Back to the form" } }
     };
     respond(app, status, &content, false)
 }
@@ -163,16 +177,6 @@ fn respond(app: &App, status: StatusCode, content: &Markup, reloads: bool) -> Re
         style { (PreEscaped(STYLE)) }
     };
     send(app, status, &style, &html! { main { (content) } }, PLAIN_POLICY)
-}
-
-/// A page that scripts draw.
-fn document(app: &App, status: StatusCode, content: &Markup) -> Response {
-    let scripts = html! {
-        link rel="icon" href="/assets/icon.svg";
-        link rel="stylesheet" href="/assets/page.css";
-        script type="module" src="/assets/page.js" {}
-    };
-    send(app, status, &scripts, content, POLICY)
 }
 
 fn send(app: &App, status: StatusCode, head: &Markup, body: &Markup, policy: &str) -> Response {
