@@ -198,11 +198,11 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     parts.push((openapi::mount(app, DIALECTS), None));
     parts.push((probes::mount(engine.clone(), registry), None));
     let addresses = Addresses::new(parts.iter().map(|(part, dialect)| (part, *dialect)), &metrics);
-    let questions = router(parts.into_iter().map(|(part, _)| part.router));
+    let without_cors = router(parts.into_iter().map(|(part, _)| part.router));
     Ok(Edge {
         addresses,
-        router: with_cors(questions.clone(), &guard),
-        questions,
+        router: with_cors(without_cors.clone(), &guard),
+        without_cors,
         refusals: refusals(&guard),
         inert: guard.frames().policy(INERT),
         guard,
@@ -231,8 +231,8 @@ fn router(parts: impl Iterator<Item = Router>) -> Router {
     router.fallback(async || Failure::not_found()).method_not_allowed_fallback(other_method)
 }
 
-/// Answers a method that an address has no handler for; the router names those that it has, by which
-/// it answers the question for them.
+/// Answers a method that an address has no handler for. The router adds `Allow`, which is all that
+/// `OPTIONS` asks for.
 async fn other_method(method: Method) -> Response {
     if method == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()

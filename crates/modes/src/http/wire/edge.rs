@@ -58,9 +58,8 @@ pub(crate) struct Edge {
     pub(crate) router: Router,
     /// Answers what the guard refuses, so that a page of another site that may ask can read why.
     pub(crate) refusals: Router,
-    /// Answers what is asked about an address (`OPTIONS`) by who is no page of another site: browsers
-    /// ask for such a page first, which is answered in the place of every address.
-    pub(crate) questions: Router,
+    /// The same addresses without the layer for CORS, which would answer every `OPTIONS` as a preflight.
+    pub(crate) without_cors: Router,
     /// The policy of answers that have none of their own.
     pub(crate) inert: HeaderValue,
     pub(crate) addresses: Addresses,
@@ -169,7 +168,7 @@ impl Edge {
         if request.method() != Method::OPTIONS || is_preflight(request.headers()) {
             return ask(&self.router, request).await;
         }
-        let mut response = ask(&self.questions, request).await;
+        let mut response = ask(&self.without_cors, request).await;
         // The router names the methods that have a handler.
         if let Some(allow) = response.headers_mut().get_mut(ALLOW)
             && let Ok(methods) = allow.to_str()

@@ -105,8 +105,8 @@ impl Guard {
             self.origins.check(&request.headers, host.as_ref(), &forwarded)?;
         }
         // A preflight carries no token, and asks for nothing (Fetch, section 3.2.2).
-        let is_question = request.method == Method::OPTIONS && is_preflight(&request.headers);
-        if is_question || OPEN.contains(&request.uri.path()) {
+        let asks_first = request.method == Method::OPTIONS && is_preflight(&request.headers);
+        if asks_first || OPEN.contains(&request.uri.path()) {
             return Ok(());
         }
         let is_trusted = self.token.as_ref().is_none_or(|token| token.is_carried(&request.headers));
@@ -157,7 +157,8 @@ impl Guard {
     }
 }
 
-/// Tells whether a request with the method `OPTIONS` asks for a page of another site whether it may ask.
+/// Tells whether a request with the method `OPTIONS` is a preflight: a browser's question whether a page of
+/// another site may send a request.
 pub(crate) fn is_preflight(headers: &HeaderMap) -> bool {
     headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
