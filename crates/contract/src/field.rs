@@ -130,6 +130,22 @@ impl Field {
         accepted.map_err(|refusal| refusal.message(|| self.item_expectation()))
     }
 
+    /// Reads the input's value as [`read`](Self::read) does, but leaves a JSON number or boolean what it
+    /// is where any text fits.
+    pub(crate) fn read_as_it_came(
+        &self,
+        name: &str,
+        raw: RawValue,
+    ) -> Result<Value, Vec<FieldError>> {
+        let scalar = match &raw {
+            RawValue::Json(json @ (Json::Number(_) | Json::Bool(_))) => Some(json.clone()),
+            _ => None,
+        };
+        let is_text = self.shape() == Shape::Text { format: None };
+        let accepted = self.read(name, raw)?;
+        Ok(scalar.filter(|_| is_text).map_or(accepted, Value::Json))
+    }
+
     /// A valid value: an example, the default, a choice, or the type's own sample. None where the type has no
     /// sample in a listed format.
     #[must_use]

@@ -150,22 +150,47 @@ impl InputsSchema {
 
     /// Holds a request against the schema: reads each value as its type, fills in defaults, and
     /// passes on what the schema does not mention. All that is wrong is reported at once.
-    pub fn resolve(&self, mut raw: RawInputs) -> Result<Inputs, Error> {
+    pub fn resolve(&self, raw: RawInputs) -> Result<Inputs, Error> {
+        self.hold(raw, Strictness::Rule).map(|(inputs, _)| inputs)
+    }
+
+    /// Holds a request against the schema as [`resolve`](Self::resolve) does, but takes it as a mere
+    /// hint: numbers and booleans that come as JSON stay what they are for inputs of text, and inputs
+    /// that are missing are no error. They are the second part of the answer.
+    pub fn resolve_as_hint(&self, raw: RawInputs) -> Result<(Inputs, Vec<FieldError>), Error> {
+        self.hold(raw, Strictness::Hint)
+    }
+
+    fn hold(
+        &self,
+        mut raw: RawInputs,
+        strictness: Strictness,
+    ) -> Result<(Inputs, Vec<FieldError>), Error> {
+        let is_hint = strictness == Strictness::Hint;
         self.gather(&mut raw)?;
         let mut inputs = Inputs::with_capacity(self.fields.len().max(raw.len()));
         let mut errors = Vec::new();
+        let mut missing = 0;
         for (name, field) in &self.fields {
-            let came = raw.shift_remove(name);
-            let absence = came.as_ref().map_or("missing", absence);
-            let given = came.filter(|value| !is_absent(value, field));
-            let value = match given.or_else(|| field.default.clone().map(RawValue::Json)) {
-                Some(value) => field.read(name, value),
-                None if field.required => {
+            let (given, nothing) = match raw.shift_remove(name) {
+                Some(value) if is_absent(&value, field) => (None, Some(value)),
+                came => (came, None),
+            };
+            let value = match (given, &field.default) {
+                (Some(given), _) if is_hint => field.read_as_it_came(name, given),
+                (Some(given), _) => field.read(name, given),
+                (None, Some(default)) => field.read(name, RawValue::Json(default.clone())),
+                (None, None) if field.required => {
+                    missing += 1;
+                    let absence = nothing.as_ref().map_or("missing", absence);
+                    if let Some(nothing) = nothing.filter(|_| is_hint).and_then(as_it_came) {
+                        inputs.insert(name.clone(), nothing);
+                    }
                     let instead = self.instead(name, &raw);
                     let message = format!("{absence}; expected {}{instead}", field.expectation());
                     Err(vec![FieldError { name: name.clone(), message }])
                 }
-                None => continue,
+                (None, None) => continue,
             };
             match value {
                 Ok(value) => drop(inputs.insert(name.clone(), value)),
@@ -178,20 +203,16 @@ impl InputsSchema {
                 errors.push(FieldError { name: name.escape_debug().to_string(), message });
                 continue;
             }
-            let value = match value {
-                RawValue::Bytes(bytes) => Value::Bytes(bytes),
-                RawValue::Text(text) | RawValue::Json(Json::String(text)) => Value::Text(text),
-                RawValue::Json(json) => Value::Json(json),
-                RawValue::List(_) => {
-                    let message = "given more than once; only an input that the schema makes a \
-                                   list may be";
-                    errors.push(FieldError { name, message: message.to_owned() });
-                    continue;
-                }
+            let Some(value) = as_it_came(value) else {
+                let message = "given more than once; only an input that the schema makes a list \
+                               may be";
+                errors.push(FieldError { name, message: message.to_owned() });
+                continue;
             };
             inputs.insert(name, value);
         }
-        if errors.is_empty() { Ok(inputs) } else { Err(Error::invalid_inputs(errors)) }
+        let is_good = errors.is_empty() || is_hint && errors.len() == missing;
+        if is_good { Ok((inputs, errors)) } else { Err(Error::invalid_inputs(errors)) }
     }
 
     /// Names what came in the place of a missing input, for the message on it: the unmentioned name
@@ -215,6 +236,26 @@ impl InputsSchema {
     pub fn samples(&self) -> Inputs {
         let fields = self.fields.iter();
         fields.filter_map(|(name, field)| Some((name.clone(), field.sample()?))).collect()
+    }
+}
+
+/// The weight that the schema has for a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    /// Inputs that do not fit, or are missing, are refused.
+    Rule,
+    /// Missing inputs are told, and the others are changed as little as can be.
+    Hint,
+}
+
+/// Returns the value of an input that is not held against anything; `None` for one that was given more
+/// than once.
+fn as_it_came(value: RawValue) -> Option<Value> {
+    match value {
+        RawValue::Bytes(bytes) => Some(Value::Bytes(bytes)),
+        RawValue::Text(text) | RawValue::Json(Json::String(text)) => Some(Value::Text(text)),
+        RawValue::Json(json) => Some(Value::Json(json)),
+        RawValue::List(_) => None,
     }
 }
 

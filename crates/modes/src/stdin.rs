@@ -1,9 +1,9 @@
 //! What the pipe modes share: reading standard input whole, asking the model once, and saying
-//! how it went.
+//! how it went. The inputs dict is the program's own matter there, and the schema no more than a hint.
 
 use std::io::{IsTerminal, Read};
 
-use ai_integration_contract::RawInputs;
+use ai_integration_contract::{FieldError, RawInputs};
 use ai_integration_engine::{Model, Request};
 
 use crate::console::{eprint, say};
@@ -59,10 +59,15 @@ async fn ask(
         })
         .and_then(|raw| {
             let invalid = |error| format!("the inputs are not valid: {error}");
-            model.schema.resolve(raw).map_err(invalid)
+            model.schema.resolve_as_hint(raw).map_err(invalid)
         });
     let inputs = match inputs {
-        Ok(inputs) => inputs,
+        Ok((inputs, missing)) => {
+            for FieldError { name, message } in missing {
+                eprint(format_args!("warning: the model may need more inputs: {name}: {message}"));
+            }
+            inputs
+        }
         Err(message) => {
             eprint(format_args!("error: {message}"));
             return ExitStatus::Usage;

@@ -165,6 +165,25 @@ fn a_date_keeps_to_its_choices_and_may_be_left_out() {
 }
 
 #[test]
+fn a_hint_refuses_nothing_that_is_missing_and_changes_no_scalar() {
+    let schema = schema(&json!({
+        "image": {"type": "image"}, "title": {"type": "text"}, "size": {"type": "text"},
+        "day": {"type": "date", "required": false}, "n": {"type": "number", "default": 5},
+    }));
+    let (inputs, missing) =
+        schema.resolve_as_hint(raw(&json!({"title": null, "size": 7, "more": true}))).unwrap();
+    let expected =
+        [("title", json!(null)), ("size", json!(7)), ("n", json!(5)), ("more", json!(true))];
+    let expected = expected.map(|(name, value)| (name.to_owned(), Value::Json(value)));
+    assert_eq!(inputs, Inputs::from(expected));
+    let names: Vec<_> = missing.iter().map(|missing| missing.name.as_str()).collect();
+    assert_eq!(names, ["image", "title"]);
+    // What does not fit is still refused, and named together with what is missing.
+    let error = schema.resolve_as_hint(raw(&json!({"title": [1], "day": 5}))).unwrap_err();
+    assert_eq!(error.fields.len(), 4, "{error}");
+}
+
+#[test]
 fn numbers_that_do_not_fit_are_refused() {
     let schema = schema(&json!({"n": {"type": "number"}, "i": {"type": "integer"}}));
     for (n, i) in [("NaN", "1.5"), ("inf", "1e30"), ("1e999", "true"), ("", "0x10")] {
