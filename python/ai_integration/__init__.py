@@ -28,7 +28,7 @@ elif _process.is_child_of_multiprocessing():
     from . import _guard
 
     _guard.watch_the_import()
-elif _process.asks_to_serve():
+elif _process.asks_for_supervision():
     from . import _handover
 
     _handover.attempt()

@@ -1,6 +1,7 @@
 """A serving program becomes the engine, which starts the program again as its worker.
 
-The standard container entrypoint, `python entrypoint.py`, stays as it is: the engine takes over
+So does one that is tested: its exit status is the engine's to tell, however the program ends. The
+standard container entrypoint, `python entrypoint.py`, stays as it is: the engine takes over
 this very process (as PID 1 in a container), so it outlives the model, and the model can be
 restarted under it. This happens while the package is imported, before anything large is loaded,
 and only where the program can be started again exactly as it was.
@@ -21,7 +22,7 @@ _SERVERS = ("celery", "daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "
 
 def attempt():
     """Become the engine if everything allows it; return otherwise."""
-    subcommand = _process.asks_to_serve()
+    subcommand = _process.asks_for_supervision()
     if subcommand is None or not _is_plain_process():
         return
     command = command_to_start_again()
@@ -112,7 +113,7 @@ def _can_start_again(command):
     """Whether `command` runs a script or module that still means the same file from here."""
     kind, program = _program_of(command)
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
-    if kind is None or os.path.basename(program).split(".")[0] in _SERVERS:
+    if kind is None or _loads_others(kind, program):
         return False
     if kind == "script":
         # A folder or archive runs the __main__.py inside it.
@@ -120,9 +121,6 @@ def _can_start_again(command):
             _same_file(program, main_file) or _same_file(program, os.path.dirname(main_file))
         )
     if kind == "module":
-        if program.split(".")[0] == __name__.split(".")[0]:
-            # Our own tools are not models.
-            return False
         # A module found in the folder where Python started is lost when the program moved on.
         if main_file is None:
             return True
@@ -132,6 +130,13 @@ def _can_start_again(command):
         beside = bool(start) and main_file.startswith(os.path.join(start, ""))
         return not beside or start == os.getcwd()
     return False
+
+
+def _loads_others(kind, program):
+    """Whether the program is one that loads applications, or a tool of this package."""
+    if kind == "module" and program.split(".")[0] == __name__.split(".")[0]:
+        return True
+    return kind is not None and os.path.basename(program).split(".")[0] in _SERVERS
 
 
 def _program_of(command):

@@ -12,7 +12,13 @@ BUILT_IN = (
     "test_single_image",
 )
 
-# Modes that outlive a request. For these the engine is the parent and the program its worker.
+# Modes that outlive a request.
 SERVING = (
     "http",
+)
+
+# Modes for which the engine is the parent and the program its worker.
+SUPERVISED = (
+    "http",
+    "test_model_integration",
 )

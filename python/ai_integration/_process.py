@@ -23,6 +23,7 @@ STARTED_AS = os.getpid()
 # `multiprocessing`, and a copy of it that pickles more.
 MULTIPROCESSING = ("multiprocessing", "multiprocess")
 
+
 _link = None
 _has_link = False
 # Why the inherited link cannot be used.
@@ -103,12 +104,12 @@ def unmark_inside():
         os.environ[_INSIDE_VARIABLE] = MODE_OF_ANCESTOR
 
 
-def asks_to_serve():
-    """The engine's subcommand when this program is meant to serve by itself, else `None`."""
+def asks_for_supervision():
+    """The engine's subcommand when the engine is to start this program, else `None`."""
     if _INSIDE_VARIABLE in os.environ:
         return None
     mode = os.environ.get("MODE")
-    if mode in _mode_names.SERVING:
+    if mode in _mode_names.SUPERVISED:
         return "run"
     # Hosting platforms start a container with the one argument `serve`.
     if mode is None and getattr(sys, "argv", [])[1:2] == ["serve"]:

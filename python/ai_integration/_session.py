@@ -250,14 +250,16 @@ class Session(object):
             from . import _attached
 
             engine = _attached.start()
-            serves = mode in _mode_names.SERVING
+            # The self-test makes all of its tries, and nobody starts the program again.
+            is_tested = mode in _mode_names.SUPERVISED and mode not in _mode_names.SERVING
+            keeps = is_tested or mode in _mode_names.SERVING and not self.is_start_loop
         else:
             from ._engine import Engine
 
             engine = Engine.inherited(descriptor)
-            # In a mode that does not serve the engine has set the policy `stop`.
-            serves = True
-        policy.keeps_by_default = serves and not self.is_start_loop
+            # In a mode that does not serve the engine has set another policy than `auto`.
+            keeps = not self.is_start_loop
+        policy.keeps_by_default = keeps
         modes = [{"name": name, "hint": custom[name].hint} for name in sorted(custom)]
         engine.introduce(__version__, inputs_schema, visualizer_config, about, modes, batch)
         return engine

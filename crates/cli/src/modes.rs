@@ -34,6 +34,7 @@ fn custom() -> Vec<CustomMode> {
 pub(crate) fn python_names() -> String {
     let built_in = words(MODES.iter().copied());
     let serving = words(MODES.iter().copied().filter(|mode| mode.is_serving()));
+    let supervised = words(MODES.iter().copied().filter(|mode| mode.is_supervised()));
     format!(
         r#""""The names of the modes which the engine brings along.
 
@@ -43,9 +44,13 @@ They are needed before there is an engine to ask. This file is generated: `make 
 BUILT_IN = (
 {built_in})
 
-# Modes that outlive a request. For these the engine is the parent and the program its worker.
+# Modes that outlive a request.
 SERVING = (
 {serving})
+
+# Modes for which the engine is the parent and the program its worker.
+SUPERVISED = (
+{supervised})
 "#
     )
 }

@@ -231,6 +231,16 @@ impl InputsSchema {
         format!("; instead came {}{more}", listed.join(", "))
     }
 
+    /// Returns whether no input has another property than its type: the form of the ancestor's
+    /// schemas, which left it to the program what may be missing.
+    #[must_use]
+    pub fn names_types_only(&self) -> bool {
+        let of_types = |properties: &Json| {
+            properties.as_object().is_none_or(|known| known.keys().eq(["type"]))
+        };
+        self.source.values().all(of_types)
+    }
+
     /// One valid value for every input of which there is one, for a self-test.
     #[must_use]
     pub fn samples(&self) -> Inputs {

@@ -24,6 +24,12 @@ pub trait Mode: Sync {
         false
     }
 
+    /// Tells whether the engine has to be the parent of the program, also where users start the program
+    /// itself: to start it again, or to have the last word on the exit status.
+    fn is_supervised(&self) -> bool {
+        self.is_serving()
+    }
+
     /// The settings that steer it, table by table.
     fn settings(&self) -> &'static [&'static [&'static Setting]] {
         &[]

@@ -1,13 +1,13 @@
 //! One picture on standard input, for models with a single image input.
 
-use ai_integration_contract::{RawInputs, RawValue, Shape};
+use ai_integration_contract::{Field, RawInputs, RawValue, Shape};
 use ai_integration_engine::Model;
 
 use crate::mode::{Context, Mode, Running};
 use crate::stdin;
 
 /// The name of a single image input by convention.
-const CONVENTION: &str = "image";
+pub(crate) const CONVENTION: &str = "image";
 
 pub(crate) struct TestSingleImage;
 
@@ -29,10 +29,14 @@ impl Mode for TestSingleImage {
 
 /// `image`, unless the model's only image input has another name.
 fn input_name(model: &Model) -> String {
-    let is_image = |shape| matches!(shape, Shape::Blob { media } if media.starts_with("image/"));
-    let mut images = model.schema.fields().iter().filter(|(_, field)| is_image(field.shape()));
+    let mut images = model.schema.fields().iter().filter(|(_, field)| is_image(field));
     match (images.next(), images.next()) {
         (Some((name, _)), None) => name.clone(),
         _ => CONVENTION.to_owned(),
     }
+}
+
+/// Returns whether an input is a picture.
+pub(crate) fn is_image(field: &Field) -> bool {
+    matches!(field.shape(), Shape::Blob { media } if media.starts_with("image/"))
 }

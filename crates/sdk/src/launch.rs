@@ -80,9 +80,10 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
     };
     if !mode.is_serving() {
         if client.on_exception == OnException::Auto {
-            // The program cannot tell whether its mode serves.
+            // The program cannot tell whether its mode serves. A self-test makes all of its tries.
             let name = PythonClient::on_exception().name.to_owned();
-            program.variables.push((name, "stop".to_owned()));
+            let policy = if mode.is_supervised() { "continue" } else { "stop" };
+            program.variables.push((name, policy.to_owned()));
         }
         // Done after one request or a few: one worker, which either starts or does not. What it
         // prints stays apart from results.
@@ -111,8 +112,9 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
                 }
             };
         let status = match (status, timeout(Duration::ZERO, supervisor.given_up()).await) {
-            (ExitStatus::ModelUnavailable, Ok(Exit::NotFound)) => ExitStatus::NotFound,
-            (ExitStatus::ModelUnavailable, Ok(Exit::NotExecutable)) => ExitStatus::NotExecutable,
+            (ExitStatus::Done, _) => ExitStatus::Done,
+            (_, Ok(Exit::NotFound)) => ExitStatus::NotFound,
+            (_, Ok(Exit::NotExecutable)) => ExitStatus::NotExecutable,
             (status, _) => status,
         };
         tokio::select! {
