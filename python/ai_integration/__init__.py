@@ -17,8 +17,9 @@ This package is the thin half that lives in the model's process. Everything else
 
 from . import _process
 
-# The link is taken, and a serving mode handed over, before the rest of the program is imported:
-# whatever the model starts must not inherit the link, and nothing must be loaded in vain.
+# The link is taken, and the program handed over, before the rest of the program is imported:
+# whatever the model starts must not inherit the link, and nothing must be loaded in vain. Nor must
+# anything that the rest prints mix into a result.
 if _process.take_link():
     from . import _children
 
@@ -32,6 +33,11 @@ elif _process.asks_for_supervision():
     from . import _handover
 
     _handover.attempt()
+elif _process.asks_for_a_result():
+    from . import _handover, _standard_streams
+
+    if _handover.is_a_program():
+        _standard_streams.keep_stdout()
 
 from . import image_helpers, modes, public_interface
 from ._batch import get_next_inputs, send_results

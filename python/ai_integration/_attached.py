@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from . import _binary, _leaving, _process
+from . import _binary, _leaving, _process, _standard_streams
 from ._engine import Engine
 from ._link import Link
 
@@ -22,6 +22,7 @@ def start():
         _process.warn(_binary.not_found())
         _leaving.leave(1)
     interactive = _process.interactive()
+    _standard_streams.fill()
     ours, theirs = socket.socketpair()
     _process.close_on_exec(ours.fileno())
     descriptor = theirs.fileno()
@@ -32,6 +33,8 @@ def start():
     if not interactive:
         command += sys.argv[1:]
     _process.flush_output()
+    streams = _standard_streams.of_the_engine()
+    options.update(streams)
     try:
         popen = subprocess.Popen(command, **options)
     except EnvironmentError as reason:
@@ -39,9 +42,11 @@ def start():
         _leaving.leave(1)
     finally:
         theirs.close()
+        _standard_streams.let_go(streams)
     _process.mark_inside()
     if not interactive:
-        _print_to_stderr()
+        # What the model prints must never mix into a result.
+        _standard_streams.print_to_stderr()
     child = Child(popen)
     link = Link(ours)
     atexit.register(_end, link, child)
@@ -75,14 +80,3 @@ def _end(link, child):
     if child.pid == os.getpid():
         link.close()
         child.wait_or_terminate()
-
-
-def _print_to_stderr():
-    """Leave stdout to the engine, so that what the model prints never mixes into a result."""
-    try:
-        os.dup2(2, 1)
-    except OSError:
-        # There is no stderr. What the model prints must still stay out of the results.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-    _process.line_buffer_output()

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import _guard, _process
+from . import _guard, _process, _standard_streams
 
 # Seconds in which a block that heard of it may clean up before it hears again.
 _CLEANING = 2.0
@@ -24,7 +24,14 @@ _MOST = 64 * _guard.NOTE
 # Seconds in which a process that is being started when the block is interrupted has begun to run.
 _BEGUN = 0.02
 # Where this package calls what the model's author wrote.
-_CALLS_THE_MODEL = ("_lines", "_pieces", "_read", "_simpler", "_steps", "start_loop")
+_CALLS_THE_MODEL = (
+    "_lines",
+    "_pieces",
+    "_read",
+    "_simpler",
+    "_steps",
+    "start_loop",
+)
 # Packages whose exceptions may say no more than that a process has ended.
 _STARTING = ("concurrent", "joblib", "loky", "multiprocess", "multiprocessing")
 # What they put behind an exception that comes from the work itself.
@@ -231,6 +238,7 @@ def _terminate_pools():
 def _nameless_file():
     """The descriptor of an empty file that others find in /proc; `None` where there is none."""
     try:
-        return os.memfd_create("ai_integration_notes", os.MFD_CLOEXEC)  # novm
+        file = os.memfd_create("ai_integration_notes", os.MFD_CLOEXEC)  # novm
+        return _standard_streams.beyond(file)
     except (AttributeError, EnvironmentError):
         return None

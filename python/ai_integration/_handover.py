@@ -37,6 +37,14 @@ def attempt():
     os.execv(binary, [binary, subcommand, "--"] + command)
 
 
+def is_a_program():
+    """Whether this process runs a program of the user's by itself, be it a model or not."""
+    if not _is_plain_process():
+        return False
+    command = _command_line()
+    return command is not None and not _loads_others(*_program_of(command))
+
+
 def command_to_start_again():
     """The command that starts the program exactly as it was started, or `None`.
 

@@ -7,7 +7,7 @@ import socket
 import struct
 from collections import deque
 
-from . import _memory_files, _process
+from . import _memory_files, _process, _standard_streams
 
 PROTOCOL = 1
 BODY_LIMIT = 1 << 30
@@ -189,7 +189,8 @@ class Link(object):
         piece, extra, _, _ = self._connection.recvmsg(_PIECE, room, flags | _memory_files.CLOEXEC)
         for level, kind, data in extra:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                self._files.extend(struct.unpack("%di" % (len(data) // 4), data))
+                received = struct.unpack("%di" % (len(data) // 4), data)
+                self._files.extend(map(_standard_streams.beyond, received))
         return piece
 
     def _receive_large(self, wait):

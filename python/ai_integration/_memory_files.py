@@ -10,6 +10,8 @@ import socket
 import stat
 import struct
 
+from . import _standard_streams
+
 # Bodies from this size on. For smaller ones making a file costs more than copying.
 FROM = 256 * 1024
 
@@ -148,7 +150,8 @@ def board():
 
 def _file():
     try:
-        return os.memfd_create("ai_integration", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)  # novm
+        file = os.memfd_create("ai_integration", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)  # novm
+        return _standard_streams.beyond(file)
     except OSError:
         return None
 

@@ -117,6 +117,13 @@ def asks_for_supervision():
     return None
 
 
+def asks_for_a_result():
+    """Whether this program is meant to put a result on standard output, as it was told by name."""
+    mode = os.environ.get("MODE")
+    is_one_shot = mode in _mode_names.BUILT_IN and mode not in _mode_names.SUPERVISED
+    return is_one_shot and mode != MODE_OF_ANCESTOR and not interactive()
+
+
 def is_child_of_multiprocessing():
     """Whether `multiprocessing`, or something that is built on it, started this process."""
     return is_importing_main() or any(

@@ -224,8 +224,9 @@ class Session(object):
 
     def _open(self, inputs_schema, visualizer_config, more, batch):
         """Find out where requests come from, at the first call."""
-        from . import _children
+        from . import _children, _standard_streams
 
+        _standard_streams.fill()
         self._children = _children.of_this_process()
         self._children.serve(self)
         self._policy = policy = _exceptions.Policy()

@@ -1,0 +1,318 @@
+"""Standard output is the result's alone, and a program works without any of its streams."""
+
+import json
+import pickle
+import socket
+import subprocess
+import textwrap
+
+import pytest
+from compat import STYLES, model, picture
+from support import BINARY, PYTHON, Server, environment, eventually, run, serve, started
+
+both_styles = pytest.mark.parametrize("style", STYLES)
+PNG = picture()
+
+PICTURE = """
+    import subprocess
+    SCHEMA = {"image": {"type": "image"}}
+
+    def infer(inputs):
+        print("at work")
+        return {"content-type": "image/png", "data": inputs["image"], "success": True}
+
+    print("printed while loading")
+    os.write(1, b"written while loading\\n")
+    os.system("echo a shell while loading")
+    subprocess.check_call(["echo", "a child while loading"])
+"""
+LOADED = ["printed", "written", "a shell", "a child"]
+
+
+def loading(source, style, before=""):
+    """A program that prints between the import and its loop."""
+    head = "import os\n" + before + "import ai_integration\n"
+    return head + model(source, style)
+
+
+# --- what is printed while the model is loaded ---
+
+
+@both_styles
+def test_what_is_printed_while_loading_is_kept_out_of_the_picture(program, tmp_path, style):
+    path, photo = program(loading(PICTURE, style)), tmp_path / "photo.png"
+    photo.write_bytes(PNG)
+    # To a file, and through a pipe.
+    with open(tmp_path / "out.png", "wb") as out:
+        command = [PYTHON, str(path), "--image", str(photo)]
+        variables = environment(MODE="command_line")
+        subprocess.run(command, stdout=out, env=variables, timeout=60, check=True)
+    assert (tmp_path / "out.png").read_bytes() == PNG
+    done = run(path, "--image", photo, mode="command_line")
+    assert (done.returncode, done.stdout) == (0, PNG)
+    for words in LOADED:
+        assert words + " while loading" in done.stderr.decode()
+
+
+@both_styles
+@pytest.mark.parametrize(
+    "mode", ["test_single_image", "test_inputs_dict_json", "test_inputs_pickled_dict"]
+)
+def test_what_is_printed_while_loading_is_kept_out_of_the_report(program, style, mode):
+    given = {
+        "test_single_image": PNG,
+        "test_inputs_dict_json": json.dumps({"image": "data:;base64,R0lGODlh"}).encode(),
+        "test_inputs_pickled_dict": pickle.dumps({"image": PNG}),
+    }
+    done = run(program(loading(PICTURE, style)), mode=mode, stdin=given[mode])
+    assert done.stdout.startswith(b"Got "), done
+    assert b"while loading" not in done.stdout
+    for words in LOADED:
+        assert words + " while loading" in done.stderr.decode()
+
+
+def test_what_is_printed_before_the_import_stays_where_it_is(program):
+    path = program(loading(ECHO, "loop", 'print("before")\n'))
+    done = run(path, "--text", "x", mode="command_line")
+    assert done.stdout == b"before\nx\n"
+
+
+ECHO = """
+    SCHEMA = {"text": {"type": "text"}}
+
+    def infer(inputs):
+        return {"content-type": "text/plain", "data": inputs["text"], "success": True}
+"""
+HELPER = """
+    import subprocess, sys
+    code = "import ai_integration; print('the words of a helper')"
+    words = subprocess.check_output([sys.executable, "-c", code]).decode().strip()
+    if words != "the words of a helper":
+        sys.exit("the helper said %r" % words)
+"""
+
+
+def test_a_helper_that_imports_the_package_prints_to_whoever_started_it(program):
+    source = "import ai_integration\n" + textwrap.dedent(HELPER) + model(ECHO)
+    done = run(program(source), "--text", "x", mode="command_line")
+    assert (done.returncode, done.stdout) == (0, b"x\n"), done.stderr
+
+
+AGAIN = {
+    # As programs do for LD_LIBRARY_PATH, which counts only from the start.
+    "exec": "os.execv(sys.executable, [sys.executable] + sys.argv)",
+    "child": "sys.exit(subprocess.call([sys.executable] + sys.argv))",
+    "shell": "sys.exit(os.system(' '.join([sys.executable] + sys.argv)))",
+}
+
+
+@pytest.mark.parametrize("way", AGAIN)
+def test_a_program_that_starts_itself_again_gives_its_result(program, tmp_path, way):
+    source = """
+        import ai_integration, os, subprocess, sys
+        if not os.environ.get("AGAIN"):
+            os.environ["AGAIN"] = "1"
+            print("starting again")
+            sys.stdout.flush()
+    """
+    source = textwrap.dedent(source) + "    %s\nprint('loading')\n" % AGAIN[way]
+    path = program(source + model(ECHO))
+    done = run(path, "--text", "x", mode="command_line")
+    assert (done.returncode, done.stdout) == (0, b"x\n"), done.stderr
+    with open(tmp_path / "out", "wb") as out:
+        command = [PYTHON, str(path), "--text", "x"]
+        variables = environment(MODE="command_line")
+        subprocess.run(command, stdout=out, env=variables, timeout=60, check=True)
+    assert (tmp_path / "out").read_bytes() == b"x\n"
+
+
+@pytest.mark.parametrize("words", [["-m", "ai_integration"], ["-m", "ai_integration.modes"]])
+def test_the_packages_own_tools_print_as_ever(words):
+    more = ["modes"] if words[-1] == "ai_integration" else []
+    done = run(words[0], words[1], *more, mode="command_line")
+    assert done.returncode == 0
+    assert done.stdout.startswith((b" * MODE=command_line", b"["))
+
+
+def test_a_program_without_a_mode_prints_as_ever_while_loading(program):
+    done = run(program(loading(ECHO, "loop") + "\n"), "--text", "x")
+    assert done.stdout.endswith(b"x\n")
+    source = "import ai_integration\nprint('loading')\n" + model(ECHO)
+    assert run(program(source), "--text", "x").stdout == b"loading\nx\n"
+
+
+# --- without standard streams ---
+
+CLOSED = [">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"]
+# What the program holds below 3, and where a large result goes through a memory file.
+HOLDING = """
+    import os, subprocess
+    SCHEMA = {"text": {"type": "text"}, "image": {"type": "image"}}
+
+    def infer(inputs):
+        print("at work")
+        os.write(1, b"native words\\n")
+        subprocess.check_call(["echo", "words of a child"])
+        with open(os.environ["HELD"], "w") as report:
+            for number in range(3):
+                report.write(os.readlink("/proc/self/fd/%d" % number) + "\\n")
+        data = inputs["text"] * 400000
+        return {"content-type": "text/plain", "data": data, "success": True}
+"""
+
+
+def without(streams, command, stdin=None, **variables):
+    """Runs a command with standard streams closed."""
+    words = ["bash", "-c", 'exec "$@" ' + streams, "bash", *map(str, command)]
+    return subprocess.run(
+        words,
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(**variables),
+        timeout=60,
+        check=False,
+    )
+
+
+def nothing_else_below_3(held):
+    for file in held.read_text().splitlines():
+        assert not file.startswith(("socket:", "/memfd:")), held.read_text()
+
+
+@both_styles
+@pytest.mark.parametrize("streams", CLOSED)
+@pytest.mark.parametrize("command", [[PYTHON], [BINARY, "run"]], ids=["program", "run"])
+def test_the_command_line_without_streams(program, tmp_path, style, streams, command):
+    photo, out, held = (tmp_path / name for name in ("photo.png", "out", "held"))
+    photo.write_bytes(PNG * 10000)
+    words = [*command, program(model(HOLDING, style)), "--text", "x", "--image", photo]
+    words += ["--output", out]
+    done = without(streams, words, MODE="command_line", HELD=held)
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes() == b"x" * 400000
+    nothing_else_below_3(held)
+
+
+@both_styles
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(
+    "mode", ["test_single_image", "test_inputs_dict_json", "test_inputs_pickled_dict"]
+)
+def test_the_pipes_without_streams(program, tmp_path, style, streams, mode):
+    source = HOLDING.replace('inputs["text"]', 'inputs.get("text", "x")')
+    stdin = {
+        "test_single_image": PNG,
+        "test_inputs_dict_json": b'{"text": "x", "image": "data:;base64,R0lGODlh"}',
+        "test_inputs_pickled_dict": pickle.dumps({"text": "x", "image": PNG}),
+    }[mode]
+    held = tmp_path / "held"
+    done = without(
+        streams, [PYTHON, program(model(source, style))], stdin=stdin, MODE=mode, HELD=held
+    )
+    assert done.returncode == 0, done.stderr
+    nothing_else_below_3(held)
+
+
+@both_styles
+@pytest.mark.parametrize("streams", CLOSED)
+def test_the_self_test_without_streams(program, tmp_path, style, streams):
+    words = [PYTHON, program(model(HOLDING, style))]
+    held = tmp_path / "held"
+    done = without(streams, words, MODE="test_model_integration", HELD=held)
+    assert done.returncode == 0, done.stderr
+    nothing_else_below_3(held)
+
+
+@both_styles
+@pytest.mark.parametrize("streams", ["<&-", ">&-", "<&- >&-"])
+def test_a_server_without_streams(program, tmp_path, style, streams):
+    # What a server logs says where it is; so here standard error stays.
+    command = ["bash", "-c", 'exec "$@" ' + streams, "bash", PYTHON]
+    held = tmp_path / "held"
+    with serve(program(model(HOLDING, style)), command=command, HELD=held) as server:
+        assert server.post(text="x", image=PNG * 10000).body == b"x" * 400000
+        nothing_else_below_3(held)
+
+
+def test_a_server_without_any_stream(program, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    held = tmp_path / "held"
+    words = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", PYTHON, program(model(HOLDING))]
+    with started(words, env=environment(MODE="http", PORT=port, HELD=held)) as process:
+        server = Server(process, [])
+        server.url = "http://127.0.0.1:%d" % port
+
+        def answers():
+            try:
+                return server.get("/readyz").status == 200
+            except OSError:
+                return False
+
+        eventually(answers, "the server is ready")
+        assert server.post(text="x", image=PNG * 10000).body == b"x" * 400000
+        nothing_else_below_3(held)
+        assert server.stop() == 0
+
+
+def test_a_custom_mode_without_streams(program, tmp_path):
+    (tmp_path / "modes").mkdir()
+    (tmp_path / "modes" / "mine.py").write_text(
+        textwrap.dedent("""
+            import os
+
+            def mine(inference_function=None):
+                with open(os.environ["OUT"], "w") as out:
+                    out.write(inference_function({"text": "x"})["data"])
+
+            MODULE_MODES = {"mine": mine}
+        """)
+    )
+    folders = {"AI_INTEGRATION_MODES_PATH": tmp_path / "modes", "OUT": tmp_path / "out"}
+    done = without("<&- >&- 2>&-", [PYTHON, program(model(ECHO))], MODE="mine", **folders)
+    assert done.returncode == 0
+    assert (tmp_path / "out").read_text() == "x"
+
+
+@both_styles
+@pytest.mark.parametrize("command", [[PYTHON], [BINARY, "run"]], ids=["program", "run"])
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_program_may_close_its_streams_itself(program, tmp_path, style, command, when):
+    photo, out, held = (tmp_path / name for name in ("photo.png", "out", "held"))
+    photo.write_bytes(PNG * 10000)
+    close = "import ai_integration, os\nos.closerange(0, 3)\n"
+    source = model(HOLDING, style)
+    if when == "before":
+        source = close + source
+    else:
+        source = source.replace('    print("at work")', "    os.closerange(0, 3)")
+        source = source.replace("os.write(1, ", "len(").replace("subprocess.check_call(", "len(")
+        source = source.replace("for number in range(3):", "for number in ():")
+    words = [*command, program(source), "--text", "x", "--image", photo, "--output", out]
+    done = without("", words, MODE="command_line", HELD=held)
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes() == b"x" * 400000
+    nothing_else_below_3(held)
+
+
+@pytest.mark.parametrize("streams", [">&-", "<&- >&-"])
+def test_a_file_of_the_program_in_a_streams_place_stays_its_own(program, tmp_path, streams):
+    log = tmp_path / "log"
+    source = """
+        import os
+        logs = [os.open(%r, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for _ in range(2)]
+        print("nobody reads this")
+        import ai_integration
+    """ % str(log)
+    infer = "    os.write(logs[0], b'one ')\n    os.write(logs[1], b'two ')\n    return"
+    program_ = program(textwrap.dedent(source) + model(ECHO).replace("    return", infer))
+    out = tmp_path / "out"
+    done = without(streams, [PYTHON, program_, "--text", "x", "--output", out], MODE="command_line")
+    assert done.returncode == 0, done.stderr
+    assert (out.read_text(), log.read_text()) == ("x", "one two ")
+    done = without(streams, [PYTHON, program_, "--text", "x"], MODE="command_line")
+    assert done.returncode == 0, done.stderr
+    # The result of the second run had nowhere to go; it is not in the program's file.
+    assert log.read_text() == "one two one two "
