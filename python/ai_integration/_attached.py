@@ -36,7 +36,7 @@ def start():
     streams = _standard_streams.of_the_engine()
     options.update(streams)
     try:
-        popen = subprocess.Popen(command, **options)
+        popen = subprocess.Popen(command, cwd=_folder(), **options)
     except EnvironmentError as reason:
         _process.warn("%s cannot be started: %s" % (binary, reason))
         _leaving.leave(1)
@@ -80,3 +80,9 @@ def _end(link, child):
     if child.pid == os.getpid():
         link.close()
         child.wait_or_terminate()
+
+
+def _folder():
+    """The folder from which relative paths count; `None` where it cannot be entered."""
+    folder = _process.STARTED_IN
+    return folder if folder is not None and os.access(folder, os.X_OK) else None

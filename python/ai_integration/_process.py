@@ -24,6 +24,24 @@ STARTED_AS = os.getpid()
 MULTIPROCESSING = ("multiprocessing", "multiprocess")
 
 
+def _folder_of_the_start():
+    """The folder in which the program was started; `None` where that cannot be told.
+
+    A program may have left it before it imports this package. Where a script's path was typed as
+    one from that folder, Python has put the folder in front of it (3.9 or newer).
+    """
+    script = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    typed = os.path.join("", *getattr(sys, "argv", [])[:1])
+    if typed and script != typed and script.endswith(os.sep + typed):
+        return script[: -len(typed)]
+    try:
+        return os.getcwd()
+    except EnvironmentError:
+        return None
+
+
+STARTED_IN = _folder_of_the_start()
+
 _link = None
 _has_link = False
 # Why the inherited link cannot be used.
