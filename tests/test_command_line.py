@@ -5,10 +5,11 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from compat import STYLES, model, picture
-from support import BINARY, PYTHON, environment
+from support import BINARY, PYTHON, environment, run
 
 both_styles = pytest.mark.parametrize("style", STYLES)
 PNG = picture()
@@ -93,3 +94,49 @@ def test_a_folder_that_is_gone_is_no_reason_to_fail(program, tmp_path):
     gone.mkdir()
     path = program("import os\nos.rmdir(%r)\n" % str(gone) + model(ECHO))
     assert seen(typed(path, ["--text", "x"], gone))["text"] == "x"
+
+
+# --- who sees the words ---
+
+PARSING = """
+    import argparse, sys
+    known = argparse.ArgumentParser()
+    known.add_argument("--seed", default="none")
+    seed = known.parse_args().seed
+    SCHEMA = {"text": {"type": "text"}}
+
+    def infer(inputs):
+        seen = [inputs["text"], seed, sys.argv[1:]]
+        return {"content-type": "text/plain", "data": repr(seen), "success": True}
+"""
+
+
+@both_styles
+@pytest.mark.parametrize("flags", [["--mode", "command_line"], []], ids=["named", "default"])
+@pytest.mark.parametrize("interpreter", [[], [PYTHON, "-O"]], ids=["script", "interpreter"])
+def test_a_library_that_reads_arguments_does_not_see_those_of_the_mode(
+    program, style, flags, interpreter
+):
+    command = [BINARY, "run", *flags, *interpreter]
+    done = run(program(model(PARSING, style)), "--text", "hi", command=command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b"['hi', 'none', []]\n"
+
+
+def test_in_other_modes_arguments_are_the_programs_own(program):
+    command = [BINARY, "run", "--mode", "test_inputs_dict_json"]
+    path = program(model(PARSING))
+    done = run(path, "--seed", "7", command=command, stdin=b'{"text": "hi"}')
+    assert done.stdout.decode().splitlines()[-1] == "['hi', '7', ['--seed', '7']]"
+
+
+def test_a_program_that_is_started_by_itself_sees_all_of_its_arguments(program):
+    source = textwrap.dedent("""
+        import sys
+        SCHEMA = {"text": {"type": "text"}}
+
+        def infer(inputs):
+            return {"content-type": "text/plain", "data": repr(sys.argv[1:]), "success": True}
+    """)
+    done = run(program(model(source)), "--text", "hi", mode="command_line")
+    assert done.stdout == b"['--text', 'hi']\n"

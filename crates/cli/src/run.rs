@@ -9,8 +9,8 @@ use ai_integration::{environment, settings};
 use ai_integration_contract::Environment;
 use ai_integration_engine::{Output, Program};
 
-use ai_integration_modes::Usage;
 use ai_integration_modes::console::eprint;
+use ai_integration_modes::{DEFAULT_MODE, Mode, Usage, find};
 
 use crate::arguments::{Attached, Given, Run, Settings};
 use crate::program;
@@ -55,15 +55,13 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
         eprint(format_args!("error: there is no program {}", missing.display()));
         return ExitStatus::NotFound;
     }
-    let command = program::command(&run.program, &environment);
+    let mut command = program::command(&run.program, &environment);
     // The program's own client reads its settings from the environment, flags or not.
     let given = &run.settings.0;
     let variables: Vec<(String, String)> =
         given.iter().map(|given| (given.name.to_owned(), given.value.clone())).collect();
     let mode = environment.variable(Usage::mode().name);
-    if mode.is_some_and(|mode| ai_integration_modes::find(mode).is_none())
-        && program::is_python(&command)
-    {
+    if mode.is_some_and(|mode| find(mode).is_none()) && program::is_python(&command) {
         // A custom mode is the Python client's to carry out, or to refuse.
         let mut program = Command::new(&command[0]);
         for name in given.iter().flat_map(|given| given.setting.names()) {
@@ -74,6 +72,10 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
         return ExitStatus::NotExecutable;
     }
     let (name, arguments) = program::called_as(&run.program);
+    if mode.map_or(Some(DEFAULT_MODE), find).is_some_and(Mode::takes_arguments) {
+        // Libraries of the program that read its arguments would refuse these.
+        command.truncate(command.len() - arguments.len());
+    }
     let launch = Launch { environment, name, arguments };
     let hidden = settings::secrets();
     launch::supervised(

@@ -34,6 +34,10 @@ impl Mode for CommandLine {
         "Pass files and values on the command line with options; --help lists them"
     }
 
+    fn takes_arguments(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: Context) -> Running {
         Box::pin(run(context))
     }

@@ -30,6 +30,11 @@ pub trait Mode: Sync {
         self.is_serving()
     }
 
+    /// Tells whether the arguments of the program are the mode's, and no matter of the program.
+    fn takes_arguments(&self) -> bool {
+        false
+    }
+
     /// The settings that steer it, table by table.
     fn settings(&self) -> &'static [&'static [&'static Setting]] {
         &[]
