@@ -60,6 +60,144 @@ def typed(path, words, folder, command=(PYTHON,), **variables):
     )
 
 
+# --- paths and texts ---
+
+PATHS = [
+    "/no/such/file.txt",
+    "/tmp/no-such-file",
+    "notes.txt",
+    "data/notes.md",
+    "./notes",
+    "../notes",
+    "~/notes",
+    "C:\\Users\\me\\notes.txt",
+    "./my notes.txt",
+]
+TEXTS = [
+    "hello",
+    "and/or",
+    "w/o",
+    "1/2/2026",
+    "24/7",
+    "no/such/file",
+    "image/jpeg",
+    "result.png",
+    "https://example.com/notes.txt",
+    "example.com/robots.txt",
+    "me@example.md",
+    "/9j/4AAQSkZJRgABAQEAYABgAAD/2wBDAAgGBgcGBQ==",
+    "/imagine a cat",
+    "^/tmp/.*\\.txt$",
+    ".*\\.json",
+    "s/one/two/",
+    "Please read notes.txt",
+    '{"file": "notes.txt"}',
+    "...",
+    "",
+]
+
+
+@both_styles
+@both_commands
+def test_a_path_that_leads_nowhere_is_refused_with_the_way_to_pass_it(program, style, command):
+    path = program(model(ECHO, style))
+    done = run(path, "--text", "/no/such/file.txt", mode="command_line", command=command)
+    errors = refused(done, "--text /no/such/file.txt", "No such file")
+    way_out = "--option text=/no/such/file.txt"
+    assert way_out in errors
+    assert errors.count("\n") == 1
+    words = way_out.split()
+    done = run(path, *words, mode="command_line", command=command)
+    assert seen(done)["text"] == "/no/such/file.txt"
+
+
+def many(program, words):
+    """Runs the model once for each word."""
+    path = program(model(ECHO))
+    return [run(path, "--text", word, mode="command_line") for word in words]
+
+
+def test_words_that_look_like_paths_are_refused(program):
+    for word, done in zip(PATHS, many(program, PATHS)):
+        refused(done, word, "--option text=" + word)
+
+
+def test_words_that_merely_have_slashes_or_dots_are_text(program):
+    for word, done in zip(TEXTS, many(program, TEXTS)):
+        assert seen(done)["text"] == word
+
+
+def test_a_folder_is_no_text_either(program, tmp_path):
+    refused(run(program(model(ECHO)), "--text", tmp_path, mode="command_line"), "--option text=")
+
+
+def test_a_path_to_json_that_leads_nowhere_is_refused(program):
+    words = ["--text", "x", "--extra", "no/such/file.json"]
+    refused(run(program(model(ECHO)), *words, mode="command_line"), "--option extra=no/such/")
+
+
+def test_a_file_that_is_there_is_read(program, tmp_path):
+    (tmp_path / "notes.txt").write_text("from the file")
+    done = run(program(model(ECHO)), "--text", tmp_path / "notes.txt", mode="command_line")
+    assert seen(done)["text"] == "from the file"
+
+
+def test_other_missing_inputs_are_still_named_beside_an_option(program):
+    source = ECHO.replace('"photo": {"type": "image", "required": False}', '"photo": "image"')
+    done = run(program(model(source)), "--option", "text=x", mode="command_line")
+    assert "--text" not in refused(done, "--photo").split("Usage")[0]
+
+
+# --- values and flags ---
+
+VALUES = ["- item", "-x", "--", "--steps", "--bold-claim", "-1", "-", "--help"]
+
+
+@both_styles
+@both_commands
+def test_a_value_may_begin_like_a_flag(program, style, command):
+    path = program(model(ECHO, style))
+    for value in VALUES:
+        stdin = b"from the pipe" if value == "-" else b""
+        done = run(path, "--text", value, mode="command_line", command=command, stdin=stdin)
+        assert seen(done)["text"] == (stdin.decode() or value)
+
+
+def test_a_file_may_have_the_name_of_a_flag(program, tmp_path):
+    (tmp_path / "-photo.png").write_bytes(PNG)
+    words = ["--text", "x", "--photo", "-photo.png", "--output", "--result.json"]
+    done = typed(program(model(ECHO)), words, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "--result.json").read_text())["photo"] == len(PNG)
+
+
+@both_styles
+@both_commands
+def test_flags_may_be_abbreviated(program, style, command):
+    path = program(model(ECHO, style))
+    words = ["--text", "x", "--text-s", "oil", "--st=5", "--fa", "--ex", "[1]"]
+    given = seen(run(path, *words, mode="command_line", command=command))
+    assert (given["text"], given["text_style"]) == ("x", "oil")
+    assert (given["steps"], given["fast"], given["extra"]) == (5, True, [1])
+
+
+@pytest.mark.parametrize("flag", ["--te", "--f0", "--o", "--"])
+def test_an_abbreviation_of_several_flags_or_of_none_is_refused(program, flag):
+    refused(run(program(model(ECHO)), "--text", "x", flag, "y", mode="command_line"))
+
+
+@both_styles
+@both_commands
+def test_of_a_flag_that_is_given_twice_the_last_one_counts(program, tmp_path, style, command):
+    words = ["--text", "one", "--steps=1", "--fast", "--output", tmp_path / "first"]
+    words += ["--text=two", "--steps", "2", "--fast=no", "--output", tmp_path / "last"]
+    done = run(program(model(ECHO, style)), *words, mode="command_line", command=command)
+    assert done.returncode == 0, done.stderr
+    given = json.loads((tmp_path / "last").read_text())
+    assert (given["text"], given["steps"], given["fast"]) == ("two", 2, False)
+    assert not (tmp_path / "first").exists()
+
+
 # --- folders ---
 
 WAYS = {

@@ -1,6 +1,7 @@
 //! The command line: a flag for each input, the result on standard output or in a file.
 
 mod arguments;
+mod path_likeness;
 #[cfg(feature = "terminal")]
 mod progress;
 #[cfg(not(feature = "terminal"))]

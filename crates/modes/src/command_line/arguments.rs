@@ -8,6 +8,8 @@ use ai_integration_contract::{Field, InputsSchema, RawInputs, RawValue, Shape};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::path_likeness::looks_like_path;
+
 /// Flags of the mode itself. An input of one of these names is given as `--input-NAME`.
 const OWN_FLAGS: &[&str] = &["help", "loop", "option", "output"];
 
@@ -34,8 +36,14 @@ pub(super) fn parse(
     arguments: &[OsString],
 ) -> Result<Arguments, Refusal> {
     let command = command(schema, program);
-    let words = std::iter::once(OsString::from(program)).chain(arguments.iter().cloned());
-    let matches = command.try_get_matches_from(words).map_err(Refusal::Clap)?;
+    let words: Vec<OsString> =
+        std::iter::once(program.into()).chain(arguments.iter().cloned()).collect();
+    let given = given_as_options(&command, &words);
+    let is_given = |name: &&String| given.contains(name);
+    let command = schema.fields().keys().filter(is_given).fold(command, |command, name| {
+        command.mut_arg(id(name), |argument| argument.required(false))
+    });
+    let matches = command.try_get_matches_from(&words).map_err(Refusal::Clap)?;
     let mut raw = RawInputs::new();
     let mut stdin_taken = false;
     for (name, field) in schema.fields() {
@@ -58,6 +66,16 @@ pub(super) fn parse(
     })
 }
 
+/// The names that come with `--option`, which need no flag of their own; none where the words cannot be
+/// read.
+fn given_as_options(command: &Command, words: &[OsString]) -> Vec<String> {
+    let lenient = command.clone().mut_args(|argument| argument.required(false));
+    let matches = lenient.try_get_matches_from(words).ok();
+    let options = matches.and_then(|mut matches| matches.remove_many::<String>("option"));
+    let name = |option: String| option.split_once('=').map(|(name, _)| name.to_owned());
+    options.into_iter().flatten().filter_map(name).collect()
+}
+
 /// The id of an input's argument, apart from those of the mode's own.
 fn id(name: &str) -> String {
     format!("input {name}")
@@ -78,6 +96,8 @@ pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
              to standard error.\nExit status: 0 the model succeeded, 1 it failed, 2 the command \
              line cannot be used.",
         )
+        .infer_long_args(true)
+        .args_override_self(true)
         .args(inputs)
         .next_help_heading("Options")
         .disable_help_flag(true)
@@ -94,6 +114,7 @@ pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
                 .long("output")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
+                .allow_hyphen_values(true)
                 .help(
                     "Write the result to this file; - is standard output. A list goes to numbered \
                      files: out-1.png, out-2.png",
@@ -114,7 +135,8 @@ pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
                 .long("option")
                 .value_name("NAME=VALUE")
                 .action(ArgAction::Append)
-                .help("Pass on an option that the schema does not mention"),
+                .allow_hyphen_values(true)
+                .help("Pass on an option that the schema does not mention, or a text as it is"),
         )
 }
 
@@ -156,13 +178,15 @@ fn input_argument(name: &str, field: &Field) -> Arg {
         .long(long.clone())
         .value_name(value_name)
         .required(field.required)
-        .allow_negative_numbers(matches!(shape, Shape::Number { .. } | Shape::Choice | Shape::Json))
+        .allow_hyphen_values(field.items.is_none() && shape != Shape::Flag)
         .help_heading("Inputs")
         .help(help);
     let argument = if dashed == long { argument } else { argument.alias(dashed) };
     let argument = if field.items.is_some() {
         // Both `--f a --f b` and `--f a b`, which is what a shell makes of `--f *`.
-        argument.action(ArgAction::Append).num_args(1..)
+        let takes_negatives = matches!(shape, Shape::Number { .. } | Shape::Choice | Shape::Json);
+        let argument = argument.action(ArgAction::Append).num_args(1..);
+        argument.allow_negative_numbers(takes_negatives)
     } else {
         argument
     };
@@ -177,7 +201,7 @@ fn input_argument(name: &str, field: &Field) -> Arg {
 }
 
 /// Reads what a flag's word stands for: `-` is standard input, a path is the file, and anything
-/// else is the value itself where the input is not a file.
+/// else is the value itself where the input is not a file. A path that leads nowhere is no value.
 fn read(name: &str, field: &Field, word: &str, stdin_taken: &mut bool) -> Result<RawValue, String> {
     let shape = field.shape();
     let reads_files =
@@ -199,10 +223,14 @@ fn read(name: &str, field: &Field, word: &str, stdin_taken: &mut bool) -> Result
     let path = Path::new(word);
     match std::fs::read(path) {
         Ok(bytes) => Ok(RawValue::Bytes(bytes.into())),
-        Err(_) if !matches!(shape, Shape::Blob { .. }) && !path.is_file() => {
-            Ok(RawValue::Text(word.to_owned()))
+        Err(error) if matches!(shape, Shape::Blob { .. }) => {
+            Err(format!("--{name} {word}: the file cannot be read: {error}"))
         }
-        Err(error) => Err(format!("--{name} {word}: the file cannot be read: {error}")),
+        Err(error) if path.is_file() || looks_like_path(word) => Err(format!(
+            "--{name} {word}: the file cannot be read: {error}; if this is the text itself, give it \
+             as --option {name}={word}"
+        )),
+        Err(_) => Ok(RawValue::Text(word.to_owned())),
     }
 }
 
