@@ -11,6 +11,7 @@ import random
 import re
 import textwrap
 
+import compat
 import pytest
 from support import BINARY, run, serve
 
@@ -729,3 +730,51 @@ def test_large_data_on_the_command_line(program, tmp_path):
     done = run(program(ECHO), "--data", given, "--output", result)
     assert done.returncode == 0, done.stderr
     assert result.read_bytes() == given.read_bytes()
+
+
+# --- functions that name their inputs ---
+
+NAMING = """
+    import functools
+    from ai_integration.public_interface import start_loop
+
+    def told(*words):
+        return {"content-type": "text/plain", "data": repr(words), "success": True}
+
+    def two(text, style):
+        return told(text, style)
+
+    def keywords(*, text, style="ink"):
+        return told(text, style)
+
+    def rest(*, text, **more):
+        return told(text, sorted(more.items()))
+
+    class Model:
+        def infer(self, text, style):
+            return told(text, style)
+
+    SCHEMA = {"text": {"type": "text"}, "style": {"type": "text", "required": False}}
+    start_loop(inference_function=FUNCTION, inputs_schema=SCHEMA)
+"""
+FUNCTIONS = {
+    "two": "('hi', 'oil')",
+    "keywords": "('hi', 'oil')",
+    "Model().infer": "('hi', 'oil')",
+    "functools.partial(keywords, style='mine')": "('hi', 'mine')",
+    "rest": "('hi', [('style', 'oil'), ('token', 'x')])",
+    "lambda inputs: told(inputs['text'], inputs['token'])": "('hi', 'x')",
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("mode", compat.ASKED)
+def test_a_function_gets_the_inputs_that_it_names_and_no_others(program, tmp_path, mode, function):
+    path = program(NAMING.replace("FUNCTION", function))
+    given = {"text": "hi", "style": "oil", "token": "x"}
+    if mode == "command_line":
+        done = run(path, "--text=hi", "--style=oil", "--option", "token=x", mode=mode)
+        assert done.stdout.decode() == FUNCTIONS[function] + "\n", done.stderr
+    else:
+        reply = compat.ask(mode, path, given, tmp_path)
+        assert reply.text.strip() == FUNCTIONS[function], reply

@@ -188,6 +188,46 @@ def test_a_mode_of_three_arguments_gets_the_visualizer_config_too(program, folde
     assert json.loads(last_line(done)) == ["A", {"text": {"type": "text"}}, {"a": 1}]
 
 
+@both_styles
+def test_a_mode_gets_the_defaults_of_the_schema(program, folder, style):
+    (folder / "calling.py").write_text(
+        textwrap.dedent("""
+            def calling(inference_function=None):
+                given = {"text": "hi", "style": None}
+                for inputs in (given, given, {"text": "hi", "steps": 0, "words": ["own"]}):
+                    print(inference_function(inputs)["data"])
+                print(given)
+
+            MODULE_MODES = {"calling": calling}
+        """)
+    )
+    source = """
+        SCHEMA = {
+            "text": {"type": "text"},
+            "steps": {"type": "integer", "default": 5},
+            "style": {"type": "choice", "choices": ["oil", "ink"], "default": "ink"},
+            "words": {"type": "json", "default": ["one"]},
+            "more": {"type": "text", "default": None},
+            "short": "text",
+        }
+
+        def infer(inputs):
+            told = repr(sorted(inputs.items()))
+            # The next request does not see it.
+            inputs["words"].append("of the model")
+            return {"content-type": "text/plain", "data": told, "success": True}
+    """
+    path = program(model(source, style))
+    done = run(path, mode="calling", AI_INTEGRATION_MODES_PATH=folder)
+    filled = "[('steps', 5), ('style', 'ink'), ('text', 'hi'), ('words', ['one'])]"
+    assert done.stdout.decode().splitlines() == [
+        filled,
+        filled,
+        "[('steps', 0), ('style', 'ink'), ('text', 'hi'), ('words', ['own'])]",
+        "{'text': 'hi', 'style': None}",
+    ]
+
+
 def test_a_mode_is_called_with_just_the_arguments_that_it_names(use):
     assert last_line(use("nothing")) == "called with nothing"
     expected = "inference_function inputs_schema visualizer_config"

@@ -30,6 +30,7 @@ _CALLS_THE_MODEL = (
     "_read",
     "_simpler",
     "_steps",
+    "call_by_name",
     "start_loop",
 )
 # Packages whose exceptions may say no more than that a process has ended.

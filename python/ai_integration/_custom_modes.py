@@ -19,9 +19,9 @@ model keeps the main one.
 
 import atexit
 import collections
+import copy
 import functools
 import importlib
-import inspect
 import os
 import sys
 import threading
@@ -29,7 +29,7 @@ import time
 import traceback
 import types
 
-from . import _handover, _leaving, _mode_names, _process, _results, modes
+from . import _handover, _leaving, _mode_names, _parameters, _process, _results, modes
 
 PATH_VARIABLE = "AI_INTEGRATION_MODES_PATH"
 ENTRY_POINTS = "ai_integration.modes"
@@ -64,6 +64,7 @@ class CustomMode(object):
             "inputs_schema": {} if inputs_schema is None else inputs_schema,
             "visualizer_config": visualizer_config,
         }
+        self._defaults = _defaults_of(inputs_schema)
         self._changed = threading.Condition()
         self._calls = collections.deque()
         self._current = None
@@ -101,7 +102,7 @@ class CustomMode(object):
 
     def _infer(self, inputs):
         """What the mode knows as `inference_function`."""
-        call = _Call(inputs)
+        call = _Call(self._with_defaults(inputs))
         with self._changed:
             if self._closed:
                 return _results.failure("the model's program has ended")
@@ -112,11 +113,22 @@ class CustomMode(object):
             self._has_succeeded = True
         return call.result
 
+    def _with_defaults(self, inputs):
+        """The inputs of a call, with what the schema says of those that it leaves out."""
+        if not isinstance(inputs, dict):
+            return inputs
+        missing = [name for name in self._defaults if inputs.get(name) is None]
+        if missing:
+            inputs = dict(inputs)
+            # A copy, since the model may change what it gets.
+            inputs.update((name, copy.deepcopy(self._defaults[name])) for name in missing)
+        return inputs
+
     def _run(self):
         status = 1
         try:
             function = self._declaration.function
-            function(**_named_by(function, self._arguments))
+            function(**_parameters.named_by(function, self._arguments))
             status = 0
         except SystemExit as end:
             status = _leaving.exit_status(end.code)
@@ -229,6 +241,13 @@ class _Call(object):
         return False
 
 
+def _defaults_of(inputs_schema):
+    """The values for inputs that are not given, by the names of these."""
+    entries = (inputs_schema or {}).items()
+    defaults = {name: entry.get("default") for name, entry in entries if isinstance(entry, dict)}
+    return {name: default for name, default in defaults.items() if default is not None}
+
+
 def _as_dict(result):
     try:
         return _results.as_dict(result)
@@ -316,28 +335,3 @@ def _entry_points():
     if hasattr(entries, "select"):
         return entries.select(group=ENTRY_POINTS)
     return entries.get(ENTRY_POINTS, ())
-
-
-def _named_by(function, arguments):
-    """Those of the `arguments` that `function` names, or all if it takes any keyword."""
-    names, takes_any = _parameters_of(function)
-    bound = getattr(function, "keywords", None) or {}
-    return {
-        name: value
-        for name, value in arguments.items()
-        if (takes_any or name in names) and name not in bound
-    }
-
-
-def _parameters_of(function):
-    signature_of = getattr(inspect, "signature", None)
-    if signature_of is not None:
-        parameters = signature_of(function).parameters.values()
-        by_name = [one.name for one in parameters if one.kind in (1, 3)]
-        return by_name, any(one.kind == 4 for one in parameters)
-    while isinstance(function, functools.partial):
-        function = function.func
-    if not inspect.isroutine(function):
-        function = function.__call__
-    names, _, keywords, _ = inspect.getargspec(function)
-    return names, keywords is not None

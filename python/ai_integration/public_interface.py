@@ -1,5 +1,6 @@
 """The older style: a model as one function instead of a loop."""
 
+from . import _parameters
 from ._batch import get_next_inputs, send_results
 from ._session import get_next_input, send_result, session
 
@@ -13,6 +14,9 @@ def start_loop(
 ):
     """Call `inference_function(inputs_dict)` for every request and send the dict it returns.
 
+    A function that cannot be called with a single dict gets its inputs by name, and only those that
+    it names: `def infer(image, style)`.
+
     With a `max_batch_size` the function takes a list of up to so many dicts and returns a list of
     results; see `get_next_inputs`. Does not return: the program leaves when there are no more
     requests.
@@ -20,6 +24,8 @@ def start_loop(
     if not callable(inference_function):
         raise TypeError("start_loop needs an inference_function that takes a dict of inputs")
     session().is_start_loop = True
+    if max_batch_size is None and _parameters.takes_names_only(inference_function):
+        inference_function = _by_name(inference_function)
     while max_batch_size is None:
         with get_next_input(inputs_schema, visualizer_config) as inputs:
             send_result(inference_function(inputs))
@@ -27,3 +33,10 @@ def start_loop(
         batch = get_next_inputs(inputs_schema, visualizer_config, max_batch_size, max_wait_ms)
         with batch as list_of_inputs:
             send_results(inference_function(list_of_inputs))
+
+
+def _by_name(function):
+    def call_by_name(inputs):
+        return function(**_parameters.named_by(function, inputs))
+
+    return call_by_name

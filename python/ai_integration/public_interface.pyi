@@ -2,7 +2,7 @@ from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, overl
 
 @overload
 def start_loop(
-    inference_function: Callable[[Dict[str, Any]], Any],
+    inference_function: Callable[..., Any],
     inputs_schema: Optional[Mapping[str, Mapping[str, Any]]] = None,
     visualizer_config: Any = None,
 ) -> NoReturn: ...
