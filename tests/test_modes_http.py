@@ -87,6 +87,32 @@ def test_the_answer_shows_the_inputs_in_the_schemas_order(server):
     ]
 
 
+@pytest.mark.parametrize("body", ["form", "urlencoded", "JSON"])
+@pytest.mark.parametrize(
+    ("head", "spell"),
+    [
+        ("", base64.b64encode),
+        ("", base64.urlsafe_b64encode),
+        ("", base64.encodebytes),
+        ("data:image/png;base64,", base64.b64encode),
+        ("data:;base64,", base64.urlsafe_b64encode),
+        ("data:application/octet-stream;base64,", base64.b64encode),
+    ],
+)
+def test_the_answer_shows_a_picture_that_came_as_base64(server, head, spell, body):
+    given = {"photo": head + spell(PNG).decode(), "title": "x"}
+    if body == "form":
+        answer = server.post("/", **given)
+    elif body == "urlencoded":
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = server.request("/", urllib.parse.urlencode(given).encode(), headers)
+    else:
+        headers = {"Content-Type": "application/json"}
+        answer = server.request("/", json.dumps(given).encode(), headers)
+    media = "image/png" if "image" in head else "image/jpeg"
+    assert answer.json()["inputs"][0] == {"is_img": True, "url": url_of(media, PNG)}
+
+
 def test_an_image_result_is_a_data_url(server):
     body = server.classic(photo=PNG, title="image")
     assert body["output_url"] == url_of("image/png", PNG)

@@ -7,6 +7,7 @@
 
 use ai_integration_contract::{
     Data, Environment, InputsSchema, Outcome, RawInputs, RawValue, SettingError, Shape,
+    decode_base64,
 };
 use ai_integration_engine::Model;
 use axum::Json;
@@ -223,14 +224,10 @@ impl Shown {
         };
         let url = match value {
             RawValue::Bytes(bytes) => data_url(media, bytes),
-            RawValue::Text(text) | RawValue::Json(Value::String(text))
-                if is_image && ["data:", "http:", "https:"].iter().any(|s| text.starts_with(s)) =>
-            {
-                text.clone()
-            }
-            RawValue::Text(text) | RawValue::Json(Value::String(text)) => {
-                data_url(media, text.as_bytes())
-            }
+            RawValue::Text(text) | RawValue::Json(Value::String(text)) => match shape {
+                Shape::Blob { .. } => file_url(media, text),
+                _ => data_url(media, text.as_bytes()),
+            },
             RawValue::Json(json) => data_url(media, json.to_string().as_bytes()),
             // A list has no lists of this kind in it.
             RawValue::List(_) => data_url(media, b""),
@@ -295,4 +292,14 @@ fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Shown> {
         }
     });
     shown.collect()
+}
+
+/// The URL of a file that came as text: the address of one, or base64 of its bytes, of which a
+/// `data:` URL may say which picture they are.
+fn file_url(media: &str, text: &str) -> String {
+    let Some(bytes) = decode_base64(text) else {
+        return text.to_owned();
+    };
+    let named = text.strip_prefix("data:").and_then(|url| url.split([';', ',']).next());
+    data_url(named.filter(|named| named.starts_with("image/")).unwrap_or(media), &bytes)
 }
