@@ -40,7 +40,7 @@ def run(program, *arguments, mode=None, stdin=b"", python=PYTHON, command=None, 
     if mode is not None:
         variables["MODE"] = mode
     return subprocess.run(
-        [*(command or [python]), str(program), *map(str, arguments)],
+        [*([python] if command is None else command), str(program), *map(str, arguments)],
         input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -154,7 +154,7 @@ def serve(program, *arguments, python=PYTHON, command=None, ready=True, cwd=None
     """Starts `program` as a server, and stops it in the end."""
     variables = {"MODE": "http", "PORT": 0, **variables}
     process = subprocess.Popen(
-        [*(command or [python]), str(program), *map(str, arguments)],
+        [*([python] if command is None else command), str(program), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -39,7 +39,7 @@ elif _process.asks_for_a_result():
     if _handover.is_a_program():
         _standard_streams.keep_stdout()
 
-from . import image_helpers, modes, public_interface
+from . import fake_inference_function, image_helpers, internal_methods, modes, public_interface
 from ._batch import get_next_inputs, send_results
 from ._session import Cancelled, get_next_input, send_result
 from ._stream import cancelled, progress, send_chunk
@@ -48,9 +48,11 @@ from ._version import __version__  # noqa: F401
 __all__ = [
     "Cancelled",
     "cancelled",
+    "fake_inference_function",
     "get_next_input",
     "get_next_inputs",
     "image_helpers",
+    "internal_methods",
     "modes",
     "progress",
     "public_interface",

@@ -1,6 +1,8 @@
 from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Union
 
+from . import fake_inference_function as fake_inference_function
 from . import image_helpers as image_helpers
+from . import internal_methods as internal_methods
 from . import modes as modes
 from . import public_interface as public_interface
 
@@ -9,9 +11,11 @@ __version__: str
 __all__ = [
     "Cancelled",
     "cancelled",
+    "fake_inference_function",
     "get_next_input",
     "get_next_inputs",
     "image_helpers",
+    "internal_methods",
     "modes",
     "progress",
     "public_interface",

@@ -6,6 +6,9 @@ import sys
 NAME = "ai-integration"
 VARIABLE = "AI_INTEGRATION_BINARY"
 
+# What the package lies in: a folder, or an archive of zipapp.
+_PARENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 
 def find():
     """The binary's path, or `None`."""
@@ -17,11 +20,19 @@ def find():
 
 def not_found():
     """What to tell the user when `find` found nothing."""
-    return (
-        "the %s binary was not found. Looked at:\n%s\n"
+    way_out = (
         "Install the package again for this Python (python -m pip install --force-reinstall"
-        " ai-integration), or set %s to the binary's path."
-        % (NAME, "\n".join("  " + place for place in _places()), VARIABLE)
+        " ai-integration)"
+    )
+    if getattr(sys, "frozen", False):
+        way_out = "Put it beside the program (PyInstaller: --add-binary PATH:.)"
+    elif os.path.isfile(_PARENT):
+        way_out = "Install the package for this Python too, put the binary beside the archive"
+    return "the %s binary was not found. Looked at:\n%s\n%s, or set %s to the binary's path." % (
+        NAME,
+        "\n".join("  " + place for place in _places()),
+        way_out,
+        VARIABLE,
     )
 
 
@@ -51,9 +62,10 @@ def _folders():
     yield os.path.join(site.getuserbase(), "bin")
     # `pip install --target` puts bin beside the package; `--prefix` and `--root` put it three
     # levels above lib/pythonX.Y/site-packages.
-    parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    yield os.path.join(parent, "bin")
-    yield os.path.join(parent, os.pardir, os.pardir, os.pardir, "bin")
+    yield os.path.join(_PARENT, "bin")
+    yield os.path.join(_PARENT, os.pardir, os.pardir, os.pardir, "bin")
+    # A bundle of PyInstaller has it in the same folder as the package, an archive beside it.
+    yield os.path.dirname(_PARENT) if os.path.isfile(_PARENT) else _PARENT
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         if folder:
             yield folder

@@ -50,6 +50,9 @@ def command_to_start_again():
 
     To be asked before the program has ended: then Python no longer knows its file.
     """
+    if getattr(sys, "frozen", False):
+        # PyInstaller: the program is its own interpreter.
+        return [sys.executable] + sys.argv[1:]
     command = _command_line()
     return command if command is not None and _can_start_again(command) else None
 

@@ -1,1 +1,6 @@
+from typing import Any, Callable, Dict, List, Mapping
+
 from .public_interface import start_loop as _start_loop  # noqa: F401
+
+def get_args_supported_by_function(x: Callable[..., Any]) -> List[str]: ...
+def getValidKwargs(func: Callable[..., Any], args: Mapping[str, Any]) -> Dict[str, Any]: ...

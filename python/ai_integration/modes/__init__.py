@@ -9,6 +9,8 @@ its function; `MODE=name` then runs it. A mode function takes any of `inference_
 
 import os
 
+from . import testing_modes  # noqa: F401
+
 
 def files_in(folder):
     """The names of the modules in `folder` that may declare modes, in order."""
@@ -17,4 +19,14 @@ def files_in(folder):
     )
 
 
-__all__ = files_in(os.path.dirname(os.path.abspath(__file__)))
+def _own():
+    try:
+        return files_in(os.path.dirname(os.path.abspath(__file__)))
+    except EnvironmentError:
+        # Inside an archive, of zipapp or PyInstaller.
+        import pkgutil
+
+        return sorted(name for _, name, _ in pkgutil.iter_modules(__path__) if name[0] != "_")
+
+
+__all__ = _own()

@@ -1,0 +1,8 @@
+"""What PyInstaller has to know, which it finds by the entry point `pyinstaller40`."""
+
+import os
+
+
+def hook_dirs():
+    """Return the folders with hooks."""
+    return [os.path.dirname(os.path.abspath(__file__))]

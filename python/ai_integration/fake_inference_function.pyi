@@ -1,0 +1,2 @@
+from . import get_next_input as get_next_input
+from . import send_result as send_result

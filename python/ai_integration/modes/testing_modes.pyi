@@ -1,0 +1,3 @@
+from typing import Any
+
+def check_inference_output(result: Any) -> None: ...

@@ -1,0 +1,28 @@
+"""Environments of their own for what must not be installed beside this package."""
+
+import shutil
+import subprocess
+import sys
+
+from support import REPOSITORY, environment
+
+CACHE = REPOSITORY / ".cache" / "environments"
+# No installation may take longer, in seconds.
+PATIENCE = 300
+
+
+def python_with(name, requirements):
+    """The Python of the environment `name` with these requirements, which is made once."""
+    folder = CACHE / name
+    made_from = "\n".join([sys.version, *requirements])
+    stamp = folder / "made-from"
+    if not stamp.exists() or stamp.read_text() != made_from:
+        shutil.rmtree(folder, ignore_errors=True)
+        install = ["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+        for command in [
+            [sys.executable, "-m", "venv", folder],
+            [folder / "bin" / "python", *install, *requirements],
+        ]:
+            subprocess.run(command, env=environment(), timeout=PATIENCE, check=True)
+        stamp.write_text(made_from)
+    return str(folder / "bin" / "python")
