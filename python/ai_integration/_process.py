@@ -20,6 +20,8 @@ MODE_OF_ANCESTOR = os.environ.get(_INSIDE_VARIABLE)
 # The process that imported this package; a forked child has another number.
 STARTED_AS = os.getpid()
 
+_HAD_FILE = hasattr(sys.modules.get("__main__"), "__file__")
+
 # `multiprocessing`, and a copy of it that pickles more.
 MULTIPROCESSING = ("multiprocessing", "multiprocess")
 
@@ -168,8 +170,10 @@ def interactive():
     """Whether a person types the program in: a notebook, a prompt, a script from stdin."""
     if "ipykernel" in sys.modules:
         return True
-    main = sys.modules.get("__main__")
-    return not hasattr(main, "__file__") and sys.argv[:1] not in (["-c"], ["-m"])
+    if hasattr(sys.modules.get("__main__"), "__file__") or sys.argv[:1] in (["-c"], ["-m"]):
+        return False
+    # Python forgets the file once the program has ended; its threads may go on.
+    return not _HAD_FILE or hasattr(sys, "ps1")
 
 
 def line_buffer_output():
