@@ -509,3 +509,198 @@ def test_a_loop_in_a_generator_or_nested_function_works(program):
     """
     with serving(program(source)) as server:
         assert [server.ask(text=text).text for text in "abc"] == ["a", "b", "c"]
+
+
+ON_A_THREAD = """
+import threading
+import ai_integration
+
+def loop():
+%s
+
+threading.Thread(target=loop).start()
+"""
+
+
+@both_styles
+@every_one_shot
+@pytest.mark.parametrize(("model_is", "status"), [(FINE, 0), (FAILING, 1)])
+def test_a_loop_on_a_thread_that_outlives_the_program(
+    program, tmp_path, style, mode, model_is, status
+):
+    whole = model(model_is, style)
+    path = program(ON_A_THREAD % textwrap.indent(whole, "    "))
+    reply = ask(mode, path, {"text": "hello"}, tmp_path)
+    assert reply.status == status
+    if status == 0:
+        assert reply.text.strip() == "hello"
+
+
+@both_styles
+def test_a_loop_on_a_thread_serves(program, style):
+    path = program(ON_A_THREAD % textwrap.indent(model(FINE, style), "    "))
+    with serve(path) as server:
+        assert server.classic(text="hello")["output"] == "hello"
+        assert server.stop() == 0
+
+
+# Programs with two loops, of which the second begins in another place, or on another thread.
+SECOND_LOOPS = {
+    "after the first": """
+        import ai_integration
+
+        SCHEMA = {"text": {"type": "text"}}
+
+        def loop(word):
+            while True:
+                with ai_integration.get_next_input(SCHEMA) as inputs:
+                    ai_integration.send_result(
+                        {"content-type": "text/plain", "data": word, "success": True})
+
+        try:
+            loop("first")
+        except SystemExit:
+            pass
+        loop("second")
+    """,
+    "start_loop after the first": """
+        from ai_integration.public_interface import start_loop
+
+        SCHEMA = {"text": {"type": "text"}}
+
+        def infer(inputs):
+            return {"content-type": "text/plain", "data": "first", "success": True}
+
+        try:
+            start_loop(infer, SCHEMA)
+        except SystemExit:
+            pass
+        start_loop(lambda inputs: "second", SCHEMA)
+    """,
+    "beside the first": """
+        import threading, time
+        import ai_integration
+
+        SCHEMA = {"text": {"type": "text"}}
+
+        def loop():
+            while True:
+                with ai_integration.get_next_input(SCHEMA) as inputs:
+                    time.sleep(0.5)
+                    ai_integration.send_result(
+                        {"content-type": "text/plain", "data": "first", "success": True})
+
+        threading.Thread(target=loop).start()
+        loop()
+    """,
+    "start_loop beside the first": """
+        import threading, time
+        from ai_integration.public_interface import start_loop
+
+        def infer(inputs):
+            time.sleep(0.5)
+            return {"content-type": "text/plain", "data": "first", "success": True}
+
+        for _ in range(2):
+            threading.Thread(target=start_loop, args=(infer, {"text": {"type": "text"}})).start()
+    """,
+}
+
+
+@every_one_shot
+@pytest.mark.parametrize("second", SECOND_LOOPS)
+def test_a_second_loop_says_so_and_ends_with_1(program, tmp_path, second, mode):
+    reply = ask(mode, program(SECOND_LOOPS[second]), {"text": "x"}, tmp_path)
+    assert reply.status == 1
+    assert "a second loop: get_next_input was called" in reply.errors
+    assert "Traceback" not in reply.errors
+    assert "second" not in reply.output.replace("second loop", "")
+
+
+@pytest.mark.parametrize("second", [one for one in SECOND_LOOPS if "beside" in one])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_loop_beside_the_first_ends_a_server_with_1(program, second, workers):
+    begin = time.monotonic()
+    done = run(program(SECOND_LOOPS[second]), mode="http", PORT=0, AI_INTEGRATION_WORKERS=workers)
+    # Not after one new start after the other.
+    assert time.monotonic() - begin < 10
+    assert done.returncode == 1
+    assert b"ai_integration: a second loop: get_next_input was called" in done.stderr
+    assert b"starting it again" not in done.stderr
+
+
+@pytest.mark.parametrize("style", ["loop", "start_loop"])
+def test_a_loop_that_takes_its_end_for_an_error_is_no_second_one(program, style):
+    loops = {
+        "loop": "with ai_integration.get_next_input(SCHEMA) as i: ai_integration.send_result('x')",
+        "start_loop": "start_loop(lambda inputs: 'x', SCHEMA)",
+    }
+    source = """
+import ai_integration
+from ai_integration.public_interface import start_loop
+
+SCHEMA = {"text": {"type": "text"}}
+
+def again():
+    try:
+        %s
+    except:
+        pass
+
+while True:
+    again()
+"""
+    done = run(program(source % loops[style]), "--text", "x", mode="command_line")
+    assert (done.returncode, done.stdout) == (0, b"x\n")
+    assert b"a second loop" not in done.stderr
+
+
+BEFORE_THE_LOOP = """
+    import os, sys
+    import ai_integration
+
+    open(os.environ["TRACE"], "a").write(".")
+    END
+
+    while True:
+        with ai_integration.get_next_input({"text": {"type": "text"}}) as inputs:
+            ai_integration.send_result("never")
+"""
+ways_to_start = pytest.mark.parametrize("command", [None, [BINARY, "run", "--mode", "http"]])
+
+
+@ways_to_start
+@pytest.mark.parametrize("end", ["sys.exit(0)", "sys.exit()", "raise SystemExit"])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_program_that_leaves_before_its_loop_ends_its_server(
+    program, tmp_path, command, end, workers
+):
+    trace = tmp_path / "trace"
+    variables = {"TRACE": trace, "PORT": 0, "AI_INTEGRATION_WORKERS": workers}
+    begin = time.monotonic()
+    path = program(BEFORE_THE_LOOP.replace("END", end))
+    done = run(path, command=command, mode="http", **variables)
+    assert time.monotonic() - begin < 10
+    assert done.returncode == 0, done.stderr
+    assert trace.read_text() == "." * workers
+    assert b"starting it again" not in done.stderr
+
+
+@ways_to_start
+def test_a_program_that_fails_before_its_loop_is_tried_again(program, tmp_path, command):
+    trace = tmp_path / "trace"
+    variables = {"TRACE": trace, "PORT": 0, "AI_INTEGRATION_START_ATTEMPTS": 3}
+    path = program(BEFORE_THE_LOOP.replace("END", "sys.exit(4)"))
+    done = run(path, command=command, mode="http", **variables)
+    assert done.returncode == 70
+    assert trace.read_text() == "..."
+
+
+def test_a_program_that_leaves_before_its_loop_once_it_has_served_is_tried_again(program, tmp_path):
+    trace = tmp_path / "trace"
+    end = "size = os.path.getsize(os.environ['TRACE'])\n    1 < size < 4 and sys.exit(0)"
+    path = program(BEFORE_THE_LOOP.replace("END", end).replace('"never"', 'inputs["text"]'))
+    with serve(path, TRACE=trace, AI_INTEGRATION_MAX_REQUESTS=1) as server:
+        assert server.post(text="a").body == b"a"
+        assert server.post(text="b").body == b"b"
+        eventually(lambda: len(trace.read_text()) >= 4, "it was started again")

@@ -21,9 +21,10 @@ from . import _process
 # whatever the model starts must not inherit the link, and nothing must be loaded in vain. Nor must
 # anything that the rest prints mix into a result.
 if _process.take_link():
-    from . import _children
+    from . import _children, _leaving
 
     _process.line_buffer_output()
+    _leaving.tell_an_end_before_the_loop()
     _children.of_this_process()
 elif _process.is_child_of_multiprocessing():
     from . import _guard

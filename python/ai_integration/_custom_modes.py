@@ -83,6 +83,9 @@ class CustomMode(object):
     def pause(self, is_paused):
         """Nobody hands anything out before it is asked for."""
 
+    def give_up(self):
+        """Nobody starts the program again but this process itself, after an exception."""
+
     def next_job(self):
         """Wait for the mode's next call; leave the program when the mode has ended."""
         _leaving.insist()

@@ -7,7 +7,7 @@ from collections import deque
 
 from . import _frames, _leaving, _memory_files, _process, _results
 from ._job import Job
-from ._link import PROTOCOL, Link, Violation, frame
+from ._link import LEAVE, PROTOCOL, Link, Violation, frame
 
 # A job of so many seconds is long enough for the next ones to have been given up meanwhile.
 _LONG = 0.005
@@ -118,6 +118,11 @@ class Engine(object):
         """Ask for another process in the place of this one, which seems to be broken."""
         if self._child is None:
             self._link.send(_frames.replace(reason))
+
+    def give_up(self):
+        """Say that the program ends, and would do so again if it were started again."""
+        if self._child is None:
+            self._link.send(LEAVE)
 
     def pause(self, is_paused):
         """Ask for no further jobs, since the program seems to end, or for jobs again."""

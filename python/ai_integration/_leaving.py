@@ -92,6 +92,7 @@ def leave(status):
         # The person stays; only what was typed ends.
         sys.exit(status)
     if _departure is not None and _departure.pid == os.getpid():
+        _departure.status = status or _departure.status
         insist()
     thread = threading.current_thread()
     main = _main_thread()
@@ -106,6 +107,21 @@ def leave(status):
     _in_background(functools.partial(_departure.watch, ended))
     _in_background(_departure.limit)
     sys.exit(status)
+
+
+def tell_an_end_before_the_loop():
+    """See to it that a program which comes to its end before its loop is not started again."""
+
+    def tell():
+        descriptor = None
+        if os.getpid() == _process.STARTED_AS:
+            descriptor = _process.link_descriptor()
+        if descriptor is not None:
+            from . import _link
+
+            _link.Link.inherit(descriptor).send(_link.LEAVE)
+
+    atexit.register(tell)
 
 
 def insist():

@@ -11,6 +11,8 @@ from . import _memory_files, _process, _standard_streams
 
 PROTOCOL = 1
 BODY_LIMIT = 1 << 30
+# The program ends, and is not to be started again.
+LEAVE = b'{"type":"leave"}'
 
 _HEADER_LIMIT = 1 << 20
 _PREFIX = struct.Struct(">II")

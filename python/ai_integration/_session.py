@@ -1,6 +1,9 @@
 """The author's side of the loop: which request is open, and who may answer it."""
 
 import os
+import sys
+import threading
+import time
 
 from . import _exceptions, _mode_names, _process
 from ._version import __version__
@@ -70,8 +73,6 @@ class Session(object):
     """The state behind the public functions; there is one in a process."""
 
     def __init__(self):
-        import threading
-
         # Held while a result is on its way, so that a block never ends under its own result.
         # Reentrant, since an iterator in the result may itself call `send_result`.
         self.lock = threading.RLock()
@@ -80,6 +81,10 @@ class Session(object):
         self._jobs = ()
         self._is_batch = False
         self._busy = False
+        # The thread of the loop, while it has a request or waits for one.
+        self._thread = None
+        # The place of the loop in the program, once it was told to leave; see `_callers`.
+        self._left_at = None
         # Whether the loop belongs to `start_loop`, which promises a new start.
         self.is_start_loop = False
         self._policy = None
@@ -100,12 +105,13 @@ class Session(object):
             owner = None if source is None else source.pid
             _guard.check(owner, "get_next_input" if batch is None else "get_next_inputs")
         with self.lock:
-            if self._busy:
-                raise RuntimeError(
-                    "get_next_input was called while a request is open or waited for; leave its"
-                    " `with` block first"
-                )
-            self._busy = True
+            was_busy, self._busy = self._busy, True
+            if not was_busy:
+                self._thread = threading.current_thread()
+        if was_busy:
+            self._refuse_another()
+        if self._left_at is not None and self._left_at != _callers():
+            self._end_second_loop("after the mode had ended in the one at %s:%d" % self._left_at[0])
         try:
             if source is None:
                 source = self._source = self._open(inputs_schema, visualizer_config, more, batch)
@@ -121,9 +127,12 @@ class Session(object):
             _leaving.leave(_USAGE)
         except BaseException as reason:
             self._busy = False
-            if isinstance(reason, SystemExit) and _process.interactive():
-                # The next cell or line starts over.
-                self._source = None
+            if isinstance(reason, SystemExit):
+                if _process.interactive():
+                    # The next cell or line starts over.
+                    self._source = None
+                else:
+                    self._left_at = _callers()
             raise
         self._is_batch = batch is not None
         self._jobs = jobs
@@ -217,6 +226,36 @@ class Session(object):
                 self._busy = False
         return kind is not None and is_handled
 
+    def _refuse_another(self):
+        """Refuse a call inside the block, and end a program with a second loop on another thread.
+
+        It would not be known whose results are whose.
+        """
+        if self._thread is threading.current_thread():
+            raise RuntimeError(
+                "get_next_input was called while a request is open or waited for; leave its `with`"
+                " block first"
+            )
+        self._end_second_loop(
+            "on %s while the loop on %s has a request or waits for one"
+            % (threading.current_thread().name, self._thread.name)
+        )
+
+    def _end_second_loop(self, how):
+        from . import _leaving
+
+        _process.warn(
+            "a second loop: get_next_input was called %s. A program has one loop; put both into"
+            " one, or into two programs" % how
+        )
+        # Loops that begin at the same time: the first one may still be on its way.
+        for _ in range(100):
+            if self._source is not None:
+                self._source.give_up()
+                break
+            time.sleep(0.01)
+        _leaving.leave(1)
+
     def _replace_if_broken(self, kind, value):
         reason = self._policy.reason_to_replace(kind, value)
         if reason is not None:
@@ -264,6 +303,21 @@ class Session(object):
         modes = [{"name": name, "hint": custom[name].hint} for name in sorted(custom)]
         engine.introduce(__version__, inputs_schema, visualizer_config, about, modes, batch)
         return engine
+
+
+def _callers():
+    """The files and lines of the program that are on the way to this package, the last one first.
+
+    They are the same for a loop that takes `SystemExit` for an error and goes on.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _process.is_ours(frame):
+        frame = frame.f_back
+    places = []
+    while frame is not None:
+        places.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return places
 
 
 def _check_expressible(inputs_schema, visualizer_config, about):

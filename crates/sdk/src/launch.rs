@@ -115,6 +115,12 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
             (ExitStatus::Done, _) => ExitStatus::Done,
             (_, Ok(Exit::NotFound)) => ExitStatus::NotFound,
             (_, Ok(Exit::NotExecutable)) => ExitStatus::NotExecutable,
+            // Where nothing is served somebody waits for a result, which is not there.
+            (ExitStatus::ModelUnavailable, Ok(Exit::Left(status)))
+                if mode.is_serving() || status != 0 =>
+            {
+                ExitStatus::Program(status.to_le_bytes()[0])
+            }
             (status, _) => status,
         };
         tokio::select! {

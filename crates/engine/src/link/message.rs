@@ -121,6 +121,8 @@ pub enum FromWorker {
     Resume,
     /// The process is broken, for this reason, and asks for another one in its place.
     Replace(String),
+    /// The program ends, and is not to be started again.
+    Leave,
     /// A message of a newer protocol, to be ignored.
     Unknown,
 }
@@ -306,6 +308,7 @@ impl FromWorker {
             "log" => FromWorker::Log(id()?, message.unwrap_or_default()),
             "pause" => FromWorker::Pause,
             "resume" => FromWorker::Resume,
+            "leave" => FromWorker::Leave,
             "replace" => FromWorker::Replace(message.unwrap_or_default()),
             _ => FromWorker::Unknown,
         };
@@ -350,10 +353,11 @@ impl FromWorker {
                 let message = Some(reason.clone());
                 (WorkerHeader { kind, message, ..WorkerHeader::default() }, &Data::None)
             }
-            FromWorker::Pause | FromWorker::Resume | FromWorker::Unknown => {
+            FromWorker::Pause | FromWorker::Resume | FromWorker::Leave | FromWorker::Unknown => {
                 let kind = match self {
                     FromWorker::Pause => "pause",
                     FromWorker::Resume => "resume",
+                    FromWorker::Leave => "leave",
                     _ => "unknown",
                 };
                 (WorkerHeader { kind: kind.into(), ..WorkerHeader::default() }, &Data::None)

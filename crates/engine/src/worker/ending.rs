@@ -16,6 +16,8 @@ use crate::link::message::Violation;
 pub enum Exit {
     /// By itself, with this status.
     Status(i32),
+    /// By itself, with this status, and the program is not to be started again: it said so.
+    Left(i32),
     /// By this signal.
     Signal(i32),
     /// By the engine, for it had been stopped (SIGSTOP) for so long.
@@ -99,7 +101,7 @@ impl From<FrameError> for EndCause {
 impl From<&Exit> for EndCause {
     fn from(exit: &Exit) -> Self {
         match exit {
-            Exit::Status(_) => EndCause::Exited,
+            Exit::Status(_) | Exit::Left(_) => EndCause::Exited,
             Exit::Signal(_) | Exit::Stopped(_) => EndCause::Signal,
             Exit::NotFound | Exit::NotExecutable | Exit::NoRoom(_) => EndCause::NotStarted,
             Exit::Unknown => EndCause::ClosedLink,
@@ -168,7 +170,7 @@ impl fmt::Display for Ending {
             | None => {}
         }
         match &self.exit {
-            Exit::Status(status) => write!(out, "exit status {status}")?,
+            Exit::Status(status) | Exit::Left(status) => write!(out, "exit status {status}")?,
             Exit::Signal(number) => {
                 match Signal::try_from(*number) {
                     Ok(signal) => write!(out, "killed by signal {number} ({signal})")?,
@@ -253,7 +255,7 @@ mod tests {
     fn the_cause_is_named() {
         for (ending, words) in [
             (ending(Exit::Status(3), true), "exit status 3"),
-            (ending(Exit::Status(0), false), "exit status 0 before it called get_next_input"),
+            (ending(Exit::Left(0), false), "exit status 0 before it called get_next_input"),
             (
                 ending(Exit::Signal(11), true),
                 "killed by signal 11 (SIGSEGV), a memory error in native code",

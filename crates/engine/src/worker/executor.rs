@@ -31,6 +31,16 @@ const KEPT_LINES: usize = 16;
 /// A worker that was ready for so long did not die of being started.
 const SETTLED: Duration = Duration::from_secs(1);
 
+/// The first that a worker says.
+pub(crate) enum Introduction {
+    /// It describes the model, and asks for its first job.
+    Ready(Box<Ready>),
+    /// The program ends before its loop, and is not to be started again.
+    Leave,
+    /// Nothing: its link ended before that.
+    None,
+}
+
 /// One worker, from its readiness to its end.
 #[derive(Debug)]
 pub(crate) struct Executor {
@@ -52,22 +62,25 @@ pub(crate) struct Executor {
     since: Instant,
     /// Whether it was told that no more jobs come.
     was_drained: bool,
+    /// Whether it said that its program ends, and is not to be started again.
+    leaves: bool,
     /// The channel for the worker's wishes to be replaced.
     wishes: Option<mpsc::Sender<String>>,
 }
 
 impl Executor {
-    /// Waits for the worker's description. `None` when the link ends before it comes.
-    pub(crate) async fn ready(link: &mut Link) -> Result<Option<Ready>, Violation> {
+    /// Waits for the worker's description.
+    pub(crate) async fn ready(link: &mut Link) -> Result<Introduction, Violation> {
         match link.receive().await? {
-            None => Ok(None),
+            None => Ok(Introduction::None),
+            Some(FromWorker::Leave) => Ok(Introduction::Leave),
             Some(FromWorker::Ready(ready)) if ready.protocol != PROTOCOL => {
                 Err(Violation::Version(ready.protocol))
             }
             Some(FromWorker::Ready(ready)) => {
                 match InputsSchema::unfit_name(&ready.inputs_schema) {
                     Some(name) => Err(Violation::InputName(name.to_owned())),
-                    None => Ok(Some(ready)),
+                    None => Ok(Introduction::Ready(Box::new(ready))),
                 }
             }
             Some(_) => Err(Violation::OutOfTurn("a message before `ready`")),
@@ -106,6 +119,7 @@ impl Executor {
             lines: VecDeque::new(),
             since,
             was_drained: false,
+            leaves: false,
             wishes: None,
         }
     }
@@ -121,6 +135,11 @@ impl Executor {
     /// Whether the worker had anything to do, or was at least there for a while.
     pub(crate) fn was_of_use(&self) -> bool {
         self.first.is_some() || self.since.elapsed() >= SETTLED
+    }
+
+    /// Whether the worker said that its program ends, and is not to be started again.
+    pub(crate) fn leaves(&self) -> bool {
+        self.leaves
     }
 
     /// Whether the worker was told to leave.
@@ -245,6 +264,7 @@ impl Executor {
             FromWorker::Pause | FromWorker::Resume => {
                 self.engine.pause(self.worker, matches!(message, FromWorker::Pause));
             }
+            FromWorker::Leave => self.leaves = true,
             FromWorker::Ready(_) => return Err(Violation::OutOfTurn("a second `ready`").into()),
             FromWorker::Unknown => {}
         }
@@ -329,8 +349,8 @@ pub async fn serve_attached(engine: Embedded, mut link: Link) {
         )
     };
     let ready = match Executor::ready(&mut link).await {
-        Ok(Some(ready)) => ready,
-        Ok(None) => return engine.fail(gone()),
+        Ok(Introduction::Ready(ready)) => *ready,
+        Ok(Introduction::Leave | Introduction::None) => return engine.fail(gone()),
         Err(violation) => {
             return engine.fail(Error::new(Kind::ModelUnavailable, violation.to_string()));
         }

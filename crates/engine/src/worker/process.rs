@@ -53,6 +53,8 @@ pub struct Program {
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) pid: i32,
+    /// Whether it said that it ends, and is not to be started again.
+    pub(super) leaves: bool,
     exit: ExitWatch,
     pipes: Pipes,
     tail: Tail,
@@ -95,7 +97,7 @@ impl Process {
         let (pipes, tail) = (Pipes::default(), Tail::default());
         let passage =
             Passage { worker: slot, form: program.form, tail: tail.clone(), lines: sender };
-        let mut process = Process { pid, exit, pipes, tail, lines };
+        let mut process = Process { pid, leaves: false, exit, pipes, tail, lines };
         // Nobody would attend to one that runs and is not answered with.
         process
             .pass_output(child, program.stdout, passage)

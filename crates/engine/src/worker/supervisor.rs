@@ -26,7 +26,7 @@ use crate::scheduler::worker::WorkerId;
 use crate::settings::Config;
 use crate::worker::backoff::{Backoff, Turns};
 use crate::worker::ending::{EndCause, Ending, Exit, is_shortage};
-use crate::worker::executor::Executor;
+use crate::worker::executor::{Executor, Introduction};
 use crate::worker::generation::{Generation, Life, Seat};
 use crate::worker::memory;
 use crate::worker::process::{Process, Program};
@@ -229,6 +229,9 @@ impl Supervisor {
         if seat.drain.is_cancelled() {
             return Next::Stopped;
         }
+        if matches!(ending.exit, Exit::Left(_)) && seat.generation.is_admitted() {
+            return Next::GiveUp(ending);
+        }
         if was_of_use {
             backoff.reset();
             if was_drained && ending.exit == Exit::Status(0) {
@@ -275,8 +278,13 @@ impl Supervisor {
             ended_for.get_or_insert(EndCause::ClosedLink);
             process.signal(signal);
         }
-        let exit = timeout(LEAVE, process.ended()).await.unwrap_or(Exit::Unknown);
         let was_ready = executor.is_some();
+        let exit = match timeout(LEAVE, process.ended()).await.unwrap_or(Exit::Unknown) {
+            Exit::Status(status) if process.leaves && self.0.may_leave(was_ready, status) => {
+                Exit::Left(status)
+            }
+            exit => exit,
+        };
         // One that was never ready printed nothing that has to do with a request.
         let since = executor.as_ref().map_or_else(Printed::default, Executor::busy_since);
         (Ending { exit, ended_for, was_ready, output: process.last_output(since).await }, executor)
@@ -355,6 +363,7 @@ impl Supervisor {
         let (executor, printed, ended_for) =
             talked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         process.take_back(printed);
+        process.leaves = executor.leaves();
         (stopped.or(ended_for), Some(executor))
     }
 }
@@ -386,6 +395,13 @@ impl Inner {
         }
     }
 
+    /// Whether a program that says that it leaves may end everything: with any status from a loop,
+    /// which cannot go on then; and before its loop when it ends well and has never served. What has
+    /// served may well do so again.
+    fn may_leave(&self, was_ready: bool, status: i32) -> bool {
+        was_ready || (status == 0 && self.engine.model().borrow().is_none())
+    }
+
     /// Waits until the worker is ready and may take jobs. `None` when it ends before that by
     /// itself; an error is the reason to end it.
     async fn readiness(
@@ -398,12 +414,20 @@ impl Inner {
         let ready = tokio::select! {
             ready = Executor::ready(link) => ready,
             _ = process.ended() => {
-                timeout(LAST_WORDS, Executor::ready(link)).await.unwrap_or(Ok(None))
+                let said = timeout(LAST_WORDS, Executor::ready(link)).await;
+                said.unwrap_or(Ok(Introduction::None))
             }
             () = sleep(patience) => return Err(EndCause::NotReady(patience)),
             () = seat.drain.cancelled() => return Err(EndCause::Stopped),
         };
-        let Some(ready) = ready? else { return Ok(None) };
+        let ready = match ready? {
+            Introduction::Ready(ready) => *ready,
+            Introduction::Leave => {
+                process.leaves = true;
+                return Ok(None);
+            }
+            Introduction::None => return Ok(None),
+        };
         tokio::select! {
             () = seat.generation.admission() => Ok(Some(ready)),
             _ = process.ended() => Ok(None),

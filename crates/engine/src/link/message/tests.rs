@@ -54,6 +54,7 @@ fn from_worker() -> Vec<FromWorker> {
             ID,
             outcome(Data::List(vec!["one".into(), "".into(), "2".into()]), true),
         ),
+        FromWorker::Leave,
     ]
 }
 
