@@ -55,10 +55,11 @@ class Case:
     # Differences in one of the two styles only.
     loop: list = field(default_factory=list)
     start_loop: list = field(default_factory=list)
-    styles: tuple = tuple(STYLES)
+    # What is given, in the name of the test.
+    words: str = None
 
     def __str__(self):
-        given = " ".join(self.arguments) or self.told or self.stdin[:40].decode("ascii", "replace")
+        given = self.words or " ".join(self.arguments) or self.told or ""
         return "%s: %s %s" % (self.mode or "no MODE", self.program, given)
 
 
@@ -78,14 +79,24 @@ def misuse(program, arguments, *differs, **more):
 
 def piped(program, mode, inputs, *differs, **more):
     """A success in a pipe mode."""
-    more.setdefault("loop", ["the-status-after-a-loop"])
+    more = {"loop": ["the-status-after-a-loop"], "words": words(inputs), **more}
     return Case(program, mode, list(differs), stdin=as_input(mode, inputs), **more)
 
 
 def failed(program, mode, inputs, told, *differs, **more):
     """A failure in a pipe mode that the model tells of."""
-    more.setdefault("start_loop", ["the-status-after-a-failure"])
+    more = {"start_loop": ["the-status-after-a-failure"], "words": words(inputs), **more}
     return Case(program, mode, list(differs), stdin=as_input(mode, inputs), told=told, **more)
+
+
+def words(inputs):
+    """Inputs in a few words; a picture by its name alone."""
+    if isinstance(inputs, bytes):
+        return ""
+    return ", ".join(
+        name if isinstance(value, bytes) or len(str(value)) > 40 else "%s=%r" % (name, value)
+        for name, value in inputs.items()
+    )
 
 
 def as_input(mode, inputs):
@@ -237,7 +248,7 @@ CASES = [
     command("colorizer", ["--image", "style.png", "--image", "photo.jpg", "--output", "OUTPUT"]),
     misuse("writer", ["--text", "/no/such/prompt.txt"], told="/no/such/prompt.txt"),
 ]
-IN_STYLES = [(case, style) for case in CASES for style in case.styles]
+IN_STYLES = [(case, style) for case in CASES for style in STYLES]
 
 
 @pytest.mark.parametrize(
