@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from programs import program_of
+from debian_programs import program_of
 from support import PATIENCE, REPOSITORY
 
 
