@@ -122,7 +122,8 @@ test-rust: web/dist/.built
 
 test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language target/small/debug/language
 	tests/install-packages
-	$(BIN)/pytest tests -m 'not examples and not container'
+	$(BIN)/pytest tests -m 'not timed and not examples and not container' -n 2 --dist loadfile
+	$(BIN)/pytest tests -m 'timed and not examples and not container'
 
 test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/language
 	$(BIN)/pytest tests -m examples

@@ -28,3 +28,10 @@ def installed():
     """The suites are about the installed package: without one nothing they say would be true."""
     if not Path(support.BINARY).is_file():
         pytest.exit("ai-integration is not installed beside %s; use `make test`" % support.PYTHON)
+
+
+def pytest_collection_modifyitems(items):
+    """Marks the tests of each module that reads the clock as `timed`."""
+    for item in items:
+        if hasattr(item.module, "time"):
+            item.add_marker("timed")
