@@ -356,7 +356,8 @@ def test_a_required_list_that_is_left_alone_is_missing(program):
 
 
 def test_the_command_line_shows_lists_and_takes_them_once(path, tmp_path):
-    shown = run(path, "--help", mode="command_line").stdout.decode()
+    # Its lines are broken where the terminal ends.
+    shown = " ".join(run(path, "--help", mode="command_line").stdout.decode().split())
     assert re.search(
         r"--image <FILE>\.\.\.\s+Files for the image input \(image/\*\) \[a list\]", shown
     )

@@ -306,7 +306,8 @@ def test_a_missing_input_names_what_came_instead(server, path, given, sentence):
 
 def test_a_missing_input_names_what_came_in_a_pipe(program):
     done = run(program(model(ONE_TEXT)), mode="test_inputs_dict_json", stdin=b'{"txt": "x"}')
-    assert done.returncode == 2
+    # The schema is a hint there, so the model is asked all the same.
+    assert done.returncode == 0
     assert b'text: missing; expected text; "txt" came: did you mean "text"?' in done.stderr
 
 
