@@ -53,6 +53,9 @@ impl Message for Result<Outcome, Error> {
         match self {
             Ok(outcome) => {
                 let data::Split { kind, parts, segments } = data::split(&outcome.data);
+                // Readers of the first version know no mark for JSON, and take it as text.
+                let kind =
+                    kind.map(|kind| if kind == DataKind::Json { DataKind::Text } else { kind });
                 let header = OutcomeHeader {
                     success: outcome.success,
                     content_type: outcome.content_type.as_deref().map(Cow::from),
@@ -78,7 +81,7 @@ impl Message for Result<Outcome, Error> {
     }
 }
 
-/// The first version, and the one since which inputs and data may be lists with bytes in them.
+/// The first version.
 const FIRST: u32 = 1;
 const LISTS: u32 = 2;
 
