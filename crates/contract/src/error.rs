@@ -56,6 +56,9 @@ macro_rules! kinds {
     };
 }
 
+/// The most faulty values that an error names, where a request may have any number of them.
+pub const MAX_NAMED: usize = 20;
+
 kinds! {
     /// A reason for which a request got no outcome. The code of a kind is stable: clients may rely
     /// on it.

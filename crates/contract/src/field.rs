@@ -6,16 +6,14 @@ pub(crate) mod reading;
 use serde_json::Value as Json;
 
 use crate::constraints::Constraints;
-use crate::error::FieldError;
+use crate::error::{FieldError, MAX_NAMED};
 use crate::input_type::InputType;
 use crate::item_count::ItemCount;
 use crate::raw::RawValue;
 use crate::shape::Shape;
 use crate::value::Value;
 
-/// The most items of a list of which it is said what is wrong with them.
-const TOLD: usize = 20;
-/// The most items of a sample.
+/// The most items of a list that is made as a sample.
 const SAMPLED: u64 = 1000;
 
 /// One input of the schema.
@@ -85,7 +83,7 @@ impl Field {
         for (index, item) in items.into_iter().enumerate() {
             match self.read_item(item) {
                 Ok(value) => values.push(value),
-                Err(message) if errors.len() < TOLD => {
+                Err(message) if errors.len() < MAX_NAMED => {
                     errors.push(FieldError { name: format!("{name}[{index}]"), message });
                 }
                 Err(_) => {

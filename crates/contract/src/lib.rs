@@ -28,7 +28,7 @@ pub mod wire;
 
 pub use constraints::Constraints;
 pub use encoding::{Encoding, NotText};
-pub use error::{Error, FieldError, Kind};
+pub use error::{Error, FieldError, Kind, MAX_NAMED};
 pub use field::Field;
 pub use format::{Format, HEIF};
 pub use formats::Formats;

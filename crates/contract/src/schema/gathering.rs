@@ -4,14 +4,12 @@
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use crate::error::FieldError;
+use crate::error::{FieldError, MAX_NAMED};
 use crate::field::Field;
 use crate::json;
 use crate::raw::{RawInputs, RawValue};
 use crate::shape::Shape;
 
-/// The most names of which it is said what is wrong with them.
-const TOLD: usize = 20;
 /// The most digits of the number in `name[number]`.
 const DIGITS: usize = 9;
 
@@ -42,7 +40,7 @@ pub(super) fn gather(fields: &IndexMap<String, Field>, raw: &mut RawInputs) -> V
             _ => drop(raw.insert(key, value)),
         }
     }
-    errors.truncate(TOLD);
+    errors.truncate(MAX_NAMED);
     for (name, gathered) in lists {
         match gathered.join(&name, &fields[&name]) {
             Ok(items) => drop(raw.insert(name, items)),

@@ -9,7 +9,8 @@ pub(crate) mod remote;
 pub(crate) mod remote;
 
 use ai_integration_contract::{
-    Environment, Error, FieldError, InputsSchema, RawInputs, RawValue, SettingError, Shape,
+    Environment, Error, FieldError, InputsSchema, MAX_NAMED, RawInputs, RawValue, SettingError,
+    Shape,
 };
 use ai_integration_engine::Reservation;
 use bytes::Bytes;
@@ -20,9 +21,6 @@ use crate::http::request_context::RequestId;
 
 const NOT_HERE: &str = "addresses are not fetched here; send the file itself, or ask the server's \
                         operator for AI_INTEGRATION_URL_HOSTS";
-
-/// The most files of which it is said what is wrong with them.
-const TOLD: usize = 20;
 
 /// Fetches what requests name, or refuses it.
 pub(crate) struct Fetcher(Option<Remote>);
@@ -51,7 +49,7 @@ impl Fetcher {
         let addresses = address::given(schema, raw);
         let wrong = match &self.0 {
             Some(remote) => remote.fetch(addresses, hold, id).await?,
-            None => addresses.map(|(place, _)| not_here(place)).take(TOLD).collect(),
+            None => addresses.map(|(place, _)| not_here(place)).take(MAX_NAMED).collect(),
         };
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong).into()) }
     }

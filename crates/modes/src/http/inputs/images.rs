@@ -17,8 +17,8 @@ mod webp;
 
 use ai_integration_contract::setting::{Count, SettingType};
 use ai_integration_contract::{
-    Environment, Error, FieldError, Format, Formats, HEIF, Inputs, InputsSchema, SettingError,
-    Shape, Value, settings,
+    Environment, Error, FieldError, Format, Formats, HEIF, Inputs, InputsSchema, MAX_NAMED,
+    SettingError, Shape, Value, settings,
 };
 
 use extent::{Extent, Limits};
@@ -41,9 +41,6 @@ settings! {
 /// The frames of an animation may have this many times the pixels of the largest picture together:
 /// a model that decodes all of them has all in its memory.
 const ANIMATION: u64 = 16;
-
-/// The most pictures of which it is said what is wrong with them.
-const TOLD: usize = 20;
 
 /// Reads the header of a picture, and counts frames up to one more than the limit; returns nothing where it is
 /// broken.
@@ -126,7 +123,7 @@ impl ImageRules {
             let message = self.examine(value.as_bytes()?, formats, declared).err()?;
             Some(FieldError { name, message })
         });
-        let wrong: Vec<FieldError> = wrong.take(TOLD).collect();
+        let wrong: Vec<FieldError> = wrong.take(MAX_NAMED).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong)) }
     }
 

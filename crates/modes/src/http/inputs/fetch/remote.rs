@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ai_integration_contract::setting::Seconds;
 use ai_integration_contract::{
-    Environment, Error, FieldError, Kind, RawValue, SettingError, settings,
+    Environment, Error, FieldError, Kind, MAX_NAMED, RawValue, SettingError, settings,
 };
 use ai_integration_engine::{BodyBuffer, Reservation};
 use bytes::Bytes;
@@ -40,8 +40,6 @@ const PLACES: usize = 64;
 const MAX_REDIRECTS: usize = 3;
 /// What is made ready for a file before it comes, at most.
 const AHEAD: usize = 1 << 20;
-/// The most files of which it is said that they did not come.
-const TOLD: usize = 20;
 /// The greatest length of an address.
 const MAX_URL: usize = 8 * 1024;
 
@@ -135,7 +133,7 @@ impl Remote {
             };
             wrong.push(FieldError { name, message });
             // One that does not come is reason enough to refuse the request.
-            if wrong.len() == TOLD {
+            if wrong.len() == MAX_NAMED {
                 break;
             }
         }
