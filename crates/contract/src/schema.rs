@@ -138,13 +138,22 @@ impl InputsSchema {
         schema
     }
 
-    /// Puts together what a form has for one list: the fields `f`, `f[]`, and `f[0]`, `f[1]`, of a list
-    /// `f`. A list of files becomes one of values that can each be replaced. [`resolve`] does this by
-    /// itself; it is for those who look at lists before.
+    /// Returns whether an input is a list.
+    #[must_use]
+    pub fn has_lists(&self) -> bool {
+        self.fields.values().any(|field| field.items.is_some())
+    }
+
+    /// Puts together the values that a form has for a list `f`: its fields `f`, `f[]`, or `f[0]`, `f[1]`. A
+    /// list of files becomes one of values that can each be replaced. [`resolve`] does this by itself; callers
+    /// that look at the lists before that call this first.
     ///
     /// [`resolve`]: InputsSchema::resolve
     pub fn gather(&self, raw: &mut RawInputs) -> Result<(), Error> {
         let errors = gathering::gather(&self.fields, raw);
+        if !self.has_lists() {
+            return Ok(());
+        }
         if errors.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(errors)) }
     }
 

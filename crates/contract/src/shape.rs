@@ -64,6 +64,12 @@ impl Refusal {
 }
 
 impl Shape {
+    /// Returns whether the value is a picture.
+    #[must_use]
+    pub fn is_image(&self) -> bool {
+        matches!(self, Shape::Blob { media } if media.starts_with("image/"))
+    }
+
     /// Reads a value as this shape.
     pub fn accept(&self, raw: RawValue, constraints: &Constraints) -> Result<Value, Refusal> {
         let value = match self {

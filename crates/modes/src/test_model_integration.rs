@@ -7,7 +7,7 @@ use crate::console::{eprint, say};
 use crate::exit::ExitStatus;
 use crate::inspection;
 use crate::mode::{Context, Mode, Running, unless_stopped};
-use crate::test_single_image::{CONVENTION, is_image};
+use crate::test_single_image::CONVENTION;
 
 /// How often the model is tried.
 const TRIES: usize = 5;
@@ -114,7 +114,8 @@ fn has_samples(model: &Model) -> bool {
 /// in ways that no sample of text fits.
 fn image_alone(model: &Model) -> Option<Inputs> {
     let fields = model.schema.fields();
-    let image = fields.get(CONVENTION).filter(|field| is_image(field) && fields.len() > 1)?;
+    let image =
+        fields.get(CONVENTION).filter(|field| field.shape().is_image() && fields.len() > 1)?;
     let inputs = Inputs::from([(CONVENTION.to_owned(), image.sample()?)]);
     model.schema.names_types_only().then_some(inputs)
 }

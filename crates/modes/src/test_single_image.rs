@@ -1,6 +1,6 @@
 //! One picture on standard input, for models with a single image input.
 
-use ai_integration_contract::{Field, RawInputs, RawValue, Shape};
+use ai_integration_contract::{RawInputs, RawValue};
 use ai_integration_engine::Model;
 
 use crate::mode::{Context, Mode, Running};
@@ -29,14 +29,9 @@ impl Mode for TestSingleImage {
 
 /// `image`, unless the model's only image input has another name.
 fn input_name(model: &Model) -> String {
-    let mut images = model.schema.fields().iter().filter(|(_, field)| is_image(field));
+    let mut images = model.schema.fields().iter().filter(|(_, field)| field.shape().is_image());
     match (images.next(), images.next()) {
         (Some((name, _)), None) => name.clone(),
         _ => CONVENTION.to_owned(),
     }
-}
-
-/// Returns whether an input is a picture.
-pub(crate) fn is_image(field: &Field) -> bool {
-    matches!(field.shape(), Shape::Blob { media } if media.starts_with("image/"))
 }

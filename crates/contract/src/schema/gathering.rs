@@ -24,9 +24,6 @@ struct Gathered {
 
 /// Puts together what there is for each list, and says what cannot be.
 pub(super) fn gather(fields: &IndexMap<String, Field>, raw: &mut RawInputs) -> Vec<FieldError> {
-    if fields.values().all(|field| field.items.is_none()) {
-        return Vec::new();
-    }
     let mut lists = IndexMap::<String, Gathered>::new();
     let mut errors = Vec::new();
     for (key, value) in std::mem::take(raw) {

@@ -141,7 +141,7 @@ impl App {
         call: &mut Call,
         mut raw: RawInputs,
     ) -> Result<RawInputs, Failure> {
-        if model.schema.fields().values().all(|field| field.items.is_none()) {
+        if !model.schema.has_lists() {
             return Ok(raw);
         }
         let (model, size) = (model.clone(), extent(&raw));

@@ -173,9 +173,11 @@ async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered
     let size = extent(&inputs.raw);
     let (mut given, inputs) = work_on(size, move || (inputs.raw.clone(), inputs)).await?;
     let (model, ticket) = app.submit(call, inputs).await?;
-    let lists = model.clone();
-    let gather = move || lists.schema.gather(&mut given).map(|()| given);
-    let given = work_on(size, gather).await??;
+    if model.schema.has_lists() {
+        let model = model.clone();
+        let gather = move || model.schema.gather(&mut given).map(|()| given);
+        given = work_on(size, gather).await??;
+    }
     Ok((model, given, ticket.outcome().await?))
 }
 
@@ -216,7 +218,7 @@ struct Shown {
 
 impl Shown {
     fn new(value: &RawValue, shape: &Shape) -> Self {
-        let is_image = matches!(shape, Shape::Blob { media } if media.starts_with("image/"));
+        let is_image = shape.is_image();
         let media = match shape {
             Shape::Blob { .. } if is_image => "image/jpeg",
             Shape::Blob { .. } => "application/octet-stream",

@@ -18,7 +18,7 @@ mod webp;
 use ai_integration_contract::setting::{Count, SettingType};
 use ai_integration_contract::{
     Environment, Error, FieldError, Format, Formats, HEIF, Inputs, InputsSchema, MAX_NAMED,
-    SettingError, Shape, Value, settings,
+    SettingError, Value, settings,
 };
 
 use extent::{Extent, Limits};
@@ -107,9 +107,7 @@ impl ImageRules {
     /// Refuses inputs that are to be pictures and are none, or too large ones.
     pub(crate) fn check(&self, schema: &InputsSchema, inputs: &Inputs) -> Result<(), Error> {
         let Some(formats) = &self.formats else { return Ok(()) };
-        let pictures = schema.fields().iter().filter(|(_, field)| {
-            matches!(field.shape(), Shape::Blob { media } if media.starts_with("image/"))
-        });
+        let pictures = schema.fields().iter().filter(|(_, field)| field.shape().is_image());
         let given = pictures.filter_map(|(name, field)| Some((name, field, inputs.get(name)?)));
         let files = given.flat_map(|(name, field, value)| match value {
             Value::List(items) => {
