@@ -45,24 +45,20 @@ impl Formats {
 
     /// The listed media types, as far as they lie in a media range.
     pub fn media_types<'a>(&'a self, range: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter_map(move |listed| match listed.known {
-            Some(known) => known.media_type_in(range),
-            None => Some(listed.word.as_str()),
-        })
+        self.0.iter().filter_map(move |listed| listed.media_type_in(range))
     }
 
     /// The list for the `accept` of a form's file input (HTML, section 4.10.5.1.17): media types in the
-    /// range, and the endings of files' names.
+    /// range, and the endings of files' names; the range itself where no format is listed.
     #[must_use]
     pub fn accept(&self, range: &str) -> String {
+        if self.is_empty() {
+            return range.to_owned();
+        }
         let parts = self.0.iter().flat_map(|listed| {
             let endings = listed.known.into_iter().flat_map(|known| known.names);
-            let media_type = match listed.known {
-                Some(known) => known.media_type_in(range),
-                None => Some(listed.word.as_str()),
-            };
             let endings = endings.map(|name| format!(".{name}"));
-            media_type.map(str::to_owned).into_iter().chain(endings)
+            listed.media_type_in(range).map(str::to_owned).into_iter().chain(endings)
         });
         parts.collect::<Vec<_>>().join(",")
     }
@@ -75,7 +71,7 @@ impl Formats {
             || self.0.iter().any(Listed::is_unmarked) && Format::recognise(bytes).is_none()
     }
 
-    /// Returns whether a file shows that it is of a listed format; any does where anything goes.
+    /// Returns whether the content of a file tells a listed format; true where none is listed.
     pub(crate) fn are_shown_by(&self, bytes: &[u8]) -> bool {
         let is_shown = |listed: &Listed| match listed.known {
             Some(known) => known.has(bytes),
@@ -115,6 +111,15 @@ impl Formats {
 }
 
 impl Listed {
+    /// The media type of a known format in the range; that of another one whatever the range.
+    fn media_type_in(&self, range: &str) -> Option<&str> {
+        match self.known {
+            Some(known) => known.media_type_in(range),
+            None => Some(&self.word),
+        }
+    }
+
+    /// Returns whether no content tells the format.
     fn is_unmarked(&self) -> bool {
         match self.known {
             Some(known) => known.begins.is_none(),

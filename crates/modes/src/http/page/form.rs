@@ -80,13 +80,9 @@ fn widget(id: &str, name: &str, field: &Field, one: &One<'_>) -> Markup {
             }
         },
         Shape::Blob { media } => html! {
-                @let accept = if constraints.formats.is_empty() {
-            media.to_owned()
-        } else {
-            constraints.formats.accept(media)
-        };
-        input id=(id) name=(name) type="file" accept=(accept) required[required] multiple[is_list];
-            },
+            input id=(id) name=(name) type="file" accept=(constraints.formats.accept(media))
+                required[required] multiple[is_list];
+        },
         Shape::Number { whole } => html! {
             input id=(id) name=(name) type="number" required[required] min=[constraints.min.as_ref()]
                 max=[constraints.max.as_ref()] step=(if whole { "1" } else { "any" }) value=[default.map(plain)]
