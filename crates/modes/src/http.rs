@@ -24,6 +24,7 @@ mod routes;
 mod trace;
 mod wire;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use self::app::{App, Shared};
 use self::config::{HttpSettings, SETTINGS, ServerConfig};
@@ -110,13 +111,7 @@ async fn run(context: Context) -> ExitStatus {
     let server = Server::start(listener, edge, limits, tls);
 
     let mut state = context.engine.state();
-    let mut other_state = state.clone();
-    let ready = async {
-        if other_state.wait_for(|state| matches!(state, State::Ready(_))).await.is_ok() {
-            tracing::info!("ready on {url}");
-        }
-        std::future::pending().await
-    };
+    let ready = announce_readiness(state.clone(), url);
     let failed = async {
         let failed = state.wait_for(|state| matches!(state, State::Failed(_))).await;
         if let Ok(State::Failed(error)) = failed.as_deref() {
@@ -136,7 +131,7 @@ async fn run(context: Context) -> ExitStatus {
             server.stop(Duration::ZERO, || ()).await;
             ExitStatus::ModelUnavailable
         }
-        never = ready => never,
+        never = ready => match never {},
     };
     if let Some(tracer) = tracer {
         tracer.stop().await;
@@ -144,8 +139,16 @@ async fn run(context: Context) -> ExitStatus {
     status
 }
 
-/// Says in the log where the server is, and what an operator may not expect of it. Returns the
-/// address as a browser on this machine opens it.
+/// Tells the log when the model is ready; never ends.
+async fn announce_readiness(mut state: watch::Receiver<State>, url: String) -> Infallible {
+    if state.wait_for(|state| matches!(state, State::Ready(_))).await.is_ok() {
+        tracing::info!("ready on {url}");
+    }
+    std::future::pending().await
+}
+
+/// Tells the log where the server is, and what an operator may not expect of it. Returns the
+/// address at which a browser on this machine opens it.
 fn announce(listener: &TcpListener, config: &ServerConfig) -> String {
     if let Some(Err(text)) = &config.server.host {
         let text: String = text.chars().take(60).collect();

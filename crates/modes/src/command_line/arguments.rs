@@ -153,7 +153,35 @@ fn input_argument(name: &str, field: &Field) -> Arg {
         Shape::Choice => "CHOICE",
         Shape::Json => "JSON|FILE",
     };
-    let mut help = field.description.clone().unwrap_or_else(|| match shape {
+    let argument = Arg::new(id(name))
+        .long(long.clone())
+        .value_name(value_name)
+        .required(field.required)
+        .allow_hyphen_values(field.items.is_none() && shape != Shape::Flag)
+        .help_heading("Inputs")
+        .help(help(name, field));
+    let argument = if dashed == long { argument } else { argument.alias(dashed) };
+    let argument = if field.items.is_some() {
+        // Both `--f a --f b` and `--f a b`, which is what a shell makes of `--f *`.
+        let takes_negatives = matches!(shape, Shape::Number { .. } | Shape::Choice | Shape::Json);
+        let argument = argument.action(ArgAction::Append).num_args(1..);
+        argument.allow_negative_numbers(takes_negatives)
+    } else {
+        argument
+    };
+    match shape {
+        Shape::Choice => {
+            argument.value_parser(PossibleValuesParser::new(field.constraints.choice_labels()))
+        }
+        Shape::Flag if field.items.is_some() => argument,
+        Shape::Flag => argument.num_args(0..=1).default_missing_value("yes"),
+        _ => argument,
+    }
+}
+
+/// The help of an input's flag: its description, and what the schema says of its values.
+fn help(name: &str, field: &Field) -> String {
+    let mut help = field.description.clone().unwrap_or_else(|| match field.shape() {
         Shape::Blob { media } if field.items.is_some() => {
             format!("Files for the {name} input ({media})")
         }
@@ -174,30 +202,7 @@ fn input_argument(name: &str, field: &Field) -> Arg {
     } else if !field.required {
         help = format!("{help} [optional]");
     }
-    let argument = Arg::new(id(name))
-        .long(long.clone())
-        .value_name(value_name)
-        .required(field.required)
-        .allow_hyphen_values(field.items.is_none() && shape != Shape::Flag)
-        .help_heading("Inputs")
-        .help(help);
-    let argument = if dashed == long { argument } else { argument.alias(dashed) };
-    let argument = if field.items.is_some() {
-        // Both `--f a --f b` and `--f a b`, which is what a shell makes of `--f *`.
-        let takes_negatives = matches!(shape, Shape::Number { .. } | Shape::Choice | Shape::Json);
-        let argument = argument.action(ArgAction::Append).num_args(1..);
-        argument.allow_negative_numbers(takes_negatives)
-    } else {
-        argument
-    };
-    match shape {
-        Shape::Choice => {
-            argument.value_parser(PossibleValuesParser::new(field.constraints.choice_labels()))
-        }
-        Shape::Flag if field.items.is_some() => argument,
-        Shape::Flag => argument.num_args(0..=1).default_missing_value("yes"),
-        _ => argument,
-    }
+    help
 }
 
 /// Reads what a flag's word stands for: `-` is standard input, a path is the file, and anything

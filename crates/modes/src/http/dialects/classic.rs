@@ -118,13 +118,7 @@ async fn infer(
     let wording = app.wording();
     match answered {
         Ok((model, given, outcome)) if outcome.success => {
-            if outcome.json_fault().is_some() {
-                // Without the fault, which quotes what the client alone is to see.
-                tracing::warn!(
-                    "a result of type {:?} is not JSON; it is passed on as text",
-                    outcome.content_type.as_deref().unwrap_or_default()
-                );
-            }
+            warn_of_fault(&outcome);
             let size = outcome.data.len() + extent(&given);
             let app = app.clone();
             let written = work_on(size, move || {
@@ -155,7 +149,18 @@ async fn infer(
     }
 }
 
-/// Leaves out the rows of lists that nobody filled in: the plain form has more than are needed.
+/// Warns of a result that is not JSON though its content type says so.
+fn warn_of_fault(outcome: &Outcome) {
+    if outcome.json_fault().is_some() {
+        // Without the fault, which quotes the result: only the client may see that.
+        tracing::warn!(
+            "a result of type {:?} is not JSON; it is passed on as text",
+            outcome.content_type.as_deref().unwrap_or_default()
+        );
+    }
+}
+
+/// Leaves out the rows of lists that are empty: the plain form has some to spare.
 fn leave_out_empty(raw: &mut RawInputs) {
     let is_empty = |item: &RawValue| matches!(item, RawValue::Text(text) if text.is_empty());
     raw.retain(|_, value| {
