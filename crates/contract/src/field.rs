@@ -24,7 +24,7 @@ pub struct Field {
     /// True where a request must give it: unless the schema says `required: False` or gives a
     /// default.
     pub required: bool,
-    /// The bounds on the number of its items where the input is a list. All else here is said of
+    /// The bounds on the number of its items where the input is a list. The other members describe
     /// one item, but for the default and the examples, which are lists.
     pub items: Option<ItemCount>,
     /// The value for a request that does not give it. It fits the type.
@@ -70,8 +70,8 @@ impl Field {
         })
     }
 
-    /// Reads the value of the input of this name, or says what was expected, of a list for each item
-    /// under its place, such as `name[3]`.
+    /// Reads the value of the input of this name, or says what was expected; for a list that is said of
+    /// each item under its place, such as `name[3]`.
     pub(crate) fn read(&self, name: &str, raw: RawValue) -> Result<Value, Vec<FieldError>> {
         let error = |message| FieldError { name: name.to_owned(), message };
         let Some(count) = &self.items else {
@@ -95,7 +95,7 @@ impl Field {
         if errors.is_empty() { Ok(values.into_iter().collect()) } else { Err(errors) }
     }
 
-    /// Finds the items of a value that is to be a list of so many.
+    /// Returns the items of a value that has to be a list of `count` items.
     pub(crate) fn items_of(
         &self,
         count: &ItemCount,
@@ -144,8 +144,8 @@ impl Field {
         Ok(scalar.filter(|_| is_text).map_or(accepted, Value::Json))
     }
 
-    /// A valid value: an example, the default, a choice, or the type's own sample. None where the type has no
-    /// sample in a listed format.
+    /// A valid value: an example, the default, a choice, or the type's own sample; `None` where the type has
+    /// no sample in a listed format.
     #[must_use]
     pub fn sample(&self) -> Option<Value> {
         let named = self.examples.iter().chain(&self.default).cloned();

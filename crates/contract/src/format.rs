@@ -1,5 +1,5 @@
-//! The formats of files that are known here: their names, their media types, and how a file shows by its
-//! header that it is of one.
+//! The table of known file formats: their names, their media types, and the headers by which their files
+//! are recognised.
 //!
 //! To add one: write a row into the table below, and what is longer than a line into `headers`.
 
@@ -12,11 +12,11 @@ pub struct Format {
     pub names: &'static [&'static str],
     /// Its media types, the usual one first.
     pub media_types: &'static [&'static str],
-    /// Tells by its content whether a file is of the format; nothing where no file shows it.
+    /// Tells by its content whether a file is of the format; `None` where the content cannot tell.
     pub begins: Option<fn(&[u8]) -> bool>,
 }
 
-/// The name of two formats together, as a short name and as a media type, and theirs.
+/// The short name and the media type that AVIF and HEIC have in common, and the names of both.
 pub const HEIF: ([&str; 2], [&str; 2]) = (["heif", "image/heif"], ["avif", "heic"]);
 
 impl Format {
@@ -28,7 +28,7 @@ impl Format {
         Format { names, media_types, begins: Some(begins) }
     }
 
-    /// A format that a file does not show.
+    /// A format that the content of a file cannot tell, such as CSV.
     const fn unmarked(
         names: &'static [&'static str],
         media_types: &'static [&'static str],
@@ -59,7 +59,7 @@ impl Format {
         FORMATS.iter().find(|known| known.has(bytes))
     }
 
-    /// Returns whether a file shows that it is of this format.
+    /// Returns whether a file is of this format by its content.
     #[must_use]
     pub fn has(&self, bytes: &[u8]) -> bool {
         self.begins.is_some_and(|begins| begins(bytes))
@@ -81,7 +81,8 @@ pub(crate) fn is_in(media_type: &str, range: &str) -> bool {
     }
 }
 
-/// Every known format. One that is also of another stands before that.
+/// Every known format. One whose files are also of a more general format stands before that one, as Opus
+/// does before Ogg.
 pub(crate) const FORMATS: &[Format] = &[
     // Pictures.
     Format::new(&["png"], &["image/png", "image/x-png", "image/apng"], |bytes| {
@@ -170,7 +171,7 @@ pub(crate) const FORMATS: &[Format] = &[
         &["video/mp4", "audio/mp4", "video/x-m4v", "application/mp4"],
         headers::is_mp4,
     ),
-    // The same container, whether there are pictures in it or not.
+    // The container of MP4, here for sound alone.
     Format::new(&["m4a", "m4b"], &["audio/mp4", "audio/x-m4a", "audio/m4a"], headers::is_mp4),
     Format::new(&["webm", "weba"], &["video/webm", "audio/webm"], |bytes| {
         headers::is_matroska(bytes, b"webm")
@@ -256,7 +257,7 @@ pub(crate) const FORMATS: &[Format] = &[
     }),
     Format::new(&["npy"], &["application/x-npy"], |bytes| bytes.starts_with(b"\x93NUMPY")),
     Format::new(&["glb"], &["model/gltf-binary"], |bytes| bytes.starts_with(b"glTF")),
-    // Text, and what else may begin with anything.
+    // Text, and other formats that may begin with anything.
     Format::unmarked(&["txt"], &["text/plain"]),
     Format::unmarked(&["csv"], &["text/csv"]),
     Format::unmarked(&["tsv"], &["text/tab-separated-values"]),

@@ -27,12 +27,12 @@ impl PartialEq for Listed {
 pub(crate) enum Misfit {
     /// No format has the name.
     Unknown,
-    /// It is no format of files in the media range.
+    /// The format has no media type in the media range.
     Elsewhere,
 }
 
 impl Formats {
-    /// Returns whether anything goes.
+    /// Returns whether none is listed, so that every file is taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -63,8 +63,8 @@ impl Formats {
         parts.collect::<Vec<_>>().join(",")
     }
 
-    /// Returns whether a file may come: it shows a listed format, or it shows none and one is listed that no
-    /// file shows.
+    /// Returns whether a file may come: its content tells a listed format, or tells none while one is listed
+    /// that no content tells.
     #[must_use]
     pub fn admit(&self, bytes: &[u8]) -> bool {
         self.are_shown_by(bytes)
@@ -97,7 +97,7 @@ impl Formats {
             Listed { word: known.name().to_owned(), known: Some(known) }
         } else {
             let (family, _) = plain.split_once('/').filter(is_media_type).ok_or(Misfit::Unknown)?;
-            // `application` tells nothing of a format.
+            // Files of any kind have media types under `application`.
             if !is_in(plain, range) && !matches!(family, "application" | "*") {
                 return Err(Misfit::Elsewhere);
             }

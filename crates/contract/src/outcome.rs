@@ -21,7 +21,7 @@ pub enum Data {
     None,
     /// Text in UTF-8.
     Text(String),
-    /// JSON text in UTF-8 that was written from a value, so that nobody need check it.
+    /// JSON text in UTF-8 that a library wrote from a value, so that it need not be checked.
     Json(String),
     /// Bytes of the result's content type.
     Bytes(Bytes),
@@ -173,8 +173,8 @@ impl Outcome {
         media == "application/json" || media == "text/json" || media.ends_with("+json")
     }
 
-    /// Tells why a successful answer whose content type is JSON is none. Text that was written from
-    /// a value is not looked at, nor is more than 1 MB, which would hold up others.
+    /// Returns the fault of a successful answer that is not JSON though its content type says so. Text
+    /// that a library wrote from a value is not checked, nor is more than 1 MB, which would take long.
     #[must_use]
     pub fn json_fault(&self) -> Option<json::Malformed> {
         let text = match &self.data {
@@ -192,8 +192,8 @@ impl Outcome {
         self.media_type().starts_with("image/")
     }
 
-    /// Whether the content type is one of which several results make a list: that of a picture, a
-    /// sound or another file. Several texts or values are one result of JSON.
+    /// Tells whether several pieces of data of the content type make a list: those of pictures, sounds
+    /// and other files do. Several texts or values are one result of JSON.
     #[must_use]
     pub fn may_be_list(&self) -> bool {
         let media = self.media_type();

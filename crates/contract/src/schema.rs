@@ -125,7 +125,8 @@ impl InputsSchema {
         &self.source
     }
 
-    /// The same schema for requests whose files have not been read yet: it says nothing of their content.
+    /// Returns the schema without its bounds on the content of files, for requests whose files have not
+    /// been read yet.
     #[must_use]
     pub fn for_unread_files(&self) -> Self {
         let mut schema = self.clone();
@@ -150,10 +151,10 @@ impl InputsSchema {
     ///
     /// [`resolve`]: InputsSchema::resolve
     pub fn gather(&self, raw: &mut RawInputs) -> Result<(), Error> {
-        let errors = gathering::gather(&self.fields, raw);
         if !self.has_lists() {
             return Ok(());
         }
+        let errors = gathering::gather(&self.fields, raw);
         if errors.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(errors)) }
     }
 
@@ -165,7 +166,7 @@ impl InputsSchema {
 
     /// Holds a request against the schema as [`resolve`](Self::resolve) does, but takes it as a mere
     /// hint: numbers and booleans that come as JSON stay what they are for inputs of text, and inputs
-    /// that are missing are no error. They are the second part of the answer.
+    /// that are missing are no error. The second part of the answer names them.
     pub fn resolve_as_hint(&self, raw: RawInputs) -> Result<(Inputs, Vec<FieldError>), Error> {
         self.hold(raw, Strictness::Hint)
     }
@@ -258,12 +259,12 @@ impl InputsSchema {
     }
 }
 
-/// The weight that the schema has for a request.
+/// The strictness with which a request is held against the schema.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strictness {
     /// Inputs that do not fit, or are missing, are refused.
     Rule,
-    /// Missing inputs are told, and the others are changed as little as can be.
+    /// Missing inputs are named, and the others are changed as little as possible.
     Hint,
 }
 
@@ -282,7 +283,7 @@ fn has_control(name: &str) -> bool {
     name.chars().any(char::is_control)
 }
 
-/// The files that a browser's picker shows, where the schema lists formats.
+/// Returns the list for the `accept` of a browser's file input, where the schema lists formats.
 fn accept(field: &Field) -> Option<String> {
     match field.shape() {
         Shape::Blob { media } if !field.constraints.formats.is_empty() => {

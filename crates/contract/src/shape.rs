@@ -158,7 +158,7 @@ fn text(raw: RawValue) -> Result<String, RawValue> {
     }
 }
 
-/// Reads a file, whose content tells its format.
+/// Reads a file, and refuses one whose content is not of a listed format.
 fn file(raw: RawValue, media: &str, constraints: &Constraints) -> Result<Bytes, Refusal> {
     let bytes = blob(raw).map_err(Refusal::Unfit)?;
     let Constraints { formats, .. } = constraints;

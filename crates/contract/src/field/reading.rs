@@ -53,7 +53,7 @@ pub(crate) const TYPE_SYNONYMS: [(&str, &str); 10] = [
     ("string", "text"),
 ];
 
-/// The names of types that may be meant as lists of one type.
+/// The names of types by which authors may mean a list of another type.
 const LISTS: [&str; 2] = ["array", "list"];
 
 /// The remarks on a schema, in words for its author.
@@ -192,7 +192,7 @@ struct ListProperties {
 }
 
 impl ListProperties {
-    /// The bounds on the number of items, where the input is a list.
+    /// Returns the bounds on the number of items, where the input is a list.
     fn read(self, note: &mut impl FnMut(String, bool)) -> Option<ItemCount> {
         let ListProperties { is_list, min, max } = self;
         if !is_list {
@@ -256,8 +256,7 @@ fn check(field: &mut Field, note: &mut impl FnMut(String, bool)) {
     }
 }
 
-/// Says why an example does not fit. A file may be named by an address, which is only read when it is
-/// asked for.
+/// Checks an example. A file may be given as an address, which is read only when the model is run.
 fn check_example(field: &Field, example: &Json) -> Result<(), String> {
     let raw = RawValue::Json(example.clone());
     if !matches!(field.input_type.shape(), Shape::Blob { .. }) {

@@ -1,4 +1,4 @@
-//! What the headers of files say, where that takes more than comparing their first bytes.
+//! Recognises files by their headers, where that takes more than comparing their first bytes.
 
 /// The most bytes at the start of a file in which its marks are looked for.
 const HEAD: usize = 4096;
@@ -26,15 +26,15 @@ pub(super) fn is_bmp(bytes: &[u8]) -> bool {
             .is_some_and(|length| LENGTHS.contains(&length[0]) && length[1..] == [0; 3])
 }
 
-/// Some files have the bytes of the mark the wrong way round.
+/// Recognises a TIFF; some programs write the bytes of its mark the wrong way round.
 pub(super) fn is_tiff(bytes: &[u8]) -> bool {
     [b"MM\0*", b"II*\0", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0"]
         .iter()
         .any(|mark| bytes.starts_with(*mark))
 }
 
-/// The brand of a file of boxes, then those that it is compatible with (ISO/IEC 14496-12, section 4.3);
-/// none where it has no box of brands.
+/// Returns the major brand of a file in the ISO base media format, then its compatible brands (ISO/IEC
+/// 14496-12, section 4.3); none where it has no box `ftyp`.
 fn brands(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let is_wide = bytes.starts_with(&[0, 0, 0, 1]);
     let start = if is_wide { 16 } else { 8 };
@@ -45,7 +45,7 @@ fn brands(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let end = length.min(bytes.len()).min(start + HEAD);
     let is_marked = bytes.get(4..8) == Some(b"ftyp");
     let listed = bytes.get(start..end).filter(|_| is_marked).unwrap_or_default();
-    // Between its own brand and the others stands a version.
+    // Between the major brand and the compatible ones stands a version.
     listed.chunks(4).enumerate().filter(|(place, _)| *place != 1).map(|(_, brand)| brand)
 }
 
@@ -74,7 +74,7 @@ pub(super) fn is_quick_time(bytes: &[u8]) -> bool {
     is_box && bytes[0] < b' '
 }
 
-/// Recognises a file of boxes with a brand that is none of the others': MP4 has dozens of brands.
+/// Recognises MP4 by a major brand that no other format has: its own are dozens.
 pub(super) fn is_mp4(bytes: &[u8]) -> bool {
     const OTHERS: [&[u8]; 4] = [b"qt  ", b"jp2 ", b"jpx ", b"crx "];
     brands(bytes)
@@ -104,7 +104,7 @@ pub(super) fn is_opus(bytes: &[u8]) -> bool {
     bytes.starts_with(b"OggS") && bytes.get(28..36) == Some(b"OpusHead")
 }
 
-/// What stands behind a tag of ID3v2, which sounds of several formats begin with; all where none does.
+/// Skips the tag of ID3v2 that sounds of several formats begin with, if there is one.
 pub(super) fn behind_tag(bytes: &[u8]) -> &[u8] {
     if !bytes.starts_with(b"ID3") {
         return bytes;
@@ -164,7 +164,7 @@ pub(super) fn is_transport_stream(bytes: &[u8]) -> bool {
     [0, PACKET, 2 * PACKET].iter().all(|at| bytes.get(*at) == Some(&b'G'))
 }
 
-/// Readers take a PDF whose mark stands somewhere in the first 1,024 bytes.
+/// Recognises a PDF as its readers do, by a mark somewhere in the first 1,024 bytes.
 pub(super) fn is_pdf(bytes: &[u8]) -> bool {
     contains(&bytes[..bytes.len().min(1024)], b"%PDF-")
 }
@@ -182,7 +182,7 @@ pub(super) fn is_icon(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0\0\x01\0") && bytes.get(4..6) != Some(&[0, 0]) && bytes.get(9) == Some(&0)
 }
 
-/// Recognises a picture of Netpbm: a letter and a digit, then a number or a remark.
+/// Recognises a picture of Netpbm: a letter and a digit, then a number or a comment.
 pub(super) fn is_netpbm(bytes: &[u8]) -> bool {
     let [b'P', b'1'..=b'6', space, rest @ ..] = bytes else { return false };
     let next = rest.trim_ascii_start().first();

@@ -1,5 +1,5 @@
-//! Lists in forms: a form has no lists, so its fields repeat a name, as browsers do, put brackets
-//! behind it, as PHP and axios have it, or number it.
+//! Puts together lists that come in forms. A form has no lists: its fields repeat the list's name, as
+//! browsers do, put brackets behind it, as PHP and axios do, or number it.
 
 use indexmap::IndexMap;
 use serde_json::Value as Json;
@@ -22,7 +22,7 @@ struct Gathered {
     numbered: Vec<(u32, RawValue)>,
 }
 
-/// Puts together what there is for each list, and says what cannot be.
+/// Puts the values for each list together, and returns what is wrong with the others.
 pub(super) fn gather(fields: &IndexMap<String, Field>, raw: &mut RawInputs) -> Vec<FieldError> {
     let mut lists = IndexMap::<String, Gathered>::new();
     let mut errors = Vec::new();
@@ -131,7 +131,7 @@ impl Gathered {
     }
 }
 
-/// The list that a lone text is as JSON, where it is no item.
+/// Reads a lone text that is no item as a JSON array of the items.
 fn spelt_out(items: &[RawValue], field: &Field) -> Option<RawValue> {
     let [RawValue::Text(text)] = items else { return None };
     if !text.trim_start().starts_with('[') || field.read_item(items[0].clone()).is_ok() {

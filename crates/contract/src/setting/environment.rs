@@ -52,7 +52,7 @@ impl Environment {
         self.given(setting).map_or_else(|| Ok(T::absent()), |_| self.read::<T>(setting))
     }
 
-    /// Returns whether somebody gave the setting a value.
+    /// Returns whether the setting was given a value.
     #[must_use]
     pub fn has(&self, setting: &Setting) -> bool {
         self.given(setting).is_some()

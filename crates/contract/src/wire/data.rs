@@ -21,7 +21,7 @@ pub enum DataKind {
     List,
 }
 
-/// Data in parts: what the header says of it, and the body.
+/// Data on its way out: the members of the header that describe it, and the body.
 #[derive(Clone, Debug, Default)]
 pub struct Split<'a> {
     /// The kind of the data.

@@ -224,7 +224,7 @@ fn broken(error: &dyn std::fmt::Display) -> FrameError {
     FrameError::Body(error.to_string())
 }
 
-/// Returns whether there is a list among the inputs that readers of the first version do not know.
+/// Returns whether an input is a list with bytes in it, which readers of the first version do not know.
 pub(super) fn has_list(inputs: &Inputs) -> bool {
     inputs.values().any(|value| matches!(value, Value::List(_)))
 }

@@ -83,6 +83,7 @@ impl Message for Result<Outcome, Error> {
 
 /// The first version.
 const FIRST: u32 = 1;
+/// The version since which inputs and data may be lists with bytes in them.
 const LISTS: u32 = 2;
 
 const INPUTS: &str = "inputs";
