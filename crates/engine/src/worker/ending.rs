@@ -16,7 +16,7 @@ use crate::link::message::Violation;
 pub enum Exit {
     /// By itself, with this status.
     Status(i32),
-    /// By itself, with this status, and the program is not to be started again: it said so.
+    /// By itself, with this status, after it said that it is not to be started again.
     Left(i32),
     /// By this signal.
     Signal(i32),

@@ -31,13 +31,13 @@ const KEPT_LINES: usize = 16;
 /// A worker that was ready for so long did not die of being started.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// The first that a worker says.
+/// The first message of a worker.
 pub(crate) enum Introduction {
     /// It describes the model, and asks for its first job.
     Ready(Box<Ready>),
     /// The program ends before its loop, and is not to be started again.
     Leave,
-    /// Nothing: its link ended before that.
+    /// None came: the link ended before.
     None,
 }
 
@@ -62,14 +62,14 @@ pub(crate) struct Executor {
     since: Instant,
     /// Whether it was told that no more jobs come.
     was_drained: bool,
-    /// Whether it said that its program ends, and is not to be started again.
+    /// True once it said that its program ends, and is not to be started again.
     leaves: bool,
     /// The channel for the worker's wishes to be replaced.
     wishes: Option<mpsc::Sender<String>>,
 }
 
 impl Executor {
-    /// Waits for the worker's description.
+    /// Waits for the worker's first message.
     pub(crate) async fn ready(link: &mut Link) -> Result<Introduction, Violation> {
         match link.receive().await? {
             None => Ok(Introduction::None),
@@ -137,7 +137,7 @@ impl Executor {
         self.first.is_some() || self.since.elapsed() >= SETTLED
     }
 
-    /// Whether the worker said that its program ends, and is not to be started again.
+    /// Tells whether the worker said that its program ends, and is not to be started again.
     pub(crate) fn leaves(&self) -> bool {
         self.leaves
     }

@@ -53,7 +53,7 @@ pub struct Program {
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) pid: i32,
-    /// Whether it said that it ends, and is not to be started again.
+    /// True once it said that it ends, and is not to be started again.
     pub(super) leaves: bool,
     exit: ExitWatch,
     pipes: Pipes,

@@ -395,9 +395,9 @@ impl Inner {
         }
     }
 
-    /// Whether a program that says that it leaves may end everything: with any status from a loop,
-    /// which cannot go on then; and before its loop when it ends well and has never served. What has
-    /// served may well do so again.
+    /// Tells whether a program that says `leave` ends the engine: with any status from a loop, which
+    /// cannot go on then; before its loop when it ends with 0 and has never served. A program that has
+    /// served may do so again.
     fn may_leave(&self, was_ready: bool, status: i32) -> bool {
         was_ready || (status == 0 && self.engine.model().borrow().is_none())
     }
