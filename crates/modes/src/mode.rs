@@ -25,12 +25,12 @@ pub trait Mode: Sync {
     }
 
     /// Tells whether the engine has to be the parent of the program, also where users start the program
-    /// itself: to start it again, or to have the last word on the exit status.
+    /// itself: to start it again, or to decide on the exit status.
     fn is_supervised(&self) -> bool {
         self.is_serving()
     }
 
-    /// Tells whether the arguments of the program are the mode's, and no matter of the program.
+    /// Tells whether the mode reads the program's arguments, so that the program is not given them.
     fn takes_arguments(&self) -> bool {
         false
     }

@@ -1,5 +1,5 @@
-//! What the pipe modes share: reading standard input whole, asking the model once, and saying
-//! how it went. The inputs dict is the program's own matter there, and the schema no more than a hint.
+//! The run of a pipe mode: standard input is read whole, the model is asked once, and its answer
+//! reported. The model gets the inputs dict as it came, as far as possible: the schema is a hint.
 
 use std::io::{IsTerminal, Read};
 

@@ -90,7 +90,7 @@ fn tell_mistakes(model: &Model) -> usize {
     mistakes.len()
 }
 
-/// Returns whether there is a sample of every input that must be given, and tells of which there is none.
+/// Returns whether there is a sample of every required input, and tells users which inputs have none.
 fn has_samples(model: &Model) -> bool {
     let mut has_all = true;
     for (name, field) in model.schema.fields() {
@@ -109,9 +109,9 @@ fn has_samples(model: &Model) -> bool {
     has_all
 }
 
-/// The inputs of the ancestor's self-test, a picture named `image` and nothing else, for a schema that
-/// says no more than the ancestor's did. Its programs passed with these, and read their other inputs
-/// in ways that no sample of text fits.
+/// The inputs of the ancestor's self-test, a picture named `image` and nothing else; `None` where the
+/// schema says more than the ancestor's did. Its programs passed with these, and may read their other
+/// inputs as numbers, say, which a sample of text is not.
 fn image_alone(model: &Model) -> Option<Inputs> {
     let fields = model.schema.fields();
     let image =

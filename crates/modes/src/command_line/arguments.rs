@@ -66,8 +66,8 @@ pub(super) fn parse(
     })
 }
 
-/// The names that come with `--option`, which need no flag of their own; none where the words cannot be
-/// read.
+/// The names of the inputs that `--option` gives, whose own flags are not required then; none where the
+/// words cannot be parsed.
 fn given_as_options(command: &Command, words: &[OsString]) -> Vec<String> {
     let lenient = command.clone().mut_args(|argument| argument.required(false));
     let matches = lenient.try_get_matches_from(words).ok();
@@ -162,7 +162,7 @@ fn input_argument(name: &str, field: &Field) -> Arg {
         .help(help(name, field));
     let argument = if dashed == long { argument } else { argument.alias(dashed) };
     let argument = if field.items.is_some() {
-        // Both `--f a --f b` and `--f a b`, which is what a shell makes of `--f *`.
+        // `--f a b`, which is what a shell makes of `--f *`, means the same as `--f a --f b`.
         let takes_negatives = matches!(shape, Shape::Number { .. } | Shape::Choice | Shape::Json);
         let argument = argument.action(ArgAction::Append).num_args(1..);
         argument.allow_negative_numbers(takes_negatives)

@@ -1,10 +1,10 @@
-//! Tells words that were meant as paths from words that are text, where no file has that name: a
-//! misspelt path must not reach the model as its text.
+//! Tells words that were meant as paths from text, where no file has that name: a misspelt path must
+//! not reach the model as text.
 
 use std::path::Path;
 
-/// Endings of files of text. Other files are of no use as text, and their names may well be: the name
-/// of a picture to make, say.
+/// Endings of text files. The name of another file may well be meant as text, such as that of a picture
+/// to be made.
 const ENDINGS: &[&str] = &[
     "cfg", "conf", "csv", "htm", "html", "ini", "json", "jsonl", "log", "markdown", "md", "ndjson",
     "rst", "srt", "tex", "text", "toml", "tsv", "txt", "vtt", "xml", "yaml", "yml",
@@ -37,7 +37,7 @@ fn begins_in_folder(word: &str) -> bool {
     is_relative || is_on_drive
 }
 
-/// Returns whether the word names something in a folder of the root: `/NAME/…`.
+/// Returns whether the word begins with a folder of the root: `/NAME/…`.
 fn is_below_root(word: &str) -> bool {
     first_folder(word).is_some_and(|folder| !folder.contains(char::is_whitespace))
 }

@@ -27,7 +27,7 @@ enum Target {
         path: PathBuf,
         partial: Option<NamedTempFile>,
     },
-    /// The files of a list, each complete, which take their names together.
+    /// The files of a list, which are complete and get their names together.
     Files(Vec<(PathBuf, TempPath)>),
     /// A device, a pipe: whatever has a name but is no file of its own.
     Special {
@@ -98,7 +98,7 @@ impl Sink {
         self.write(bytes)
     }
 
-    /// Takes a list, each member of which gets a file of its own.
+    /// Writes a list, each member of which gets a file of its own.
     fn list(&mut self, list: &[impl AsRef<[u8]>], media: &str) -> Result<(), String> {
         let target = std::mem::replace(&mut self.target, Target::Files(Vec::new()));
         let place = match &target {
@@ -166,17 +166,17 @@ impl Sink {
     }
 }
 
-/// Writes the members of a list into files that have their names still to get.
+/// Writes the members of a list into temporary files, each with the path that it is to have.
 fn write_all(
     members: impl Iterator<Item = (PathBuf, impl AsRef<[u8]>)>,
 ) -> Result<Vec<(PathBuf, TempPath)>, String> {
     let written = members.map(|(path, bytes)| {
         if std::fs::metadata(&path).is_ok_and(|known| !known.is_file()) {
-            return Err(cannot_write(&path, &io::Error::other("it is there, and no file")));
+            return Err(cannot_write(&path, &io::Error::other("it exists and is not a file")));
         }
         let written = open_partial(&path).and_then(|mut file| {
             file.write_all(bytes.as_ref())?;
-            // More than a few could not be open at a time.
+            // Closed, since a process may not have a thousand files open.
             Ok(file.into_temp_path())
         });
         match written {
@@ -187,8 +187,8 @@ fn write_all(
     written.collect()
 }
 
-/// Gives the files of a list their names. Where one cannot have it, those that have theirs go: a part
-/// of a list must not pass as the whole.
+/// Gives the files of a list their names. If one cannot get its name, those before it are removed: a part
+/// of a list must not pass for the whole.
 fn name_all(files: Vec<(PathBuf, TempPath)>) -> Result<(), String> {
     let mut named: Vec<PathBuf> = Vec::new();
     for (path, file) in files {
@@ -218,7 +218,7 @@ fn numbered(path: &Path, number: usize) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Opens a file beside the path that it is to have.
+/// Opens a temporary file in the folder of the path that it is to have.
 fn open_partial(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     tempfile::Builder::new()

@@ -1,8 +1,8 @@
-//! What a client says that it takes: the lists of `Accept` and `Accept-Encoding`, whose entries have weights
-//! (RFC 9110, sections 12.4.2 and 12.5).
+//! Reads the lists of `Accept` and `Accept-Encoding`, whose entries have weights (RFC 9110, sections 12.4.2
+//! and 12.5).
 //!
-//! Clients write more than the RFC has: Java's send `*; q=.2`, and many name parameters of a type. So `*`
-//! is `*/*`, a weight is any number, and parameters but for the weight are not looked at.
+//! Clients write more than the RFC allows: Java's send `*; q=.2`, and many give a type parameters. So `*`
+//! means `*/*`, a weight is any number, and other parameters do not count.
 
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING};
 use axum::http::{HeaderMap, HeaderName};
@@ -14,7 +14,7 @@ pub(crate) fn accepts(headers: &HeaderMap, media: &str) -> bool {
 
 /// Tells whether a browser shows the answer as a page: it asks because somebody opened an address or
 /// sent a form. Browsers say so by `Sec-Fetch-Mode`, but not over plain HTTP to other machines, and
-/// old ones never. Of what else asks, only a browser names XHTML, or takes nothing but HTML.
+/// old ones never. Among clients that do not say so, only a browser names XHTML, or takes nothing but HTML.
 pub(crate) fn awaits_page(headers: &HeaderMap) -> bool {
     if media_weight(headers, "text/html") <= 0.0 {
         return false;
@@ -42,8 +42,8 @@ pub(crate) fn accepts_coding(headers: &HeaderMap, coding: &str) -> bool {
     weight_of(coding).or_else(|| weight_of("*")).is_some_and(|weight| weight > 0.0)
 }
 
-/// Returns how much the client likes a media type: as the most exact range says that it fits. A client
-/// that says nothing takes anything.
+/// Returns the weight of a media type: that of the most specific range that it is in. A client that sends
+/// no `Accept` takes anything.
 fn media_weight(headers: &HeaderMap, media: &str) -> f32 {
     if !headers.contains_key(ACCEPT) {
         return 1.0;
@@ -66,7 +66,7 @@ fn weight(headers: &HeaderMap, list: &HeaderName, name: &str) -> Option<f32> {
         .max_by(f32::total_cmp)
 }
 
-/// Reads the parameter `q`, from 0 to 1. One that is no number says nothing.
+/// Reads the parameter `q`, from 0 to 1; `None` for one that is no number.
 fn read_weight(parameter: &str) -> Option<f32> {
     let (name, value) = parameter.split_once('=')?;
     let weight: f32 = value.trim().parse().ok()?;

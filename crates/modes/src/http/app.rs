@@ -134,7 +134,7 @@ impl App {
         Ok(if call.is_followed { request.follow() } else { request })
     }
 
-    /// The inputs with what a form has for each list put together.
+    /// Puts together the values that a form has for each list.
     async fn gathered(
         &self,
         model: &Arc<Model>,

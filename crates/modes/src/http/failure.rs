@@ -157,8 +157,8 @@ impl Failure {
         Failure::new(Reason::Refused(refusal), message.into())
     }
 
-    /// The answer of a model, if it succeeded and is JSON where it says so. The dialects but the
-    /// classic one answer with nothing else.
+    /// Returns an outcome that succeeded, and is JSON where its content type says so; any other one is a
+    /// failure in every dialect but the classic one.
     pub(crate) fn unless_sound(outcome: Outcome) -> Result<Outcome, Self> {
         if !outcome.success {
             return Err(Failure::of_model(&outcome));

@@ -67,8 +67,8 @@ pub(crate) fn readable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Says behind the address that can be opened which one is bound, where they differ, and how to be reached
-/// from elsewhere, where nobody has chosen the address: a container may not look like one.
+/// Returns the words that follow the server's address in the log: the bound address where it is another one,
+/// and on an address that nobody chose the way to listen on all, since a container may not look like one.
 pub(crate) fn whereabouts(address: SocketAddr, is_chosen: bool) -> String {
     if address.ip().is_unspecified() {
         format!(" (bound to {address}: every address of this machine)")

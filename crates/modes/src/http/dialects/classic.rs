@@ -236,7 +236,7 @@ impl Shown {
                 _ => data_url(media, text.as_bytes()),
             },
             RawValue::Json(json) => data_url(media, json.to_string().as_bytes()),
-            // A list has no lists of this kind in it.
+            // Nor is a list an item of a list.
             RawValue::List(_) => data_url(media, b""),
         };
         Shown { is_img: is_image, url }
@@ -301,8 +301,8 @@ fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Shown> {
     shown.collect()
 }
 
-/// The URL of a file that came as text: the address of one, or base64 of its bytes, of which a
-/// `data:` URL may say which picture they are.
+/// The URL of a file that came as text: its own address, or a `data:` URL of the bytes that came as
+/// base64, with the media type of a picture where it was named.
 fn file_url(media: &str, text: &str) -> String {
     let Some(bytes) = decode_base64(text) else {
         return text.to_owned();

@@ -43,8 +43,7 @@ impl Fetcher {
         for (_, value) in address::given(schema, &mut trial) {
             *value = RawValue::Bytes(Bytes::from_static(b"stands for the file"));
         }
-        // What is wrong in any case is not worth a fetch.
-        // What is wrong in any case is not worth a fetch.
+        // A request that is wrong in any case is not worth a fetch.
         schema.for_unread_files().resolve(trial)?;
         let addresses = address::given(schema, raw);
         let wrong = match &self.0 {

@@ -59,7 +59,7 @@ const HEADERS: [(&str, Header); 9] = [
     ("jxl", jxl::extent),
 ];
 
-/// Known formats; none where anything goes.
+/// The names of known formats; `None` where anything is taken.
 struct FormatList;
 
 impl SettingType for FormatList {
@@ -89,7 +89,7 @@ impl SettingType for FormatList {
 /// The rules for pictures.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageRules {
-    /// Nothing where anything goes.
+    /// The formats that are taken; `None` where anything is.
     formats: Option<Vec<String>>,
     /// True where the operator has set the formats. Otherwise the model may take others.
     are_set: bool,

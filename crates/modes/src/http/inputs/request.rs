@@ -307,7 +307,7 @@ fn text(
     })
 }
 
-/// A member given twice is no input: which one counts would be a guess.
+/// Collects the members of an object. One that is given twice is refused: which one counts would be a guess.
 fn collect(
     fields: impl Iterator<Item = Result<(String, RawValue), Failure>>,
 ) -> Result<RawInputs, Failure> {
@@ -326,7 +326,7 @@ fn collect(
     Ok(inputs)
 }
 
-/// A field of a form may be given several times: the schema says whether it is a list.
+/// Collects the fields of a form. One may be given several times: the schema says whether it is a list.
 fn collect_form(
     fields: impl Iterator<Item = Result<(String, RawValue), Failure>>,
 ) -> Result<RawInputs, Failure> {

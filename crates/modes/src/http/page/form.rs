@@ -4,8 +4,9 @@ use ai_integration_contract::{Field, InputsSchema, Shape};
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
-/// The rows of a list that are drawn beyond those that are needed, and the most in all.
+/// The empty rows of a list that are drawn beyond the needed ones.
 const SPARE_ROWS: u64 = 3;
+/// The most rows of a list.
 const MOST_ROWS: u64 = 50;
 
 /// The form of a schema, sent as multipart to the page's own address.
@@ -30,7 +31,7 @@ pub(crate) fn draw(schema: &InputsSchema) -> Markup {
     }
 }
 
-/// The widgets of an input: one, or for a list some rows, of which those left empty do not count.
+/// The widgets of an input: one, or for a list several rows, of which empty ones do not count.
 fn widgets(id: &str, name: &str, field: &Field) -> Markup {
     let default = field.default.as_ref();
     let Some(count) = &field.items else {

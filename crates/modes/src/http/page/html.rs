@@ -27,7 +27,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 1rem; border: 1px
 img, video { max-width: 100%; }
 ";
 
-/// Only what this server has, and [`START`], runs; what models and users bring is shown from memory.
+/// Only this server's own scripts and [`START`] run; files of models and users are shown from memory.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       script-src-elem 'self' 'sha256-ueep87zTg34zQieaks/GHrlfwg9CC1Vu4zxPIpkRxiM='; \
                       img-src 'self' blob: data:; media-src blob: data:; connect-src 'self'; \
@@ -37,10 +37,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
                       media-src data:; form-action 'self'; base-uri 'none'";
 
-/// Names the page's files, relative to it. Where a proxy serves the page without a slash at the end, as
-/// `/models/ocr`, they are below that, which only the browser knows. The script writes them, since
-/// browsers fetch ahead what stands in the page; it is inline, since no address is right before it has
-/// run, and [`POLICY`] names it by its hash.
+/// The script that names the page's files, relative to the page. Where a proxy serves the page without a
+/// slash at the end, as `/models/ocr`, they are below that, which only the browser knows. Links in the page
+/// itself would be fetched before that is settled. The script is inline, since no address is right before it
+/// has run; [`POLICY`] names it by its hash.
 const START: &str = include_str!("start.js");
 
 /// The page with the form, or why there is none yet.

@@ -50,7 +50,7 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Nothing to other sites; without any a browser would not say that a form is the page's own, either.
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
-/// For what is no page: nothing that an answer carries is to run.
+/// The policy of answers that are no page: nothing in them may run.
 pub(crate) const INERT: &str = "default-src 'none'";
 
 /// What all connections share.

@@ -124,7 +124,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Reads what the proxy that a request came through tells of it, if its word is taken.
+    /// Reads the address that a trusted proxy says the browser asked for.
     fn forwarded(&self, headers: &HeaderMap, peer: IpAddr) -> Forwarded {
         if !self.proxies.trusts(peer) {
             return Forwarded::default();

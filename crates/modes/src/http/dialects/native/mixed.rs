@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::http::inputs::call::MIXED;
 
-/// The body of a list whose members have this content type, and its own.
+/// Returns the content type and the body of a list whose members have this content type.
 pub(crate) fn mixed(content_type: &HeaderValue, media: &str, list: &[Bytes]) -> (String, Vec<u8>) {
     let boundary = boundary(list);
     let extension = extension(media);
@@ -37,7 +37,7 @@ fn boundary(list: &[Bytes]) -> String {
     }
 }
 
-/// The usual ending of the name of a file of this media type.
+/// The usual extension of files of this media type.
 fn extension(media: &str) -> &str {
     let kind = media.split_once('/').map_or("", |(_, kind)| kind);
     let kind = kind.strip_prefix("x-").unwrap_or(kind);

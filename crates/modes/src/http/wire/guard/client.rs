@@ -48,7 +48,7 @@ impl Proxies {
         client
     }
 
-    /// Tells whether the word of the proxy at this address is taken.
+    /// Tells whether the address is a trusted proxy's.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address.to_canonical()))
     }

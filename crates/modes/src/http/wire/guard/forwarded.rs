@@ -1,11 +1,11 @@
 //! The address that a browser asked for, as the proxy in front tells it: `X-Forwarded-Host` and
-//! `X-Forwarded-Proto`, or `Forwarded` (RFC 7239). Only those of trusted proxies are read: for all
-//! others these are words of the client.
+//! `X-Forwarded-Proto`, or `Forwarded` (RFC 7239). They are read from trusted proxies only, since any
+//! client can send them.
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue};
 
-/// What a proxy tells of a request. Where several proxies added to it, the first one saw the browser.
+/// The address that a browser asked for. Where several proxies tell one, the first of them saw the browser.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forwarded {
     /// The host that the browser asked for.

@@ -1,5 +1,5 @@
-//! The sites that may show this server's pages in a frame of theirs. In one that may not be trusted
-//! a page could lie over the model's, and lead clicks to it (clickjacking).
+//! The sites that may show this server's pages in a frame. A hostile one could lay a page of its own over
+//! the model's, and so misuse a visitor's clicks (clickjacking).
 
 use ai_integration_contract::setting::{Absent, SettingType};
 use axum::http::HeaderValue;
@@ -43,8 +43,8 @@ impl FrameAncestors {
         HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
     }
 
-    /// The same for browsers that do not know such policies (`X-Frame-Options`, RFC 7034), where it can
-    /// be said: they know no lists.
+    /// The value of `X-Frame-Options` (RFC 7034) for browsers that know no such policies; `None` for a list
+    /// of sites, which it cannot express.
     pub(crate) fn options(&self) -> Option<HeaderValue> {
         match self.0.as_str() {
             NONE => Some(HeaderValue::from_static("DENY")),
@@ -54,7 +54,7 @@ impl FrameAncestors {
     }
 }
 
-/// Reads one site. The error says what is nearest to it.
+/// Reads one site. The error names the origin that was probably meant.
 fn source(item: &str) -> Result<String, String> {
     let item = item.to_ascii_lowercase();
     match item.trim_matches('\'') {
@@ -81,8 +81,8 @@ fn source(item: &str) -> Result<String, String> {
     ))
 }
 
-/// Tells whether this is an origin of the web as CSP writes it: a scheme, a host, of which the first part may
-/// be `*`, and perhaps a port.
+/// Tells whether this is an origin as CSP writes it: a scheme, a host, whose first label may be `*`, and
+/// perhaps a port.
 fn is_origin(item: &str) -> bool {
     let Some((scheme, authority)) = item.split_once("://") else { return false };
     let (host, port) = match authority.split_once(':') {

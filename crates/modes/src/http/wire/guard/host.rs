@@ -57,8 +57,8 @@ impl Hosts {
         Ok(host)
     }
 
-    /// Tells whether the host that a proxy names counts: any where the operator lists none, since
-    /// only what the proxy takes comes here.
+    /// Tells whether the host that a proxy names counts: any does where the operator lists none, since
+    /// the proxy decides which ones it serves.
     pub(crate) fn may_be_forwarded(&self, host: &Authority) -> bool {
         self.names.is_empty() || self.has(host.host())
     }
