@@ -115,7 +115,7 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
             (ExitStatus::Done, _) => ExitStatus::Done,
             (_, Ok(Exit::NotFound)) => ExitStatus::NotFound,
             (_, Ok(Exit::NotExecutable)) => ExitStatus::NotExecutable,
-            // Where nothing is served somebody waits for a result, which is not there.
+            // Outside of servers somebody waits for a result, and there is none.
             (ExitStatus::ModelUnavailable, Ok(Exit::Left(status)))
                 if mode.is_serving() || status != 0 =>
             {
