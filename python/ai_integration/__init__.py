@@ -18,8 +18,8 @@ This package is the thin half that lives in the model's process. Everything else
 from . import _process
 
 # The link is taken, and the program handed over, before the rest of the program is imported:
-# whatever the model starts must not inherit the link, and nothing must be loaded in vain. Nor must
-# anything that the rest prints mix into a result.
+# whatever the model starts must not inherit the link, nothing must be loaded in vain, and nothing
+# that the rest prints may mix into a result.
 if _process.take_link():
     from . import _children, _leaving
 

@@ -6,7 +6,7 @@ import sys
 NAME = "ai-integration"
 VARIABLE = "AI_INTEGRATION_BINARY"
 
-# What the package lies in: a folder, or an archive of zipapp.
+# The folder that the package is in, or the archive of zipapp.
 _PARENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 

@@ -84,7 +84,7 @@ class CustomMode(object):
         """Nobody hands anything out before it is asked for."""
 
     def give_up(self):
-        """Nobody starts the program again but this process itself, after an exception."""
+        """Do nothing: there is no engine that would start the program again."""
 
     def next_job(self):
         """Wait for the mode's next call; leave the program when the mode has ended."""
@@ -117,7 +117,7 @@ class CustomMode(object):
         return call.result
 
     def _with_defaults(self, inputs):
-        """The inputs of a call, with what the schema says of those that it leaves out."""
+        """The inputs of a call, with the defaults of the schema for those that it leaves out."""
         if not isinstance(inputs, dict):
             return inputs
         missing = [name for name in self._defaults if inputs.get(name) is None]

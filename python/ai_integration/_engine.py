@@ -220,10 +220,10 @@ def _inputs(entries, body, memory):
         if kind == "list":
             items, value = value, []
             for item in items:
-                of, one = item[:2]
-                if of != "value":
-                    one, start = _segment([name] + item, body, start, memory)
-                value.append(one)
+                item_kind, item_value = item[:2]
+                if item_kind != "value":
+                    item_value, start = _segment([name] + item, body, start, memory)
+                value.append(item_value)
         elif kind != "value":
             value, start = _segment(entry, body, start, memory)
         inputs[name] = value

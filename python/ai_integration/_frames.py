@@ -47,7 +47,7 @@ def frames(answer, number, has_chunks):
 
 
 def _kind(answer, kind):
-    """What the header calls data of this kind, where the answer says more of it."""
+    """The kind of the data for the header, where a list and written JSON have their own."""
     return "list" if answer.parts else "json" if answer.is_json else kind
 
 

@@ -38,7 +38,7 @@ def attempt():
 
 
 def is_a_program():
-    """Whether this process runs a program of the user's by itself, be it a model or not."""
+    """Whether this process runs a script or module of the user's, which may be a model or not."""
     if not _is_plain_process():
         return False
     command = _command_line()
@@ -144,7 +144,7 @@ def _can_start_again(command):
 
 
 def _loads_others(kind, program):
-    """Whether the program is one that loads applications, or a tool of this package."""
+    """Whether the program is a server that loads applications, or a tool of this package."""
     if kind == "module" and program.split(".")[0] == __name__.split(".")[0]:
         return True
     return kind is not None and os.path.basename(program).split(".")[0] in _SERVERS

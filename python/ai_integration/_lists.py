@@ -4,12 +4,12 @@ from . import _pictures
 from ._link import BODY_LIMIT
 from ._unsendable import Unsendable
 
-# As many as an engine takes.
+# The most items that an engine takes.
 _MOST = 1000
 
 
 def is_of_one(items):
-    """Whether there is but one, or curves or axes of one figure, as matplotlib gives them."""
+    """Whether the list has one item, or is the curves or axes of one figure of matplotlib."""
     if len(items) == 1:
         return True
     figure = _pictures.figure_of(items[0]) if items else None
@@ -19,7 +19,7 @@ def is_of_one(items):
 
 
 def encode(items, media_type, encoded):
-    """The bytes of each item; `encoded` gives those of one, in pieces."""
+    """The bytes of each item; `encoded` returns those of one in pieces."""
     if not 1 <= len(items) <= _MOST:
         kind = "images" if media_type.startswith("image/") else "items"
         raise Unsendable("it holds %d %s; a result is from 1 to %d" % (len(items), kind, _MOST))
@@ -40,7 +40,7 @@ def encode(items, media_type, encoded):
 
 
 def _joined(pieces, room):
-    """The pieces together, of which no more is read than there is room for."""
+    """The pieces together; refuses them once there is no room for more."""
     read = []
     for piece in pieces:
         room -= len(piece)

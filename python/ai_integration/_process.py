@@ -138,7 +138,7 @@ def asks_for_supervision():
 
 
 def asks_for_a_result():
-    """Whether this program is meant to put a result on standard output, as it was told by name."""
+    """Whether `MODE` names a mode that puts a result on standard output."""
     mode = os.environ.get("MODE")
     is_one_shot = mode in _mode_names.BUILT_IN and mode not in _mode_names.SUPERVISED
     return is_one_shot and mode != MODE_OF_ANCESTOR and not interactive()

@@ -229,7 +229,7 @@ class Session(object):
     def _refuse_another(self):
         """Refuse a call inside the block, and end a program with a second loop on another thread.
 
-        It would not be known whose results are whose.
+        With two loops nobody could tell whose results are whose.
         """
         if self._thread is threading.current_thread():
             raise RuntimeError(
@@ -248,7 +248,7 @@ class Session(object):
             "a second loop: get_next_input was called %s. A program has one loop; put both into"
             " one, or into two programs" % how
         )
-        # Loops that begin at the same time: the first one may still be on its way.
+        # Where both loops begin at once, the first may not have its link yet.
         for _ in range(100):
             if self._source is not None:
                 self._source.give_up()
@@ -306,9 +306,9 @@ class Session(object):
 
 
 def _callers():
-    """The files and lines of the program that are on the way to this package, the last one first.
+    """The files and lines of the program's calls that led into this package, the innermost first.
 
-    They are the same for a loop that takes `SystemExit` for an error and goes on.
+    A loop that takes `SystemExit` for an error and goes on calls from the same ones again.
     """
     frame = sys._getframe(1)
     while frame.f_back is not None and _process.is_ours(frame):

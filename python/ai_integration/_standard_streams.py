@@ -6,7 +6,7 @@ error (`keep_stdout`).
 
 A program may be started without some of the streams, or close them. Whatever is opened next takes
 their descriptors, and what is printed by native code then goes there. So neither the link nor a
-memory file may have one of these (`fill`, `beyond`).
+memory file may have one of them (`fill`, `beyond`).
 """
 
 import os
@@ -16,9 +16,9 @@ from . import _process
 
 _NAMES = ("stdin", "stdout", "stderr")
 
-# Tells what this program becomes (`os.execv`) or starts where the result is to go: the process that
-# keeps standard output and its descriptor there, the device and number of that file, and those of
-# the file that took its place.
+# Tells a program that takes the place of this one (`os.execv`), or is started by it, where the
+# result goes: the process that keeps standard output and its descriptor there, the device and inode
+# of that file, and those of the file that took its place.
 _VARIABLE = "_AI_INTEGRATION_STDOUT"
 
 # The descriptor of the standard output that is kept, if it is.
@@ -51,10 +51,10 @@ def keep_stdout():
     """Keep standard output for the result; what is printed from here on goes to standard error."""
     fill()
     if _VARIABLE in os.environ or _is_missing("stdout"):
-        # The one that started this program keeps it, or there is nothing to keep.
+        # The process that started this one keeps it, or there is none.
         return
     _process.flush_output()
-    # What this program becomes must have it too, so it is not closed on `exec`.
+    # It stays open on `exec`: the program that takes this one's place needs it, too.
     kept = _kept["stdout"] = _copy(1)
     print_to_stderr()
     numbers = (os.getpid(), kept) + _identity(kept) + _identity(1)
@@ -102,7 +102,7 @@ def _found():
     except (IndexError, ValueError):
         return None
     if _identity(1) != instead:
-        # This program was given another one.
+        # Whoever started this program gave it another one.
         return None
     descriptor = kept if keeper == os.getpid() else _opened(keeper, kept)
     return descriptor if descriptor is not None and _identity(descriptor) == original else None
@@ -135,7 +135,7 @@ def _copy(descriptor):
 
 
 def _identity(descriptor):
-    """The device and number of a file; `None` where the descriptor is closed."""
+    """The device and inode of a file; `None` where the descriptor is closed."""
     try:
         status = os.fstat(descriptor)
     except EnvironmentError:

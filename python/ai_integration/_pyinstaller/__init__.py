@@ -1,4 +1,4 @@
-"""What PyInstaller has to know, which it finds by the entry point `pyinstaller40`."""
+"""Tells PyInstaller of the hook; it finds this package by the entry point `pyinstaller40`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The look at a result dict that older programs take in their own tests."""
+"""The check of a result dict that older programs use in their own tests."""
 
 from __future__ import print_function
 
@@ -6,8 +6,8 @@ from __future__ import print_function
 def check_inference_output(result):
     """Print whether `result` is a proper result dict.
 
-    A missing `success`, `content-type`, `data` or `error` that is needed is a `KeyError`, JSON that
-    cannot be parsed a `ValueError`, and a JPEG that cannot be opened what Pillow makes of it.
+    Raises `KeyError` for a field that is needed and missing, `ValueError` for JSON that cannot be
+    parsed, and Pillow's error for a JPEG that cannot be opened.
     """
     if not isinstance(result, dict):
         print("Inference result is not a dict, total fail. Sad!")
