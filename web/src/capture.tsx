@@ -8,14 +8,14 @@ import { WAVE, wave } from "./wave";
 
 export type Device = "photo" | "video" | "audio";
 
-/** What a device makes, the usual one first. A sound is recorded in another format and written as WAV. */
+/** The media types that a device makes, the usual one first. WAV is made of another recording. */
 const MADE: { [device in Device]: string[] } = {
   photo: ["image/jpeg", "image/png", "image/webp"],
   video: ["video/webm", "video/mp4"],
   audio: ["audio/webm", "audio/mp4", "audio/ogg", WAVE],
 };
 
-/** What can be recorded for an input of this media range, in a format that it takes. */
+/** The devices that record for an input of this media range, in a format that it takes. */
 export function devicesFor(input: Input, media: string): Device[] {
   if (!navigator.mediaDevices?.getUserMedia) return [];
   const family = media.split("/")[0];

@@ -229,7 +229,7 @@ function inWords(api: Api, schema: Schema | undefined, depth = 3): string {
   return words.filter(Boolean).join(" ");
 }
 
-/** How many items there may be, to stand before what each is. */
+/** The bounds on the number of items, in words that stand before those for one item. */
 function count({ minItems, maxItems }: Schema): string {
   if (maxItems !== undefined)
     return minItems ? `${minItems} to ${maxItems} ` : `up to ${maxItems} `;

@@ -56,7 +56,7 @@ export function takeAnywhere(inputs: Input[], files: Iterable<File>) {
   }
 }
 
-/** How many files a list may still take. */
+/** The number of files that a list may still take. */
 const roomOf = ({ name, max_items = Infinity }: Input) =>
   max_items - itemsOf(values.peek().get(name)).length;
 
@@ -69,7 +69,7 @@ function fits({ shape }: Input, file: File): boolean {
   );
 }
 
-/** Whether an input takes files as this one seems to be; of some files nobody but the server knows. */
+/** Whether an input takes a file by its type and name; without a type only the server can tell. */
 function isTaken(input: Input, { type, name }: File): boolean {
   return !type || type === "application/octet-stream" || isListed(input, type, name);
 }

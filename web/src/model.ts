@@ -79,7 +79,7 @@ export function typed(value: Json | undefined): string {
   return typeof value === "string" ? value : writeJson(value);
 }
 
-/** Whether the input lists the media type, or the ending of the name; all are where it lists none. */
+/** Whether the input lists the media type or the ending of the name; true where it lists none. */
 export function isListed({ accept }: Input, type: string, name = ""): boolean {
   const ending = /\.[^.]+$/.exec(name.toLowerCase())?.[0];
   const isIt = (one: string) =>

@@ -17,9 +17,9 @@ export interface Extra {
 export const values = signal<Values>(new Map());
 /** Options that the schema does not mention. */
 export const extras = signal<Extra[]>([]);
-/** Files that were not taken over, in words, by input. */
+/** Messages on files that the page did not take, by input. */
 export const refusals = signal<ReadonlyMap<string, string>>(new Map());
-/** What is wrong, by input: what the server says, and what the page saw before. */
+/** The errors by input: those that the server told, and those that the page found itself. */
 export const errors = computed(() => {
   const said = (problem.value?.errors ?? []).map(({ name, message }) => [name, message] as const);
   return new Map([...said, ...refusals.value]);
@@ -46,7 +46,7 @@ export function setItem({ name }: Input, index: number, item: Item | undefined) 
   set(name, items);
 }
 
-/** What is wrong with the items of a list, by their places now: some may have been taken out. */
+/** The errors of a list's items, by their places now: some items may have been taken out. */
 export function itemErrors({ name }: Input): Map<number, string> {
   const [now, then] = [values.value, sent.value.values].map((all) => itemsOf(all.get(name)));
   const found = new Map<number, string>();
