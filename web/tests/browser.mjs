@@ -100,6 +100,25 @@ export async function inspect(page, name) {
 
 export const field = (page, name) => page.getByLabel(name, { exact: false }).first();
 
+/** The JSON of a result, as the page shows it raw. */
+export async function rawJson(page) {
+  await page.locator("summary", { hasText: "Raw" }).click();
+  return JSON.parse(await page.locator("pre.code[aria-label=Raw]").textContent());
+}
+
+/** Drops files, each of a name, a media type and its bytes, on an element. */
+export const drop = (target, ...files) =>
+  target.evaluate(
+    (element, given) => {
+      const data = new DataTransfer();
+      for (const [name, type, content] of given)
+        data.items.add(new File([Uint8Array.from(content)], name, { type }));
+      const options = { bubbles: true, cancelable: true, dataTransfer: data };
+      element.dispatchEvent(new DragEvent("drop", options));
+    },
+    files.map(([name, type, content]) => [name, type, [...content]]),
+  );
+
 /** Runs the model and waits for the end. */
 export async function run(page, status = "Done", patience = 60_000) {
   const isCall = (request) => request.url().endsWith("/infer");

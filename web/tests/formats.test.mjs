@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
-import { inspect, launch, open, run } from "./browser.mjs";
+import { drop, inspect, launch, open, rawJson, run } from "./browser.mjs";
 import { example, model, Server } from "./server.mjs";
 
 const RECEIPT = example("ocr/receipt.png");
@@ -18,24 +18,8 @@ after(async () => {
   await server?.stop();
 });
 
-const result = async (page) => {
-  await page.locator("summary", { hasText: "Raw" }).click();
-  return JSON.parse(await page.locator("pre.code[aria-label=Raw]").textContent());
-};
 const field = (page, name) =>
   page.locator(".field", { has: page.getByText(name, { exact: true }) });
-
-/** Drops a file on an element. */
-const drop = (target, name, type, content) =>
-  target.evaluate(
-    (element, [name, type, content]) => {
-      const data = new DataTransfer();
-      data.items.add(new File([Uint8Array.from(content)], name, { type }));
-      const options = { bubbles: true, cancelable: true, dataTransfer: data };
-      element.dispatchEvent(new DragEvent("drop", options));
-    },
-    [name, type, [...content]],
-  );
 
 describe("an input that lists formats", () => {
   it("has a picker for these, and tells them", async () => {
@@ -61,19 +45,19 @@ describe("an input that lists formats", () => {
     const gif = Buffer.from("GIF89a");
     const words = "a.gif is not taken here; these are: png";
     for (const target of [field(page, "photo").locator(".picker"), page.locator("body")]) {
-      await drop(target, "a.gif", "image/gif", gif);
+      await drop(target, ["a.gif", "image/gif", gif]);
       await field(page, "photo").getByText(words).waitFor();
       assert.equal(await page.locator("img[alt^=Preview]").count(), 0);
       await inspect(page, "refused-format");
-      await drop(target, "a.png", "image/png", readFileSync(RECEIPT));
+      await drop(target, ["a.png", "image/png", readFileSync(RECEIPT)]);
       await page.waitForSelector("img[alt='Preview of a.png']");
       assert.equal(await page.getByText(words).count(), 0);
       await page.getByRole("button", { name: "Remove photo" }).click();
     }
     // Nobody but the server knows what these are.
-    await drop(field(page, "paper").locator(".picker"), "a.mine", "", Buffer.from("mine"));
+    await drop(field(page, "paper").locator(".picker"), ["a.mine", "", Buffer.from("mine")]);
     await page.getByText("a.mine").waitFor();
-    await drop(field(page, "song").locator(".picker"), "a.mp3", "", gif);
+    await drop(field(page, "song").locator(".picker"), ["a.mp3", "", gif]);
     await page.getByRole("button", { name: "Run" }).click();
     await page.getByText("expected a sound in mp3 (its formats), got gif").first().waitFor();
     await page.end();
@@ -98,7 +82,7 @@ describe("an input that lists formats", () => {
       await page.waitForSelector(file);
     }
     await run(page);
-    assert.deepEqual(await result(page), {
+    assert.deepEqual(await rawJson(page), {
       photo: "b'\\x89PNG'",
       talk: "b'RIFF'",
       film: "b'\\x1aE\\xdf\\xa3'",

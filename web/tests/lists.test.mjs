@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, it } from "node:test";
-import { becomes, inspect, launch, open, PHONE, run } from "./browser.mjs";
+import { becomes, drop, inspect, launch, open, PHONE, rawJson, run } from "./browser.mjs";
 import { example, model, Server } from "./server.mjs";
 
 const RECEIPT = readFileSync(example("ocr/receipt.png"));
@@ -25,10 +25,6 @@ after(async () => {
   await server?.stop();
 });
 
-const json = async (page) => {
-  await page.locator("summary", { hasText: "Raw" }).click();
-  return JSON.parse(await page.locator("pre.code[aria-label=Raw]").textContent());
-};
 const names = (page) => page.locator(".files bdi").allTextContents();
 const images = (page) => page.locator("#input-0");
 const row = (page, name, number) => page.getByLabel(`${name} ${number}`, { exact: true }).first();
@@ -68,7 +64,7 @@ it("takes several files, in their order, and rows of everything else", async () 
   await row(page, "more", 1).fill('{"a": [1]}');
   await inspect(page, "lists-filled");
   await run(page);
-  assert.deepEqual(await json(page), {
+  assert.deepEqual(await rawJson(page), {
     ...{ name: "lists", images: [SIZE, SIZE], files: ["3 bytes"], tags: ["sun\nshine", "語"] },
     ...{ numbers: [4, 9], styles: [3, "mosaic"], flags: [true], days: ["2024-02-29"] },
     more: [{ a: [1] }],
@@ -80,13 +76,8 @@ it("takes several files, in their order, and rows of everything else", async () 
 
 it("takes no more files than fit, also when they are dropped", async () => {
   const page = await open(browser, server.url);
-  await page.evaluate(() => {
-    const data = new DataTransfer();
-    for (let number = 0; number < 6; number += 1)
-      data.items.add(new File(["x"], `${number}.png`, { type: "image/png" }));
-    const options = { bubbles: true, cancelable: true, dataTransfer: data };
-    document.querySelector(".picker").dispatchEvent(new DragEvent("drop", options));
-  });
+  const files = Array.from({ length: 6 }, (_, number) => [`${number}.png`, "image/png", [120]]);
+  await drop(page.locator(".picker").first(), ...files);
   await becomes(async () => (await names(page)).join(), "0.png,1.png,2.png,3.png");
   assert.ok(await images(page).isDisabled());
   await remove(page, "0.png", 1);
@@ -96,14 +87,8 @@ it("takes no more files than fit, also when they are dropped", async () => {
 
 it("gives files that are dropped anywhere to lists as well", async () => {
   const page = await open(browser, server.url);
-  await page.evaluate(() => {
-    const data = new DataTransfer();
-    for (const name of ["a.png", "b.png"])
-      data.items.add(new File(["x"], name, { type: "image/png" }));
-    data.items.add(new File(["x"], "c.txt", { type: "text/plain" }));
-    const options = { bubbles: true, cancelable: true, dataTransfer: data };
-    document.querySelector("main").dispatchEvent(new DragEvent("drop", options));
-  });
+  const pictures = ["a.png", "b.png"].map((name) => [name, "image/png", [120]]);
+  await drop(page.locator("main"), ...pictures, ["c.txt", "text/plain", [120]]);
   const of = (index) => page.locator(`.picker:has(#input-${index}) .files bdi`).allTextContents();
   await becomes(async () => (await of(0)).join(), "a.png,b.png");
   await becomes(async () => (await of(1)).join(), "c.txt");
@@ -134,7 +119,7 @@ it("shows what is wrong at the item, also when others are taken out", async () =
   await remove(page, "no.png", 1);
   await images(page).setInputFiles(picture("b.png"));
   await run(page);
-  assert.deepEqual(await json(page), { ...START, images: [SIZE] });
+  assert.deepEqual(await rawJson(page), { ...START, images: [SIZE] });
   await page.end();
 });
 
@@ -145,7 +130,7 @@ it("tells a list that was emptied from one that is as it was", async () => {
   await remove(page, "numbers", 2);
   await remove(page, "numbers", 1);
   await run(page);
-  assert.deepEqual(await json(page), { ...START, images: [SIZE], numbers: [] });
+  assert.deepEqual(await rawJson(page), { ...START, images: [SIZE], numbers: [] });
   await page.end();
 });
 
@@ -155,7 +140,7 @@ it("fills in examples, and keeps lists in the history and in links", async () =>
   await becomes(async () => (await names(page)).length, 2);
   assert.equal(await row(page, "tags", 3).inputValue(), "three");
   await run(page);
-  assert.equal((await json(page)).images.length, 2);
+  assert.equal((await rawJson(page)).images.length, 2);
   await page.getByRole("button", { name: "sea, sky" }).click();
   assert.equal(await row(page, "tags", 2).inputValue(), "sky");
   await page.reload();
@@ -180,7 +165,7 @@ it("has the same call as code, which is true", async () => {
   await add(page, "tags");
   await row(page, "tags", 2).fill("@b");
   await run(page);
-  const expected = await json(page);
+  const expected = await rawJson(page);
   assert.deepEqual(expected.tags, ['it\'s "1"', "@b"]);
   await page.getByText("Use it from code").click();
   const code = page.locator(".snippets pre");
