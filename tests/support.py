@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -70,10 +71,10 @@ class Answer:
 
 
 def multipart(fields):
-    """A multipart body: str values are fields, bytes values are files."""
+    """A multipart body of a dict or of pairs: str values are fields, bytes values are files."""
     boundary = uuid.uuid4().hex
     parts = []
-    for name, value in fields.items():
+    for name, value in fields.items() if isinstance(fields, dict) else fields:
         head = 'Content-Disposition: form-data; name="%s"' % name
         if isinstance(value, bytes):
             head += '; filename="file"\r\nContent-Type: application/octet-stream'
@@ -193,6 +194,24 @@ def eventually(look, what, patience=15):
             return seen
         assert time.monotonic() < deadline, "not within %s s: %s" % (patience, what)
         time.sleep(0.01)
+
+
+def free_port():
+    """A port of loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until_listening(process, port, log):
+    """Waits until a server takes connections on a port of loopback; it writes its log to a file."""
+
+    def is_there():
+        assert process.poll() is None, log.read_text()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+
+    eventually(is_there, "something listens", PATIENCE)
 
 
 def alive(pid):

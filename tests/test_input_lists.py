@@ -73,17 +73,6 @@ def server(path):
         yield server
 
 
-def form(fields):
-    """A multipart form of pairs of a name and a value."""
-    parts = [multipart({name: value}) for name, value in fields]
-    boundary = b"boundary-of-lists"
-    body = b""
-    for part, kind in parts:
-        own = kind.split("=")[1].encode()
-        body += part.replace(own, boundary)[: -len(b"--%s--\r\n" % boundary)]
-    return body + b"--%s--\r\n" % boundary, "multipart/form-data; boundary=" + boundary.decode()
-
-
 def field(kind, item):
     """An item as a field of a form."""
     if isinstance(item, bytes):
@@ -122,7 +111,7 @@ def send(server, path, name, items, folder, way):
             names = numbered if variant == "numbered" else [names[variant]] * len(items)
             pairs = list(zip(names, (field(name, item) for item in items)))
             # Numbers say the order, whatever comes first.
-            body, kind = form(reversed(pairs) if variant == "numbered" else pairs)
+            body, kind = multipart(reversed(pairs) if variant == "numbered" else pairs)
         return posted(server, place, body, kind)
     if place == "command_line":
         words = []
@@ -176,36 +165,38 @@ def test_a_list_of_one_and_an_empty_list(server):
         assert posted(server, "/infer", json.dumps({name: []}).encode(), json_type) == repr(
             {name: []}
         )
-    assert posted(server, "/infer", *form([("file", b"\xff")])) == repr({"file": [b"\xff"]})
-    assert posted(server, "/infer", *form([("text", "x")])) == repr({"text": ["x"]})
+    assert posted(server, "/infer", *multipart([("file", b"\xff")])) == repr({"file": [b"\xff"]})
+    assert posted(server, "/infer", *multipart([("text", "x")])) == repr({"text": ["x"]})
     # A lone text that is no item may be the whole list.
-    assert posted(server, "/infer", *form([("integer", " [1, 2]")])) == repr({"integer": [1, 2]})
-    assert posted(server, "/infer", *form([("file", '["YQ=="]')])) == repr({"file": [b"a"]})
-    assert posted(server, "/infer", *form([("json", "[1, 2]")])) == repr({"json": [[1, 2]]})
+    assert posted(server, "/infer", *multipart([("integer", " [1, 2]")])) == repr(
+        {"integer": [1, 2]}
+    )
+    assert posted(server, "/infer", *multipart([("file", '["YQ=="]')])) == repr({"file": [b"a"]})
+    assert posted(server, "/infer", *multipart([("json", "[1, 2]")])) == repr({"json": [[1, 2]]})
 
 
 def test_what_a_browser_sends_for_a_list_left_alone_is_no_list(server):
     fields = [("image", b""), ("file[]", b""), ("integer", ""), ("date", ""), ("date", "")]
-    assert posted(server, "/infer", *form(fields)) == "{}"
+    assert posted(server, "/infer", *multipart(fields)) == "{}"
     nothing = json.dumps(dict.fromkeys(ITEMS)).encode()
     assert posted(server, "/infer", nothing, "application/json") == "{}"
 
 
 def test_the_default_of_a_list_is_a_list(server):
-    given = posted(server, "/infer", *form([("preset", "c")]))
+    given = posted(server, "/infer", *multipart([("preset", "c")]))
     assert given == repr({"preset": ["c"]})
 
 
 def test_an_input_of_an_unknown_type_may_have_text_and_bytes_in_its_list(server):
     fields = [("old", "a"), ("old", b"\xff"), ("old", "b")]
-    assert posted(server, "/infer", *form(fields)) == repr({"old": ["a", b"\xff", "b"]})
+    assert posted(server, "/infer", *multipart(fields)) == repr({"old": ["a", b"\xff", "b"]})
 
 
 def test_large_items_come_whole(server):
     files = [bytes([number]) * size for number, size in enumerate((300_000, 5, 2_000_000, 20_000))]
     expected = repr([hashlib.sha256(file).hexdigest() for file in files])
     fields = [("one", "hash"), *(("file", file) for file in files)]
-    assert posted(server, "/infer", *form(fields)) == expected
+    assert posted(server, "/infer", *multipart(fields)) == expected
     body = json.dumps({"one": "hash", "file": [encoded(file) for file in files]}).encode()
     assert posted(server, "/infer", body, "application/json") == expected
 
@@ -215,11 +206,13 @@ def test_many_items_come_whole(server):
     body = json.dumps({"integer": numbers}).encode()
     assert posted(server, "/infer", body, "application/json") == repr({"integer": numbers})
     files = [("file", b"%d" % number) for number in range(1000)]
-    assert posted(server, "/infer", *form(files)) == repr({"file": [file for _, file in files]})
+    assert posted(server, "/infer", *multipart(files)) == repr(
+        {"file": [file for _, file in files]}
+    )
 
 
 def test_the_classic_answer_shows_each_item(server):
-    body, kind = form([("image[]", PNG), ("image[]", GIF), ("text", "a")])
+    body, kind = multipart([("image[]", PNG), ("image[]", GIF), ("text", "a")])
     shown = server.request("/", body, {"Content-Type": kind}).json()["inputs"]
     url = "data:%s;base64,%s"
     assert shown == [
@@ -315,7 +308,7 @@ def test_what_is_wrong_with_a_list_is_told_by_its_place(server, inputs, errors):
     ],
 )
 def test_a_form_that_is_not_clear_is_refused(server, fields, error):
-    body, kind = form(fields)
+    body, kind = multipart(fields)
     answer = server.request("/infer", body, {"Content-Type": kind})
     assert (answer.status, answer.json()["detail"]) == (422, error)
 
@@ -349,7 +342,7 @@ def test_a_required_list_that_is_left_alone_is_missing(program):
             ([("images", b"")], "missing: the file is empty"),
             ([("images[]", b"")], "missing: the file is empty"),
         ]:
-            body, kind = form([*fields, ("other", "x")])
+            body, kind = multipart([*fields, ("other", "x")])
             detail = server.request("/infer", body, {"Content-Type": kind}).json()["detail"]
             expected = "images: %s; expected a list of at least 1 item, each a picture" % absence
             assert detail.startswith(expected), detail
@@ -416,7 +409,7 @@ def test_a_batch_gets_lists(program):
     fields = [("files", b"\xff"), ("files", b"b"), ("n", "1"), ("n", "2")]
     expected = repr({"files": [b"\xff", b"b"], "n": [1, 2]})
     with serve(path) as server:
-        assert posted(server, "/infer", *form(fields)) == expected
+        assert posted(server, "/infer", *multipart(fields)) == expected
 
 
 def test_a_custom_mode_gives_lists(program, tmp_path):

@@ -2,13 +2,22 @@
 
 import json
 import pickle
-import socket
 import subprocess
 import textwrap
 
 import pytest
 from compat import STYLES, model, picture
-from support import BINARY, PYTHON, Server, environment, eventually, run, serve, started
+from support import (
+    BINARY,
+    PYTHON,
+    Server,
+    environment,
+    eventually,
+    free_port,
+    run,
+    serve,
+    started,
+)
 
 both_styles = pytest.mark.parametrize("style", STYLES)
 PNG = picture()
@@ -236,10 +245,7 @@ def test_a_server_without_streams(program, tmp_path, style, streams):
 
 
 def test_a_server_without_any_stream(program, tmp_path):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    held = tmp_path / "held"
+    port, held = free_port(), tmp_path / "held"
     words = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", PYTHON, program(model(HOLDING))]
     with started(words, env=environment(MODE="http", PORT=port, HELD=held)) as process:
         server = Server(process, [])

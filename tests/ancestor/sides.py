@@ -5,15 +5,21 @@ import ast
 import contextlib
 import functools
 import json
-import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from environments import python_with
-from support import PATIENCE, PYTHON, Answer, environment, started
+from support import (
+    PATIENCE,
+    PYTHON,
+    Answer,
+    environment,
+    free_port,
+    started,
+    wait_until_listening,
+)
 
 HERE = Path(__file__).parent
 HAPPY = "model has indicated that it succeeded!"
@@ -75,9 +81,7 @@ class Side:
     @contextlib.contextmanager
     def serve(self, program, **variables):
         """A running server, as a function that sends a request and gives what is seen of it."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         folder = program.parent
         seen, log = folder / (self.name + "-seen"), folder / (self.name + "-log")
         variables = {"MODE": "http", "PORT": port, "SEEN": seen, **self.variables, **variables}
@@ -88,23 +92,12 @@ class Side:
             stdout=file,
             stderr=file,
         ) as process:
-            wait_for(port, process)
+            wait_until_listening(process, port, log)
             asker = functools.partial(asked, port, seen)
             asker.port, asker.log = port, log
             yield asker
             process.terminate()
             process.wait(PATIENCE)
-
-
-def wait_for(port, process):
-    """Waits until something listens."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended with %s" % process.returncode
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.02)
-    raise AssertionError("nothing listens")
 
 
 def asked(port, seen, body=None, headers=None, method=None, path="/"):

@@ -13,8 +13,8 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 sys.path.insert(0, str(FOLDER))
 
-from debian_programs import free_port, listening, program_of  # noqa: E402
-from support import PATIENCE, serve, started  # noqa: E402
+from debian_programs import listening, program_of  # noqa: E402
+from support import PATIENCE, free_port, serve, started  # noqa: E402
 
 # The first word of the text says what comes.
 MODEL = """

@@ -2,16 +2,9 @@
 
 import contextlib
 import shutil
-import socket
 
 import pytest
-from support import environment, eventually, started
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from support import environment, started, wait_until_listening
 
 
 def program_of(name):
@@ -30,12 +23,5 @@ def listening(command, port, folder):
         options = {"stdout": output, "stderr": output, "cwd": folder}
         options["env"] = environment(HOME=folder, XDG_DATA_HOME=folder, XDG_CONFIG_HOME=folder)
         with started(command, **options) as process:
-
-            def is_there():
-                assert process.poll() is None, log.read_text()
-                with contextlib.suppress(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    return True
-
-            eventually(is_there, "the proxy listens")
+            wait_until_listening(process, port, log)
             yield process
