@@ -69,7 +69,7 @@ MP3 = (b"\xff\xf3\x18\xc0" + bytes(32)) * 3
 AAC = (b"\xff\xf1\x50\x80\x01\x1f\xfc" + bytes(1)) * 3
 OPENDOCUMENT = "application/vnd.oasis.opendocument."
 
-# Told by their content.
+# A file of each format that is told by its content.
 MARKED = {
     "png": picture("PNG"),
     "jpeg": picture("JPEG"),
@@ -133,7 +133,7 @@ MARKED = {
     "npy": b"\x93NUMPY\x01\0v\0" + bytes(20),
     "glb": b"glTF\x02\0\0\0" + bytes(8),
 }
-# What is of another format as well.
+# The formats whose files are of others as well.
 ALSO = {
     "m4a": {"mp4"},
     "mp4": {"m4a"},
@@ -158,7 +158,7 @@ OTHERS = [
     ("zip", b"PK\x05\x06" + bytes(18)),
     ("pnm", b"P6\n# by hand\n1 1\n255\n..."),
 ]
-# No format is told by these, though they begin like one.
+# Files whose content tells no format, though some begin like one.
 UNTOLD = {
     "text": b"a text\n",
     "BM": b"BMW, Audi\n",

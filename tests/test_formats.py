@@ -6,6 +6,7 @@ import html
 import json
 import pickle
 import re
+import textwrap
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,7 +56,7 @@ def data_url(content):
 def module_program(tmp_path_factory):
     def write(schema):
         path = tmp_path_factory.mktemp("model") / "entrypoint.py"
-        path.write_text("\n".join(line[4:] for line in (MODEL % (schema,)).splitlines()))
+        path.write_text(textwrap.dedent(MODEL % (schema,)))
         return path
 
     return write
@@ -117,7 +118,6 @@ def test_another_format_is_refused_by_name(every, given):
 def test_a_format_is_told_however_it_is_written(every):
     words = {word.split(" ")[1]: word for word in every.words}
     for name, content in OTHERS:
-        assert every.post(**{words[name]: content}).status in (200, 422)
         answer = every.post(**{words[name]: content})
         # A picture's size is looked at as well, and these have none.
         assert "(its formats)" not in answer.body.decode(), (name, answer)

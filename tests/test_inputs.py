@@ -401,7 +401,7 @@ def test_numbers_and_booleans_for_text_stay_what_they_are_in_a_pipe(program, sty
     done = run(path, mode=mode, stdin=stdin)
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().splitlines()[-1] == repr(sorted(SCALARS.items()))
-    # What the schema says of them still holds.
+    # Their bounds still hold.
     long = dict(SCALARS, words=123456)
     stdin = json.dumps(long).encode() if "json" in mode else pickle.dumps(long)
     pipe_refused(run(path, mode=mode, stdin=stdin), "words: expected at most 5 bytes")

@@ -34,7 +34,7 @@ def no_binary_around():
 
 
 def serves_and_starts_again(path, **how):
-    """Whether a packed program serves, and goes on serving after its model has died."""
+    """Checks that a packed program serves, and goes on serving after its model has died."""
     with serve(path, **how) as server:
         assert server.classic(text="a")["output"] == "a!"
         assert "exit status 3" in server.classic(text="die")["err"]

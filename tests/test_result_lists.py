@@ -94,7 +94,7 @@ def alone(server, expressions, kind="image/png"):
 
 
 def decoded(urls, kind="image/png"):
-    """What `data:` URLs of one media type hold."""
+    """The bytes in `data:` URLs of one media type."""
     begin = "data:%s;base64," % kind
     assert all(url.startswith(begin) for url in urls)
     return [base64.b64decode(url[len(begin) :], validate=True) for url in urls]

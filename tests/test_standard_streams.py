@@ -153,7 +153,7 @@ def test_a_program_without_a_mode_prints_as_ever_while_loading(program):
 # --- without standard streams ---
 
 CLOSED = [">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"]
-# What the program holds below 3, and where a large result goes through a memory file.
+# A model that reports its files below 3, and whose large result goes through a memory file.
 HOLDING = """
     import os, subprocess
     SCHEMA = {"text": {"type": "text"}, "image": {"type": "image"}}
@@ -236,7 +236,7 @@ def test_the_self_test_without_streams(program, tmp_path, style, streams):
 @both_styles
 @pytest.mark.parametrize("streams", ["<&-", ">&-", "<&- >&-"])
 def test_a_server_without_streams(program, tmp_path, style, streams):
-    # What a server logs says where it is; so here standard error stays.
+    # Standard error stays open: the log there names the server's address.
     command = ["bash", "-c", 'exec "$@" ' + streams, "bash", PYTHON]
     held = tmp_path / "held"
     with serve(program(model(HOLDING, style)), command=command, HELD=held) as server:

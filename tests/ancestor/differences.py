@@ -9,7 +9,7 @@ from support import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "migrating.md"
 ABSENT = object()
-# What every result has that `POST /` answers with.
+# The fields of every result of `POST /`.
 FIELDS = ("id", "inputs", "output", "output_url", "scale_applied", "visualizer_data")
 
 
@@ -27,7 +27,7 @@ def differing(original, ours):
 
 
 def went(original, ours, aspect, before, after):
-    """Whether an aspect was `before` with 1.0.16, and is `after` with this package."""
+    """Tells whether an aspect was `before` with 1.0.16, and is `after` with this package."""
     return (original.get(aspect), ours.get(aspect)) == (before, after)
 
 
@@ -61,7 +61,7 @@ def as_text(inputs):
 
 
 def taken(*aspects):
-    """What 1.0.16 cannot take, or the model cannot use as it gives it, is given as it should be."""
+    """1.0.16 cannot take the inputs, or not as the model needs them; this package can."""
 
     def explains(original, ours):
         good = ours["status"] in (0, 200) and original["status"] != ours["status"]
@@ -78,14 +78,14 @@ def self_test(original, ours):
 
 
 def served(original, ours):
-    """What 1.0.16 answers by a page of text, and this package by a result."""
-    if original["type"] == "text/html" and went(ours, ours, "status", 200, 200):
+    """1.0.16 answers by a page of text, and this package by a result."""
+    if original["type"] == "text/html" and ours["status"] == 200:
         return {"status", "type", "seen", *("body." + name for name in FIELDS)}
     return set()
 
 
 def refused(original, ours):
-    """What 1.0.16 answers by a page, and this package by JSON that says what is wrong."""
+    """1.0.16 answers by a page, and this package by JSON that says what is wrong."""
     if original["type"] == "text/html" and ours["status"] >= 400:
         members = ("err", "code", "detail", "request_id", "status", "title", "type")
         return {"status", "type", *("body." + name for name in members)}
@@ -123,7 +123,7 @@ def further(original, ours):
 
 
 def no_picture(original, ours):
-    """What is no picture does not reach the model over HTTP."""
+    """A file that is no picture does not reach the model over HTTP."""
     return {"status", "seen", "body.err"} if went(original, ours, "status", 200, 422) else set()
 
 
@@ -135,7 +135,8 @@ def elsewhere(original, ours):
     return set()
 
 
-def log(original, ours):
+def address(original, ours):
+    """1.0.16 listens on every address, and this package on this machine's own."""
     return {"listens on"} if original.get("listens on") != ours.get("listens on") else set()
 
 
@@ -176,7 +177,7 @@ DIFFERENCES = {
     "further-fields": further,
     "what-is-no-picture": no_picture,
     "foreign-names-and-pages": elsewhere,
-    "the-address": log,
+    "the-address": address,
 }
 
 

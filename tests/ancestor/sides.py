@@ -37,7 +37,7 @@ class Side:
     def run(self, program, mode, arguments=(), stdin=b"", told=None, variables=None):
         """Runs a one-shot mode, and gives what is seen of it.
 
-        `told` is a text that should be told to the user, wherever that may be.
+        `told` are words that the user should read, on standard output or standard error.
         """
         folder = program.parent
         seen, output = folder / (self.name + "-seen"), folder / (self.name + "-output")
@@ -151,6 +151,6 @@ def sides():
     """1.0.16 and this package."""
     lines = (HERE / "requirements.txt").read_text().splitlines()
     python = python_with("ancestor", [line for line in lines if not line.startswith("#")])
-    # What 1.0.16 prints is lost in part where Python holds it back.
+    # Unbuffered, since 1.0.16 loses some of what it prints otherwise.
     variables = {"PYTHONPATH": HERE / "port", "PYTHONUNBUFFERED": 1}
     return Side("original", python, **variables), Side("ours", PYTHON)

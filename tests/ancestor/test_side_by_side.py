@@ -49,13 +49,13 @@ class Case:
     differs: list = field(default_factory=list)
     arguments: list = field(default_factory=list)
     stdin: bytes = b""
-    # What should be told to the user.
+    # Words that the user should read.
     told: str = None
     variables: dict = None
     # Differences in one of the two styles only.
     loop: list = field(default_factory=list)
     start_loop: list = field(default_factory=list)
-    # What is given, in the name of the test.
+    # The inputs, for the name of the test.
     words: str = None
 
     def __str__(self):
@@ -211,7 +211,7 @@ CASES = [
         told=None,
     ),
     piped("odd results", JSON, {"text": "dict"}, "results-of-more-kinds", loop=[]),
-    failed("odd results", JSON, {"text": "bad json"}, "", start_loop=[]),
+    failed("odd results", JSON, {"text": "bad json"}, None, start_loop=[]),
     piped("odd results", JSON, {"text": "json bytes"}),
     piped("odd results", JSON, {"text": "bytes"}),
     piped("odd results", JSON, {"text": "truthy"}),
@@ -237,7 +237,7 @@ CASES = [
         told=" * MODE=test_single_image: ",
         variables={"MODE": None},
     ),
-    # What a program of 1.0.16 relies on beside: the schema is a hint, and the flags are argparse's.
+    # Habits that programs of 1.0.16 rely on: the schema is a hint, and the flags are argparse's.
     piped("colorizer with an option", PICKLE, {"image": JPEG}),
     failed("style transfer", PICKLE, {"content": JPEG}, "cannot read a picture: KeyError"),
     self_test("colorizer with an option"),
@@ -288,7 +288,7 @@ def plus(request, **headers):
     return {**request, "headers": {**request["headers"], **headers}}
 
 
-# There this package listens on every address, too, and answers to every name.
+# In a container this package listens on every address, too, and answers to every name.
 IN_CONTAINER = any(map(os.path.exists, ["/.dockerenv", "/run/.containerenv"])) or any(
     name in os.environ for name in ["container", "KUBERNETES_SERVICE_HOST"]
 )
@@ -340,7 +340,7 @@ REQUESTS = {
     ],
     "sentiment": [
         (form(sentence="wow!!"), ["id"]),
-        # With a loop 1.0.16 ends of it, some seconds later.
+        # With a loop 1.0.16 ends some seconds after this one.
         (form(sentence="fail"), {"loop": ["err"], "start_loop": ["exceptions-over-http"]}),
     ],
 }
@@ -380,7 +380,7 @@ def test_the_address_and_the_settings_that_bring_it_back(tmp_path, style):
 
 
 def listening(server):
-    """Whether a server can be reached from elsewhere."""
+    """Whether other machines can reach a server, as an outcome."""
     said = server.log.read_text()
     # The suite does not let 1.0.16 do what it would.
     if "would listen on" in said:
