@@ -111,18 +111,8 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
                     return status;
                 }
             };
-        let status = match (status, timeout(Duration::ZERO, supervisor.given_up()).await) {
-            (ExitStatus::Done, _) => ExitStatus::Done,
-            (_, Ok(Exit::NotFound)) => ExitStatus::NotFound,
-            (_, Ok(Exit::NotExecutable)) => ExitStatus::NotExecutable,
-            // Outside of servers somebody waits for a result, and there is none.
-            (ExitStatus::ModelUnavailable, Ok(Exit::Left(status)))
-                if mode.is_serving() || status != 0 =>
-            {
-                ExitStatus::Program(status.to_le_bytes()[0])
-            }
-            (status, _) => status,
-        };
+        let last = timeout(Duration::ZERO, supervisor.given_up()).await.ok();
+        let status = status_after(status, last.as_ref(), mode.is_serving());
         tokio::select! {
             stopped = timeout(LEAVE, supervisor.stop()) => {
                 if stopped.is_err() {
@@ -136,6 +126,23 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
             }
         }
     })
+}
+
+/// Returns the exit status of the engine once the mode ended with `status`. Where the program was given up,
+/// its `last` exit may tell more.
+fn status_after(status: ExitStatus, last: Option<&Exit>, is_serving: bool) -> ExitStatus {
+    match (status, last) {
+        (ExitStatus::Done, _) => ExitStatus::Done,
+        (_, Some(Exit::NotFound)) => ExitStatus::NotFound,
+        (_, Some(Exit::NotExecutable)) => ExitStatus::NotExecutable,
+        // Outside of servers somebody waits for a result, and there is none.
+        (ExitStatus::ModelUnavailable, Some(Exit::Left(program)))
+            if is_serving || *program != 0 =>
+        {
+            ExitStatus::Program(program.to_le_bytes()[0])
+        }
+        (status, _) => status,
+    }
 }
 
 /// Carries out the mode for the program at the other end of `socket`, which started this process
