@@ -159,7 +159,7 @@ impl Failure {
 
     /// Returns an outcome that succeeded, and is JSON where its content type says so; any other one is a
     /// failure in every dialect but the classic one.
-    pub(crate) fn unless_sound(outcome: Outcome) -> Result<Outcome, Self> {
+    pub(crate) fn check_outcome(outcome: Outcome) -> Result<Outcome, Self> {
         if !outcome.success {
             return Err(Failure::of_model(&outcome));
         }

@@ -87,7 +87,7 @@ async fn infer(
 }
 
 async fn whole(outcome: Outcome, wants_parts: bool) -> Result<Response, Failure> {
-    let outcome = Failure::unless_sound(outcome)?;
+    let outcome = Failure::check_outcome(outcome)?;
     let content_type = content_type(outcome.content_type.as_deref());
     let media = outcome.media_type();
     match outcome.data {

@@ -121,7 +121,7 @@ async fn happened(event: Event) -> Option<Sent> {
 
 async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
     let outcome = ticket.outcome().await.map_err(Failure::from);
-    let failure = match outcome.and_then(Failure::unless_sound) {
+    let failure = match outcome.and_then(Failure::check_outcome) {
         Ok(outcome) => {
             let written = work_on(PASSES * outcome.data.len(), move || {
                 sent("result", &Value::Object(result(outcome)))
