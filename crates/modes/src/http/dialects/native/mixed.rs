@@ -1,6 +1,7 @@
 //! Several pictures, or other files, as the parts of one body: `multipart/mixed` (RFC 2046,
 //! section 5.1.3).
 
+use ai_integration_contract::Format;
 use axum::http::HeaderValue;
 use bytes::Bytes;
 use memchr::memmem;
@@ -38,20 +39,11 @@ fn boundary(list: &[Bytes]) -> String {
 }
 
 /// The usual extension of files of this media type.
-fn extension(media: &str) -> &str {
-    let kind = media.split_once('/').map_or("", |(_, kind)| kind);
-    let kind = kind.strip_prefix("x-").unwrap_or(kind);
-    match kind {
-        "jpeg" | "pjpeg" => "jpg",
-        "svg+xml" => "svg",
-        "ms-bmp" => "bmp",
-        "mpeg" if media.starts_with("audio/") => "mp3",
-        _ if (1..=5).contains(&kind.len())
-            && kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
-        {
-            kind
-        }
-        _ => "bin",
+fn extension(media: &str) -> &'static str {
+    match Format::find(media).map(Format::name) {
+        Some("jpeg") => "jpg",
+        Some(name) => name,
+        None => "bin",
     }
 }
 
@@ -89,6 +81,8 @@ mod tests {
             ("image/svg+xml", "svg"),
             ("audio/mpeg", "mp3"),
             ("video/mpeg", "mpeg"),
+            ("video/quicktime", "mov"),
+            ("audio/mp4", "m4a"),
             ("application/pdf", "pdf"),
             ("application/octet-stream", "bin"),
             ("image/\"", "bin"),
