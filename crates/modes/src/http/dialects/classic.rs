@@ -236,7 +236,7 @@ impl Shown {
                 _ => data_url(media, text.as_bytes()),
             },
             RawValue::Json(json) => data_url(media, json.to_string().as_bytes()),
-            // Nor is a list an item of a list.
+            // No item of a list is a list.
             RawValue::List(_) => data_url(media, b""),
         };
         Shown { is_img: is_image, url }
