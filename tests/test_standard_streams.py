@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import textwrap
+import time
 
 import pytest
 from compat import STYLES, model, picture
@@ -133,6 +134,233 @@ def test_a_program_that_starts_itself_again_gives_its_result(program, tmp_path, 
         variables = environment(MODE="command_line")
         subprocess.run(command, stdout=out, env=variables, timeout=60, check=True)
     assert (tmp_path / "out").read_bytes() == b"x\n"
+
+
+# --- programs that a program becomes, starts, or leaves behind ---
+
+# Ends long after the model's program.
+LASTING = 20
+LEFT_BEHIND = {
+    "a shell's": "os.system('sleep %d </dev/null >/dev/null 2>&1 &')" % LASTING,
+    "a child": """subprocess.Popen(
+    ["sleep", "%d"], stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, close_fds=False
+)"""
+    % LASTING,
+    "a daemon": """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    time.sleep(%d)
+    os._exit(0)
+os.wait()
+"""
+    % LASTING,
+}
+
+
+@both_styles
+@pytest.mark.parametrize("way", LEFT_BEHIND)
+def test_nobody_waits_for_what_the_program_leaves_behind(program, style, way):
+    head = "import ai_integration, os, subprocess, time\nfrom subprocess import DEVNULL\n"
+    path = program(head + LEFT_BEHIND[way] + "\n" + model(ECHO, style))
+    before = time.monotonic()
+    # It reads standard output to its end.
+    done = run(path, "--text", "x", mode="command_line")
+    assert (done.returncode, done.stdout) == (0, b"x\n"), done.stderr
+    assert time.monotonic() - before < LASTING / 2
+
+
+def test_a_forked_child_may_be_the_model(program):
+    source = "import ai_integration, os, time\nif os.fork():\n    os._exit(0)\ntime.sleep(0.3)\n"
+    done = run(program(source + model(ECHO)), "--text", "x", mode="command_line")
+    assert done.stdout == b"x\n", done.stderr
+
+
+def test_a_program_that_imports_the_package_anew_gives_its_result(program):
+    source = """
+        import ai_integration, sys
+        for name in [name for name in sys.modules if name.startswith("ai_integration")]:
+            del sys.modules[name]
+    """
+    done = run(program(textwrap.dedent(source) + model(ECHO)), "--text", "x", mode="command_line")
+    assert (done.returncode, done.stdout) == (0, b"x\n"), done.stderr
+
+
+# Ways to become a model.
+BECOMING = {
+    "another environment": "os.execle(words[0], *words, {'MODE': 'command_line'})",
+    "a cleared environment": (
+        "os.environ.clear(); os.environ['MODE'] = 'command_line'; os.execv(words[0], words)"
+    ),
+    "the search path": "os.execvp(words[0], words)",
+    "the binary": "os.execl(BINARY, BINARY, 'run', *words[1:])",
+}
+
+
+@pytest.mark.parametrize("way", BECOMING)
+def test_what_a_program_becomes_gives_its_result(program, way):
+    child = program("import ai_integration\nprint('loading')\n" + model(ECHO), "child.py")
+    source = "import ai_integration, os, sys\nBINARY = %r\n" % BINARY
+    source += "words = [sys.executable, %r, '--text', 'x']\nprint('before')\n" % str(child)
+    done = run(program(source + BECOMING[way]), mode="command_line")
+    assert (done.returncode, done.stdout) == (0, b"x\n"), done.stderr
+
+
+def test_a_program_that_failed_to_become_another_goes_on(program):
+    source = """
+        import ai_integration, os
+        try:
+            os.execv("/does/not/exist", ["program"])
+        except OSError:
+            os.system("echo a shell afterwards")
+    """
+    path = program(textwrap.dedent(source) + model(ECHO))
+    done = run(path, "--text", "x", mode="command_line")
+    assert (done.returncode, done.stdout) == (0, b"x\n"), done.stderr
+
+
+STARTING = """
+    import ai_integration, os, subprocess, sys
+
+    words = [sys.executable, os.environ["CHILD"], "--text", "child"]
+    how = os.environ.get("HOW")
+    given = {"null": subprocess.DEVNULL, "pipe": subprocess.PIPE, "stderr": sys.stderr}
+    done = subprocess.run(words, stdout=given.get(how))
+    said = "" if done.stdout is None else done.stdout.decode()
+    print("the child said %r" % said, file=sys.stderr)
+    if how is None:
+        sys.exit(done.returncode)
+"""
+
+
+def child_of(program):
+    return program("import ai_integration\nprint('loading')\n" + model(ECHO), "child.py")
+
+
+def test_what_is_written_after_the_result_of_a_child_is_not_in_its_place(program, tmp_path):
+    path = program(STARTING)
+    variables = environment(MODE="command_line", CHILD=child_of(program))
+    with open(tmp_path / "out", "wb") as out:
+        for words in (["echo", "head"], [PYTHON, path], ["echo", "foot"]):
+            subprocess.run(words, stdout=out, env=variables, timeout=60, check=True)
+    assert (tmp_path / "out").read_text() == "head\nchild\nfoot\n"
+
+
+@pytest.mark.parametrize("how", ["null", "pipe", "stderr"])
+def test_a_child_with_another_stdout_leaves_that_of_the_model_alone(program, how):
+    path = program(textwrap.dedent(STARTING) + model(ECHO))
+    variables = environment(MODE="command_line", CHILD=child_of(program), HOW=how)
+    with open("/dev/null", "wb") as null:
+        # The file of standard error is then the one that the child is given.
+        for errors in (subprocess.PIPE, null):
+            done = subprocess.run(
+                [PYTHON, path, "--text", "own"],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=variables,
+                timeout=60,
+                check=True,
+            )
+            assert done.stdout == b"own\n"
+            if how == "pipe" and done.stderr is not None:
+                assert "the child said 'child\\n'" in done.stderr.decode()
+
+
+def test_a_model_inside_a_model_gives_its_result_and_nothing_else(program):
+    source = """
+        import subprocess, sys
+        SCHEMA = {"text": {"type": "text"}}
+
+        def infer(inputs):
+            words = [sys.executable, os.environ["CHILD"], "--text", "inner"]
+            inner = subprocess.check_output(words).decode()
+            return {"content-type": "text/plain", "data": repr(inner), "success": True}
+    """
+    path = program(loading(source, "loop"))
+    done = run(path, "--text", "x", mode="command_line", CHILD=child_of(program))
+    assert done.stdout == b"'inner\\n'\n", done.stderr
+
+
+@pytest.mark.parametrize("where", ["while loading", "in the loop"])
+def test_a_helper_script_prints_to_whoever_started_it(program, where):
+    helper = program("import ai_integration\nprint('words of a helper')\n", "helper.py")
+    call = "subprocess.check_output([sys.executable, %r]).decode()" % str(helper)
+    source = "import ai_integration, subprocess, sys\nwords = %s\n" % call + model(ECHO)
+    answer = call if where == "in the loop" else "words"
+    done = run(
+        program(source.replace('inputs["text"]', answer)), "--text", "x", mode="command_line"
+    )
+    assert done.stdout == b"words of a helper\n", done.stderr
+
+
+@pytest.mark.parametrize("kind", ["program", "run"])
+@pytest.mark.parametrize("writes", ["stdout", "a file"])
+def test_a_result_that_cannot_reach_stdout_is_no_success(program, tmp_path, kind, writes):
+    # A socket cannot be opened by another process.
+    command = [PYTHON] if kind == "program" else [BINARY, "run"]
+    words = [*command, str(child_of(program)), "--text", "x"]
+    out = tmp_path / "out"
+    if writes == "a file":
+        words += ["--output", str(out)]
+    path = program(
+        "import ai_integration, subprocess, sys\nsys.exit(subprocess.call(%r))\n" % words
+    )
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        done = subprocess.run(
+            [PYTHON, path],
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            env=environment(MODE="command_line"),
+            timeout=60,
+            check=False,
+        )
+        theirs.close()
+        assert ours.recv(100) == b""
+    if writes == "a file":
+        assert (done.returncode, out.read_text()) == (0, "x")
+    else:
+        assert done.returncode != 0
+        assert "a result cannot be written to standard output" in done.stderr.decode()
+        assert "Let that one import ai_integration later" in done.stderr.decode()
+
+
+@both_styles
+@pytest.mark.parametrize("more", ["", "os.dup2(log.fileno(), 1)"])
+def test_a_file_in_the_place_of_the_kept_descriptor_stays_the_programs(
+    program, tmp_path, style, more
+):
+    source = """
+        import ai_integration, os
+        os.closerange(3, 256)
+        log = open(os.environ["LOG"], "w")
+        %s
+    """
+    infer = "    log.write('line')\n    log.flush()\n    return"
+    head = textwrap.dedent(source % more)
+    path = program(head + model(ECHO, style).replace("    return", infer))
+    done = run(path, "--text", "x", mode="command_line", LOG=tmp_path / "log")
+    assert (tmp_path / "log").read_text() == "line"
+    assert (done.stdout, done.returncode != 0) == (b"", True)
+    assert "the program has closed descriptor" in done.stderr.decode()
+    out = tmp_path / "out"
+    done = run(path, "--text", "x", "-o", out, mode="command_line", LOG=tmp_path / "log")
+    assert (done.returncode, out.read_text()) == (0, "x")
+
+
+def test_tools_that_import_the_package_print_as_ever(program, tmp_path):
+    code = "import ai_integration; print('words of a tool')"
+    assert run("-c", code, mode="command_line").stdout == b"words of a tool\n"
+    # A module of an installed package, and one of the user's own.
+    for folder, expected in [("site-packages", b"words of a tool\n"), ("mine", b"")]:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "tool.py").write_text(code)
+        done = run("-m", "tool", mode="command_line", PYTHONPATH=tmp_path / folder)
+        assert (done.returncode, done.stdout) == (0, expected)
 
 
 @pytest.mark.parametrize("words", [["-m", "ai_integration"], ["-m", "ai_integration.modes"]])

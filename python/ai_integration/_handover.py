@@ -18,6 +18,8 @@ from . import _binary, _guard, _process
 _ONLOOKERS = ("debugpy", "pydevd", "pytest")
 # Programs that load applications, which may use this package, and serve these themselves.
 _SERVERS = ("celery", "daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "uwsgi")
+# Bytes of a program's file that are looked at.
+_MOST_OF_A_PROGRAM = 1 << 20
 
 
 def attempt():
@@ -38,11 +40,19 @@ def attempt():
 
 
 def is_a_program():
-    """Whether this process runs a script or module of the user's, which may be a model or not."""
+    """Whether this process runs a program of the user's by itself, and that may be a model."""
     if not _is_plain_process():
         return False
     command = _command_line()
-    return command is not None and not _loads_others(*_program_of(command))
+    kind, program = (None, None) if command is None else _program_of(command)
+    if kind is None or _loads_others(kind, program):
+        return False
+    main_file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if kind == "module":
+        # A package that is run is imported before its program is.
+        top = sys.modules.get(program.split(".")[0])
+        return not _is_installed(main_file or getattr(top, "__file__", None) or "")
+    return not _process.is_started_by_a_model() or _has_the_loop(main_file or program)
 
 
 def command_to_start_again():
@@ -173,6 +183,23 @@ def _program_of(command):
                     next(words, None)
                 break
     return None, None
+
+
+def _is_installed(file):
+    """Whether a file is of Python or of an installed package."""
+    folders = file.split(os.sep)
+    library = os.path.join(os.path.dirname(os.__file__), "")
+    return "site-packages" in folders or "dist-packages" in folders or file.startswith(library)
+
+
+def _has_the_loop(file):
+    """Whether a program is a model by its own words, and no helper that merely imports one's."""
+    try:
+        with open(file, "rb") as source:
+            words = source.read(_MOST_OF_A_PROGRAM)
+    except EnvironmentError:
+        return False
+    return any(name in words for name in (b"get_next_input", b"start_loop"))
 
 
 def _same_file(one, other):

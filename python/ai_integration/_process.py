@@ -15,6 +15,9 @@ _INSIDE_VARIABLE = "_AI_INTEGRATION_INSIDE"
 # Where a process of multiprocessing finds the model that started it; see `_guard`.
 MODEL_VARIABLE = "_AI_INTEGRATION_MODEL"
 
+# Tells a model that this program starts where the result is to go; see `_standard_streams`.
+STDOUT_VARIABLE = "_AI_INTEGRATION_STDOUT"
+
 # What an ancestor that is a model put there, and the mode that it has.
 MODE_OF_ANCESTOR = os.environ.get(_INSIDE_VARIABLE)
 # The process that imported this package; a forked child has another number.
@@ -141,7 +144,15 @@ def asks_for_a_result():
     """Whether `MODE` names a mode that puts a result on standard output."""
     mode = os.environ.get("MODE")
     is_one_shot = mode in _mode_names.BUILT_IN and mode not in _mode_names.SUPERVISED
-    return is_one_shot and mode != MODE_OF_ANCESTOR and not interactive()
+    return is_one_shot and not interactive()
+
+
+def is_started_by_a_model():
+    """Whether a program that keeps standard output for its result, or did so, started this one."""
+    keeper = os.environ.get(STDOUT_VARIABLE, "").split(":")[0]
+    # What a program has become is the program itself.
+    is_kept = keeper not in ("", str(os.getpid()))
+    return is_kept or os.environ.get("MODE") == MODE_OF_ANCESTOR
 
 
 def is_child_of_multiprocessing():

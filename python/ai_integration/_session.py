@@ -296,6 +296,8 @@ class Session(object):
         else:
             from ._engine import Engine
 
+            if _process.asks_for_a_result() and _process.is_started_by_a_model():
+                _standard_streams.check_engine()
             engine = Engine.inherited(descriptor)
             # In a mode that does not serve the engine has set another policy than `auto`.
             keeps = not self.is_start_loop
