@@ -153,6 +153,11 @@ REFUSED = {
     "base64": ("'iVBORw0KGgo='", PICTURE, ["text is not a picture", "base64.b64decode"]),
     "a data URL": ("'data:image/png;base64,iVBORw0KGgo='", PICTURE, ["data:", "b64decode"]),
     "a name in a list": ("['small']", PICTURE, ["the name of a file"]),
+    "pieces of text": ("iter(['iVBORw0', 'KGgo='])", PICTURE, ["text is not a picture"]),
+    "a name in pieces": ("iter(['small'])", PICTURE, ["the name of a file"]),
+    "a name of a sound in pieces": ("iter(['small'])", "audio/wav", ["the name of a file"]),
+    "a data URL in pieces": ("iter(['data:image/svg+xml,'])", "image/svg+xml", ["data:"]),
+    "a name of data in pieces": ("(one for one in ['small'])", BYTES, ["the name of a file"]),
 }
 
 
@@ -225,12 +230,19 @@ def test_a_picture_is_its_file(server, expression):
         ("io.StringIO('<svg/>')", "image/svg+xml", "<svg/>"),
         ("'small'", "text/plain", "small"),
         ("'#EXTM3U'", "audio/x-mpegurl", "#EXTM3U"),
+        ("iter(['<svg>', 'small', '</svg>'])", "image/svg+xml", "<svg>small</svg>"),
+        ("iter(['small', 'x'])", "text/plain", "smallx"),
     ],
 )
 def test_text_stays_text(server, expression, media, text):
     answer = server.post(text=expression, type=media)
     assert answer.status == 200, answer
     assert answer.body.decode() == text
+
+
+def test_a_later_piece_of_a_picture_is_no_text_either(server):
+    answer = server.classic(text="iter([b'\\x89PNG', 'words'])", type=PICTURE)
+    assert "text is not a picture" in answer["err"]
 
 
 def test_the_last_piece_of_a_picture_may_be_empty(program):

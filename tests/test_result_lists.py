@@ -51,6 +51,11 @@ EVALUATING = """
         plt.close(figure)
         return axes.plot([1, 2], [1, 2], [2, 1], [1, 2])
 
+    def subplots(*shape):
+        made = plt.subplots(*shape, figsize=(1, 1), dpi=40)
+        plt.close(made[0])
+        return made
+
     SCHEMA = {"text": {"type": "text"}, "type": {"type": "text", "default": "image/png"}}
 
     def infer(inputs):
@@ -194,7 +199,8 @@ def test_a_list_of_one_is_that_one(server, expression):
 
 
 def test_curves_of_one_figure_are_one_picture(server):
-    for text in ["curves()", "list(curves()[0].figure.axes) * 2"]:
+    several = ["subplots()", "list(subplots())", "subplots(2)", "subplots(2, 2)[::-1]"]
+    for text in ["curves()", "list(curves()[0].figure.axes) * 2", *several]:
         for kind in ["image/png", "bare"]:
             answer = server.post(text=text, type=kind)
             assert (answer.status, answer.type) == (200, "image/png"), answer

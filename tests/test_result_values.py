@@ -70,6 +70,9 @@ EVALUATING = """
         when: datetime.datetime = WHEN
         label: str = pydantic.Field("x", alias="labelName")
 
+    class Number(pydantic.BaseModel):
+        score: float
+
     class Tag(pydantic.BaseModel):
         score: int
 
@@ -94,6 +97,20 @@ EVALUATING = """
         inner = {"boxes": []}
         inner["boxes"].append(inner)
         return inner
+
+    class Breaking(list):
+        def __iter__(self):
+            yield 1
+            raise RuntimeError("the well is dry")
+
+    class Changing(dict):
+        def items(self):
+            yield "b", 1
+            raise KeyError("the well is dry")
+
+    class Failing(dict):
+        def items(self):
+            raise RuntimeError("the well is dry")
 
     def as_json(data, kind="application/json"):
         return {"content-type": kind, "data": data, "success": True}
@@ -176,6 +193,7 @@ WRITTEN = {
         ("Level.LOW", 1),
         ("Word.YES", "yes"),
     ],
+    "`collections.UserString`": [("collections.UserString('hello')", "hello")],
     "dataclasses and attrs": [
         ("Box(1)", {"score": 1}),
         ("Box(Box(WHEN))", {"score": {"score": "2024-01-02T03:04:05"}}),
@@ -285,6 +303,7 @@ KEYS = {
         ("1.5", "1.5"),
         ("True", "true"),
         ("None", "null"),
+        ("False", "false"),
         ("Decimal('1.50')", "1.5"),
         ("Decimal(5)", "5"),
     ],
@@ -333,10 +352,23 @@ REFUSED = [
     ("{'a': {frozenset('x'): 3}}", "a has the key frozenset({'x'})", "a key is text"),
     ("{'a': {Box: 3}}", "a has the key <class", "a key is text"),
     ("{'a': {np.int64(1): 2, '1': 3}}", "a has two keys that JSON writes as '1'", "rename"),
+    ("{1: 'a', '1': 'b'}", "it has two keys that JSON writes as '1'", "rename"),
+    ("{'a': [({'1.5': 'a', 1.5: 'b'},)]}", "a[0][0] has two keys that JSON writes as '1.5'", "re"),
+    ("{'a': {-1e+22: 1, '-1e+22': 2}}", "a has two keys that JSON writes as '-1e+22'", "rename"),
+    ("{'a': {True: 1, 'true': 2}}", "a has two keys that JSON writes as 'true'", "rename"),
+    ("{'a': {'false': 1, False: 2}}", "a has two keys that JSON writes as 'false'", "rename"),
+    ("{'a': {None: 1, 'null': 2}}", "a has two keys that JSON writes as 'null'", "rename"),
+    ("nested(90, {2: 'a', '2': 'b'})", "has two keys that JSON writes as '2'", "rename"),
+    ("{'a': {10 ** 5000: 1}}", "a has the key an object of type int", "4300 digits"),
+    ("{'a': Breaking([1])}", "a is an object of type Breaking", "RuntimeError: the well is dry"),
+    ("{'a': [{1}, Breaking([1])]}", "a[1] is an object of type Breaking", "the well is dry"),
+    ("[{'a': Changing(b=1)}]", "[0].a is an object of type Changing", "KeyError: "),
+    ("[{'a': Failing(b=1)}]", "[0].a is an object of type Failing", "RuntimeError: the well is"),
     ("{'boxes': [{'score': float('nan')}]}", "boxes[0].score is NaN", "AI_INTEGRATION_NAN=null"),
     ("[float('-inf')]", "[0] is -Infinity", "AI_INTEGRATION_NAN=null"),
     ("{'a': np.array([[1, np.inf]])}", "a[0][1] is Infinity", "numpy.nan_to_num"),
     ("{'a': np.float32('nan')}", "a is NaN", "AI_INTEGRATION_NAN=null"),
+    ("{'a': Number(score=float('nan'))}", "a.score is NaN", "AI_INTEGRATION_NAN=null"),
     ("{'a': Decimal('NaN')}", "a is NaN", "AI_INTEGRATION_NAN=null"),
     ("{'a': Decimal('-Infinity')}", "a is -Infinity", "AI_INTEGRATION_NAN=null"),
     ("pd.DataFrame({'b': [1, None]})", "[1].b is NaN", ".fillna"),
@@ -353,8 +385,11 @@ REFUSED = [
     ("nested(3000, WHEN)", "a[0].a[0]", "nested too deeply"),
     ("{'a': ['ä\\ud800']}", "a[0] is text that cannot be written as UTF-8", "'replace'"),
     ("{'a': {'\\ud800': 1}}", "a has the key '\\ud800'", "a key is text"),
+    ("{'a': {'\\ud800': 1}}", "which is text that cannot be written as UTF-8", "'replace'"),
     ("{'a': pathlib.Path('\\udcff')}", "a is text that cannot be written as UTF-8", "'replace'"),
     ("{'a': np.timedelta64(1, 'Y')}", "a is an object of type timedelta64", "read"),
+    ("{'a': np.timedelta64(3)}", "a is a timedelta64 without a unit", ".astype('m8[s]')"),
+    ("[np.array([3, 'NaT'], 'm8')]", "[0] is a timedelta64 without a unit", ".astype('m8[s]')"),
 ]
 
 
@@ -460,8 +495,12 @@ STREAMS = [
         "[0, 1]\n",
     ),
     ("application/x-ndjson", "iter(['{}\\n', {'a': 1}])", '{}\n{"a": 1}\n'),
+    ("application/vnd.api+json", "iter([{'a': 1}, {'b': 2}])", '{"a": 1}\n{"b": 2}\n'),
+    ("application/geo+json; charset=utf-8", "iter([[1]])", "[1]\n"),
+    ("text/json", "iter([1, 2])", "1\n2\n"),
+    ("application/stream+json", "iter([{'a': 1}, {'b': 2}])", '{"a": 1}\n{"b": 2}\n'),
 ]
-LINES = {"application/jsonl": "application/jsonl"}
+LINES = {kind: kind for kind in ["application/jsonl", "application/stream+json"]}
 
 
 @by_expression([(one[1], *one) for one in STREAMS])
@@ -489,6 +528,21 @@ def test_nothing_under_json_is_null(server):
     assert (answer.status, answer.body) == (200, b"")
     failed = "dict(as_json(None), success=False, error='my words')"
     assert "my words" in error_of(server, failed)
+
+
+def test_data_that_is_none_is_nothing_whatever_else_there_is(server):
+    answer = server.post(text="{'data': None, 'success': True, 'predictions': [1]}")
+    assert (answer.status, answer.body) == (200, b"")
+
+
+def test_a_number_that_python_does_not_write_is_refused_in_words(server):
+    for text in ["as_json(10 ** 5000, 'text/plain')", "dict(as_json(1), success=10 ** 5000)"]:
+        assert "Traceback" not in error_of(server, text)
+    assert "4300 digits" in error_of(server, "as_json(10 ** 5000, 'text/plain')")
+
+
+def test_keys_of_several_kinds_that_differ_are_written(server):
+    same(result_of(server, "as_json({1: 'a', '2': 'b', None: 3})"), {"1": "a", "2": "b", "null": 3})
 
 
 def test_nothing_after_chunks_is_no_null(program):
@@ -601,6 +655,21 @@ NO_RESULT = [
     ("{'content-type': 'a/b', 'data': 'x', 'Success': True}", "'Success'", '"success"'),
     ("{'sucess': True, 'output': 1}", "'sucess'", '"success"'),
     ("{'success': False, 'err': 'my words'}", "my words", '"error"'),
+    ("{'success': False, 'message': 'my words'}", "my words", '"error"'),
+    ("{'success': False, 'reason': 'my words', 'output': None}", "my words", '"error"'),
+    ("{'success': False, 'data': None, 'detail': 'my words'}", "my words", '"error"'),
+    ("{'data': 'x', 'message': 'hi'}", "None", "only True is success"),
+    ("{'success': True, 'predictions': [1]}", "'predictions'", '"data"'),
+    ("{'success': True, 'text': 'x', 'content-type': 'text/plain'}", "'text'", '"data"'),
+    ("{'success': True, 'image': b'x', 'content-type': 'image/png'}", "'image'", '"data"'),
+    ("{'success': True, 'result': 'x'}", "'result'", '"data"'),
+    ("{'success': True, 'data': b'x', 'type': 'image/png'}", "'type'", '"content-type"'),
+    ("{'success': True, 'boxes': [1]}", 'no "data"', "'boxes' has no effect"),
+    ("{'success': True, 'content-type': 'text/plain', 'boxes': [1]}", 'no "data"', "'boxes'"),
+    ("{'success': True, 'content-type': 'application/json', 'a': 1}", 'no "data"', "'a' has no"),
+    ("{'success': True, 10 ** 5000: 1}", 'no "data"', "has no effect"),
+    ("{'success': True}", 'no "data"', '"data" is None'),
+    ("{'success': True, 'content-type': 'text/plain', 'error': None}", 'no "data"', "is None"),
     ("{'content-type': 'text/plain', 'output': 'x', 'success': True}", "'output'", '"data"'),
     ("{'success': False, 'error': 'my words', 'content_type': 'a/b'}", "my words", ""),
     ("{'content-type': 'text/plain', 'data': WHEN, 'success': True}", "datetime", ".isoformat()"),
@@ -620,7 +689,16 @@ def test_what_is_no_result_is_told_with_what_is(server, case):
     assert way_out in error
 
 
-@pytest.mark.parametrize("more", ["'err': None", "'note': 1", "'mime': 'a/b'", "'status': 'ok'"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "'err': None",
+        "'note': 1",
+        "'mime': 'a/b'",
+        "'status': 'ok'",
+        "'message': 'ok', 'text': 1, 'type': 2",
+    ],
+)
 def test_a_key_that_a_result_has_besides_does_no_harm(server, more):
     answer = server.post(text="{'content-type': 'a/b', 'data': 'x', 'success': True, %s}" % more)
     assert (answer.status, answer.type, answer.body) == (200, "a/b", b"x")
@@ -629,6 +707,7 @@ def test_a_key_that_a_result_has_besides_does_no_harm(server, more):
 # --- NaN and Infinity ---
 
 NULLS = [
+    ("Number(score=float('nan'))", {"score": None}),
     ("float('nan')", None),
     (
         "{'a': [1.5, float('inf')], 'b': np.array([1, np.nan])}",

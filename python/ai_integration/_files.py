@@ -12,7 +12,7 @@ from . import _pictures
 from ._link import BODY_LIMIT
 from ._unsendable import Unsendable
 
-_TEXT = type("")
+_TEXT = type(b"".decode("ascii"))
 
 # Large enough to travel in memory that is shared, small enough to hold several at once.
 _BLOCK = 1 << 20
@@ -67,6 +67,21 @@ def check_text(text, media_type):
             "text is not a picture: give a file as its pathlib.Path, base64 as what"
             " base64.b64decode makes of it"
         )
+
+
+def checked(pieces, media_type):
+    """The pieces of an iterator, of which text is held against `check_text`."""
+    try:
+        for number, piece in enumerate(pieces):
+            # Only the first may stand for the whole.
+            if isinstance(piece, _TEXT) and (number == 0 or _pictures.is_raster(media_type)):
+                check_text(piece, media_type)
+            yield piece
+    finally:
+        # A generator that is not wanted any more should not wait for its finalizer.
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()
 
 
 def _opened(path):

@@ -10,6 +10,8 @@ import itertools
 import os
 import sys
 
+from ._unsendable import shown
+
 # The abstract containers, which `os` has loaded, under their names in Python 3 and 2.
 _abc = sys.modules.get("_collections_abc") or sys.modules["_abcoll"]
 
@@ -23,6 +25,12 @@ _LONGEST = 1000000
 _MOST_DIGITS = 4300
 _LONGEST_PLACE = 200
 
+try:
+    _TooDeep = RecursionError
+except NameError:
+    # That of Python 2.
+    _TooDeep = RuntimeError
+
 _KEYS = "a key is text, a number, a date, an Enum, a UUID, True, False or None"
 
 
@@ -32,11 +40,12 @@ class Unexpressible(Exception):
 
 def plain(value):
     """`value` made of nothing but what `json` writes; raises `Unexpressible`."""
+    walk = _Walk()
     try:
-        return _Walk().plain(value)
-    except RuntimeError:
+        return walk.plain(value)
+    except _TooDeep as reason:
         # Python's own limit comes first where the program itself is deep in calls.
-        raise Unexpressible("it is nested too deeply")
+        raise walk.refusal("is nested too deeply", str(reason))
 
 
 def hint(value):
@@ -71,16 +80,23 @@ class _Walk(object):
         if _is_missing(value):
             return None
         if id(value) in self._around:
-            raise self._refusal("contains itself", "a result is a tree without circles")
+            raise self.refusal("contains itself", "a result is a tree without circles")
         if len(self._around) >= _DEEPEST:
-            raise self._refusal("is nested too deeply", "%d levels can be sent" % _DEEPEST)
+            raise self.refusal("is nested too deeply", "%d levels can be sent" % _DEEPEST)
         self._around.add(id(value))
+        depth = len(self._place)
         try:
             if isinstance(value, dict):
                 return self._dict(value)
             if isinstance(value, (list, tuple)):
                 return self._list(value)
             return self.plain(self._simpler(value))
+        except (Unexpressible, _TooDeep):
+            raise
+        except Exception as reason:
+            # Its own loop broke, as where a thread changes a dict at the same time.
+            del self._place[depth:]
+            raise self._unreadable(value, reason)
         finally:
             self._around.discard(id(value))
 
@@ -88,7 +104,7 @@ class _Walk(object):
         try:
             text.encode("utf-8")
         except UnicodeError as reason:
-            raise self._refusal(
+            raise self.refusal(
                 "is text that cannot be written as UTF-8",
                 "call .encode('utf-8', 'replace').decode(): %s" % reason,
             )
@@ -99,7 +115,7 @@ class _Walk(object):
             return number
         if self._has_nan_as_null:
             return None
-        raise self._refusal(
+        raise self.refusal(
             "is %s" % ("NaN" if number != number else "-Infinity" if number < 0 else "Infinity"),
             "JSON has no NaN and no Infinity: replace it (numpy.nan_to_num, .fillna), or set"
             " AI_INTEGRATION_NAN=null to send null",
@@ -110,7 +126,7 @@ class _Walk(object):
             # Python writes only so many digits.
             repr(number)
         except ValueError as reason:
-            raise self._refusal("is an integer that cannot be written", str(reason))
+            raise self.refusal("is an integer that cannot be written", str(reason))
         return number
 
     def _list(self, values):
@@ -127,7 +143,7 @@ class _Walk(object):
         for key, value in values.items():
             name = self._key(key)
             if name in made:
-                raise self._refusal("has two keys that JSON writes as %r" % name, "rename one")
+                raise self.refusal("has two keys that JSON writes as %r" % name, "rename one")
             self._place.append(name)
             made[name] = self.plain(value)
             self._place.pop()
@@ -135,11 +151,17 @@ class _Walk(object):
 
     def _key(self, key):
         """The text of a key, as `json` writes those that it takes."""
-        is_text = isinstance(key, (str, _TEXT))
+        why = "is " + _kind(key)
+        # What is said of a key has its dict's place.
+        place, self._place = self._place, []
         try:
-            name = (self if is_text else _Walk()).plain(key)
-        except Unexpressible:
+            name = self.plain(key)
+        except Unexpressible as reason:
             name = ()
+            if str(reason).startswith("it "):
+                why = str(reason)[len("it ") :]
+        finally:
+            self._place = place
         if isinstance(name, (str, _TEXT)):
             return name
         if name is None or name is True or name is False:
@@ -148,7 +170,7 @@ class _Walk(object):
             return float.__repr__(name)
         if isinstance(name, _INTEGERS):
             return "%d" % name
-        raise self._refusal("has the key %.80r, %s" % (key, _kind(key)), _KEYS)
+        raise self.refusal("has the key %s, which %s" % (shown(key), why), _KEYS)
 
     def _simpler(self, value):
         """One step towards what JSON has."""
@@ -159,14 +181,17 @@ class _Walk(object):
         try:
             return self._forms[kind](value)
         except Unexpressible as reason:
-            raise self._refusal(str(reason), hint(value))
+            raise self.refusal(str(reason), hint(value))
         except Exception as reason:
-            raise self._refusal(
-                "is %s, which could not be read" % _kind(value),
-                "%s: %s" % (type(reason).__name__, reason),
-            )
+            raise self._unreadable(value, reason)
 
-    def _refusal(self, what, way_out):
+    def _unreadable(self, value, reason):
+        return self.refusal(
+            "is %s, which could not be read" % _kind(value),
+            "%s: %s" % (type(reason).__name__, reason),
+        )
+
+    def refusal(self, what, way_out):
         place = ""
         for step in self._place:
             if isinstance(step, int):
@@ -281,6 +306,8 @@ def _numpy(value):
     if kind == "M":
         return _without_missing(numpy.datetime_as_string(value).tolist(), "NaT")
     if kind == "m":
+        if numpy.datetime_data(value.dtype)[0] == "generic" and not numpy.isnat(value).all():
+            raise Unexpressible("is a timedelta64 without a unit")
         seconds = numpy.where(numpy.isnat(value), None, value / numpy.timedelta64(1, "s"))
         return seconds.tolist()
     made = value.tolist()
@@ -319,6 +346,8 @@ _FORMS = (
     (_loaded("datetime", "timedelta"), lambda value: value.total_seconds()),
     (_having("isoformat"), lambda value: value.isoformat()),
     (_loaded("decimal", "Decimal"), _decimal),
+    # A character of it is one again.
+    (_loaded("collections", "UserString"), str),
     (_loaded("uuid", "UUID"), str),
     (_loaded("ipaddress", "IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network"), str),
     (_having("__fspath__"), lambda value: value.__fspath__()),
@@ -357,6 +386,10 @@ _HINTS = (
     ),
     (_having("read"), "call .read()"),
     (_loaded("pandas", "DataFrame"), "call .to_dict('records') or .to_csv()"),
+    (
+        lambda value: getattr(getattr(value, "dtype", None), "kind", None) == "m",
+        "give it a unit of time, as .astype('m8[s]') does",
+    ),
     (
         _having("tolist"),
         "call .tolist(), or PIL.Image.fromarray(array) for a picture; of complex numbers give .real"

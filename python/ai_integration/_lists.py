@@ -9,11 +9,11 @@ _MOST = 1000
 
 
 def is_of_one(items):
-    """Whether the list has one item, or is the curves or axes of one figure of matplotlib."""
+    """Whether the list has one item, or is a figure of matplotlib with its curves or axes."""
     if len(items) == 1:
         return True
     figure = _pictures.figure_of(items[0]) if items else None
-    if figure is None or any(item is figure for item in items):
+    if figure is None or all(item is figure for item in items):
         return False
     return all(_pictures.figure_of(item) is figure for item in items)
 

@@ -2,27 +2,39 @@
 
 from os.path import commonprefix
 
+from ._unsendable import shown
+
+_TEXT = type(b"".decode("ascii"))
+
 _PARTS = {"contenttype": "content-type", "data": "data", "error": "error", "success": "success"}
 
 # Other words for the parts of a result, without signs and in small letters.
 _WORDS = {
     "body": "data",
+    "detail": "error",
     "err": "error",
     "exception": "error",
+    "image": "data",
     "mediatype": "content-type",
     "mime": "content-type",
     "mimetype": "content-type",
+    "message": "error",
     "output": "data",
+    "prediction": "data",
+    "predictions": "data",
+    "reason": "error",
     "result": "data",
     "succeeded": "success",
     "successful": "success",
+    "text": "data",
+    "type": "content-type",
     "value": "data",
 }
 # A result has few keys. What has many is data.
 _MOST = 100
 
 
-def misspelt(result, missing):
+def misspelt(result, missing, is_success):
     """Says which key of `result` was meant to be one of the `missing` parts; `None` if none was.
 
     A dict without any of the parts is a result of JSON, which may have all of these words: there
@@ -30,16 +42,30 @@ def misspelt(result, missing):
     """
     is_bare = len(missing) == len(_PARTS)
     for key in list(result)[:_MOST]:
-        word = "".join(sign for sign in "%s" % (key,) if sign.isalnum()).lower()
+        if not isinstance(key, (str, _TEXT)):
+            continue
+        word = "".join(sign for sign in key if sign.isalnum()).lower()
         meant = [part for part in _PARTS if _is_slip(word, part)]
         part = _PARTS[meant[0]] if meant else None if is_bare else _WORDS.get(word)
         if key == part or part not in missing or (is_bare and part != "success"):
             continue
-        if result.get("success") is True if part == "error" else result.get("error") is not None:
-            # It has no error, or one whose own words must not be hidden.
+        if not _matters(part, result, is_success):
             continue
-        return 'it has the key %.80r, which is %.200r; the key is "%s"' % (key, result[key], part)
+        return 'it has the key %s, which is %s; the key is "%s"' % (
+            shown(key),
+            shown(result[key], 200),
+            part,
+        )
     return None
+
+
+def _matters(part, result, is_success):
+    """Whether the part is missing in `result`: a success has no error, and a failure no data."""
+    is_failure = "success" in result and not is_success
+    if part == "error":
+        return is_failure
+    # An error's own words must not be hidden.
+    return result.get("error") is None and not (part == "data" and is_failure)
 
 
 def _is_slip(word, part):

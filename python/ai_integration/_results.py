@@ -6,10 +6,11 @@ answer, and the author always learns what to change.
 
 import json
 import numbers
+import re
 import sys
 import traceback
 
-from ._unsendable import Unsendable
+from ._unsendable import Unsendable, shown
 
 _PYTHON_2 = str is bytes
 # The type of text in either Python.
@@ -32,8 +33,11 @@ _RESULT = 'a dict with "content-type", "data", "success" and "error", or the dat
 # The kinds of an array's items that `tolist` makes numbers and truths of.
 _NUMBERS = ("b", "i", "u", "f", None)
 
-# Content types under which a stream of JSON values is a type of its own.
-_OF_ONE_VALUE = ("", "application/json")
+# Of the types that end with "+json", the one that is of lines.
+_LINES_OF_JSON = "application/stream+json"
+
+# A key that text and something else may both become.
+_AMBIGUOUS_KEY = re.compile('"(?:-?[0-9][0-9.e+-]*|true|false|null)": ')
 
 _ACCEPTED = (
     "accepted are: bytes or str under any content type; a dict, list, number, date, array or the"
@@ -162,7 +166,7 @@ def as_dict(result):
         if missing and len(missing) + len(result) > len(_PARTS):
             from . import _result_keys
 
-            misspelt = _result_keys.misspelt(result, missing)
+            misspelt = _result_keys.misspelt(result, missing, _is_true(result.get("success")))
             if misspelt is not None:
                 raise Unsendable(misspelt)
         is_bare = bool(result) and len(missing) == len(_PARTS)
@@ -185,7 +189,8 @@ def encode_json(value):
     """`value` as JSON text; raises `Unsendable` for what JSON does not have."""
     try:
         return _json(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
+    except Exception:
+        # A second look finds the words for it.
         from . import _json_values
     try:
         return _to_json(_json_values.plain(value))
@@ -203,10 +208,12 @@ def _checked(result, follows_chunks):
         error = _clipped(_as_text(error))
     if not _is_true(result.get("success")):
         if error is None and result.get("success") not in (False, 0):
-            error = 'the result\'s "success" is %r, and only True is success' % (
-                result.get("success"),
+            error = 'the result\'s "success" is %s, and only True is success' % shown(
+                result.get("success")
             )
         return _with_optional_data(Answer(False, content_type, error=error), result.get("data"))
+    if "data" not in result and not follows_chunks:
+        _check_omission(result, content_type)
     answer = Answer(True, content_type, error=error)
     if follows_chunks and result.get("data") is None:
         return answer
@@ -219,6 +226,17 @@ def _checked(result, follows_chunks):
             '"data" is a list, which cannot follow what send_chunk has sent: give the list alone'
         )
     return answer
+
+
+def _check_omission(result, content_type):
+    """Refuse a success without data, but for null: what was meant to be sent would be lost."""
+    others = [key for key in result if key not in _PARTS]
+    if others:
+        raise Unsendable(
+            'it has no "data"; the key %s has no effect: put it into "data"' % shown(others[0])
+        )
+    if "json" not in (content_type or "").lower():
+        raise Unsendable('it has no "data"; where there is nothing to send, "data" is None')
 
 
 def _with_optional_data(answer, data):
@@ -258,6 +276,10 @@ def _fill(answer, data):
         answer.pieces = data
         if is_json or not media_type:
             answer.pieces = _lines(answer, media_type, data)
+        elif not media_type.startswith("text/"):
+            from . import _files
+
+            answer.pieces = _files.checked(data, media_type)
     elif _is_list(data, media_type):
         _fill_with_list(answer, data, media_type)
     elif is_picture:
@@ -272,7 +294,10 @@ def _fill(answer, data):
         answer.data = _as_text(encode_json(data))
         answer.is_json = True
     elif media_type.startswith("text/") and isinstance(_scalar(data), numbers.Number):
-        answer.data = _as_text(_scalar(data))
+        try:
+            answer.data = _as_text(_scalar(data))
+        except ValueError as reason:
+            raise Unsendable("the number cannot be written: %s" % reason)
     else:
         from . import _json_values
 
@@ -331,7 +356,7 @@ def _lines(answer, media_type, pieces):
     try:
         for number, piece in enumerate(pieces):
             is_raw = _is_raw(piece)
-            if number == 0 and not is_raw and media_type in _OF_ONE_VALUE:
+            if number == 0 and not is_raw and _is_of_one_value(media_type):
                 answer.content_type = "application/x-ndjson"
             elif number == 0 and not media_type and isinstance(piece, TEXT):
                 answer.content_type = "text/plain"
@@ -348,6 +373,13 @@ def _lines(answer, media_type, pieces):
         close = getattr(pieces, "close", None)
         if close is not None:
             close()
+
+
+def _is_of_one_value(media_type):
+    """Whether a stream of JSON values is a content type of its own, beside this one."""
+    if media_type.endswith("+json"):
+        return media_type != _LINES_OF_JSON
+    return media_type in ("", "application/json", "text/json")
 
 
 def _obvious_type(data):
@@ -372,7 +404,7 @@ def _content_type(value):
         return None
     text = _as_text(value) if isinstance(value, (bytes, TEXT)) else None
     if text is None or len(text) > 255 or min(text or " ") < " " or "\x7f" in text:
-        raise Unsendable('"content-type" is %.80r, not a media type like image/png' % (value,))
+        raise Unsendable('"content-type" is %s, not a media type like image/png' % shown(value))
     return text or None
 
 
@@ -423,7 +455,23 @@ def _json(value):
     text = _to_json(value)
     # Raises for half a character, whose place is known here only.
     text.encode("utf-8")
+    if _AMBIGUOUS_KEY.search(text) is not None and _has_mixed_keys(value):
+        raise ValueError("a key may be there twice")
     return text
+
+
+def _has_mixed_keys(value):
+    """Whether a dict in `value`, which was written, has keys of text and others."""
+    rest = [value]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            if len(set(isinstance(key, (str, TEXT)) for key in value)) > 1:
+                return True
+            rest.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            rest.extend(value)
+    return False
 
 
 def _scalar(value):
