@@ -263,6 +263,29 @@ ALONE = """
         picture.info["icc_profile"] = profile
         return picture
 
+    COLORS = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (0, 0, 0)]
+
+    def animated(kind, mode="RGB", **more):
+        "An opened file of four frames, the last of which is clear where the mode can be."
+        frames = [Image.new(mode, (8, 4), color + (255,) * (mode == "RGBA")) for color in COLORS]
+        if mode == "RGBA":
+            frames[3].putalpha(0)
+            for frame in frames:
+                # Pillow has no transparency in GIF otherwise.
+                frame.putpixel((0, 0), (0, 0, 0, 0))
+                frame.putpixel((7, 3), (9, 9, 9, 255))
+        file = io.BytesIO()
+        if kind != "TIFF":
+            more = dict({"duration": [100, 200, 300, 400], "loop": 0}, **more)
+        if mode == "RGBA" and kind == "GIF":
+            more["disposal"] = 2
+        frames[0].save(file, kind, save_all=True, append_images=frames[1:], **more)
+        return Image.open(file)
+
+    def at(picture, frame):
+        picture.seek(frame)
+        return picture
+
     def infer(inputs):
         return {"content-type": inputs["type"], "data": eval(inputs["text"]), "success": True}
 """
@@ -305,6 +328,75 @@ def test_a_color_profile_stays_with_the_colors_that_it_is_for(evaluating, media)
     # The file of a format that has them keeps both.
     kept = b"of the printer" if media == "image/tiff" else None
     assert profile("profiled('CMYK')") == kept
+
+
+ANIMATED = ["image/avif", "image/gif", "image/png", "image/tiff", "image/webp"]
+
+
+def is_near(pixel, color):
+    return all(abs(one - other) < 16 for one, other in zip(pixel, color, strict=True))
+
+
+@pytest.mark.parametrize("media", ANIMATED)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "animated('GIF')",
+        "animated('PNG')",
+        "animated('WEBP', lossless=True)",
+        "animated('GIF', 'RGBA')",
+        "animated('PNG', 'RGBA')",
+        "at(animated('GIF'), 2)",
+        "[animated('GIF')]",
+    ],
+)
+def test_an_animated_picture_keeps_its_frames(evaluating, text, media):
+    answer = evaluating.post(text=text, type=media)
+    assert (answer.status, answer.type) == (200, media), answer
+    seen = Image.open(io.BytesIO(answer.body))
+    assert seen.n_frames == 4
+    last = (0, 0, 0, 0 if "RGBA" in text else 255)
+    for number, color in enumerate([(200, 0, 0, 255), (0, 200, 0, 255), (0, 0, 200, 255), last]):
+        seen.seek(number)
+        pixel = seen.convert("RGBA").getpixel((4, 2))
+        assert is_near(pixel, color) or pixel[3] == color[3] == 0
+        if media != "image/tiff":
+            assert seen.info["duration"] == 100 * (number + 1)
+
+
+def test_pages_of_a_file_stay_pages(evaluating):
+    answer = evaluating.post(text="animated('TIFF')", type="image/tiff")
+    seen = Image.open(io.BytesIO(answer.body))
+    assert seen.n_frames == 4
+    seen.seek(3)
+    assert seen.getpixel((4, 2)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("media", FORMATS)
+def test_a_copy_of_a_frame_is_one_picture(evaluating, media):
+    answer = evaluating.post(text="at(animated('PNG'), 2).copy()", type=media)
+    seen = Image.open(io.BytesIO(answer.body))
+    assert getattr(seen, "n_frames", 1) == 1
+    assert is_near(seen.convert("RGB").getpixel((4, 2)), (0, 0, 200))
+
+
+def test_frames_that_a_format_lacks_are_told_once(program):
+    warning = "of a picture with 4 frames one was sent, since JPEG has no frames"
+    with serve(program(model(ALONE))) as server:
+        for _ in range(2):
+            answer = server.post(text="animated('GIF')", type="image/jpeg")
+            assert Image.open(io.BytesIO(answer.body)).getpixel((4, 2))[0] > 180
+        server.wait_for_output(warning)
+        assert "frame.copy() for frame in ImageSequence.Iterator(picture)" in server.output()
+        server.post(text="animated('TIFF')", type="image/jpeg")
+        assert server.output().count("has no frames for them") == 1
+
+
+def test_more_frames_than_can_be_held_are_refused(evaluating):
+    text = "(lambda one: setattr(one, '_size', (1 << 15, 1 << 15)) or one)(animated('GIF'))"
+    answer = evaluating.post(text=text, type="image/png")
+    assert answer.status == 500
+    assert "4 frames with 4294967296 pixels together" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("media", FORMATS)

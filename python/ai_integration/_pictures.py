@@ -7,7 +7,7 @@ not; only an array needs Pillow, which is loaded then.
 
 import io
 
-from . import _arrays, _process
+from . import _animations, _arrays, _process
 from ._unsendable import Unsendable
 
 # Pillow's name of each format, by the part of a media type behind the slash.
@@ -118,8 +118,11 @@ def _encode_picture(picture, media_type):
         raise Unsendable("the picture is empty: it has %d by %d pixels" % tuple(picture.size))
     encoded = io.BytesIO()
     try:
-        fitting = _fitting(picture, name)
-        fitting.save(encoded, format=name, **_OPTIONS.get(name, {}))
+        if _animations.are_sent(picture, name):
+            _animations.save(picture, encoded, name, _fitting)
+        else:
+            fitting = _fitting(picture, name)
+            fitting.save(encoded, format=name, **_OPTIONS.get(name, {}))
     except Unsendable:
         raise
     except Exception as reason:

@@ -420,6 +420,10 @@ def _is_file(value):
     return callable(getattr(value, "read", None)) or hasattr(type(value), "__fspath__")
 
 
+def _is_text(value):
+    return isinstance(value, (str, TEXT))
+
+
 def _is_raw(value):
     return isinstance(value, (TEXT, bytes, bytearray, memoryview))
 
@@ -466,7 +470,7 @@ def _has_mixed_keys(value):
     while rest:
         value = rest.pop()
         if isinstance(value, dict):
-            if len(set(isinstance(key, (str, TEXT)) for key in value)) > 1:
+            if len(set(map(_is_text, value))) > 1:
                 return True
             rest.extend(value.values())
         elif isinstance(value, (list, tuple)):
