@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import socket
 import subprocess
 import textwrap
 import time
