@@ -704,6 +704,39 @@ def test_a_key_that_a_result_has_besides_does_no_harm(server, more):
     assert (answer.status, answer.type, answer.body) == (200, "a/b", b"x")
 
 
+# --- charsets ---
+
+UTF_8 = "; charset=utf-8"
+LATIN_1 = "; charset=iso-8859-1"
+# The content type and the data of the result, and the type under which it is sent.
+CHARSETS = [
+    ("text/plain", "'hé'", "text/plain" + UTF_8),
+    ("text/plain" + LATIN_1, "'hé'", "text/plain" + UTF_8),
+    ("Text/HTML", "'hé'", "Text/HTML" + UTF_8),
+    ('TEXT/CSV;Charset="Latin1"; header=present', "'hé'", "TEXT/CSV; header=present" + UTF_8),
+    ('text/csv; header="a;charset=b"', "'hé'", 'text/csv; header="a;charset=b"' + UTF_8),
+    ("text/plain;charset=UTF-8", "'hé'", "text/plain;charset=UTF-8"),
+    ("application/xml" + LATIN_1, "'hé'", "application/xml" + UTF_8),
+    ("application/xml", "'hé'", "application/xml"),
+    ("application/json" + LATIN_1, "'\"hé\"'", "application/json" + UTF_8),
+    ("application/json" + LATIN_1, "{'a': 'hé'}", "application/json" + UTF_8),
+    ("text/plain" + LATIN_1, "io.StringIO('hé')", "text/plain" + UTF_8),
+    ("text/plain" + LATIN_1, "iter(['hé', 'hé'])", "text/plain" + UTF_8),
+    ("text/plain" + LATIN_1, "b'h\\xe9'", "text/plain" + LATIN_1),
+    ("text/plain" + LATIN_1, "io.BytesIO(b'h\\xe9')", "text/plain" + LATIN_1),
+    ("text/plain" + LATIN_1, "iter([b'h', b'\\xe9'])", "text/plain" + LATIN_1),
+]
+
+
+@by_expression([("%s %s" % (one[0], one[1]), *one) for one in CHARSETS])
+def test_a_result_is_in_the_charset_that_its_type_names(server, case):
+    _, kind, expression, sent = case
+    answer = server.post(text="as_json(%s, %r)" % (expression, kind))
+    assert (answer.status, answer.headers["content-type"]) == (200, sent)
+    charset = "latin-1" if sent.endswith(LATIN_1) else "utf-8"
+    assert "hé" in answer.body.decode(charset)
+
+
 # --- NaN and Infinity ---
 
 NULLS = [

@@ -1,6 +1,7 @@
 //! The native dialect: `POST /infer` answers with the result itself under its own content type,
 //! and errors are problems with honest statuses.
 
+mod charset;
 mod events;
 mod mixed;
 
@@ -88,7 +89,7 @@ async fn infer(
 
 async fn whole(outcome: Outcome, wants_parts: bool) -> Result<Response, Failure> {
     let outcome = Failure::check_outcome(outcome)?;
-    let content_type = content_type(outcome.content_type.as_deref());
+    let content_type = content_type(outcome.content_type.as_deref(), &outcome.data);
     let media = outcome.media_type();
     match outcome.data {
         Data::List(list) => {
@@ -123,6 +124,7 @@ async fn streamed(
     let Some(Event::Chunk { content_type: media, data }) = ticket.event().await else {
         return whole(ticket.outcome().await?, wants_parts).await;
     };
+    let media = content_type(media.as_deref(), &data);
     let rest = stream::unfold(Some((app, context, ticket)), |state| async {
         let (app, context, mut ticket) = state?;
         while let Some(event) = ticket.event().await {
@@ -140,23 +142,19 @@ async fn streamed(
     });
     let first = stream::iter([Ok::<Bytes, std::io::Error>(data.into_bytes())]);
     let body = Body::from_stream(stream::StreamExt::chain(first, rest));
-    let media = content_type(media.as_deref());
     Ok((INERT, [(header::CONTENT_TYPE, media)], [UNBUFFERED], body).into_response())
 }
 
-fn content_type(media: Option<&str>) -> HeaderValue {
+/// The content type under which data is sent. Text travels as UTF-8, and says so whatever the model
+/// says; bytes are in the charset that the model names.
+fn content_type(media: Option<&str>, data: &Data) -> HeaderValue {
     let unknown = HeaderValue::from_static("application/octet-stream");
     let Some(media) = media else { return unknown };
-    let says_charset = || media.to_ascii_lowercase().contains("charset");
     let value = match media {
         // The usual ones, for which nothing need be put together.
         "application/json" => return HeaderValue::from_static("application/json"),
         "text/plain" => return HeaderValue::from_static("text/plain; charset=utf-8"),
-        // Text travels as UTF-8, and says so.
-        _ if media.starts_with("text/") && !says_charset() => {
-            HeaderValue::from_str(&format!("{media}; charset=utf-8"))
-        }
-        _ => HeaderValue::from_str(media),
+        _ => HeaderValue::from_str(&charset::told(media, data)),
     };
     value.unwrap_or(unknown)
 }
