@@ -521,11 +521,16 @@ def test_the_last_event_of_a_stream_that_fails_is_the_error(program, tmp_path):
 
 
 ENDINGS = """
-    import os
+    import os, time
     import ai_integration
+
+    def wait_for_reader():
+        while not os.path.exists("read"):
+            time.sleep(0.005)
 
     def fails():
         yield "begun"
+        wait_for_reader()
         raise ValueError("out of paint")
 
     def flood():
@@ -544,6 +549,8 @@ ENDINGS = """
             ai_integration.send_chunk("begun")
             while text == "waits":
                 ai_integration.send_chunk("more")
+            if text != "ends":
+                wait_for_reader()
             if text == "dies":
                 os._exit(1)
             if text == "reports":
@@ -551,6 +558,50 @@ ENDINGS = """
             else:
                 ai_integration.send_result({"success": True, "content-type": "text/plain"})
 """
+
+
+AT_ONCE = """
+    import time
+    import ai_integration
+
+    def failing(pieces, pause):
+        for _ in range(pieces):
+            yield "piece "
+        time.sleep(pause)
+        raise ValueError("out of paint")
+
+    STREAMS = {
+        "values": lambda: iter([1, float("nan")]),
+        "one": lambda: failing(1, 0),
+        "several": lambda: failing(20, 0),
+        "many": lambda: failing(2000, 0),
+        "soon": lambda: failing(1, 0.002),
+    }
+
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            kind = "application/json" if inputs["text"] == "values" else "text/plain"
+            data = STREAMS[inputs["text"]]()
+            ai_integration.send_result({"content-type": kind, "data": data, "success": True})
+"""
+
+
+@pytest.mark.parametrize("text", ["values", "one", "several", "many", "soon"])
+def test_a_stream_that_fails_at_once_is_a_failure_or_breaks_off_after_its_begin(program, text):
+    begin = b"1\n" if text == "values" else b"piece "
+    said = "NaN" if text == "values" else "out of paint"
+    with serve(program(AT_ONCE)) as server:
+        for _ in range(20):
+            try:
+                answer = server.post(text=text)
+            except http.client.IncompleteRead as broken:
+                came = broken.partial
+            else:
+                # Nothing was out yet.
+                assert answer.status == 500
+                assert said in answer.json()["detail"]
+                continue
+            assert came.startswith(begin)
 
 
 def old_stream(server, text, *headers):
@@ -574,11 +625,13 @@ def read_to_the_end(client):
 @pytest.mark.parametrize("text", ["fails", "reports", "dies"])
 @pytest.mark.parametrize("headers", [[], ["Connection: keep-alive"]])
 def test_a_stream_that_fails_resets_the_connection_of_a_client_without_chunks(
-    program, text, headers
+    program, tmp_path, text, headers
 ):
-    with serve(program(ENDINGS)) as server:
-        client = old_stream(server, text, *headers)
-        with client, pytest.raises(ConnectionResetError):
+    path = program(ENDINGS)
+    with serve(path, cwd=tmp_path) as server, old_stream(server, text, *headers) as client:
+        assert client.recv(100)
+        (tmp_path / "read").touch()
+        with pytest.raises(ConnectionResetError):
             read_to_the_end(client)
 
 
@@ -591,8 +644,9 @@ def test_a_stream_whose_server_is_killed_resets_the_connection_of_such_a_client(
 
 
 @pytest.mark.parametrize("headers", [[], ["Connection: keep-alive"]])
-def test_a_whole_stream_ends_the_connection_of_such_a_client_as_ever(program, headers):
-    with serve(program(ENDINGS)) as server:
+def test_a_whole_stream_ends_the_connection_of_such_a_client_as_ever(program, tmp_path, headers):
+    (tmp_path / "read").touch()
+    with serve(program(ENDINGS), cwd=tmp_path) as server:
         with old_stream(server, "ends", *headers) as client:
             assert read_to_the_end(client).endswith(b"\r\n\r\nbegun")
         with old_stream(server, "flood", *headers) as client:

@@ -26,17 +26,20 @@ MEGABYTE = 1 << 20
 
 
 @pytest.fixture
-def impatient(program, certificate):
+def tls(certificate):
     folder = certificate("localhost")
-    settings = {
+    return {
         "AI_INTEGRATION_TLS_CERT": folder / "cert.pem",
         "AI_INTEGRATION_TLS_KEY": folder / "key.pem",
-        "AI_INTEGRATION_IDLE_TIMEOUT": 1,
-        "AI_INTEGRATION_WRITE_TIMEOUT": 2,
     }
+
+
+@pytest.fixture
+def impatient(program, tls):
+    settings = {**tls, "AI_INTEGRATION_IDLE_TIMEOUT": 1, "AI_INTEGRATION_WRITE_TIMEOUT": 2}
     with serve(program(MODEL), HOST="127.0.0.1", ready=False, **settings) as server:
         server.wait_for_output("listening on")
-        server.folder = folder
+        server.folder = tls["AI_INTEGRATION_TLS_CERT"].parent
         yield server
 
 
@@ -167,3 +170,37 @@ def test_streams_that_begin_a_body_take_nothing_from_others(program, certificate
         for _ in range(20):
             assert curl(server, 1) == "2 200 1"
         assert memory(server.process.pid) - before < 20 + 40
+
+
+FAILING = """
+    import time
+    import ai_integration
+
+    def failing(pause):
+        yield "begun"
+        time.sleep(pause)
+        raise ValueError("out of paint")
+
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            pieces = failing(float(inputs["text"]))
+            ai_integration.send_result(
+                {"content-type": "text/plain", "data": pieces, "success": True})
+"""
+
+
+@pytest.mark.parametrize("pause", [0, 0.002, 0.1])
+def test_a_stream_that_fails_soon_is_a_failure_or_breaks_off_after_its_begin(program, tls, pause):
+    with serve(program(FAILING), HOST="127.0.0.1", ready=False, **tls) as server:
+        server.wait_for_output("listening on")
+        port = re.search(r":(\d+)$", server.url).group(1)
+        command = ["curl", "-skN", "--http2", "-w", " %{http_version} %{http_code}"]
+        command += ["-d", "text=%s" % pause, "https://localhost:%s/infer" % port]
+        for _ in range(20):
+            done = subprocess.run(command, capture_output=True, timeout=60)
+            if done.returncode == 0:
+                # Nothing was out yet.
+                assert done.stdout.endswith(b" 2 500")
+                assert b"out of paint" in done.stdout
+            else:
+                assert done.stdout == b"begun 2 200"

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use serde_json::json;
 
 use self::events::UNBUFFERED;
@@ -37,6 +37,9 @@ const INERT: [(HeaderName, HeaderValue); 1] =
 
 /// The passes over a list's bytes until they are an answer: base64, and JSON or the parts of a body.
 const PASSES: usize = 3;
+
+/// The most pieces of an answer that are taken at its begin without waiting.
+const AT_ONCE: usize = 64;
 
 pub(crate) struct Native;
 
@@ -113,7 +116,7 @@ fn listed(content_type: &HeaderValue, media: &str, list: &[Bytes], wants_parts: 
     (INERT, vary, Json(data_urls(media, list))).into_response()
 }
 
-/// Answers with the whole result, or with its pieces as they come. A failure after the first piece
+/// Answers with the whole result, or with its pieces as they come. A failure after the first pieces
 /// can only be told by breaking the body off, which clients see as an incomplete answer.
 async fn streamed(
     app: App,
@@ -125,24 +128,50 @@ async fn streamed(
         return whole(ticket.outcome().await?, wants_parts).await;
     };
     let media = content_type(media.as_deref(), &data);
-    let rest = stream::unfold(Some((app, context, ticket)), |state| async {
+    let (pieces, has_ended) = at_once(data, &mut ticket);
+    let rest = if has_ended {
+        // Nothing is out yet, so a failure can still be told.
+        succeeded(ticket).await?;
+        None
+    } else {
+        Some((app, context, ticket))
+    };
+    let rest = stream::unfold(rest, |state| async {
         let (app, context, mut ticket) = state?;
         while let Some(event) = ticket.event().await {
             if let Event::Chunk { data, .. } = event {
                 return Some((Ok(data.into_bytes()), Some((app, context, ticket))));
             }
         }
-        let failure = match ticket.outcome().await {
-            Ok(outcome) if outcome.success => return None,
-            Ok(outcome) => Failure::of_model(&outcome),
-            Err(error) => error.into(),
-        };
+        let failure = succeeded(ticket).await.err()?;
         app.record_late(&failure, &context);
+        // The connection writes out what it has while it waits, and nothing once the body is broken.
+        tokio::task::yield_now().await;
         Some((Err(std::io::Error::other(failure.code())), None))
     });
-    let first = stream::iter([Ok::<Bytes, std::io::Error>(data.into_bytes())]);
+    let first = stream::iter(pieces.into_iter().map(Ok::<Bytes, std::io::Error>));
     let body = Body::from_stream(stream::StreamExt::chain(first, rest));
     Ok((INERT, [(header::CONTENT_TYPE, media)], [UNBUFFERED], body).into_response())
+}
+
+/// The first piece and those that are there already, and whether no more will come.
+fn at_once(first: Data, ticket: &mut Ticket) -> (Vec<Bytes>, bool) {
+    let mut pieces = vec![first.into_bytes()];
+    while pieces.len() < AT_ONCE {
+        match ticket.event().now_or_never() {
+            Some(Some(Event::Chunk { data, .. })) => pieces.push(data.into_bytes()),
+            Some(Some(_)) => {}
+            Some(None) => return (pieces, true),
+            None => break,
+        }
+    }
+    (pieces, false)
+}
+
+/// Waits for the end of an answer whose pieces have been read.
+async fn succeeded(ticket: Ticket) -> Result<(), Failure> {
+    let outcome = ticket.outcome().await?;
+    if outcome.success { Ok(()) } else { Err(Failure::of_model(&outcome)) }
 }
 
 /// The content type under which data is sent. Text travels as UTF-8, and says so whatever the model
