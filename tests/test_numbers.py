@@ -154,6 +154,50 @@ def test_a_negative_zero_that_is_an_integer_stays_one(ask):
     assert ask(**given) == told
 
 
+WRITTEN_AS_FLOATS = {
+    "1e3": 1000,
+    "2.0": 2,
+    "1e22": 10**22,
+    "-1.5E1": -15,
+    "1e308": 10**308,
+    "9007199254740993.0": 2**53 + 1,
+    "123456789012345678901.5e1": 1234567890123456789015,
+    "5000e-3": 5,
+    "0e400": 0,
+    "3.%s" % ("0" * 400): 3,
+}
+NOT_WHOLE = ["1.0000000000000000001", "1e-400", "-0.99999999999999999999", "9007199254740992.5"]
+
+
+# In the pipe modes the schema is a hint: what is written as a float stays one.
+not_in_pipes = pytest.mark.parametrize(
+    "ask", [way for way in WAYS if way not in PIPES], indirect=True
+)
+
+
+@not_in_pipes
+def test_an_integer_may_be_written_as_a_float(ask):
+    for text, one in WRITTEN_AS_FLOATS.items():
+        assert ask(i0=text) == {"i0": repr(one)}
+    # The command line takes a choice as it is listed.
+    if ask.way != "command_line":
+        assert ask(c0="9223372036854775809.0") == {"c0": str(2**63 + 1)}
+
+
+@not_in_pipes
+def test_what_is_nearly_whole_is_no_integer(ask):
+    for text in NOT_WHOLE:
+        with pytest.raises(Refused, match="i0: expected an integer"):
+            ask(i0=text)
+
+
+def test_a_float_that_is_nearly_whole_is_the_nearest_one(ask):
+    texts = [*NOT_WHOLE, "9007199254740993.0"]
+    given = {"n%d" % at: text for at, text in enumerate(texts)}
+    assert ask(**given) == {name: repr(float(text)) for name, text in given.items()}
+    assert ask(json="[%s]" % ", ".join(texts))["json"] == repr([float(text) for text in texts])
+
+
 def test_a_float_is_the_nearest_one(ask):
     given = {"n%d" % at: text for at, text in enumerate(FLOATS)}
     assert ask(**given) == {name: repr(json.loads(text)) for name, text in given.items()}

@@ -71,7 +71,8 @@ fn label(choice: &Json) -> String {
 
 /// Returns whether both are spellings of one number, such as `2.5` and `2.50`.
 fn is_same_number(one: &str, other: &str) -> bool {
-    match (number::parse(one), number::parse(other)) {
+    let read = |text| number::whole(text).or_else(|_| number::parse(text));
+    match (read(one), read(other)) {
         (Ok(one), Ok(other)) => number::compare(&one, &other).is_eq(),
         _ => false,
     }

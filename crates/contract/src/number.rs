@@ -25,10 +25,7 @@ pub enum NumberError {
 
 /// Reads a number. Signs, leading zeros and exponents may be written in any of the usual ways.
 pub fn parse(text: &str) -> Result<Number, NumberError> {
-    let (sign, unsigned) = match text.strip_prefix('-') {
-        Some(unsigned) => ("-", unsigned),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
-    };
+    let (sign, unsigned) = signed(text);
     if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
         return float(text);
     }
@@ -37,6 +34,50 @@ pub fn parse(text: &str) -> Result<Number, NumberError> {
         0 => Ok(0.into()),
         1..=MAX_DIGITS => format!("{sign}{digits}").parse().map_err(|_| NumberError::Malformed),
         length => Err(NumberError::TooManyDigits(length)),
+    }
+}
+
+/// Reads a whole number, which may be written with a point or an exponent. It is judged by its
+/// decimal digits: the nearest float may be whole where they are not, or another whole number.
+pub(crate) fn whole(text: &str) -> Result<Number, NumberError> {
+    let number = parse(text)?;
+    if is_integer(&number) {
+        return Ok(number);
+    }
+    let (sign, unsigned) = signed(text);
+    let (digits, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (before, after) = digits.split_once('.').unwrap_or((digits, ""));
+    let digits = format!("{before}{after}");
+    let digits = digits.trim_start_matches('0');
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Ok(0.into());
+    }
+    // Beyond these is nothing that a float can be near to, but zero.
+    let exponent = exponent.parse::<i64>().unwrap_or(i64::MIN);
+    let zeros = digits.len() - significant.len();
+    let (zeros, after) = (i64::try_from(zeros), i64::try_from(after.len()));
+    let zeros = zeros.and_then(|zeros| Ok(exponent.saturating_add(zeros).saturating_sub(after?)));
+    let zeros = zeros.and_then(usize::try_from).map_err(|_| NumberError::Malformed)?;
+    parse(&format!("{sign}{significant}{}", "0".repeat(zeros)))
+}
+
+/// Reads a number of a JSON text. One that [`whole`] would read otherwise as its nearest float
+/// keeps its text, which a reader of floats makes the same of.
+pub(crate) fn of_json(text: &str) -> Result<Number, NumberError> {
+    let number = parse(text)?;
+    let is_usual = number.as_str() == text || is_integer(&number);
+    if is_usual || whole(text) == whole(number.as_str()) {
+        return Ok(number);
+    }
+    text.parse().map_err(|_| NumberError::Malformed)
+}
+
+/// Parts the sign from what it stands before.
+fn signed(text: &str) -> (&'static str, &str) {
+    match text.strip_prefix('-') {
+        Some(unsigned) => ("-", unsigned),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
     }
 }
 
@@ -70,7 +111,7 @@ pub(crate) fn compare(one: &Number, other: &Number) -> Ordering {
 }
 
 /// Whole numbers below 2^53 are exact in a float; above some become others.
-pub(crate) const EXACT_IN_FLOAT: f64 = 9_007_199_254_740_992.0;
+const EXACT_IN_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 /// The nearest float, in which `-0.0` is zero; infinity beyond their range.
 fn nearest(number: &Number) -> f64 {
@@ -117,6 +158,52 @@ mod tests {
         let longest = "9".repeat(MAX_DIGITS);
         assert_eq!(read(&longest), Ok(longest.clone()));
         assert_eq!(read(&format!("-00{longest}")), Ok(format!("-{longest}")));
+    }
+
+    #[test]
+    fn a_whole_number_is_judged_by_its_digits() {
+        for (text, number) in [
+            ("1e3", "1000"),
+            ("+1E+22", "10000000000000000000000"),
+            ("-2.50e1", "-25"),
+            ("9007199254740993.0", "9007199254740993"),
+            ("123456789012345678901.5e1", "1234567890123456789015"),
+            ("1000e-3", "1"),
+            (".5e1", "5"),
+            ("5.", "5"),
+            ("-0.0", "0"),
+            ("0e99999999999999999999", "0"),
+        ] {
+            assert_eq!(whole(text).unwrap().as_str(), number, "{text}");
+        }
+        for text in [
+            "1.0000000000000000001",
+            "1e-400",
+            "1e-9223372036854775808",
+            "1e-99999999999999999999",
+            "2.5",
+            "1e",
+        ] {
+            assert_eq!(whole(text), Err(NumberError::Malformed), "{text}");
+        }
+        assert_eq!(whole("1e400"), Err(NumberError::OutOfRange));
+        let zeros = "0".repeat(5000);
+        assert_eq!(whole(&format!("7.{zeros}")), Ok(7.into()));
+        assert_eq!(whole(&format!("7{zeros}e-5000")), Ok(7.into()));
+    }
+
+    #[test]
+    fn a_number_of_json_keeps_its_text_where_its_float_is_another_whole_number() {
+        for (text, number) in [
+            ("9007199254740993.0", "9007199254740993.0"),
+            ("1.0000000000000000001", "1.0000000000000000001"),
+            ("0.10", "0.1"),
+            ("1.50", "1.5"),
+            ("1E5", "100000.0"),
+            ("5", "5"),
+        ] {
+            assert_eq!(of_json(text).unwrap().as_str(), number, "{text}");
+        }
     }
 
     #[test]

@@ -209,24 +209,17 @@ fn scalar_text(raw: &RawValue) -> Option<String> {
     }
 }
 
-/// Reads a number; a whole one may be written as a float, as JavaScript does with `1e3`.
+/// Reads a number; a whole one may be written as a float, as Python does with `1e22`.
 fn any_number(raw: &RawValue, whole: bool) -> Result<Number, NumberError> {
     if matches!(raw, RawValue::Json(Json::Bool(_))) {
         return Err(NumberError::Malformed);
     }
-    let number = number::parse(&scalar_text(raw).ok_or(NumberError::Malformed)?)?;
-    if whole == number::is_integer(&number) {
-        return Ok(number);
+    let text = scalar_text(raw).ok_or(NumberError::Malformed)?;
+    if whole {
+        return number::whole(&text);
     }
-    let float = number.as_f64().ok_or(NumberError::OutOfRange)?;
-    if !whole {
-        return Ok(number);
-    }
-    // A larger float may stand for several integers.
-    if float.fract() != 0.0 || float.abs() >= number::EXACT_IN_FLOAT {
-        return Err(NumberError::Malformed);
-    }
-    number::parse(&format!("{float:.0}"))
+    let number = number::parse(&text)?;
+    number.as_f64().map(|_| number).ok_or(NumberError::OutOfRange)
 }
 
 fn flag(raw: &RawValue) -> Option<bool> {
