@@ -25,11 +25,11 @@ SOUND = [
     "'1' + '0' * 5000",
     '\'{"a": 1, "a": 2}\'',
     "'[' * 5000 + ']' * 5000",
-    "b'\\xef\\xbb\\xbf[1]'",
     "'\"\\\\ud83d\"'",
     "io.StringIO('[1]')",
     "io.BytesIO(b'[1]')",
 ]
+PLAIN = "send UTF-8 without a byte order mark"
 # The text, and what is said of it.
 BROKEN = [
     ("json.dumps({'a': float('nan')})", 'got "NaN"; JSON has no such number, at line 1 column 7'),
@@ -48,6 +48,12 @@ BROKEN = [
     ("b'[\"\\xe9\"]'", "its byte 3, 0xE9, is not UTF-8"),
     ("'[' + '1,' * 499998 + '1,]'", "a further value after the comma"),
     ("io.BytesIO(b'{')", "it is cut off"),
+    ("b'\\xef\\xbb\\xbf[1]'", "it begins with a byte order mark; " + PLAIN),
+    ("'\\ufeff[1]'", "it begins with a byte order mark; " + PLAIN),
+    ("'[1]'.encode('utf-16')", "it is UTF-16; " + PLAIN),
+    ("'[1]'.encode('utf-16-be')", "it is UTF-16; " + PLAIN),
+    ("'{\"a\": 1}'.encode('utf-32')", "it is UTF-32; " + PLAIN),
+    ("'[1]'.encode('utf-32-le')", "it is UTF-32; " + PLAIN),
 ]
 
 

@@ -34,14 +34,20 @@ pub fn members(text: &[u8]) -> Result<Vec<(String, Value)>, Malformed> {
     read(text, |reader, count| reader.deserialize_map(Members { list: Vec::new(), count }))
 }
 
-/// Checks that a text is JSON, encoded as for [`parse`]. In UTF-8 keys may repeat, and values and
-/// levels be as many as they like, since nothing is kept of them.
+/// Checks that a text is JSON as others read it: in UTF-8 without a byte order mark (RFC 8259,
+/// section 8.1). Keys may repeat, and values and levels be as many as they like, since nothing is
+/// kept of them.
 pub fn check(text: &[u8]) -> Result<(), Malformed> {
     let is_sound = |text| serde_json::from_str::<IgnoredAny>(text).is_ok();
     if std::str::from_utf8(text).is_ok_and(is_sound) {
         return Ok(());
     }
-    parse(text).map(drop)
+    parse(text)?;
+    let given = match Encoding::of(text, Encoding::Utf8) {
+        Encoding::Utf8 => "it begins with a byte order mark".to_owned(),
+        encoding => format!("it is {encoding}"),
+    };
+    Err(Malformed::Fault(format!("{given}; send UTF-8 without a byte order mark")))
 }
 
 /// About what a value takes up in memory beside its text, in bytes.
