@@ -350,6 +350,8 @@ def test_all_files_of_a_request_together_are_bounded(trusting, canary):
     assert trusting.post(file=url).status == 200
     answer = trusting.post(file=url, image=url)
     assert "cannot be fetched" in message(answer)
+    most = "at most 1048576 bytes together with the other files that the request gives as addresses"
+    assert most in message(answer)
 
 
 def test_the_files_of_a_list_are_fetched_each_in_its_place(trusting, canary):

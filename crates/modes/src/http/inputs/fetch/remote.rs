@@ -124,8 +124,9 @@ impl Remote {
                         "the input {name} was not fetched: {why}"
                     );
                     format!(
-                        "the file cannot be fetched; it has to be public, of at most {} bytes, \
-                         and to come within {} s",
+                        "the file cannot be fetched; it has to be public, to have at most {} bytes \
+                         together with the other files that the request gives as addresses, and to \
+                         come within {} s",
                         self.most,
                         self.timeout.as_secs_f64()
                     )
