@@ -128,20 +128,36 @@ impl Field {
         accepted.map_err(|refusal| refusal.message(|| self.item_expectation()))
     }
 
-    /// Reads the input's value as [`read`](Self::read) does, but leaves a JSON number or boolean what it
-    /// is where any text fits.
+    /// Reads the input's value as [`read`](Self::read) does, but leaves a JSON value what it is where any
+    /// text fits, and text with a NUL too. The second part of the answer says what does not fit.
     pub(crate) fn read_as_it_came(
         &self,
         name: &str,
         raw: RawValue,
-    ) -> Result<Value, Vec<FieldError>> {
-        let scalar = match &raw {
-            RawValue::Json(json @ (Json::Number(_) | Json::Bool(_))) => Some(json.clone()),
-            _ => None,
-        };
+    ) -> Result<(Value, Option<FieldError>), Vec<FieldError>> {
         let is_text = self.shape() == Shape::Text { format: None };
-        let accepted = self.read(name, raw)?;
-        Ok(scalar.filter(|_| is_text).map_or(accepted, Value::Json))
+        // Authors who say more of an input than its type count on that.
+        let is_bare = is_text && self.items.is_none() && self.constraints == Constraints::default();
+        let misfit = |given: &str| {
+            let message = format!("expected {}, got {given}", self.expectation());
+            Some(FieldError { name: name.to_owned(), message })
+        };
+        Ok(match raw {
+            RawValue::Json(json @ (Json::Number(_) | Json::Bool(_))) if is_text => {
+                self.read(name, RawValue::Json(json.clone()))?;
+                (Value::Json(json), None)
+            }
+            RawValue::Json(json @ (Json::Array(_) | Json::Object(_))) if is_bare => {
+                let given = if json.is_array() { "a list" } else { "an object" };
+                (Value::Json(json), misfit(given))
+            }
+            RawValue::Text(text) | RawValue::Json(Json::String(text))
+                if is_bare && text.contains('\0') =>
+            {
+                (Value::Text(text), misfit("some with a NUL character in it"))
+            }
+            raw => (self.read(name, raw)?, None),
+        })
     }
 
     /// A valid value: an example, the default, a choice, or the type's own sample; `None` where the type has

@@ -37,7 +37,7 @@ pub use input_types::INPUT_TYPES;
 pub use item_count::ItemCount;
 pub use outcome::{Data, MAX_LIST, Outcome, check_content_type};
 pub use raw::{RawInputs, RawValue, decode_base64};
-pub use schema::InputsSchema;
+pub use schema::{Hints, InputsSchema};
 pub use setting::{Environment, Setting, SettingError};
 pub use shape::{Refusal, Shape};
 pub use value::{Inputs, Value};

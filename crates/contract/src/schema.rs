@@ -31,6 +31,15 @@ pub struct InputsSchema {
     mistakes: Vec<String>,
 }
 
+/// The remarks on a request whose schema is a mere hint.
+#[derive(Debug, Default)]
+pub struct Hints {
+    /// Inputs that a request would have to give.
+    pub missing: Vec<FieldError>,
+    /// Values that do not fit, and are handed on nevertheless.
+    pub misfits: Vec<FieldError>,
+}
+
 impl InputsSchema {
     /// Reads a schema from its JSON form, an object of name to properties; `null` is an empty
     /// schema. What is not understood is left out and told in the second part of the answer.
@@ -161,44 +170,48 @@ impl InputsSchema {
     /// Holds a request against the schema: reads each value as its type, fills in defaults, and
     /// passes on what the schema does not mention. All that is wrong is reported at once.
     pub fn resolve(&self, raw: RawInputs) -> Result<Inputs, Error> {
-        self.hold(raw, Strictness::Rule).map(|(inputs, _)| inputs)
+        self.hold(raw, None)
     }
 
     /// Holds a request against the schema as [`resolve`](Self::resolve) does, but takes it as a mere
-    /// hint: numbers and booleans that come as JSON stay what they are for inputs of text, and inputs
-    /// that are missing are no error. The second part of the answer names them.
-    pub fn resolve_as_hint(&self, raw: RawInputs) -> Result<(Inputs, Vec<FieldError>), Error> {
-        self.hold(raw, Strictness::Hint)
+    /// hint: values that come as JSON stay what they are for inputs of which it says only that they
+    /// are text, and inputs that are missing are no error. Missing inputs, and values that do not
+    /// fit, are added to `hints`, whatever else is wrong.
+    pub fn resolve_as_hint(&self, raw: RawInputs, hints: &mut Hints) -> Result<Inputs, Error> {
+        self.hold(raw, Some(hints))
     }
 
-    fn hold(
-        &self,
-        mut raw: RawInputs,
-        strictness: Strictness,
-    ) -> Result<(Inputs, Vec<FieldError>), Error> {
-        let is_hint = strictness == Strictness::Hint;
+    /// Holds a request against the schema, as a rule where there are no `hints` to be filled.
+    fn hold(&self, mut raw: RawInputs, mut hints: Option<&mut Hints>) -> Result<Inputs, Error> {
         self.gather(&mut raw)?;
         let mut inputs = Inputs::with_capacity(self.fields.len().max(raw.len()));
         let mut errors = Vec::new();
-        let mut missing = 0;
         for (name, field) in &self.fields {
             let (given, nothing) = match raw.shift_remove(name) {
                 Some(value) if is_absent(&value, field) => (None, Some(value)),
                 came => (came, None),
             };
             let value = match (given, &field.default) {
-                (Some(given), _) if is_hint => field.read_as_it_came(name, given),
-                (Some(given), _) => field.read(name, given),
+                (Some(given), _) => match &mut hints {
+                    Some(hints) => field.read_as_it_came(name, given).map(|(value, misfit)| {
+                        hints.misfits.extend(misfit);
+                        value
+                    }),
+                    None => field.read(name, given),
+                },
                 (None, Some(default)) => field.read(name, RawValue::Json(default.clone())),
                 (None, None) if field.required => {
-                    missing += 1;
                     let absence = nothing.as_ref().map_or("missing", absence);
-                    if let Some(nothing) = nothing.filter(|_| is_hint).and_then(as_it_came) {
-                        inputs.insert(name.clone(), nothing);
-                    }
                     let instead = self.instead(name, &raw);
                     let message = format!("{absence}; expected {}{instead}", field.expectation());
-                    Err(vec![FieldError { name: name.clone(), message }])
+                    let error = FieldError { name: name.clone(), message };
+                    let Some(hints) = &mut hints else {
+                        errors.push(error);
+                        continue;
+                    };
+                    hints.missing.push(error);
+                    let Some(nothing) = nothing.and_then(as_it_came) else { continue };
+                    Ok(nothing)
                 }
                 (None, None) => continue,
             };
@@ -221,8 +234,7 @@ impl InputsSchema {
             };
             inputs.insert(name, value);
         }
-        let is_good = errors.is_empty() || is_hint && errors.len() == missing;
-        if is_good { Ok((inputs, errors)) } else { Err(Error::invalid_inputs(errors)) }
+        if errors.is_empty() { Ok(inputs) } else { Err(Error::invalid_inputs(errors)) }
     }
 
     /// Names what came in the place of a missing input, for the message on it: the unmentioned name
@@ -257,15 +269,6 @@ impl InputsSchema {
         let fields = self.fields.iter();
         fields.filter_map(|(name, field)| Some((name.clone(), field.sample()?))).collect()
     }
-}
-
-/// The strictness with which a request is held against the schema.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Strictness {
-    /// Inputs that do not fit, or are missing, are refused.
-    Rule,
-    /// Missing inputs are named, and the others are changed as little as possible.
-    Hint,
 }
 
 /// Returns the value of an input that is not held against anything; `None` for one that was given more

@@ -3,7 +3,7 @@
 
 use std::io::{IsTerminal, Read};
 
-use ai_integration_contract::{FieldError, RawInputs};
+use ai_integration_contract::{FieldError, Hints, RawInputs};
 use ai_integration_engine::{Model, Request};
 
 use crate::console::{eprint, say};
@@ -58,16 +58,18 @@ async fn ask(
             read(bytes, &model)
         })
         .and_then(|raw| {
-            let invalid = |error| format!("the inputs are not valid: {error}");
-            model.schema.resolve_as_hint(raw).map_err(invalid)
-        });
-    let inputs = match inputs {
-        Ok((inputs, missing)) => {
-            for FieldError { name, message } in missing {
+            let mut hints = Hints::default();
+            let held = model.schema.resolve_as_hint(raw, &mut hints);
+            for FieldError { name, message } in hints.missing {
                 eprint(format_args!("warning: the model may need more inputs: {name}: {message}"));
             }
-            inputs
-        }
+            for FieldError { name, message } in hints.misfits {
+                eprint(format_args!("warning: handed on as it came: {name}: {message}"));
+            }
+            held.map_err(|error| format!("the inputs are not valid: {error}"))
+        });
+    let inputs = match inputs {
+        Ok(inputs) => inputs,
         Err(message) => {
             eprint(format_args!("error: {message}"));
             return ExitStatus::Usage;

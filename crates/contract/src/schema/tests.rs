@@ -170,17 +170,43 @@ fn a_hint_refuses_nothing_that_is_missing_and_changes_no_scalar() {
         "image": {"type": "image"}, "title": {"type": "text"}, "size": {"type": "text"},
         "day": {"type": "date", "required": false}, "n": {"type": "number", "default": 5},
     }));
-    let (inputs, missing) =
-        schema.resolve_as_hint(raw(&json!({"title": null, "size": 7, "more": true}))).unwrap();
+    let mut hints = Hints::default();
+    let given = raw(&json!({"title": null, "size": 7, "more": true}));
+    let inputs = schema.resolve_as_hint(given, &mut hints).unwrap();
     let expected =
         [("title", json!(null)), ("size", json!(7)), ("n", json!(5)), ("more", json!(true))];
     let expected = expected.map(|(name, value)| (name.to_owned(), Value::Json(value)));
     assert_eq!(inputs, Inputs::from(expected));
-    let names: Vec<_> = missing.iter().map(|missing| missing.name.as_str()).collect();
+    let names: Vec<_> = hints.missing.iter().map(|missing| missing.name.as_str()).collect();
     assert_eq!(names, ["image", "title"]);
-    // What does not fit is still refused, and named together with what is missing.
-    let error = schema.resolve_as_hint(raw(&json!({"title": [1], "day": 5}))).unwrap_err();
-    assert_eq!(error.fields.len(), 4, "{error}");
+    // What does not fit another type than text is still refused; what is missing is no part of that.
+    let mut hints = Hints::default();
+    let given = raw(&json!({"title": [1], "day": 5, "n": "x"}));
+    let error = schema.resolve_as_hint(given, &mut hints).unwrap_err();
+    let names: Vec<_> = error.fields.iter().map(|wrong| wrong.name.as_str()).collect();
+    assert_eq!(names, ["day", "n"]);
+    assert_eq!((hints.missing.len(), hints.misfits.len()), (2, 1));
+}
+
+#[test]
+fn a_hint_that_something_is_text_changes_no_value() {
+    let schema = schema(&json!({
+        "title": {"type": "text"}, "short": {"type": "text", "max_bytes": 5, "required": false},
+        "all": {"type": "text", "list": true, "required": false},
+    }));
+    for value in [json!([1, 2]), json!({"a": null}), json!("a\0b")] {
+        let mut hints = Hints::default();
+        let inputs = schema.resolve_as_hint(raw(&json!({"title": value})), &mut hints).unwrap();
+        let expected =
+            value.as_str().map_or(Value::Json(value.clone()), |text| Value::Text(text.into()));
+        assert_eq!(inputs, Inputs::from([("title".to_owned(), expected)]));
+        assert_eq!(hints.misfits.len(), 1, "{value}");
+        // Authors who say more than the type count on it.
+        for name in ["short", "all"] {
+            let given = raw(&json!({(name): {"a": value}}));
+            assert!(schema.resolve_as_hint(given, &mut hints).is_err(), "{name}: {value}");
+        }
+    }
 }
 
 #[test]
