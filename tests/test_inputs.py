@@ -550,6 +550,8 @@ def test_an_input_given_twice_is_refused(server, path):
         ("AI_INTEGRATION_ON_EXCEPTON", "AI_INTEGRATION_ON_EXCEPTION"),
         ("AI_INTEGRATION_MAXBODY", "AI_INTEGRATION_MAX_BODY"),
         ("AI_INTEGRATION_MODE_PATH", "AI_INTEGRATION_MODES_PATH"),
+        ("AI_INTEGRATION_HOST", "HOST"),
+        ("AI_INTEGRATION_PORT", "PORT"),
     ],
 )
 @pytest.mark.parametrize("mode", ["command_line", "http", "test_inputs_dict_json"])

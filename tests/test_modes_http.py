@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from compat import STYLES, model, picture
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from support import multipart, run, serve
+from support import BINARY, multipart, run, serve
 
 PNG = picture()
 SCHEMA = {
@@ -462,13 +462,47 @@ def test_the_address_is_taken_from_the_environment(program, host):
         assert bound_addresses(port) == {host.replace("localhost", "127.0.0.1")}
 
 
-@pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "my-laptop", "0.0.0.0:5000", "0.0.0"])
+@pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "my-laptop", "0.0.0"])
 def test_a_host_that_is_no_address_is_another_programs(program, host):
     with serve(program(model(PAINTER)), HOST=host) as server:
         assert server.get("/healthz").status == 200
         (line,) = [line for line in server.output().splitlines() if "WARN" in line]
         assert 'HOST="%s" is neither an address nor localhost' % host in line
         assert "HOST=0.0.0.0" in line
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.1", "127.0.0.1"),
+        ("localhost.", "127.0.0.1"),
+        ("LOCALHOST:5917", "127.0.0.1"),
+        ("127.0.0.2:5917", "127.0.0.2"),
+        ("http://localhost:x/", "127.0.0.1"),
+        ("0.0.0.0:5000", "0.0.0.0"),
+    ],
+)
+# Inside a container what counts as no address opens the server to all.
+@pytest.mark.parametrize("way", ["variable", "flag"])
+def test_an_address_in_another_spelling_is_taken_as_meant(program, host, address, way):
+    given = {"HOST": host} if way == "variable" else {"command": [BINARY, "run", "--host", host]}
+    with serve(program(model(PAINTER)), container="docker", **given) as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        assert bound_addresses(port) == {address}
+        named = host.rstrip("/").partition("//")[2] or host
+        if ":" in named:
+            # The port is told by PORT alone.
+            server.wait_for_output("WARN.*HOST names the port .* does not count.*PORT=0")
+        else:
+            assert "WARN" not in server.output()
+
+
+@pytest.mark.parametrize("host", ["foo", "x86_64-conda-linux-gnu", "0.0.0"])
+def test_a_flag_that_is_no_address_is_refused(program, host):
+    command = [BINARY, "run", "--mode", "http", "--port", "0", "--host", host]
+    done = run(program(model(PAINTER)), command=command)
+    assert done.returncode == 2
+    assert b'error: HOST="%s" does not fit: expected an IP address' % host.encode() in done.stderr
 
 
 def test_the_log_tells_where_the_server_is_and_when_the_model_is_ready(program):

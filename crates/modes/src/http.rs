@@ -150,12 +150,8 @@ async fn announce_readiness(mut state: watch::Receiver<State>, url: String) -> I
 /// Tells the log where the server is, and what an operator may not expect of it. Returns the
 /// address at which a browser on this machine opens it.
 fn announce(listener: &TcpListener, config: &ServerConfig) -> String {
-    if let Some(Err(text)) = &config.server.host {
-        let text: String = text.chars().take(60).collect();
-        tracing::warn!(
-            "HOST={text:?} is neither an address nor localhost, and is not used; HOST=0.0.0.0 \
-             (--host) listens on every address"
-        );
+    if let Some(warning) = config.server.warning() {
+        tracing::warn!("{warning}");
     }
     let Ok(address) = listener.local_addr() else { return "an unknown address".to_owned() };
     let scheme = if config.tls.is_some() { "https" } else { "http" };

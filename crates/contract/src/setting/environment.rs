@@ -1,6 +1,6 @@
 //! Holds the variables that settings are read from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::declaration::{Absent, PREFIX, Setting, SettingType};
@@ -10,13 +10,15 @@ use super::error::SettingError;
 #[derive(Clone, Default)]
 pub struct Environment {
     values: BTreeMap<String, String>,
+    /// The names of values that were set over the variables.
+    set: BTreeSet<String>,
 }
 
 impl Environment {
     /// An environment of these variables.
     #[must_use]
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Environment { values: variables.into_iter().collect() }
+        Environment { values: variables.into_iter().collect(), ..Self::default() }
     }
 
     /// Sets a value over what was there, as a flag does.
@@ -30,6 +32,14 @@ impl Environment {
             self.values.remove(other);
         }
         self.values.insert(name.to_owned(), value.into());
+        self.set.insert(name.to_owned());
+    }
+
+    /// Returns whether the setting has its value from a flag, and not from a variable that other
+    /// programs may have set for themselves.
+    #[must_use]
+    pub fn is_set_by_flag(&self, setting: &Setting) -> bool {
+        self.given(setting).is_some_and(|(name, _)| self.set.contains(name))
     }
 
     /// Any variable, whether it is a setting or not.
@@ -126,7 +136,12 @@ impl fmt::Debug for Environment {
 /// The setting with the name that is most like this one.
 fn nearest(name: &str, settings: impl Iterator<Item = &'static Setting>) -> Option<&'static str> {
     settings
-        .map(|known| (strsim::jaro_winkler(name, known.name), known.name))
+        .map(|known| {
+            // A name such as PORT, which follows a convention of others, is easily taken for one of ours.
+            let is_same = name.strip_prefix(PREFIX) == Some(known.name);
+            let likeness = if is_same { 1.0 } else { strsim::jaro_winkler(name, known.name) };
+            (likeness, known.name)
+        })
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }

@@ -23,8 +23,9 @@ settings! {
     #[derive(Clone, Debug)]
     pub(crate) struct HttpSettings under "Server" {
         /// Address to listen on. By default only this machine reaches the server; inside a container
-        /// it is every address (::, 0.0.0.0). Other programs use the name too: a value that is
-        /// neither an address nor localhost counts as none, with a warning.
+        /// it is every address (::, 0.0.0.0). A port behind it does not count. Other programs use
+        /// the variable too: there a value that is neither an address nor localhost counts as none,
+        /// with a warning.
         host: Option<HostAddress> { name: "HOST" },
         /// Port to listen on; 0 takes a free one.
         port: Port = 5000 { name: "PORT" },
@@ -37,7 +38,35 @@ settings! {
 impl HttpSettings {
     /// The address that the operator chose.
     pub(crate) fn address(&self) -> Option<IpAddr> {
-        self.host.as_ref().and_then(|host| host.as_ref().ok().copied())
+        self.host.as_ref().and_then(|host| host.as_ref().ok()).map(|host| host.ip)
+    }
+
+    /// Says what of `HOST` does not count, if anything.
+    pub(crate) fn warning(&self) -> Option<String> {
+        match self.host.as_ref()? {
+            Ok(Host { port: Some(port), .. }) if *port != self.port.to_string() => Some(format!(
+                "HOST names the port {port:?}, which does not count: the port is PORT={} (--port)",
+                self.port
+            )),
+            Ok(_) => None,
+            Err(text) => {
+                let text: String = text.chars().take(60).collect();
+                Some(format!(
+                    "HOST={text:?} is neither an address nor localhost, and is not used; \
+                     HOST=0.0.0.0 (--host) listens on every address"
+                ))
+            }
+        }
+    }
+
+    /// Refuses an address that cannot be used where it is certainly meant for this server.
+    fn check(&self, environment: &Environment) -> Result<(), SettingError> {
+        match &self.host {
+            Some(Err(text)) if environment.is_set_by_flag(Self::host()) => {
+                Err(Self::host().invalid(text, "expected an IP address, or localhost"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -67,17 +96,58 @@ pub(crate) static SETTINGS: LazyLock<Vec<&'static [&'static Setting]>> = LazyLoc
 #[derive(Debug)]
 pub(crate) struct HostAddress;
 
+/// An address as it is given, perhaps with a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    ip: IpAddr,
+    port: Option<String>,
+}
+
 impl SettingType for HostAddress {
-    type Value = Result<IpAddr, String>;
+    type Value = Result<Host, String>;
     const VALUE_NAME: &'static str = "ADDRESS";
 
     fn read(text: &str) -> Result<Self::Value, String> {
-        if text.eq_ignore_ascii_case("localhost") {
-            return Ok(Ok(Ipv4Addr::LOCALHOST.into()));
-        }
-        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-        Ok(bare.parse().map_err(|_| text.to_owned()))
+        Ok(host(text).ok_or_else(|| text.to_owned()))
     }
+}
+
+/// Reads an address in the spellings that people and other programs have for it. One that means
+/// this machine only must never count as none, which is every address inside a container.
+fn host(text: &str) -> Option<Host> {
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+    if let Some(ip) = address(text) {
+        return Some(Host { ip, port: None });
+    }
+    let (name, port) = text.rsplit_once(':')?;
+    Some(Host { ip: address(name)?, port: Some(port.to_owned()) })
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if let Ok(ip) = bare.parse() {
+        return Some(ip);
+    }
+    let name = bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase();
+    if name == "localhost" || name == "localhost.localdomain" || name.ends_with(".localhost") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    loopback(&name).map(IpAddr::from)
+}
+
+/// Reads an address of this machine in the short form of old programs, in which the last number fills the
+/// rest: `127.1` is 127.0.0.1.
+fn loopback(text: &str) -> Option<Ipv4Addr> {
+    let rest = text.strip_prefix("127.")?;
+    let mut numbers = rest.split('.').map(|number| number.parse::<u32>().ok());
+    let last = numbers.next_back()??;
+    let mut bits = 127;
+    let mut free = 24;
+    for number in numbers {
+        free -= 8;
+        bits = (bits << 8) | number.filter(|number| *number < 256 && free > 0)?;
+    }
+    (last < 1 << free).then(|| Ipv4Addr::from_bits((bits << free) | last))
 }
 
 /// A port of TCP.
@@ -111,6 +181,7 @@ pub(crate) struct ServerConfig {
 impl ServerConfig {
     pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
         let server = HttpSettings::read(environment)?;
+        server.check(environment)?;
         let addresses = addresses(server.address(), environment);
         let is_local = addresses.iter().all(IpAddr::is_loopback);
         let limits = ClientLimits::read(environment)?;
@@ -126,5 +197,36 @@ impl ServerConfig {
             tls: Tls::read(environment)?,
             tracer: Tracer::read(environment)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_the_spellings_that_there_are() {
+        for (text, ip, port) in [
+            ("127.0.0.1", "127.0.0.1", None),
+            ("::1", "::1", None),
+            ("[::]", "::", None),
+            ("127.1", "127.0.0.1", None),
+            ("127.0.1", "127.0.0.1", None),
+            ("127.1.2:80", "127.1.0.2", Some("80")),
+            ("127.0.0.1.", "127.0.0.1", None),
+            ("Localhost", "127.0.0.1", None),
+            ("localhost.", "127.0.0.1", None),
+            ("app.localhost:5917", "127.0.0.1", Some("5917")),
+            ("http://localhost:5917/", "127.0.0.1", Some("5917")),
+            ("0.0.0.0:5000", "0.0.0.0", Some("5000")),
+            ("localhost:x", "127.0.0.1", Some("x")),
+            ("[::1]:5000", "::1", Some("5000")),
+        ] {
+            let port = port.map(str::to_owned);
+            assert_eq!(host(text), Some(Host { ip: ip.parse().unwrap(), port }), "{text}");
+        }
+        for text in ["x86_64-conda-linux-gnu", "0.0.0", "127.", "127.256.1", "127.0.0.0.1", "a:1"] {
+            assert_eq!(host(text), None, "{text}");
+        }
     }
 }
