@@ -287,6 +287,26 @@ def test_one_client_may_not_ask_too_often(module_program):
         assert ask(server, X_Forwarded_For="198.51.100.2").status == 200
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-Host", "Forwarded"])
+def test_a_proxy_cannot_be_told_a_name_that_is_not_this_servers(module_program, header):
+    proxy = {"AI_INTEGRATION_TRUSTED_PROXIES": "127.0.0.1"}
+
+    def status(server, name, **headers):
+        forwarded = name if header == "X-Forwarded-Host" else "host=" + name
+        headers = {"Origin": "http://" + name, header.replace("-", "_"): forwarded, **headers}
+        return ask(server, **headers).status
+
+    with serve(module_program, **LOCAL, **proxy) as server:
+        assert status(server, "evil.test") == 403
+        refusal = ask(server, Origin="http://evil.test", X_Forwarded_Host="evil.test").json()
+        assert "X-Forwarded-Host with a name of AI_INTEGRATION_HOSTS" in refusal["detail"]
+        assert status(server, "localhost") == 200
+        assert status(server, "model.test", Sec_Fetch_Site="same-origin") == 200
+    with serve(module_program, **LOCAL, **proxy, AI_INTEGRATION_HOSTS="model.test") as server:
+        assert status(server, "model.test") == 200
+        assert status(server, "evil.test") == 403
+
+
 def test_a_proxy_may_write_a_clients_port(module_program):
     settings = {"AI_INTEGRATION_RATE_LIMIT": "2/min", "AI_INTEGRATION_TRUSTED_PROXIES": "127.0.0.1"}
     with serve(module_program, **LOCAL, **settings) as server:

@@ -279,7 +279,8 @@ mod tests {
     #[test]
     fn trusted_proxies_tell_the_host() {
         let trusted = (Settings::trusted_proxies(), "127.0.0.1");
-        let any = guard(&[trusted], true);
+        let any = guard(&[trusted], false);
+        let local = guard(&[trusted], true);
         let listed = guard(&[trusted, (Settings::hosts(), "model.example.org")], true);
         let untrusted = guard(&[(Settings::trusted_proxies(), "10.0.0.1")], true);
         let (host, other) = (("host", "127.0.0.1:5000"), ("x-forwarded-host", "evil.test"));
@@ -295,7 +296,20 @@ mod tests {
             (&any, &[host, origin("https://model.example.org:8443"), named], Err("forbidden")),
             (&any, &[host, page, other], Err("forbidden")),
             (&any, &[host, page, ("forwarded", "host=model.example.org;proto=https")], Ok(())),
-            (&any, &[("host", "evil.test"), origin("http://evil.test"), other], Err("misdirected")),
+            (
+                &local,
+                &[("host", "evil.test"), origin("http://evil.test"), other],
+                Err("misdirected"),
+            ),
+            (&local, &[host, origin("http://evil.test"), other], Err("forbidden")),
+            (&local, &[host, page, named], Err("forbidden")),
+            (&local, &[host, page, ("forwarded", "host=model.example.org")], Err("forbidden")),
+            (&local, &[host, page, named, ("sec-fetch-site", "same-origin")], Ok(())),
+            (
+                &local,
+                &[host, origin("http://localhost"), ("x-forwarded-host", "localhost")],
+                Ok(()),
+            ),
             (&listed, &[host, page, named], Ok(())),
             (&listed, &[host, origin("http://evil.test"), other], Err("forbidden")),
             (&untrusted, &[host, page, named], Err("forbidden")),

@@ -57,10 +57,10 @@ impl Hosts {
         Ok(host)
     }
 
-    /// Tells whether the host that a proxy names counts: any does where the operator lists none, since
-    /// the proxy decides which ones it serves.
+    /// Tells whether the host that a proxy names counts. Many proxies hand on what a client says of it, so
+    /// it is held to the same names as `Host`.
     pub(crate) fn may_be_forwarded(&self, host: &Authority) -> bool {
-        self.names.is_empty() || self.has(host.host())
+        self.has(host.host())
     }
 
     /// Tells whether a name means this server. Nobody's DNS decides where an address leads.

@@ -82,7 +82,8 @@ impl Origins {
         let message = "a page of another site sent this request: its Origin is not the Host that came here. \
                        If it is this server's own page, behind a proxy, the proxy has to pass Host on \
                        unchanged, or be listed in AI_INTEGRATION_TRUSTED_PROXIES and send \
-                       X-Forwarded-Host; another site can be added to AI_INTEGRATION_ORIGINS";
+                       X-Forwarded-Host with a name of AI_INTEGRATION_HOSTS; another site can be \
+                       added to AI_INTEGRATION_ORIGINS";
         Err(Failure::refused(Refusal::Forbidden, message))
     }
 
