@@ -84,7 +84,7 @@ def test_listed_names_and_sites_may_ask(module_program):
             Access_Control_Request_Method="POST",
             Access_Control_Request_Headers="authorization",
         )
-        assert preflight.status == 200
+        assert preflight.status == 204
         assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example.org"
         # A wildcard would not allow it.
         assert preflight.headers["Access-Control-Allow-Headers"] == "authorization"
@@ -127,10 +127,15 @@ def test_a_question_for_the_methods_is_answered_beside_cors(module_program):
             answer = ask(server, "OPTIONS", **headers)
             assert (answer.status, answer.headers["Allow"]) == (204, "POST,OPTIONS")
             assert ask(server, "OPTIONS", "/nothing", **headers).status == 404
-        preflight = ask(server, "OPTIONS", Access_Control_Request_Method="POST", **origin)
-        assert preflight.status == 200
+        wanted = {"Access_Control_Request_Method": "POST", **origin}
+        preflight = ask(server, "OPTIONS", **wanted)
+        assert (preflight.status, preflight.headers["Allow"]) == (204, "POST,OPTIONS")
         assert preflight.headers["Access-Control-Allow-Origin"] == origin["Origin"]
         assert preflight.headers["Access-Control-Allow-Methods"] == "GET,POST"
+        assert "origin" in preflight.headers["Vary"]
+        assert ask(server, "OPTIONS", "/nothing", **wanted).status == 404
+        foreign = ask(server, "OPTIONS", **{**wanted, "Origin": "https://evil.test"})
+        assert (foreign.status, foreign.headers["Access-Control-Allow-Origin"]) == (204, None)
 
 
 @pytest.mark.parametrize(

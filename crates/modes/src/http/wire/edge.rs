@@ -12,11 +12,11 @@ use ai_integration_engine::{Budget, Reservation};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY,
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Request, Response, Version};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, Version};
 use axum::response::IntoResponse;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
@@ -165,16 +165,35 @@ impl Edge {
 
     /// Asks the handler of the request's address.
     async fn pass_on(&self, request: Request<Body>) -> Response<Body> {
-        if request.method() != Method::OPTIONS || is_preflight(request.headers()) {
-            return ask(&self.router, request).await;
-        }
-        let mut response = ask(&self.without_cors, request).await;
+        let mut response = if request.method() == Method::OPTIONS {
+            self.answer_options(request).await
+        } else {
+            ask(&self.router, request).await
+        };
         // The router names the methods that have a handler.
         if let Some(allow) = response.headers_mut().get_mut(ALLOW)
             && let Ok(methods) = allow.to_str()
             && let Ok(all) = HeaderValue::try_from(format!("{methods},OPTIONS"))
         {
             *allow = all;
+        }
+        response
+    }
+
+    /// Answers a question for the methods of an address, and, where it is a preflight, says beside
+    /// them what pages of other sites may do.
+    async fn answer_options(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let preflight = is_preflight(&parts.headers).then(|| parts.clone());
+        let mut response = ask(&self.without_cors, Request::from_parts(parts, body)).await;
+        if let Some(parts) = preflight {
+            let told = ask(&self.router, Request::from_parts(parts, Body::empty())).await;
+            let is_for_pages =
+                |name: &HeaderName| *name == VARY || name.as_str().starts_with("access-control-");
+            let headers = told.headers().iter().filter(|(name, _)| is_for_pages(name));
+            for (name, value) in headers {
+                response.headers_mut().append(name, value.clone());
+            }
         }
         response
     }
