@@ -54,7 +54,7 @@ impl FrameAncestors {
     }
 }
 
-/// Reads one site. The error names the origin that was probably meant.
+/// Reads one site. The error names the origin that was probably meant, unless that would be every site.
 fn source(item: &str) -> Result<String, String> {
     let item = item.to_ascii_lowercase();
     match item.trim_matches('\'') {
@@ -70,7 +70,7 @@ fn source(item: &str) -> Result<String, String> {
     let nearest = format!("{scheme}://{host}");
     let hint = if item.contains([' ', '\t', ';']) {
         "; put commas between them".to_owned()
-    } else if is_origin(&nearest) {
+    } else if is_origin(&nearest) && !host.starts_with('*') {
         format!("; did you mean {nearest}?")
     } else {
         String::new()
