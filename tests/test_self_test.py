@@ -1,8 +1,10 @@
 """The self-test of programs that were written for the ancestor's, and how a sad one ends."""
 
+import subprocess
+
 import pytest
 from compat import STYLES, model
-from support import BINARY, PYTHON, run
+from support import BINARY, PYTHON, environment, run
 
 both_styles = pytest.mark.parametrize("style", STYLES)
 COMMANDS = {"program": [PYTHON], "run": [BINARY, "run"]}
@@ -113,6 +115,71 @@ def test_a_sad_self_test_ends_with_1_however_the_program_ends(program, style, co
     done, output, errors = self_test(program, source, style, command)
     assert done.returncode == 1, output + errors
     assert "Sad!" in output
+
+
+# Programs that the engine cannot start again as they were: it is their child.
+UNDER_WAY = """
+import os, sys
+if {moves}: os.chdir({folder!r})
+import ai_integration
+
+tries = 0
+while True:
+    with ai_integration.get_next_input(inputs_schema={{"text": {{"type": "text"}}}}):
+        tries += 1
+        if tries == 2:
+            {end}
+        ai_integration.send_result("fine")
+"""
+ENDS_UNDER_WAY = {
+    "sys.exit": "sys.exit(0)",
+    "break": "ai_integration.send_result({'success': False, 'error': 'boo'}); break",
+    "os._exit": "os._exit(0)",
+}
+
+
+@pytest.mark.parametrize("end", ENDS_UNDER_WAY)
+@pytest.mark.parametrize("moves", [False, True], ids=["stays", "moves"])
+@pytest.mark.parametrize("way", ["relative", "-c", "stdin"])
+def test_a_sad_self_test_ends_with_1_however_the_program_was_started(tmp_path, end, moves, way):
+    (tmp_path / "sub").mkdir()
+    source = UNDER_WAY.format(moves=moves, folder="sub", end=ENDS_UNDER_WAY[end])
+    (tmp_path / "model.py").write_text(source)
+    words = {"relative": ["model.py"], "-c": ["-c", source], "stdin": ["-"]}[way]
+    if end == "os._exit" and (way == "stdin" or moves and way == "-c"):
+        pytest.skip("such a program is no child of the engine: nobody hears of its status")
+    done = subprocess.run(
+        [PYTHON, *words],
+        cwd=tmp_path,
+        env={**environment(MODE="test_model_integration"), "PWD": str(tmp_path)},
+        input=source.encode() if way == "stdin" else b"",
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert b"Sad!" in done.stdout
+    assert b"Traceback" not in done.stderr
+
+
+def test_exit_handlers_run_before_a_sad_self_test_ends(tmp_path):
+    source = UNDER_WAY.format(moves=False, folder="", end="sys.exit(0)")
+    source = source.replace(
+        "import ai_", "import atexit; atexit.register(print, 'EARLY')\nimport ai_", 1
+    )
+    source = source.replace(
+        "tries = 0", "tries = 0; atexit.register(print, 'LATE', file=sys.stderr)"
+    )
+    done = run("-", mode="test_model_integration", stdin=source.encode())
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.count(b"EARLY") + done.stderr.count(b"EARLY") == 1
+    assert done.stderr.count(b"LATE") == 1
+
+
+def test_a_happy_program_on_the_command_line_or_standard_input_ends_with_0(tmp_path):
+    source = UNDER_WAY.format(moves=False, folder="", end="pass")
+    for words, stdin in [(["-c", source], b""), (["-"], source.encode())]:
+        done = run(*words, mode="test_model_integration", stdin=stdin)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_program_that_stops_after_a_sad_try_ends_with_1(program):

@@ -50,6 +50,8 @@ def start():
     child = Child(popen)
     link = Link(ours)
     atexit.register(_end, link, child)
+    if _process.is_tested() and not _process.is_prompt():
+        child.tell_at_the_end()
     return Engine(link, child)
 
 
@@ -59,20 +61,44 @@ class Child(object):
     def __init__(self, popen):
         self.pid = os.getpid()
         self._popen = popen
+        self._fate = None
 
     def wait(self):
         """Wait for the engine's end and return its exit status, as a shell would count it."""
         status = self._popen.wait()
         return 128 - status if status < 0 else status
 
+    def tell_at_the_end(self):
+        """Make the engine's failure that of this process, where the program's own end hides it."""
+        self._fate = _Fate()
+
     def wait_or_terminate(self):
         """Wait for the engine's end, but not for ever."""
         for _ in range(int(_PATIENCE / 0.01)):
             if self._popen.poll() is not None:
-                return
+                break
             time.sleep(0.01)
-        _process.warn("the engine did not end within %d seconds; stopping it" % _PATIENCE)
-        self._popen.terminate()
+        else:
+            _process.warn("the engine did not end within %d seconds; stopping it" % _PATIENCE)
+            self._popen.terminate()
+        if self._fate is not None:
+            self._fate.status = self.wait()
+
+
+class _Fate(object):
+    """The exit status of a process that has come to its very end: only then is this object let go.
+
+    No exit handler can change the status, and leaving inside one would keep others from running.
+    """
+
+    def __init__(self):
+        self.status = 0
+        self._pid = os.getpid()
+
+    def __del__(self, getpid=os.getpid, leave=os._exit):
+        # Python takes its modules apart by now, hence the arguments.
+        if self.status and self._pid == getpid():
+            leave(self.status)
 
 
 def _end(link, child):

@@ -34,9 +34,7 @@ def attempt():
     if binary is None:
         # The first request reports it, with the places that were searched.
         return
-    _process.flush_output()
-    _restore_signals()
-    os.execv(binary, [binary, subcommand, "--"] + command)
+    _become(binary, [binary, subcommand, "--"] + command)
 
 
 def is_a_program():
@@ -71,10 +69,20 @@ def start_again(command):
     """Start the program anew in this process, its exit handlers run."""
     # Private, and the same in every version of Python: nothing public runs them before an exec.
     atexit._run_exitfuncs()
-    _process.flush_output()
     _process.unmark_inside()
+    _become(command[0], command)
+
+
+def _become(path, command):
+    """Run a command in the place of this program, from the folder in which this one was started."""
+    _process.flush_output()
     _restore_signals()
-    os.execv(command[0], command)
+    try:
+        os.chdir(_process.STARTED_IN or "")
+    except EnvironmentError:
+        # It is gone; then the program's path does not depend on it.
+        pass
+    os.execv(path, command)
 
 
 def _is_plain_process():
@@ -131,16 +139,18 @@ def _rebuilt_arguments():
 
 
 def _can_start_again(command):
-    """Whether `command` runs a script or module that still means the same file from here."""
+    """Whether `command` runs a program that is still the same where this one was started."""
     kind, program = _program_of(command)
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
     if kind is None or _loads_others(kind, program):
         return False
     if kind == "script":
         # A folder or archive runs the __main__.py inside it.
-        return main_file is not None and (
-            _same_file(program, main_file) or _same_file(program, os.path.dirname(main_file))
-        )
+        if main_file is None:
+            return False
+        folder = _process.STARTED_IN or ""
+        program, main_file = os.path.join(folder, program), os.path.join(folder, main_file)
+        return _same_file(program, main_file) or _same_file(program, os.path.dirname(main_file))
     if kind == "module":
         # A module found in the folder where Python started is lost when the program moved on.
         if main_file is None:
@@ -150,18 +160,24 @@ def _can_start_again(command):
         start = sys.path[0] if sys.path else ""
         beside = bool(start) and main_file.startswith(os.path.join(start, ""))
         return not beside or start == os.getcwd()
-    return False
+    # Text on the command line is as good as a file, in a folder that only shells tell. What serves
+    # keeps its process, though: such lines are also typed to look at the package where `MODE` is
+    # set for another program.
+    return _process.is_tested() and _same_file(os.environ.get("PWD", ""), os.curdir)
 
 
 def _loads_others(kind, program):
     """Whether the program is a server that loads applications, or a tool of this package."""
     if kind == "module" and program.split(".")[0] == __name__.split(".")[0]:
         return True
-    return kind is not None and os.path.basename(program).split(".")[0] in _SERVERS
+    return kind in ("script", "module") and os.path.basename(program).split(".")[0] in _SERVERS
 
 
 def _program_of(command):
-    """`("script", path)` or `("module", name)`, read off an interpreter's command line."""
+    """The kind and the name, or text, of the program on an interpreter's command line.
+
+    `("script", path)`, `("module", name)` or `("code", text)`; `None` where it is neither.
+    """
     words = iter(command[1:])
     for word in words:
         if not word.startswith("-"):
@@ -174,7 +190,7 @@ def _program_of(command):
             continue
         for end, letter in enumerate(word[1:], 2):
             if letter == "c":
-                return None, None
+                return "code", word[end:] or next(words, "")
             if letter == "m":
                 return "module", word[end:] or next(words, "")
             if letter in "QWX":

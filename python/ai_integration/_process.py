@@ -140,6 +140,12 @@ def asks_for_supervision():
     return None
 
 
+def is_tested():
+    """Whether the mode tries the program, and its exit status is the engine's to tell."""
+    mode = os.environ.get("MODE")
+    return mode in _mode_names.SUPERVISED and mode not in _mode_names.SERVING
+
+
 def asks_for_a_result():
     """Whether `MODE` names a mode that puts a result on standard output."""
     mode = os.environ.get("MODE")
@@ -185,6 +191,11 @@ def interactive():
         return False
     # Python forgets the file once the program has ended; its threads may go on.
     return not _HAD_FILE or hasattr(sys, "ps1")
+
+
+def is_prompt():
+    """Whether somebody is there to type more, however often a mode ends."""
+    return "ipykernel" in sys.modules or hasattr(sys, "ps1")
 
 
 def line_buffer_output():

@@ -291,8 +291,7 @@ class Session(object):
 
             engine = _attached.start()
             # The self-test makes all of its tries, and nobody starts the program again.
-            is_tested = mode in _mode_names.SUPERVISED and mode not in _mode_names.SERVING
-            keeps = is_tested or mode in _mode_names.SERVING and not self.is_start_loop
+            keeps = _process.is_tested() or mode in _mode_names.SERVING and not self.is_start_loop
         else:
             from ._engine import Engine
 
