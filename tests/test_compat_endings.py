@@ -617,6 +617,17 @@ def test_a_second_loop_says_so_and_ends_with_1(program, tmp_path, second, mode):
     assert "second" not in reply.output.replace("second loop", "")
 
 
+@pytest.mark.parametrize("second", [one for one in SECOND_LOOPS if "after" in one])
+@pytest.mark.parametrize("mode", ["command_line", "test_model_integration"])
+def test_a_second_loop_after_the_mode_changes_no_status_of_the_engines(program, second, mode):
+    command = [BINARY, "run", "--mode", mode]
+    arguments = ["--text", "x"] if mode == "command_line" else []
+    done = run(program(SECOND_LOOPS[second]), *arguments, command=command)
+    assert done.returncode == 0, done.stderr
+    assert b"first" in done.stdout
+    assert b"a second loop: get_next_input was called" in done.stderr
+
+
 @pytest.mark.parametrize("second", [one for one in SECOND_LOOPS if "beside" in one])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_second_loop_beside_the_first_ends_a_server_with_1(program, second, workers):
