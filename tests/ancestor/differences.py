@@ -72,6 +72,13 @@ def taken(*aspects):
     return explains
 
 
+def pictures(original, ours):
+    """A picture is read, and what is none is refused before the model sees it."""
+    if ours["status"] == 2 and not ours["seen"]:
+        return {"status", "seen", "unhappy"}
+    return taken()(original, ours)
+
+
 def self_test(original, ours):
     """The self-test sends a sample of every input that the program has to get."""
     return {"seen", "happy", "unhappy", "status"} if original["seen"] != ours["seen"] else set()
@@ -154,7 +161,7 @@ DIFFERENCES = {
     "files-for-text": text,
     "text-on-the-command-line": taken("stdout", "output", "data"),
     "text-into-a-file": taken("output"),
-    "pictures-in-json": taken(),
+    "pictures-in-json": pictures,
     "a-picture-from-a-pipe": taken(),
     "pickles-of-objects": pickle,
     "the-self-test": self_test,

@@ -191,6 +191,17 @@ CASES = [
         ["the-status-of-what-cannot-be-used"],
         stdin=b"{nonsense",
     ),
+    piped("writer", JSON, {"text": [1, 2]}),
+    piped("writer", JSON, {"text": {"a": 1}}),
+    piped("writer", JSON, {"text": "\0"}),
+    piped("writer", PICKLE, {"text": ["a", {"b": 1}]}),
+    piped("writer", PICKLE, {"text": "a\0b"}),
+    Case(
+        "colorizer",
+        JSON,
+        ["pictures-in-json"],
+        stdin=b'{"image": 5}',
+    ),
     piped("writer", PICKLE, {"text": "Once upön"}),
     piped("writer", PICKLE, {"text": b"Once", "length": 2}, "files-for-text"),
     piped(
