@@ -1,5 +1,6 @@
 //! Running a program with a model.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -13,7 +14,7 @@ use ai_integration_modes::console::eprint;
 use ai_integration_modes::{DEFAULT_MODE, Mode, Usage, find};
 
 use crate::arguments::{Attached, Given, Run, Settings};
-use crate::program;
+use crate::program::{self, Called};
 
 /// `ai-integration run`.
 pub(crate) fn run(run: &Run) -> ExitStatus {
@@ -71,10 +72,13 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
         eprint(format_args!("error: {} cannot be executed: {error}", command[0].to_string_lossy()));
         return ExitStatus::NotExecutable;
     }
-    let (name, arguments) = program::called_as(&run.program);
+    let Called { name, arguments, is_launched } = program::called_as(&run.program);
     if mode.map_or(Some(DEFAULT_MODE), find).is_some_and(Mode::takes_arguments) {
         // Libraries of the program that read its arguments would refuse these.
         command.truncate(command.len() - arguments.len());
+        if is_launched {
+            say_whose(&name, &arguments);
+        }
     }
     let launch = Launch { environment, name, arguments };
     let hidden = settings::secrets();
@@ -82,4 +86,18 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
         launch,
         Program { command, variables, hidden, stdout: Output::Stdout, form: None },
     )
+}
+
+/// Says which words of a launcher's command line the mode takes, which is not sure.
+fn say_whose(name: &str, arguments: &[OsString]) {
+    match arguments.first() {
+        Some(first) => eprint(format_args!(
+            "note: the words after {name} are taken for inputs, from {} on",
+            first.display()
+        )),
+        None => eprint(format_args!(
+            "note: no words are taken for inputs: they are those after a script or a module of \
+             Python, and none is known behind {name}"
+        )),
+    }
 }
