@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import time
 from . import _binary, _leaving, _process, _standard_streams
 from ._engine import Engine
 from ._link import Link
+
+# How a word names a descriptor, as process substitution of shells does (`--image <(...)`).
+_DESCRIPTOR = re.compile(r"(?:^|=|^-o)/(?:dev|proc/self)/fd/([0-9]{1,9})$")
 
 # How long a program that ends by itself waits for the engine to write what it still has.
 _PATIENCE = 30.0
@@ -27,7 +31,7 @@ def start():
     _process.close_on_exec(ours.fileno())
     descriptor = theirs.fileno()
     # Python 2 lets every descriptor through; Python 3 only those which it is told about.
-    options = {} if str is bytes else {"pass_fds": (descriptor,)}
+    options = {} if str is bytes else {"pass_fds": [descriptor] + _named()}
     command = [binary, "attached", "--link", str(descriptor)]
     command += ["--program", sys.argv[0] or "python", "--"]
     if not interactive:
@@ -53,6 +57,21 @@ def start():
     if _process.is_tested() and not _process.is_prompt():
         child.tell_at_the_end()
     return Engine(link, child)
+
+
+def _named():
+    """The descriptors that a word names and that this program was started with."""
+    matches = [_DESCRIPTOR.search(word) for word in sys.argv[1:]]
+    numbers = {int(match.group(1)) for match in matches if match}
+    return sorted(number for number in numbers if number > 2 and _is_inherited(number))
+
+
+def _is_inherited(descriptor):
+    """Whether a descriptor is open, and none that this program opened itself."""
+    try:
+        return os.get_inheritable(descriptor)  # novm
+    except (EnvironmentError, OverflowError):
+        return False
 
 
 class Child(object):
