@@ -7,6 +7,7 @@ mod progress;
 #[cfg(not(feature = "terminal"))]
 #[path = "command_line/no_progress.rs"]
 mod progress;
+mod result_file;
 mod sink;
 mod timing;
 
@@ -75,7 +76,12 @@ async fn ask(context: &Context) -> Result<Task, ExitStatus> {
     // Reading a file or standard input may block; signals must be heard meanwhile.
     let (schema, program, words) =
         (model.schema.clone(), context.program.clone(), context.arguments.clone());
-    let parse = move || arguments::parse(&schema, &program, &words);
+    let parse = move || {
+        let arguments = arguments::parse(&schema, &program, &words)?;
+        // The model need not work for a result that would be lost.
+        let sink = Sink::new(arguments.output.as_deref()).and_then(|sink| sink.check());
+        sink.map_err(Refusal::Message).map(|()| arguments)
+    };
     let parsed = tokio::task::spawn_blocking(parse)
         .await
         .unwrap_or_else(|error| Err(Refusal::Message(error.to_string())));
@@ -104,7 +110,14 @@ async fn work(context: &Context, task: Task) -> ExitStatus {
     let mut status = ExitStatus::Done;
     loop {
         // The first result is the one that is shown; a loop is about the time it takes.
-        let sink = (timing.runs() == 0).then(|| Sink::new(task.output.as_deref()));
+        let sink = (timing.runs() == 0).then(|| Sink::new(task.output.as_deref())).transpose();
+        let sink = match sink {
+            Ok(sink) => sink,
+            Err(problem) => {
+                eprint(format_args!("error: {problem}"));
+                return ExitStatus::Usage;
+            }
+        };
         let begin = Instant::now();
         let request = Request::new(task.inputs.clone()).follow();
         let ticket = match context.engine.submit(request).await {
@@ -150,7 +163,7 @@ async fn work(context: &Context, task: Task) -> ExitStatus {
 enum RunError {
     /// The model failed, in its own words.
     Model(String),
-    /// Its answer cannot be put out.
+    /// The result cannot be written.
     Output(String),
 }
 

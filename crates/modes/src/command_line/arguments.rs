@@ -1,15 +1,18 @@
 //! The flags: one for each input of the schema, and a few of the mode's own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ai_integration_contract::{Field, InputsSchema, RawInputs, RawValue, Shape};
 use clap::builder::PossibleValuesParser;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::path_likeness::looks_like_path;
 
+/// What `--output` and `--option` both begin with. `--output` is the older one, which it has always meant.
+const SHORT_OUTPUT: &str = "o";
 /// Flags of the mode itself. An input of one of these names is given as `--input-NAME`.
 const OWN_FLAGS: &[&str] = &["help", "loop", "option", "output"];
 
@@ -43,27 +46,94 @@ pub(super) fn parse(
     let command = schema.fields().keys().filter(is_given).fold(command, |command, name| {
         command.mut_arg(id(name), |argument| argument.required(false))
     });
-    let matches = command.try_get_matches_from(&words).map_err(Refusal::Clap)?;
+    let matches = match command.clone().try_get_matches_from(&words) {
+        Ok(matches) => matches,
+        Err(error) => return Err(refusal(&command, error)),
+    };
+    let mut given = words_of_flags(schema, &matches).map_err(Refusal::Message)?;
+    given.extend(options(&matches).map_err(Refusal::Message)?);
+    given.sort_by_key(|given| given.place);
     let mut raw = RawInputs::new();
-    let mut stdin_taken = false;
-    for (name, field) in schema.fields() {
-        let Some(words) = matches.get_many::<String>(&id(name)) else { continue };
-        let values = words.map(|word| read(name, field, word, &mut stdin_taken));
-        let mut values = values.collect::<Result<Vec<_>, _>>().map_err(Refusal::Message)?;
-        let value = if field.items.is_some() { Some(RawValue::List(values)) } else { values.pop() };
-        raw.extend(value.map(|value| (name.clone(), value)));
-    }
-    for option in matches.get_many::<String>("option").into_iter().flatten() {
-        let Some((name, value)) = option.split_once('=') else {
-            return Err(Refusal::Message(format!("--option {option:?} is not NAME=VALUE")));
+    for Given { name, value, .. } in given {
+        let Some(list) = list_of(schema, &name) else {
+            // The last one counts.
+            raw.insert(name, value);
+            continue;
         };
-        raw.insert(name.to_owned(), RawValue::Text(value.to_owned()));
+        let items = raw.entry(list.to_owned()).or_insert_with(|| RawValue::List(Vec::new()));
+        if let RawValue::List(items) = items {
+            items.push(value);
+        }
     }
     Ok(Arguments {
         raw,
         output: matches.get_one::<PathBuf>("output").cloned(),
         endless: own_flag(&matches, "loop"),
     })
+}
+
+/// Returns the list to whose items a name adds one: its own, or with empty brackets as in forms.
+fn list_of<'a>(schema: &InputsSchema, name: &'a str) -> Option<&'a str> {
+    let is_list = |name: &&str| schema.fields().get(*name).map(|field| field.items.is_some());
+    let bare = || name.strip_suffix("[]").filter(|bare| is_list(bare) == Some(true));
+    match is_list(&name) {
+        Some(is_list) => is_list.then_some(name),
+        None => bare(),
+    }
+}
+
+/// A value of an input, and its place among the words.
+struct Given {
+    place: usize,
+    name: String,
+    value: RawValue,
+}
+
+/// Reads the values that come with the flags of inputs.
+fn words_of_flags(schema: &InputsSchema, matches: &ArgMatches) -> Result<Vec<Given>, String> {
+    let mut given = Vec::new();
+    let mut stdin_taken = false;
+    for (name, field) in schema.fields() {
+        let id = id(name);
+        let (Some(words), Some(places)) = (matches.get_raw(&id), matches.indices_of(&id)) else {
+            continue;
+        };
+        for (word, place) in words.zip(places) {
+            let value = read(name, field, word, &mut stdin_taken)?;
+            given.push(Given { place, name: name.clone(), value });
+        }
+    }
+    Ok(given)
+}
+
+/// Reads the values that come with `--option`.
+fn options(matches: &ArgMatches) -> Result<Vec<Given>, String> {
+    let options = matches.get_many::<String>("option").into_iter().flatten();
+    let places = matches.indices_of("option").into_iter().flatten();
+    let given = options.zip(places).map(|(option, place)| {
+        let (name, value) = option
+            .split_once('=')
+            .ok_or_else(|| format!("--option {option:?} is not NAME=VALUE"))?;
+        Ok(Given { place, name: name.to_owned(), value: RawValue::Text(value.to_owned()) })
+    });
+    given.collect()
+}
+
+/// Returns why the words are refused: clap takes an abbreviation of several flags for none.
+fn refusal(command: &Command, error: clap::Error) -> Refusal {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
+        return Refusal::Clap(error);
+    };
+    let begins = |long: &&str| flag.strip_prefix("--").is_some_and(|flag| long.starts_with(flag));
+    let fitting = command.get_arguments().filter_map(|argument| {
+        let longs = argument.get_long_and_visible_aliases()?;
+        longs.into_iter().find(begins).map(|long| format!("--{long}"))
+    });
+    let fitting: Vec<String> = fitting.collect();
+    if error.kind() != clap::error::ErrorKind::UnknownArgument || fitting.len() < 2 {
+        return Refusal::Clap(error);
+    }
+    Refusal::Message(format!("{flag} may mean {}; write more of the one meant", fitting.join(", ")))
 }
 
 /// The names of the inputs that `--option` gives, whose own flags are not required then; none where the
@@ -88,13 +158,17 @@ fn own_flag(matches: &ArgMatches, name: &str) -> bool {
 /// The command whose help users read.
 pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
     let inputs = schema.fields().iter().map(|(name, field)| input_argument(name, field));
-    Command::new(program.to_owned())
+    let is_free = schema
+        .fields()
+        .keys()
+        .all(|name| !name.starts_with(SHORT_OUTPUT) || OWN_FLAGS.contains(&name.as_str()));
+    let command = Command::new(program.to_owned())
         .bin_name(program.to_owned())
         .about("Runs the model on inputs from the command line")
         .after_help(
             "A result goes to standard output, or into the file given with --output. Messages go \
              to standard error.\nExit status: 0 the model succeeded, 1 it failed, 2 the command \
-             line cannot be used.",
+             line cannot be used or the result cannot be written.",
         )
         .infer_long_args(true)
         .args_override_self(true)
@@ -137,7 +211,8 @@ pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
                 .action(ArgAction::Append)
                 .allow_hyphen_values(true)
                 .help("Pass on an option that the schema does not mention, or a text as it is"),
-        )
+        );
+    if is_free { command.mut_arg("output", |output| output.alias(SHORT_OUTPUT)) } else { command }
 }
 
 fn input_argument(name: &str, field: &Field) -> Arg {
@@ -169,13 +244,16 @@ fn input_argument(name: &str, field: &Field) -> Arg {
     } else {
         argument
     };
-    match shape {
-        Shape::Choice => {
-            argument.value_parser(PossibleValuesParser::new(field.constraints.choice_labels()))
-        }
-        Shape::Flag if field.items.is_some() => argument,
-        Shape::Flag => argument.num_args(0..=1).default_missing_value("yes"),
-        _ => argument,
+    if shape == Shape::Choice {
+        let labels = field.constraints.choice_labels();
+        return argument.value_parser(PossibleValuesParser::new(labels));
+    }
+    // A path need not be UTF-8.
+    let argument = argument.value_parser(value_parser!(OsString));
+    if shape == Shape::Flag && field.items.is_none() {
+        argument.num_args(0..=1).default_missing_value("yes")
+    } else {
+        argument
     }
 }
 
@@ -207,12 +285,21 @@ fn help(name: &str, field: &Field) -> String {
 
 /// Reads what a flag's word stands for: `-` is standard input, a path is the file, and anything
 /// else is the value itself where the input is not a file. A path that leads nowhere is no value.
-fn read(name: &str, field: &Field, word: &str, stdin_taken: &mut bool) -> Result<RawValue, String> {
+fn read(
+    name: &str,
+    field: &Field,
+    word: &OsStr,
+    stdin_taken: &mut bool,
+) -> Result<RawValue, String> {
     let shape = field.shape();
+    let text = word.to_str();
     let reads_files =
         matches!(shape, Shape::Blob { .. } | Shape::Text { format: None } | Shape::Json);
     if !reads_files {
-        return Ok(RawValue::Text(word.to_owned()));
+        return match text {
+            Some(text) => Ok(RawValue::Text(text.to_owned())),
+            None => Err(format!("--{name} {}: this is not UTF-8", word.display())),
+        };
     }
     if word == "-" {
         if std::mem::replace(stdin_taken, true) {
@@ -225,17 +312,19 @@ fn read(name: &str, field: &Field, word: &str, stdin_taken: &mut bool) -> Result
             .map_err(|error| format!("--{name} -: standard input cannot be read: {error}"))?;
         return Ok(RawValue::Bytes(bytes.into()));
     }
-    let path = Path::new(word);
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(RawValue::Bytes(bytes.into())),
-        Err(error) if matches!(shape, Shape::Blob { .. }) => {
-            Err(format!("--{name} {word}: the file cannot be read: {error}"))
+    let error = match std::fs::read(word) {
+        Ok(bytes) => return Ok(RawValue::Bytes(bytes.into())),
+        Err(error) => error,
+    };
+    let unread = format!("--{name} {}: the file cannot be read: {error}", word.display());
+    match text {
+        // What is no text can only be meant as a path.
+        None => Err(unread),
+        Some(_) if matches!(shape, Shape::Blob { .. }) => Err(unread),
+        Some(text) if Path::new(text).is_file() || looks_like_path(text) => {
+            Err(format!("{unread}; if this is the text itself, give it as --option {name}={text}"))
         }
-        Err(error) if path.is_file() || looks_like_path(word) => Err(format!(
-            "--{name} {word}: the file cannot be read: {error}; if this is the text itself, give it \
-             as --option {name}={word}"
-        )),
-        Err(_) => Ok(RawValue::Text(word.to_owned())),
+        Some(text) => Ok(RawValue::Text(text.to_owned())),
     }
 }
 

@@ -1,13 +1,11 @@
 //! Where a result goes: standard output or a file.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use ai_integration_contract::{Data, Outcome, json};
-use tempfile::{NamedTempFile, TempPath};
 
+use super::result_file::ResultFile;
 use crate::console::eprint;
 
 /// Takes one result, whole or in pieces.
@@ -21,36 +19,33 @@ enum Target {
         is_terminal: bool,
         as_is: bool,
     },
-    /// A file that takes its name only when it is complete, so that a failed run leaves neither an
-    /// empty file nor half a result. Opened with the first piece.
-    File {
-        path: PathBuf,
-        partial: Option<NamedTempFile>,
-    },
+    File(ResultFile),
     /// The files of a list, which are complete and get their names together.
-    Files(Vec<(PathBuf, TempPath)>),
-    /// A device, a pipe: whatever has a name but is no file of its own.
-    Special {
-        path: PathBuf,
-        open: Option<File>,
-    },
+    Files(Vec<ResultFile>),
 }
 
 impl Sink {
-    pub(super) fn new(output: Option<&Path>) -> Self {
+    /// Finds out where a path leads. Nothing is opened there before there is something to write.
+    pub(super) fn new(output: Option<&Path>) -> Result<Self, String> {
         let is_terminal = io::stdout().is_terminal();
         let target = match output {
             None => Target::Stdout { is_terminal, as_is: false },
             Some(path) if path == Path::new("-") => Target::Stdout { is_terminal, as_is: true },
-            Some(path) => {
-                let path = path.to_owned();
-                match std::fs::metadata(&path) {
-                    Ok(known) if !known.is_file() => Target::Special { path, open: None },
-                    _ => Target::File { path, partial: None },
-                }
-            }
+            Some(path) => match ResultFile::find(path) {
+                Ok(Some(file)) => Target::File(file),
+                Ok(None) => Target::Stdout { is_terminal, as_is: true },
+                Err(error) => return Err(cannot_write(path, &error)),
+            },
         };
-        Sink { target, ends_with_newline: true }
+        Ok(Sink { target, ends_with_newline: true })
+    }
+
+    /// Says what keeps a result from being written, as far as that can be known without trying.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match &self.target {
+            Target::File(file) => file.check().map_err(|error| cannot_write(file.name(), &error)),
+            Target::Stdout { .. } | Target::Files(_) => Ok(()),
+        }
     }
 
     /// Whether what it takes appears on a terminal.
@@ -102,12 +97,12 @@ impl Sink {
     fn list(&mut self, list: &[impl AsRef<[u8]>], media: &str) -> Result<(), String> {
         let target = std::mem::replace(&mut self.target, Target::Files(Vec::new()));
         let place = match &target {
-            Target::File { path, .. } => {
-                let numbered = (1..=list.len()).map(|number| numbered(path, number));
+            Target::File(file) if file.is_special() => file.name().display().to_string(),
+            Target::File(file) => {
+                let numbered = (1..=list.len()).map(|number| numbered(file.name(), number));
                 self.target = Target::Files(write_all(numbered.zip(list))?);
                 return Ok(());
             }
-            Target::Special { path, .. } => path.display().to_string(),
             Target::Stdout { .. } | Target::Files(_) => "standard output".to_owned(),
         };
         Err(format!(
@@ -122,19 +117,11 @@ impl Sink {
         if !self.ends_with_newline && matches!(self.target, Target::Stdout { as_is: false, .. }) {
             self.write(b"\n")?;
         }
-        if let Target::File { partial: None, .. } = self.target {
-            self.write(b"")?;
-        }
+        self.write(b"")?;
         match self.target {
-            Target::File { path, partial: Some(partial) } => match partial.persist(&path) {
-                Ok(_) => {
-                    eprint(format_args!("wrote the result to {}", path.display()));
-                    Ok(())
-                }
-                Err(error) => Err(cannot_write(&path, &error.error)),
-            },
+            Target::File(file) => name_all(vec![file]),
             Target::Files(files) => name_all(files),
-            Target::Stdout { .. } | Target::Special { .. } | Target::File { .. } => Ok(()),
+            Target::Stdout { .. } => Ok(()),
         }
     }
 
@@ -146,63 +133,55 @@ impl Sink {
                 let written = out.write_all(bytes).and_then(|()| out.flush());
                 written.map_err(|error| cannot_write(Path::new("standard output"), &error))
             }
-            Target::File { path, partial } => {
-                let file = match partial {
-                    Some(file) => Ok(file),
-                    None => open_partial(path).map(|file| partial.insert(file)),
-                };
-                let written = file.and_then(|file| file.write_all(bytes));
-                written.map_err(|error| cannot_write(path, &error))
-            }
-            Target::Special { path, open } => {
-                let file = match open {
-                    Some(file) => Ok(file),
-                    None => File::options().write(true).open(&*path).map(|file| open.insert(file)),
-                };
-                let written = file.and_then(|file| file.write_all(bytes));
-                written.map_err(|error| cannot_write(path, &error))
+            Target::File(file) => {
+                file.write(bytes).map_err(|error| cannot_write(file.name(), &error))
             }
         }
     }
 }
 
-/// Writes the members of a list into temporary files, each with the path that it is to have.
+/// Writes the members of a list, none of which gets its name yet.
 fn write_all(
     members: impl Iterator<Item = (PathBuf, impl AsRef<[u8]>)>,
-) -> Result<Vec<(PathBuf, TempPath)>, String> {
+) -> Result<Vec<ResultFile>, String> {
     let written = members.map(|(path, bytes)| {
-        if std::fs::metadata(&path).is_ok_and(|known| !known.is_file()) {
-            return Err(cannot_write(&path, &io::Error::other("it exists and is not a file")));
-        }
-        let written = open_partial(&path).and_then(|mut file| {
-            file.write_all(bytes.as_ref())?;
+        let file = ResultFile::find(&path).and_then(|file| {
+            let mut file = file.ok_or_else(|| io::Error::other("it is standard output"))?;
+            file.check()?;
+            file.write(bytes.as_ref())?;
             // Closed, since a process may not have a thousand files open.
-            Ok(file.into_temp_path())
+            file.complete();
+            Ok(file)
         });
-        match written {
-            Ok(file) => Ok((path, file)),
-            Err(error) => Err(cannot_write(&path, &error)),
-        }
+        file.map_err(|error| cannot_write(&path, &error))
     });
     written.collect()
 }
 
-/// Gives the files of a list their names. If one cannot get its name, those before it are removed: a part
-/// of a list must not pass for the whole.
-fn name_all(files: Vec<(PathBuf, TempPath)>) -> Result<(), String> {
+/// Gives files their names. If one cannot get its name, those before it are removed: a part of a list
+/// must not pass for the whole.
+fn name_all(files: Vec<ResultFile>) -> Result<(), String> {
     let mut named: Vec<PathBuf> = Vec::new();
-    for (path, file) in files {
-        if let Err(error) = file.persist(&path) {
-            for path in named {
-                // The error that is told is the one that came first.
-                let _ = std::fs::remove_file(path);
+    let mut told: Vec<PathBuf> = Vec::new();
+    for mut file in files {
+        let is_special = file.is_special();
+        match file.finish() {
+            Ok(true) => named.push(file.path().to_owned()),
+            Ok(false) => {}
+            Err(error) => {
+                for path in named {
+                    // The error that is told is the one that came first.
+                    let _ = std::fs::remove_file(path);
+                }
+                return Err(cannot_write(file.name(), &error));
             }
-            return Err(cannot_write(&path, &error.error));
         }
-        named.push(path);
+        if !is_special {
+            told.push(file.name().to_owned());
+        }
     }
-    for path in named {
-        eprint(format_args!("wrote the result to {}", path.display()));
+    for name in told {
+        eprint(format_args!("wrote the result to {}", name.display()));
     }
     Ok(())
 }
@@ -216,16 +195,6 @@ fn numbered(path: &Path, number: usize) -> PathBuf {
         name.push(extension);
     }
     path.with_file_name(name)
-}
-
-/// Opens a temporary file in the folder of the path that it is to have.
-fn open_partial(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    tempfile::Builder::new()
-        .prefix(".ai-integration-")
-        // What the umask takes away from this is what an ordinary new file has.
-        .permissions(std::fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> String {
