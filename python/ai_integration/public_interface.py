@@ -1,6 +1,5 @@
 """The older style: a model as one function instead of a loop."""
 
-from . import _parameters
 from ._batch import get_next_inputs, send_results
 from ._session import get_next_input, send_result, session
 
@@ -24,8 +23,12 @@ def start_loop(
     if not callable(inference_function):
         raise TypeError("start_loop needs an inference_function that takes a dict of inputs")
     session().is_start_loop = True
-    if max_batch_size is None and _parameters.takes_names_only(inference_function):
-        inference_function = _by_name(inference_function)
+    if max_batch_size is None:
+        # Only here, since it takes longer to load than all that a loop needs.
+        from . import _parameters
+
+        if _parameters.takes_names_only(inference_function):
+            inference_function = _by_name(inference_function, _parameters.named_by)
     while max_batch_size is None:
         with get_next_input(inputs_schema, visualizer_config) as inputs:
             send_result(inference_function(inputs))
@@ -35,8 +38,8 @@ def start_loop(
             send_results(inference_function(list_of_inputs))
 
 
-def _by_name(function):
+def _by_name(function, named_by):
     def call_by_name(inputs):
-        return function(**_parameters.named_by(function, inputs))
+        return function(**named_by(function, inputs))
 
     return call_by_name
