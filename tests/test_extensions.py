@@ -212,7 +212,7 @@ def test_the_dialect_has_its_own_words_for_what_the_edge_refuses(server):
     assert error(server.get("/v3/unknown", headers=TOKEN))[:2] == (404, "NOT_FOUND")
     wrong_method = server.get(PREDICT, headers=TOKEN)
     assert error(wrong_method)[:2] == (405, "INVALID_ARGUMENT")
-    assert wrong_method.headers["allow"] == "POST"
+    assert wrong_method.headers["allow"] == "POST,OPTIONS"
     # Others' addresses keep their words.
     assert server.get("/v4/unknown", headers=TOKEN).type == "application/problem+json"
 
