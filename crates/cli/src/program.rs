@@ -105,10 +105,10 @@ pub(crate) fn is_python(command: &[OsString]) -> bool {
     name.is_some_and(|name| name.starts_with("python") || name.starts_with("pypy"))
 }
 
-/// How a command line is called.
+/// The program that a command line names, and its arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Called {
-    /// How a user would name the program in a help text.
+    /// The program's name, as a help text has it.
     pub(crate) name: String,
     /// The arguments which are the program's: those after the script, when an interpreter of Python or
     /// a launcher is named first.

@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::path_likeness::looks_like_path;
 
-/// What `--output` and `--option` both begin with. `--output` is the older one, which it has always meant.
+/// The abbreviation that fits `--output` and `--option`. It has always meant `--output`, the older one.
 const SHORT_OUTPUT: &str = "o";
 /// Flags of the mode itself. An input of one of these names is given as `--input-NAME`.
 const OWN_FLAGS: &[&str] = &["help", "loop", "option", "output"];

@@ -14,8 +14,8 @@ use tempfile::{NamedTempFile, TempPath};
 const STDOUT: &[&str] = &["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 /// The most links from one to the next, as Linux has it.
 const LINKS: usize = 40;
-/// What a rename says where a file can be written but not replaced: it is mounted there, its folder is
-/// another user's.
+/// The errors of a rename onto a file that can be written but not replaced: it is mounted there, or its
+/// folder is another user's.
 const IRREPLACEABLE: &[ErrorKind] = &[
     ErrorKind::CrossesDevices,
     ErrorKind::PermissionDenied,
@@ -27,12 +27,12 @@ const IRREPLACEABLE: &[ErrorKind] = &[
 pub(super) struct ResultFile {
     /// Its path as the user wrote it.
     name: PathBuf,
-    /// Where that leads, links followed.
+    /// The path of the file itself, behind all links.
     path: PathBuf,
     written: Written,
 }
 
-/// What there is of a result so far.
+/// The part of a result that has been written so far.
 enum Written {
     Nothing,
     /// A file beside it that takes its name only when it is complete, so that a failed run leaves
@@ -44,7 +44,7 @@ enum Written {
     InPlace(File),
 }
 
-/// Where a path leads.
+/// The target of a path.
 enum Place {
     Stdout,
     At(PathBuf),
@@ -66,7 +66,7 @@ impl ResultFile {
         &self.name
     }
 
-    /// Where that leads, links followed.
+    /// The path of the file itself, behind all links.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
