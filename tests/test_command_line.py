@@ -607,14 +607,14 @@ def test_an_abbreviation_of_several_flags_names_them(program):
     [
         "{python} -mentrypoint",
         "{python} -um entrypoint",
-        "env A=1 {python} entrypoint.py",
-        "env nice -n 1 {python} -X dev entrypoint.py",
-        "{python} -m cProfile -o profile entrypoint.py",
-        "{python} -m cProfile -m entrypoint",
-        "./start.sh {python} entrypoint.py",
+        "env A=1 {python} entrypoint.py --",
+        "env nice -n 1 {python} -X dev entrypoint.py --",
+        "{python} -m cProfile -o profile entrypoint.py --",
+        "{python} -m cProfile -m entrypoint --",
+        "./start.sh {python} entrypoint.py --",
     ],
 )
-def test_words_are_inputs_behind_the_script_alone(program, tmp_path, words):
+def test_words_are_inputs_behind_the_script_or_two_dashes(program, tmp_path, words):
     path = program(model(PARSING))
     start = tmp_path / "start.sh"
     start.write_text('#!/bin/sh\nexec "$@"\n')
@@ -624,14 +624,10 @@ def test_words_are_inputs_behind_the_script_alone(program, tmp_path, words):
     done = typed("--text", ["hi"], path.parent, command)
     assert done.returncode == 0, done.stderr
     assert done.stdout == b"['hi', 'none', []]\n"
-    is_sure = words[0] == PYTHON and "cProfile" not in words
-    assert (b"note: the words after entrypoint" in done.stderr) != is_sure
 
 
-def test_words_behind_a_launcher_of_an_unknown_program_stay_its_own(program, tmp_path):
+def test_a_launcher_keeps_its_words_where_no_dashes_end_them(program, tmp_path):
     program(model(TEXT))
-    (tmp_path / "start").write_text("#!/bin/sh\nexec %s entrypoint.py\n" % PYTHON)
-    (tmp_path / "start").chmod(0o755)
     command = [BINARY, "run", "--mode", "command_line", "env", "A=1"]
-    done = typed("./start", ["--text", "hi"], tmp_path, command)
-    refused(done, "note: no words are taken for inputs", "--text")
+    done = typed(PYTHON, ["entrypoint.py", "--text", "hi"], tmp_path, command)
+    refused(done, "A=1")

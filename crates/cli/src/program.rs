@@ -1,79 +1,9 @@
 //! What to execute for a program that a user names.
 
-use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use ai_integration_contract::Environment;
-
-/// Commands that start the program which their arguments name, and have flags of their own.
-const LAUNCHERS: &[&str] = &[
-    "catchsegv",
-    "chrt",
-    "conda",
-    "cpulimit",
-    "dumb-init",
-    "env",
-    "gdb",
-    "gosu",
-    "hatch",
-    "ionice",
-    "ltrace",
-    "mamba",
-    "micromamba",
-    "ncu",
-    "nice",
-    "nohup",
-    "nsys",
-    "numactl",
-    "pdm",
-    "perf",
-    "pipenv",
-    "pixi",
-    "poetry",
-    "prlimit",
-    "py-spy",
-    "rye",
-    "setpriv",
-    "setsid",
-    "stdbuf",
-    "strace",
-    "su-exec",
-    "sudo",
-    "taskset",
-    "time",
-    "timeout",
-    "tini",
-    "unshare",
-    "valgrind",
-    "xvfb-run",
-];
-/// Commands and modules of Python's that start the script which their arguments name, or the module
-/// behind their `-m`.
-const PYTHON_LAUNCHERS: &[&str] = &[
-    "accelerate",
-    "cProfile",
-    "coverage",
-    "ddtrace-run",
-    "debugpy",
-    "deepspeed",
-    "kernprof",
-    "line_profiler",
-    "memory_profiler",
-    "memray",
-    "mprof",
-    "opentelemetry-instrument",
-    "pdb",
-    "profile",
-    "pyinstrument",
-    "runpy",
-    "scalene",
-    "torch",
-    "torchrun",
-    "trace",
-    "uv",
-    "viztracer",
-];
 
 /// The command for a program and its arguments: a `.py` file is run by the environment's Python.
 pub(crate) fn command(program: &[OsString], environment: &Environment) -> Vec<OsString> {
@@ -101,8 +31,11 @@ fn is_script(name: &OsStr) -> bool {
 
 /// Whether a command runs Python, whose client knows modes that this command does not.
 pub(crate) fn is_python(command: &[OsString]) -> bool {
-    let name = command.first().map(|word| file_name(word));
-    name.is_some_and(|name| name.starts_with("python") || name.starts_with("pypy"))
+    let name = command.first().map(Path::new).and_then(Path::file_name);
+    name.is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("python") || name.starts_with("pypy")
+    })
 }
 
 /// The program that a command line names, and its arguments.
@@ -110,98 +43,35 @@ pub(crate) fn is_python(command: &[OsString]) -> bool {
 pub(crate) struct Called {
     /// The program's name, as a help text has it.
     pub(crate) name: String,
-    /// The arguments which are the program's: those after the script, when an interpreter of Python or
-    /// a launcher is named first.
+    /// The words after the script, when an interpreter of Python is named first; behind a launcher the
+    /// words after `--`.
     pub(crate) arguments: Vec<OsString>,
-    /// True where the program is one that a launcher starts, as far as that can be told.
-    pub(crate) is_launched: bool,
+    /// True where the other words run the program, and these ones can be kept from it.
+    pub(crate) is_separable: bool,
 }
 
 /// Finds the program among the words of a command line, and its arguments.
 pub(crate) fn called_as(words: &[OsString]) -> Called {
-    let script = find_script(words);
-    let place = match script {
-        Script::At(place) | Script::Behind(place) => place,
-        // All words are the launcher's.
-        Script::Unknown => words.len(),
-    };
+    let place = if is_python(words) { script_position(words) } else { 0 };
     let word = words.get(place).or(words.first());
     let word = word.map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let behind = words.get(place + 1..).unwrap_or_default();
+    // A launcher (`env python model.py`, `python -m cProfile model.py`) needs words of its own there.
+    let is_other =
+        |word: &OsString| is_script(word) || word == "-m" || is_python(std::slice::from_ref(word));
+    let is_script = words.get(place).is_some_and(|word| is_script(word));
+    let is_launcher = !is_script && behind.iter().any(is_other);
+    let separator = behind.iter().position(|word| is_launcher && word == "--");
     Called {
-        name: module(words, place).unwrap_or(word),
-        arguments: words.get(place + 1..).unwrap_or_default().to_vec(),
-        is_launched: !matches!(script, Script::At(_)),
+        name: module(&word).unwrap_or(word),
+        arguments: behind[separator.map_or(0, |at| at + 1)..].to_vec(),
+        is_separable: !is_launcher || separator.is_some(),
     }
 }
 
-/// Where the script, the module's name or the program stands.
-#[derive(Clone, Copy)]
-enum Script {
-    At(usize),
-    /// Behind a launcher, as far as that can be told.
-    Behind(usize),
-    /// A launcher starts something else.
-    Unknown,
-}
-
-fn find_script(words: &[OsString]) -> Script {
-    let (place, name) = if is_python(words) {
-        let place = script_position(words);
-        let module = module(words, place).unwrap_or_default();
-        let package = module.split('.').next().unwrap_or_default().to_owned();
-        if !PYTHON_LAUNCHERS.contains(&package.as_str()) {
-            return Script::At(place);
-        }
-        (place, package)
-    } else {
-        (0, words.first().map(|word| file_name(word).into_owned()).unwrap_or_default())
-    };
-    let is_pythons = PYTHON_LAUNCHERS.contains(&name.as_str());
-    let is_known = is_pythons || LAUNCHERS.contains(&name.as_str());
-    for (index, word) in words.iter().enumerate().skip(place + 1) {
-        let is_flag = word.as_encoded_bytes().starts_with(b"-");
-        if !is_known && (is_flag || is_script(&words[0])) {
-            // A program that is not known to be a launcher has its inputs from here on.
-            return Script::At(place);
-        }
-        if is_script(word) {
-            return Script::Behind(index);
-        }
-        if is_pythons && word.as_encoded_bytes().starts_with(b"-m") {
-            return Script::Behind(if word == "-m" { index + 1 } else { index });
-        }
-        let name = file_name(word);
-        if is_interpreter(&name) || LAUNCHERS.contains(&name.as_ref()) {
-            // What is launched may be a launcher in turn: `env python -m cProfile`.
-            return match find_script(&words[index..]) {
-                Script::At(inner) | Script::Behind(inner) => Script::Behind(index + inner),
-                Script::Unknown => Script::Unknown,
-            };
-        }
-    }
-    if is_known { Script::Unknown } else { Script::At(place) }
-}
-
-/// Whether a name is that of an interpreter, as `python3.13` is and `python-dateutil` is not.
-fn is_interpreter(name: &str) -> bool {
-    let version = name.strip_prefix("python").or_else(|| name.strip_prefix("pypy"));
-    version.is_some_and(|rest| {
-        rest.chars().all(|letter| letter.is_ascii_digit() || ".t".contains(letter))
-    })
-}
-
-/// The module that a command line of Python names at a place, alone or behind its flag.
-fn module(words: &[OsString], place: usize) -> Option<String> {
-    let word = words.get(place)?.to_string_lossy();
-    if let Some(('m', name)) = flag(&word) {
-        return Some(name.to_owned());
-    }
-    let before = words.get(place.checked_sub(1)?)?.to_string_lossy();
-    matches!(flag(&before), Some(('m', ""))).then(|| word.into_owned())
-}
-
-fn file_name(word: &OsStr) -> Cow<'_, str> {
-    Path::new(word).file_name().unwrap_or_default().to_string_lossy()
+/// The module that a word names together with its flag, as in `-mpackage`.
+fn module(word: &str) -> Option<String> {
+    flag(word).filter(|(letter, _)| *letter == 'm').map(|(_, name)| name.to_owned())
 }
 
 /// Finds the first letter of a cluster of Python's flags that takes a value, and the value's part that
@@ -212,7 +82,7 @@ fn flag(word: &str) -> Option<(char, &str)> {
     Some((char::from(letters.as_bytes()[at]), &letters[at + 1..]))
 }
 
-/// Where the script, the module's name or the code stands in a command line of Python.
+/// Finds the script, the module's name or the code in a command line of Python.
 fn script_position(command: &[OsString]) -> usize {
     let mut position = 1;
     while let Some(word) = command.get(position).map(|word| word.to_string_lossy()) {
@@ -256,22 +126,33 @@ mod tests {
             ("python -um package --x", "package", "--x"),
             ("python -uWignore -Xdev -B model.py --x", "model.py", "--x"),
             ("python -c code --x", "code", "--x"),
-            ("env A=1 python model.py --x", "model.py", "--x"),
-            ("nice -n 5 timeout 9 python3 -m package --x", "package", "--x"),
-            ("uv run --with torch model.py --x", "model.py", "--x"),
-            ("python -m cProfile -o out loop.py --x", "loop.py", "--x"),
-            ("env python -m cProfile -m package --x", "package", "--x"),
-            ("env model --x", "env", ""),
-            ("./wrapper.sh python model.py --x", "model.py", "--x"),
+            ("python -- model.py --x", "model.py", "--x"),
             ("./model --text notes.py", "./model", "--text notes.py"),
-            ("numactl -m 0 python model.py --x", "model.py", "--x"),
-            ("uv run --with python-dateutil --with numpy model.py --x", "model.py", "--x"),
-            ("env python -m cProfile -mpackage --x", "package", "--x"),
+            ("model.py --text -- --x", "model.py", "--text -- --x"),
+            ("env A=1 python model.py -- --x", "env", "--x"),
+            ("python -m cProfile -o out loop.py -- --x --", "cProfile", "--x --"),
         ] {
             let words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
             let rest: Vec<OsString> = rest.split_whitespace().map(OsString::from).collect();
             let called = called_as(&words);
             assert_eq!((called.name, called.arguments), (name.to_owned(), rest));
+        }
+    }
+
+    #[test]
+    fn the_words_of_what_may_be_a_launcher_are_left_to_it() {
+        for (words, is_separable) in [
+            ("model.py --text notes.py", true),
+            ("python3 model.py --text python", true),
+            ("python3 -m package --x", true),
+            ("./model --x", true),
+            ("env python model.py --x", false),
+            ("uv run model.py --x", false),
+            ("python -m cProfile loop.py --x", false),
+            ("env python model.py -- --x", true),
+        ] {
+            let line: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+            assert_eq!(called_as(&line).is_separable, is_separable, "{words}");
         }
     }
 

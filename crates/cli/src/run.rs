@@ -1,6 +1,5 @@
 //! Running a program with a model.
 
-use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -72,13 +71,12 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
         eprint(format_args!("error: {} cannot be executed: {error}", command[0].to_string_lossy()));
         return ExitStatus::NotExecutable;
     }
-    let Called { name, arguments, is_launched } = program::called_as(&run.program);
-    if mode.map_or(Some(DEFAULT_MODE), find).is_some_and(Mode::takes_arguments) {
+    let Called { name, arguments, is_separable } = program::called_as(&run.program);
+    if is_separable && mode.map_or(Some(DEFAULT_MODE), find).is_some_and(Mode::takes_arguments) {
         // Libraries of the program that read its arguments would refuse these.
         command.truncate(command.len() - arguments.len());
-        if is_launched {
-            say_whose(&name, &arguments);
-        }
+        // What divided them from a launcher's words.
+        command.pop_if(|word| word == "--");
     }
     let launch = Launch { environment, name, arguments };
     let hidden = settings::secrets();
@@ -86,18 +84,4 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
         launch,
         Program { command, variables, hidden, stdout: Output::Stdout, form: None },
     )
-}
-
-/// Says which words of a launcher's command line the mode takes, which is not sure.
-fn say_whose(name: &str, arguments: &[OsString]) {
-    match arguments.first() {
-        Some(first) => eprint(format_args!(
-            "note: the words after {name} are taken for inputs, from {} on",
-            first.display()
-        )),
-        None => eprint(format_args!(
-            "note: no words are taken for inputs: they are those after a script or a module of \
-             Python, and none is known behind {name}"
-        )),
-    }
 }
