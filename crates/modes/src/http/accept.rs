@@ -74,7 +74,7 @@ fn read_weight(parameter: &str) -> Option<f32> {
 }
 
 /// Splits text where a separator stands outside quotes.
-fn unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+pub(crate) fn unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |letter| {
         let is_literal = std::mem::take(&mut is_escaped);

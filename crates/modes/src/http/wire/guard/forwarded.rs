@@ -5,6 +5,8 @@
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue};
 
+use crate::http::accept::unquoted;
+
 /// The address that a browser asked for. Where several proxies tell one, the first of them saw the browser.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forwarded {
@@ -29,12 +31,12 @@ impl Forwarded {
 /// Returns the first entry of a list in the header of that name.
 fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let value = headers.get(name).map(HeaderValue::to_str)?.ok()?;
-    value.split(',').next().map(str::trim).filter(|entry| !entry.is_empty())
+    unquoted(value, ',').next().map(str::trim).filter(|entry| !entry.is_empty())
 }
 
 /// Returns the value of a parameter, which may be in quotes: `for=192.0.2.1;host="a.test:8443"`.
 fn parameter<'a>(entry: Option<&'a str>, name: &str) -> Option<&'a str> {
-    let mut pairs = entry?.split(';').filter_map(|pair| pair.split_once('='));
+    let mut pairs = unquoted(entry?, ';').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?;
     Some(value.trim().trim_matches('"'))
 }
@@ -54,6 +56,7 @@ mod tests {
                 true,
             ),
             (&[("x-forwarded-proto", "http")], None, false),
+            (&[("forwarded", "by=\"_a,b;host=c.test\";host=a.test")], Some("a.test"), false),
             (
                 &[("forwarded", "for=192.0.2.1;Host=\"a.test:8443\"; proto=https, host=b.test")],
                 Some("a.test:8443"),
