@@ -356,6 +356,9 @@ def test_a_file_in_the_place_of_the_kept_descriptor_stays_the_programs(
 def test_tools_that_import_the_package_print_as_ever(program, tmp_path):
     code = "import ai_integration; print('words of a tool')"
     assert run("-c", code, mode="command_line").stdout == b"words of a tool\n"
+    # Text that is a model itself has its standard output kept.
+    done = run("-c", code + "\n" + model(ECHO, "loop"), "--text", "x", mode="command_line")
+    assert (done.returncode, done.stdout) == (0, b"x\n")
     # A module of an installed package, and one of the user's own.
     for folder, expected in [("site-packages", b"words of a tool\n"), ("mine", b"")]:
         (tmp_path / folder).mkdir()

@@ -50,6 +50,9 @@ def is_a_program():
         # A package that is run is imported before its program is.
         top = sys.modules.get(program.split(".")[0])
         return not _is_installed(main_file or getattr(top, "__file__", None) or "")
+    if kind == "code":
+        # Such lines are also typed to look at the package where `MODE` is set for another program.
+        return _names_the_loop(program)
     return not _process.is_started_by_a_model() or _has_the_loop(main_file or program)
 
 
@@ -212,10 +215,13 @@ def _has_the_loop(file):
     """Whether a program is a model by its own words, and no helper that merely imports one's."""
     try:
         with open(file, "rb") as source:
-            words = source.read(_MOST_OF_A_PROGRAM)
+            return _names_the_loop(source.read(_MOST_OF_A_PROGRAM).decode("latin-1"))
     except EnvironmentError:
         return False
-    return any(name in words for name in (b"get_next_input", b"start_loop"))
+
+
+def _names_the_loop(source):
+    return any(name in source for name in ("get_next_input", "start_loop"))
 
 
 def _same_file(one, other):
