@@ -71,6 +71,49 @@ MISTAKES = {
         PNG,
         GOT_PNG,
     ),
+    "a form": (
+        {"type": "image", "as": "pill"},
+        'the property as is ignored: "pill" is not a value for it; did you mean "pil"?',
+        PNG,
+        GOT_PNG,
+    ),
+    "an unlike form": (
+        {"type": "file", "as": "tensor"},
+        'the property as is ignored: "tensor" is not a value for it; these are: bytes, path, numpy,'
+        " pil",
+        PNG,
+        GOT_PNG,
+    ),
+    "a form in capitals": (
+        {"type": "text", "AS": "path"},
+        'the property "AS" is not known and is ignored: did you mean "as"?',
+        "a",
+        "'a'",
+    ),
+    "a form that is no text": (
+        {"type": "image", "as": ["pil"], "list": False},
+        'the property as is ignored: ["pil"] is not a value for it; these are: bytes, path, numpy,',
+        PNG,
+        GOT_PNG,
+    ),
+    "a form of another type": (
+        {"type": "audio", "as": "pil"},
+        'the property as is ignored: only the type image has "pil"',
+        b"sound",
+        "b'sound'",
+    ),
+    "a form of other types": (
+        {"type": "video", "as": "numpy"},
+        'the property as is ignored: only the type image or audio has "numpy"',
+        b"film",
+        "b'film'",
+    ),
+    "a form of what is no file": (
+        {"type": "text", "as": "path"},
+        "the property as is ignored: only the types image, audio, video and file have it",
+        "a",
+        "'a'",
+    ),
     "a format of another type": (
         {"type": "image", "formats": ["mp3", "png"]},
         'the format "mp3" is left out: it is never of the type image',
@@ -138,6 +181,7 @@ MISTAKES = {
 FINE = {
     "another library's words": {"type": "int", "minimum": 1, "maximum": 9, "title": "How many"},
     "a property of somebody else": {"type": "text", "unit": "m"},
+    "short properties of somebody else": {"type": "text", "is": 1, "id": 2, "ms": 3, "a": 4},
     "an unknown type": {"type": "hologram"},
     "a format in any spelling": {
         "type": "image",

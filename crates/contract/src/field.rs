@@ -1,5 +1,6 @@
 //! A field of the inputs schema: one input, its type and its constraints.
 
+mod form;
 mod formats;
 pub(crate) mod reading;
 
@@ -31,6 +32,8 @@ pub struct Field {
     pub default: Option<Json>,
     /// The input's meaning, for people.
     pub description: Option<String>,
+    /// The media type in which a page should record for the input, where its form asks for one.
+    pub recording: Option<&'static str>,
     /// The bounds and choices that narrow the values of the type.
     pub constraints: Constraints,
     /// Sample values, for people and for the self-test.

@@ -108,6 +108,7 @@ impl InputsSchema {
                 ("max_bytes", constraints.max_bytes.map(Json::from)),
                 ("formats", list(&constraints.formats.names().map(Json::from).collect::<Vec<_>>())),
                 ("accept", accept(field).map(Json::from)),
+                ("recording", field.recording.map(Json::from)),
                 ("list", field.items.map(|_| true.into())),
                 (
                     "min_items",

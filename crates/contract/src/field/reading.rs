@@ -15,7 +15,7 @@ use crate::raw::{RawValue, decode_base64};
 use crate::shape::Shape;
 
 /// The properties that a field may have.
-pub(crate) const PROPERTIES: [&str; 13] = [
+pub(crate) const PROPERTIES: [&str; 14] = [
     "type",
     "required",
     "default",
@@ -25,6 +25,7 @@ pub(crate) const PROPERTIES: [&str; 13] = [
     "max",
     "max_bytes",
     "formats",
+    "as",
     "list",
     "min_items",
     "max_items",
@@ -84,15 +85,18 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
         items: None,
         default: None,
         description: None,
+        recording: None,
         constraints: Constraints::default(),
         examples: Vec::new(),
     };
-    let (mut default, mut formats) = (None, None);
+    let (mut default, mut formats, mut form) = (None, None, None);
     let mut list = ListProperties::default();
     for (property, value) in properties {
         let known = synonym(&PROPERTY_SYNONYMS, property).unwrap_or(property);
         if !PROPERTIES.contains(&known) {
-            let meant = nearest(known, PROPERTIES);
+            // Every other word of two letters is like it.
+            let is_rated = |name: &&str| *name != "as" || known.eq_ignore_ascii_case(name);
+            let meant = nearest(known, PROPERTIES.into_iter().filter(is_rated));
             let hint = meant.map_or(String::new(), |meant| format!(": did you mean {meant:?}?"));
             note(
                 format!("the property {property:?} is not known and is ignored{hint}"),
@@ -102,6 +106,8 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
             default = Some(value.clone()).filter(|value| !value.is_null());
         } else if known == "formats" {
             formats = Some(value);
+        } else if known == "as" {
+            form = Some(value);
         } else if set(&mut field, &mut list, known, value, property != known).is_none() {
             let text = format!("the property {property} is ignored: {value} is not a value for it");
             note(text, true);
@@ -110,6 +116,7 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
     if let Some(value) = formats {
         super::formats::read(&mut field, value, &mut note);
     }
+    field.recording = form.and_then(|value| super::form::check(&field, value, &mut note));
     field.items = list.read(&mut note);
     check(&mut field, &mut note);
     if let Some(default) = default {

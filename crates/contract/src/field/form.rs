@@ -1,0 +1,49 @@
+//! Checks the property `as` of a field: the form in which the model's program gets a file.
+//!
+//! The engine hands over the bytes in any case, and the Python client makes of them what the property
+//! says. Only the page has to know of it: what browsers record by default is decoded by none of the
+//! libraries that programs use for sounds.
+
+use serde_json::Value as Json;
+
+use crate::field::Field;
+use crate::likeness::nearest;
+use crate::shape::Shape;
+
+/// The forms, each with the types that have it.
+const FORMS: [(&str, &[&str]); 4] = [
+    ("bytes", &["image", "audio", "video", "file"]),
+    ("path", &["image", "audio", "video", "file"]),
+    ("numpy", &["image", "audio"]),
+    ("pil", &["image"]),
+];
+
+/// Tells what is wrong with the form of a field whose other properties have been read, and returns
+/// the media type in which a page should record for it.
+pub(super) fn check(
+    field: &Field,
+    value: &Json,
+    note: &mut impl FnMut(String, bool),
+) -> Option<&'static str> {
+    let names = || FORMS.iter().map(|(name, _)| *name);
+    let form = FORMS.iter().find(|(name, _)| value.as_str() == Some(name));
+    let problem = match form {
+        _ if !matches!(field.shape(), Shape::Blob { .. }) => {
+            "only the types image, audio, video and file have it, without choices".to_owned()
+        }
+        Some((name, types)) if types.contains(&field.input_type.name()) => {
+            return (field.input_type.name() == "audio" && *name == "numpy").then_some("audio/wav");
+        }
+        Some((name, types)) => format!("only the type {} has {name:?}", types.join(" or ")),
+        None => {
+            let meant = value.as_str().and_then(|word| nearest(word, names()));
+            let hint = match meant {
+                Some(meant) => format!("did you mean {meant:?}?"),
+                None => format!("these are: {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            format!("{value} is not a value for it; {hint}")
+        }
+    };
+    note(format!("the property as is ignored: {problem}"), true);
+    None
+}
