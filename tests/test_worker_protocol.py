@@ -113,6 +113,10 @@ WORKER = """\
             listed = dict(result(number, data="list", parts=parts), content_type="image/png")
             link.sendall(frame(listed, body))
             continue
+        elif way == "unfit":
+            refused = dict(result(number), success=False, error="in short", fields=eval(rest))
+            link.sendall(frame(refused))
+            continue
         elif way == "leave":
             link.sendall(right)
         elif way == "mutate":
@@ -170,6 +174,7 @@ WRONG = [
     *("!missing", "!shorter", "!longer", "!unsealed", "!pipe", "!folder", "!file", "!both"),
     *("!negative", "!huge", "!text", "!unannounced 1", "!unannounced 64"),
     *("!list %r" % (parts,) for parts in WRONG_LISTS),
+    *("!unfit %r" % (fields,) for fields in (["text"], [{"name": "text"}], 1, {"text": "wrong"})),
     *("!cut %d" % length for length in range(0, FRAME, 7)),
     *("!random %d" % seed for seed in range(30)),
     *("!mutate %d" % seed for seed in range(100)),
@@ -210,6 +215,23 @@ def test_the_engine_takes_anything_from_a_worker(worker):
         eventually(lambda: server.get("/readyz").json().get("workers") == 3, "all workers")
         eventually(lambda: descriptors(engine) <= before[0] + 2, "the descriptors of before")
         assert memory(engine) < before[1] + 10
+
+
+def test_a_worker_refuses_inputs_in_the_clients_terms(worker):
+    with serve(worker, command=RUN, HOST="127.0.0.1") as server:
+        fields = [{"name": "text", "message": "expected a poem, got prose"}] * 2
+        answer = server.post(text="!unfit %r" % (fields,))
+        assert answer.status == 422, answer
+        problem = answer.json()
+        assert (problem["code"], problem["errors"]) == ("invalid_input", fields)
+        assert problem["detail"] == "; ".join(["text: expected a poem, got prose"] * 2)
+        # Without one it is a failure like any other.
+        answer = server.post(text="!unfit []")
+        assert (answer.status, answer.json()["detail"]) == (500, "in short")
+        assert server.post(text="fine").body == b"fine"
+        metrics = server.get("/metrics").body.decode()
+        assert 'ai_integration_jobs_total{outcome="invalid_input"} 1' in metrics
+        assert 'ai_integration_jobs_total{outcome="failed"} 1' in metrics
 
 
 def test_a_list_is_cut_as_its_lengths_say(worker):

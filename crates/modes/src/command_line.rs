@@ -14,7 +14,7 @@ mod timing;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ai_integration_contract::{Data, Inputs, Outcome};
+use ai_integration_contract::{Data, Error, Inputs, Kind, Outcome};
 use ai_integration_engine::{Event, Request, Ticket};
 
 use self::arguments::{Arguments, Refusal};
@@ -97,11 +97,14 @@ async fn ask(context: &Context) -> Result<Task, ExitStatus> {
                 ExitStatus::Usage
             }
         })?;
-    let inputs = model.schema.resolve(raw).map_err(|invalid| {
-        eprint(format_args!("error: the inputs are not valid: {invalid}; see --help"));
-        ExitStatus::Usage
-    })?;
+    let inputs = model.schema.resolve(raw).map_err(|invalid| refuse(&invalid))?;
     Ok(Task { inputs, output, is_endless })
+}
+
+/// Tells users of inputs that are not valid.
+fn refuse(invalid: &Error) -> ExitStatus {
+    eprint(format_args!("error: the inputs are not valid: {invalid}; see --help"));
+    ExitStatus::Usage
 }
 
 /// Runs the model, once or until it is stopped.
@@ -139,6 +142,8 @@ async fn work(context: &Context, task: Task) -> ExitStatus {
                 eprint(format_args!("error: {problem}"));
                 return ExitStatus::Usage;
             }
+            // They are the same in each run.
+            Err(RunError::Inputs(invalid)) => return refuse(&invalid),
             Err(RunError::Model(message)) => {
                 eprint(format_args!("the model failed:\n{}", message.trim_end()));
                 status = ExitStatus::Failed;
@@ -161,6 +166,8 @@ async fn work(context: &Context, task: Task) -> ExitStatus {
 
 /// The reason why a run of the model has nothing to show.
 enum RunError {
+    /// The model's program cannot read the inputs.
+    Inputs(Error),
     /// The model failed, in its own words.
     Model(String),
     /// The result cannot be written.
@@ -185,7 +192,10 @@ async fn follow(mut ticket: Ticket, mut sink: Option<Sink>) -> Result<(), RunErr
             _ => {}
         }
     }
-    let outcome = ticket.outcome().await.map_err(|error| RunError::Model(error.to_string()))?;
+    let outcome = ticket.outcome().await.map_err(|error| match error.kind {
+        Kind::InvalidInput => RunError::Inputs(error),
+        _ => RunError::Model(error.to_string()),
+    })?;
     progress.clear();
     if !outcome.success {
         return Err(RunError::Model(outcome.error_message().to_owned()));

@@ -3,7 +3,7 @@
 
 use std::io::{IsTerminal, Read};
 
-use ai_integration_contract::{FieldError, Hints, RawInputs};
+use ai_integration_contract::{Error, FieldError, Hints, Kind, RawInputs};
 use ai_integration_engine::{Model, Request};
 
 use crate::console::{eprint, say};
@@ -66,7 +66,7 @@ async fn ask(
             for FieldError { name, message } in hints.misfits {
                 eprint(format_args!("warning: handed on as it came: {name}: {message}"));
             }
-            held.map_err(|error| format!("the inputs are not valid: {error}"))
+            held.map_err(|error| invalid(&error))
         });
     let inputs = match inputs {
         Ok(inputs) => inputs,
@@ -77,8 +77,18 @@ async fn ask(
     };
     say("Attempting inference...");
     let answer = context.engine.ask(Request::new(inputs)).await;
+    if let Err(error) = &answer
+        && error.kind == Kind::InvalidInput
+    {
+        eprint(format_args!("error: {}", invalid(error)));
+        return ExitStatus::Usage;
+    }
     say("Inference finished. Now inspecting the result.");
     let report = inspection::inspect(&answer);
     say(format_args!("{report}"));
     if report.is_happy { ExitStatus::Done } else { ExitStatus::Failed }
+}
+
+fn invalid(error: &Error) -> String {
+    format!("the inputs are not valid: {error}")
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ai_integration_contract::wire::data::{self, DataKind};
 use ai_integration_contract::wire::inputs::{self, Entry, ReceivedEntry};
 use ai_integration_contract::wire::{FrameError, MAX_BODY};
-use ai_integration_contract::{Data, Inputs, InputsSchema, Outcome};
+use ai_integration_contract::{Data, FieldError, Inputs, InputsSchema, Outcome};
 use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,8 @@ pub enum FromWorker {
     Start(JobId, Option<Printed>),
     /// The model has ended a job.
     Result(JobId, Outcome),
+    /// The worker cannot read these inputs of a job, which ends it before the model has seen it.
+    InvalidInputs(JobId, Vec<FieldError>),
     /// The batch that the job belongs to failed as a whole; the job itself may be fine.
     BatchFailed(JobId, Outcome),
     /// A piece of a job's answer.
@@ -168,6 +170,9 @@ struct WorkerHeader<'a> {
     fraction: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// The inputs that do not fit, where that is why there is no result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<FieldError>,
     /// True in the result of a job whose batch failed as a whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     of_batch: bool,
@@ -270,6 +275,7 @@ impl FromWorker {
             error,
             fraction,
             message,
+            fields,
             of_batch,
             printed,
         } = match header(frame) {
@@ -291,7 +297,9 @@ impl FromWorker {
             "result" => {
                 let success = success.unwrap_or_default();
                 let outcome = Outcome { success, content_type, error, data: body()? };
-                if of_batch && !success {
+                if !success && !fields.is_empty() {
+                    FromWorker::InvalidInputs(id()?, fields)
+                } else if of_batch && !success {
                     FromWorker::BatchFailed(id()?, outcome)
                 } else {
                     FromWorker::Result(id()?, outcome)
@@ -337,6 +345,14 @@ impl FromWorker {
                     ..of("result", id)
                 };
                 (header, &outcome.data)
+            }
+            FromWorker::InvalidInputs(id, fields) => {
+                let header = WorkerHeader {
+                    success: Some(false),
+                    fields: fields.clone(),
+                    ..of("result", id)
+                };
+                (header, &Data::None)
             }
             FromWorker::Chunk(id, content_type, data) => {
                 (WorkerHeader { content_type: content_type.clone(), ..of("chunk", id) }, data)

@@ -175,7 +175,9 @@ impl SocketLink {
 
     /// Gives the memory of a job's large inputs back once it has ended.
     fn received(&mut self, message: &FromWorker) {
-        if let FromWorker::Result(id, _) | FromWorker::BatchFailed(id, _) = message
+        if let FromWorker::Result(id, _)
+        | FromWorker::BatchFailed(id, _)
+        | FromWorker::InvalidInputs(id, _) = message
             && !self.leases.is_empty()
         {
             self.leases.remove(id);

@@ -230,7 +230,14 @@ impl Executor {
             }
             FromWorker::Result(id, outcome) => {
                 let outcome = outcome.checked();
-                self.engine.finish(self.worker, id, outcome).map_err(out_of_turn("`result`"))?;
+                self.engine
+                    .finish(self.worker, id, Ok(outcome))
+                    .map_err(out_of_turn("`result`"))?;
+                self.forget(id);
+            }
+            FromWorker::InvalidInputs(id, fields) => {
+                let refused = Err(Error::invalid_inputs(fields));
+                self.engine.finish(self.worker, id, refused).map_err(out_of_turn("`result`"))?;
                 self.forget(id);
             }
             FromWorker::BatchFailed(id, outcome) => {

@@ -1,4 +1,4 @@
-use ai_integration_contract::{Data, Inputs, Outcome, Value};
+use ai_integration_contract::{Data, Error, FieldError, Inputs, Outcome, Value};
 use serde_json::json;
 
 use super::*;
@@ -62,6 +62,21 @@ fn model(
 fn echo(worker: &mut WorkerSide, id: JobId, inputs: &Inputs) {
     let text = inputs["text"].as_text().unwrap_or_default();
     worker.send(FromWorker::Result(id, Outcome::text(text))).unwrap();
+}
+
+#[tokio::test]
+async fn inputs_that_the_worker_cannot_read_are_refused_and_the_next_job_comes() {
+    let engine = engine(10);
+    let unfit = || FieldError { name: "text".into(), message: "expected a poem".into() };
+    let model = model(&engine, move |worker, id, inputs| match inputs["text"].as_text() {
+        Some("prose") => worker.send(FromWorker::InvalidInputs(id, vec![unfit()])).unwrap(),
+        _ => echo(worker, id, inputs),
+    });
+    let refused = engine.submit(ask("prose")).unwrap().outcome().await.unwrap_err();
+    assert_eq!(refused, Error::invalid_inputs(vec![unfit()]));
+    let answered = engine.submit(ask("poem")).unwrap().outcome().await;
+    assert_eq!(answered, Ok(Outcome::text("poem")));
+    drop(model);
 }
 
 #[tokio::test]

@@ -72,14 +72,14 @@ impl Embedded {
         }
     }
 
-    /// The model is done with a job.
+    /// The worker is done with a job, which has an outcome, or was refused before the model saw it.
     pub(crate) fn finish(
         &self,
         worker: WorkerId,
         id: JobId,
-        outcome: Outcome,
+        end: Result<Outcome, Error>,
     ) -> Result<(), OutOfTurn> {
-        self.end(worker, outcome, |scheduler, now| scheduler.finish(worker, id, now))
+        self.end(worker, end, |scheduler, now| scheduler.finish(worker, id, now))
     }
 
     /// The batch that the job was in has failed as a whole. The job is run again by itself where that
@@ -90,7 +90,7 @@ impl Embedded {
         id: JobId,
         outcome: Outcome,
     ) -> Result<(), OutOfTurn> {
-        self.end(worker, outcome, |scheduler, now| {
+        self.end(worker, Ok(outcome), |scheduler, now| {
             scheduler.fail_with_batch(worker, id, now, |job| self.may_run_again(job))
         })
     }
@@ -99,7 +99,7 @@ impl Embedded {
     fn end(
         &self,
         worker: WorkerId,
-        outcome: Outcome,
+        end: Result<Outcome, Error>,
         take: impl FnOnce(&mut Scheduler<Job>, Instant) -> Result<Option<Job>, OutOfTurn>,
     ) -> Result<(), OutOfTurn> {
         let now = Instant::now();
@@ -108,7 +108,7 @@ impl Embedded {
         core.close_if_drained(worker);
         self.0.settle(core, now);
         if let Some(job) = job {
-            job.answer(Ok(outcome));
+            job.answer(end);
         }
         Ok(())
     }

@@ -55,7 +55,12 @@ fn from_worker() -> Vec<FromWorker> {
             outcome(Data::List(vec!["one".into(), "".into(), "2".into()]), true),
         ),
         FromWorker::Leave,
+        FromWorker::InvalidInputs(ID, vec![unfit("photo"), unfit("photos[3]")]),
     ]
+}
+
+fn unfit(name: &str) -> FieldError {
+    FieldError { name: name.to_owned(), message: "expected a picture, got text".to_owned() }
 }
 
 fn to_worker() -> Vec<ToWorker> {
@@ -102,6 +107,20 @@ fn decode(header: &str, body: &'static [u8]) -> Result<FromWorker, FrameError> {
 }
 
 #[test]
+fn inputs_are_refused_by_failures_only() {
+    let fields = r#""fields": [{"name": "photo", "message": "expected a picture, got text"}]"#;
+    for (success, message) in [
+        ("true", FromWorker::Result(ID, Outcome { success: true, ..Outcome::default() })),
+        ("false", FromWorker::InvalidInputs(ID, vec![unfit("photo")])),
+    ] {
+        let header = format!(r#"{{"type": "result", "id": 7, "success": {success}, {fields}}}"#);
+        assert_eq!(decode(&header, b""), Ok(message));
+    }
+    let none = r#"{"type": "result", "id": 7, "success": false, "fields": []}"#;
+    assert_eq!(decode(none, b""), Ok(FromWorker::Result(ID, Outcome::default())));
+}
+
+#[test]
 fn what_is_newer_is_ignored() {
     assert_eq!(decode(r#"{"type": "telemetry", "x": [1]}"#, b""), Ok(FromWorker::Unknown));
     assert_eq!(
@@ -119,6 +138,8 @@ fn what_does_not_fit_is_an_error() {
         (r#"{"type": "result", "id": 7, "data": null}"#, b"x"),
         (r#"{"type": "result", "id": 7, "data": "text"}"#, b"\xff"),
         (r#"{"type": "result", "id": 7, "data": "pickle"}"#, b"x"),
+        (r#"{"type": "result", "id": 7, "fields": [{"name": "photo"}]}"#, b""),
+        (r#"{"type": "result", "id": 7, "fields": ["photo"]}"#, b""),
         (r#"{"type": "result", "id": 7, "data": "list"}"#, b"x"),
         (r#"{"type": "result", "id": 7, "data": "list", "parts": []}"#, b""),
         (r#"{"type": "result", "id": 7, "data": "list", "parts": [1]}"#, b"x"),
