@@ -20,13 +20,15 @@ export function devicesFor(input: Input, media: string): Device[] {
   if (!navigator.mediaDevices?.getUserMedia) return [];
   const family = media.split("/")[0];
   const device = ({ image: "photo", video: "video", audio: "audio" } as const)[family ?? ""];
-  return device && (!input.accept || typeFor(input, device)) ? [device] : [];
+  const takesAny = !input.accept && !input.recording;
+  return device && (takesAny || typeFor(input, device)) ? [device] : [];
 }
 
-/** The media type in which a device records for an input that lists its formats. */
+/** The media type in which a device records for an input that does not take any. */
 function typeFor(input: Input, device: Device): string | undefined {
-  if (!input.accept) return undefined;
-  return MADE[device].find((type) => isListed(input, type) && canMake(type));
+  if (!input.accept && !input.recording) return undefined;
+  const types = input.recording ? [input.recording] : MADE[device];
+  return types.find((type) => isListed(input, type) && canMake(type));
 }
 
 function canMake(type: string): boolean {

@@ -25,6 +25,8 @@ export interface Input {
   formats?: string[];
   /** The same as media types and endings of names, for a picker (HTML, section 4.10.5.1.17). */
   accept?: string;
+  /** The media type to record in, where the model's program cannot decode any other that is usual. */
+  recording?: string;
   /** True where the input is a list; all but the default and the examples is said of one item. */
   list?: boolean;
   min_items?: number;

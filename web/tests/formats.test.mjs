@@ -32,6 +32,7 @@ describe("an input that lists formats", () => {
       "image/heic,.heic,.heif,.hif",
       "audio/wav,.wav,.wave,audio/mpeg,.mp3",
       "audio/mpeg,.mp3",
+      "audio/*",
       "video/webm,.webm,.weba",
       "application/pdf,.pdf,application/x-mine",
     ]);
@@ -73,6 +74,7 @@ describe("an input that lists formats", () => {
     await page.waitForSelector("img[alt='Preview of camera.png']");
     for (const [name, device, file] of [
       ["talk", "Microphone", "audio[aria-label='Preview of recording.wav']"],
+      ["speech", "Microphone", "audio[aria-label='Preview of recording.wav']"],
       ["film", "Camera", "video[aria-label='Preview of recording.webm']"],
     ]) {
       await field(page, name).getByRole("button", { name: device }).click();
@@ -85,6 +87,7 @@ describe("an input that lists formats", () => {
     assert.deepEqual(await rawJson(page), {
       photo: "b'\\x89PNG'",
       talk: "b'RIFF'",
+      speech: "float32",
       film: "b'\\x1aE\\xdf\\xa3'",
     });
     await page.end();
