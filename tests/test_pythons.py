@@ -233,6 +233,35 @@ def test_a_pool_in_a_program_without_a_guard(python, package, tmp_path, how):
     assert 'if __name__ == "__main__":' in done.stderr.decode()
 
 
+PATHS = textwrap.dedent("""
+    import ai_integration, json, os, stat
+
+    SCHEMA = {"file": {"type": "file", "as": "path", "list": True}}
+
+    while True:
+        with ai_integration.get_next_input(inputs_schema=SCHEMA) as inputs:
+            told = []
+            for path in map(str, inputs["file"]):
+                with open(path) as file:
+                    told.append([file.read(), stat.S_IMODE(os.stat(path).st_mode)])
+            ai_integration.send_result(
+                {"content-type": "application/json", "data": told, "success": True}
+            )
+""")
+
+
+def test_files_come_as_paths(python, package, tmp_path):
+    path = tmp_path / "entrypoint.py"
+    path.write_text(PATHS)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    words = ["--file", path, path]
+    done = run(path, *words, python=python, mode="command_line", TMPDIR=temporary, **package)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[PATHS, 0o600]] * 2
+    assert list(temporary.iterdir()) == []
+
+
 def test_the_interpreters_flags_are_kept(python, package, tmp_path):
     path = tmp_path / "entrypoint.py"
     path.write_text(LOOP.replace('"pid": os.getpid()', '"pid": __debug__'))

@@ -30,6 +30,7 @@ import traceback
 import types
 
 from . import _handover, _leaving, _mode_names, _parameters, _process, _results, modes
+from ._undecodable import in_words
 
 PATH_VARIABLE = "AI_INTEGRATION_MODES_PATH"
 ENTRY_POINTS = "ai_integration.modes"
@@ -210,6 +211,10 @@ class _Call(object):
         finally:
             self.result = result
             self.done.set()
+
+    def refuse(self, fields):
+        """Tell the mode that inputs do not fit: pairs of a name and what is wrong."""
+        self.answer(_results.failure(in_words(fields)))
 
     def begin_answer(self, result):
         """`answer`; there is nothing to put together with other calls."""

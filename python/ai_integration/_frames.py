@@ -2,6 +2,7 @@
 
 from ._link import BODY_LIMIT, encode, frame
 from ._results import Unsendable, body_of, unsendable
+from ._undecodable import in_words
 
 # Data shorter than this travels in one piece with its header. Text may have four bytes for each
 # character, and still takes no memory file.
@@ -84,6 +85,19 @@ def progress(number, fraction, message):
 def replace(reason):
     """The header of the frame that asks for another process, for this reason."""
     return encode({"type": "replace", "message": reason})
+
+
+def refusal(number, fields):
+    """The header of the frame that refuses a job for its inputs: pairs of name and message."""
+    return encode(
+        {
+            "type": "result",
+            "id": number,
+            "success": False,
+            "error": in_words(fields),
+            "fields": [{"name": name, "message": message} for name, message in fields],
+        }
+    )
 
 
 def _result(answer, number, kind):

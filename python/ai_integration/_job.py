@@ -73,6 +73,11 @@ class Job(object):
         """Answer with a failure, unless the answer is complete."""
         self._finish(_results.failed(message))
 
+    def refuse(self, fields):
+        """Answer that inputs do not fit: pairs of a name and what is wrong."""
+        self._link.send(_frames.refusal(self.number, fields))
+        self._end()
+
     def is_cancelled(self):
         """Whether nobody waits for the answer any more."""
         return self._engine.is_cancelled(self.number)

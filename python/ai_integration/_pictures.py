@@ -107,6 +107,27 @@ def figure_of(value):
     return None
 
 
+def has_transparency(picture):
+    """Whether the form of a PIL picture says that some of it may be transparent."""
+    palette = getattr(picture, "palette", None)
+    return (
+        picture.mode in _WITH_ALPHA
+        or "transparency" in picture.info
+        or (picture.mode == "P" and getattr(palette, "mode", "") == "RGBA")
+    )
+
+
+def converted(picture, mode):
+    """The picture in another mode, without a colour profile that does not go with that."""
+    if picture.mode == "La":
+        # Pillow knows no other way from there.
+        picture = picture.convert("LA")
+    other = picture.convert(mode)
+    if not any(picture.mode in space and mode in space for space in _COLOR_SPACES):
+        other.info.pop("icc_profile", None)
+    return other
+
+
 def _encode_picture(picture, media_type):
     if not is_raster(media_type):
         raise Unsendable(
@@ -140,7 +161,7 @@ def _fitting(picture, name):
     mode = picture.mode
     if mode in _DEEP:
         return _fitting_deep(picture, name)
-    is_clear = _has_transparency(picture)
+    is_clear = has_transparency(picture)
     if mode in modes and (not is_clear or mode in _WITH_ALPHA or _keeps_color(picture, name)):
         return picture
     if is_clear and "RGBA" not in modes:
@@ -149,7 +170,7 @@ def _fitting(picture, name):
         wanted = ("LA", "RGBA") if is_clear else ("L", "RGB")
     else:
         wanted = ("RGBA",) if is_clear else ("RGB",)
-    return _converted(picture, next(target for target in wanted if target in modes))
+    return converted(picture, next(target for target in wanted if target in modes))
 
 
 def _keeps_color(picture, name):
@@ -163,11 +184,11 @@ def _fitting_deep(picture, name):
     if mode in modes:
         return picture
     if mode.startswith("I;16") and "I;16" in modes:
-        return _converted(picture, "I;16")
+        return converted(picture, "I;16")
     if mode == "I" and "I;16" in modes:
         lowest, highest = picture.getextrema()
         if lowest >= 0 and highest < 1 << 16:
-            return _converted(picture, "I;16")
+            return converted(picture, "I;16")
     other = "image/png or image/tiff" if mode.startswith("I;16") else "image/tiff"
     raise Unsendable(
         "a picture of mode %s has %s, more than %s holds: scale a = numpy.asarray(picture) to"
@@ -176,30 +197,10 @@ def _fitting_deep(picture, name):
     )
 
 
-def _has_transparency(picture):
-    palette = getattr(picture, "palette", None)
-    return (
-        picture.mode in _WITH_ALPHA
-        or "transparency" in picture.info
-        or (picture.mode == "P" and getattr(palette, "mode", "") == "RGBA")
-    )
-
-
-def _converted(picture, mode):
-    """The picture in another mode, without a colour profile that does not go with that."""
-    if picture.mode == "La":
-        # Pillow knows no other way from there.
-        picture = picture.convert("LA")
-    converted = picture.convert(mode)
-    if not any(picture.mode in space and mode in space for space in _COLOR_SPACES):
-        converted.info.pop("icc_profile", None)
-    return converted
-
-
 def _on_white(picture, name):
     from PIL import Image
 
-    clear = _converted(picture, "RGBA")
+    clear = converted(picture, "RGBA")
     if clear.getextrema()[3][0] < 255 and not _warned:
         _warned.add(name)
         _process.warn(

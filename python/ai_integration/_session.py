@@ -88,6 +88,8 @@ class Session(object):
         # Whether the loop belongs to `start_loop`, which promises a new start.
         self.is_start_loop = False
         self._policy = None
+        # Gives inputs the form that the schema asks for, where that is not bytes.
+        self._decoder = None
         # What the processes that the model starts have to say.
         self._children = None
         # Whether an exception has left a block: most programs end of it.
@@ -118,7 +120,11 @@ class Session(object):
             if self._is_leaving:
                 self._is_leaving = False
                 source.pause(False)
-            jobs = (source.next_job(),) if batch is None else source.next_batch()
+            jobs = ()
+            while not jobs:
+                jobs = (source.next_job(),) if batch is None else source.next_batch()
+                if self._decoder is not None:
+                    jobs = self._decoder.admitted(jobs)
         except _process.BadSetting as reason:
             from . import _leaving
 
@@ -224,6 +230,8 @@ class Session(object):
             finally:
                 self._jobs = ()
                 self._busy = False
+                if self._decoder is not None:
+                    self._decoder.release()
         return kind is not None and is_handled
 
     def _refuse_another(self):
@@ -276,6 +284,7 @@ class Session(object):
         if inputs_schema is None:
             _process.warn("no inputs_schema was given to get_next_input; the model takes no inputs")
         _check_expressible(inputs_schema, visualizer_config, about)
+        self._decoder = _decoder(inputs_schema)
         mode = os.environ.get("MODE")
         custom = {}
         if mode not in _mode_names.BUILT_IN:
@@ -346,6 +355,16 @@ def _check_expressible(inputs_schema, visualizer_config, about):
             _results.encode_json(part)
         except _results.Unsendable as reason:
             raise ValueError("%s: %s" % (name, reason))
+
+
+def _decoder(inputs_schema):
+    """The decoder of inputs where the schema asks for another form than bytes, else `None`."""
+    entries = (inputs_schema or {}).values()
+    if not any(isinstance(entry, dict) and "as" in entry for entry in entries):
+        return None
+    from . import _inputs
+
+    return _inputs.decoder(inputs_schema)
 
 
 def _failure_of(kind, value, trace):

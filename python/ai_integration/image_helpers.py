@@ -1,4 +1,4 @@
-"""Pictures in the form that the most programs can read."""
+"""Pictures in the form that the most programs can read, and as objects."""
 
 import io
 
@@ -16,3 +16,27 @@ def make_image_rgb_jpeg(img_bytes):
     encoded = io.BytesIO()
     picture.save(encoded, format="JPEG", quality=99, subsampling=0)
     return encoded.getvalue()
+
+
+def open_image(img_bytes):
+    """Turn the bytes of a picture in any format that Pillow reads into a PIL picture.
+
+    It is decoded whole, turned as the camera was held, and RGB, or RGBA where the file has
+    transparency; of an animation it is the first frame. Raises `ValueError` where the bytes are no
+    such picture.
+    """
+    from . import _input_pictures
+
+    _input_pictures.check("pil")
+    return _input_pictures.open_image(img_bytes)
+
+
+def to_array(img_bytes):
+    """Turn the bytes of a picture into a NumPy array of `uint8`: height by width by 3, or by 4.
+
+    The pixels are those of `open_image`.
+    """
+    from . import _input_pictures
+
+    _input_pictures.check("numpy")
+    return _input_pictures.to_array(img_bytes)

@@ -1,0 +1,103 @@
+"""Sounds as `(rate, array)`: by the library soundfile where it is installed, else from WAV only.
+
+Both give the same: samples of float32 from -1 to 1, of the shape `(samples,)`, or
+`(samples, channels)` where there are several.
+"""
+
+import contextlib
+import io
+import wave
+
+from . import _input_files, _process
+from ._undecodable import Undecodable, told
+
+# Samples of all channels: 1 GiB of them, or 50 minutes of stereo at 44.1 kHz.
+_MOST = 1 << 28
+
+_TOO_LONG = "expected a sound of at most %d samples, got one of more, or of unknown length" % _MOST
+
+
+def check():
+    """Raise `ImportError` where NumPy is missing, and warn where most formats cannot be read."""
+    try:
+        import numpy  # noqa: F401
+    except ImportError as reason:
+        raise ImportError("NumPy is missing (%s): python -m pip install numpy" % reason)
+    if _soundfile() is None:
+        _process.warn(
+            "sounds can be decoded from WAV only, since the library soundfile is not installed:"
+            " python -m pip install soundfile"
+        )
+
+
+def decode(data):
+    """The rate and the samples of a file's bytes."""
+    soundfile = _soundfile()
+    rate, array = _by_wave(data) if soundfile is None else _by_soundfile(soundfile, data)
+    if not len(array):
+        raise Undecodable("expected a sound, got one without a sample")
+    return rate, array
+
+
+def _soundfile():
+    try:
+        import soundfile
+    except (ImportError, OSError):
+        # It is there without the C library that it needs.
+        return None
+    return soundfile
+
+
+def _by_soundfile(soundfile, data):
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            if file.frames * file.channels > _MOST:
+                raise Undecodable(_TOO_LONG)
+            return file.samplerate, file.read(dtype="float32")
+    except (Undecodable, MemoryError):
+        raise
+    except Exception as reason:
+        raise Undecodable(
+            "expected a sound that soundfile reads, such as wav, flac, ogg or mp3, got %s: %s"
+            % (_given(data), told(getattr(reason, "error_string", reason)))
+        )
+
+
+def _by_wave(data):
+    try:
+        with contextlib.closing(wave.open(io.BytesIO(data), "rb")) as file:
+            channels, width, rate = file.getparams()[:3]
+            if not 1 <= width <= 4:
+                raise ValueError("samples of %d bytes" % width)
+            if len(data) // width > _MOST:
+                raise Undecodable(_TOO_LONG)
+            samples = file.readframes(file.getnframes())
+    except (Undecodable, MemoryError):
+        raise
+    except Exception as reason:
+        raise Undecodable(
+            "expected a sound in wav with whole numbers as samples, since the model's program lacks"
+            " the library soundfile, which reads others; got %s: %s" % (_given(data), told(reason))
+        )
+    return rate, _as_floats(samples, channels, width)
+
+
+def _as_floats(samples, channels, width):
+    """The samples of a WAV file, which are of 1 to 4 bytes, the lowest one first."""
+    import numpy
+
+    frames = len(samples) // (channels * width)
+    count = frames * channels
+    given = numpy.frombuffer(samples, dtype="uint8", count=count * width).reshape(count, width)
+    wide = numpy.zeros((count, 4), dtype="uint8")
+    wide[:, 4 - width :] = given
+    if width == 1:
+        # Those of one byte have no sign.
+        wide[:, 3] ^= 0x80
+    array = wide.view("<i4")[:, 0].astype("float32") / numpy.float32(1 << 31)
+    return array if channels == 1 else array.reshape(frames, channels)
+
+
+def _given(data):
+    known = _input_files.format_of(data)
+    return "%d bytes of something else" % len(data) if known is None else known

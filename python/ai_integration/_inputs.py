@@ -1,0 +1,182 @@
+"""Inputs in the form that the schema's property `as` asks for, made before the model gets them.
+
+The engine sends files as bytes. What cannot be read as what it should be is refused in the client's
+terms, and the model never sees it.
+"""
+
+import base64
+import re
+import sys
+import traceback
+
+from . import _results
+from ._undecodable import Undecodable
+
+# The types of inputs that have each form.
+_TYPES = {
+    "numpy": ("audio", "image"),
+    "path": ("audio", "file", "image", "video"),
+    "pil": ("image",),
+}
+# As many wrong inputs as the engine names of a request.
+_MOST_NAMED = 20
+# The bytes that the decoded files of a request take up together: small files make large pictures.
+_MOST_BYTES = 2 << 30
+
+_DATA_URL = re.compile(r"data:[^,]{0,1000};base64,")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}$")
+
+
+def decoder(inputs_schema):
+    """The `Decoder` of a schema, or `None` where it asks for bytes only.
+
+    Raises `ImportError` where a library is missing. What the schema gets wrong is left to the
+    engine, which tells it and ignores it, and so it is ignored here.
+    """
+    entries = {
+        name: entry
+        for name, entry in inputs_schema.items()
+        if isinstance(entry, dict) and _form(entry) is not None
+    }
+    return Decoder(entries) if entries else None
+
+
+class Decoder(object):
+    """Reads the inputs of requests, and lets go of what it made for them."""
+
+    def __init__(self, entries):
+        self._makers = {name: _maker(name, entry) for name, entry in entries.items()}
+        # The folders of files, one for each request that is open.
+        self._folders = []
+
+    def admitted(self, jobs):
+        """Those of the jobs whose inputs could be read; the others are answered."""
+        return [job for job in jobs if self._read(job)]
+
+    def release(self):
+        """Remove the files of the requests that were open."""
+        while self._folders:
+            self._folders.pop().remove()
+
+    def _read(self, job):
+        if not isinstance(job.inputs, dict):
+            return True
+        reading = _Reading()
+        try:
+            # Another dict, since that of a custom mode is the mode's own.
+            job.inputs = inputs = dict(job.inputs)
+            for name, make in self._makers.items():
+                if inputs.get(name) is not None:
+                    inputs[name] = reading.read(name, inputs[name], make)
+        except BaseException as reason:
+            # It is nothing about the input: there is no memory or no room on the disk, say.
+            reading.folder.remove()
+            job.answered = True
+            job.answer(_results.failure(_results.formatted(*sys.exc_info())))
+            if not isinstance(reason, Exception):
+                raise
+            traceback.print_exc()
+            return False
+        if not reading.refused:
+            self._folders.append(reading.folder)
+            return True
+        reading.folder.remove()
+        job.answered = True
+        job.refuse(reading.refused)
+        return False
+
+
+class _Reading(object):
+    """The reading of one request's files."""
+
+    def __init__(self):
+        from . import _input_files
+
+        self.folder = _input_files.Folder()
+        # The inputs that do not fit: pairs of a name and what is wrong.
+        self.refused = []
+        self._room = _MOST_BYTES
+
+    def read(self, name, value, make):
+        """Return what `make` makes of an input; what does not fit is noted."""
+        if not isinstance(value, (list, tuple)):
+            return self._read_one(name, value, make)
+        items = []
+        for index, item in enumerate(value):
+            if len(self.refused) >= _MOST_NAMED:
+                self.refused.append((name, "further items do not fit either"))
+                break
+            items.append(self._read_one("%s[%d]" % (name, index), item, make))
+        return items
+
+    def _read_one(self, place, value, make):
+        try:
+            data = _bytes(value)
+            if data is None:
+                # Custom modes may have pictures at hand.
+                return value
+            made = make(data, self.folder) if self._room >= 0 else None
+            self._room -= _size(made)
+            if self._room < 0:
+                raise Undecodable(
+                    "expected files that are decoded to at most %d bytes together, got more"
+                    % _MOST_BYTES
+                )
+            return made
+        except Undecodable as reason:
+            self.refused.append((place, "%s" % reason))
+            return None
+
+
+def _form(entry):
+    """The form that an input's properties ask for, or `None` where that is bytes."""
+    form = entry.get("as")
+    types = _TYPES.get(form, ()) if isinstance(form, (str, _results.TEXT)) else ()
+    return form if entry.get("type") in types and not entry.get("choices") else None
+
+
+def _maker(name, entry):
+    """The function that makes an input's form of its bytes; it gets a folder for files beside."""
+    form, kind = _form(entry), entry["type"]
+    try:
+        if form == "path":
+            from . import _input_files
+
+            return _input_files.maker(name, entry.get("formats"))
+        if kind == "audio":
+            from . import _input_sounds
+
+            _input_sounds.check()
+            return lambda data, folder: _input_sounds.decode(data)
+        from . import _input_pictures
+
+        _input_pictures.check(form)
+        make = _input_pictures.open_image if form == "pil" else _input_pictures.to_array
+        return lambda data, folder: make(data)
+    except ImportError as reason:
+        raise ImportError('inputs_schema asks for the input %r as "%s": %s' % (name, form, reason))
+
+
+def _size(made):
+    """The bytes that a picture, an array or a sound takes up in memory; a path takes none."""
+    if isinstance(made, tuple):
+        made = made[1]
+    if hasattr(made, "nbytes"):
+        return made.nbytes
+    width, height = getattr(made, "size", (0, 0))
+    return width * height * 4
+
+
+def _bytes(value):
+    """The bytes of a file; `None` for what is neither that nor text that stands for it."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(bytearray(value))
+    if not isinstance(value, _results.TEXT):
+        return None
+    begin = _DATA_URL.match(value)
+    text = "".join((value[begin.end() :] if begin else value).split())
+    if len(text) % 4 or not _BASE64.match(text):
+        raise Undecodable("expected a file's bytes, base64 or a data: URL, got other text")
+    return base64.b64decode(text)
