@@ -114,8 +114,8 @@ impl Outcome {
 
     /// A successful answer of JSON. A value that JSON cannot express gives a failed outcome that
     /// says why.
-    pub fn json(value: &impl serde::Serialize) -> Self {
-        match serde_json::to_string(value) {
+    pub fn json(value: impl serde::Serialize) -> Self {
+        match serde_json::to_string(&value) {
             Ok(text) => Outcome::success("application/json", Data::Json(text)),
             Err(error) => {
                 Outcome::failure(format!("the result cannot be written as JSON: {error}"))

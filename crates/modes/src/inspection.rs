@@ -130,7 +130,7 @@ mod tests {
         let empty = Outcome { data: Data::None, ..Outcome::text("") };
         for (outcome, is_happy, words) in [
             (Outcome::text("hello"), true, "got text of 5 bytes"),
-            (Outcome::json(&[1]), true, "[1]"),
+            (Outcome::json([1]), true, "[1]"),
             (Outcome::bytes("image/gif", gif), true, "2 x 3 pixels"),
             (Outcome::bytes("audio/wav", &b"RIFF"[..]), true, "4 bytes of audio/wav"),
             (Outcome::bytes("image/jpeg", &b"nonsense"[..]), false, "no picture"),

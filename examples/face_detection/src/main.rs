@@ -38,7 +38,7 @@ fn main() {
 
     for job in jobs {
         let outcome = match open_picture(job.bytes("image")) {
-            Ok(picture) => Outcome::json(&json!({"faces": find(detector.as_mut(), &picture)})),
+            Ok(picture) => Outcome::json(json!({"faces": find(detector.as_mut(), &picture)})),
             Err(error) => Outcome::failure(format!("the image cannot be read: {error}")),
         };
         job.send(outcome);

@@ -7,7 +7,7 @@ fn main() {
     Model::new(schema).name("language").run(|inputs| {
         let found =
             whatlang::detect(inputs.text("text")).ok_or("the text has no letters to go by")?;
-        Ok(Outcome::json(&json!({
+        Ok(Outcome::json(json!({
             "language": found.lang().code(),
             "name": found.lang().eng_name(),
             "script": found.script().name(),

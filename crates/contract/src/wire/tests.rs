@@ -81,7 +81,7 @@ fn the_bytes_are_these() {
         b"\x89PNGb",
     );
     assert_eq!(list.to_bytes().unwrap(), expected);
-    let json: Answer = Ok(Outcome::json(&[1]));
+    let json: Answer = Ok(Outcome::json([1]));
     let expected = frame(
         r#"{"version":1,"type":"outcome","success":true,"content_type":"application/json","data":"text"}"#,
         b"[1]",
