@@ -14,7 +14,7 @@ PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist -o -name te
 EXAMPLE_REQUIREMENTS := $(wildcard examples/*/requirements.txt)
 EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requirements-test.txt
 # What models in Rust can leave out.
-FEATURES := $(shell sed -n 's/^\(.*\) = \["ai-integration-modes\/.*/\1/p' crates/sdk/Cargo.toml)
+FEATURES := $(shell sed -n '/^default = /d; /^\[features\]/,/^$$/s/ = .*//p' crates/sdk/Cargo.toml)
 # Nothing here may be steered by what the caller's shell has set.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
@@ -120,7 +120,8 @@ test: test-rust test-python test-examples test-page test-container test-fuzz
 test-rust: web/dist/.built
 	$(CARGO) test --locked --workspace
 
-test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language target/small/debug/language
+test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language target/small/debug/language \
+  target/debug/examples/describe
 	tests/install-packages
 	$(BIN)/pytest tests -m 'not timed and not examples and not container' -n 2 --dist loadfile
 	$(BIN)/pytest tests -m 'timed and not examples and not container'
@@ -219,6 +220,11 @@ target/release/language: $(RUST_SOURCES) $(shell find examples -name '*.rs' -o -
 # A model without a server, which is small.
 target/small/debug/language: $(RUST_SOURCES) $(shell find examples/language -type f)
 	$(CARGO) build --locked -p language --no-default-features --target-dir target/small
+	touch $@
+
+# A model whose inputs are a struct.
+target/debug/examples/describe: $(RUST_SOURCES)
+	$(CARGO) build --locked -p ai-integration --example describe
 	touch $@
 
 check: lint test

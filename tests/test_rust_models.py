@@ -17,6 +17,7 @@ from support import (
     eventually,
     in_background,
     marked,
+    multipart,
     run,
     serve,
     started,
@@ -293,3 +294,129 @@ def test_a_model_written_as_a_loop(face_detection, tmp_path):
             {"Content-Type": "application/json"},
         )
         assert given.json()["faces"] == []
+
+
+@pytest.fixture
+def describe():
+    """A model whose inputs are a struct."""
+    program = FOLDER.parent / "debug" / "examples" / "describe"
+    return built(program, "-p ai-integration --example describe")
+
+
+def test_a_struct_is_the_schema(describe):
+    answer = use(describe, "--help", mode="command_line")
+    assert answer.returncode == 0
+    words = " ".join(answer.stdout.decode().split())
+    for shown in (
+        "--image <FILE> The picture to look at [formats: png, jpeg]",
+        "--words <NUMBER> The most words of the answer [default: 20]",
+        "[possible values: plain, verse]",
+        "How loud [optional]",
+        "--attachments <FILE>...",
+    ):
+        assert shown in words, words
+    with serving(describe) as server:
+        schema = server.get("/schema").json()["inputs_schema"]
+        operation = server.get("/openapi.json").json()["paths"]["/infer"]["post"]
+    form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert schema["image"] == {
+        "type": "image",
+        "description": "The picture to look at",
+        "formats": ["png", "jpeg"],
+    }
+    assert (schema["style"]["enum"], schema["style"]["required"]) == (["plain", "verse"], False)
+    assert schema["size"]["type"] == "json"
+    assert form["required"] == ["image"]
+    properties = form["properties"]
+    assert (properties["level"]["minimum"], properties["level"]["maximum"]) == (0, 255)
+    assert (properties["words"]["minimum"], properties["words"]["maximum"]) == (1, 50)
+
+
+def test_a_struct_is_filled_with_what_comes(describe):
+    empty = {"style": None, "tags": [], "level": None, "seed": None, "size": None}
+    empty.update(image=len(PIXEL), words=20, attachments=[])
+    with serving(describe) as server:
+        assert server.post(image=PIXEL).json() == empty
+        body, kind = multipart(
+            [
+                ("image", PIXEL),
+                ("words", "7"),
+                ("style", "verse"),
+                ("tags", "a"),
+                ("tags", "b"),
+                ("level", "255"),
+                ("seed", "-9223372036854775808"),
+                ("attachments", b"\xff" * 300_000),
+                ("attachments", b"x"),
+                ("size", '{"width": 65535}'),
+            ]
+        )
+        assert server.request("/infer", body, {"Content-Type": kind}).json() == {
+            "image": len(PIXEL),
+            "words": 7,
+            "style": "verse",
+            "tags": ["a", "b"],
+            "level": 255,
+            "seed": -(2**63),
+            "attachments": [300_000, 1],
+            "size": {"width": 65535},
+        }
+    given = {"image": base64.b64encode(PIXEL).decode(), "style": None, "level": None, "size": None}
+    answer = use(describe, mode="test_inputs_dict_json", stdin=json.dumps(given).encode())
+    assert answer.returncode == 0, answer.stderr
+    assert json.dumps(empty["tags"]).encode() in answer.stdout
+    answer = use(describe, mode="test_model_integration")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def check_refusal(program, picture, given, place, message):
+    """Sends what a model cannot take, over HTTP beside a good request and on the command line."""
+    picture.write_bytes(PIXEL)
+    with serving(program) as server:
+        good = in_background(server.post, image=PIXEL)
+        refused = server.post(image=PIXEL, **given)
+        assert (refused.status, refused.json()["code"]) == (422, "invalid_input")
+        (error,) = refused.json()["errors"]
+        assert error["name"] == place
+        assert message in error["message"]
+        assert len(refused.body) < 2000
+        # Neither its neighbour in a batch nor the next one is concerned.
+        assert good().status == 200
+        assert server.post(image=PIXEL).status == 200
+    flags = [word for name, value in given.items() for word in ("--" + name, value)]
+    answer = use(program, "--image", picture, *flags, mode="command_line")
+    assert (answer.returncode, answer.stdout) == (2, b"")
+    assert place.encode() in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "message"),
+    [
+        ({"level": "256"}, "level", "from 0 to 255"),
+        ({"words": "51"}, "words", "from 1 to 50"),
+        ({"style": "loud"}, "style", "one of plain, verse"),
+    ],
+)
+def test_a_struct_bounds_its_inputs(describe, tmp_path, given, place, message):
+    check_refusal(describe, tmp_path / "a.png", given, place, message)
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "message"),
+    [
+        ({"seed": str(2**63)}, "seed", "`9223372036854775808`, expected i64"),
+        ({"size": '{"width": 65536}'}, "size.width", "`65536`, expected u16"),
+        ({"size": "{}"}, "size", "missing field `width`"),
+        ({"size": '{"width": "%s"}' % ("x" * 100_000)}, "size.width", "xxx"),
+    ],
+)
+def test_what_a_struct_cannot_hold_is_an_error_of_that_input(
+    describe, tmp_path, given, place, message
+):
+    check_refusal(describe, tmp_path / "a.png", given, place, message)
+
+
+def test_a_struct_that_lacks_an_input_is_told_so(describe):
+    answer = use(describe, mode="test_inputs_dict_json", stdin=b'{"words": 3}')
+    assert answer.returncode != 0
+    assert b"missing field `image`" in answer.stdout + answer.stderr

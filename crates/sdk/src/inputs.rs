@@ -1,20 +1,17 @@
 //! The inputs of a job, by name.
 
+mod deserializer;
+
 use std::sync::Arc;
 
 use ai_integration_contract::Value;
+use serde::Deserialize;
+
+use crate::invalid_input::InvalidInput;
 
 /// The types of the model's numbers, for messages.
 const INTEGER: &str = "an i64";
 const FLOAT: &str = "a float of 64 bits";
-
-/// An integer that the model's numbers cannot hold.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: the integer does not fit {holder}")]
-pub struct OutOfRange {
-    name: String,
-    holder: &'static str,
-}
 
 /// The inputs of one job. They have been held against the schema: a required input is there and
 /// of its declared type.
@@ -26,6 +23,25 @@ impl Inputs {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
+    }
+
+    /// An input of any type, read by serde: `get_as::<u8>("level")`, `get_as::<Option<&str>>("style")`
+    /// or `get_as::<Vec<Image>>("pages")`. An optional input that was not given is `None`.
+    ///
+    /// # Errors
+    /// The input does not fit the type, or was not given and the type is no `Option`.
+    pub fn get_as<'de, T: Deserialize<'de>>(&'de self, name: &str) -> Result<T, InvalidInput> {
+        deserializer::read_one(name, self.get(name))
+    }
+
+    /// All inputs as a struct, read by serde. It may borrow texts and files, as `&str` and `&[u8]`; an
+    /// [`Image`](crate::Image) and its like share their bytes.
+    ///
+    /// # Errors
+    /// An input does not fit its field, or was not given and its field is neither an `Option` nor has a
+    /// default.
+    pub fn deserialize<'de, T: Deserialize<'de>>(&'de self) -> Result<T, InvalidInput> {
+        deserializer::read(&self.0)
     }
 
     /// A required input of type text, or a choice that is text.
@@ -68,9 +84,9 @@ impl Inputs {
     /// # Panics
     /// When the schema does not declare a required integer of that name.
     #[track_caller]
-    pub fn integer(&self, name: &str) -> Result<i64, OutOfRange> {
+    pub fn integer(&self, name: &str) -> Result<i64, InvalidInput> {
         let number = self.require(name, "integer", number);
-        number.as_i64().ok_or_else(|| OutOfRange { name: name.to_owned(), holder: INTEGER })
+        number.as_i64().ok_or_else(|| beyond(name, INTEGER))
     }
 
     /// A required boolean.
@@ -120,12 +136,10 @@ impl Inputs {
     /// # Panics
     /// When the schema does not declare a required list of numbers of that name.
     #[track_caller]
-    pub fn numbers(&self, name: &str) -> Result<Vec<f64>, OutOfRange> {
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>, InvalidInput> {
         let numbers = self.require(name, "list of numbers", number_items);
         let read = |(index, number): (usize, &serde_json::Number)| {
-            number
-                .as_f64()
-                .ok_or_else(|| OutOfRange { name: format!("{name}[{index}]"), holder: FLOAT })
+            number.as_f64().ok_or_else(|| beyond(&format!("{name}[{index}]"), FLOAT))
         };
         numbers.into_iter().enumerate().map(read).collect()
     }
@@ -138,12 +152,10 @@ impl Inputs {
     /// # Panics
     /// When the schema does not declare a required list of integers of that name.
     #[track_caller]
-    pub fn integers(&self, name: &str) -> Result<Vec<i64>, OutOfRange> {
+    pub fn integers(&self, name: &str) -> Result<Vec<i64>, InvalidInput> {
         let numbers = self.require(name, "list of integers", number_items);
         let read = |(index, number): (usize, &serde_json::Number)| {
-            number
-                .as_i64()
-                .ok_or_else(|| OutOfRange { name: format!("{name}[{index}]"), holder: INTEGER })
+            number.as_i64().ok_or_else(|| beyond(&format!("{name}[{index}]"), INTEGER))
         };
         numbers.into_iter().enumerate().map(read).collect()
     }
@@ -165,14 +177,11 @@ impl Inputs {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Fails where a number is beyond the range of floats, so that any is one to the model.
-    pub(crate) fn check(&self) -> Result<(), OutOfRange> {
-        let beyond =
-            self.iter().find(|(_, value)| number(value).is_some_and(|n| n.as_f64().is_none()));
-        match beyond {
-            Some((name, _)) => Err(OutOfRange { name: name.to_owned(), holder: FLOAT }),
-            None => Ok(()),
-        }
+    /// Returns the inputs where no number is beyond the range of floats, so that any is one to the model.
+    pub(crate) fn checked(self) -> Result<Self, InvalidInput> {
+        let beyond_floats = |value| number(value).is_some_and(|number| number.as_f64().is_none());
+        let found = self.0.iter().find(|(_, value)| beyond_floats(value));
+        if let Some((name, _)) = found { Err(beyond(name, FLOAT)) } else { Ok(self) }
     }
 
     #[track_caller]
@@ -185,6 +194,11 @@ impl Inputs {
         let value = self.0.get(name).and_then(read);
         value.unwrap_or_else(|| panic!("the schema has no required {kind} input named {name:?}"))
     }
+}
+
+/// The error of an integer that the model's numbers cannot hold.
+fn beyond(name: &str, holder: &str) -> InvalidInput {
+    InvalidInput::new(name, format!("the integer does not fit {holder}"))
 }
 
 fn number_items(value: &Value) -> Option<Vec<&serde_json::Number>> {
@@ -223,13 +237,10 @@ mod tests {
         assert_eq!(inputs.flags("flags"), [true, false]);
         assert!(inputs.files("none").is_empty() && inputs.texts("none").is_empty());
         assert_eq!(inputs.integers("none"), Ok(vec![]));
-        let told = |error: OutOfRange| error.to_string();
-        let beyond = "wide[1]: the integer does not fit";
-        assert_eq!(inputs.integers("wide").map_err(told), Err(format!("{beyond} an i64")));
-        assert_eq!(
-            inputs.numbers("wide").map_err(told),
-            Err(format!("{beyond} a float of 64 bits"))
-        );
+        let told = |error: InvalidInput| error.to_string();
+        let wide = "wide[1]: the integer does not fit";
+        assert_eq!(inputs.integers("wide").map_err(told), Err(format!("{wide} an i64")));
+        assert_eq!(inputs.numbers("wide").map_err(told), Err(format!("{wide} a float of 64 bits")));
         assert!(std::panic::catch_unwind(|| inputs.files("mixed").len()).is_err());
     }
 
@@ -247,8 +258,9 @@ mod tests {
             wide.integer("n").unwrap_err().to_string(),
             "n: the integer does not fit an i64"
         );
-        assert_eq!((wide.number("n"), wide.check()), (9_223_372_036_854_775_808.0, Ok(())));
-        let wider = inputs(&"1".repeat(400)).check().unwrap_err().to_string();
+        let nearest = (wide.number("n"), wide.checked().is_ok());
+        assert_eq!(nearest, (9_223_372_036_854_775_808.0, true));
+        let wider = inputs(&"1".repeat(400)).checked().unwrap_err().to_string();
         assert_eq!(wider, "n: the integer does not fit a float of 64 bits");
     }
 }

@@ -11,6 +11,7 @@ use ai_integration_contract::{Data, Outcome};
 use ai_integration_engine::{FromWorker, JobId, Ready, ToWorker, WorkerSide};
 
 use crate::inputs::Inputs;
+use crate::invalid_input::InvalidInput;
 
 /// What is answered for a job that is dropped without an answer.
 const UNANSWERED: &str = "Programming Error: the model ended the job without sending a result";
@@ -27,15 +28,17 @@ pub struct Cancelled;
 
 /// The jobs of a worker, one by one as they come. Ends when there are no more.
 #[derive(Debug)]
-pub struct Jobs(JobSource);
+pub struct Jobs<T = Inputs>(JobSource<T>);
 
 /// The jobs of a worker, in batches. Ends when there are no more.
 #[derive(Debug)]
-pub struct Batches(JobSource);
+pub struct Batches<T = Inputs>(JobSource<T>);
 
 #[derive(Debug)]
-struct JobSource {
+struct JobSource<T> {
     link: Rc<RefCell<WorkerLink>>,
+    /// Makes of the inputs what the model takes.
+    read: fn(Inputs) -> Result<T, InvalidInput>,
     /// Sent with the first request for a job.
     ready: Option<Ready>,
 }
@@ -92,14 +95,14 @@ impl WorkerLink {
     }
 }
 
-impl JobSource {
-    fn new(end: WorkerSide, ready: Ready) -> Self {
+impl<T> JobSource<T> {
+    fn new(end: WorkerSide, ready: Ready, read: fn(Inputs) -> Result<T, InvalidInput>) -> Self {
         let link = WorkerLink { end, received: VecDeque::new(), cancelled: HashSet::new() };
-        JobSource { link: Rc::new(RefCell::new(link)), ready: Some(ready) }
+        JobSource { link: Rc::new(RefCell::new(link)), read, ready: Some(ready) }
     }
 
     /// The next jobs, whose `more` says where they end; `None` when there are no more.
-    fn batch(&mut self) -> io::Result<Option<Vec<Job>>> {
+    fn batch(&mut self) -> io::Result<Option<Vec<Job<T>>>> {
         let mut link = self.link.borrow_mut();
         if let Some(ready) = self.ready.take() {
             link.end.send(FromWorker::Ready(ready))?;
@@ -108,14 +111,18 @@ impl JobSource {
         loop {
             let Some(Received { id, inputs, more }) = link.next()? else { return Ok(None) };
             link.end.send(FromWorker::Start(id, None))?;
-            let inputs = Inputs(inputs);
             if link.cancelled.contains(&id) {
                 link.end.send(FromWorker::Result(id, Outcome::failure(CANCELLED)))?;
-            } else if let Err(error) = inputs.check() {
-                link.end.send(FromWorker::Result(id, Outcome::failure(error.to_string())))?;
             } else {
-                let link = self.link.clone();
-                jobs.push(Job { id, inputs, link, is_open: true });
+                match (self.read)(Inputs(inputs)) {
+                    Ok(inputs) => {
+                        jobs.push(Job { id, inputs, link: self.link.clone(), is_open: true });
+                    }
+                    Err(invalid) => {
+                        let outcome = Outcome::failure(invalid.to_string());
+                        link.end.send(FromWorker::Result(id, outcome))?;
+                    }
+                }
             }
             if !more && !jobs.is_empty() {
                 return Ok(Some(jobs));
@@ -124,46 +131,54 @@ impl JobSource {
     }
 }
 
-impl Jobs {
-    pub(crate) fn new(end: WorkerSide, ready: Ready) -> Self {
-        Jobs(JobSource::new(end, ready))
+impl<T> Jobs<T> {
+    pub(crate) fn new(
+        end: WorkerSide,
+        ready: Ready,
+        read: fn(Inputs) -> Result<T, InvalidInput>,
+    ) -> Self {
+        Jobs(JobSource::new(end, ready, read))
     }
 }
 
-impl Batches {
-    pub(crate) fn new(end: WorkerSide, ready: Ready) -> Self {
-        Batches(JobSource::new(end, ready))
+impl<T> Batches<T> {
+    pub(crate) fn new(
+        end: WorkerSide,
+        ready: Ready,
+        read: fn(Inputs) -> Result<T, InvalidInput>,
+    ) -> Self {
+        Batches(JobSource::new(end, ready, read))
     }
 }
 
-impl Iterator for Jobs {
-    type Item = Job;
+impl<T> Iterator for Jobs<T> {
+    type Item = Job<T>;
 
-    fn next(&mut self) -> Option<Job> {
+    fn next(&mut self) -> Option<Job<T>> {
         // A broken link means that the engine is gone, and with it whoever could be told. Without
         // a word on batches in `ready` each has one member.
         self.0.batch().ok()??.pop()
     }
 }
 
-impl Iterator for Batches {
-    type Item = Vec<Job>;
+impl<T> Iterator for Batches<T> {
+    type Item = Vec<Job<T>>;
 
-    fn next(&mut self) -> Option<Vec<Job>> {
+    fn next(&mut self) -> Option<Vec<Job<T>>> {
         self.0.batch().ok()?
     }
 }
 
-/// One request to the model. It reads like its [`Inputs`].
+/// One request to the model. It reads like its inputs.
 #[derive(Debug)]
-pub struct Job {
+pub struct Job<T = Inputs> {
     id: JobId,
-    inputs: Inputs,
+    inputs: T,
     link: Rc<RefCell<WorkerLink>>,
     is_open: bool,
 }
 
-impl Job {
+impl<T> Job<T> {
     /// Answers the request.
     pub fn send(mut self, outcome: Outcome) {
         self.finish(outcome);
@@ -213,15 +228,15 @@ impl Job {
     }
 }
 
-impl Deref for Job {
-    type Target = Inputs;
+impl<T> Deref for Job<T> {
+    type Target = T;
 
-    fn deref(&self) -> &Inputs {
+    fn deref(&self) -> &T {
         &self.inputs
     }
 }
 
-impl Drop for Job {
+impl<T> Drop for Job<T> {
     fn drop(&mut self) {
         // A panic is told by the end of the process, with its message.
         if self.is_open && !std::thread::panicking() {

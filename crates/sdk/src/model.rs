@@ -11,25 +11,33 @@ use ai_integration_modes::console::eprint;
 use serde_json::Value as Json;
 
 use crate::inputs::Inputs;
+use crate::invalid_input::InvalidInput;
 use crate::job::{Batches, Jobs};
 use crate::launch::{self, Launch};
 use crate::{environment, link, settings};
 
-/// A model: its inputs schema, and how its results may be drawn.
+/// A model: its inputs schema, and how its results may be drawn. Its jobs read like a `T`: like
+/// [`Inputs`] by name, or like a struct of the model's own.
 #[derive(Clone, Debug)]
 #[must_use = "a model does nothing until `jobs` or `run` is called"]
-pub struct Model {
+pub struct Model<T = Inputs> {
     schema: Json,
     visualizer_config: Json,
     about: About,
+    read: fn(Inputs) -> Result<T, InvalidInput>,
 }
 
 impl Model {
     /// A model with this inputs schema: an object of input names to properties, such as
     /// `json!({"image": {"type": "image"}})`.
     pub fn new(inputs_schema: Json) -> Self {
-        let about = About::default();
-        Model { schema: inputs_schema, visualizer_config: Json::Null, about }
+        Model::reading(inputs_schema, Inputs::checked)
+    }
+}
+
+impl<T> Model<T> {
+    pub(crate) fn reading(schema: Json, read: fn(Inputs) -> Result<T, InvalidInput>) -> Self {
+        Model { schema, visualizer_config: Json::Null, about: About::default(), read }
     }
 
     /// The model's name, for people. In help texts by default the program's.
@@ -66,19 +74,21 @@ impl Model {
     /// The jobs to work on, one by one. In the process that the user started this call does not
     /// return: it carries out the mode, with this program started again as its worker.
     #[must_use]
-    pub fn jobs(self) -> Jobs {
+    pub fn jobs(self) -> Jobs<T> {
+        let read = self.read;
         let (link, ready) = self.start(None);
-        Jobs::new(link, ready)
+        Jobs::new(link, ready, read)
     }
 
     /// The jobs to work on, in batches of up to `max_size`, for a model that is faster on several
     /// inputs at once. A batch starts at once when the model is idle and nothing more is on its
     /// way, and otherwise waits for up to `max_wait`. Returns as [`Model::jobs`] does.
     #[must_use]
-    pub fn batches(self, max_size: usize, max_wait: Duration) -> Batches {
+    pub fn batches(self, max_size: usize, max_wait: Duration) -> Batches<T> {
+        let read = self.read;
         let max_wait_ms = max_wait.as_secs_f64() * 1000.0;
         let (link, ready) = self.start(Some(Batching { max_size, max_wait_ms }));
-        Batches::new(link, ready)
+        Batches::new(link, ready, read)
     }
 
     fn start(self, batch: Option<Batching>) -> (WorkerSide, Ready) {
@@ -103,7 +113,7 @@ impl Model {
 
     /// The function form: answers every request by calling `infer`. An error becomes a failed
     /// result with its text. Ends with the process.
-    pub fn run(self, mut infer: impl FnMut(&Inputs) -> Result<Outcome, Box<dyn Error>>) -> ! {
+    pub fn run(self, mut infer: impl FnMut(&T) -> Result<Outcome, Box<dyn Error>>) -> ! {
         for job in self.jobs() {
             let outcome = infer(&job).unwrap_or_else(|error| Outcome::failure(error.to_string()));
             job.send(outcome);

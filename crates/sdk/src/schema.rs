@@ -1,0 +1,237 @@
+//! The inputs schema of a type of the model's own, from what its `JsonSchema` says.
+
+use std::any::type_name;
+use std::borrow::Cow;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+
+use crate::files::{Audio, File, Image, Video};
+use crate::inputs::Inputs;
+use crate::model::Model;
+
+/// The properties of an input of type json.
+const OF_ANY: [&str; 4] = ["description", "title", "default", "examples"];
+/// The words of JSON Schema that say nothing to clients of a model.
+const UNTOLD: [&str; 4] = ["deprecated", "readOnly", "uniqueItems", "writeOnly"];
+
+impl Model {
+    /// Creates a model whose inputs are the fields of a struct, and whose jobs read like that struct.
+    /// [`inputs_schema`] says which field becomes which input. A request from which the struct cannot
+    /// be read is answered with what is wrong, and does not become a job.
+    ///
+    /// # Panics
+    /// When [`inputs_schema`] does.
+    #[track_caller]
+    pub fn of<T: DeserializeOwned + JsonSchema>() -> Model<T> {
+        Model::reading(inputs_schema::<T>(), |inputs: Inputs| inputs.deserialize())
+    }
+}
+
+/// Makes the inputs schema of a struct that derives `serde::Deserialize` and `schemars::JsonSchema`.
+///
+/// | in the struct | in the schema |
+/// |---|---|
+/// | [`Image`], [`Audio`], [`Video`], [`File`] | a file of that type |
+/// | `String`, `&str` | text |
+/// | an integer | an integer; one of 8 or 16 bits has the range of its type, an unsigned one is not negative |
+/// | `f32`, `f64`; `bool` | a number; a boolean |
+/// | an enum without data | a choice of its names |
+/// | `Option<T>` | what `T` is, not required |
+/// | `Vec<T>`, an array or a set | a list of what `T` is |
+/// | a date, or a date with its time, of `chrono` or `jiff` | the same; a feature of `schemars` brings it |
+/// | anything else: a struct, a map, an enum with data | JSON |
+/// | a comment `///` | the description |
+/// | `#[serde(rename = "…")]`, `rename_all`, `skip`, `flatten` | as in the JSON of that type |
+/// | `#[serde(default = "…")]` | not required, and the default where the type of the field is `Serialize` |
+/// | `#[schemars(range(min = 1, max = 50))]` | the least and the greatest number |
+/// | `#[schemars(length(min = 1, max = 8))]` on a list | the least and the greatest number of items |
+/// | `#[schemars(example = …)]` | an example |
+/// | `#[schemars(with = "Image")]` | what this type is; such as `Image` for a field that is a `&[u8]` |
+/// | `#[schemars(extend("formats" = ["png"]))]` | any other property of the schema |
+///
+/// ```
+/// use ai_integration::{inputs_schema, json};
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Shout {
+///     /// What to shout
+///     text: String,
+///     #[schemars(range(min = 1, max = 50))]
+///     times: Option<u32>,
+/// }
+///
+/// let schema = json!({
+///     "text": {"type": "text", "description": "What to shout"},
+///     "times": {"type": "integer", "minimum": 1, "maximum": 50, "required": false},
+/// });
+/// assert_eq!(inputs_schema::<Shout>(), schema);
+/// ```
+///
+/// # Panics
+/// When the type is no struct with named fields, or has an input that is a `Vec<u8>`: that is a list of
+/// numbers, and no file.
+#[must_use]
+#[track_caller]
+pub fn inputs_schema<T: JsonSchema>() -> Json {
+    let settings = SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
+    let root = settings.into_generator().into_root_schema_for::<T>();
+    let is_struct = root.get("type").is_some_and(|kind| kind == "object")
+        && root.get("oneOf").or_else(|| root.get("anyOf")).is_none();
+    assert!(is_struct, "{} is no struct with named fields, as inputs are", type_name::<T>());
+    let required = root.get("required").and_then(Json::as_array);
+    let fields = root.get("properties").and_then(Json::as_object);
+    let inputs = fields.into_iter().flatten().map(|(name, field)| {
+        assert!(
+            !is_bytes(field) && !field.get("items").is_some_and(is_bytes),
+            "the field {name:?} of {} is a Vec<u8>, which is a list of numbers: for the bytes of a \
+             file use ai_integration::File, Image, Audio or Video, for numbers Vec<u16>",
+            type_name::<T>()
+        );
+        let mut properties = properties(field.as_object().cloned().unwrap_or_default());
+        if !required.is_some_and(|required| required.iter().any(|other| other == name)) {
+            properties.insert("required".to_owned(), false.into());
+        }
+        (name.clone(), properties.into())
+    });
+    Json::Object(inputs.collect())
+}
+
+/// Returns whether a schema is that of a `Vec<u8>`.
+fn is_bytes(schema: &Json) -> bool {
+    schema.pointer("/items/format").is_some_and(|format| format == "uint8")
+        && schema.get("maxItems").is_none()
+}
+
+/// Turns a JSON Schema into the properties of an input. Words for which inputs have another one are read
+/// as that, and stay.
+fn properties(mut schema: Map<String, Json>) -> Map<String, Json> {
+    strip_null(&mut schema);
+    gather_choices(&mut schema);
+    schema.retain(|word, _| !UNTOLD.contains(&word.as_str()));
+    if let Some(Json::String(description)) = schema.get_mut("description") {
+        *description = unwrapped(description);
+    }
+    let format = schema.remove("format");
+    schema.remove("contentEncoding");
+    let media = schema.remove("contentMediaType");
+    let word = |value: Option<Json>| value.and_then(|value| value.as_str().map(str::to_owned));
+    let known = word(schema.remove("type"));
+    if known.as_deref() == Some("array")
+        && let Some(mut properties) = item(&mut schema)
+    {
+        properties.extend(schema);
+        properties.insert("list".to_owned(), true.into());
+        return properties;
+    }
+    let input_type = match known.as_deref() {
+        _ if schema.contains_key("enum") => "choice",
+        Some("string") => of_text(&word(format).unwrap_or_default(), word(media).as_deref()),
+        Some(scalar @ ("integer" | "number" | "boolean")) => scalar,
+        _ => {
+            schema.retain(|word, _| OF_ANY.contains(&word.as_str()));
+            "json"
+        }
+    };
+    schema.insert("type".to_owned(), input_type.into());
+    schema
+}
+
+fn of_text(format: &str, media: Option<&str>) -> &'static str {
+    match (format, media.map(|media| media.split('/').next())) {
+        ("date", _) => "date",
+        ("date-time", _) => "datetime",
+        (_, None) => "text",
+        (_, Some(Some("image"))) => "image",
+        (_, Some(Some("audio"))) => "audio",
+        (_, Some(Some("video"))) => "video",
+        (_, Some(_)) => "file",
+    }
+}
+
+/// Takes the items out of an array's schema and returns the properties of one; `None` where they are not
+/// all of one type, or are lists.
+fn item(array: &mut Map<String, Json>) -> Option<Map<String, Json>> {
+    let properties = match array.remove("items")? {
+        Json::Object(item) => properties(item),
+        _ => properties(Map::new()),
+    };
+    let is_one = !array.contains_key("prefixItems") && !properties.contains_key("list");
+    is_one.then_some(properties)
+}
+
+/// Takes away the `null` that an `Option` allows for.
+fn strip_null(schema: &mut Map<String, Json>) {
+    let of_two = |schema: &Map<String, Json>, word| match schema.get(word)?.as_array()?.as_slice() {
+        [some, null] if null == "null" || null.get("type")? == "null" => Some(some.clone()),
+        _ => None,
+    };
+    if let Some(known) = of_two(schema, "type") {
+        schema.insert("type".to_owned(), known);
+    }
+    if let Some(Json::Object(some)) = of_two(schema, "anyOf") {
+        schema.remove("anyOf");
+        for (word, value) in some {
+            schema.entry(word).or_insert(value);
+        }
+    }
+    if let Some(Json::Array(choices)) = schema.get_mut("enum") {
+        choices.retain(|choice| !choice.is_null());
+    }
+}
+
+/// Puts the choices together that an enum has one by one, for the sake of their descriptions.
+fn gather_choices(schema: &mut Map<String, Json>) {
+    let choices = |alternative: &Json| match alternative.get("const") {
+        Some(choice) => Some(vec![choice.clone()]),
+        None => alternative.get("enum")?.as_array().cloned(),
+    };
+    let alternatives = schema.get("oneOf").and_then(Json::as_array);
+    let gathered = alternatives.and_then(|all| all.iter().map(choices).collect::<Option<Vec<_>>>());
+    if let Some(gathered) = gathered {
+        schema.remove("oneOf");
+        schema.insert("enum".to_owned(), gathered.concat().into());
+    }
+}
+
+/// Joins the lines of each paragraph.
+fn unwrapped(text: &str) -> String {
+    let paragraphs: Vec<_> = text.split("\n\n").map(|lines| lines.replace('\n', " ")).collect();
+    paragraphs.join("\n\n")
+}
+
+macro_rules! files {
+    ($($name:ident $media:literal),+ $(,)?) => {
+        $(
+            impl JsonSchema for $name {
+                fn inline_schema() -> bool {
+                    true
+                }
+
+                fn schema_name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+
+                fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                    json_schema!({
+                        "type": "string", "contentEncoding": "base64", "contentMediaType": $media,
+                    })
+                }
+            }
+        )+
+    };
+}
+
+files! {
+    Image "image/*",
+    Audio "audio/*",
+    Video "video/*",
+    File "application/octet-stream",
+}
+
+#[cfg(test)]
+mod tests;
