@@ -222,9 +222,9 @@ target/small/debug/language: $(RUST_SOURCES) $(shell find examples/language -typ
 	$(CARGO) build --locked -p language --no-default-features --target-dir target/small
 	touch $@
 
-# A model whose inputs are a struct.
+# The small models beside the crate.
 target/debug/examples/describe: $(RUST_SOURCES)
-	$(CARGO) build --locked -p ai-integration --example describe
+	$(CARGO) build --locked -p ai-integration --examples
 	touch $@
 
 check: lint test

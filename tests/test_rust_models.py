@@ -296,11 +296,21 @@ def test_a_model_written_as_a_loop(face_detection, tmp_path):
         assert given.json()["faces"] == []
 
 
+def small_model(name):
+    program = FOLDER.parent / "debug" / "examples" / name
+    return built(program, "-p ai-integration --examples")
+
+
 @pytest.fixture
 def describe():
     """A model whose inputs are a struct."""
-    program = FOLDER.parent / "debug" / "examples" / "describe"
-    return built(program, "-p ai-integration --example describe")
+    return small_model("describe")
+
+
+@pytest.fixture
+def repeat():
+    """A model that reads its inputs one by one."""
+    return small_model("repeat")
 
 
 def test_a_struct_is_the_schema(describe):
@@ -420,3 +430,22 @@ def test_a_struct_that_lacks_an_input_is_told_so(describe):
     answer = use(describe, mode="test_inputs_dict_json", stdin=b'{"words": 3}')
     assert answer.returncode != 0
     assert b"missing field `image`" in answer.stdout + answer.stderr
+
+
+def test_inputs_are_read_one_by_one_as_any_type(repeat):
+    with serving(repeat) as server:
+        assert server.post(text="a", times="3").body == b"aaa"
+        assert server.post(text="a", times="3", between=", ").body == b"a, a, a"
+        for given, place, message in [
+            ({"text": "a", "times": "256"}, "times", "integer `256`, expected u8"),
+            ({"text": "a", "times": "9" * 400}, "times", "does not fit a float"),
+            ({"text": "", "times": "2"}, "text", "there is nothing to repeat"),
+        ]:
+            refused = server.post(**given)
+            assert (refused.status, refused.json()["code"]) == (422, "invalid_input")
+            (error,) = refused.json()["errors"]
+            assert error["name"] == place
+            assert message in error["message"]
+    answer = use(repeat, "--text", "a", "--times", "256", mode="command_line")
+    assert (answer.returncode, answer.stdout) == (2, b"")
+    assert b"times: invalid value: integer `256`, expected u8" in answer.stderr

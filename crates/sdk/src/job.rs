@@ -119,8 +119,7 @@ impl<T> JobSource<T> {
                         jobs.push(Job { id, inputs, link: self.link.clone(), is_open: true });
                     }
                     Err(invalid) => {
-                        let outcome = Outcome::failure(invalid.to_string());
-                        link.end.send(FromWorker::Result(id, outcome))?;
+                        link.end.send(FromWorker::InvalidInputs(id, vec![invalid.into()]))?;
                     }
                 }
             }
@@ -181,7 +180,13 @@ pub struct Job<T = Inputs> {
 impl<T> Job<T> {
     /// Answers the request.
     pub fn send(mut self, outcome: Outcome) {
-        self.finish(outcome);
+        self.finish(FromWorker::Result(self.id, outcome));
+    }
+
+    /// Answers the request with what is wrong with an input: over HTTP with status 422. The model has
+    /// not failed then, but the client.
+    pub fn refuse(mut self, invalid: InvalidInput) {
+        self.finish(FromWorker::InvalidInputs(self.id, vec![invalid.into()]));
     }
 
     /// Sends a piece of the answer ahead, text or bytes, for whoever reads it as a stream. The
@@ -204,13 +209,13 @@ impl<T> Job<T> {
         link.cancelled.contains(&self.id)
     }
 
-    fn finish(&mut self, outcome: Outcome) {
+    fn finish(&mut self, answer: FromWorker) {
         if !std::mem::replace(&mut self.is_open, false) {
             return;
         }
         let mut link = self.link.borrow_mut();
         // An engine that is gone is noticed when the next job is asked for.
-        if let Err(error) = link.end.send(FromWorker::Result(self.id, outcome))
+        if let Err(error) = link.end.send(answer)
             && error.kind() == io::ErrorKind::InvalidData
         {
             let failure = Outcome::failure(format!("the result cannot be sent: {error}"));
@@ -240,7 +245,7 @@ impl<T> Drop for Job<T> {
     fn drop(&mut self) {
         // A panic is told by the end of the process, with its message.
         if self.is_open && !std::thread::panicking() {
-            self.finish(Outcome::failure(UNANSWERED));
+            self.finish(FromWorker::Result(self.id, Outcome::failure(UNANSWERED)));
         }
     }
 }

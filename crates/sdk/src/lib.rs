@@ -52,8 +52,11 @@
 //! }
 //! ```
 //!
-//! [`inputs_schema`] has a table of what becomes of a field. Of inputs by name, [`Inputs::get_as`] reads
-//! one as any type: `inputs.get_as::<Option<u8>>("level")`.
+//! [`inputs_schema`] has a table of what becomes of a field. A request of which no such struct can be
+//! read is refused before it gets to the loop, over HTTP with status 422.
+//!
+//! Of inputs by name, [`Inputs::get_as`] reads one as any type: `job.get_as::<Option<u8>>("level")`.
+//! [`Job::refuse`] answers with its error.
 //!
 //! # Processes
 //!

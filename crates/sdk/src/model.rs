@@ -36,6 +36,7 @@ impl Model {
 }
 
 impl<T> Model<T> {
+    /// Creates a model of whose inputs this function makes what the jobs read like.
     pub(crate) fn reading(schema: Json, read: fn(Inputs) -> Result<T, InvalidInput>) -> Self {
         Model { schema, visualizer_config: Json::Null, about: About::default(), read }
     }
@@ -111,12 +112,17 @@ impl<T> Model<T> {
         }
     }
 
-    /// The function form: answers every request by calling `infer`. An error becomes a failed
-    /// result with its text. Ends with the process.
+    /// The function form: answers every request by calling `infer`. An [`InvalidInput`] becomes an
+    /// error of the client, any other error a failed result with its text. Ends with the process.
     pub fn run(self, mut infer: impl FnMut(&T) -> Result<Outcome, Box<dyn Error>>) -> ! {
         for job in self.jobs() {
-            let outcome = infer(&job).unwrap_or_else(|error| Outcome::failure(error.to_string()));
-            job.send(outcome);
+            match infer(&job) {
+                Ok(outcome) => job.send(outcome),
+                Err(error) => match error.downcast::<InvalidInput>() {
+                    Ok(invalid) => job.refuse(*invalid),
+                    Err(error) => job.send(Outcome::failure(error.to_string())),
+                },
+            }
         }
         exit(0)
     }
