@@ -75,6 +75,8 @@ class TestZipapp:
         os.symlink(BINARY, tmp_path / "ai-integration")
         done = run(archive, *words, python=base, mode="command_line", **nowhere)
         assert (done.returncode, done.stdout) == (0, b"a!\n"), done.stderr
+        done = run(path, "--text", "a", command=[], mode="command_line", FUNCTION=1, **nowhere)
+        assert (done.returncode, done.stdout) == (0, b"a?\n"), done.stderr
         serves_and_starts_again(archive, python=base, **nowhere)
 
     @pytest.mark.parametrize("mode", ["command_line", "http"])
@@ -97,6 +99,17 @@ class TestZipapp:
         assert (done.returncode, done.stdout) == (0, b"a!\n"), done.stderr
 
 
+# Is the model where the variable is set.
+FUNCTION = """
+import os
+import ai_integration
+
+def shout(text: str):
+    return text + "?"
+
+if "FUNCTION" in os.environ:
+    ai_integration.run(shout)
+"""
 # Both of them from one look at the program, which takes the most time.
 SPECIFICATION = """
 looked_at = Analysis([{program!r}])
@@ -111,7 +124,7 @@ COLLECT(program, looked_at.binaries, looked_at.datas, name="one-folder")
 def bundles(tmp_path_factory):
     """A program as PyInstaller makes one file and one folder of it."""
     folder = tmp_path_factory.mktemp("bundles")
-    (folder / "entrypoint.py").write_text(model(MODEL))
+    (folder / "entrypoint.py").write_text(FUNCTION + model(MODEL))
     # As the environment of the program has it, without all that the tests have beside.
     beside = folder / "packages"
     shutil.copytree(PACKAGE, beside / "ai_integration")

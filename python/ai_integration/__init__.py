@@ -1,7 +1,7 @@
 """Write a model once; run it from a command line, a pipe, an HTTP server or a hosting platform.
 
-A model is a loop around `get_next_input` and `send_result`. The environment variable `MODE`
-decides where its inputs come from and where its results go:
+A model is a function that `run` is given, or a loop around `get_next_input` and `send_result`. The
+environment variable `MODE` decides where its inputs come from and where its results go:
 
     import ai_integration
 
@@ -61,3 +61,26 @@ __all__ = [
     "send_result",
     "send_results",
 ]
+
+# What needs Python 3.8, by its module, which is imported when the name is first used.
+_ON_USE = {
+    "Input": "_functions",
+    "Result": "_functions",
+    "run": "_functions",
+}
+if str is not bytes:
+    __all__ += sorted(_ON_USE)
+
+
+def __getattr__(name):
+    if name not in _ON_USE:
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
+    import importlib
+
+    value = getattr(importlib.import_module("." + _ON_USE[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(set(globals()) | set(_ON_USE))

@@ -1,4 +1,15 @@
-from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Union
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    Union,
+)
 
 from . import fake_inference_function as fake_inference_function
 from . import image_helpers as image_helpers
@@ -10,6 +21,8 @@ __version__: str
 
 __all__ = [
     "Cancelled",
+    "Input",
+    "Result",
     "cancelled",
     "fake_inference_function",
     "get_next_input",
@@ -19,12 +32,62 @@ __all__ = [
     "modes",
     "progress",
     "public_interface",
+    "run",
     "send_chunk",
     "send_result",
     "send_results",
 ]
 
 class Cancelled(BaseException): ...
+
+def run(
+    function: Callable[..., Any],
+    *,
+    name: Optional[str] = None,
+    description: Optional[str] = None,
+    version: Optional[str] = None,
+    examples: Optional[Sequence[Mapping[str, Any]]] = None,
+    visualizer_config: Any = None,
+) -> NoReturn: ...
+
+class Input:
+    description: Optional[str]
+    type: Optional[str]
+    min: Optional[float]
+    max: Optional[float]
+    choices: Optional[Sequence[Any]]
+    formats: Optional[Sequence[str]]
+    max_bytes: Optional[int]
+    min_items: Optional[int]
+    max_items: Optional[int]
+    examples: Optional[Sequence[Any]]
+    def __init__(
+        self,
+        description: Optional[str] = None,
+        *,
+        type: Optional[str] = None,
+        min: Optional[float] = None,
+        max: Optional[float] = None,
+        choices: Optional[Sequence[Any]] = None,
+        formats: Optional[Sequence[str]] = None,
+        max_bytes: Optional[int] = None,
+        min_items: Optional[int] = None,
+        max_items: Optional[int] = None,
+        examples: Optional[Sequence[Any]] = None,
+    ) -> None: ...
+    def properties(self) -> Dict[str, Any]: ...
+
+class Result:
+    data: Any
+    content_type: Optional[str]
+    error: Optional[str]
+    def __init__(
+        self,
+        data: Any = None,
+        content_type: Optional[str] = None,
+        *,
+        error: Optional[str] = None,
+    ) -> None: ...
 
 class get_next_input(ContextManager[Dict[str, Any]]):
     def __init__(

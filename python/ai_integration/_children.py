@@ -25,6 +25,7 @@ _MOST = 64 * _guard.NOTE
 _BEGUN = 0.02
 # Where this package calls what the model's author wrote.
 _CALLS_THE_MODEL = (
+    "_answer",
     "_lines",
     "_pieces",
     "_read",

@@ -196,6 +196,11 @@ class _Call(object):
         """Whether the mode has its result."""
         return self.done.is_set()
 
+    @property
+    def has_chunks(self):
+        """Whether a piece of the answer was sent ahead."""
+        return bool(self._chunks)
+
     def answer(self, result):
         """Hand the model's result dict to the waiting mode, just as the model gave it.
 

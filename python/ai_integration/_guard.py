@@ -43,6 +43,7 @@ _GUARD = """Put the loop, and whatever else only the model is to do, under a gua
     if __name__ == "__main__":
         %s"""
 _LOOPS = {
+    "run": "ai_integration.run(...)",
     "start_loop": "start_loop(...)",
     "get_next_input": (
         "while True:\n            with ai_integration.get_next_input(...) as inputs:"
@@ -210,8 +211,8 @@ def _called_again(function):
     """What to tell the author: where the loop is, and where it should be."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _process.is_ours(frame):
-        if frame.f_code.co_name == "start_loop":
-            function = "start_loop"
+        if frame.f_code.co_name in ("run", "start_loop"):
+            function = frame.f_code.co_name
         frame = frame.f_back
     return (
         "%s, line %d, called %s in a process that multiprocessing had started. Such a process runs"

@@ -18,6 +18,12 @@ from . import _binary, _guard, _process
 _ONLOOKERS = ("debugpy", "pydevd", "pytest")
 # Programs that load applications, which may use this package, and serve these themselves.
 _SERVERS = ("celery", "daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "uwsgi")
+# The names of the loop; `run` has to be one of this package, since others have it too.
+_LOOP = (
+    r"get_next_input|start_loop|\bai_integration\.run\b"
+    r"|\bfrom\s+ai_integration\s+import\b(?:[^\n(]|\([^)]*\))*?\brun\b"
+    r"|\bimport\s+ai_integration\s+as\s+(\w+)\b(?=[\s\S]*\b\1\.run\b)"
+)
 # Bytes of a program's file that are looked at.
 _MOST_OF_A_PROGRAM = 1 << 20
 
@@ -221,7 +227,9 @@ def _has_the_loop(file):
 
 
 def _names_the_loop(source):
-    return any(name in source for name in ("get_next_input", "start_loop"))
+    import re
+
+    return re.search(_LOOP, source) is not None
 
 
 def _same_file(one, other):

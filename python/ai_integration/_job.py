@@ -31,6 +31,11 @@ class Job(object):
         self.answered = False
         self.ended = False
 
+    @property
+    def has_chunks(self):
+        """Whether a piece of the answer was sent ahead."""
+        return self._has_chunks
+
     def answer(self, result):
         """Send the model's result, or a failed one where that cannot be sent.
 

@@ -1,8 +1,11 @@
-"""Puts the engine's program and the custom modes of this environment into the bundle."""
+"""Puts into the bundle the engine's program, the custom modes of this environment, and what the
+package imports by name only."""
 
-from ai_integration import _binary, modes
+from PyInstaller.utils.hooks import collect_submodules
 
-hiddenimports = [modes.__name__ + "." + name for name in modes.__all__]
+from ai_integration import _binary
+
+hiddenimports = collect_submodules("ai_integration")
 binary = _binary.find()
 if binary is None:
     raise SystemExit("ai_integration: " + _binary.not_found())

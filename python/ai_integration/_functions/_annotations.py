@@ -1,0 +1,332 @@
+"""Annotations of parameters as inputs of the schema."""
+
+import collections.abc
+import datetime
+import enum
+import inspect
+import pathlib
+import re
+import sys
+import types
+import typing
+
+from . import _values
+from ._input import Input
+
+_UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
+_LISTS = {
+    list: list,
+    tuple: tuple,
+    collections.abc.Sequence: list,
+    collections.abc.MutableSequence: list,
+    collections.abc.Iterable: list,
+    collections.abc.Collection: list,
+}
+_MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+
+# What may stand for a choice.
+_CHOICES = (str, int, float)
+_FILES = ("file", "image", "audio", "video")
+_SIMPLE = {
+    str: _values.Kind("text", _values.same, _values.text, ("date", "datetime")),
+    int: _values.Kind("integer", _values.same, _values.integer),
+    float: _values.Kind("number", _values.to_float, _values.number),
+    bool: _values.Kind("boolean", _values.same, _values.boolean),
+    bytes: _values.Kind("file", _values.same, _values.file, _FILES),
+    datetime.date: _values.Kind("date", _values.to_date, _values.date),
+    datetime.datetime: _values.Kind("datetime", _values.to_datetime, _values.date_and_time),
+    pathlib.Path: _values.Kind("file", _values.same, _values.file, _FILES, "path"),
+    dict: _values.Kind("json", _values.to_dict, _values.json),
+    typing.Any: _values.Kind("json", _values.same, _values.json),
+}
+_NUMBER = _values.Kind("number", _values.same, _values.number)
+_PICTURE = _values.Kind("image", _values.same, _values.file, (), "pil")
+_ARRAY = _values.Kind("image", _values.same, _values.file, ("audio",), "numpy")
+_SOUND = _values.Kind("audio", _values.same, _values.file, (), "numpy")
+
+# What to write in the place of what cannot be served, by the module and the name of a class. The
+# first whose pattern fits counts.
+_INSTEAD = (
+    (r"builtins\.list", "list[str] or the like"),
+    (r"builtins\.tuple", "tuple[str, ...] or the like"),
+    (
+        r"builtins\.(set|frozenset)|collections\.(deque|abc\.(?!Async|Awa|C).*)",
+        "list[str] or the like",
+    ),
+    (r"builtins\.(bytearray|memoryview)|_?io\..*|typing\.(\w*IO)", "bytes or pathlib.Path"),
+    (r"builtins\.object", "typing.Any, for any JSON"),
+    (r"builtins\.complex|decimal\..*|fractions\..*", "float, or str and make it of the text"),
+    (r"datetime\.time|uuid\..*|ipaddress\..*", "str, and make it of the text"),
+    (r"datetime\.timedelta", "float, for its seconds"),
+    (r"(pathlib|os)\..*", "pathlib.Path"),
+    (r"PIL\.\w*", "PIL.Image.Image"),
+    (
+        r"(torch|tensorflow|jax|jaxlib|mlx|cupy|paddle)\b.*",
+        "numpy.ndarray, and make it of the array",
+    ),
+    (r"numpy\..*int.*", "int"),
+    (r"numpy\..*(float|number).*", "float"),
+    (r"pandas\..*|polars\..*", "pathlib.Path, and read the file"),
+)
+_EVERYTHING = (
+    "str, int, float, bool, bytes, datetime.date, datetime.datetime, pathlib.Path, PIL.Image.Image,"
+    " numpy.ndarray, an Enum, Literal[...], list[...], dict or typing.Any"
+)
+
+
+class Unservable(Exception):
+    """An annotation that is no input; the message says why, and what to write."""
+
+
+class Annotation:
+    """What an annotation says: the kind of its values, whether None and lists fit, and its inputs.
+
+    `sequence` is the class of a list, or None. `said` are the properties that `Input`s name.
+    """
+
+    def __init__(self, annotation):
+        self.kind = None
+        self.is_optional = False
+        self.sequence = None
+        self.said = {}
+        self._take(annotation)
+        other = self.said.pop("type", None)
+        if other is not None:
+            self.kind = self.kind.of_type(other)
+
+    def schema(self):
+        """The entry of the inputs schema, without the default."""
+        entry = dict(self.kind.properties)
+        if self.sequence is not None:
+            entry["list"] = True
+        entry.update(self.said)
+        if "choices" in entry and "choices" in self.said:
+            entry["choices"] = [self.kind.write(choice) for choice in entry["choices"]]
+        if "examples" in entry:
+            entry["examples"] = [self.write(example) for example in entry["examples"]]
+        return entry
+
+    def write(self, value):
+        """A default or an example as the inputs schema has it; ValueError where it does not fit."""
+        if self.sequence is None:
+            return self.kind.write(value)
+        if not isinstance(value, (list, tuple)):
+            raise ValueError("%r is not a list" % (value,))
+        return [self.kind.write(item) for item in value]
+
+    def read(self, name, value, wrong):
+        """The argument for the value of the input `name`; what is wrong is added to `wrong`."""
+        if self.sequence is None:
+            return self._read_one(name, value, wrong)
+        return self.sequence(
+            self._read_one("%s[%d]" % (name, index), item, wrong)
+            for index, item in enumerate(value)
+        )
+
+    def _read_one(self, name, value, wrong):
+        try:
+            return self.kind.read(value)
+        except (ValueError, OverflowError) as reason:
+            wrong.append((name, str(reason)))
+            return None
+
+    def _take(self, annotation):
+        """Take an annotation apart until the kind of its values is known."""
+        origin = typing.get_origin(annotation)
+        arguments = typing.get_args(annotation)
+        below = _underlying(annotation)
+        if hasattr(annotation, "__metadata__"):
+            self._take_metadata(annotation.__metadata__)
+            self._take(annotation.__origin__)
+        elif below is not None:
+            self._take(below)
+        elif origin in _UNIONS:
+            self._take_union(arguments)
+        elif origin is typing.Literal:
+            self._take_choices(arguments, arguments)
+        elif origin is tuple and arguments and arguments[0] is int and _is_array(arguments[-1]):
+            self.kind = _SOUND
+        elif origin in _LISTS and arguments:
+            self._take_list(_LISTS[origin], arguments)
+        elif origin in _MAPPINGS or annotation in _MAPPINGS[1:] or _is_typed_dict(annotation):
+            self.kind = _SIMPLE[dict]
+        elif _is_class(annotation) and issubclass(annotation, enum.Enum):
+            self._take_members(annotation)
+        elif _is_class(annotation) and hasattr(annotation, "model_validate"):
+            self.kind = _values.of_pydantic(annotation)
+        else:
+            self.kind = _simple(annotation)
+
+    def _take_metadata(self, metadata):
+        for one in metadata:
+            if inspect.isclass(one) and issubclass(one, Input):
+                raise Unservable("Input is the class; write Input(...)")
+            said = one.properties() if isinstance(one, Input) else {}
+            # PEP 727
+            documentation = getattr(one, "documentation", None)
+            if isinstance(documentation, str):
+                said = {"description": documentation}
+            # What stands further out was read before, and counts.
+            self.said = dict(said, **self.said)
+
+    def _take_union(self, members):
+        rest = [member for member in members if member is not type(None)]
+        if len(rest) < len(members):
+            if self.sequence is not None:
+                raise Unservable("the items of a list are never None; write list[...] without it")
+            self.is_optional = True
+        if len(rest) == 1:
+            self._take(rest[0])
+        elif set(rest) == {int, float}:
+            self.kind = _NUMBER
+        else:
+            names = ", ".join(shown(member) for member in rest)
+            raise Unservable("an input is of one type; write one of %s, or typing.Any" % names)
+
+    def _take_list(self, sequence, arguments):
+        if sequence is tuple and arguments[1:] != (Ellipsis,):
+            raise Unservable(
+                "an input is a list of one type; write tuple[%s, ...]" % shown(arguments[0])
+            )
+        if self.sequence is not None:
+            raise Unservable("lists of lists have no input type; write typing.Any, for any JSON")
+        self.sequence = sequence
+        self._take(arguments[0])
+
+    def _take_members(self, annotation):
+        members = list(annotation)
+        by_value = all(isinstance(member.value, _CHOICES) for member in members)
+        self._take_choices(members, [one.value if by_value else one.name for one in members])
+
+    def _take_choices(self, values, choices):
+        """Take what the function may get, and the text or number that stands for each."""
+        pairs = [
+            (value, choice.value if isinstance(choice, enum.Enum) else choice)
+            for value, choice in zip(values, choices)
+            if value is not None
+        ]
+        self.is_optional = self.is_optional or len(pairs) < len(values)
+        if not pairs:
+            raise Unservable("there is nothing to choose; name some choices")
+        if not all(isinstance(choice, _CHOICES) for _, choice in pairs):
+            raise Unservable("choices are text and numbers; write them as text")
+        texts = {str(choice) for _, choice in pairs}
+        if len(pairs) != len(dict(pairs)) or len(pairs) != len(texts):
+            raise Unservable("two of the choices are the same as text; write different ones")
+        self.kind = _values.Choice(dict(pairs))
+
+
+def shown(annotation):
+    """An annotation as it is written."""
+    if isinstance(annotation, types.ModuleType):
+        return annotation.__name__
+    if isinstance(annotation, str):
+        return annotation
+    if isinstance(annotation, typing.ForwardRef):
+        return annotation.__forward_arg__
+    return inspect.formatannotation(annotation)
+
+
+def resolved(annotation, names):
+    """The annotation that text, or an annotation with text in it, stands for among `names`."""
+
+    def holder():
+        pass
+
+    holder.__annotations__ = {"annotation": annotation}
+    options = {"include_extras": True} if sys.version_info >= (3, 9) else {}
+    try:
+        # Twice for text in text, as a quoted annotation is under `from __future__ import
+        # annotations`: Python 3.8 reads only the outer one at once.
+        for _ in range(2):
+            holder.__annotations__ = typing.get_type_hints(holder, names, **options)
+        return holder.__annotations__["annotation"]
+    except Exception as reason:
+        hint = "import or define it at the top of the module, also outside `if TYPE_CHECKING`"
+        if "for |" in str(reason):
+            hint = "before Python 3.10 write typing.Optional[...] or typing.Union[...]"
+        elif "subscriptable" in str(reason):
+            hint = "before Python 3.9 write typing.List[...] and the like"
+        elif not isinstance(reason, NameError):
+            hint = "write an annotation such as str or Optional[str]"
+        raise Unservable("it cannot be read (%s); %s" % (reason, hint))
+
+
+def of_default(value):
+    """The annotation that a default stands for; None where it tells none."""
+    if isinstance(value, (list, tuple)) and value:
+        inner = of_default(value[0])
+        if inner is None or any(of_default(item) is not inner for item in value):
+            return None
+        return typing.List[inner] if isinstance(value, list) else typing.Tuple[inner, ...]
+    if isinstance(value, pathlib.Path):
+        return pathlib.Path
+    kind = type(value)
+    return kind if kind in _SIMPLE or isinstance(value, enum.Enum) else None
+
+
+def _underlying(annotation):
+    """What a NewType or a named alias (`type X = …`) stands for."""
+    if type(annotation).__name__ == "TypeAliasType":
+        return annotation.__value__
+    return getattr(annotation, "__supertype__", None)
+
+
+def _simple(annotation):
+    try:
+        found = _SIMPLE.get(annotation)
+    except TypeError:
+        # It is not hashable, and so no annotation of ours.
+        found = None
+    if found is not None:
+        return found
+    if _is_class(annotation) and _name_of(annotation) == "PIL.Image.Image":
+        return _PICTURE
+    if _is_array(annotation):
+        items = re.search(r"numpy\.((?:u?int|float|complex|bool)\w*)", repr(annotation))
+        if items is not None and items.group(1) != "uint8":
+            raise Unservable("pictures are of uint8; write numpy.ndarray, and convert it")
+        return _ARRAY
+    raise Unservable("%s; write %s" % (_reason(annotation), _instead(annotation)))
+
+
+def _is_array(annotation):
+    """Whether it is NumPy's array, also with what is in it, as `NDArray[uint8]`."""
+    kind = typing.get_origin(annotation) or annotation
+    return _is_class(kind) and _name_of(kind) == "numpy.ndarray"
+
+
+def _is_class(annotation):
+    """Whether it is a class; `list[int]` only looks like one before Python 3.11."""
+    return inspect.isclass(annotation) and typing.get_origin(annotation) is None
+
+
+def _is_typed_dict(annotation):
+    is_dict = _is_class(annotation) and issubclass(annotation, dict)
+    return is_dict and hasattr(annotation, "__total__")
+
+
+def _reason(annotation):
+    if isinstance(annotation, types.ModuleType):
+        return "it is a module"
+    if (typing.get_origin(annotation) or annotation) in (list, tuple):
+        return "it does not say of what"
+    return "it has no input type"
+
+
+def _instead(annotation):
+    if isinstance(annotation, types.ModuleType):
+        name = annotation.__name__
+        return "PIL.Image.Image" if name.startswith("PIL") else "a class of %s" % name
+    if hasattr(annotation, "__dataclass_fields__"):
+        return "dict, and make the %s of it" % annotation.__name__
+    origin = typing.get_origin(annotation) or annotation
+    name = _name_of(origin)
+    for pattern, instead in _INSTEAD:
+        if re.fullmatch(pattern, name):
+            return instead
+    return _EVERYTHING
+
+
+def _name_of(kind):
+    return "%s.%s" % (getattr(kind, "__module__", ""), getattr(kind, "__qualname__", kind))

@@ -1,0 +1,51 @@
+"""What an annotation alone cannot say of an input."""
+
+_PROPERTIES = (
+    "description",
+    "type",
+    "min",
+    "max",
+    "choices",
+    "formats",
+    "max_bytes",
+    "min_items",
+    "max_items",
+    "examples",
+)
+
+
+class Input:
+    """Says more of a parameter, as in `steps: Annotated[int, Input("Steps", min=1, max=50)] = 20`.
+
+    Each argument is a property of the inputs schema, or None for what is not said. The `type` may
+    be another one that gives the same to the function, such as "audio" for bytes.
+    """
+
+    __slots__ = _PROPERTIES
+
+    def __init__(
+        self,
+        description=None,
+        *,
+        type=None,
+        min=None,
+        max=None,
+        choices=None,
+        formats=None,
+        max_bytes=None,
+        min_items=None,
+        max_items=None,
+        examples=None,
+    ):
+        given = locals()
+        for name in _PROPERTIES:
+            setattr(self, name, given[name])
+
+    def __repr__(self):
+        said = ("%s=%r" % item for item in self.properties().items())
+        return "Input(%s)" % ", ".join(said)
+
+    def properties(self):
+        """The properties that it says something of, as a dict."""
+        values = ((name, getattr(self, name)) for name in _PROPERTIES)
+        return {name: value for name, value in values if value is not None}

@@ -1,0 +1,140 @@
+"""Functions and classes as models: what is called, and what they say of themselves."""
+
+import functools
+import inspect
+import re
+
+from . import _docstrings, _signature
+
+# What is called of a class, in this order.
+_METHODS = ("predict", "__call__")
+# The borders of the words in names such as `OCRModel` and `detect_faces`.
+_BETWEEN_WORDS = re.compile(
+    r"(?<=[a-z])(?=[A-Z])|(?<=[0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])|_+"
+)
+
+
+class Model:
+    """A function, a class, or an object of one, which is called for each request.
+
+    `function` is what is called, `schema` that of its inputs, and `name` and `description` are what
+    it says of itself. Making one calls nothing of it, and raises TypeError with all that keeps it
+    from being a model.
+    """
+
+    def __init__(self, given):
+        is_class = inspect.isclass(given)
+        kind = given if is_class else type(given)
+        method = None
+        if is_class or not _is_function(given):
+            method = next((name for name in _METHODS if _has(kind, name)), None)
+        if method is None and (is_class or not callable(given)):
+            raise TypeError(_no_model(given))
+        self._class = given if is_class else None
+        self._method = method
+        self._object = None if method is None or is_class else given
+        self.function = given if method is None else getattr(given, method)
+        self._has_setup = method is not None and hasattr(kind, "setup")
+        # A partial function has neither a name nor a docstring of its own.
+        inner = _signature.inner_of(self.function)
+        self.description = _docstrings.summary(inspect.getdoc(inner))
+        if method is None:
+            name = getattr(inner, "__name__", "")
+            signature = _signature.signature_of(given)
+        else:
+            name = kind.__name__
+            self.description = _docstrings.summary(kind.__doc__) or self.description
+            signature = _signature_of_method(kind, method)
+        self.name = readable(name) or None
+        self._parameters = _signature.Parameters(self.function, signature)
+        self.schema = self._parameters.schema
+        mistakes = self._mistakes(kind) + self._parameters.mistakes
+        if mistakes:
+            what = name or "the function"
+            raise TypeError("%s cannot be served:\n  %s" % (what, "\n  ".join(mistakes)))
+
+    def set_up(self):
+        """Make the object, where a class was given, and call its `setup`."""
+        if self._class is not None:
+            self._object = self._class()
+            self.function = getattr(self._object, self._method)
+        if self._has_setup:
+            self._object.setup()
+
+    def arguments(self, inputs):
+        """The positional arguments and those by name that the inputs of a request make."""
+        return self._parameters.arguments(inputs)
+
+    def examples(self, examples):
+        """Examples of inputs as the inputs schema has them; ValueError where they do not fit."""
+        return self._parameters.examples(examples)
+
+    def _mistakes(self, kind):
+        """What keeps it from being called, its parameters aside."""
+        mistakes = []
+        if _is_async(self.function):
+            called = "the function" if self._method is None else self._method
+            mistakes.append("%s is async, which is not served; write def" % called)
+        if self._has_setup:
+            if _is_async(kind.setup):
+                mistakes.append("setup is async, which is not served; write def")
+            names = _required(_signature_of_method(kind, "setup"))
+            mistakes += ["setup(%s): nobody gives it; write a default" % name for name in names]
+        if self._class is not None:
+            instead = "nobody gives it; write a default, or run(%s(...))" % kind.__name__
+            names = _required(_signature.signature_of(kind))
+            mistakes += ["%s(%s): %s" % (kind.__name__, name, instead) for name in names]
+        return mistakes
+
+
+def readable(name):
+    """The words of a name in the code, as people write them: `OCRModel` is `OCR model`."""
+    if not name.isidentifier():
+        # `<lambda>`
+        return ""
+    words = [word for word in _BETWEEN_WORDS.sub(" ", name).split(" ") if word]
+    # Those that are capitals for more than their first letter are names.
+    words = [word if any(map(str.isupper, word[1:])) else word.lower() for word in words]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:]
+
+
+def _is_function(given):
+    """Whether it is a function, a partial one, or what a decorator made of one."""
+    is_made_of_one = isinstance(given, functools.partial) or hasattr(given, "__wrapped__")
+    return inspect.isroutine(given) or is_made_of_one
+
+
+def _has(kind, name):
+    """Whether a class has a method; its metaclass does not count."""
+    return any(name in vars(base) for base in kind.__mro__)
+
+
+def _signature_of_method(kind, name):
+    """The signature of a class's method without its object."""
+    signature = _signature.signature_of(getattr(kind, name))
+    if isinstance(inspect.getattr_static(kind, name), (classmethod, staticmethod)):
+        return signature
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _required(signature):
+    """The names of the parameters that have to be given."""
+    return [
+        one.name
+        for one in signature.parameters.values()
+        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
+
+
+def _is_async(function):
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _no_model(given):
+    if inspect.isclass(given):
+        return "%s has neither predict nor __call__; write one of them" % given.__name__
+    return (
+        "run takes a function, or a class with predict or __call__, not an object of type %s; give"
+        " the function itself, without calling it" % type(given).__name__
+    )

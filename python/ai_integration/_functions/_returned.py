@@ -1,0 +1,67 @@
+"""The results that are made of what a function returns, which is always the value itself."""
+
+import os
+
+_ANY_BYTES = "application/octet-stream"
+
+
+class Result:
+    """A value with more said of it than it says by itself.
+
+    `data` is whatever may be returned, and `content_type` its media type. An `error` makes it a
+    failure that tells the client this text.
+    """
+
+    __slots__ = ("content_type", "data", "error")
+
+    def __init__(self, data=None, content_type=None, *, error=None):
+        if error is not None and not isinstance(error, str):
+            raise TypeError("error is a %s, not a string" % type(error).__name__)
+        self.data = data
+        self.content_type = content_type
+        self.error = error
+
+    def __repr__(self):
+        said = ((name, getattr(self, name)) for name in ("data", "content_type", "error"))
+        return "Result(%s)" % ", ".join("%s=%r" % one for one in said if one[1] is not None)
+
+
+def as_result(value, has_chunks):
+    """The result dict of a returned value; whether chunks were sent before tells what None is."""
+    said = value if isinstance(value, Result) else Result(value)
+    data, content_type = said.data, said.content_type
+    if content_type is None and said.error is None:
+        if data is None and not has_chunks:
+            content_type = "application/json"
+        elif isinstance(data, os.PathLike):
+            content_type = _content_type_of(data)
+            if "json" in content_type:
+                # Under JSON a path is a value like any other.
+                with open(data, "rb") as file:
+                    data = file.read()
+        elif _is_list_of_paths(data):
+            types = {_content_type_of(path) for path in data}
+            content_type = types.pop() if len(types) == 1 else _ANY_BYTES
+            if content_type.startswith("text/") or "json" in content_type:
+                # These have no lists of files.
+                content_type = _ANY_BYTES
+    return {
+        "content-type": content_type,
+        "data": data,
+        "success": said.error is None,
+        "error": said.error,
+    }
+
+
+def _is_list_of_paths(data):
+    if not isinstance(data, (list, tuple)) or not data:
+        return False
+    return all(isinstance(path, os.PathLike) for path in data)
+
+
+def _content_type_of(path):
+    """The content type that the name of a file tells."""
+    import mimetypes
+
+    content_type, encoding = mimetypes.guess_type(os.fspath(path))
+    return (encoding is None and content_type) or _ANY_BYTES
