@@ -121,8 +121,13 @@ fn argument(setting: &'static Setting, flag: &'static str) -> Arg {
         "" => String::new(),
         default => format!("; default: {default}"),
     };
-    Arg::new(flag)
-        .long(flag)
+    let named = Arg::new(flag).long(flag);
+    let named = match setting.implied {
+        // What follows it is the program.
+        Some(value) => named.num_args(0..=1).require_equals(true).default_missing_value(value),
+        None => named,
+    };
+    named
         .value_name(setting.value_name)
         .value_parser(Completed((setting.choices)()))
         .hide_possible_values(true)

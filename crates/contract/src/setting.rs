@@ -20,4 +20,4 @@ pub use environment::Environment;
 pub use error::SettingError;
 pub use quantity::{Bytes, Count, Mebibytes, Seconds};
 pub use secret::Secret;
-pub use text::{FilePath, List, Lowercase, Text};
+pub use text::{FilePath, List, Lowercase, Switch, Text};

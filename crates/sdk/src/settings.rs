@@ -129,7 +129,10 @@ means none.
 ";
 
 fn row(setting: &Setting) -> String {
-    let flag = setting.flag.map(|flag| format!("`--{flag} {}`", setting.value_name));
+    let flag = setting.flag.map(|flag| match setting.implied {
+        Some(_) => format!("`--{flag}`"),
+        None => format!("`--{flag} {}`", setting.value_name),
+    });
     let flag = flag.unwrap_or_default().replace('|', "\\|");
     let default = Some(setting.default).filter(|default| !default.is_empty());
     let default = default.map(|default| format!("`{default}`")).unwrap_or_default();

@@ -20,6 +20,8 @@ pub struct Setting {
     pub value_name: &'static str,
     /// The value when nobody sets it, as it would be written; empty for none.
     pub default: &'static str,
+    /// The value that the flag gives where it stands alone, if it can.
+    pub implied: Option<&'static str>,
     /// A sentence or two on what the setting does.
     pub help: &'static str,
     /// The heading under which help and reference page show it.
@@ -49,6 +51,7 @@ impl Setting {
             flag: Some(flag),
             value_name: T::VALUE_NAME,
             default,
+            implied: T::IMPLIED,
             help,
             heading,
             is_secret: T::IS_SECRET,
@@ -95,6 +98,8 @@ pub trait SettingType {
     type Value;
     /// The placeholder for the value in help texts.
     const VALUE_NAME: &'static str;
+    /// The value that a flag gives where it stands alone, if it can.
+    const IMPLIED: Option<&'static str> = None;
     /// True for a value that is shown to nobody, and kept from the model's program.
     const IS_SECRET: bool = false;
 

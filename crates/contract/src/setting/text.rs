@@ -31,6 +31,28 @@ impl SettingType for Lowercase {
     }
 }
 
+/// What is either wanted or not; its flag can stand alone.
+#[derive(Debug)]
+pub struct Switch;
+
+impl SettingType for Switch {
+    type Value = bool;
+    const VALUE_NAME: &'static str = "0|1";
+    const IMPLIED: Option<&'static str> = Some("1");
+
+    fn choices() -> Vec<&'static str> {
+        vec!["0", "1"]
+    }
+
+    fn read(text: &str) -> Result<bool, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Ok(true),
+            "0" | "false" | "no" | "off" => Ok(false),
+            _ => Err("1 or 0".to_owned()),
+        }
+    }
+}
+
 /// The path of a file.
 #[derive(Debug)]
 pub struct FilePath;
@@ -129,6 +151,13 @@ mod tests {
         assert_eq!(Wording::read("brief"), Ok(Wording::Brief));
         assert_eq!(Wording::read("Full"), Err("full or brief".to_owned()));
         assert_eq!((Wording::VALUE_NAME, Wording::choices().len()), ("full|brief", 2));
+    }
+
+    #[test]
+    fn a_switch_is_on_or_off() {
+        assert_eq!(["1", "True", "on"].map(Switch::read), [Ok(true), Ok(true), Ok(true)]);
+        assert_eq!(["0", "no", "OFF"].map(Switch::read), [Ok(false), Ok(false), Ok(false)]);
+        assert_eq!(Switch::read("2"), Err("1 or 0".to_owned()));
     }
 
     #[test]
