@@ -205,6 +205,20 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_stands_alone_before_the_program() {
+        for (words, value) in [
+            (&["ai-integration", "run", "--reload", "model.py"][..], "1"),
+            (&["ai-integration", "run", "--reload=0", "model.py", "--reload"], "0"),
+        ] {
+            let Action::Run(run) = Arguments::parse_from(words).action else { panic!() };
+            assert_eq!(
+                (run.settings.0[0].value.as_str(), &*run.program[0]),
+                (value, OsStr::new("model.py"))
+            );
+        }
+    }
+
+    #[test]
     fn a_flag_that_a_setting_had_still_counts() {
         let parse = |flags: &[&str]| {
             let words = ["ai-integration", "run"].iter().chain(flags).chain(&["model.py"]);

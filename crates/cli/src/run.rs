@@ -4,9 +4,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use ai_integration::ExitStatus;
-use ai_integration::launch::{self, Launch};
+use ai_integration::launch::{self, Launch, SERVING};
 use ai_integration::{environment, settings};
 use ai_integration_contract::Environment;
+use ai_integration_contract::setting::Switch;
+use ai_integration_engine::settings::Config;
 use ai_integration_engine::{Output, Program};
 
 use ai_integration_modes::console::eprint;
@@ -17,7 +19,12 @@ use crate::program::{self, Called};
 
 /// `ai-integration run`.
 pub(crate) fn run(run: &Run) -> ExitStatus {
-    let environment = with_flags(environment::read(), &run.settings);
+    let mut environment = with_flags(environment::read(), &run.settings);
+    let has_mode = environment.variable(Usage::mode().name).is_some();
+    if !has_mode && environment.is_set_by_flag(Config::reload()) {
+        // The one kind of program that it is for.
+        environment.set(Usage::mode(), SERVING);
+    }
     supervise(environment, run)
 }
 
@@ -62,7 +69,11 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
         given.iter().map(|given| (given.name.to_owned(), given.value.clone())).collect();
     let mode = environment.variable(Usage::mode().name);
     if mode.is_some_and(|mode| find(mode).is_none()) && program::is_python(&command) {
-        // A custom mode is the Python client's to carry out, or to refuse.
+        // A custom mode is the Python client's to carry out, or to refuse; no engine starts it again.
+        if environment.read::<Switch>(Config::reload()).unwrap_or_default() {
+            eprint(format_args!("error: {} cannot be had in a custom mode", Config::reload().name));
+            return ExitStatus::Usage;
+        }
         let mut program = Command::new(&command[0]);
         for name in given.iter().flat_map(|given| given.setting.names()) {
             program.env_remove(name);

@@ -3,6 +3,7 @@
 
 pub(crate) mod embedded;
 pub(crate) mod queue;
+pub(crate) mod revision;
 pub(crate) mod state;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 
 use self::embedded::{Announcement, Embedded};
 use self::queue::Queue;
+use self::revision::Revision;
 use self::state::State;
 use crate::job::request::Request;
 use crate::job::ticket::Ticket;
@@ -136,6 +138,15 @@ impl Engine {
         match &self.0 {
             Backend::Embedded(embedded) => embedded.state().subscribe(),
             Backend::Elsewhere(queue) => queue.state(),
+        }
+    }
+
+    /// The revision of the program, now and as it changes; `None` where it runs elsewhere.
+    #[must_use]
+    pub fn revision(&self) -> Option<watch::Receiver<Revision>> {
+        match &self.0 {
+            Backend::Embedded(embedded) => Some(embedded.revision().subscribe()),
+            Backend::Elsewhere(_) => None,
         }
     }
 

@@ -35,6 +35,8 @@ mod job;
 mod link;
 mod metrics;
 mod model;
+#[cfg(feature = "reload")]
+mod reload;
 mod scheduler;
 pub mod settings;
 mod signals;
@@ -43,6 +45,7 @@ mod worker;
 pub use engine::Engine;
 pub use engine::embedded::{Announcement, Embedded, JobLimits};
 pub use engine::queue::{Queue, Submitted};
+pub use engine::revision::{Broken, Revision};
 pub use engine::state::State;
 pub use job::budget::{Budget, Reservation};
 pub use job::event::Event;
@@ -56,6 +59,8 @@ pub use link::memory_file::BodyBuffer;
 pub use link::message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
 pub use link::worker_side::WorkerSide;
 pub use model::{About, CustomMode, Model};
+#[cfg(feature = "reload")]
+pub use reload::ProgramFiles;
 pub use signals::ignore_unwanted;
 pub use worker::ending::Exit;
 pub use worker::executor::serve_attached;

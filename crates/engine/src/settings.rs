@@ -1,6 +1,6 @@
 //! The engine's settings.
 
-use ai_integration_contract::setting::{Absent, Count, Mebibytes, Seconds, SettingType};
+use ai_integration_contract::setting::{Absent, Count, Mebibytes, Seconds, SettingType, Switch};
 use ai_integration_contract::{choices, settings};
 
 use crate::engine::embedded::JobLimits;
@@ -50,6 +50,10 @@ settings! {
         /// starts the new process first, and the old one serves until that is ready; after ends the
         /// old one first, where memory is too small for two copies of the model.
         replace: Replace = "before",
+        /// Watches the program's files, and starts it anew when one changes: for development, in
+        /// serving modes. The old workers serve until the new ones are ready. A program that cannot be
+        /// started is shown on the terminal and on the page, and tried again after the next change.
+        reload: Switch = "0",
         /// Consecutive failed starts, with growing pauses between them, before the server gives up.
         /// A start fails if the program ends before it has served a request or been ready for a
         /// second.

@@ -98,7 +98,7 @@ async fn run(context: Context) -> ExitStatus {
             return ExitStatus::CannotListen;
         }
     };
-    let url = announce(&listener, &config);
+    let url = announce(&listener, &config, context.config.reload);
     let (stop_timeout, limits) = (config.server.stop_timeout, config.limits);
     let (tls, tracer) = (config.tls.clone(), config.tracer.clone());
     let edge = match edge(&context, config) {
@@ -112,12 +112,7 @@ async fn run(context: Context) -> ExitStatus {
 
     let mut state = context.engine.state();
     let ready = announce_readiness(state.clone(), url);
-    let failed = async {
-        let failed = state.wait_for(|state| matches!(state, State::Failed(_))).await;
-        if let Ok(State::Failed(error)) = failed.as_deref() {
-            tracing::error!("{error}");
-        }
-    };
+    let failed = given_up(&mut state, context.config.reload);
     let status = tokio::select! {
         () = context.stop.cancelled() => {
             tracing::info!("stopping; {} requests are queued", context.engine.queued());
@@ -139,6 +134,27 @@ async fn run(context: Context) -> ExitStatus {
     status
 }
 
+/// Waits until the model is given up, and tells the log why. A program whose files are watched never is:
+/// it may be mended.
+async fn given_up(state: &mut watch::Receiver<State>, is_watched: bool) {
+    loop {
+        if let Ok(State::Failed(error)) =
+            state.wait_for(|state| matches!(state, State::Failed(_))).await.as_deref()
+        {
+            if !is_watched {
+                tracing::error!("{error}");
+                return;
+            }
+            // Whoever works on the program sees what it has printed.
+            let error = &error.message;
+            tracing::error!("{error}; the program is tried again when its files change");
+        }
+        if state.wait_for(|state| !matches!(state, State::Failed(_))).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Tells the log when the model is ready; never ends.
 async fn announce_readiness(mut state: watch::Receiver<State>, url: String) -> Infallible {
     if state.wait_for(|state| matches!(state, State::Ready(_))).await.is_ok() {
@@ -149,7 +165,7 @@ async fn announce_readiness(mut state: watch::Receiver<State>, url: String) -> I
 
 /// Tells the log where the server is, and what an operator may not expect of it. Returns the
 /// address at which a browser on this machine opens it.
-fn announce(listener: &TcpListener, config: &ServerConfig) -> String {
+fn announce(listener: &TcpListener, config: &ServerConfig, is_watched: bool) -> String {
     if let Some(warning) = config.server.warning() {
         tracing::warn!("{warning}");
     }
@@ -162,6 +178,12 @@ fn announce(listener: &TcpListener, config: &ServerConfig) -> String {
         tracing::info!(
             "no token is set: anyone who can reach this port can use the model \
              (AI_INTEGRATION_TOKEN)"
+        );
+    }
+    if is_watched && !address.ip().is_loopback() {
+        tracing::warn!(
+            "AI_INTEGRATION_RELOAD is for development, and others can reach this server: they see \
+             what the program prints when it cannot be started (AI_INTEGRATION_ERRORS=brief)"
         );
     }
     if !built::is_there() {
@@ -188,6 +210,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         wording,
         frames: guard.frames().clone(),
         needs_token: guard.has_token(),
+        is_watched: context.config.reload,
         metrics: metrics.clone(),
         early: Semaphore::new(context.config.queue),
     };

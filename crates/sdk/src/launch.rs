@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Environment, SettingError};
+#[cfg(feature = "http")]
+use ai_integration_engine::ProgramFiles;
 use ai_integration_engine::settings::Config;
 use ai_integration_engine::{
     Embedded, Engine, Exit, Link, Output, Program, Supervisor, ignore_unwanted, save_addresses,
@@ -29,10 +31,13 @@ use crate::logging::{self, Logging};
 use crate::settings;
 use crate::settings::{OnException, PythonClient};
 
-/// The mode of programs that are started with the argument `serve`, a hosting convention.
-const SERVING: &str = "http";
+/// The mode of programs that are to serve and name none: that are started with the argument `serve`, a
+/// hosting convention, or with `--reload`.
+pub const SERVING: &str = "http";
 /// The port of such programs.
 const CONVENTION_PORT: &str = "8080";
+/// The setting that is of no use outside of servers, as users write it.
+const RELOAD: &str = "AI_INTEGRATION_RELOAD (--reload)";
 /// What a one-shot mode gets to say its last words when it is interrupted.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What workers get to leave once their mode is done, before they are ended. Longer than those take
@@ -78,6 +83,17 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         Ok(prepared) => prepared,
         Err(error) => return refused(error),
     };
+    if config.reload {
+        if !mode.is_serving() {
+            return refused(format_args!(
+                "{RELOAD} is for a program that serves, and {} ends by itself: run it again after a \
+                 change, or serve it (--mode http, or MODE=http)",
+                mode.name()
+            ));
+        }
+        // Further attempts would fail as the first one did, until somebody mends the program.
+        config.start_attempts = 1;
+    }
     if !mode.is_serving() {
         if client.on_exception == OnException::Auto {
             // The program cannot tell whether its mode serves. A self-test makes all of its tries.
@@ -92,6 +108,11 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         program.stdout = Output::Stderr;
     }
     program.form = logging.program_form;
+    #[cfg(feature = "http")]
+    let files = config.reload.then(|| {
+        let python_path = launch.environment.variable("PYTHONPATH").unwrap_or_default();
+        ProgramFiles::of(&program.command, python_path)
+    });
     with_runtime(async move {
         let engine = Embedded::start(config.limits());
         let supervisor = match Supervisor::start(engine.clone(), program, config.clone()) {
@@ -101,6 +122,10 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         forward_signals(&supervisor);
         if mode.is_serving() {
             reload_on_hangup(&supervisor);
+            #[cfg(feature = "http")]
+            if let Some(files) = files {
+                files.watch(supervisor.clone());
+            }
         }
         let mut signals = stop_signals();
         let status =
@@ -161,6 +186,12 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
             Ok(prepared) => prepared,
             Err(error) => return refused(error),
         };
+        if config.reload {
+            return refused(format_args!(
+                "{RELOAD} needs a program that the engine starts, to start it again: \
+                 ai-integration run --reload --mode http PROGRAM"
+            ));
+        }
         if mode.is_serving() {
             tracing::warn!(
                 "the program was not handed over to the engine (a debugger, a notebook, another server \
@@ -341,7 +372,7 @@ fn reload_on_hangup(supervisor: &Supervisor) {
     let supervisor = supervisor.clone();
     tokio::spawn(async move {
         while signals.recv().await.is_some() {
-            supervisor.reload().await;
+            supervisor.reload(None).await;
         }
     });
 }

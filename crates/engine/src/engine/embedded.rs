@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::job::Job;
 use crate::busy_poll::BusyPoll;
+use crate::engine::revision::Revision;
 use crate::engine::state::State;
 use crate::housekeeping;
 use crate::job::id::JobId;
@@ -61,6 +62,7 @@ struct Inner {
     busy_poll: BusyPoll,
     state: watch::Sender<State>,
     model: watch::Sender<Option<Arc<Model>>>,
+    revision: watch::Sender<Revision>,
     metrics: Arc<Metrics>,
     shut_down: CancellationToken,
 }
@@ -114,6 +116,7 @@ impl Embedded {
             busy_poll: BusyPoll::default(),
             state: watch::channel(State::Starting).0,
             model: watch::channel(None).0,
+            revision: watch::channel(Revision { number: fastrand::u32(..), broken: None }).0,
             metrics: Arc::default(),
             shut_down: CancellationToken::new(),
         }));
@@ -171,6 +174,11 @@ impl Embedded {
         &self.0.state
     }
 
+    /// The revision of the program, for its subscribers.
+    pub(crate) fn revision(&self) -> &watch::Sender<Revision> {
+        &self.0.revision
+    }
+
     /// Jobs that wait for a worker, and jobs that one has.
     pub(crate) fn load(&self) -> (usize, usize) {
         let core = self.0.core();
@@ -220,6 +228,15 @@ impl Embedded {
         core.failure = Some(error.clone());
         self.0.settle(core, Instant::now());
         self.0.state.send_replace(State::Failed(error));
+    }
+
+    /// Takes requests again after the model had been given up, since workers of it are there.
+    pub(crate) fn recover(&self) {
+        let mut core = self.0.core();
+        if self.0.shut_down.is_cancelled() || core.failure.take().is_none() {
+            return;
+        }
+        self.0.publish(&core);
     }
 
     /// Looks after deadlines, and after batches that have waited for long enough.

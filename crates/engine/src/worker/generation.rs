@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ai_integration_contract::Error;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ pub(super) struct Generation {
     /// Workers that have become ready before they were admitted.
     pub(super) ready: watch::Sender<usize>,
     /// The reason why it cannot be admitted.
-    pub(super) broken: watch::Sender<Option<String>>,
+    pub(super) broken: watch::Sender<Option<Error>>,
 }
 
 /// The place of a worker, in which it is started again as it ends.

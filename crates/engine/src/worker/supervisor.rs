@@ -167,13 +167,18 @@ impl Supervisor {
                     let is_last = shared.without_slot();
                     let error = ending.error(Kind::ModelUnavailable, "the model cannot be started");
                     if !seat.generation.is_admitted() {
-                        seat.generation.broken.send_replace(Some(error.to_string()));
+                        seat.generation.broken.send_replace(Some(error));
                         return;
                     }
                     if is_last {
                         shared.engine.fail(error);
                         shared.last.send_replace(Some(ending.exit));
                         return;
+                    }
+                    if shared.config.reload {
+                        let error = &error.message;
+                        tracing::error!("worker {slot} is out until a file changes: {error}");
+                        return seat.drain.cancelled().await;
                     }
                     // The others show that the program can run: this is not its end.
                     let pause = Backoff::LONGEST;

@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) frames: FrameAncestors,
     /// True where requests have to carry a secret.
     pub(crate) needs_token: bool,
+    /// True where the program is started anew when its files change, and the page follows that.
+    pub(crate) is_watched: bool,
     pub(crate) metrics: Arc<HttpMetrics>,
     /// Requests that may wait until the model has told its schema; only then can they be queued.
     pub(crate) early: Semaphore,
@@ -191,6 +193,10 @@ impl App {
 
     pub(crate) fn needs_token(&self) -> bool {
         self.shared.needs_token
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.shared.is_watched
     }
 }
 

@@ -1,11 +1,14 @@
-//! How workers are replaced: all of them on SIGHUP, or one that says that its process is broken.
+//! How workers are replaced: all of them on SIGHUP or since the program has changed, or one that says
+//! that its process is broken.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use ai_integration_contract::Error;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Kept, Supervisor};
+use crate::engine::revision::Broken;
 use crate::engine::state::State;
 use crate::settings::Replace;
 use crate::worker::generation::{Generation, Life};
@@ -15,20 +18,54 @@ const LONGEST_REASON: usize = 500;
 
 impl Supervisor {
     /// Starts the program anew in the place of all workers that serve, in the order that the setting
-    /// `replace` asks for.
-    pub async fn reload(&self) {
-        match self.0.config.replace {
+    /// `replace` asks for. `changed` says which files are the reason, if any are. Tells whether the new
+    /// workers have taken over. Where the new process is to be ready first, dropping the future ends it.
+    pub async fn reload(&self, changed: Option<String>) -> bool {
+        let shared = &*self.0;
+        let slots = 1..=shared.config.worker_count();
+        let renewed = match shared.config.replace {
             Replace::Before => {
                 tracing::info!("starting the program anew; the workers that serve go on meanwhile");
-                self.renew(1..=self.0.config.worker_count()).await;
+                self.renew(slots).await
             }
             Replace::After => {
                 tracing::info!("ending the workers one by one, and starting the program anew");
-                for slot in 1..=self.0.config.worker_count() {
+                for slot in slots {
                     self.end_and_start_again(slot).await;
                 }
-                tracing::info!("the new workers have taken over");
+                match &*shared.engine.state().borrow() {
+                    State::Failed(error) => Err(error.clone()),
+                    State::Starting | State::Ready(_) => Ok(()),
+                }
             }
+        };
+        self.tell(&renewed);
+        let has_taken_over = renewed.is_ok();
+        shared.engine.revision().send_modify(|revision| {
+            revision.number = revision.number.wrapping_add(u32::from(has_taken_over));
+            revision.broken = renewed.err().map(|error| Broken { changed, error });
+        });
+        has_taken_over
+    }
+
+    /// Tells whether a future of [`Supervisor::reload`] may be dropped, and the workers that serve go on.
+    #[cfg(feature = "reload")]
+    pub(crate) fn can_break_off(&self) -> bool {
+        self.0.config.replace == Replace::Before
+    }
+
+    /// Tells the log what came of starting the program anew.
+    fn tell(&self, renewed: &Result<(), Error>) {
+        match renewed {
+            Ok(()) => tracing::info!("the new workers have taken over"),
+            // Who works on the program sees what it has printed.
+            Err(error) if self.0.config.reload => {
+                let error = &error.message;
+                tracing::error!("{error}; the program is tried again when its files change");
+            }
+            Err(error) => tracing::error!(
+                "the program cannot be started anew, the old workers go on: {error}"
+            ),
         }
     }
 
@@ -56,7 +93,7 @@ impl Supervisor {
         tracing::warn!("{who} is being replaced: {reason}");
         let begun = Instant::now();
         match shared.config.replace {
-            Replace::Before => self.renew(life.slot..=life.slot).await,
+            Replace::Before => self.tell(&self.renew(life.slot..=life.slot).await),
             Replace::After => self.end_and_start_again(life.slot).await,
         }
         turns.took(begun.elapsed());
@@ -64,29 +101,36 @@ impl Supervisor {
 
     /// Starts the program anew beside the workers of these slots, and lets the new workers take over
     /// once all of them are ready; the old ones finish what they have. When a new one does not get
-    /// that far, the old ones go on.
-    async fn renew(&self, slots: RangeInclusive<usize>) {
+    /// that far, the old ones go on, and the error says why.
+    async fn renew(&self, slots: RangeInclusive<usize>) -> Result<(), Error> {
         let shared = &*self.0;
         let mut serving = shared.serving.lock().await;
         let fresh = Arc::new(Generation::new(&shared.stop, false));
+        let unless_admitted = fresh.drain.clone().drop_guard();
         let kept = self.start_generation(&fresh, slots);
         let (mut ready, mut broken) = (fresh.ready.subscribe(), fresh.broken.subscribe());
         tokio::select! {
             _ = ready.wait_for(|ready| *ready == kept.len()) => {
+                unless_admitted.disarm();
+                shared.engine.recover();
                 fresh.admitted.send_replace(true);
                 for (slot, new) in kept {
                     if let Some(old) = serving.insert(slot, new) {
                         old.seat.drain.cancel();
                     }
                 }
-                tracing::info!("the new workers have taken over");
+                Ok(())
             }
             reason = broken.wait_for(Option::is_some) => {
-                let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_default();
-                fresh.drain.cancel();
-                tracing::error!("the program cannot be started anew, the old workers go on: {reason}");
+                let error = reason.ok().and_then(|reason| reason.clone());
+                let has_failed = matches!(*shared.engine.state().borrow(), State::Failed(_));
+                if let Some(error) = error.clone().filter(|_| has_failed) {
+                    // Requests are told the reason of now.
+                    shared.engine.fail(error);
+                }
+                error.map_or(Ok(()), Err)
             }
-            () = shared.stop.cancelled() => {}
+            () = shared.stop.cancelled() => Ok(()),
         }
     }
 
@@ -102,6 +146,7 @@ impl Supervisor {
         if shared.stop.is_cancelled() {
             return;
         }
+        shared.engine.recover();
         let generation = Arc::new(Generation::new(&shared.stop, true));
         serving.extend(self.start_generation(&generation, slot..=slot));
         let mut state = shared.engine.state().subscribe();

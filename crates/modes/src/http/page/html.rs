@@ -51,7 +51,7 @@ pub(crate) fn form(app: &App) -> Response {
     }
     let model = app.engine().model_now().map(|model| app.for_front_end(&model).to_string());
     let scripted = html! {
-        div #app {}
+        div #app data-follows[app.is_watched()] {}
         @if let Some(model) = model.filter(|_| status == StatusCode::OK) {
             // Data, not a script: a browser does not run it. It must not end before its end.
             script #model type="application/json" { (PreEscaped(model.replace('<', "\\u003c"))) }
@@ -88,7 +88,8 @@ fn plain(app: &App) -> (StatusCode, Markup, bool) {
             h1 { "The model is not available" }
             pre { (Failure::from(error).detail(app.wording())) }
         };
-        return (NOT_READY, content, false);
+        // It may be mended.
+        return (NOT_READY, content, app.is_watched());
     }
     let Some(model) = engine.model_now() else {
         let content = html! {

@@ -3,6 +3,8 @@
 use std::io::Read;
 
 use ai_integration_contract::{Error, Kind};
+use ai_integration_engine::{Broken, Revision, State as EngineState};
+use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -10,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flate2::read::GzDecoder;
 use rust_embed::EmbeddedFile;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::accept::accepts_coding;
 use crate::http::app::App;
@@ -20,11 +22,13 @@ use crate::http::page::{built, html};
 use crate::http::routes::{Mounted, Routes};
 
 pub(crate) fn mount(app: App) -> Mounted {
-    Routes::new()
+    let routes = Routes::new()
         .at("/", get(page))
         .at("/docs", get(docs))
-        .unlabelled("/assets/{name}", get(asset))
-        .with_state(app)
+        .unlabelled("/assets/{name}", get(asset));
+    let routes =
+        if app.is_watched() { routes.unlabelled("/revision", get(revision)) } else { routes };
+    routes.with_state(app)
 }
 
 /// Describes the page; its files are none of the API.
@@ -42,6 +46,21 @@ async fn page(State(app): State<App>) -> Response {
 
 async fn docs(State(app): State<App>) -> Result<Response, Failure> {
     if built::is_there() { Ok(html::docs(&app)) } else { Err(Failure::not_found()) }
+}
+
+/// Tells an open page whether another program serves, and what keeps a later one from it.
+async fn revision(State(app): State<App>) -> Json<Value> {
+    let engine = app.engine();
+    let Revision { number, broken } =
+        engine.revision().map(|one| one.borrow().clone()).unwrap_or_default();
+    let broken = broken.or_else(|| match &*engine.state().borrow() {
+        EngineState::Failed(error) => Some(Broken { changed: None, error: error.clone() }),
+        EngineState::Starting | EngineState::Ready(_) => None,
+    });
+    let broken = broken.map(|Broken { changed, error }| {
+        json!({"changed": changed, "detail": Failure::from(error).detail(app.wording())})
+    });
+    Json(json!({"revision": number, "broken": broken}))
 }
 
 async fn asset(
