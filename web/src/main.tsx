@@ -1,7 +1,8 @@
 /** The page: waits for the model, and draws the form, the result and what was before. */
 
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { broken, BrokenProgram, follow } from "./follow";
 import { Form } from "./form";
 import { applyTheme, Header } from "./header";
 import { History, recall } from "./history";
@@ -10,13 +11,22 @@ import { embedded, type Model, whenReady } from "./model";
 import { Result } from "./result";
 import { Snippets } from "./snippets";
 import "./style.scss";
-import { fromHash, initial, values } from "./values";
+import { carryOver, fromHash, initial, values } from "./values";
 
 function Page() {
   const [model, setModel] = useState(embedded);
   const [trouble, setTrouble] = useState("");
+  const shown = useRef(model);
+  shown.current = model;
   useEffect(() => {
     if (!model) void whenReady(setTrouble).then(setModel);
+    return follow(
+      () => shown.current,
+      (next) => {
+        carryOver(shown.current?.inputs ?? [], next.inputs);
+        setModel(next);
+      },
+    );
   }, []);
   if (!model) {
     return (
@@ -24,7 +34,8 @@ function Page() {
         <Header about={{}} title={t(trouble ? "unavailable" : "loading")} />
         <main>
           <p role="status">{trouble ? "" : t("loading_note")}</p>
-          {trouble && (
+          <BrokenProgram />
+          {trouble && !broken.value && (
             <pre role="alert" dir="auto">
               {trouble}
             </pre>
@@ -42,8 +53,10 @@ function Loaded({ model }: { model: Model }) {
   useState(() => {
     values.value = initial(model.inputs);
     fromHash(model, location.hash);
-    document.title = title;
   });
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
   useEffect(() => {
     void recall(model);
     const changed = () => fromHash(model, location.hash);
@@ -53,6 +66,7 @@ function Loaded({ model }: { model: Model }) {
   return (
     <>
       <Header about={model.model} title={title} />
+      <BrokenProgram />
       <main class="columns">
         <div>
           <Form model={model} />

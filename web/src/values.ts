@@ -73,6 +73,26 @@ export function initial(inputs: Input[]): Map<string, Value> {
   return new Map(inputs.map((input) => [input.name, start(input)]));
 }
 
+/** Keeps what was filled in where the inputs of another form are the same. */
+export function carryOver(before: Input[], now: Input[]) {
+  const known = new Map(before.map((input) => [input.name, input]));
+  const kept = (input: Input): Value => {
+    const [old, value] = [known.get(input.name), values.value.get(input.name)];
+    if (!old || value === undefined || !takes(input, old, value)) return start(input);
+    const isUntouched = !isBlob(input) && JSON.stringify(value) === JSON.stringify(start(old));
+    return isUntouched ? start(input) : value;
+  };
+  values.value = new Map(now.map((input) => [input.name, kept(input)]));
+}
+
+/** Whether an input takes the value that was filled in for another one of its name. */
+function takes(input: Input, old: Input, value: Value): boolean {
+  const isSame =
+    JSON.stringify([input.shape, input.list]) === JSON.stringify([old.shape, old.list]);
+  const choices = input.choices?.map(typed);
+  return isSame && (typeof value !== "string" || !choices || choices.includes(value));
+}
+
 function start(input: Input): Value {
   if (input.list && Array.isArray(input.default)) return listOf(input, input.default);
   if (isBlob(input)) return input.list ? [] : null;

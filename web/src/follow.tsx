@@ -1,0 +1,73 @@
+/**
+ * Follows a program that somebody works on: shows why it cannot be started after a change, and has the
+ * form drawn anew when a change brought other inputs.
+ */
+
+import { signal } from "@preact/signals";
+import { t } from "./i18n";
+import { type Json, parseJson, writeJson } from "./json";
+import type { Model } from "./model";
+
+interface Broken {
+  /** The changed files, in words, where a change was the reason. */
+  changed: string | null;
+  detail: string;
+}
+
+const PAUSE = 1000;
+
+/** Why the program on the server's disk cannot be started. */
+export const broken = signal<Broken | null>(null);
+
+/** Asks the server now and then, where it follows changes itself. Returns what ends that. */
+export function follow(shown: () => Model | null, show: (model: Model) => void): () => void {
+  if (document.getElementById("app")?.dataset.follows === undefined) return () => {};
+  let known: number | undefined;
+  const look = async () => {
+    const answer = await fetch("revision");
+    if (!answer.ok) return;
+    const told = (await answer.json()) as { revision: number; broken: Broken | null };
+    broken.value = told.broken;
+    if (told.revision === known) return;
+    const schema = await fetch("schema");
+    if (!schema.ok) return;
+    const model = parseJson(await schema.text());
+    known = told.revision;
+    const before = shown();
+    if (before && writeJson(before as unknown as Json) !== writeJson(model))
+      show(model as unknown as Model);
+  };
+  let timer = 0;
+  const turn = async () => {
+    // A server that is being started again answers later.
+    if (!document.hidden) await look().catch(() => {});
+    if (timer >= 0) timer = window.setTimeout(turn, PAUSE);
+  };
+  void turn();
+  return () => {
+    clearTimeout(timer);
+    timer = -1;
+  };
+}
+
+/** Says why the program cannot be started, while that is so. */
+export function BrokenProgram() {
+  if (!broken.value) return null;
+  const { changed, detail } = broken.value;
+  return (
+    <aside class="failure">
+      <div role="alert">
+        <p>
+          <strong>{t("program_broken")}</strong>
+          {changed && (
+            <>
+              {" "}
+              <bdi>{changed}</bdi>
+            </>
+          )}
+        </p>
+        <pre dir="auto">{detail}</pre>
+      </div>
+    </aside>
+  );
+}
