@@ -62,3 +62,16 @@ def test_links_inside_the_documentation_lead_somewhere():
         for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in link:
                 assert (page.parent / link).exists(), "%s: %s" % (page.name, link)
+
+
+def test_the_page_of_check_names_every_check(program):
+    page = (REPOSITORY / "docs" / "check.md").read_text()
+    done = subprocess.run(
+        [support.BINARY, "check", "--json", program(ECHO)],
+        stdout=subprocess.PIPE,
+        env=support.environment(),
+        timeout=support.PATIENCE,
+    )
+    names = {one["name"] for one in json.loads(done.stdout)["checks"]}
+    of_images = {"image", "serve"}
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == names | of_images

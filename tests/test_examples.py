@@ -117,6 +117,33 @@ def look(python, *paths):
     return json.loads(answer([python, "-c", LOOK, *paths]))
 
 
+@pytest.mark.parametrize("name", ["ocr", "sentiment", "style_transfer", "text_generation"])
+def test_check_passes_an_example_in_python(python, tmp_path, name):
+    assert_checked([python, entrypoint(name)], python, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["face_detection", "language"])
+def test_check_passes_an_example_in_rust(binary, python, tmp_path, name):
+    assert_checked([binary(name)], python, tmp_path)
+
+
+def assert_checked(program, python, folder):
+    """Asserts that `ai-integration check` finds nothing wrong with a program."""
+    command = [Path(python).parent / "ai-integration", "check", *program]
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=8 * TIME_LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("FAILED", "DOUBTFUL"):
+        assert word not in done.stdout
+
+
 def overlap(one, other):
     """Intersection over union of two boxes [x, y, width, height]."""
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])

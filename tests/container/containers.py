@@ -11,6 +11,7 @@ or a small virtual machine without systemd). Each says why it is there.
 
 import fcntl
 import hashlib
+import json
 import os
 import subprocess
 import uuid
@@ -31,6 +32,7 @@ class Podman:
         # Podman's sockets live below this one, and a socket's path must be short.
         run = f"/run/{LABEL}-{hashlib.sha256(store.encode()).hexdigest()[:8]}"
         self._storage = ["--root", store, "--runroot", run, "--storage-driver", driver]
+        self._places = {"graphroot": store, "runroot": run, "driver": driver}
         self._session = uuid.uuid4().hex[:12]
 
     def run(
@@ -53,6 +55,35 @@ class Podman:
             *["--events-backend", "file"],
         ]
         return self._finish([*command, *arguments], data, timeout, check)
+
+    def environment(self, folder: str) -> Dict[str, str]:
+        """Variables under which a plain `podman` works as here; files are written into `folder`."""
+        settings = {
+            "storage.conf": {"storage": self._places},
+            "containers.conf": {
+                "containers": {
+                    "netns": "host",
+                    "log_driver": "k8s-file",
+                    "default_ulimits": ["nofile=1024:1024", "nproc=1000:1000"],
+                },
+                "engine": {
+                    "runtime": "runc",
+                    "cgroup_manager": "cgroupfs",
+                    "events_logger": "file",
+                },
+            },
+        }
+        for name, tables in settings.items():
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                for table, values in tables.items():
+                    # What JSON writes of texts and lists of them is TOML too.
+                    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+                    file.write("\n".join([f"[{table}]", *lines, ""]))
+        return {
+            "CONTAINERS_STORAGE_CONF": os.path.join(folder, "storage.conf"),
+            "CONTAINERS_CONF": os.path.join(folder, "containers.conf"),
+            "PATH": os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]),
+        }
 
     def base_image(self) -> str:
         """The name of an image with Debian, Python and pip, made when it is not there yet."""

@@ -26,6 +26,10 @@ pub(crate) enum Action {
     /// Serve a program with a model over HTTP on port 8080
     #[command(override_usage = "ai-integration serve [OPTIONS] PROGRAM [ARGS]...")]
     Serve(Run),
+    /// Check a program with a model, or the image of a container, before it is shipped
+    #[command(override_usage = "ai-integration check [OPTIONS] PROGRAM [ARGS]...\n       \
+                                ai-integration check [OPTIONS] IMAGE")]
+    Check(Check),
     /// List the usage modes
     Modes,
     /// Print a script that completes this command's words in your shell
@@ -50,6 +54,22 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) settings: Settings,
     /// The program, then its own arguments
+    #[arg(required = true, trailing_var_arg = true)]
+    #[arg(value_name = "PROGRAM")]
+    pub(crate) program: Vec<OsString>,
+}
+
+/// A program or an image to check, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Longest time for each run of the program, with loading the model
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+    /// Print one JSON object in the end
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The program, then its own arguments, as ENTRYPOINT names them; or the name of an image
     #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: Vec<OsString>,
@@ -192,6 +212,15 @@ mod tests {
         let mut command = Arguments::command();
         let run = command.find_subcommand_mut("run").map(|run| run.render_help().to_string());
         insta::assert_snapshot!(run.unwrap());
+    }
+
+    #[test]
+    fn the_help_of_check_is_this() {
+        let mut command = Arguments::command();
+        for name in ["check"] {
+            let help = command.find_subcommand_mut(name).map(|one| one.render_help().to_string());
+            insta::assert_snapshot!(name, help.unwrap());
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The `ai-integration` command.
 
 mod arguments;
+mod check;
 mod modes;
 mod program;
 mod run;
@@ -21,6 +22,7 @@ fn carry_out(action: Action) -> ExitStatus {
         Action::Run(run) => run::run(&run),
         Action::Serve(run) => run::serve(&run),
         Action::Attached(attached) => run::attached(attached),
+        Action::Check(check) => check::run(&check),
         Action::Modes => modes::print(),
         Action::Completions { shell } => {
             arguments::print_completions(shell);

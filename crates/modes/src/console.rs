@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 /// A message on standard output.
-pub(crate) fn say(message: impl Display) {
+pub fn say(message: impl Display) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(format!("{message}\n").as_bytes()).and_then(|()| out.flush());
 }

@@ -1,0 +1,117 @@
+//! Checks whether a request gets an answer, and the answer is what its content type says.
+
+use ai_integration_contract::{Format, InputsSchema, Value, json};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Map, Value as Json};
+
+use crate::check::http::{self, Answer};
+use crate::check::session::{Check, Of, Session};
+use crate::check::verdict::{Fault, Verdict};
+
+pub(crate) const CHECK: Check =
+    Check { name: "answer", title: "asking the server", of: Of::Any, run: check };
+
+/// Content types under which anything may come.
+const ANY: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
+
+fn check(session: &mut Session) -> Verdict {
+    let (Some(server), Some(schema)) = (&session.server, &session.schema) else {
+        return Verdict::Skipped("there is no server".to_owned());
+    };
+    let answer = match http::post(server.port, "/infer", &body(schema), session.limit) {
+        Ok(answer) => answer,
+        Err(error) => return unanswered(session, &error),
+    };
+    if answer.status != 200 {
+        let cause = format!("{}: {}", answer.status, answer.reason());
+        return unanswered(session, &cause);
+    }
+    match misnamed(&answer) {
+        Some(cause) => Fault::new(cause, "let content-type name what the data is").into(),
+        None if answer.body.is_empty() => Verdict::Doubtful(Fault::new(
+            "the answer to a sample is empty",
+            "give the input an example in the schema that has an answer",
+        )),
+        None => Verdict::Passed(format!(
+            "a request was answered with {} bytes of {}",
+            answer.body.len(),
+            answer.content_type
+        )),
+    }
+}
+
+fn unanswered(session: &Session, cause: &str) -> Verdict {
+    let output = session.server.as_ref().map(|server| server.running.last_lines());
+    let way_out = "mend the exception or the result that is told";
+    Fault::new(format!("a request was not answered: {cause}"), way_out)
+        .with_output(output.unwrap_or_default())
+        .into()
+}
+
+/// The sample of each input as a request's JSON.
+pub(crate) fn body(schema: &InputsSchema) -> String {
+    let samples = schema.samples().into_iter().map(|(name, value)| (name, in_json(value)));
+    Json::Object(samples.collect::<Map<_, _>>()).to_string()
+}
+
+fn in_json(value: Value) -> Json {
+    match value {
+        Value::Text(text) => text.into(),
+        Value::Bytes(bytes) => BASE64_STANDARD.encode(bytes).into(),
+        Value::Json(json) => json,
+        Value::List(items) => items.into_iter().map(in_json).collect(),
+    }
+}
+
+/// Tells how the data differs from what the content type says.
+fn misnamed(answer: &Answer) -> Option<String> {
+    let Answer { content_type: said, body, .. } = answer;
+    if said.is_empty() {
+        return Some("the answer has no content type".to_owned());
+    }
+    let known = Format::find(said);
+    let found = Format::recognise(body);
+    let is_other =
+        |found: &Format| !found.media_types.contains(&&**said) && !ANY.contains(&&**said);
+    if said == "application/json" {
+        return json::check(body)
+            .err()
+            .map(|error| format!("it says {said}, which cannot be parsed: {error}"));
+    }
+    if said.starts_with("text/") {
+        let is_text = std::str::from_utf8(body).is_ok();
+        return (!is_text).then(|| format!("it says {said}, but the data is no text"));
+    }
+    let is_misfit = known.is_some_and(|known| known.begins.is_some() && !known.has(body));
+    match found.filter(|found| is_misfit && is_other(found)) {
+        Some(found) => Some(format!("it says {said}, but the data is {}", found.media_types[0])),
+        None => is_misfit.then(|| format!("it says {said}, but the data is something else")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_held_against_its_content_type() {
+        for (content_type, body, words) in [
+            ("image/png", &b"\x89PNG\r\n\x1a\n"[..], None),
+            ("image/png", b"\xff\xd8\xff\xe0", Some("image/jpeg")),
+            ("audio/wav", b"nothing", Some("something else")),
+            ("application/json", b"{\"a\": 1}", None),
+            ("application/json", b"{'a': 1}", Some("cannot be parsed")),
+            ("text/plain", b"\xff\xfe", Some("no text")),
+            ("application/octet-stream", b"\xff\xd8\xff\xe0", None),
+            ("application/x-own", b"own", None),
+            ("", b"own", Some("no content type")),
+        ] {
+            let answer =
+                Answer { status: 200, content_type: content_type.to_owned(), body: body.to_vec() };
+            let told = misnamed(&answer);
+            assert_eq!(told.is_some(), words.is_some(), "{told:?}");
+            assert!(told.unwrap_or_default().contains(words.unwrap_or_default()));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Checks what the image says of itself: its entry point, its arguments and its user.
+
+use serde_json::Value as Json;
+
+use crate::check::session::{Check, Of, Session};
+use crate::check::subject::Subject;
+use crate::check::verdict::{Fault, Verdict};
+
+pub(crate) const CHECK: Check =
+    Check { name: "image", title: "looking at the image's settings", of: Of::Images, run: check };
+
+fn check(session: &mut Session) -> Verdict {
+    match &session.subject {
+        Subject::Image(image) => verdict(&image.settings),
+        Subject::Program(_) => Verdict::Skipped("a program is no image".to_owned()),
+    }
+}
+
+fn verdict(settings: &Json) -> Verdict {
+    let entrypoint = words(&settings["Entrypoint"]);
+    let arguments = words(&settings["Cmd"]);
+    let example = "ENTRYPOINT [\"python3\", \"entrypoint.py\"]";
+    if entrypoint.is_empty() {
+        return Fault::new(
+            "the image has no ENTRYPOINT, so that the words after its name replace the program",
+            format!("name the program in the exec form: {example}"),
+        )
+        .into();
+    }
+    if entrypoint.len() >= 2 && entrypoint[1] == "-c" && entrypoint[0].ends_with("sh") {
+        return Fault::new(
+            "ENTRYPOINT runs a shell, which gets the signals and the arguments instead of the program",
+            format!("write it in the exec form, with brackets: {example}"),
+        )
+        .into();
+    }
+    if !arguments.is_empty() {
+        return Fault::new(
+            format!("CMD gives the program arguments: {}", arguments.join(" ")),
+            "leave CMD out, and all of the program's words to ENTRYPOINT",
+        )
+        .into();
+    }
+    let user = settings["User"].as_str().unwrap_or_default();
+    let number = user.split(':').next().unwrap_or_default().parse::<u32>();
+    match number {
+        Ok(1..) => Verdict::Passed(format!("it runs {} as user {user}", entrypoint.join(" "))),
+        _ => Verdict::Doubtful(Fault::new(
+            format!("its user is {}, which Kubernetes refuses under runAsNonRoot", named(user)),
+            "let USER be a number that is not 0: USER 1000",
+        )),
+    }
+}
+
+fn named(user: &str) -> &str {
+    if user.is_empty() { "root" } else { user }
+}
+
+fn words(setting: &Json) -> Vec<&str> {
+    setting.as_array().into_iter().flatten().filter_map(Json::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_fault_of_an_image_is_told() {
+        let good = ["python3", "entrypoint.py"];
+        for (settings, words) in [
+            (json!({"User": "1000"}), "no ENTRYPOINT"),
+            (json!({"Entrypoint": ["/bin/sh", "-c", "python3 x.py"], "User": "1000"}), "shell"),
+            (json!({"Entrypoint": good, "Cmd": ["--x"], "User": "1000"}), "arguments: --x"),
+            (json!({"Entrypoint": good}), "user is root"),
+            (json!({"Entrypoint": good, "User": "model"}), "user is model"),
+            (
+                json!({"Entrypoint": good, "Cmd": null, "User": "1000:1000"}),
+                "python3 entrypoint.py",
+            ),
+        ] {
+            let told = format!("{:?}", verdict(&settings));
+            assert!(told.contains(words), "{told}");
+        }
+    }
+}

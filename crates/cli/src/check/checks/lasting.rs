@@ -1,0 +1,48 @@
+//! Checks whether the program goes on after its answers: one without a loop is started anew each time.
+
+use std::time::Duration;
+
+use crate::check::http;
+use crate::check::session::{Check, Of, Session};
+use crate::check::verdict::{Fault, Verdict};
+
+pub(crate) const CHECK: Check =
+    Check { name: "lasting", title: "looking whether it goes on", of: Of::Any, run: check };
+
+/// The time in which the end of a program is seen.
+const PAUSE: Duration = Duration::from_millis(500);
+const ENDS: &str = "ai_integration_worker_ends_total";
+/// Ends that were wanted.
+const WANTED: [&str; 2] = ["cause=\"stopped\"", "cause=\"retired\""];
+
+fn check(session: &mut Session) -> Verdict {
+    let Some(server) = &session.server else {
+        return Verdict::Skipped("there is no server".to_owned());
+    };
+    std::thread::sleep(PAUSE);
+    let ends = match http::get(server.port, "/metrics", session.limit) {
+        Ok(answer) if answer.status == 200 => ends(&String::from_utf8_lossy(&answer.body)),
+        Ok(answer) => {
+            return Verdict::Skipped(format!("/metrics answers with {}", answer.status));
+        }
+        Err(error) => return Verdict::Skipped(format!("/metrics: {error}")),
+    };
+    if ends == 0.0 {
+        Verdict::Passed("the program went on after each answer".to_owned())
+    } else {
+        Fault::new(
+            format!("the program ended {ends} times while it served, and was started anew"),
+            "put get_next_input into a loop (while True:), or use ai_integration.run(f); where the \
+             model crashes, its last lines tell the cause",
+        )
+        .with_output(server.running.last_lines())
+        .into()
+    }
+}
+
+/// Counts the ends of workers that nobody wanted.
+fn ends(metrics: &str) -> f64 {
+    let lines = metrics.lines().filter(|line| line.starts_with(ENDS));
+    let unwanted = lines.filter(|line| !WANTED.iter().any(|cause| line.contains(cause)));
+    unwanted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}

@@ -1,0 +1,101 @@
+//! Checks whether the program answers samples of its inputs: the mode `test_model_integration`.
+
+use crate::check::session::{Check, Of, Session};
+use crate::check::subject::Start;
+use crate::check::verdict::{Fault, Verdict};
+
+pub(crate) const CHECK: Check = Check {
+    name: "self_test",
+    title: "loading the model, and answering five samples",
+    of: Of::Any,
+    run: check,
+};
+
+/// Words of the self-test, and of the Python client.
+const HAPPY: &str = "The model is integrated right!";
+const SAD: &str = "Sad! ";
+const BEGUN: &str = "Attempting inference";
+const TWICE: &str = "a second result for the same request was ignored";
+
+/// The way out for each cause, by words in what the self-test says.
+const WAYS_OUT: [(&str, &str); 6] = [
+    ("without send_result", "give every request a result, on every way through the block"),
+    ("is not a picture", "let content-type name what the data is"),
+    ("are no picture", "let content-type name what the data is"),
+    ("JSON cannot be parsed", "let content-type name what the data is"),
+    ("inputs schema", "mend the schema: docs/schema.md lists its types and properties"),
+    (
+        "Read-only file system",
+        "write nowhere but to /tmp, and put what is downloaded into the image",
+    ),
+];
+
+fn check(session: &mut Session) -> Verdict {
+    let limit = session.limit;
+    let mut running = match session.start("test_model_integration", Start::default()) {
+        Ok(running) => running,
+        Err(error) => {
+            session.hopeless = Some("the program cannot be started");
+            return Fault::new(error, "name the program as ENTRYPOINT would").into();
+        }
+    };
+    let status = session.finish(&mut running, limit);
+    let said = running.stdout();
+    if !said.contains(BEGUN) && !said.contains(SAD) {
+        session.hopeless = Some("the program never asks for an input");
+        let cause = match status {
+            None => format!("the program did not ask for an input within {} s", limit.as_secs()),
+            Some(status) => {
+                format!("the program ended before it asked for an input, with {status}")
+            }
+        };
+        return Fault::new(cause, way_to_begin(status.is_none()))
+            .with_output(running.last_lines())
+            .into();
+    }
+    let printed = running.printed();
+    let Some(status) = status else {
+        session.hopeless = Some("its answers take too long");
+        let cause = format!("five samples were not answered within {} s", limit.as_secs());
+        let way_out = "make the model faster, or give it more time: --timeout SECONDS";
+        return Fault::new(cause, way_out).with_output(running.last_lines()).into();
+    };
+    if !status.success() || !said.contains(HAPPY) {
+        return sad(&said, &printed).with_output(running.last_lines()).into();
+    }
+    if printed.contains(TWICE) {
+        let cause = "a request is answered twice: the second result is lost";
+        return Fault::new(cause, "call send_result once for each request").into();
+    }
+    Verdict::Passed("five samples of its inputs were answered".to_owned())
+}
+
+fn way_to_begin(goes_on: bool) -> &'static str {
+    if goes_on {
+        "let it call ai_integration.run(f) or get_next_input, or give it more time: --timeout SECONDS"
+    } else {
+        "mend what its last lines tell; it has to come to ai_integration.run(f) or get_next_input, \
+         without arguments (a program in another language: ai-integration check ai-integration run \
+         PROGRAM)"
+    }
+}
+
+/// Describes a self-test that went wrong by the first thing that it says.
+fn sad(said: &str, printed: &str) -> Fault {
+    let mut lines = said.lines().skip_while(|line| !line.starts_with(SAD));
+    let first = lines.next().unwrap_or("the self-test ended in between").trim_start_matches(SAD);
+    let more = lines.take_while(|line| !line.starts_with(SAD) && !line.starts_with(BEGUN));
+    let more: Vec<&str> = more.filter(|line| !line.trim().is_empty()).collect();
+    // The last line of a traceback is the exception.
+    let is_traceback = more.first().is_some_and(|line| line.starts_with("Traceback"));
+    let reason = if is_traceback { more.last() } else { more.first() };
+    let cause = match reason {
+        Some(reason) if first.ends_with(':') => reason,
+        _ => first.trim_start_matches("Error: "),
+    };
+    let cause = format!("a sample was not answered right: {cause}");
+    let way_out = WAYS_OUT.iter().find(|(words, _)| printed.contains(words));
+    let usual = "mend the exception or the result; a sample that the model cannot use is replaced by \
+                 \"examples\" in the schema";
+    Fault::new(cause, way_out.map_or(usual, |(_, way_out)| way_out))
+}

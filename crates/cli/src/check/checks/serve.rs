@@ -1,0 +1,34 @@
+//! Checks whether the one argument `serve`, which some hosting platforms pass, starts the server of an
+//! image.
+
+use crate::check::checks::start::wait_until_ready;
+use crate::check::http;
+use crate::check::session::{Check, Of, Session};
+use crate::check::subject::Start;
+use crate::check::verdict::{Fault, Verdict};
+
+pub(crate) const CHECK: Check = Check {
+    name: "serve",
+    title: "starting it with the argument `serve`",
+    of: Of::Images,
+    run: check,
+};
+
+fn check(session: &mut Session) -> Verdict {
+    let Some(port) = http::free_port() else {
+        return Verdict::Skipped("no port of this machine is free".to_owned());
+    };
+    let variables = vec![("PORT", port.to_string())];
+    let start = Start { arguments: vec!["serve".into()], variables, ..Start::default() };
+    let ready = session
+        .start_as_is(start)
+        .map_err(|error| Fault::new(error, ""))
+        .and_then(|mut running| wait_until_ready(&mut running, port, session.limit));
+    match ready {
+        Ok(()) => Verdict::Passed("the argument `serve` starts the server".to_owned()),
+        Err(Fault { cause, way_out, output }) => {
+            let cause = format!("with the argument `serve`: {cause}");
+            Fault::new(cause, way_out).with_output(output).into()
+        }
+    }
+}

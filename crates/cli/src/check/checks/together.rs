@@ -1,0 +1,45 @@
+//! Checks whether several requests that come at once are all answered.
+
+use std::thread;
+
+use crate::check::checks::answer;
+use crate::check::http;
+use crate::check::session::{Check, Of, Session};
+use crate::check::verdict::{Fault, Verdict};
+
+pub(crate) const CHECK: Check = Check {
+    name: "together",
+    title: "asking the server eight times at once",
+    of: Of::Any,
+    run: check,
+};
+
+const REQUESTS: usize = 8;
+
+fn check(session: &mut Session) -> Verdict {
+    let (Some(server), Some(schema)) = (&session.server, &session.schema) else {
+        return Verdict::Skipped("there is no server".to_owned());
+    };
+    let (port, limit, body) = (server.port, session.limit, answer::body(schema));
+    let answers: Vec<Result<(), String>> = thread::scope(|scope| {
+        let ask = || match http::post(port, "/infer", &body, limit) {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            Ok(answer) => Err(format!("{}: {}", answer.status, answer.reason())),
+            Err(error) => Err(error),
+        };
+        let threads: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(ask)).collect();
+        let lost = |_| Err("the thread that asked ended".to_owned());
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(lost)).collect()
+    });
+    let mut lost = answers.iter().filter_map(|answer| answer.as_ref().err());
+    let count = lost.clone().count();
+    match lost.next() {
+        None => Verdict::Passed(format!("{REQUESTS} requests at once were all answered")),
+        Some(reason) => Fault::new(
+            format!("{count} of {REQUESTS} requests at once were lost: {reason}"),
+            "keep nothing of one request for the next, and leave the loop running",
+        )
+        .with_output(server.running.last_lines())
+        .into(),
+    }
+}

@@ -1,0 +1,161 @@
+//! A run of the program that is checked, and what it prints.
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::check::{interruption, processes};
+
+/// The most that is kept of what a run prints: its end.
+const KEPT: usize = 1 << 20;
+/// The most lines that are shown of it, and the longest of them in characters.
+const SHOWN: usize = 12;
+const LONGEST: usize = 300;
+const PAUSE: Duration = Duration::from_millis(10);
+/// The time in which the output of a run that has ended is read, should others hold it open.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// The time that a command which reaches a container may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A run, which is ended with this value.
+pub(crate) struct Running {
+    child: Child,
+    output: Arc<Mutex<Output>>,
+    readers: Vec<JoinHandle<()>>,
+    /// The commands that send SIGTERM to the program and that end it, where it is not the child itself.
+    outside: Option<Outside>,
+}
+
+/// Commands that reach a program which runs elsewhere, in a container.
+pub(crate) struct Outside {
+    pub(crate) terminate: Vec<OsString>,
+    pub(crate) remove: Vec<OsString>,
+}
+
+#[derive(Default)]
+struct Output {
+    stdout: Vec<u8>,
+    /// Both streams, as they came.
+    all: Vec<u8>,
+}
+
+impl Running {
+    /// Starts a command without standard input.
+    pub(crate) fn start(mut command: Command, outside: Option<Outside>) -> io::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let output = Arc::<Mutex<Output>>::default();
+        let stdout = child.stdout.take().map(|stream| keep(stream, output.clone(), true));
+        let stderr = child.stderr.take().map(|stream| keep(stream, output.clone(), false));
+        let readers = stdout.into_iter().chain(stderr).collect();
+        Ok(Running { child, output, readers, outside })
+    }
+
+    /// The status of a program that has ended.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().ok()??;
+        let deadline = Instant::now() + LAST_WORDS;
+        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
+            sleep(PAUSE);
+        }
+        Some(status)
+    }
+
+    /// Waits for the program's end; `None` where it goes on.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let ended = self.ended();
+            if ended.is_some() || Instant::now() >= deadline || interruption::signal().is_some() {
+                return ended;
+            }
+            sleep(PAUSE);
+        }
+    }
+
+    /// Sends SIGTERM to the program.
+    pub(crate) fn terminate(&self) {
+        if let Some(outside) = &self.outside {
+            carry_out(&outside.terminate);
+        } else if let Ok(pid) = i32::try_from(self.child.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    }
+
+    /// Its standard output.
+    pub(crate) fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.output().stdout).into_owned()
+    }
+
+    /// Both of its streams, as they came.
+    pub(crate) fn printed(&self) -> String {
+        String::from_utf8_lossy(&self.output().all).into_owned()
+    }
+
+    /// The last lines that it printed.
+    pub(crate) fn last_lines(&self) -> String {
+        let printed = self.printed();
+        let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
+        let shown = lines[lines.len().saturating_sub(SHOWN)..].iter();
+        let cut = |line: &&str| line.chars().take(LONGEST).collect::<String>();
+        shown.map(cut).collect::<Vec<_>>().join("\n")
+    }
+
+    fn output(&self) -> std::sync::MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            if let Some(outside) = &self.outside {
+                carry_out(&outside.remove);
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        processes::end_all();
+    }
+}
+
+/// Reads a stream to its end on a thread, and keeps the end of what came.
+fn keep(
+    mut stream: impl Read + Send + 'static,
+    output: Arc<Mutex<Output>>,
+    is_stdout: bool,
+) -> JoinHandle<()> {
+    spawn(move || {
+        let mut part = vec![0; 1 << 14];
+        while let Ok(length @ 1..) = stream.read(&mut part) {
+            let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_stdout {
+                append(&mut output.stdout, &part[..length]);
+            }
+            append(&mut output.all, &part[..length]);
+        }
+    })
+}
+
+fn append(kept: &mut Vec<u8>, part: &[u8]) {
+    kept.extend_from_slice(part);
+    if kept.len() > KEPT {
+        kept.drain(..kept.len() - KEPT / 2);
+    }
+}
+
+fn carry_out(words: &[OsString]) {
+    let Some((program, rest)) = words.split_first() else { return };
+    let mut command = Command::new(program);
+    command.args(rest);
+    if let Ok(mut running) = Running::start(command, None) {
+        running.wait(PATIENCE);
+    }
+}

@@ -1,0 +1,179 @@
+//! The checks of one subject share this: its server, its schema, and the files around it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, SystemTime};
+
+use ai_integration_contract::InputsSchema;
+use tempfile::TempDir;
+
+use crate::check::processes;
+use crate::check::running::Running;
+use crate::check::subject::{Start, Subject};
+use crate::check::verdict::Verdict;
+
+/// The time that processes get to end after the program.
+const GRACE: Duration = Duration::from_secs(2);
+/// The most files that are watched.
+const WATCHED: usize = 20_000;
+/// Folders that tools write, and whose files say nothing of the program.
+const UNWATCHED: [&str; 6] = ["__pycache__", "node_modules", "target", "venv", "dist", "build"];
+
+/// A check.
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    /// The activity, for people who wait.
+    pub(crate) title: &'static str,
+    pub(crate) of: Of,
+    pub(crate) run: fn(&mut Session) -> Verdict,
+}
+
+/// The subjects of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Any,
+    Programs,
+    Images,
+}
+
+/// A subject under check.
+pub(crate) struct Session {
+    pub(crate) subject: Subject,
+    /// The longest time that a run of the program may take.
+    pub(crate) limit: Duration,
+    /// The reason for which no further check makes sense.
+    pub(crate) hopeless: Option<&'static str>,
+    pub(crate) server: Option<Server>,
+    pub(crate) schema: Option<InputsSchema>,
+    /// True where the command line gives a result.
+    pub(crate) has_command_line: bool,
+    /// The command lines of the processes that were left behind.
+    pub(crate) left: Vec<String>,
+    /// True where such processes can be found.
+    pub(crate) adopts: bool,
+    shared: PathBuf,
+    /// Removed together with the session.
+    _folder: TempDir,
+    before: BTreeMap<PathBuf, SystemTime>,
+}
+
+/// The program as a server.
+pub(crate) struct Server {
+    pub(crate) running: Running,
+    pub(crate) port: u16,
+}
+
+impl Session {
+    /// Begins to look at a subject.
+    pub(crate) fn new(subject: Subject, limit: Duration) -> io::Result<Self> {
+        let folder = TempDir::with_prefix("ai-integration-check-")?;
+        let shared = folder.path().join("shared");
+        fs::create_dir(&shared)?;
+        // The user of a container is another one; those of this machine do not get through the folder.
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o777))?;
+        let adopts = matches!(subject, Subject::Program(_)) && processes::adopt();
+        let mut session = Session {
+            subject,
+            limit,
+            hopeless: None,
+            server: None,
+            schema: None,
+            has_command_line: false,
+            left: Vec::new(),
+            adopts,
+            shared,
+            _folder: folder,
+            before: BTreeMap::new(),
+        };
+        session.before = session.files();
+        Ok(session)
+    }
+
+    /// Returns whether a check is one of this subject.
+    pub(crate) fn has(&self, check: &Check) -> bool {
+        let kind = match self.subject {
+            Subject::Program(_) => Of::Programs,
+            Subject::Image(_) => Of::Images,
+        };
+        check.of == Of::Any || check.of == kind
+    }
+
+    /// The folder for the files of the check.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.shared
+    }
+
+    /// Starts the program in a mode.
+    pub(crate) fn start(&self, mode: &str, mut start: Start<'_>) -> Result<Running, String> {
+        start.variables.push(("MODE", mode.to_owned()));
+        self.start_as_is(start)
+    }
+
+    /// Starts the program without a mode.
+    pub(crate) fn start_as_is(&self, mut start: Start<'_>) -> Result<Running, String> {
+        start.variables.push(("AI_INTEGRATION_LOG_FORMAT", "human".to_owned()));
+        start.variables.push(("AI_INTEGRATION_START_ATTEMPTS", "1".to_owned()));
+        self.subject.start(&start, self.folder())
+    }
+
+    /// Waits for the end of a run, and notes what it leaves behind; `None` where it does not end.
+    pub(crate) fn finish(&mut self, running: &mut Running, limit: Duration) -> Option<ExitStatus> {
+        let status = running.wait(limit)?;
+        if self.adopts {
+            self.left.extend(processes::left(GRACE));
+            processes::end_all();
+        }
+        Some(status)
+    }
+
+    /// The files around the program that came or changed since the session began.
+    pub(crate) fn written(&self) -> Vec<PathBuf> {
+        let now = self.files().into_iter();
+        let is_new = |(file, time): &(PathBuf, SystemTime)| self.before.get(file) != Some(time);
+        now.filter(is_new).map(|(file, _)| file).collect()
+    }
+
+    /// The files in the program's folder and in this one, with the times of their last change.
+    fn files(&self) -> BTreeMap<PathBuf, SystemTime> {
+        let mut files = BTreeMap::new();
+        if matches!(self.subject, Subject::Image(_)) {
+            return files;
+        }
+        let beside = self.subject.file().and_then(|file| file.canonicalize().ok());
+        let beside = beside.and_then(|file| Some(file.parent()?.to_owned()));
+        let here = std::env::current_dir().ok();
+        let beside =
+            beside.filter(|beside| !here.as_ref().is_some_and(|here| beside.starts_with(here)));
+        let mut folders: Vec<PathBuf> = here.into_iter().chain(beside).collect();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                let Ok(about) = entry.metadata() else { continue };
+                if name.starts_with('.') || UNWATCHED.contains(&&*name) {
+                    continue;
+                }
+                if about.is_dir() {
+                    folders.push(entry.path());
+                } else if let Ok(time) = about.modified() {
+                    files.insert(entry.path(), time);
+                }
+                if files.len() >= WATCHED || folders.len() >= WATCHED {
+                    return files;
+                }
+            }
+        }
+        files
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The server has files open in the folder.
+        self.server = None;
+    }
+}

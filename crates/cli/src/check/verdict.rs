@@ -1,0 +1,44 @@
+//! The verdict of one check.
+
+/// The verdict on one side of a program.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It is as it should be, in a sentence.
+    Passed(String),
+    /// It works, and may not do so elsewhere.
+    Doubtful(Fault),
+    /// It does not work.
+    Failed(Fault),
+    /// It was not looked at, for this reason.
+    Skipped(String),
+}
+
+/// A fault, for the author of the program.
+#[derive(Debug, Default)]
+pub(crate) struct Fault {
+    /// The cause, in a sentence.
+    pub(crate) cause: String,
+    /// The way out, in a sentence.
+    pub(crate) way_out: String,
+    /// The last lines that the program printed; empty where they say nothing on it.
+    pub(crate) output: String,
+}
+
+impl Fault {
+    /// Describes a fault of which the program's output says nothing.
+    pub(crate) fn new(cause: impl Into<String>, way_out: impl Into<String>) -> Self {
+        Fault { cause: cause.into(), way_out: way_out.into(), output: String::new() }
+    }
+
+    /// Adds what the program printed last.
+    pub(crate) fn with_output(mut self, output: String) -> Self {
+        self.output = output;
+        self
+    }
+}
+
+impl From<Fault> for Verdict {
+    fn from(fault: Fault) -> Self {
+        Verdict::Failed(fault)
+    }
+}
