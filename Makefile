@@ -8,7 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install
 CARGO ?= cargo
 
 RUST_SOURCES := Cargo.toml Cargo.lock web/dist/.built \
-  $(shell find crates -name '*.rs' -o -name '*.js' -o -name Cargo.toml -o -path '*/samples/*')
+  $(shell find crates -name '*.rs' -o -name '*.js' -o -name Cargo.toml -o -path '*/samples/*' \
+    -o -path '*/templates/*' -type f)
 PYTHON_SOURCES := pyproject.toml README.md $(shell find python -name '*.py' -o -name '*.pyi')
 PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist -o -name tests \) -prune -o -type f -print)
 EXAMPLE_REQUIREMENTS := $(wildcard examples/*/requirements.txt)
@@ -237,7 +238,7 @@ lint: $(VENV)/.tests web/dist/.built
 	    --features "$$feature" -- -D warnings || { echo "with the feature '$$feature' only"; exit 1; }; \
 	done
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
-	$(BIN)/ruff check python examples tests bench web/tests
+	$(BIN)/ruff check python examples tests bench web/tests crates/cli/templates
 	cd web && npm run --silent lint
 	$(BIN)/mypy $$(git ls-files 'python/*.pyi')
 

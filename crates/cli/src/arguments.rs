@@ -4,9 +4,11 @@ use std::ffi::{OsStr, OsString};
 
 use ai_integration::settings;
 use ai_integration_contract::Setting;
-use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+
+use crate::init::templates;
 
 /// Runs an AI model on a command line, through pipes, or as an HTTP server.
 #[derive(Debug, Parser)]
@@ -26,6 +28,8 @@ pub(crate) enum Action {
     /// Serve a program with a model over HTTP on port 8080
     #[command(override_usage = "ai-integration serve [OPTIONS] PROGRAM [ARGS]...")]
     Serve(Run),
+    /// Write a folder with a small model, to begin with
+    Init(Init),
     /// Check a program with a model, or the image of a container, before it is shipped
     #[command(override_usage = "ai-integration check [OPTIONS] PROGRAM [ARGS]...\n       \
                                 ai-integration check [OPTIONS] IMAGE")]
@@ -57,6 +61,17 @@ pub(crate) struct Run {
     #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: Vec<OsString>,
+}
+
+/// A folder to be written.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The model's name, which is the folder's, too
+    pub(crate) name: String,
+    /// The kind of model
+    #[arg(long, value_name = "KIND", default_value = "text")]
+    #[arg(value_parser = PossibleValuesParser::new(templates::NAMES))]
+    pub(crate) template: String,
 }
 
 /// A program or an image to check, and how.
@@ -215,9 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn the_help_of_check_is_this() {
+    fn the_help_of_init_and_check_is_this() {
         let mut command = Arguments::command();
-        for name in ["check"] {
+        for name in ["init", "check"] {
             let help = command.find_subcommand_mut(name).map(|one| one.render_help().to_string());
             insta::assert_snapshot!(name, help.unwrap());
         }

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod init;
 mod modes;
 mod program;
 mod run;
@@ -22,6 +23,7 @@ fn carry_out(action: Action) -> ExitStatus {
         Action::Run(run) => run::run(&run),
         Action::Serve(run) => run::serve(&run),
         Action::Attached(attached) => run::attached(attached),
+        Action::Init(new) => init::run(&new),
         Action::Check(check) => check::run(&check),
         Action::Modes => modes::print(),
         Action::Completions { shell } => {
