@@ -1,39 +1,26 @@
-"""Tells how loud a recording is, and where it is silent."""
-
-import array
-import io
-import math
-import wave
+from typing import Tuple
 
 import ai_integration
+import numpy
 
-SCHEMA = {
-    "audio": {"type": "audio", "formats": ["wav"], "description": "A WAV file of 16 bits."},
-    "threshold": {
-        "type": "number",
-        "min": -96,
-        "max": 0,
-        "default": -40,
-        "description": "The level below which it is silent, in dBFS.",
-    },
-}
 STEP = 0.05  # seconds
 
 
 def level(samples):
     """The mean level of samples in dBFS; -96 of silence."""
-    mean = math.sqrt(sum(sample * sample for sample in samples) / max(len(samples), 1))
-    return max(-96.0, 20 * math.log10(mean / 32768)) if mean else -96.0
+    mean = numpy.sqrt(numpy.mean(numpy.square(samples, dtype=float))) if len(samples) else 0
+    return max(-96.0, 20 * float(numpy.log10(mean))) if mean else -96.0
 
 
-def measure(audio, threshold):
-    """Returns the length and the loudness of a recording, and its silent stretches in seconds."""
-    with wave.open(io.BytesIO(audio)) as recording:
-        if recording.getsampwidth() != 2:
-            raise ValueError("expected samples of 16 bits")
-        rate = recording.getframerate()
-        samples = array.array("h", recording.readframes(recording.getnframes()))
-        samples = samples[:: recording.getnchannels()]
+def measure(audio: Tuple[int, numpy.ndarray], threshold: float = -40) -> dict:
+    """Tells how loud a recording is, and where it is silent.
+
+    Args:
+        audio: The recording
+        threshold: The level below which it is silent, in dBFS
+    """
+    rate, samples = audio
+    samples = samples.reshape(len(samples), -1).mean(axis=1)
     size = max(1, int(rate * STEP))
     silent = []
     for start in range(0, len(samples), size):
@@ -49,6 +36,4 @@ def measure(audio, threshold):
     }
 
 
-while True:
-    with ai_integration.get_next_input(inputs_schema=SCHEMA, name="{{name}}") as inputs:
-        ai_integration.send_result(measure(inputs["audio"], inputs["threshold"]))
+ai_integration.run(measure, name="{{name}}")

@@ -1,17 +1,8 @@
-"""Answers in a conversation, word by word, as Weizenbaum's ELIZA did."""
-
 import random
 import re
 
 import ai_integration
 
-SCHEMA = {
-    "message": {
-        "type": "text",
-        "description": "Something on your mind, in English.",
-        "examples": ["I need a holiday"],
-    },
-}
 TURNED = {"i": "you", "me": "you", "my": "your", "am": "are", "you": "I", "your": "my"}
 ANSWERS = [
     (r"\bi need (.+)", ["Why do you need {0}?", "Would {0} really help you?"]),
@@ -23,8 +14,14 @@ ANSWERS = [
 ]
 
 
-def reply(message):
-    """Yields the words of an answer, one by one: what is yielded is shown at once."""
+def reply(message: str):
+    """Answers in a conversation, as Weizenbaum's ELIZA did.
+
+    Each word that is yielded is shown at once.
+
+    Args:
+        message: Something on your mind, in English
+    """
     for pattern, answers in ANSWERS:
         found = re.search(pattern, message.strip(" .!"), re.IGNORECASE)
         if found:
@@ -37,8 +34,4 @@ def reply(message):
             return
 
 
-while True:
-    with ai_integration.get_next_input(inputs_schema=SCHEMA, name="{{name}}") as inputs:
-        ai_integration.send_result(
-            {"content-type": "text/plain", "data": reply(inputs["message"]), "success": True}
-        )
+ai_integration.run(reply, name="{{name}}")

@@ -1,22 +1,16 @@
-"""Sums a text up by its most telling sentences."""
-
 import re
 from collections import Counter
 
 import ai_integration
 
-SCHEMA = {
-    "text": {
-        "type": "text",
-        "description": "An article in any language that ends its sentences with . ! or ?",
-        "examples": ["Cats sleep a lot. Cats hunt at night. The weather was fine."],
-    },
-    "sentences": {"type": "integer", "min": 1, "max": 10, "default": 1},
-}
 
+def summarize(text: str, sentences: int = 1) -> str:
+    """Sums a text up by its most telling sentences.
 
-def summarize(text, sentences):
-    """Returns the sentences whose longer words come most often in the text, in their order."""
+    Args:
+        text: An article in any language that ends its sentences with . ! or ?
+        sentences: The number of sentences that are kept
+    """
     frequency = Counter(re.findall(r"\w{4,}", text.lower()))
     parts = re.findall(r"[^.!?\s][^.!?]*[.!?]*", text)
 
@@ -24,10 +18,8 @@ def summarize(text, sentences):
         words = re.findall(r"\w{4,}", part.lower())
         return sum(frequency[word] for word in words) / (len(words) or 1)
 
-    chosen = sorted(parts, key=weight, reverse=True)[:sentences]
+    chosen = sorted(parts, key=weight, reverse=True)[: max(1, sentences)]
     return " ".join(part.strip() for part in parts if part in chosen)
 
 
-while True:
-    with ai_integration.get_next_input(inputs_schema=SCHEMA, name="{{name}}") as inputs:
-        ai_integration.send_result(summarize(inputs["text"], inputs["sentences"]))
+ai_integration.run(summarize, name="{{name}}")
