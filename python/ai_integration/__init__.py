@@ -64,6 +64,10 @@ __all__ = [
 
 # What needs Python 3.8, by its module, which is imported when the name is first used.
 _ON_USE = {
+    "AsyncClient": "_client.async_client",
+    "Client": "_client.client",
+    "ClientError": "_client.errors",
+    "File": "_client.results",
     "Input": "_functions",
     "Result": "_functions",
     "run": "_functions",

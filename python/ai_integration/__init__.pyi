@@ -1,13 +1,23 @@
+import os
+import pathlib
+import ssl
+from types import TracebackType
 from typing import (
     Any,
+    AsyncIterator,
+    Awaitable,
     Callable,
     ContextManager,
     Dict,
+    Iterator,
     List,
     Mapping,
     NoReturn,
     Optional,
     Sequence,
+    Tuple,
+    Type,
+    TypeVar,
     Union,
 )
 
@@ -20,7 +30,11 @@ from . import public_interface as public_interface
 __version__: str
 
 __all__ = [
+    "AsyncClient",
     "Cancelled",
+    "Client",
+    "ClientError",
+    "File",
     "Input",
     "Result",
     "cancelled",
@@ -127,3 +141,101 @@ def send_results(results: Sequence[Any]) -> None: ...
 def send_chunk(data: Union[str, bytes], content_type: Optional[str] = None) -> None: ...
 def progress(fraction: Optional[float] = None, message: Optional[str] = None) -> None: ...
 def cancelled() -> bool: ...
+
+_Client = TypeVar("_Client", bound=Client)
+_AsyncClient = TypeVar("_AsyncClient", bound=AsyncClient)
+
+class Client:
+    def __init__(
+        self,
+        url: str,
+        token: Optional[str] = None,
+        timeout: float = 300,
+        retries: int = 3,
+        *,
+        connect_timeout: float = 10,
+        max_bytes: int = ...,
+        context: Optional[ssl.SSLContext] = None,
+        allow_unknown: bool = False,
+    ) -> None: ...
+    def with_options(
+        self: _Client,
+        *,
+        timeout: float = ...,
+        retries: int = ...,
+        max_bytes: int = ...,
+        allow_unknown: bool = ...,
+    ) -> _Client: ...
+    @property
+    def schema(self) -> Dict[str, Any]: ...
+    def predict(self, /, **inputs: Any) -> Any: ...
+    def stream(self, /, **inputs: Any) -> Iterator[Any]: ...
+    def events(self, /, **inputs: Any) -> Iterator[Tuple[str, Any]]: ...
+    def close(self) -> None: ...
+    def __enter__(self: _Client) -> _Client: ...
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None: ...
+
+class AsyncClient:
+    def __init__(
+        self,
+        url: str,
+        token: Optional[str] = None,
+        timeout: float = 300,
+        retries: int = 3,
+        *,
+        concurrency: int = 32,
+        connect_timeout: float = 10,
+        max_bytes: int = ...,
+        context: Optional[ssl.SSLContext] = None,
+        allow_unknown: bool = False,
+    ) -> None: ...
+    def with_options(
+        self: _AsyncClient,
+        *,
+        timeout: float = ...,
+        retries: int = ...,
+        max_bytes: int = ...,
+        allow_unknown: bool = ...,
+    ) -> _AsyncClient: ...
+    @property
+    def schema(self) -> Awaitable[Dict[str, Any]]: ...
+    async def predict(self, /, **inputs: Any) -> Any: ...
+    def stream(self, /, **inputs: Any) -> AsyncIterator[Any]: ...
+    def events(self, /, **inputs: Any) -> AsyncIterator[Tuple[str, Any]]: ...
+    async def close(self) -> None: ...
+    async def __aenter__(self: _AsyncClient) -> _AsyncClient: ...
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None: ...
+
+class ClientError(Exception):
+    code: str
+    status: Optional[int]
+    request_id: Optional[str]
+    inputs: Dict[str, str]
+    def __init__(
+        self,
+        message: str,
+        code: str,
+        status: Optional[int] = None,
+        request_id: Optional[str] = None,
+        inputs: Optional[Mapping[str, str]] = None,
+    ) -> None: ...
+
+class File(bytes):
+    content_type: str
+    name: Optional[str]
+    def __new__(
+        cls, content: bytes, content_type: str = ..., name: Optional[str] = None
+    ) -> File: ...
+    def save(self, path: Union[str, os.PathLike[str]]) -> pathlib.Path: ...
+    def pil(self) -> Any: ...
+    def numpy(self) -> Any: ...

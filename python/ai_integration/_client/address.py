@@ -1,0 +1,121 @@
+"""Addresses of servers: how they are written, which of them belong together, and the proxies on the
+way to them."""
+
+import base64
+import urllib.parse
+import urllib.request
+from typing import NamedTuple, Optional
+
+_PORTS = {"http": 80, "https": 443}
+# What may stand in a path as it is (RFC 3986, section 3.3), and the sign of an escape.
+_PATH = "/%:@!$&'()*+,;=~"
+
+
+class Address(NamedTuple):
+    """An `http` or `https` address, without a name and a password."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def origin(self):
+        return self[:3]
+
+    @property
+    def authority(self):
+        """The host and the port as the header `Host` has them."""
+        host = "[%s]" % self.host if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else "%s:%d" % (host, self.port)
+
+    def below(self, name):
+        """The address of something in this folder."""
+        return self._replace(path=self.path + name)
+
+    def folder(self, name):
+        """The folder in which this is the address of `name`; `None` where it is not."""
+        is_there = self.path.endswith("/" + name)
+        return self._replace(path=self.path[: -len(name)]) if is_there else None
+
+    def redirected(self, location):
+        """The address that a redirect names, or `None` where nothing is asked of it."""
+        try:
+            target, _ = parse(urllib.parse.urljoin(str(self), location))
+        except ValueError:
+            return None
+        return None if self.scheme == "https" and target.scheme == "http" else target
+
+    def shares_secrets_with(self, other):
+        """Whether a secret for this address may be told at the other one: to the same server, or to
+        its usual port for HTTPS from the one for HTTP."""
+        is_upgrade = (other.scheme, other.port) == ("https", 443)
+        return self.origin == other.origin or (
+            is_upgrade and (self.scheme, self.host, self.port) == ("http", other.host, 80)
+        )
+
+    def __str__(self):
+        return "%s://%s%s" % (self.scheme, self.authority, self.path)
+
+
+class Proxy(NamedTuple):
+    """A proxy, and the header that it is told a password by."""
+
+    host: str
+    port: int
+    authorization: Optional[str]
+
+
+def parse(url):
+    """Returns the address that a text is, and the credentials in it as a header's value."""
+    if not isinstance(url, str):
+        raise ValueError("the server's address is text, not a %s" % type(url).__name__)
+    try:
+        parts = urllib.parse.urlsplit(url.strip())
+        host, port = parts.hostname, parts.port
+        host = host if host is None or ":" in host else host.encode("idna").decode()
+    except ValueError:
+        # What it says may have the password in it.
+        raise ValueError("the server's address cannot be read") from None
+    if parts.scheme not in _PORTS or not host:
+        raise ValueError("the server's address begins with http:// or https:// and a host")
+    if parts.query:
+        raise ValueError("the server's address is a folder, without a question mark")
+    authorization = None
+    if parts.username is not None or parts.password is not None:
+        authorization = basic(parts.username or "", parts.password or "")
+    path = urllib.parse.quote(parts.path or "/", safe=_PATH)
+    port = _PORTS[parts.scheme] if port is None else port
+    return Address(parts.scheme, host, port, path), authorization
+
+
+def basic(user, password):
+    """The header's value for a name and a password as they stand in an address (RFC 7617)."""
+    pair = "%s:%s" % (urllib.parse.unquote(user), urllib.parse.unquote(password))
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def bearer(token):
+    """The header's value for a token (RFC 6750)."""
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+        # It is not shown, since it is a secret.
+        raise ValueError("the token is not text of printable ASCII characters")
+    return "Bearer " + token
+
+
+def proxy_for(address):
+    """The proxy that `HTTP_PROXY` and `HTTPS_PROXY` name for an address unless `NO_PROXY` has it,
+    or `None`."""
+    named = urllib.request.getproxies().get(address.scheme)
+    host = "%s:%d" % (address.host, address.port)
+    if not named or urllib.request.proxy_bypass(host):
+        return None
+    try:
+        parts = urllib.parse.urlsplit(named if "://" in named else "http://" + named)
+        host, port = parts.hostname, parts.port or 80
+    except ValueError:
+        host = None
+    if not host or parts.scheme != "http":
+        raise ValueError("the proxy for %s is none of http://" % address.scheme)
+    has_password = parts.username is not None
+    return Proxy(host, port, basic(parts.username, parts.password or "") if has_password else None)

@@ -1,0 +1,85 @@
+"""The client for `asyncio`: the same calls, on threads."""
+
+import asyncio
+import contextlib
+import functools
+from concurrent.futures import ThreadPoolExecutor
+
+from .client import Client
+
+_END = object()
+
+
+class AsyncClient:
+    """A model at an address, for coroutines; a task that is cancelled ends its call."""
+
+    def __init__(self, url, token=None, timeout=300, retries=3, *, concurrency=32, **options):
+        self._client = Client(url, token, timeout, retries, **options)
+        self._threads = ThreadPoolExecutor(concurrency, "ai_integration client")
+
+    def with_options(self, **options):
+        """The same client, with the same connections and threads, under other limits."""
+        client = object.__new__(type(self))
+        client._client = self._client.with_options(**options)
+        client._threads = self._threads
+        return client
+
+    @property
+    def schema(self):
+        """An awaitable of the inputs schema as the model's author wrote it."""
+        call = self._client._call()
+        return self._run(call, self._client._inputs_schema, call)
+
+    async def predict(self, /, **inputs):
+        """Runs the model, and returns its result."""
+        call = self._client._call()
+        return await self._run(call, self._client._predict, call, inputs)
+
+    def stream(self, /, **inputs):
+        """Runs the model, and yields the pieces of its result as they come."""
+        call = self._client._call()
+        return self._iterate(call, self._client._stream(call, inputs))
+
+    def events(self, /, **inputs):
+        """Runs the model, and yields what happens until the result is there, and the result."""
+        call = self._client._call()
+        return self._iterate(call, self._client._events(call, inputs))
+
+    async def close(self):
+        """Closes the connections, and ends the threads."""
+        self._client.close()
+        self._threads.shutdown(wait=False)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, kind, value, trace):
+        await self.close()
+
+    def __repr__(self):
+        return repr(self._client).replace(type(self._client).__name__, type(self).__name__, 1)
+
+    async def _iterate(self, call, items):
+        is_over = False
+        try:
+            while True:
+                item = await self._run(call, next, items, _END)
+                if item is _END:
+                    is_over = True
+                    return
+                yield item
+        finally:
+            if not is_over:
+                call.cancel()
+                with contextlib.suppress(RuntimeError):
+                    # It may still run on a thread, and without threads there is nothing to close.
+                    self._threads.submit(items.close)
+
+    async def _run(self, call, function, *arguments):
+        loop = asyncio.get_running_loop()
+        work = functools.partial(function, *arguments)
+        try:
+            return await loop.run_in_executor(self._threads, work)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise

@@ -1,0 +1,182 @@
+"""The client itself: a model at an address, used like a function."""
+
+import copy
+import json
+import threading
+from typing import NamedTuple
+
+from . import address as addresses
+from . import events, results
+from .body import EMPTY
+from .calls import Call
+from .errors import ClientError, refusal
+from .inputs import Schema
+from .transport import Transport
+
+# A list of pictures comes without base64 then; everything else is taken as it is.
+_ANYTHING = "multipart/mixed, */*;q=0.9"
+_EVENTS = "text/event-stream, */*;q=0.1"
+_MOST_OF_A_SCHEMA = 16 << 20
+# Eleven days; sockets know no much longer time.
+_LONGEST = 1000000
+
+
+class Options(NamedTuple):
+    """The limits of calls."""
+
+    timeout: float
+    retries: int
+    max_bytes: int
+    allow_unknown: bool
+
+    def checked(self):
+        if not 0 < self.timeout <= _LONGEST:
+            raise ValueError("timeout is a number of seconds above 0, up to %d" % _LONGEST)
+        if self.retries < 0 or self.max_bytes < 1:
+            raise ValueError("retries is at least 0, and max_bytes at least 1")
+        return self
+
+
+class Client:
+    """A model that is served at an address; threads may share one."""
+
+    def __init__(
+        self,
+        url,
+        token=None,
+        timeout=300,
+        retries=3,
+        *,
+        connect_timeout=10,
+        max_bytes=1 << 30,
+        context=None,
+        allow_unknown=False,
+    ):
+        self._options = Options(timeout, retries, max_bytes, allow_unknown).checked()
+        address, authorization = addresses.parse(url)
+        if token is not None:
+            authorization = addresses.bearer(token)
+        if not 0 < connect_timeout <= _LONGEST:
+            raise ValueError("connect_timeout is a number of seconds above 0")
+        if not address.path.endswith("/"):
+            address = address.below("/")
+        self._server = _Server(address, Transport(address, authorization, connect_timeout, context))
+
+    def with_options(self, **options):
+        """The same client, with the same connections, under other limits."""
+        client = copy.copy(self)
+        client._options = self._options._replace(**options).checked()
+        return client
+
+    @property
+    def schema(self):
+        """The inputs schema as the model's author wrote it; the server is asked for it once."""
+        return self._inputs_schema(self._call())
+
+    def predict(self, /, **inputs):
+        """Runs the model, and returns its result."""
+        return self._predict(self._call(), inputs)
+
+    def stream(self, /, **inputs):
+        """Runs the model, and yields the pieces of its result as they come."""
+        return self._stream(self._call(), inputs)
+
+    def events(self, /, **inputs):
+        """Runs the model, and yields what happens until the result is there, and the result."""
+        return self._events(self._call(), inputs)
+
+    def close(self):
+        """Closes the connections."""
+        self._server.transport.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.close()
+
+    def __repr__(self):
+        return "%s(%r)" % (type(self).__name__, str(self._server.address))
+
+    def _call(self):
+        return Call(self._options.timeout)
+
+    def _inputs_schema(self, call):
+        return copy.deepcopy(self._schema(call)[0].inputs)
+
+    def _predict(self, call, inputs):
+        with self._infer(call, inputs, _ANYTHING) as answer:
+            return results.value_of(answer.content_type, answer.read(self._options.max_bytes))
+
+    def _stream(self, call, inputs):
+        for kind, value in self._events(call, inputs):
+            if kind in ("chunk", "result"):
+                yield value
+
+    def _events(self, call, inputs):
+        call.renew()
+        with self._infer(call, inputs, _EVENTS) as answer:
+            for event in events.happened(answer, self._options.max_bytes):
+                yield event
+                # The time that the caller took is not the server's.
+                call.renew()
+
+    def _infer(self, call, inputs, accept):
+        schema, is_fresh = self._schema(call)
+        unknown = {} if self._options.allow_unknown else schema.unknown(inputs)
+        if unknown and not is_fresh:
+            # The server may have another model by now.
+            self._server.forget(schema)
+            schema, _ = self._schema(call)
+            unknown = schema.unknown(inputs)
+        if unknown:
+            raise refusal(unknown)
+        body = schema.body(inputs)
+        try:
+            return self._exchange(call, "POST", "infer", body, accept)
+        except ClientError as error:
+            if error.status == 422:
+                self._server.forget(schema)
+            raise
+
+    def _exchange(self, call, method, name, body, accept):
+        server = self._server
+        address = server.address.below(name)
+        return server.transport.exchange(call, self._options.retries, method, address, body, accept)
+
+    def _schema(self, call):
+        """The schema, and whether the server was asked for it just now."""
+        server = self._server
+        known = server.schema
+        if known is not None:
+            return known, False
+        with self._exchange(call, "GET", "schema", EMPTY, "application/json") as answer:
+            body = answer.read(_MOST_OF_A_SCHEMA)
+        try:
+            server.schema = Schema(json.loads(body))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            message = "%s is not the address of a model served by ai_integration" % server.address
+            raise ClientError(message, "not_a_model") from None
+        server.moved_to(answer.address.folder("schema"))
+        return server.schema, True
+
+
+class _Server:
+    """What clients of one server share."""
+
+    def __init__(self, address, transport):
+        self.address = address
+        self.transport = transport
+        self.schema = None
+        self._lock = threading.Lock()
+
+    def forget(self, schema):
+        """Sees to it that the server is asked again, unless that has been done."""
+        with self._lock:
+            if self.schema is schema:
+                self.schema = None
+
+    def moved_to(self, address):
+        """Notes where redirects have led."""
+        if address is not None:
+            self.address = address

@@ -1,0 +1,183 @@
+"""Connections to servers, which are kept for further requests.
+
+`http.client` connects and reads answers. Each wait ends when the call's time is over, also where a
+server sends a byte now and then.
+"""
+
+import http.client
+import io
+import os
+import socket
+import ssl
+import threading
+import time
+
+from . import address as addresses
+
+_BUFFER = 1 << 16
+# More of one server wait for requests only after many calls at once.
+_MOST_IDLE = 64
+# Small pieces of a request go together.
+_SMALL = 1 << 14
+
+
+class Connection:
+    """An open connection, and the call that uses it."""
+
+    def __init__(self, address, connected, proxy):
+        self.address = address
+        self.proxy = proxy
+        self.call = None
+        # Whether the last request was sent to its end, when, and how much of its answer came.
+        self.is_sent = False
+        self.sent_at = 0
+        self.received = 0
+        self._socket = connected
+
+    def begin(self, call):
+        """Lends the connection to a call."""
+        self.call, self.is_sent, self.received = call, False, 0
+        call.use(self._socket)
+
+    def send(self, pieces):
+        """Sends a request; small pieces together, large ones without a copy."""
+        small = []
+        for piece in pieces:
+            if len(piece) <= _SMALL:
+                small.append(bytes(piece))
+                if sum(map(len, small)) <= _SMALL:
+                    continue
+                piece = b""
+            self._send(b"".join(small))
+            small = []
+            self._send(piece)
+        self._send(b"".join(small))
+        self.is_sent, self.sent_at = True, time.monotonic()
+
+    def _send(self, piece):
+        if piece:
+            self._socket.settimeout(self.call.left())
+            self._socket.sendall(piece)
+
+    def answer(self, method):
+        """Reads the head of the answer."""
+        response = http.client.HTTPResponse(self, method=method)
+        response.begin()
+        return response
+
+    def makefile(self, mode):
+        """The way in which `http.client` asks for what comes."""
+        return io.BufferedReader(_Incoming(self), _BUFFER)
+
+    def receive_into(self, buffer):
+        self._socket.settimeout(self.call.left())
+        count = self._socket.recv_into(buffer)
+        self.received += count
+        return count
+
+    def is_alive(self):
+        """Whether an idle connection is still open: nothing is to be read from one."""
+        try:
+            self._socket.settimeout(0)
+            socket.socket.recv(self._socket, 1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def close(self):
+        self._socket.close()
+
+
+class _Incoming(io.RawIOBase):
+    """What a server sends."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        return self._connection.receive_into(buffer)
+
+
+class Pool:
+    """The idle connections of a client; threads share it."""
+
+    def __init__(self, connect_timeout, context):
+        self._connect_timeout = connect_timeout
+        self._context = context
+        self._lock = threading.Lock()
+        self._idle = {}
+        self._process = os.getpid()
+        self._is_closed = False
+
+    def idle(self, address):
+        """An idle connection to a server, or `None`."""
+        while True:
+            with self._lock:
+                self._check_process()
+                connections = self._idle.get(address.origin)
+                if not connections:
+                    return None
+                # The latest one is the likeliest to be alive.
+                connection = connections.pop()
+            if connection.is_alive():
+                return connection
+            connection.close()
+
+    def connect(self, address, call):
+        """Opens a connection; raises `OSError` where that fails."""
+        if self._is_closed:
+            raise RuntimeError("the client is closed")
+        proxy = addresses.proxy_for(address)
+        host, port = proxy[:2] if proxy else (address.host, address.port)
+        timeout = min(call.left(), self._connect_timeout)
+        if address.scheme == "https":
+            opened = http.client.HTTPSConnection(host, port, timeout=timeout, context=self._tls())
+            if proxy:
+                secret = {"Proxy-Authorization": proxy.authorization}
+                opened.set_tunnel(address.host, address.port, secret if proxy.authorization else {})
+                proxy = None
+        else:
+            opened = http.client.HTTPConnection(host, port, timeout=timeout)
+        try:
+            opened.connect()
+        except BaseException:
+            opened.close()
+            raise
+        return Connection(address, opened.sock, proxy)
+
+    def keep(self, connection):
+        """Takes a connection back whose answer has been read."""
+        connection.call = None
+        with self._lock:
+            self._check_process()
+            connections = self._idle.setdefault(connection.address.origin, [])
+            if not self._is_closed and len(connections) < _MOST_IDLE:
+                connections.append(connection)
+                return
+        connection.close()
+
+    def close(self):
+        with self._lock:
+            self._is_closed = True
+            connections = [each for idle in self._idle.values() for each in idle]
+            self._idle = {}
+        for connection in connections:
+            connection.close()
+
+    def _tls(self):
+        with self._lock:
+            if self._context is None:
+                # It heeds SSL_CERT_FILE and SSL_CERT_DIR.
+                self._context = ssl.create_default_context()
+                self._context.set_alpn_protocols(["http/1.1"])
+            return self._context
+
+    def _check_process(self):
+        """Forgets what belongs to the process that this one was forked from."""
+        if self._process != os.getpid():
+            self._process, self._idle = os.getpid(), {}

@@ -1,0 +1,188 @@
+"""The values that callers get: JSON as Python has it, text as `str`, anything else as a `File`."""
+
+import codecs
+import email.message
+import io
+import json
+import pathlib
+import re
+
+from .errors import ClientError
+
+# Types of which each line is a value.
+_LINES = frozenset(
+    "application/" + name
+    for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "stream+json")
+)
+_MIXED = "multipart/mixed"
+_WAV = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
+_SAMPLES = {1: "uint8", 2: "<i2", 4: "<i4"}
+
+
+class File(bytes):
+    """A result that is neither JSON nor text: its bytes, which know their `content_type`.
+
+    `name` is the name that the server gives it, as it does to each member of a list.
+    """
+
+    def __new__(cls, content, content_type="application/octet-stream", name=None):
+        self = super().__new__(cls, content)
+        self.content_type = content_type
+        self.name = name
+        return self
+
+    def __getnewargs__(self):
+        return bytes(self), self.content_type, self.name
+
+    def __repr__(self):
+        return "File(%s, %d bytes)" % (self.content_type, len(self))
+
+    def save(self, path):
+        """Writes the file, and returns its path."""
+        path = pathlib.Path(path)
+        path.write_bytes(self)
+        return path
+
+    def pil(self):
+        """The picture, opened by Pillow."""
+        from PIL import Image
+
+        picture = Image.open(io.BytesIO(self))
+        picture.load()
+        return picture
+
+    def numpy(self):
+        """A picture as an array of its pixels, a sound as `(rate, array)`."""
+        import numpy
+
+        kind = media_type(self.content_type)
+        if kind.startswith("image/"):
+            return numpy.asarray(self.pil())
+        if not kind.startswith("audio/"):
+            raise TypeError("a file of type %s is neither a picture nor a sound" % kind)
+        try:
+            import soundfile
+        except ImportError:
+            return _samples(self, kind)
+        array, rate = soundfile.read(io.BytesIO(self), dtype="int16")
+        return rate, array
+
+
+def value_of(content_type, body):
+    """The value of a whole result."""
+    kind = media_type(content_type)
+    if kind in _LINES:
+        return [_parsed(line) for line in body.split(b"\n") if line.strip()]
+    if is_json(kind):
+        return _parsed(body)
+    if kind.startswith("text/"):
+        try:
+            return body.decode(_charset(content_type))
+        except (LookupError, UnicodeError):
+            # Its bytes are all that is sure of it.
+            return File(body, content_type)
+    if kind == _MIXED:
+        return _members(content_type, body)
+    return File(body, content_type)
+
+
+def value_of_urls(content_type, urls):
+    """The files of a list that came as `data:` URLs."""
+    import base64
+
+    return [File(base64.b64decode(url.partition(",")[2]), content_type) for url in urls]
+
+
+class Pieces:
+    """The pieces of a result as a caller gets them: text as `str`, lines of JSON as values, and
+    anything else as bytes."""
+
+    def __init__(self, content_type, most):
+        kind = media_type(content_type or "")
+        self._is_lines = kind in _LINES
+        self._most = most
+        self._rest = ""
+        self._decoder = None
+        if self._is_lines or is_json(kind):
+            self._decoder = codecs.getincrementaldecoder("utf-8")()
+        elif kind.startswith("text/"):
+            try:
+                self._decoder = codecs.getincrementaldecoder(_charset(content_type))()
+            except LookupError:
+                # Its bytes are all that is sure of it.
+                pass
+
+    def of(self, piece, is_last=False):
+        """What a piece completes."""
+        try:
+            if self._decoder is not None and isinstance(piece, bytes):
+                piece = self._decoder.decode(piece, is_last)
+        except UnicodeError as reason:
+            raise _broken("its text is not in its encoding: %s" % reason) from reason
+        if not self._is_lines:
+            return [piece] if piece else []
+        *lines, self._rest = (self._rest + piece).split("\n")
+        if len(self._rest) > self._most:
+            raise _broken("a line of it has more than %d characters" % self._most)
+        if is_last:
+            lines, self._rest = [*lines, self._rest], ""
+        return [_parsed(line) for line in lines if line.strip()]
+
+
+def media_type(content_type):
+    return content_type.split(";")[0].strip().lower()
+
+
+def is_json(kind):
+    return kind in ("application/json", "text/json") or kind.endswith("+json")
+
+
+def _parsed(text):
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as reason:
+        raise _broken("it is not JSON, as it says: %s" % reason) from reason
+
+
+def _broken(why):
+    return ClientError("the result cannot be read: %s" % why, "broken_answer")
+
+
+def _charset(content_type):
+    head = email.message.Message()
+    head["Content-Type"] = content_type
+    return str(head.get_param("charset") or "utf-8")
+
+
+def _members(content_type, body):
+    """The files of a list (RFC 2046, section 5.1.1)."""
+    found = re.search(r'boundary="?([^";]+)', content_type)
+    if found is None:
+        return File(body, content_type)
+    delimiter = b"\r\n--" + found.group(1).strip().encode("latin-1")
+    _, *parts = (b"\r\n" + body).split(delimiter)
+    if not parts or not parts[-1].startswith(b"--"):
+        raise _broken("its last part is missing")
+    files = []
+    for part in parts[:-1]:
+        head, _, content = part.partition(b"\r\n\r\n")
+        fields = email.message_from_bytes(head.lstrip())
+        kind = fields.get("Content-Type") or "application/octet-stream"
+        files.append(File(content, kind, fields.get_filename()))
+    return files
+
+
+def _samples(content, kind):
+    """The rate and the samples of a WAV file."""
+    import wave
+
+    import numpy
+
+    if kind not in _WAV:
+        raise TypeError("a sound of type %s is read by soundfile: pip install soundfile" % kind)
+    with wave.open(io.BytesIO(content)) as file:
+        width, channels = file.getsampwidth(), file.getnchannels()
+        if width not in _SAMPLES:
+            raise TypeError("samples of %d bits are read by soundfile" % (8 * width))
+        array = numpy.frombuffer(file.readframes(file.getnframes()), _SAMPLES[width])
+        return file.getframerate(), array.reshape(-1, channels) if channels > 1 else array

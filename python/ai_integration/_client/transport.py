@@ -1,0 +1,211 @@
+"""Requests and their answers: what is tried again, and where it is safe."""
+
+import contextlib
+import email.utils
+import http.client
+import random
+import socket
+import ssl
+import time
+
+from .answers import Answer
+from .connections import Pool
+from .errors import ClientError
+
+# The server says by these that the model did not see the request.
+_BUSY = (429, 503)
+_REDIRECTS = (301, 302, 303, 307, 308)
+_WITH_THEIR_BODY = (307, 308)
+_MOST_REDIRECTS = 5
+# Seconds: the first pause between two tries, which doubles, and the longest.
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 30
+# A kept connection that the server has closed meanwhile shows it within this time, in seconds. A
+# server that takes longer may have been at work.
+_STALE = 1
+
+
+class _Unreached(Exception):
+    """The request has not reached a server as a whole, and may be sent again."""
+
+
+class Transport:
+    """The way from a client to its server."""
+
+    def __init__(self, address, authorization, connect_timeout, context):
+        self._address = address
+        self._authorization = authorization
+        self._pool = Pool(connect_timeout, context)
+
+    def close(self):
+        self._pool.close()
+
+    def exchange(self, call, retries, method, address, body, accept):
+        """Sends a request until it is answered, and returns the answer, a success.
+
+        It is sent again only where the model cannot have seen it.
+        """
+        tries = 0
+        redirects = 0
+        while True:
+            pause = None
+            try:
+                answer = self._once(call, method, address, body, accept)
+            except _Unreached as reason:
+                failure = ClientError(str(reason), "unreachable")
+            else:
+                if 200 <= answer.status < 300:
+                    return answer
+                with answer:
+                    if answer.status in _REDIRECTS:
+                        address = _target(answer, method, address, redirects)
+                        redirects += 1
+                        if not body.can_repeat:
+                            raise _redirected(answer, address)
+                        continue
+                    failure = answer.failure()
+                    if answer.status not in _BUSY:
+                        raise failure
+                    pause = _retry_after(answer.headers.get("Retry-After"))
+            wait = _pause(tries, pause)
+            if tries >= retries or not body.can_repeat or wait >= call.left():
+                raise failure
+            call.sleep(wait)
+            tries += 1
+
+    def _once(self, call, method, address, body, accept):
+        """Sends the request, over a kept connection where there is one."""
+        connection = self._pool.idle(address)
+        if connection is not None:
+            answer = self._over(connection, True, call, method, address, body, accept)
+            if answer is not None:
+                return answer
+        try:
+            connection = self._pool.connect(address, call)
+        except ValueError as reason:
+            raise ClientError(str(reason), "unreachable") from None
+        except (OSError, http.client.HTTPException) as reason:
+            call.left()
+            message = "%s://%s cannot be reached: %s" % (address[0], address.authority, reason)
+            if _is_lasting(reason):
+                raise ClientError(message, "unreachable") from reason
+            raise _Unreached(message) from reason
+        return self._over(connection, False, call, method, address, body, accept)
+
+    def _over(self, connection, is_kept, call, method, address, body, accept):
+        """Sends the request over a connection; `None` where the server had closed a kept one."""
+        head = self._head(connection, method, address, body, accept)
+        try:
+            connection.begin(call)
+            try:
+                connection.send(_request(head, body))
+            except (ConnectionError, ssl.SSLError):
+                # A server may refuse what is still on its way to it.
+                with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+                    return Answer(self._pool, connection, connection.answer(method), address)
+                raise
+            return Answer(self._pool, connection, connection.answer(method), address)
+        except BaseException as reason:
+            call.use(None)
+            connection.close()
+            if not isinstance(reason, (OSError, http.client.HTTPException, ValueError)):
+                raise
+            call.left()
+            if isinstance(reason, socket.timeout):
+                raise call.overdue() from None
+            is_stale = is_kept and not connection.received and body.can_repeat
+            if is_stale and (
+                not connection.is_sent or time.monotonic() - connection.sent_at < _STALE
+            ):
+                return None
+            if not connection.is_sent:
+                raise _Unreached(_broken("while the request was sent", reason)) from reason
+            if not connection.received:
+                message = _broken("before there was an answer, and the model may have run", reason)
+                raise ClientError(message, "connection_lost") from reason
+            message = "the answer cannot be read: %r" % reason
+            raise ClientError(message, "broken_answer") from reason
+
+    def _head(self, connection, method, address, body, accept):
+        path = str(address) if connection.proxy else address.path
+        lines = [
+            "%s %s HTTP/1.1" % (method, path),
+            "Host: " + address.authority,
+            "Accept: " + accept,
+            "Accept-Encoding: gzip",
+            "User-Agent: ai-integration-client",
+        ]
+        if connection.proxy and connection.proxy.authorization:
+            lines.append("Proxy-Authorization: " + connection.proxy.authorization)
+        if self._authorization and self._address.shares_secrets_with(address):
+            lines.append("Authorization: " + self._authorization)
+        if body.content_type is not None:
+            lines.append("Content-Type: " + body.content_type)
+            is_sized = body.length is not None
+            lines.append(
+                "Content-Length: %d" % body.length if is_sized else "Transfer-Encoding: chunked"
+            )
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def _request(head, body):
+    """The pieces of a request."""
+    yield head
+    if body.length is not None:
+        yield from body.pieces()
+        return
+    for piece in body.pieces():
+        if piece:
+            yield b"%x\r\n" % len(piece)
+            yield piece
+            yield b"\r\n"
+    yield b"0\r\n\r\n"
+
+
+def _target(answer, method, address, redirects):
+    """The address that a redirect leads to, where it may be followed."""
+    target = address.redirected(answer.headers.get("Location") or "")
+    keeps_method = method == "GET" or answer.status in _WITH_THEIR_BODY
+    if target is None or not keeps_method or redirects >= _MOST_REDIRECTS:
+        raise _redirected(answer, target)
+    return target
+
+
+def _redirected(answer, target):
+    place = "elsewhere" if target is None else "to %s" % target
+    message = "the server sends the request %s; give the client the address of that server" % place
+    return ClientError(message, "redirected", answer.status)
+
+
+def _broken(when, reason):
+    return "the connection ended %s: %s" % (when, reason)
+
+
+def _is_lasting(reason):
+    """Whether a connection that failed would fail again."""
+    if isinstance(reason, socket.gaierror):
+        return reason.errno != socket.EAI_AGAIN
+    return isinstance(reason, ssl.SSLCertVerificationError)
+
+
+def _retry_after(value):
+    """The seconds that a server asks to wait, as a number or a date (RFC 9110, section 10.2.3)."""
+    if value is None:
+        return None
+    try:
+        return max(float(value), 0)
+    except ValueError:
+        pass
+    try:
+        return max(email.utils.parsedate_to_datetime(value).timestamp() - time.time(), 0)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _pause(tries, asked):
+    """The seconds before the next try: what is asked for, or twice as long each time. Chance keeps
+    clients from coming back all at once."""
+    if asked is not None and asked == asked:
+        return asked + random.uniform(0, min(asked, 1) / 4)
+    longest = min(_FIRST_PAUSE * 2**tries, _LONGEST_PAUSE)
+    return random.uniform(longest / 2, longest)
