@@ -170,16 +170,32 @@ def _json(given):
         for number, item in enumerate(each.items):
             if number:
                 yield b","
-            if is_blob(item):
-                yield b'"'
+            if not is_blob(item):
+                yield _dump(item)
+            elif each.kind == "blob":
+                yield b'"data:;base64,'
                 yield _Base64(item)
                 yield b'"'
             else:
-                yield _dump(item)
+                yield _dump(_value(each, item))
         if each.is_list:
             yield b"]"
         before = b","
     yield b"}" if given else b"{}"
+
+
+def _value(each, blob):
+    """The value of a file that stands for something else, as one of text does."""
+    content = b"".join(map(bytes, blob.blocks()))
+    try:
+        if each.kind == "json":
+            return json.loads(content)
+        if each.kind is not None:
+            return content.decode()
+    except (ValueError, RecursionError):
+        pass
+    message = "a file can be sent here in a form only, and a form has no empty list beside it"
+    raise refusal({each.name: message})
 
 
 class _Base64:
