@@ -74,9 +74,14 @@ class Answer:
         while True:
             with self._in_words():
                 piece = self._response.read1(_PIECE)
-            if not piece:
-                return
-            yield piece
+            if piece:
+                yield piece
+                continue
+            if self._response.length:
+                raise self._broken("it broke off")
+            # Not every version of Python sees that this was all.
+            self._response.close()
+            return
 
     def _coding(self):
         coding = (self.headers.get("Content-Encoding") or "identity").strip().lower()

@@ -155,8 +155,8 @@ class Client:
         try:
             server.schema = Schema(json.loads(body))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            message = "%s is not the address of a model served by ai_integration" % server.address
-            raise ClientError(message, "not_a_model") from None
+            message = "%s is not the address of a model served by ai_integration"
+            raise ClientError(message % str(server.address), "not_a_model") from None
         server.moved_to(answer.address.folder("schema"))
         return server.schema, True
 

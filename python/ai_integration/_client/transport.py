@@ -172,7 +172,7 @@ def _target(answer, method, address, redirects):
 
 
 def _redirected(answer, target):
-    place = "elsewhere" if target is None else "to %s" % target
+    place = "elsewhere" if target is None else "to " + str(target)
     message = "the server sends the request %s; give the client the address of that server" % place
     return ClientError(message, "redirected", answer.status)
 
