@@ -21,7 +21,7 @@ CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
 .PHONY: help demo serve test test-rust test-python test-examples test-page test-container test-fuzz chaos soak screenshots \
         supply-chain sbom fuzz fuzz-build check lint docs bench bench-quick bench-observed \
-        bench-faults bench-builds clean
+        bench-client bench-faults bench-builds clean
 .DELETE_ON_ERROR:
 
 help:
@@ -45,6 +45,7 @@ help:
 	@echo 'make bench           measure this and its peers side by side, some 25 minutes'
 	@echo 'make bench-quick     the same with four servers, under five minutes'
 	@echo 'make bench-observed  what metrics and logs cost'
+	@echo 'make bench-client    the Python client against oha'
 	@echo 'make bench-faults    the same faults on this and three peers, some 25 minutes'
 	@echo 'make bench-builds    what changed since a revision (BEFORE=…) in instructions, speed, memory'
 	@echo 'make clean           remove what was built'
@@ -254,6 +255,10 @@ bench: dist/.built
 # What metrics and logs cost, against a build without them.
 bench-observed: dist/.built
 	$(CLEAN) $(PYTHON) bench/observed.py
+
+# Pictures by the Python client against those by oha.
+bench-client: dist/.built
+	$(CLEAN) $(PYTHON) bench/client.py
 
 bench-quick: dist/.built
 	$(CLEAN) $(PYTHON) bench/bench.py --quick

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import support
 from ai_integration import _mode_names
+from compat import picture
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ECHO = """
@@ -75,3 +76,41 @@ def test_the_page_of_check_names_every_check(program):
     names = {one["name"] for one in json.loads(done.stdout)["checks"]}
     of_images = {"image", "serve"}
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == names | of_images
+
+
+CALLED = """
+import ai_integration
+SCHEMA = {name: {"type": name, "required": False} for name in ["text", "image"]}
+while True:
+    with ai_integration.get_next_input(inputs_schema=SCHEMA) as inputs:
+        ai_integration.send_result(iter(["seen ", ", ".join(sorted(inputs))]))
+"""
+
+
+def test_the_examples_of_the_client_run(program, tmp_path):
+    pages = [REPOSITORY / "README.md", REPOSITORY / "docs" / "client.md"]
+    blocks = [
+        block
+        for page in pages
+        for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+        if "Client(" in block
+    ]
+    assert len(blocks) == 3
+    for name in ("photo.jpg", "receipt.png"):
+        (tmp_path / name).write_bytes(picture())
+    with support.serve(program(CALLED)) as server:
+        for number, block in enumerate(blocks):
+            assert "http://127.0.0.1:5000" in block
+            source = block.replace("http://127.0.0.1:5000", server.url)
+            example = program(source + "\nprint('ended')\n", "example-%d.py" % number)
+            done = subprocess.run(
+                [support.PYTHON, example],
+                cwd=tmp_path,
+                env=support.environment(),
+                capture_output=True,
+                text=True,
+                timeout=support.PATIENCE,
+                check=False,
+            )
+            assert done.stdout.endswith("ended\n"), done
+            assert "seen image" in done.stdout or number != 1

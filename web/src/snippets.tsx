@@ -3,15 +3,12 @@
 import { useEffect, useState } from "preact/hooks";
 import { t } from "./i18n";
 import { isBlob, type Model } from "./model";
+import { type Call as CallInPython, inPython } from "./python";
 import { copy } from "./result";
 import { extras, given, toHash, values } from "./values";
 
-type Pair = [name: string, value: string | File];
-
-interface Call {
+interface Call extends CallInPython {
   url: string;
-  pairs: Pair[];
-  needsToken: boolean;
 }
 
 const WRITERS: { [language: string]: (call: Call) => string } = {
@@ -30,34 +27,7 @@ const WRITERS: { [language: string]: (call: Call) => string } = {
     ]
       .filter(Boolean)
       .join(" \\\n  "),
-  Python: ({ url, pairs, needsToken }) => {
-    const texts = new Map<string, string[]>();
-    for (const [name, value] of pairs)
-      if (typeof value === "string") texts.set(name, [...(texts.get(name) ?? []), python(value)]);
-    const files = pairs.filter(([, value]) => value instanceof File);
-    const listed = ([name, words]: [string, string[]]) =>
-      `${python(name)}: ${words.length > 1 ? `[${words.join(", ")}]` : words[0]}`;
-    const isRepeated = new Set(files.map(([name]) => name)).size < files.length;
-    const opened = files.map(([name, file]) => {
-      const open = `open(${python((file as File).name)}, "rb")`;
-      return isRepeated ? `(${python(name)}, ${open})` : `${python(name)}: ${open}`;
-    });
-    return [
-      needsToken ? "import os\n\nimport requests" : "import requests",
-      "",
-      "answer = requests.post(",
-      `    ${python(url)},`,
-      needsToken && `    headers={"Authorization": "Bearer " + os.environ["TOKEN"]},`,
-      texts.size > 0 && `    data={${[...texts].map(listed).join(", ")}},`,
-      files.length > 0 &&
-        `    files=${isRepeated ? "[" : "{"}${opened.join(", ")}${isRepeated ? "]" : "}"},`,
-      ")",
-      "answer.raise_for_status()",
-      "print(answer.content)",
-    ]
-      .filter((line) => line !== false)
-      .join("\n");
-  },
+  Python: inPython,
   JavaScript: ({ url, pairs, needsToken }) => {
     const hasFiles = pairs.some(([, value]) => value instanceof File);
     return [
@@ -94,9 +64,11 @@ export function Snippets({ model }: { model: Model }) {
     .filter(
       (input) => isBlob(input) && input.required && !chosen.some(([name]) => name === input.name),
     )
-    .map(({ name }): Pair => [name, new File([], "FILE")]);
+    .map(({ name }): [string, File] => [name, new File([], "FILE")]);
   const call: Call = {
     url: new URL("infer", document.baseURI).href,
+    folder: new URL(".", document.baseURI).href,
+    inputs: model.inputs,
     pairs: [...chosen, ...missing],
     needsToken: model.needs_token,
   };
@@ -149,9 +121,6 @@ export function Snippets({ model }: { model: Model }) {
 
 /** One word to a POSIX shell, whatever is in it. */
 const shell = (text: string) => `'${text.replace(/'/g, "'\\''")}'`;
-
-/** Python takes the escapes of JSON, but for a text that is no Unicode. */
-const python = (text: string) => JSON.stringify(text);
 
 /** A script may stand in a page. */
 const script = (text: string) => JSON.stringify(text).replace(/</g, "\\u003c");

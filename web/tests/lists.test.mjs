@@ -177,7 +177,10 @@ it("has the same call as code, which is true", async () => {
   await page.getByRole("button", { name: "Python" }).click();
   const python =
     process.env.TEST_PYTHON ?? new URL("../../.venv/bin/python", import.meta.url).pathname;
-  const source = (await code.textContent()).replace("print(answer.content)", "print(answer.text)");
+  const source = (await code.textContent()).replace(
+    "print(result)",
+    "import json; print(json.dumps(result))",
+  );
   assert.deepEqual(JSON.parse(execFileSync(python, ["-c", source], options)), expected);
   await page.end();
 });
