@@ -611,6 +611,14 @@ def test_an_answer_that_comes_before_the_request_is_read_counts():
     listener.close()
 
 
+def test_what_comes_before_an_answer_is_passed_over():
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+    with Faulty(hints + answer(b"1"), answer(b"2")) as server:
+        client = Client(server.url)
+        assert [client.predict(text="x"), client.predict(text="x")] == [1, 2]
+        assert server.connections == 1
+
+
 # --- other places ---
 
 
@@ -780,6 +788,28 @@ def test_a_fork_uses_connections_of_its_own(server, program):
     """
     done = run(program(source), server.url)
     assert done.stdout.split() == [b"True", b"True"], done
+
+
+def test_a_client_that_is_left_open_leaves_nothing_behind(server, program):
+    source = """
+        import gc, sys
+        from ai_integration import Client
+
+        for n in range(3):
+            assert Client(sys.argv[1]).predict(text="x")["text"] == "x"
+        client = Client(sys.argv[1])
+        for piece in client.stream(text="stream", seconds=1):
+            break
+        client.predict(text="x")
+        client.close()
+        try:
+            client.predict(text="x")
+        except RuntimeError as error:
+            print(error)
+    """
+    done = run(program(source), server.url, PYTHONWARNINGS="error", PYTHONDEVMODE="1")
+    assert done.stdout == b"the client is closed\n"
+    assert done.stderr == b""
 
 
 def test_nothing_of_it_is_loaded_before_it_is_used(program):

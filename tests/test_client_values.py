@@ -332,6 +332,11 @@ def test_inputs_of_which_the_schema_knows_nothing_are_sent_where_that_is_wished(
     assert lax.predict(more=[1, {"a": None}]) == {"more": ["1", "{'a': None}"]}
     assert lax.predict(more=RED)["more"][0] == "bytes"
     assert lax.predict(more=[1], file=b"x")["more"] == ["1"]
+    odd = 'a"; name="text'
+    assert lax.predict(**{odd: "x", "file": b"x"})[odd] == "'x'"
+    with pytest.raises(ClientError) as caught:
+        lax.predict(**{"a\r\nb": "x", "file": b"x"})
+    assert caught.value.status == 422
 
 
 # --- results ---

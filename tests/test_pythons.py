@@ -309,6 +309,42 @@ def test_the_interpreters_flags_are_kept(python, package, tmp_path):
         assert server.post(text="x").json()["pid"] is False
 
 
+def test_the_client_of_servers(python, package, tmp_path):
+    if "CPython 2" in identity(python) or "PyPy 2" in identity(python):
+        pytest.skip("it needs Python 3.8")
+    model = tmp_path / "entrypoint.py"
+    model.write_text(LOOP, encoding="utf-8")
+    program = tmp_path / "calls.py"
+    program.write_text(
+        textwrap.dedent("""
+        import asyncio, pathlib, sys
+        from ai_integration import AsyncClient, Client, ClientError
+
+        picture = pathlib.Path(sys.argv[2])
+        with Client(sys.argv[1]) as client:
+            print(client.predict(text="x", image=picture)["image"])
+            print("".join(client.stream(text="pieces")).encode())
+            try:
+                client.predict(text="bad")
+            except ClientError as error:
+                print(error.code)
+
+        async def main():
+            async with AsyncClient(sys.argv[1]) as client:
+                seen = await asyncio.gather(*[client.predict(text=text) for text in "ab"])
+                print([each["text"] for each in seen])
+                print([piece async for piece in client.stream(text="pieces")][-1])
+
+        asyncio.run(main())
+    """)
+    )
+    (tmp_path / "picture.png").write_bytes(PNG)
+    with serve(model, python=python, **package) as server:
+        done = run(program, server.url, tmp_path / "picture.png", python=python, **package)
+    expected = "%d\nb'a\\xc3\\xbcc'\nmodel_failed\n['a', 'b']\nc\n" % len(PNG)
+    assert done.stdout.decode() == expected, done
+
+
 def test_the_client_keeps_to_what_all_supported_pythons_share():
     # What is imported when it is used needs Python 3.8.
     newer = tuple(str(PACKAGE / name.split(".")[0]) for name in ai_integration._ON_USE.values())

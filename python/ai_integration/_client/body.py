@@ -148,7 +148,7 @@ def _form(given):
 
 def _fits_a_form(each):
     """Whether a form says the same as JSON; an empty list, say, is no field at all there."""
-    if each.is_list and not each.items:
+    if (each.is_list and not each.items) or not each.name.isprintable():
         return False
     return all(_is_field(item, each.kind) for item in each.items)
 

@@ -1,5 +1,6 @@
 """The client itself: a model at an address, used like a function."""
 
+import contextlib
 import copy
 import json
 import threading
@@ -109,9 +110,10 @@ class Client:
             return results.value_of(answer.content_type, answer.read(self._options.max_bytes))
 
     def _stream(self, call, inputs):
-        for kind, value in self._events(call, inputs):
-            if kind in ("chunk", "result"):
-                yield value
+        with contextlib.closing(self._events(call, inputs)) as happened:
+            for kind, value in happened:
+                if kind in ("chunk", "result"):
+                    yield value
 
     def _events(self, call, inputs):
         call.renew()

@@ -33,6 +33,7 @@ class Connection:
         self.sent_at = 0
         self.received = 0
         self._socket = connected
+        self._incoming = None
 
     def begin(self, call):
         """Lends the connection to a call."""
@@ -61,13 +62,18 @@ class Connection:
 
     def answer(self, method):
         """Reads the head of the answer."""
-        response = http.client.HTTPResponse(self, method=method)
-        response.begin()
-        return response
+        self._incoming = io.BufferedReader(_Incoming(self), _BUFFER)
+        while True:
+            response = http.client.HTTPResponse(self, method=method)
+            response.begin()
+            if response.status >= 200:
+                return response
+            # It only says that an answer will come, from the same file.
+            response.fp = None
 
     def makefile(self, mode):
         """The way in which `http.client` asks for what comes."""
-        return io.BufferedReader(_Incoming(self), _BUFFER)
+        return self._incoming
 
     def receive_into(self, buffer):
         self._socket.settimeout(self.call.left())
@@ -160,6 +166,9 @@ class Pool:
                 connections.append(connection)
                 return
         connection.close()
+
+    def __del__(self):
+        self.close()
 
     def close(self):
         with self._lock:
