@@ -12,7 +12,7 @@ from .body import EMPTY
 from .calls import Call
 from .errors import ClientError, refusal
 from .inputs import Schema
-from .transport import Transport
+from .transport import Request, Transport
 
 # A list of pictures comes without base64 then; everything else is taken as it is.
 _ANYTHING = "multipart/mixed, */*;q=0.9"
@@ -142,9 +142,8 @@ class Client:
             raise
 
     def _exchange(self, call, method, name, body, accept):
-        server = self._server
-        address = server.address.below(name)
-        return server.transport.exchange(call, self._options.retries, method, address, body, accept)
+        request = Request(method, self._server.address.below(name), body, accept)
+        return self._server.transport.exchange(call, self._options.retries, request)
 
     def _schema(self, call):
         """The schema, and whether the server was asked for it just now."""

@@ -7,8 +7,11 @@ import random
 import socket
 import ssl
 import time
+from typing import NamedTuple
 
+from .address import Address
 from .answers import Answer
+from .body import Body
 from .connections import Pool
 from .errors import ClientError
 
@@ -23,6 +26,15 @@ _LONGEST_PAUSE = 30
 # A kept connection that the server has closed meanwhile shows it within this time, in seconds. A
 # server that takes longer may have been at work.
 _STALE = 1
+
+
+class Request(NamedTuple):
+    """A request; `accept` names the content types that are understood."""
+
+    method: str
+    address: Address
+    body: Body
+    accept: str
 
 
 class _Unreached(Exception):
@@ -40,7 +52,7 @@ class Transport:
     def close(self):
         self._pool.close()
 
-    def exchange(self, call, retries, method, address, body, accept):
+    def exchange(self, call, retries, request):
         """Sends a request until it is answered, and returns the answer, a success.
 
         It is sent again only where the model cannot have seen it.
@@ -50,7 +62,7 @@ class Transport:
         while True:
             pause = None
             try:
-                answer = self._once(call, method, address, body, accept)
+                answer = self._once(call, request)
             except _Unreached as reason:
                 failure = ClientError(str(reason), "unreachable")
             else:
@@ -58,26 +70,25 @@ class Transport:
                     return answer
                 with answer:
                     if answer.status in _REDIRECTS:
-                        address = _target(answer, method, address, redirects)
+                        request = _redirected(answer, request, redirects)
                         redirects += 1
-                        if not body.can_repeat:
-                            raise _redirected(answer, address)
                         continue
                     failure = answer.failure()
                     if answer.status not in _BUSY:
                         raise failure
                     pause = _retry_after(answer.headers.get("Retry-After"))
             wait = _pause(tries, pause)
-            if tries >= retries or not body.can_repeat or wait >= call.left():
+            if tries >= retries or not request.body.can_repeat or wait >= call.left():
                 raise failure
             call.sleep(wait)
             tries += 1
 
-    def _once(self, call, method, address, body, accept):
+    def _once(self, call, request):
         """Sends the request, over a kept connection where there is one."""
+        address = request.address
         connection = self._pool.idle(address)
         if connection is not None:
-            answer = self._over(connection, True, call, method, address, body, accept)
+            answer = self._over(connection, True, call, request)
             if answer is not None:
                 return answer
         try:
@@ -90,21 +101,20 @@ class Transport:
             if _is_lasting(reason):
                 raise ClientError(message, "unreachable") from reason
             raise _Unreached(message) from reason
-        return self._over(connection, False, call, method, address, body, accept)
+        return self._over(connection, False, call, request)
 
-    def _over(self, connection, is_kept, call, method, address, body, accept):
+    def _over(self, connection, is_kept, call, request):
         """Sends the request over a connection; `None` where the server had closed a kept one."""
-        head = self._head(connection, method, address, body, accept)
         try:
             connection.begin(call)
             try:
-                connection.send(_request(head, body))
+                connection.send(_pieces(self._head(connection, request), request.body))
             except (ConnectionError, ssl.SSLError):
                 # A server may refuse what is still on its way to it.
                 with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
-                    return Answer(self._pool, connection, connection.answer(method), address)
+                    return self._answer(connection, request)
                 raise
-            return Answer(self._pool, connection, connection.answer(method), address)
+            return self._answer(connection, request)
         except BaseException as reason:
             call.use(None)
             connection.close()
@@ -113,25 +123,19 @@ class Transport:
             call.left()
             if isinstance(reason, socket.timeout):
                 raise call.overdue() from None
-            is_stale = is_kept and not connection.received and body.can_repeat
-            if is_stale and (
-                not connection.is_sent or time.monotonic() - connection.sent_at < _STALE
-            ):
+            if is_kept and request.body.can_repeat and _was_closed(connection):
                 return None
-            if not connection.is_sent:
-                raise _Unreached(_broken("while the request was sent", reason)) from reason
-            if not connection.received:
-                message = _broken("before there was an answer, and the model may have run", reason)
-                raise ClientError(message, "connection_lost") from reason
-            message = "the answer cannot be read: %r" % reason
-            raise ClientError(message, "broken_answer") from reason
+            raise _failure(connection, reason) from reason
 
-    def _head(self, connection, method, address, body, accept):
-        path = str(address) if connection.proxy else address.path
+    def _answer(self, connection, request):
+        return Answer(self._pool, connection, connection.answer(request.method), request.address)
+
+    def _head(self, connection, request):
+        address, body = request.address, request.body
         lines = [
-            "%s %s HTTP/1.1" % (method, path),
+            "%s %s HTTP/1.1" % (request.method, str(address) if connection.proxy else address.path),
             "Host: " + address.authority,
-            "Accept: " + accept,
+            "Accept: " + request.accept,
             "Accept-Encoding: gzip",
             "User-Agent: ai-integration-client",
         ]
@@ -148,7 +152,7 @@ class Transport:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
-def _request(head, body):
+def _pieces(head, body):
     """The pieces of a request."""
     yield head
     if body.length is not None:
@@ -162,23 +166,32 @@ def _request(head, body):
     yield b"0\r\n\r\n"
 
 
-def _target(answer, method, address, redirects):
-    """The address that a redirect leads to, where it may be followed."""
-    target = address.redirected(answer.headers.get("Location") or "")
-    keeps_method = method == "GET" or answer.status in _WITH_THEIR_BODY
-    if target is None or not keeps_method or redirects >= _MOST_REDIRECTS:
-        raise _redirected(answer, target)
-    return target
-
-
-def _redirected(answer, target):
+def _redirected(answer, request, redirects):
+    """The request at the address that a redirect leads to, where it may be followed."""
+    target = request.address.redirected(answer.headers.get("Location") or "")
+    keeps_method = request.method == "GET" or answer.status in _WITH_THEIR_BODY
+    may_follow = keeps_method and request.body.can_repeat and redirects < _MOST_REDIRECTS
+    if target is not None and may_follow:
+        return request._replace(address=target)
     place = "elsewhere" if target is None else "to " + str(target)
     message = "the server sends the request %s; give the client the address of that server" % place
-    return ClientError(message, "redirected", answer.status)
+    raise ClientError(message, "redirected", answer.status)
 
 
-def _broken(when, reason):
-    return "the connection ended %s: %s" % (when, reason)
+def _was_closed(connection):
+    """Whether a kept connection ended as one that the server had closed before the request."""
+    is_soon = not connection.is_sent or time.monotonic() - connection.sent_at < _STALE
+    return is_soon and not connection.received
+
+
+def _failure(connection, reason):
+    """The error of a connection that ended for this reason."""
+    if not connection.is_sent:
+        return _Unreached("the connection ended while the request was sent: %s" % reason)
+    if not connection.received:
+        message = "the connection ended before there was an answer, and the model may have run: %s"
+        return ClientError(message % reason, "connection_lost")
+    return ClientError("the answer cannot be read: %r" % reason, "broken_answer")
 
 
 def _is_lasting(reason):
