@@ -21,6 +21,9 @@ MODEL = """
     def infer(inputs):
         if inputs["text"] == "die":
             os._exit(3)
+        if inputs["text"] == "client":
+            import ai_integration
+            inputs["text"] = repr(ai_integration.AsyncClient("http://localhost"))
         return {"content-type": "text/plain", "data": inputs["text"] + "!", "success": True}
 """
 
@@ -158,6 +161,10 @@ class TestPyInstaller:
         done = run(path, "--text", "a", command=[], mode="command_line", **nowhere)
         assert (done.returncode, done.stdout) == (0, b"a!\n"), done.stderr
         serves_and_starts_again(path, command=[], **nowhere)
+
+    def test_the_bundle_brings_the_client_of_servers(self, bundles):
+        done = run(bundles["one folder"], "--text", "client", command=[], mode="command_line")
+        assert done.stdout == b"AsyncClient('http://localhost/')!\n", done.stderr
 
     def test_without_an_engine_the_way_out_is_told(self, bundles, tmp_path):
         folder = tmp_path / "moved"

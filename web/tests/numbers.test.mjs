@@ -1,6 +1,7 @@
 /** Integers beyond those of JavaScript: what is shown and sent has all their digits. */
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { after, before, it } from "node:test";
 import { becomes, launch, open, run } from "./browser.mjs";
 import { model, Server } from "./server.mjs";
@@ -45,6 +46,24 @@ it("sends defaults, examples and what is typed as they are", async () => {
     await given(page),
     "{'whole': 18446744073709551619, 'choice': 9223372036854775809, 'more': {'a': 1000000000000000000000000000000}, 'seed': '1180591620717411303424'}",
   );
+  await page.end();
+});
+
+it("has the same call in Python, with all digits and what the schema does not mention", async () => {
+  const page = await open(browser, server.url);
+  await page.getByRole("button", { name: "18446744073709551619" }).click();
+  await run(page);
+  const expected = await given(page);
+  assert.match(expected, /'seed'/);
+  await page.getByText("Use it from code").click();
+  await page.getByRole("button", { name: "Python" }).click();
+  const source = await page.locator(".snippets pre").textContent();
+  assert.match(source, /whole=18446744073709551619,/);
+  const python =
+    process.env.TEST_PYTHON ?? new URL("../../.venv/bin/python", import.meta.url).pathname;
+  const shown = source.replace("print(result)", 'print(result["given"])');
+  const printed = execFileSync(python, ["-c", shown], { encoding: "utf8" });
+  assert.equal(printed.trim(), expected);
   await page.end();
 });
 
