@@ -15,7 +15,8 @@ from .body import Body
 from .connections import Pool
 from .errors import ClientError
 
-# The server says by these that the model did not see the request.
+# The server asks by these for another try. The model did not see the request, or, where the code is
+# `shutting_down`, gave no answer before the server had to stop.
 _BUSY = (429, 503)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _WITH_THEIR_BODY = (307, 308)
@@ -55,7 +56,7 @@ class Transport:
     def exchange(self, call, retries, request):
         """Sends a request until it is answered, and returns the answer, a success.
 
-        It is sent again only where the model cannot have seen it.
+        It is sent again only where the server asks for that, or where no server got the whole of it.
         """
         tries = 0
         redirects = 0
