@@ -56,7 +56,7 @@ class Transport:
     def exchange(self, call, retries, request):
         """Sends a request until it is answered, and returns the answer, a success.
 
-        It is sent again only where the server asks for that, or where no server got the whole of it.
+        It is sent again only where the server asks for that, or where none got the whole of it.
         """
         tries = 0
         redirects = 0
