@@ -497,11 +497,13 @@ def test_a_file_tells_what_it_is_and_becomes_what_is_in_it(results, tmp_path):
     assert (again, again.content_type) == (file, "image/png")
 
     rate, samples = results.predict(text="(8000, mono)", type="audio/wav").numpy()
-    assert (rate, samples.tolist()) == (8000, [0, 1, -1, 32767])
+    assert (rate, (samples * 32768).tolist()) == (8000, [0, 1, -1, 32767])
     stereo = "(8000, np.stack([mono, mono], 1))"
     assert results.predict(text=stereo, type="audio/wav").numpy()[1].shape == (4, 2)
     with pytest.raises(TypeError, match="neither a picture nor a sound"):
         results.predict(text="b'x'").numpy()
+    with pytest.raises(ValueError, match="expected a picture"):
+        results.predict(text="b'x'", type="image/png").pil()
 
 
 def test_a_list_of_pictures_comes_as_files_with_names(results):

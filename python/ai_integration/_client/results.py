@@ -2,7 +2,6 @@
 
 import codecs
 import email.message
-import io
 import json
 import pathlib
 import re
@@ -15,8 +14,6 @@ _LINES = frozenset(
     for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "stream+json")
 )
 _MIXED = "multipart/mixed"
-_WAV = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
-_SAMPLES = {1: "uint8", 2: "<i2", 4: "<i4"}
 
 
 class File(bytes):
@@ -44,28 +41,23 @@ class File(bytes):
         return path
 
     def pil(self):
-        """The picture, opened by Pillow."""
-        from PIL import Image
+        """The picture, as a model gets one by `"as": "pil"`."""
+        from .. import _input_pictures
 
-        picture = Image.open(io.BytesIO(self))
-        picture.load()
-        return picture
+        _input_pictures.check("pil")
+        return _input_pictures.open_image(self)
 
     def numpy(self):
-        """A picture as an array of its pixels, a sound as `(rate, array)`."""
-        import numpy
+        """The pixels of a picture, or `(rate, array)` of a sound, as by `"as": "numpy"`."""
+        from .. import _input_pictures, _input_sounds
 
         kind = media_type(self.content_type)
         if kind.startswith("image/"):
-            return numpy.asarray(self.pil())
-        if not kind.startswith("audio/"):
-            raise TypeError("a file of type %s is neither a picture nor a sound" % kind)
-        try:
-            import soundfile
-        except ImportError:
-            return _samples(self, kind)
-        array, rate = soundfile.read(io.BytesIO(self), dtype="int16")
-        return rate, array
+            _input_pictures.check("numpy")
+            return _input_pictures.to_array(self)
+        if kind.startswith("audio/"):
+            return _input_sounds.decode(self)
+        raise TypeError("a file of type %s is neither a picture nor a sound" % kind)
 
 
 def value_of(content_type, body):
@@ -170,19 +162,3 @@ def _members(content_type, body):
         kind = fields.get("Content-Type") or "application/octet-stream"
         files.append(File(content, kind, fields.get_filename()))
     return files
-
-
-def _samples(content, kind):
-    """The rate and the samples of a WAV file."""
-    import wave
-
-    import numpy
-
-    if kind not in _WAV:
-        raise TypeError("a sound of type %s is read by soundfile: pip install soundfile" % kind)
-    with wave.open(io.BytesIO(content)) as file:
-        width, channels = file.getsampwidth(), file.getnchannels()
-        if width not in _SAMPLES:
-            raise TypeError("samples of %d bits are read by soundfile" % (8 * width))
-        array = numpy.frombuffer(file.readframes(file.getnframes()), _SAMPLES[width])
-        return file.getframerate(), array.reshape(-1, channels) if channels > 1 else array
