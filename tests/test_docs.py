@@ -81,9 +81,13 @@ def test_the_page_of_check_names_every_check(program):
 CALLED = """
 import ai_integration
 SCHEMA = {name: {"type": name, "required": False} for name in ["text", "image"]}
+SCHEMA.update(picture=SCHEMA["image"], factor={"type": "number", "required": False})
 while True:
     with ai_integration.get_next_input(inputs_schema=SCHEMA) as inputs:
-        ai_integration.send_result(iter(["seen ", ", ".join(sorted(inputs))]))
+        if "factor" in inputs:
+            ai_integration.send_result(inputs["picture"])
+        else:
+            ai_integration.send_result(iter(["seen ", ", ".join(sorted(inputs))]))
 """
 
 
