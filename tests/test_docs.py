@@ -57,10 +57,15 @@ def test_the_answer_shown_for_the_ancestors_address_has_its_fields(program):
         assert list(server.classic(text="x")) == list(json.loads(shown))
 
 
+def links(page):
+    """The links of a page, without what leads to a heading, inline or below the text."""
+    return re.findall(r"(?:\]\(|^\[[^]]+\]: )([^)#\s]+?)(?:#[^)\s]*)?[)\n]", page.read_text(), re.M)
+
+
 def test_links_inside_the_documentation_lead_somewhere():
-    pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")]
+    pages = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
     for page in pages:
-        for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+        for link in links(page):
             if "://" not in link:
                 assert (page.parent / link).exists(), "%s: %s" % (page.name, link)
 
@@ -118,3 +123,14 @@ def test_the_examples_of_the_client_run(program, tmp_path):
             )
             assert done.stdout.endswith("ended\n"), done
             assert "seen image" in done.stdout or number != 1
+
+
+def test_links_of_the_readme_work_where_only_the_readme_is():
+    """An index shows it without the files beside it."""
+    own = re.compile(r"https://(?:github|raw\.githubusercontent)\.com/(?:[\w-]+/){2}(?:\w+/)?main/")
+    found = links(REPOSITORY / "README.md")
+    assert len(found) > 20
+    for link in found:
+        assert "://" in link, link
+        if own.match(link):
+            assert (REPOSITORY / own.sub("", link)).exists(), link
