@@ -21,7 +21,7 @@ pub(crate) async fn run() {
 
 /// Gives free memory back to the system. glibc's allocator keeps what lies between pieces in use:
 /// after a thousand slow clients that were some 30 MB for good.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", target_env = "gnu", not(portable)))]
 #[expect(unsafe_code, reason = "there is no safe name for it")]
 fn trim_heap() {
     // SAFETY: it takes the allocator's own locks, and touches only what is free.
@@ -30,5 +30,5 @@ fn trim_heap() {
     }
 }
 
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+#[cfg(any(not(all(target_os = "linux", target_env = "gnu")), portable))]
 fn trim_heap() {}

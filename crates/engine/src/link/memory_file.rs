@@ -8,6 +8,12 @@
 //! own model's requests, so nothing that it would not be told anyway. A worker's results come in
 //! files that it made, sealed against any change.
 
+#[cfg(all(target_os = "linux", not(portable)))]
+mod pool;
+#[cfg(any(not(target_os = "linux"), portable))]
+#[path = "memory_file/no_pool.rs"]
+mod pool;
+
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::OwnedFd;
@@ -30,7 +36,6 @@ pub struct BodyBuffer(Place);
 #[derive(Debug)]
 enum Place {
     Heap(BytesMut),
-    #[cfg(target_os = "linux")]
     InMemoryFile(pool::Memory, usize),
 }
 
@@ -38,7 +43,6 @@ impl BodyBuffer {
     /// For about `expected` bytes. Memory is taken as they come: what is announced need not come.
     #[must_use]
     pub fn new(expected: usize) -> Self {
-        #[cfg(target_os = "linux")]
         if expected >= SHARED_FROM
             && let Ok(memory) = pool::take(expected)
         {
@@ -51,7 +55,6 @@ impl BodyBuffer {
     pub fn extend_from_slice(&mut self, piece: &[u8]) {
         match &mut self.0 {
             Place::Heap(bytes) => bytes.extend_from_slice(piece),
-            #[cfg(target_os = "linux")]
             Place::InMemoryFile(memory, length) => {
                 let end = *length + piece.len();
                 if let Some(room) = memory.get_mut(*length..end) {
@@ -72,7 +75,6 @@ impl BodyBuffer {
     pub fn len(&self) -> usize {
         match &self.0 {
             Place::Heap(bytes) => bytes.len(),
-            #[cfg(target_os = "linux")]
             Place::InMemoryFile(_, length) => *length,
         }
     }
@@ -88,7 +90,6 @@ impl BodyBuffer {
     pub fn freeze(self) -> Bytes {
         match self.0 {
             Place::Heap(bytes) => bytes.freeze(),
-            #[cfg(target_os = "linux")]
             Place::InMemoryFile(memory, length) => pool::lend(memory).slice(..length),
         }
     }
@@ -161,204 +162,11 @@ pub(crate) fn limit_files(most: usize) {
     pool::limit_files(most);
 }
 
-#[cfg(target_os = "linux")]
-mod pool {
-    //! The memory files of this process, of powers of two in size.
-
-    use std::collections::BTreeMap;
-    use std::fs::File;
-    use std::io;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-    use bytes::Bytes;
-    use memmap2::MmapMut;
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-    use nix::sys::memfd::{MFdFlags, memfd_create};
-
-    use crate::link::codec::MemoryFile;
-
-    /// What is kept for later, in bytes.
-    const KEPT: usize = 64 << 20;
-    /// How many files there may be; see [`limit_files`].
-    static FILES: AtomicUsize = AtomicUsize::new(256);
-    /// `F_SEAL_FUTURE_WRITE` of Linux 5.1: only mappings that exist already may write.
-    const FUTURE_WRITE: SealFlag = SealFlag::from_bits_retain(0x10);
-
-    static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), lent: BTreeMap::new() });
-
-    static FILES_NOW: AtomicUsize = AtomicUsize::new(0);
-    /// The bytes of used files that are being filled again: they are there whether anything comes or not.
-    static REFILLED: AtomicUsize = AtomicUsize::new(0);
-
-    struct Pool {
-        /// The one used last comes last: it is the most likely to be in the processor's caches.
-        free: Vec<Memory>,
-        /// By address: the length, and the file.
-        lent: BTreeMap<usize, (usize, MemoryFile)>,
-    }
-
-    /// A mapped file.
-    #[derive(Debug)]
-    pub(super) struct Memory {
-        map: MmapMut,
-        file: MemoryFile,
-        /// Whether it has been free since [`trim`] came by.
-        is_idle: bool,
-        /// True while it is being filled again.
-        is_refilled: bool,
-    }
-
-    impl std::ops::Deref for Memory {
-        type Target = [u8];
-
-        fn deref(&self) -> &[u8] {
-            &self.map
-        }
-    }
-
-    impl std::ops::DerefMut for Memory {
-        fn deref_mut(&mut self) -> &mut [u8] {
-            &mut self.map
-        }
-    }
-
-    impl Memory {
-        #[expect(unsafe_code, reason = "a mapping is as safe as its file")]
-        fn new(size: usize) -> io::Result<Self> {
-            let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-            let file = File::from(memfd_create(c"ai_integration", flags)?);
-            file.set_len(size as u64)?;
-            // SAFETY: nobody else has the file yet, and once it is sealed nobody else can write to
-            // it or cut it off.
-            let map = unsafe { MmapMut::map_mut(&file)? };
-            let seals = SealFlag::F_SEAL_SHRINK
-                | SealFlag::F_SEAL_GROW
-                | FUTURE_WRITE
-                | SealFlag::F_SEAL_SEAL;
-            fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
-            FILES_NOW.fetch_add(1, Ordering::Relaxed);
-            Ok(Memory { map, file: Arc::new(file.into()), is_idle: false, is_refilled: false })
-        }
-    }
-
-    impl Memory {
-        /// Notes whether it is being filled again.
-        fn set_refilled(&mut self, is_refilled: bool) {
-            if is_refilled && !self.is_refilled {
-                REFILLED.fetch_add(self.map.len(), Ordering::Relaxed);
-            } else if self.is_refilled && !is_refilled {
-                REFILLED.fetch_sub(self.map.len(), Ordering::Relaxed);
-            }
-            self.is_refilled = is_refilled;
-        }
-    }
-
-    impl Drop for Memory {
-        fn drop(&mut self) {
-            self.set_refilled(false);
-            FILES_NOW.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Lent bytes, which give their memory back.
-    struct Loan(Option<Memory>);
-
-    impl AsRef<[u8]> for Loan {
-        fn as_ref(&self) -> &[u8] {
-            self.0.as_deref().unwrap_or_default()
-        }
-    }
-
-    impl Drop for Loan {
-        fn drop(&mut self) {
-            let Some(mut memory) = self.0.take() else { return };
-            let mut pool = pool();
-            pool.lent.remove(&memory.as_ptr().addr());
-            let kept: usize = pool.free.iter().map(|memory| memory.len()).sum();
-            if kept + memory.len() <= KEPT {
-                memory.is_idle = false;
-                pool.free.push(memory);
-            }
-        }
-    }
-
-    fn pool() -> MutexGuard<'static, Pool> {
-        POOL.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Memory for so many bytes.
-    pub(super) fn take(size: usize) -> io::Result<Memory> {
-        let size = size.checked_next_power_of_two().ok_or(io::ErrorKind::OutOfMemory)?;
-        let mut pool = pool();
-        // A used file is as large as ever, however little comes for it.
-        let may_refill = REFILLED.load(Ordering::Relaxed).saturating_add(size) <= KEPT;
-        let fits = |memory: &Memory| may_refill && memory.len() == size;
-        if let Some(at) = pool.free.iter().rposition(fits) {
-            let mut memory = pool.free.remove(at);
-            memory.set_refilled(true);
-            return Ok(memory);
-        }
-        if FILES_NOW.load(Ordering::Relaxed) >= FILES.load(Ordering::Relaxed) {
-            if pool.free.is_empty() {
-                return Err(io::Error::other("too many memory files"));
-            }
-            pool.free.remove(0);
-        }
-        drop(pool);
-        Memory::new(size)
-    }
-
-    /// Makes bytes of it, which nobody can change any more.
-    pub(super) fn lend(mut memory: Memory) -> Bytes {
-        memory.set_refilled(false);
-        let entry = (memory.len(), Arc::clone(&memory.file));
-        pool().lent.insert(memory.as_ptr().addr(), entry);
-        Bytes::from_owner(Loan(Some(memory)))
-    }
-
-    pub(super) fn find(bytes: &[u8]) -> Option<(MemoryFile, usize)> {
-        let start = bytes.as_ptr().addr();
-        let pool = pool();
-        let (base, (length, file)) = pool.lent.range(..=start).next_back()?;
-        let offset = start - base;
-        (offset + bytes.len() <= *length).then(|| (Arc::clone(file), offset))
-    }
-
-    pub(super) fn limit_files(most: usize) {
-        FILES.fetch_min(most, Ordering::Relaxed);
-    }
-
-    pub(super) fn trim() {
-        let mut pool = pool();
-        pool.free.retain(|memory| !memory.is_idle);
-        pool.free.iter_mut().for_each(|memory| memory.is_idle = true);
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod pool {
-    pub(super) fn find(_: &[u8]) -> Option<(crate::link::codec::MemoryFile, usize)> {
-        None
-    }
-
-    pub(super) fn trim() {}
-
-    pub(super) fn limit_files(_: usize) {}
-}
-
 /// The bytes of a memory file that the other side made, which must be sealed and `length` long.
-#[cfg(target_os = "linux")]
 pub(crate) fn read(file: OwnedFd, length: usize) -> io::Result<Bytes> {
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-
-    let wanted = SealFlag::F_SEAL_SHRINK
-        | SealFlag::F_SEAL_GROW
-        | SealFlag::F_SEAL_WRITE
-        | SealFlag::F_SEAL_SEAL;
-    let found = SealFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GET_SEALS)?);
+    let is_sealed = pool::is_sealed(&file)?;
     let mut file = File::from(file);
-    if !found.contains(wanted) || file.metadata()?.len() != length as u64 {
+    if !is_sealed || file.metadata()?.len() != length as u64 {
         return Err(io::Error::other("it is not sealed, or not of the length that was said"));
     }
     file.rewind()?;
@@ -372,32 +180,26 @@ pub(crate) fn read(file: OwnedFd, length: usize) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn read(_: OwnedFd, _: usize) -> io::Result<Bytes> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(portable)))]
 mod tests {
     use std::io::Write;
     use std::os::unix::fs::FileExt;
 
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
     use super::*;
 
     #[test]
     fn only_sealed_files_of_the_right_length_are_read() {
         let file = |seals: SealFlag| {
-            let mut file = File::from(memfd_create(c"", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+            let mut file = File::from(memfd_create(c"", MemfdFlags::ALLOW_SEALING).unwrap());
             file.write_all(b"one two").unwrap();
-            fcntl(&file, FcntlArg::F_ADD_SEALS(seals)).unwrap();
+            fcntl_add_seals(&file, seals).unwrap();
             OwnedFd::from(file)
         };
-        assert_eq!(read(file(SealFlag::from_bits_retain(15)), 7).unwrap(), "one two");
-        assert!(read(file(SealFlag::from_bits_retain(15)), 6).is_err());
-        assert!(read(file(SealFlag::from_bits_retain(7)), 7).is_err());
+        assert_eq!(read(file(SealFlags::from_bits_retain(15)), 7).unwrap(), "one two");
+        assert!(read(file(SealFlags::from_bits_retain(15)), 6).is_err());
+        assert!(read(file(SealFlags::from_bits_retain(7)), 7).is_err());
         assert!(read(tempfile::tempfile().unwrap().into(), 0).is_err());
     }
 

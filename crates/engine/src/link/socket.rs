@@ -33,6 +33,12 @@ const SLICES: usize = 64;
 const DESCRIPTORS: usize = 64;
 /// The most that the kernel passes at once (`SCM_MAX_FD`): with room for all, none is cut off.
 const AT_ONCE: usize = 253;
+/// Keeps descriptors that come from programs that are started; elsewhere they are marked when they
+/// have come.
+#[cfg(all(target_os = "linux", not(portable)))]
+const CLOSED_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(any(not(target_os = "linux"), portable))]
+const CLOSED_ON_EXEC: RecvFlags = RecvFlags::empty();
 
 #[derive(Debug)]
 pub(super) struct SocketLink {
@@ -245,10 +251,14 @@ impl SocketLink {
             // Not nix's `recvmsg`: when only some of the descriptors can be opened here, it does not
             // hand them out, and nobody closes them.
             let mut control = RecvAncillaryBuffer::new(control);
-            let message = recvmsg(&*socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+            let message = recvmsg(&*socket, &mut slices, &mut control, CLOSED_ON_EXEC)?;
             for control in control.drain() {
                 if let RecvAncillaryMessage::ScmRights(received) = control {
-                    files.extend(received);
+                    for file in received {
+                        #[cfg(any(not(target_os = "linux"), portable))]
+                        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::CLOEXEC)?;
+                        files.push_back(file);
+                    }
                 }
             }
             if message.flags.contains(ReturnFlags::CTRUNC) {
@@ -301,16 +311,14 @@ fn consume(pieces: &mut VecDeque<Piece>, mut written: usize) {
     }
 }
 
-#[cfg(test)]
-#[cfg(target_os = "linux")]
+#[cfg(all(test, target_os = "linux", not(portable)))]
 mod tests {
     use std::os::unix::fs::FileExt;
     use std::sync::Arc;
     use std::time::Duration;
 
     use ai_integration_contract::{Inputs, Outcome, Value};
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::unix::pipe::Receiver;
     use tokio::time::timeout;
@@ -391,9 +399,9 @@ mod tests {
         let header = format!(r#"{{"type":"result","id":7,"data":"bytes","shared":{length}}}"#);
         let prefix = [u32::try_from(header.len()).unwrap().to_be_bytes(), [0; 4]].concat();
         // Nothing but a hole, which takes no memory.
-        let file = File::from(memfd_create(c"", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+        let file = File::from(memfd_create(c"", MemfdFlags::ALLOW_SEALING).unwrap());
         file.set_len(length as u64).unwrap();
-        fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::from_bits_retain(15))).unwrap();
+        fcntl_add_seals(&file, SealFlags::from_bits_retain(15)).unwrap();
         let files = [file.as_raw_fd()];
         let control = [ControlMessage::ScmRights(&files)];
         let slices = [IoSlice::new(&prefix)];

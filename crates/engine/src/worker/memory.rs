@@ -1,7 +1,7 @@
 //! The memory that a process takes up.
 
 /// The memory in bytes that a process has in use now, shared pages included.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 pub(crate) fn resident(pid: i32) -> Option<u64> {
     // The second of the numbers, in pages; see proc(5).
     let numbers = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
@@ -11,7 +11,7 @@ pub(crate) fn resident(pid: i32) -> Option<u64> {
 }
 
 /// The memory in bytes that a process has in use now, shared pages included.
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 pub(crate) fn resident(pid: i32) -> Option<u64> {
     let listed = std::process::Command::new("ps")
         .args(["-o", "rss=", "-p", &pid.to_string()])

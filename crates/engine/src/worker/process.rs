@@ -167,14 +167,14 @@ fn before_exec(command: &mut Command, limits: WorkerRlimits) {
 }
 
 /// Elsewhere than on Linux a worker notices its parent's end at its next `get_next_input`.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 fn die_with_parent(parent: Pid) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     // The parent may have ended before the line above.
     if Pid::parent() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 fn die_with_parent(_parent: Pid) -> io::Result<()> {
     Ok(())
 }

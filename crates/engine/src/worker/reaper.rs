@@ -23,7 +23,7 @@ use crate::worker::ending::Exit;
 pub const WORKER_VARIABLE: &str = "AI_INTEGRATION_WORKER_ID";
 
 /// How often what a worker left behind is looked for.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 const ROUNDS: usize = 100;
 /// How long a worker may be stopped.
 const STOPPED: Duration = Duration::from_secs(10);
@@ -64,7 +64,7 @@ pub(super) struct Reaper(Arc<Mutex<Watched>>);
 impl Reaper {
     /// Begins to collect every ended child of this process.
     pub(super) fn start() -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(portable)))]
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
             tracing::debug!(%error, "orphans of workers go to the system");
         }
@@ -171,7 +171,7 @@ fn exit(status: WaitStatus) -> Option<Exit> {
 }
 
 /// Ends the processes that these workers started and that are not of their groups any more.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 fn end_remains(workers: Vec<String>) {
     let lines: Vec<String> =
         workers.into_iter().map(|name| format!("{WORKER_VARIABLE}={name}")).collect();
@@ -192,21 +192,21 @@ fn end_remains(workers: Vec<String>) {
 }
 
 /// The numbers of all processes.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 fn processes() -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Whether a process was started with one of these variables. Nobody else's environment can be read.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 fn has_one(pid: i32, lines: &[String]) -> bool {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let mut variables = environment.split(|byte| *byte == 0);
     variables.any(|variable| lines.iter().any(|line| line.as_bytes() == variable))
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 fn end_remains(_workers: Vec<String>) {}
 
 #[cfg(test)]

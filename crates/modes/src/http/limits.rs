@@ -91,14 +91,14 @@ fn own_size(which: usize) -> Option<u64> {
     pages.checked_mul(u64::try_from(page).ok()?)
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 fn physical_memory() -> Option<usize> {
     let pages = sysconf(SysconfVar::_PHYS_PAGES).ok()??;
     let page = sysconf(SysconfVar::PAGE_SIZE).ok()??;
     usize::try_from(pages).ok()?.checked_mul(usize::try_from(page).ok()?)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 fn physical_memory() -> Option<usize> {
     None
 }
