@@ -121,7 +121,7 @@ def copy_sources():
             (COPY / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(REPOSITORY / name, COPY / name)
     (REPOSITORY / "web" / "dist").mkdir(exist_ok=True)
-    (COPY / "web" / "dist").symlink_to(REPOSITORY / "web" / "dist")
+    (COPY / "crates" / "modes" / "page").symlink_to(REPOSITORY / "web" / "dist")
 
 
 def printed(binary, *words):

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 fn main() {
-    const BUILT: &str = "../../web/dist";
+    const BUILT: &str = "page";
     println!("cargo::rerun-if-changed={BUILT}");
     if cfg!(feature = "http") && !Path::new(BUILT).join("page.js.gz").exists() {
         println!(
