@@ -19,14 +19,14 @@ FEATURES := $(shell sed -n '/^default = /d; /^\[features\]/,/^$$/s/ = .*//p' cra
 # Nothing here may be steered by what the caller's shell has set.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
-.PHONY: help demo serve test test-rust test-python test-examples test-page test-container test-fuzz chaos soak screenshots \
+.PHONY: help demo serve dist sdist test test-rust test-python test-examples test-page test-container test-fuzz test-dist chaos soak screenshots \
         supply-chain sbom fuzz fuzz-build check lint docs bench bench-quick bench-observed \
         bench-client bench-faults bench-builds clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo            set up, and read the text of a picture on the command line'
-	@echo 'make serve           the same model as a web page on http://127.0.0.1:5000/'
+	@echo 'make serve           the same model as a web page on http://127.0.0.1:5000/, or on PORT'
 	@echo 'make test            set up, and run every test'
 	@echo 'make test-rust       the unit tests'
 	@echo 'make test-python     the black-box tests against the installed wheel'
@@ -34,6 +34,9 @@ help:
 	@echo 'make test-page       the web page in Chromium; needs Node.js'
 	@echo 'make test-container  a real container; needs root on Linux'
 	@echo 'make test-fuzz       every fuzz target for a few seconds'
+	@echo 'make dist            the wheel as it is published: for every Linux, and as fast as can be'
+	@echo 'make sdist           the source distribution, with the page in it'
+	@echo 'make test-dist       both of them in clean environments and in Debian 11; needs root on Debian'
 	@echo 'make chaos           a million checked answers while workers are killed, and more faults'
 	@echo 'make soak            half an hour of all faults at random, and a look at the memory'
 	@echo 'make fuzz            malformed input of every kind, a minute for each target'
@@ -73,11 +76,39 @@ web/dist/.built: $(PAGE_SOURCES)
 	fi
 	touch $@
 
-dist/.built: $(RUST_SOURCES) $(PYTHON_SOURCES) | $(VENV)/.maturin
+# Of the linked crates and of what is bundled into the page; each wheel has it beside its own.
+THIRD-PARTY-LICENCES.txt: Cargo.lock web/package-lock.json web/dist/.built packaging/third_party_licences.py
+	$(PYTHON) packaging/third_party_licences.py $@
+
+# The wheel for this machine, from the sources as they are: what `make demo` and the tests use.
+WHEEL_SOURCES := $(RUST_SOURCES) $(PYTHON_SOURCES) THIRD-PARTY-LICENCES.txt
+dist/.built: $(WHEEL_SOURCES) | $(VENV)/.maturin
 	@echo 'Building the wheel; the first time takes some minutes.'
-	rm -rf dist
-	$(BIN)/maturin build --release --locked --out dist
+	rm -f dist/*.whl dist/.published
+	$(BIN)/maturin build --profile release --locked --out dist
 	touch $@
+
+# The wheel as it is published, in the place of that one. TARGET is another machine's, as Rust names it.
+TARGET ?=
+COMPATIBILITY ?= $(if $(findstring musl,$(TARGET)),musllinux_1_2,manylinux2014)
+LINKER := $(if $(filter Darwin,$(shell uname)),,--zig --compatibility $(COMPATIBILITY))
+dist: dist/.published
+dist/.published: $(WHEEL_SOURCES) | $(VENV)/.maturin $(VENV)/.zig
+	@echo 'Building the wheel to publish; that takes many minutes.'
+	rm -f dist/*.whl
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --profile dist --locked --out dist \
+	  $(LINKER) $(addprefix --target ,$(TARGET))
+	touch dist/.built $@
+
+$(VENV)/.zig: | $(VENV)/.created
+	$(PIP) --quiet ziglang==0.17.1 auditwheel==6.8.2
+	touch $@
+
+sdist: $(WHEEL_SOURCES) | $(VENV)/.maturin
+	@test -e web/dist/page.js.gz || \
+	  { echo 'The page is missing: install Node.js, then make clean.' >&2; exit 1; }
+	rm -f dist/*.tar.gz
+	$(BIN)/maturin sdist --out dist
 
 $(VENV)/.wheel: dist/.built
 	$(PIP) --quiet --force-reinstall --no-deps dist/*.whl
@@ -113,20 +144,23 @@ demo: $(VENV)/.wheel $(VENV)/.ocr
 	@echo 'The same program is a web page and an HTTP API: make serve, then open http://127.0.0.1:5000/'
 
 serve: $(VENV)/.wheel $(VENV)/.ocr
-	$(CLEAN) MODE=http $(BIN)/python examples/ocr/entrypoint.py
+	$(CLEAN) MODE=http $(addprefix PORT=,$(PORT)) $(BIN)/python examples/ocr/entrypoint.py
 
 # --- tests ---
 
 test: test-rust test-python test-examples test-page test-container test-fuzz
 
+# Marks of tests that have targets of their own.
+ELSEWHERE := examples and not container and not dist
+
 test-rust: web/dist/.built
 	$(CARGO) test --locked --workspace
 
 test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language target/small/debug/language \
-  target/debug/examples/describe
+    target/debug/examples/describe target/portable/debug/ai-integration
 	tests/install-packages
-	$(BIN)/pytest tests -m 'not timed and not examples and not container' -n 2 --dist loadfile
-	$(BIN)/pytest tests -m 'timed and not examples and not container'
+	$(BIN)/pytest tests -m 'not timed and not $(ELSEWHERE)' -n 2 --dist loadfile
+	$(BIN)/pytest tests -m 'timed and not $(ELSEWHERE)'
 
 test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/language
 	$(BIN)/pytest tests -m examples
@@ -195,6 +229,12 @@ sbom: $(VENV)/.wheel $(VENV)/.tests
 	$(BIN)/pytest tests/test_supply_chain.py
 	cp $(VENV)/lib/python*/site-packages/ai_integration-*.dist-info/sboms/*.cyclonedx.json dist
 
+# What `make dist` and `make sdist` make: in clean environments, and in the oldest system that we try.
+test-dist: export TEST_SUITE = bullseye
+test-dist: dist sdist $(VENV)/.tests
+	$(BIN)/pytest tests/dist
+	tests/container/prepare && $(BIN)/pytest tests/container/test_container.py
+
 # The page in Chromium, against real servers; its screenshots are left in .cache/screenshots.
 test-page: $(VENV)/.wheel $(VENV)/.examples
 	@if command -v npm >/dev/null; then \
@@ -229,17 +269,25 @@ target/debug/examples/describe: $(RUST_SOURCES)
 	$(CARGO) build --locked -p ai-integration --examples
 	touch $@
 
+# The engine as it is on systems that are not Linux. The crates of others are those that
+# `cargo test` has compiled.
+target/portable/debug/ai-integration: $(RUST_SOURCES)
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/portable/rustc CARGO_BUILD_BUILD_DIR=target \
+	  $(CARGO) build --locked --workspace --bin ai-integration --examples --target-dir target/portable
+	touch $@
+
 check: lint test
 
 lint: $(VENV)/.tests web/dist/.built
 	rustfmt --check --edition 2024 $$(git ls-files '*.rs')
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --quiet -- --cfg portable -D warnings
 	for feature in '' $(FEATURES); do \
 	  $(CARGO) clippy --locked --quiet -p ai-integration -p language --no-default-features \
 	    --features "$$feature" -- -D warnings || { echo "with the feature '$$feature' only"; exit 1; }; \
 	done
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
-	$(BIN)/ruff check python examples tests bench web/tests crates/cli/templates
+	$(BIN)/ruff check python packaging examples tests bench web/tests crates/cli/templates
 	cd web && npm run --silent lint
 	$(BIN)/mypy $$(git ls-files 'python/*.pyi')
 
@@ -249,21 +297,21 @@ docs:
 	  > python/ai_integration/_mode_names.py
 
 # Side by side with the peers, which the first run installs into .cache/bench.
-bench: dist/.built
+bench: dist/.published
 	$(CLEAN) $(PYTHON) bench/bench.py
 
 # What metrics and logs cost, against a build without them.
-bench-observed: dist/.built
+bench-observed: dist/.published
 	$(CLEAN) $(PYTHON) bench/observed.py
 
 # Pictures by the Python client against those by oha.
-bench-client: dist/.built
+bench-client: dist/.published
 	$(CLEAN) $(PYTHON) bench/client.py
 
-bench-quick: dist/.built
+bench-quick: dist/.published
 	$(CLEAN) $(PYTHON) bench/bench.py --quick
 
-bench-faults: dist/.built
+bench-faults: dist/.published
 	$(CLEAN) $(PYTHON) bench/faults.py --write
 
 # The engine as it is in the sources against that of a revision, or of the latest commit.
@@ -272,4 +320,4 @@ bench-builds: web/dist/.built
 	$(CLEAN) $(PYTHON) bench/builds.py --before $(BEFORE)
 
 clean:
-	rm -rf target dist web/dist web/node_modules $(VENV) .cache
+	rm -rf target dist web/dist web/node_modules THIRD-PARTY-LICENCES.txt $(VENV) .cache

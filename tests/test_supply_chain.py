@@ -12,6 +12,9 @@ from support import REPOSITORY
 # The text of the Apache licence 2.0 as its authors publish it.
 APACHE = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
+# What the wheel has of those whose work is in it.
+OTHERS = "THIRD-PARTY-LICENCES.txt"
+
 # Of a model in Rust without the default features of `ai-integration`, with the model's own.
 MOST_CRATES = 90
 
@@ -27,6 +30,16 @@ def materials(wheel):
     (file,) = [file for file in wheel.files if file.parent.name == "sboms"]
     assert file.parent.parent.name.endswith(".dist-info")
     return json.loads(file.read_text())
+
+
+def licence_file(wheel, name):
+    (found,) = [file for file in wheel.files if file.match("*.dist-info/licenses/" + name)]
+    return found
+
+
+def version_of(crate, crates):
+    (version,) = [version for name, version in crates if name == crate]
+    return version
 
 
 def locked():
@@ -72,12 +85,60 @@ def test_the_bill_of_materials_tells_the_source_and_the_licence_of_each_crate(ma
 
 def test_the_wheel_has_its_licence_and_needs_no_other_package(wheel):
     assert wheel.metadata["License-Expression"] == "Apache-2.0"
-    assert wheel.metadata.get_all("License-File") == ["LICENSE"]
-    (licence,) = [file for file in wheel.files if file.parent.name == "licenses"]
+    assert wheel.metadata.get_all("License-File") == ["LICENSE", OTHERS]
+    licence = licence_file(wheel, "LICENSE")
     assert hashlib.sha256(licence.read_binary()).hexdigest() == APACHE
     assert (REPOSITORY / "LICENSE").read_bytes() == licence.read_binary()
     required = wheel.requires or []
     assert [one for one in required if "extra ==" not in one] == []
+
+
+def test_the_wheel_has_the_licence_of_every_crate_that_is_linked(wheel):
+    pages = licence_file(wheel, OTHERS).read_text().split("\n" + "=" * 80 + "\n")
+    named = {}
+    for page in pages:
+        names, _, text = page.strip().partition("\n\n")
+        assert len(text) > 200, names
+        named.update({tuple(name.split()[:2]): text for name in names.splitlines()})
+    own = {name for name, checksum in locked().items() if checksum is None}
+    linked = {(name, version[1:]) for name, version in crates("ai-integration-cli", "normal")}
+    assert linked - own - named.keys() == set()
+    assert "Permission is hereby granted" in named["tokio", version_of("tokio", linked)]
+
+
+def test_the_wheel_has_the_licences_of_what_is_in_the_page(wheel):
+    if not (REPOSITORY / "web" / "dist" / "page.js.gz").exists():
+        pytest.skip("the page is not built; that takes Node.js")
+    text = licence_file(wheel, OTHERS).read_text()
+    used = json.loads((REPOSITORY / "web" / "package.json").read_text())["dependencies"]
+    for name, version in used.items():
+        assert "\n%s %s (" % (name, version) in text
+
+
+def test_the_wheel_tells_an_index_what_it_shows(wheel):
+    told = wheel.metadata
+    urls = [url.split(", ")[0] for url in told.get_all("Project-URL")]
+    assert sorted(urls) == ["Documentation", "Issues", "Source"]
+    assert told["Author"]
+    assert told["Keywords"]
+    assert told["Description-Content-Type"].startswith("text/markdown")
+    assert told["Description"] or told.get_payload()
+
+
+def packaged(crate):
+    """The files that a crate brings to those who depend on it."""
+    listing = ["cargo", "package", "--list", "--allow-dirty", "--offline", "--locked", "-p", crate]
+    return subprocess.check_output(listing, cwd=REPOSITORY, text=True, timeout=300).splitlines()
+
+
+def test_the_package_of_the_modes_brings_the_page():
+    built = sorted(path.name for path in (REPOSITORY / "web" / "dist").glob("*.gz"))
+    names = packaged("ai-integration-modes")
+    assert [name for name in names if name.startswith("page/")] == ["page/" + one for one in built]
+    sources = (REPOSITORY / "crates" / "modes" / "src").rglob("*")
+    assert len([name for name in names if name.startswith("src/")]) == len(
+        [path for path in sources if path.is_file()]
+    )
 
 
 def test_a_small_model_in_rust_brings_few_crates():
