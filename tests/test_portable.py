@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from compat import STYLES, model
-from support import REPOSITORY, eventually, run, serve
+from support import REPOSITORY, run, serve
 
 BUILT = REPOSITORY / "target" / "portable" / "debug" / "ai-integration"
 # Enough to go through memory files where there are any.
@@ -81,11 +81,14 @@ def test_the_one_shot_modes(written, place, tmp_path):
         ("test_inputs_pickled_dict", [], pickle.dumps(piped, 2)),
     ]:
         done = run(written, *words, mode=mode, stdin=stdin, **place)
-        assert (done.returncode, done.stdout.decode().strip()) == (0, SAID), done.stderr
+        assert done.returncode == 0, done.stderr
+        # The mode for pickles tells how it goes, and shows the result last.
+        assert done.stdout.decode().strip().endswith(SAID)
         assert b"working on shout" in done.stderr
     text = json.dumps({"text": "shout", "file": base64.b64encode(LARGE).decode()}).encode()
     done = run(written, mode="test_inputs_dict_json", stdin=text, **place)
-    assert (done.returncode, done.stdout.decode().strip()) == (0, SAID), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().strip().endswith(SAID)
     done = run(written, "--text", "raise", mode="command_line", **place)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"on purpose" in done.stderr
@@ -106,12 +109,10 @@ def test_a_server(written, place):
 
 
 def test_a_limit_of_memory_is_noticed(written, place):
-    with serve(written, AI_INTEGRATION_MAX_RSS="1MiB", **place) as server:
-        first = server.process.pid
+    with serve(written, AI_INTEGRATION_MAX_RSS=2, **place) as server:
         assert server.classic(text="x")["output"].startswith("X")
-        eventually(lambda: "memory" in server.output(), "a worker that is too large is replaced")
+        server.wait_for_output(r"takes up \d+ MiB, more than 2")
         assert server.classic(text="y")["output"].startswith("Y")
-        assert server.process.pid == first
 
 
 def test_a_custom_mode(written, place, tmp_path):
@@ -120,7 +121,7 @@ def test_a_custom_mode(written, place, tmp_path):
     (tmp_path / "modes" / "mine.py").write_text(source + "MODULE_MODES = {'mine': mine}\n")
     done = run(written, mode="mine", AI_INTEGRATION_MODES_PATH=tmp_path / "modes", **place)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(b"working on a\nA") or done.stdout.startswith(b"A")
+    assert b"\nA" in b"\n" + done.stdout
 
 
 def test_a_pool_without_a_guard_is_told_of(program, place):

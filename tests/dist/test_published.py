@@ -23,7 +23,7 @@ pytestmark = pytest.mark.dist
 OLDEST = (2, 17)
 # The source distribution and the crates are compiled where most of it is compiled already. How fast
 # they are is not looked at.
-COMPILING = {"CARGO_TARGET_DIR": REPOSITORY / "target", "MATURIN_PEP517_ARGS": "--profile release"}
+COMPILING = {"CARGO_TARGET_DIR": REPOSITORY / "target", "MATURIN_PEP517_ARGS": "--profile dev"}
 # For compiling everything, in seconds.
 PATIENCE = 1800
 ECHO = """
@@ -125,7 +125,8 @@ class TestWheel:
         assert max(glibc) <= OLDEST, sorted(versions)
 
     def test_auditwheel_agrees_with_its_tag(self, wheel):
-        assert wheel.name.endswith("-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl")
+        tags = wheel.stem.rpartition("-")[2]
+        assert sorted(tags.split(".")) == ["manylinux2014_x86_64", "manylinux_2_17_x86_64"]
         show = [sys.executable, "-m", "auditwheel", "show", wheel]
         said = " ".join(subprocess.check_output(show, text=True, timeout=60).split())
         assert 'platform tag: "manylinux_2_17_x86_64"' in said, said
