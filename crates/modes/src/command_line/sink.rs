@@ -11,7 +11,18 @@ use crate::console::eprint;
 /// Takes one result, whole or in pieces.
 pub(super) struct Sink {
     target: Target,
-    ends_with_newline: bool,
+    ending: Ending,
+}
+
+/// The end of what was written so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// A newline, or bytes that take none.
+    Complete,
+    /// Text without a newline, for which people and programs expect one.
+    OpenText,
+    /// Bytes of a text type without a newline; only a terminal needs one.
+    OpenBytes,
 }
 
 enum Target {
@@ -37,7 +48,7 @@ impl Sink {
                 Err(error) => return Err(cannot_write(path, &error)),
             },
         };
-        Ok(Sink { target, ends_with_newline: true })
+        Ok(Sink { target, ending: Ending::Complete })
     }
 
     /// Says what keeps a result from being written, as far as that can be known without trying.
@@ -61,6 +72,7 @@ impl Sink {
             && outcome.is_json()
             && let Ok(json) = json::parse(text.as_bytes())
         {
+            self.ending = Ending::OpenText;
             return self.write(format!("{json:#}").as_bytes());
         }
         self.stream(outcome)
@@ -68,15 +80,16 @@ impl Sink {
 
     /// Takes a piece of a result.
     pub(super) fn stream(&mut self, piece: &Outcome) -> Result<(), String> {
-        let bytes = match &piece.data {
+        let (bytes, open) = match &piece.data {
             Data::None => return Ok(()),
             Data::List(list) => return self.list(list, &piece.media_type()),
-            Data::Text(text) | Data::Json(text) => text.as_bytes(),
+            Data::Text(text) | Data::Json(text) => (text.as_bytes(), Ending::OpenText),
             Data::Bytes(bytes) => {
-                let is_text = piece.is_json() || piece.media_type().starts_with("text/");
+                let has_text_type = piece.is_json() || piece.media_type().starts_with("text/");
+                let is_text = has_text_type && std::str::from_utf8(bytes).is_ok();
                 let shown =
                     matches!(self.target, Target::Stdout { is_terminal: true, as_is: false });
-                if shown && !(is_text && std::str::from_utf8(bytes).is_ok()) {
+                if shown && !is_text {
                     return Err(format!(
                         "the result is {} bytes of {}, which a terminal cannot show; write it to a \
                          file with --output FILE",
@@ -84,12 +97,10 @@ impl Sink {
                         piece.content_type.as_deref().unwrap_or("an unknown type"),
                     ));
                 }
-                bytes
+                (&**bytes, if is_text { Ending::OpenBytes } else { Ending::Complete })
             }
         };
-        // Text on standard output ends with a newline; bytes stay as they are.
-        let is_text = matches!(piece.data, Data::Text(_) | Data::Json(_));
-        self.ends_with_newline = !is_text || bytes.ends_with(b"\n");
+        self.ending = if bytes.ends_with(b"\n") { Ending::Complete } else { open };
         self.write(bytes)
     }
 
@@ -114,7 +125,13 @@ impl Sink {
 
     /// Completes the result.
     pub(super) fn finish(mut self) -> Result<(), String> {
-        if !self.ends_with_newline && matches!(self.target, Target::Stdout { as_is: false, .. }) {
+        let takes_newline = match (&self.target, self.ending) {
+            (_, Ending::Complete) | (Target::File(_) | Target::Files(_), _) => false,
+            // The prompt comes next there.
+            (Target::Stdout { is_terminal: true, .. }, _) => true,
+            (Target::Stdout { as_is, .. }, ending) => !as_is && ending == Ending::OpenText,
+        };
+        if takes_newline {
             self.write(b"\n")?;
         }
         self.write(b"")?;
