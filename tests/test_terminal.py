@@ -1,4 +1,5 @@
-"""What a person sees on a terminal: results that end with a newline."""
+"""What a person sees on a terminal: results that end with a newline, the list of modes,
+and the mode that a misspelt one means."""
 
 import contextlib
 import os
@@ -8,7 +9,7 @@ import select
 import subprocess
 
 import pytest
-from compat import model
+from compat import STYLES, model
 from support import BINARY, PATIENCE, PYTHON, environment, eventually, run
 
 # The program itself, and `ai-integration run`.
@@ -138,3 +139,53 @@ class TestNewline:
         file = tmp_path / "result"
         assert run(path, "--output", file, mode="command_line").returncode == 0
         assert file.read_bytes() == bare
+
+
+class TestModes:
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("htp", "http"),
+            ("HTTP", "http"),
+            ("https", "http"),
+            ("command-line", "command_line"),
+            ("cmd", "command_line"),
+            ("json", "test_inputs_dict_json"),
+            ("shuot", "shout"),
+        ],
+    )
+    @pytest.mark.parametrize("how", ["variable", "flag"])
+    def test_a_misspelt_mode_is_told_which_it_means(self, program, tmp_path, name, meant, how):
+        modes = tmp_path / "modes"
+        modes.mkdir()
+        (modes / "mine.py").write_text("MODULE_MODES = {'shout': lambda: None}\n")
+        path = program(model("SCHEMA = {}\n\ndef infer(inputs):\n    return 'x'\n"))
+        if how == "flag":
+            done = run(
+                path,
+                command=[BINARY, "run", "--mode", name],
+                AI_INTEGRATION_MODES_PATH=modes,
+            )
+        else:
+            done = run(path, mode=name, AI_INTEGRATION_MODES_PATH=modes)
+        assert (done.returncode, done.stdout) == (1, b"")
+        errors = done.stderr.decode()
+        assert "error: MODE not found: %s; did you mean %s?\n" % (name, meant) in errors
+
+    def test_another_word_is_not_taken_for_a_mode(self, program):
+        path = program(model("SCHEMA = {}\n\ndef infer(inputs):\n    return 'x'\n"))
+        for name in ("telepathy", "test", "h" * 5000):
+            done = run(path, mode=name)
+            assert done.returncode == 1
+            assert b"did you mean" not in done.stderr
+
+    @pytest.mark.parametrize("style", STYLES)
+    def test_the_list_of_a_plain_run_is_short(self, program, style):
+        path = program(model("SCHEMA = {}\n\ndef infer(inputs):\n    return 'x'\n", style))
+        seen = shown(PYTHON, path)
+        listed = [line for line in seen.splitlines() if line.startswith(" * MODE=")]
+        assert len(listed) == 6
+        assert max(map(len, seen.splitlines())) < 80
+        # The long form is a command away.
+        assert "ai-integration modes" in seen
+        assert b"docker run --rm -e MODE=http" in run("modes", command=[BINARY]).stdout

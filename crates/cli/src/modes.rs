@@ -11,7 +11,7 @@ use crate::program;
 
 /// `ai-integration modes`.
 pub(crate) fn print() -> ExitStatus {
-    print!("{}", ai_integration_modes::list(&custom()));
+    print!("{}", ai_integration_modes::list_with_examples(&custom()));
     ExitStatus::Done
 }
 

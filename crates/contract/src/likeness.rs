@@ -5,7 +5,8 @@ const LONGEST: usize = 100;
 
 /// Finds the name among the `known` ones that `name` is a misspelling of: a third of its letters or fewer,
 /// and at most two, are wrong, missing, too many or swapped.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }

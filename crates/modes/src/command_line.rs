@@ -33,7 +33,7 @@ impl Mode for CommandLine {
     }
 
     fn hint(&self) -> &'static str {
-        "Pass files and values on the command line with options; --help lists them"
+        "Pass files and values as options; --help lists them"
     }
 
     fn takes_arguments(&self) -> bool {

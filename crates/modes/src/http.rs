@@ -63,7 +63,11 @@ impl Mode for Http {
     }
 
     fn hint(&self) -> &'static str {
-        "Serve an HTTP API and a web page: docker run --rm -e MODE=http -p 5000:5000 IMAGE"
+        "Serve an HTTP API and a web page"
+    }
+
+    fn example(&self) -> Option<&'static str> {
+        Some("docker run --rm -e MODE=http -p 5000:5000 IMAGE")
     }
 
     fn is_serving(&self) -> bool {

@@ -89,3 +89,15 @@ pub fn left_out(name: &str) -> Option<&'static str> {
 pub fn list(custom: &[CustomMode]) -> String {
     listing::list(MODES, custom)
 }
+
+/// The same list with a command for each mode that has one.
+#[must_use]
+pub fn list_with_examples(custom: &[CustomMode]) -> String {
+    listing::list_with_examples(MODES, custom)
+}
+
+/// The mode that a name which no mode has seems to mean.
+#[must_use]
+pub fn meant<'a>(name: &str, custom: &'a [CustomMode]) -> Option<&'a str> {
+    listing::meant(name, MODES, custom)
+}

@@ -16,8 +16,13 @@ pub trait Mode: Sync {
     /// The value of `MODE` that chooses it.
     fn name(&self) -> &'static str;
 
-    /// One line that tells users how to run this mode.
+    /// A few words that tell users what this mode does.
     fn hint(&self) -> &'static str;
+
+    /// A command that runs this mode in a container, where there is more to it than `MODE`.
+    fn example(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Tells whether it serves until it is stopped, rather than being done at some time by itself.
     fn is_serving(&self) -> bool {

@@ -14,8 +14,14 @@ impl Mode for TestInputsDictJson {
     }
 
     fn hint(&self) -> &'static str {
-        "Pipe the inputs dict in as JSON: echo '{\"text\": \"some text\"}' | docker run --rm -i -e \
-         MODE=test_inputs_dict_json IMAGE"
+        "Pipe the inputs dict in as JSON"
+    }
+
+    fn example(&self) -> Option<&'static str> {
+        Some(
+            "echo '{\"text\": \"some text\"}' | docker run --rm -i -e \
+             MODE=test_inputs_dict_json IMAGE",
+        )
     }
 
     fn run(&self, context: Context) -> Running {

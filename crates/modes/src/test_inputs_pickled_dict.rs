@@ -16,8 +16,11 @@ impl Mode for TestInputsPickledDict {
     }
 
     fn hint(&self) -> &'static str {
-        "Pickle the inputs dict of plain data into a file, and pipe it in: docker run --rm -i -e \
-         MODE=test_inputs_pickled_dict IMAGE < dict.pkl"
+        "Pipe a pickle of the inputs dict in"
+    }
+
+    fn example(&self) -> Option<&'static str> {
+        Some("docker run --rm -i -e MODE=test_inputs_pickled_dict IMAGE < dict.pkl")
     }
 
     fn run(&self, context: Context) -> Running {

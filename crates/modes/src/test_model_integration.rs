@@ -20,8 +20,11 @@ impl Mode for TestModelIntegration {
     }
 
     fn hint(&self) -> &'static str {
-        "Test the model on a sample of each of its inputs: docker run --rm -e \
-         MODE=test_model_integration IMAGE"
+        "Test the model on samples of its inputs"
+    }
+
+    fn example(&self) -> Option<&'static str> {
+        Some("docker run --rm -e MODE=test_model_integration IMAGE")
     }
 
     fn is_supervised(&self) -> bool {

@@ -17,7 +17,11 @@ impl Mode for TestSingleImage {
     }
 
     fn hint(&self) -> &'static str {
-        "Pipe a single image in: docker run --rm -i -e MODE=test_single_image IMAGE < picture.jpeg"
+        "Pipe a single image in"
+    }
+
+    fn example(&self) -> Option<&'static str> {
+        Some("docker run --rm -i -e MODE=test_single_image IMAGE < picture.jpeg")
     }
 
     fn run(&self, context: Context) -> Running {

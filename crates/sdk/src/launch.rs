@@ -12,12 +12,12 @@ use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::ProgramFiles;
 use ai_integration_engine::settings::Config;
 use ai_integration_engine::{
-    Embedded, Engine, Exit, Link, Output, Program, Supervisor, ignore_unwanted, save_addresses,
-    serve_attached,
+    CustomMode, Embedded, Engine, Exit, Link, Output, Program, Supervisor, ignore_unwanted,
+    save_addresses, serve_attached,
 };
 use ai_integration_modes::console::eprint;
 use ai_integration_modes::{
-    Context, DEFAULT_MODE, ExitStatus, Mode, Running, Usage, find, left_out, list,
+    Context, DEFAULT_MODE, ExitStatus, Mode, Running, Usage, find, left_out, list, meant,
 };
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
@@ -77,7 +77,7 @@ fn choose(environment: &Environment) -> Result<(&'static dyn Mode, bool), String
 pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
     let (mode, is_default) = match choose(&launch.environment) {
         Ok(chosen) => chosen,
-        Err(name) => return no_such_mode(&name, &list(&[])),
+        Err(name) => return no_such_mode(&name, &[]),
     };
     let (mut config, client, logging) = match prepare(&launch.environment, mode) {
         Ok(prepared) => prepared,
@@ -212,7 +212,7 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
             Err(name) => {
                 let model = Engine::from(engine).model().await;
                 let custom = model.as_ref().map_or(&[][..], |model| &model.custom_modes);
-                no_such_mode(&name, &list(custom))
+                no_such_mode(&name, custom)
             }
         }
     })
@@ -235,16 +235,19 @@ fn prepare(
     Ok((config, client, logging))
 }
 
-fn no_such_mode(name: &str, listed: &str) -> ExitStatus {
+fn no_such_mode(name: &str, custom: &[CustomMode]) -> ExitStatus {
     let what = match left_out(name) {
         Some(feature) => format!(
             "MODE={name} is not in this build; it comes with the feature {feature:?} of the crate \
              ai-integration"
         ),
         None if name.is_empty() => "MODE is empty".to_owned(),
-        None => format!("MODE not found: {name}"),
+        None => match meant(name, custom) {
+            Some(mode) => format!("MODE not found: {name}; did you mean {mode}?"),
+            None => format!("MODE not found: {name}"),
+        },
     };
-    eprint(format_args!("error: {what}; the modes are:\n{}", listed.trim_end()));
+    eprint(format_args!("error: {what}\nThe modes are:\n{}", list(custom).trim_end()));
     ExitStatus::Failed
 }
 
@@ -300,7 +303,10 @@ async fn carry_out(
         if is_default && let Ok(model) = engine.model().await {
             let listed = list(&model.custom_modes);
             let name = mode.name();
-            eprint(format_args!("No MODE is chosen: using {name}. The modes are:\n{listed}"));
+            eprint(format_args!(
+                "No MODE is chosen: using {name}. The modes are:\n{listed}\
+                 `ai-integration modes` shows how to run each.\n"
+            ));
         }
         mode.run(context).await
     });
