@@ -1,16 +1,27 @@
-"""What a person sees on a terminal: results that end with a newline, the list of modes,
-and the mode that a misspelt one means."""
+"""What a person sees on a terminal: results that end with a newline, each traceback once, the list
+of modes, and the mode that a misspelt one means."""
 
 import contextlib
+import json
 import os
 import pty
 import re
 import select
+import signal
 import subprocess
 
 import pytest
 from compat import STYLES, model
-from support import BINARY, PATIENCE, PYTHON, environment, eventually, run
+from support import (
+    BINARY,
+    PATIENCE,
+    PYTHON,
+    Server,
+    environment,
+    eventually,
+    in_background,
+    run,
+)
 
 # The program itself, and `ai-integration run`.
 COMMANDS = {"program": [PYTHON], "run": [BINARY, "run"]}
@@ -139,6 +150,222 @@ class TestNewline:
         file = tmp_path / "result"
         assert run(path, "--output", file, mode="command_line").returncode == 0
         assert file.read_bytes() == bare
+
+
+# Models that raise one exception for each request, or report it.
+RAISING = {
+    "loop": """
+        import ai_integration
+
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                raise ValueError("delibe" + "rate")
+    """,
+    "start_loop": """
+        import ai_integration
+
+        def infer(inputs):
+            raise ValueError("delibe" + "rate")
+
+        ai_integration.public_interface.start_loop(infer, {"text": {"type": "text"}})
+    """,
+    "batches": """
+        import ai_integration
+
+        while True:
+            with ai_integration.get_next_inputs(inputs_schema={"text": {"type": "text"}}) as batch:
+                raise ValueError("delibe" + "rate")
+    """,
+    "stream": """
+        import ai_integration
+
+        def pieces():
+            yield "a"
+            raise ValueError("delibe" + "rate")
+
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                ai_integration.send_result(
+                    {"content-type": "text/plain", "data": pieces(), "success": True}
+                )
+    """,
+    "caught": """
+        import ai_integration
+
+        while True:
+            try:
+                with ai_integration.get_next_input({"text": {"type": "text"}}) as inputs:
+                    raise ValueError("delibe" + "rate")
+            except ValueError:
+                pass
+    """,
+    "caught inside": """
+        import ai_integration
+
+        def pieces():
+            raise ValueError("delibe" + "rate")
+            yield "a"
+
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                try:
+                    ai_integration.send_result(
+                        {"content-type": "text/plain", "data": pieces(), "success": True}
+                    )
+                except ValueError:
+                    pass
+    """,
+    "once": """
+        import ai_integration
+
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            raise ValueError("delibe" + "rate")
+    """,
+    "thread": """
+        import threading
+        import ai_integration
+
+        def loop():
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                raise ValueError("delibe" + "rate")
+
+        thread = threading.Thread(target=loop)
+        thread.start()
+        thread.join()
+    """,
+    "reported": """
+        import traceback
+        import ai_integration
+
+        while True:
+            with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+                try:
+                    raise ValueError("delibe" + "rate")
+                except ValueError:
+                    ai_integration.send_result(
+                        {"data": None, "success": False, "error": traceback.format_exc()}
+                    )
+    """,
+    "own hook": """
+        import sys
+        import traceback
+        import ai_integration
+
+        def hook(kind, value, trace):
+            print("my hook", file=sys.stderr)
+            traceback.print_exception(kind, value, trace)
+
+        sys.excepthook = hook
+        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+            raise ValueError("delibe" + "rate")
+    """,
+}
+each_way = pytest.mark.parametrize("way", RAISING)
+
+
+class TestTraceback:
+    @staticmethod
+    def check(seen, times=1):
+        assert seen.count(HEADING) == times, seen
+        assert "ValueError: deliberate" in seen
+        assert 'raise ValueError("delibe" + "rate")' in seen
+
+    @each_way
+    @both_commands
+    def test_the_command_line_shows_it_once(self, program, way, command):
+        path = program(RAISING[way])
+        seen = shown(*command, path, "--text", "bad", MODE="command_line")
+        self.check(seen)
+        assert "the model failed" in seen
+        if way == "own hook":
+            assert "my hook" in seen
+
+    @each_way
+    @both_commands
+    def test_a_pipe_mode_shows_it_once(self, program, way, command):
+        path = program(RAISING[way])
+        given = json.dumps({"text": "bad"}).encode()
+        self.check(shown(*command, path, stdin=given, MODE="test_inputs_dict_json"))
+        # The report names it wherever it goes.
+        done = run(path, command=command, stdin=given, mode="test_inputs_dict_json")
+        assert b"ValueError: deliberate" in done.stdout
+        self.check((done.stdout + done.stderr).decode())
+
+    @pytest.mark.parametrize("way", sorted(set(RAISING) - {"once", "thread", "own hook"}))
+    def test_the_self_test_shows_it_once_for_each_try(self, program, way):
+        self.check(shown(PYTHON, program(RAISING[way]), MODE="test_model_integration"), 5)
+
+    @each_way
+    @pytest.mark.parametrize("policy", [None, "stop", "continue"])
+    def test_a_server_shows_it_once_and_the_requester_gets_it(self, program, way, policy):
+        path = program(RAISING[way])
+        with terminal(PYTHON, path, MODE="http", PORT=0, AI_INTEGRATION_ON_EXCEPTION=policy) as on:
+            server = Server(on.process, [])
+            server.url = on.wait_for(r"ready on (http://[^/]+)/").group(1)
+            # There pieces are put together, so that each failure can be told.
+            error = server.classic(text="bad")["err"]
+            on.wait_for("request_id")
+            on.process.send_signal(signal.SIGTERM)
+            self.check(on.to_the_end())
+        self.check(error)
+
+    def test_a_batch_shows_what_one_of_it_raises_once(self, program):
+        path = program("""
+            import time
+            import ai_integration
+
+            SCHEMA = {"text": {"type": "text"}}
+            while True:
+                with ai_integration.get_next_inputs(SCHEMA, max_batch_size=4) as batch:
+                    texts = [inputs["text"] for inputs in batch]
+                    print("got", *sorted(texts), flush=True)
+                    if "first" in texts:
+                        time.sleep(2)
+                    if "bad" in texts:
+                        raise ValueError("delibe" + "rate")
+                    ai_integration.send_results(
+                        [{"content-type": "text/plain", "data": t, "success": True} for t in texts]
+                    )
+        """)
+        with terminal(PYTHON, path, MODE="http", PORT=0) as on:
+            server = Server(on.process, [])
+            server.url = on.wait_for(r"ready on (http://[^/]+)/").group(1)
+            first = in_background(server.post, text="first")
+            on.wait_for("got first")
+            answers = [in_background(server.post, text=text) for text in ("a", "bad", "b")]
+            assert [answer().status for answer in answers] == [200, 500, 200]
+            assert first().status == 200
+            on.wait_for("request_id")
+            # Another request with the same failure is another failure.
+            assert "got a b bad" in on.text()
+            self.check(on.text())
+            for _ in range(3):
+                assert server.post(text="bad").status == 500
+            on.process.send_signal(signal.SIGTERM)
+            assert on.to_the_end().count(HEADING) >= 2
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_a_model_that_does_not_load_shows_it_once(self, program, workers):
+        path = program('import ai_integration\nraise ValueError("delibe" + "rate")')
+        for mode in ("command_line", "test_inputs_dict_json", "test_model_integration", "http"):
+            for command in COMMANDS.values():
+                more = {"AI_INTEGRATION_START_ATTEMPTS": 1, "AI_INTEGRATION_WORKERS": workers}
+                seen = shown(*command, path, MODE=mode, PORT=0, **more)
+                self.check(seen, workers if mode == "http" else 1)
+
+    def test_a_program_that_raises_twice_shows_both(self, program):
+        path = program("""
+            import ai_integration
+
+            try:
+                with ai_integration.get_next_input(inputs_schema={}) as inputs:
+                    raise ValueError("delibe" + "rate")
+            except ValueError:
+                raise RuntimeError("another") from None
+        """)
+        seen = shown(PYTHON, path, MODE="command_line")
+        self.check(seen, 2)
+        assert "RuntimeError: another" in seen
 
 
 class TestModes:

@@ -1,6 +1,7 @@
-"""What becomes of the program when an exception leaves its `with` block."""
+"""What becomes of the program when an exception leaves its `with` block, and who sees it."""
 
 import os
+import sys
 
 from . import _process
 
@@ -20,6 +21,13 @@ _BROKEN = (
 # Causes of causes that are looked at, and how much of the text of each.
 _DEPTH = 10
 _TEXT = 10000
+
+# An exception whose traceback was printed has this attribute: the number of the block that it left.
+# A program may raise the same one again in another.
+_SHOWN = "_ai_integration_shown"
+_block = [0]
+# What the last batch failed with, and how many of its members may yet fail with it by themselves.
+_of_batch = [None, 0]  # type: list[object]
 
 # The statements around a line of code, by both: they are looked for once.
 _around = {}  # type: dict[tuple[object, int], list[object]]
@@ -63,6 +71,83 @@ class Policy(object):
                 kind.__name__,
             )
         return None
+
+
+def begin_block():
+    """Count a block, of which no exception was shown yet."""
+    _block[0] += 1
+
+
+def show(kind, value, trace, may_end, members=1):
+    """Print an exception's traceback, once, and return whether it was or will be printed.
+
+    Where it `may_end` the program, Python would print it again in the end, and is kept from that. A
+    prompt and a hook of the program's own show it in their way, and are left to it. Of a batch the
+    `members` run again by themselves, and the one that failed it does so once more.
+    """
+    if _is_shown(value):
+        return True
+    if may_end:
+        if not issubclass(kind, Exception):
+            # The answer has no traceback of it.
+            return False
+        if _process.interactive() or not _is_pythons(sys.excepthook):
+            return True
+    if not _is_of_batch((kind, _text(value)[:_TEXT]), members):
+        import traceback
+
+        traceback.print_exception(kind, value, trace)
+    try:
+        setattr(value, _SHOWN, _block[0])
+    except Exception:
+        # Some exceptions take no attributes; these are printed again.
+        return True
+    _keep_hooks_from_repeating()
+    return True
+
+
+def _is_of_batch(what, members):
+    """Whether a batch has failed with the same before."""
+    if members > 1:
+        _of_batch[:] = [what, members]
+        return False
+    if what != _of_batch[0]:
+        return False
+    _of_batch[1] -= 1
+    if _of_batch[1] == 0:
+        _of_batch[0] = None
+    return True
+
+
+def _keep_hooks_from_repeating():
+    """Keep Python's own last words from an exception that was printed, on any thread."""
+    hook = sys.excepthook
+    if _is_pythons(hook) and not hasattr(hook, _SHOWN):
+
+        def excepthook(kind, value, trace):
+            if not _is_shown(value):
+                hook(kind, value, trace)
+
+        setattr(excepthook, _SHOWN, True)
+        sys.excepthook = excepthook
+    threading = sys.modules.get("threading")
+    thread_hook = getattr(threading, "excepthook", None)
+    if getattr(thread_hook, "__module__", None) in ("_thread", "threading"):
+
+        def thread_excepthook(arguments):
+            if not _is_shown(arguments.exc_value):
+                thread_hook(arguments)
+
+        threading.excepthook = thread_excepthook  # novm
+
+
+def _is_shown(value):
+    return getattr(value, _SHOWN, None) == _block[0]
+
+
+def _is_pythons(hook):
+    """Whether Python's own hook prints what ends the program."""
+    return hook is sys.__excepthook__ or hasattr(hook, _SHOWN)
 
 
 def _says_broken(kind, value):

@@ -123,4 +123,6 @@ def _fields(answer, number, kind):
     }
     if answer.parts:
         fields["parts"] = answer.parts
+    if answer.is_printed:
+        fields["is_printed"] = True
     return fields

@@ -2,7 +2,7 @@
 
 import sys
 
-from . import _frames, _results
+from . import _exceptions, _frames, _results
 
 
 class Job(object):
@@ -120,7 +120,10 @@ class Job(object):
         except _results.Unsendable as reason:
             answer = _results.unsendable(reason)
         except BaseException:
-            self.fail(_results.formatted(*sys.exc_info()))
+            # It is printed here, since the program may catch it.
+            raised = sys.exc_info()
+            is_printed = _exceptions.show(*raised, may_end=True)
+            self._finish(_results.Raised(_results.formatted(*raised), is_printed).prepared())
             raise
         self._finish(answer)
 

@@ -52,10 +52,20 @@ class Answer(object):
 
     `data` is text, bytes or `None`; where there are `pieces`, an iterator of text and bytes, these
     are the data instead. `is_json` tells that the text was written here from a value. `parts` are
-    the lengths of a list's members, which follow one another in `data`.
+    the lengths of a list's members, which follow one another in `data`. `is_printed` tells that the
+    traceback in `error` was printed.
     """
 
-    __slots__ = ("content_type", "data", "error", "is_json", "parts", "pieces", "success")
+    __slots__ = (
+        "content_type",
+        "data",
+        "error",
+        "is_json",
+        "is_printed",
+        "parts",
+        "pieces",
+        "success",
+    )
 
     def __init__(
         self, success, content_type=None, data=None, error=None, pieces=None, is_json=False
@@ -67,11 +77,26 @@ class Answer(object):
         self.parts = None
         self.pieces = pieces
         self.is_json = is_json
+        self.is_printed = False
 
 
 def failure(message):
     """The result dict of a request that failed without one of its own."""
     return {"content-type": "text/plain", "data": None, "success": False, "error": message}
+
+
+class Raised(dict):
+    """The `failure` of a request that ended in an exception, which may have been printed."""
+
+    def __init__(self, message, is_printed):
+        dict.__init__(self, failure(message))
+        self.is_printed = is_printed
+
+    def prepared(self):
+        """The same, ready to be sent."""
+        answer = failed(self["error"])
+        answer.is_printed = self.is_printed
+        return answer
 
 
 def failed(message):
@@ -113,6 +138,8 @@ def prepare(result, follows_chunks=False):
     except Exception:
         # A second look finds the words for it.
         pass
+    if type(result) is Raised:
+        return result.prepared()
     try:
         return _checked(result, follows_chunks)
     except Unsendable as reason:

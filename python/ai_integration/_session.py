@@ -142,6 +142,7 @@ class Session(object):
             raise
         self._is_batch = batch is not None
         self._jobs = jobs
+        _exceptions.begin_block()
         return jobs
 
     def open_jobs(self, function, of_batch):
@@ -210,19 +211,19 @@ class Session(object):
                 if not is_handled:
                     self._is_leaving = True
                     self._source.pause(True)
-                elif has_failed:
-                    import traceback
-
-                    traceback.print_exception(kind, value, trace)
-                    if not lacks_guard:
-                        self._replace_if_broken(kind, value)
+                members = len(jobs) if may_be_one else 1
+                is_printed = has_failed and _exceptions.show(
+                    kind, value, trace, not is_handled, members
+                )
+                if is_handled and has_failed and not lacks_guard:
+                    self._replace_if_broken(kind, value)
                 failure = None
                 for job in jobs:
                     if job.answered:
                         continue
                     job.answered = True
                     if failure is None:
-                        failure = _failure_of(kind, value, trace)
+                        failure = _failure_of(kind, value, trace, is_printed)
                     if may_be_one:
                         job.fail_with_batch(failure)
                     else:
@@ -367,7 +368,7 @@ def _decoder(inputs_schema):
     return _inputs.decoder(inputs_schema)
 
 
-def _failure_of(kind, value, trace):
+def _failure_of(kind, value, trace, is_printed):
     """The result of a block that ended without one."""
     from . import _results
 
@@ -380,7 +381,7 @@ def _failure_of(kind, value, trace):
     elif issubclass(kind, Cancelled):
         message = _results.CANCELLED
     elif issubclass(kind, Exception):
-        message = _results.formatted(kind, value, trace)
+        return _results.Raised(_results.formatted(kind, value, trace), is_printed)
     elif issubclass(kind, SystemExit):
         code = getattr(value, "code", value)
         message = "the program called sys.exit(%s) while handling this request" % (

@@ -36,7 +36,7 @@ pub use input_type::InputType;
 pub use input_types::INPUT_TYPES;
 pub use item_count::ItemCount;
 pub use likeness::nearest;
-pub use outcome::{Data, MAX_LIST, Outcome, check_content_type};
+pub use outcome::{Data, MAX_LIST, Outcome, check_content_type, without_traceback};
 pub use raw::{RawInputs, RawValue, decode_base64};
 pub use schema::{Hints, InputsSchema};
 pub use setting::{Environment, Setting, SettingError};

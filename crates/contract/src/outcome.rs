@@ -1,5 +1,7 @@
 //! What a model answers.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::json;
@@ -104,6 +106,9 @@ pub struct Outcome {
     pub data: Data,
     /// The model's message when it failed.
     pub error: Option<String>,
+    /// Whether the program has printed the traceback in `error` on its standard error, so that who
+    /// sees that output need not be shown it again. It does not travel through a queue.
+    pub is_printed: bool,
 }
 
 impl Outcome {
@@ -152,11 +157,13 @@ impl Outcome {
             content_type: Some("text/plain".to_owned()),
             data: Data::None,
             error: Some(message.into()),
+            is_printed: false,
         }
     }
 
     fn success(content_type: impl Into<String>, data: Data) -> Self {
-        Outcome { success: true, content_type: Some(content_type.into()), data, error: None }
+        let content_type = Some(content_type.into());
+        Outcome { success: true, content_type, data, ..Outcome::default() }
     }
 
     /// The media type without parameters, in lower case; empty when the model gave none.
@@ -228,6 +235,28 @@ impl Outcome {
             _ => "the model reported a failure without a message",
         }
     }
+
+    /// The message of a failed outcome for somebody who sees what the program prints.
+    #[must_use]
+    pub fn error_beside_output(&self) -> Cow<'_, str> {
+        match self.error_message() {
+            message if self.is_printed => without_traceback(message).into(),
+            message => message.into(),
+        }
+    }
+}
+
+/// Returns a message without the Python tracebacks in it: what stands before the first, and the last
+/// part, which says what went wrong.
+#[must_use]
+pub fn without_traceback(message: &str) -> String {
+    const HEADING: &str = "Traceback (most recent call last):";
+    let Some((before, _)) = message.split_once(HEADING) else { return message.to_owned() };
+    let last = message.rsplit(HEADING).next().unwrap_or_default();
+    // The calls are indented; the exception begins with the first line that is not.
+    let exception = last.lines().skip(1).skip_while(|line| line.starts_with(' '));
+    let lines: Vec<&str> = before.lines().chain(exception).collect();
+    lines.join("\n").trim().to_owned()
 }
 
 /// Refuses a content type that is too long, or that no header field can carry (RFC 9110, section 5.5).
@@ -274,6 +303,20 @@ mod tests {
             let told = Outcome { content_type: Some(unfit), ..Outcome::failure("my words") };
             assert_eq!(told.checked().error_message(), "my words");
         }
+    }
+
+    #[test]
+    fn a_traceback_is_left_out_and_the_exception_stays() {
+        let text = "Traceback (most recent call last):\n  File \"/app/a.py\", line 1, in <module>\n    \
+                    f()\n    ^^^\nKeyError: 1\n\nDuring handling of the above exception, another \
+                    exception occurred:\n\nTraceback (most recent call last):\n  File \"/app/a.py\", \
+                    line 3, in <module>\n    g()\nValueError: no such size\nas this\n";
+        assert_eq!(without_traceback(text), "ValueError: no such size\nas this");
+        assert_eq!(without_traceback("too dark"), "too dark");
+        assert_eq!(without_traceback("in short\nTraceback (most recent call last):\n"), "in short");
+        let printed = Outcome { is_printed: true, ..Outcome::failure(text) };
+        assert_eq!(printed.error_beside_output(), "ValueError: no such size\nas this");
+        assert_eq!(Outcome::failure(text).error_beside_output(), text);
     }
 
     #[test]

@@ -70,7 +70,8 @@ async fn ask(context: &Context) -> Result<Task, ExitStatus> {
     };
     progress.clear();
     let model = model.map_err(|error| {
-        eprint(format_args!("error: {error}"));
+        // What the program printed last stands above.
+        eprint(format_args!("error: {}", error.message));
         ExitStatus::ModelUnavailable
     })?;
     // Reading a file or standard input may block; signals must be heard meanwhile.
@@ -185,7 +186,7 @@ async fn follow(mut ticket: Ticket, mut sink: Option<Sink>) -> Result<(), RunErr
                 if sink.is_shown() {
                     progress.clear();
                 }
-                let piece = Outcome { success: true, content_type, data, error: None };
+                let piece = Outcome { success: true, content_type, data, ..Outcome::default() };
                 // Where nobody reads on, or the disk is full, the model need not go on either.
                 sink.stream(&piece).map_err(RunError::Output)?;
             }
@@ -194,11 +195,12 @@ async fn follow(mut ticket: Ticket, mut sink: Option<Sink>) -> Result<(), RunErr
     }
     let outcome = ticket.outcome().await.map_err(|error| match error.kind {
         Kind::InvalidInput => RunError::Inputs(error),
-        _ => RunError::Model(error.to_string()),
+        // What the program printed last stands above.
+        _ => RunError::Model(error.message.into_owned()),
     })?;
     progress.clear();
     if !outcome.success {
-        return Err(RunError::Model(outcome.error_message().to_owned()));
+        return Err(RunError::Model(outcome.error_beside_output().into_owned()));
     }
     let Some(mut sink) = sink else { return Ok(()) };
     if let Some(fault) = outcome.json_fault() {

@@ -116,7 +116,7 @@ async fn run(context: Context) -> ExitStatus {
 
     let mut state = context.engine.state();
     let ready = announce_readiness(state.clone(), url);
-    let failed = given_up(&mut state, context.config.reload);
+    let failed = given_up(&mut state, context.config.reload, context.logs_for_people);
     let status = tokio::select! {
         () = context.stop.cancelled() => {
             tracing::info!("stopping; {} requests are queued", context.engine.queued());
@@ -138,20 +138,24 @@ async fn run(context: Context) -> ExitStatus {
     status
 }
 
-/// Waits until the model is given up, and tells the log why. A program whose files are watched never is:
-/// it may be mended.
-async fn given_up(state: &mut watch::Receiver<State>, is_watched: bool) {
+/// Waits until the model is given up, and tells the log why; people see there what the program has
+/// printed. A program whose files are watched is never given up: it may be mended.
+async fn given_up(state: &mut watch::Receiver<State>, is_watched: bool, for_people: bool) {
     loop {
         if let Ok(State::Failed(error)) =
             state.wait_for(|state| matches!(state, State::Failed(_))).await.as_deref()
         {
+            let message = &error.message;
             if !is_watched {
-                tracing::error!("{error}");
+                if for_people {
+                    tracing::error!("{message}");
+                } else {
+                    tracing::error!("{error}");
+                }
                 return;
             }
             // Whoever works on the program sees what it has printed.
-            let error = &error.message;
-            tracing::error!("{error}; the program is tried again when its files change");
+            tracing::error!("{message}; the program is tried again when its files change");
         }
         if state.wait_for(|state| !matches!(state, State::Failed(_))).await.is_err() {
             return;
@@ -234,6 +238,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         guard,
         budget,
         wording,
+        logs_for_people: context.logs_for_people,
         metrics,
         tracer,
     })

@@ -25,10 +25,10 @@ impl fmt::Display for Report {
 pub(crate) fn inspect(answer: &Result<Outcome, Error>) -> Report {
     let mut report = Report { is_happy: true, lines: Vec::new() };
     match answer {
-        Err(error) => report.sad(&format!("there is no result: {error}")),
+        Err(error) => report.sad(&format!("there is no result: {}", error.message)),
         Ok(outcome) if !outcome.success => {
             report.sad("the model has indicated that it failed (success is not True):");
-            report.lines.push(outcome.error_message().to_owned());
+            report.lines.push(outcome.error_beside_output().into_owned());
         }
         Ok(outcome) => {
             report.happy("Good, the model has indicated that it succeeded!".to_owned());

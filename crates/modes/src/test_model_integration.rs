@@ -40,7 +40,8 @@ async fn test(context: Context) -> ExitStatus {
     let model = match context.engine.model().await {
         Ok(model) => model,
         Err(error) => {
-            eprint(format_args!("error: {error}"));
+            // What the program printed last stands above.
+            eprint(format_args!("error: {}", error.message));
             return ExitStatus::Failed;
         }
     };

@@ -113,6 +113,7 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         let python_path = launch.environment.variable("PYTHONPATH").unwrap_or_default();
         ProgramFiles::of(&program.command, python_path)
     });
+    let for_people = logging.is_for_people;
     with_runtime(async move {
         let engine = Embedded::start(config.limits());
         let supervisor = match Supervisor::start(engine.clone(), program, config.clone()) {
@@ -128,14 +129,16 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
             }
         }
         let mut signals = stop_signals();
-        let status =
-            match carry_out(launch, mode, is_default, engine.into(), config, &mut signals).await {
-                ModeEnd::Done(status) => status,
-                ModeEnd::BrokenOff(status) => {
-                    supervisor.kill();
-                    return status;
-                }
-            };
+        let chosen = (mode, is_default);
+        let ended =
+            carry_out(launch, chosen, engine.into(), config, for_people, &mut signals).await;
+        let status = match ended {
+            ModeEnd::Done(status) => status,
+            ModeEnd::BrokenOff(status) => {
+                supervisor.kill();
+                return status;
+            }
+        };
         let last = timeout(Duration::ZERO, supervisor.given_up()).await.ok();
         let status = status_after(status, last.as_ref(), mode.is_serving());
         tokio::select! {
@@ -182,7 +185,7 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
         };
         let chosen = choose(&launch.environment);
         let mode = chosen.as_ref().map_or(DEFAULT_MODE, |(mode, _)| *mode);
-        let (config, _, _logging) = match prepare(&launch.environment, mode) {
+        let (config, _, logging) = match prepare(&launch.environment, mode) {
             Ok(prepared) => prepared,
             Err(error) => return refused(error),
         };
@@ -202,10 +205,10 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
         let engine = Embedded::start(config.limits());
         tokio::spawn(serve_attached(engine.clone(), link));
         match chosen {
-            Ok((mode, is_default)) => {
+            Ok(chosen) => {
                 let mut signals = stop_signals();
-                match carry_out(launch, mode, is_default, engine.into(), config, &mut signals).await
-                {
+                let (engine, for_people) = (engine.into(), logging.is_for_people);
+                match carry_out(launch, chosen, engine, config, for_people, &mut signals).await {
                     ModeEnd::Done(status) | ModeEnd::BrokenOff(status) => status,
                 }
             }
@@ -283,10 +286,10 @@ enum ModeEnd {
 
 async fn carry_out(
     launch: Launch,
-    mode: &'static dyn Mode,
-    is_default: bool,
+    (mode, is_default): (&'static dyn Mode, bool),
     engine: Engine,
     config: Config,
+    logs_for_people: bool,
     signals: &mut mpsc::Receiver<u8>,
 ) -> ModeEnd {
     let Launch { environment, name, arguments } = launch;
@@ -297,6 +300,7 @@ async fn carry_out(
         config: Arc::new(config),
         program: name,
         arguments,
+        logs_for_people,
         stop: stop.clone(),
     };
     let mut running: Running = Box::pin(async move {

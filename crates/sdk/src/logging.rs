@@ -77,6 +77,8 @@ const WAITING_LINES: usize = 4096;
 pub(crate) struct Logging {
     /// The form of what the model's program prints, unless that stays as it is.
     pub(crate) program_form: Option<LineForm>,
+    /// Whether the log is in lines for people.
+    pub(crate) is_for_people: bool,
     _guard: WorkerGuard,
 }
 
@@ -113,7 +115,8 @@ pub(crate) fn start(environment: &Environment, is_serving: bool) -> Result<Loggi
         Some(form) => form == ProgramOutput::Json,
         None => is_json,
     };
-    Ok(Logging { program_form: is_wrapped.then_some(json_line), _guard: guard })
+    let program_form = is_wrapped.then_some(json_line as LineForm);
+    Ok(Logging { program_form, is_for_people: !is_json, _guard: guard })
 }
 
 /// Writes a field of an event for people.

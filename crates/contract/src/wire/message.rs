@@ -137,6 +137,7 @@ impl OutcomeHeader<'_> {
             content_type: self.content_type.map(Cow::into_owned),
             data: data::join(self.data, self.parts, body)?,
             error: self.error.map(Cow::into_owned),
+            is_printed: false,
         })
     }
 }

@@ -216,7 +216,7 @@ fn any_answer() -> impl Strategy<Value = Answer> {
     let text = || prop::option::of(any::<String>());
     let outcome =
         (any::<bool>(), text(), data, text()).prop_map(|(success, content_type, data, error)| {
-            Outcome { success, content_type, data, error }
+            Outcome { success, content_type, data, error, is_printed: false }
         });
     let fields = prop::collection::vec(
         any::<(String, String)>().prop_map(|(name, message)| FieldError { name, message }),

@@ -176,6 +176,9 @@ struct WorkerHeader<'a> {
     /// True in the result of a job whose batch failed as a whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     of_batch: bool,
+    /// True in a failure whose traceback the worker has printed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_printed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     printed: Option<Printed>,
 }
@@ -277,6 +280,7 @@ impl FromWorker {
             message,
             fields,
             of_batch,
+            is_printed,
             printed,
         } = match header(frame) {
             Ok(header) => header,
@@ -296,7 +300,7 @@ impl FromWorker {
             "start" => FromWorker::Start(id()?, printed),
             "result" => {
                 let success = success.unwrap_or_default();
-                let outcome = Outcome { success, content_type, error, data: body()? };
+                let outcome = Outcome { success, content_type, error, data: body()?, is_printed };
                 if !success && !fields.is_empty() {
                     FromWorker::InvalidInputs(id()?, fields)
                 } else if of_batch && !success {
@@ -342,6 +346,7 @@ impl FromWorker {
                     content_type: outcome.content_type.clone(),
                     error: outcome.error.clone(),
                     of_batch: matches!(self, FromWorker::BatchFailed(..)),
+                    is_printed: outcome.is_printed,
                     ..of("result", id)
                 };
                 (header, &outcome.data)

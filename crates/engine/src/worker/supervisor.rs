@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ai_integration_contract::{Error, Kind};
+use ai_integration_contract::{Error, Kind, without_traceback};
 use nix::sys::signal::Signal;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -182,6 +182,10 @@ impl Supervisor {
                     }
                     // The others show that the program can run: this is not its end.
                     let pause = Backoff::LONGEST;
+                    // The program has printed its traceback.
+                    let output = without_traceback(&error.output.join("\n"));
+                    let error =
+                        error.with_output(&output.lines().map(str::to_owned).collect::<Vec<_>>());
                     tracing::error!("worker {slot} is out for {} s: {error}", pause.as_secs());
                     if !seat.pause(pause).await {
                         return;

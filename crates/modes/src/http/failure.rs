@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use ai_integration_contract::{Error, FieldError, Kind, Outcome, choices, kinds, settings};
+use ai_integration_contract::{
+    Error, FieldError, Kind, Outcome, choices, kinds, settings, without_traceback,
+};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -15,8 +17,7 @@ settings! {
     /// The wording of failures.
     pub(crate) struct Settings under "Security" {
         /// Detail of the model's failures that clients see: everything, or briefly, without the
-        /// traceback and what the program printed last. The log has all of it in any case, under the
-        /// request's id.
+        /// traceback and what the program printed last. The log has all of it in any case.
         errors: Wording = "full" { refuses_empty: true },
     }
 }
@@ -35,17 +36,6 @@ choices! {
         Full = "full",
         Brief = "brief",
     }
-}
-
-/// A Python traceback's last part, which says what went wrong, and what stands before the first.
-fn without_traceback(text: &str) -> String {
-    const HEADING: &str = "Traceback (most recent call last):";
-    let Some((before, _)) = text.split_once(HEADING) else { return text.to_owned() };
-    let last = text.rsplit(HEADING).next().unwrap_or_default();
-    // The calls are indented; the exception begins with the first line that is not.
-    let exception = last.lines().skip(1).skip_while(|line| line.starts_with(' '));
-    let lines: Vec<&str> = before.lines().chain(exception).collect();
-    lines.join("\n").trim().to_owned()
 }
 
 kinds! {
@@ -149,6 +139,8 @@ pub(crate) struct Failure {
     retry_after: Option<u64>,
     /// True where the answer's body tells it already.
     is_told: bool,
+    /// True where the program has printed the traceback in the message.
+    is_printed: bool,
 }
 
 impl Failure {
@@ -179,12 +171,14 @@ impl Failure {
     /// A failure that the model itself reports.
     pub(crate) fn of_model(outcome: &Outcome) -> Self {
         let message = outcome.error_message().to_owned();
-        Failure::new(Reason::Failed(Kind::ModelFailed), message.into())
+        let failure = Failure::new(Reason::Failed(Kind::ModelFailed), message.into());
+        Failure { is_printed: outcome.is_printed, ..failure }
     }
 
     fn new(reason: Reason, message: Cow<'static, str>) -> Self {
         let (fields, output) = (Vec::new(), Vec::new());
-        Failure { reason, message, fields, output, retry_after: None, is_told: false }
+        let (is_told, is_printed) = (false, false);
+        Failure { reason, message, fields, output, retry_after: None, is_told, is_printed }
     }
 
     /// The failure of a request for an address where there is nothing.
@@ -265,11 +259,16 @@ impl Failure {
         self.is_told
     }
 
-    /// Leaves what happened in the log: loudly what the operator may have to look after.
+    /// Leaves what happened in the log: loudly what the operator may have to look after. People see
+    /// there what the program has printed, and are not told it again.
     pub(crate) fn log(&self, context: &RequestContext) {
         let (request_id, code, route) = (context.id.as_str(), self.code(), context.route);
         let traceparent = context.traceparent.as_deref();
-        let detail = || self.detail(Wording::Full);
+        let detail = || match context.is_logged_for_people {
+            true if self.is_printed => without_traceback(&self.message),
+            true => self.message.to_string(),
+            false => self.detail(Wording::Full),
+        };
         if self.reason == Reason::Failed(Kind::ModelFailed) {
             tracing::warn!(request_id, code, route, traceparent, "the model failed: {}", detail());
         } else if matches!(self.reason, Reason::Failed(_)) && self.reason.status().is_server_error()
@@ -306,7 +305,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let Error { kind, message, fields, output, retry_after } = error;
         let reason = Reason::Failed(kind);
-        Failure { reason, message, fields, output, retry_after, is_told: false }
+        Failure { fields, output, retry_after, ..Failure::new(reason, message) }
     }
 }
 
@@ -315,21 +314,5 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = self.reason.status();
         self.mark(status.into_response())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_traceback_is_left_out_and_the_exception_stays() {
-        let text = "Traceback (most recent call last):\n  File \"/app/a.py\", line 1, in <module>\n    \
-                    f()\n    ^^^\nKeyError: 1\n\nDuring handling of the above exception, another \
-                    exception occurred:\n\nTraceback (most recent call last):\n  File \"/app/a.py\", \
-                    line 3, in <module>\n    g()\nValueError: no such size\nas this\n";
-        assert_eq!(without_traceback(text), "ValueError: no such size\nas this");
-        assert_eq!(without_traceback("too dark"), "too dark");
-        assert_eq!(without_traceback("in short\nTraceback (most recent call last):\n"), "in short");
     }
 }

@@ -28,6 +28,7 @@ fn from_worker() -> Vec<FromWorker> {
         content_type: Some("text/plain".to_owned()),
         data,
         error: (!success).then(|| "no".to_owned()),
+        is_printed: false,
     };
     vec![
         FromWorker::Ready(Ready {
@@ -165,4 +166,14 @@ fn what_does_not_fit_is_an_error() {
         let frame = Frame { header, body: Bytes::from_static(body) };
         assert!(ToWorker::decode(&frame).is_err(), "{inputs}");
     }
+}
+
+#[test]
+fn a_failure_tells_whether_its_traceback_was_printed() {
+    let header =
+        r#"{"type": "result", "id": 7, "success": false, "error": "no", "is_printed": true}"#;
+    let Ok(FromWorker::Result(ID, told)) = decode(header, b"") else { panic!() };
+    assert!(told.is_printed);
+    let message = FromWorker::Result(ID, told);
+    assert_eq!(FromWorker::decode(&frame(|encoder| message.encode(encoder))), Ok(message));
 }

@@ -55,6 +55,7 @@ where
                 route: OTHER,
                 traceparent: None,
                 timing: None,
+                is_logged_for_people: false,
             }),
             timeout: asked_timeout(&parts.headers)?,
             wants_events: accepts(&parts.headers, "text/event-stream"),

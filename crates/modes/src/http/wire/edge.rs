@@ -67,6 +67,8 @@ pub(crate) struct Edge {
     /// The memory of requests and of their answers.
     pub(crate) budget: Budget,
     pub(crate) wording: Wording,
+    /// Whether the log is in lines for people.
+    pub(crate) logs_for_people: bool,
     pub(crate) metrics: Arc<HttpMetrics>,
     /// Makes spans, where they are sent somewhere.
     pub(crate) tracer: Option<Tracer>,
@@ -102,6 +104,7 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 route,
                 traceparent: trace.parent(),
                 timing: trace.timing(),
+                is_logged_for_people: edge.logs_for_people,
             };
             let mut account = Account {
                 edge: edge.clone(),
