@@ -75,3 +75,11 @@ export function seconds(milliseconds: number): string {
     maximumFractionDigits: 1,
   }).format(milliseconds / 1000);
 }
+
+/** A share of 1, such as a probability. */
+export function percent(share: number): string {
+  return new Intl.NumberFormat(language.value, {
+    style: "percent",
+    maximumFractionDigits: 1,
+  }).format(share);
+}

@@ -5,6 +5,7 @@ import { Compare } from "./compare";
 import { useUrl } from "./hooks";
 import { seconds, size, t } from "./i18n";
 import { type Json, parseJson } from "./json";
+import { Bars, labelsOf } from "./labels";
 import type { Model } from "./model";
 import { Overlay } from "./overlay";
 import {
@@ -230,6 +231,7 @@ function JsonResult({ text, model }: { text: string; model: Model }) {
   const json = useMemo(() => parsed(text), [text]);
   const shapes = useMemo(() => findShapes(json ?? null, model.visualizer_config), [json]);
   const rows = useMemo(() => records(json ?? null, model.visualizer_config), [json]);
+  const labels = useMemo(() => labelsOf(json ?? null), [json]);
   const pictures = useMemo(() => picturesOf(model), [sent.value]);
   const [which, setWhich] = useState(0);
   const picture = pictures[Math.min(which, pictures.length - 1)];
@@ -257,6 +259,7 @@ function JsonResult({ text, model }: { text: string; model: Model }) {
           <Overlay picture={picture.file} shapes={shapes} />
         </>
       )}
+      {labels.length > 0 && <Bars labels={labels} />}
       {rows.length > 0 && (
         <details open={shapes.length === 0}>
           <summary>{t("table", rows.length)}</summary>
@@ -264,7 +267,7 @@ function JsonResult({ text, model }: { text: string; model: Model }) {
         </details>
       )}
       {isStructured ? (
-        <details open={rows.length === 0}>
+        <details open={rows.length === 0 && labels.length === 0}>
           <summary>{t("tree")}</summary>
           <Tree value={json} />
         </details>

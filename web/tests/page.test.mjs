@@ -252,6 +252,18 @@ describe("results", () => {
       assert.match(await page.locator(".result").textContent(), /application\/x-unknown · 3 kB/),
     "json bytes": async (page) => becomes(() => page.locator("td").textContent(), "grüße"),
     table: async (page) => becomes(() => page.locator("td").count(), 4),
+    labels: async (page) => {
+      const rows = page.locator(".labels tr");
+      await becomes(() => rows.count(), 3);
+      assert.deepEqual(await rows.locator("td:last-child").allTextContents(), [
+        "62.5%",
+        "25%",
+        "12.5%",
+      ]);
+      assert.match(await rows.locator("th").first().textContent(), /^dog$/);
+      assert.equal(await page.locator("meter").first().getAttribute("value"), "0.625");
+      assert.equal(await page.evaluate(() => window.ran), undefined);
+    },
     fail: async (page) =>
       assert.match(await page.locator(".failure pre").first().textContent(), /^<img src=x/),
   };
