@@ -62,6 +62,27 @@ def links(page):
     return re.findall(r"(?:\]\(|^\[[^]]+\]: )([^)#\s]+?)(?:#[^)\s]*)?[)\n]", page.read_text(), re.M)
 
 
+def test_the_models_beside_gradios_are_the_examples_and_have_as_many_lines_as_they_say():
+    page = (REPOSITORY / "docs" / "compared-with-gradio.md").read_text()
+    counted = re.findall(r"\]\(#(\w+)\), by .* \| (\d+) \| (\d+) \|", page)
+    assert [name for name, _, _ in counted] == ["labels", "faces", "speech", "sentiment"]
+    for name, *numbers in counted:
+        section = page.split("\n## %s\n" % name.capitalize())[1].split("\n## ")[0]
+        ours, theirs = re.findall(r"```python\n(.*?)```", section, re.S)
+        assert ours == (REPOSITORY / "examples" / "functions" / (name + ".py")).read_text()
+        for source, number in zip((ours, theirs), numbers, strict=True):
+            lines = [line for line in source.splitlines() if line.strip()]
+            assert len(lines) == int(number), name
+            assert all(len(line) <= 100 for line in lines)
+            # Several statements on a line would be no shorter.
+            assert ";" not in source
+        assert int(numbers[0]) <= 12
+        assert ours.endswith("\nai_integration.run(%s)\n" % re.search(r"def (\w+)", ours).group(1))
+        # To run it would take some fifty packages; see the page.
+        compile(theirs, name, "exec")
+        assert "gradio.Interface(" in theirs
+
+
 def test_links_inside_the_documentation_lead_somewhere():
     pages = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
     for page in pages:

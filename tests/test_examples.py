@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import pytest
@@ -269,6 +270,90 @@ class TestStyleTransfer:
         command = [python, entrypoint("style_transfer"), "--image", sample("chelsea.png")]
         message = refusal([*command, "--style_image", note, "--output", tmp_path / "none.jpg"])
         assert "the style_image cannot be read" in message
+
+
+def voice(path, rate=16000, channels=1):
+    """Writes a second of silence, two seconds of vowels by a small synthesizer, and silence."""
+    numpy = pytest.importorskip("numpy")
+    formants = [(700, 1220), (300, 2300), (320, 800), (530, 1840), (570, 840)]
+    time = numpy.arange(2 * 16000) / 16000
+    pitch = 120 + 25 * numpy.sin(2 * numpy.pi * 1.3 * time)
+    sound = numpy.diff(numpy.floor(numpy.cumsum(pitch) / 16000), prepend=0)
+    for formant in range(2):
+        passed, last, before = numpy.zeros(len(time)), 0.0, 0.0
+        for index, value in enumerate(sound):
+            frequency = formants[index // 3200 % 5][formant]
+            pull = 2 * 0.984 * numpy.cos(2 * numpy.pi * frequency / 16000)
+            last, before = 0.016 * value + pull * last - 0.984**2 * before, last
+            passed[index] = last
+        sound = passed
+    sound *= numpy.clip(1.5 * numpy.sin(numpy.pi * (time % 0.2) / 0.2), 0, 1)
+    sound = numpy.pad(0.6 * sound / abs(sound).max(), 16000)
+    at = numpy.arange(0, len(sound), 16000 / rate)
+    sound = numpy.interp(at, numpy.arange(len(sound)), sound) * 32767
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, 2, rate, 0, "NONE", ""))
+        file.writeframes(numpy.repeat(sound, channels).astype("<i2").tobytes())
+    return path
+
+
+class TestFunctions:
+    """The models of docs/compared-with-gradio.md."""
+
+    CUT = "import sys; from PIL import Image; Image.open(sys.argv[1]).crop((150, 80, 500, 150))"
+
+    def ask(self, python, name, *flags):
+        return json.loads(answer([python, EXAMPLES / "functions" / (name + ".py"), *flags]))
+
+    def test_labels_have_their_probabilities(self, python, tmp_path):
+        for turn, label in [(0, "upright"), (180, "upside down")]:
+            line = tmp_path / ("%d.png" % turn)
+            turned = "%s.rotate(%d).save(sys.argv[2])" % (self.CUT, turn)
+            answer([python, "-c", turned, RECEIPT, line])
+            odds = self.ask(python, "labels", "--line", line)
+            assert set(odds) == {"upright", "upside down"}
+            assert odds[label] > 0.99
+            assert abs(sum(odds.values()) - 1) < 1e-5
+
+    def test_the_face_of_an_astronaut_is_found(self, python, sample):
+        (face,) = self.ask(python, "faces", "--photo", sample("astronaut.png"))
+        assert overlap(face["box"], [173, 68, 99, 99]) > 0.7
+        assert self.ask(python, "faces", "--photo", sample("coffee.png")) == []
+
+    @pytest.mark.parametrize(("rate", "channels"), [(16000, 1), (44100, 2), (8000, 1)])
+    def test_speech_is_found_between_silences(self, python, tmp_path, rate, channels):
+        recording = voice(tmp_path / "voice.wav", rate, channels)
+        found = self.ask(python, "speech", "--recording", recording)
+        assert found
+        assert all(0.9 < start < end < 3.2 for start, end in found)
+        assert sum(end - start for start, end in found) > 1
+
+    def test_a_sentiment_has_its_sign(self, python):
+        for text, is_good in [("The food was delicious!", True), ("A terrible room.", False)]:
+            scores = self.ask(python, "sentiment", "--text", text)
+            assert (scores["compound"] > 0) is is_good
+
+    @pytest.mark.parametrize(
+        ("name", "inputs"),
+        [
+            ("labels", {"line": "image"}),
+            ("faces", {"photo": "image"}),
+            ("speech", {"recording": "audio"}),
+            ("sentiment", {"text": "text"}),
+        ],
+    )
+    def test_each_passes_its_self_test(self, python, name, inputs):
+        program = EXAMPLES / "functions" / (name + ".py")
+        done = subprocess.run(
+            [python, program],
+            env={**os.environ, "MODE": "test_model_integration"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIME_LIMIT,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+        assert "with %s..." % ", ".join(inputs) in done.stdout.decode()
 
 
 class TestTextGeneration:

@@ -169,6 +169,14 @@ RAISING = {
 
         ai_integration.public_interface.start_loop(infer, {"text": {"type": "text"}})
     """,
+    "function": """
+        import ai_integration
+
+        def infer(text: str):
+            raise ValueError("delibe" + "rate")
+
+        ai_integration.run(infer)
+    """,
     "batches": """
         import ai_integration
 

@@ -15,7 +15,8 @@ before(async () => {
 after(() => browser?.close());
 
 const served = async (name, test) => {
-  const server = await Server.start(example(`${name}/entrypoint.py`));
+  const program = name.endsWith(".py") ? name : `${name}/entrypoint.py`;
+  const server = await Server.start(example(program));
   try {
     await test(server);
   } finally {
@@ -70,6 +71,19 @@ it("text recognition has its boxes over the right words", async () => {
     assert.ok(await page.locator(".entries button", { hasText: "TOTAL" }).count());
     await page.locator(".entries button", { hasText: "TOTAL" }).hover();
     await inspect(page, "ocr");
+    await page.end();
+  });
+});
+
+it("a function of twelve lines has its labels as bars", async () => {
+  await served("functions/labels.py", async (server) => {
+    const page = await open(browser, server.url);
+    await page.locator("#input-0").setInputFiles(RECEIPT);
+    await run(page, "Done", 60_000);
+    const rows = page.locator(".labels tr");
+    assert.match(await rows.first().textContent(), /^upright/);
+    assert.equal(await rows.count(), 2);
+    await inspect(page, "labels");
     await page.end();
   });
 });
