@@ -180,7 +180,8 @@ pub(crate) fn read(file: OwnedFd, length: usize) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
-#[cfg(all(test, target_os = "linux", not(portable)))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(portable)))]
 mod tests {
     use std::io::Write;
     use std::os::unix::fs::FileExt;
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn only_sealed_files_of_the_right_length_are_read() {
-        let file = |seals: SealFlag| {
+        let file = |seals: SealFlags| {
             let mut file = File::from(memfd_create(c"", MemfdFlags::ALLOW_SEALING).unwrap());
             file.write_all(b"one two").unwrap();
             fcntl_add_seals(&file, seals).unwrap();

@@ -311,7 +311,8 @@ fn consume(pieces: &mut VecDeque<Piece>, mut written: usize) {
     }
 }
 
-#[cfg(all(test, target_os = "linux", not(portable)))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(portable)))]
 mod tests {
     use std::os::unix::fs::FileExt;
     use std::sync::Arc;

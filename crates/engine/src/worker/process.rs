@@ -175,6 +175,7 @@ fn die_with_parent(parent: Pid) -> io::Result<()> {
 }
 
 #[cfg(any(not(target_os = "linux"), portable))]
+#[expect(clippy::unnecessary_wraps, reason = "the one for Linux can fail")]
 fn die_with_parent(_parent: Pid) -> io::Result<()> {
     Ok(())
 }
