@@ -596,13 +596,13 @@ def numbers(rows, dtype):
     return encoded(Image.fromarray(numpy.array(rows, dtype=dtype)), "TIFF")
 
 
-def raw_png(depth, color, row, *chunks):
+def raw_png(depth, color, row, *chunks, width=1):
     def chunk(kind, data):
         return (
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, depth, color, 0, 0, 0))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, depth, color, 0, 0, 0))
     between = b"".join(chunk(*one) for one in chunks)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -641,6 +641,30 @@ PICTURES = {
     "clear red": (encoded(Image.new("RGB", (1, 1), "red"), transparency=(255, 0, 0)), None),
     "16 bits": (raw_png(16, 2, b"\xff\xff\x01\x01\0\0"), [(255, 1, 0)]),
     "16 bits with alpha": (raw_png(16, 6, b"\xff\xff\x01\x01\0\0\x80\x80"), [(255, 1, 0, 128)]),
+    "clear grey of 1 bit": (
+        raw_png(1, 0, b"\x40", (b"tRNS", b"\0\1"), width=2),
+        [(0, 0, 0, 255), (255, 255, 255, 0)],
+    ),
+    "clear grey of 2 bits": (
+        raw_png(2, 0, b"\x1b", (b"tRNS", b"\0\1"), width=4),
+        [(0, 0, 0, 255), (85, 85, 85, 0), (170, 170, 170, 255), (255, 255, 255, 255)],
+    ),
+    "clear grey of 4 bits": (
+        raw_png(4, 0, b"\xf0", (b"tRNS", b"\0\x0f"), width=2),
+        [(255, 255, 255, 0), (0, 0, 0, 255)],
+    ),
+    "clear grey of 16 bits": (
+        raw_png(16, 0, b"\0\0\x80\0\x80\1", (b"tRNS", b"\x80\0"), width=3),
+        [(0, 0, 0, 255), (128, 128, 128, 0), (128, 128, 128, 255)],
+    ),
+    "clear colour of 16 bits": (
+        raw_png(16, 2, b"\xff\xff\x80\0\0\1" + bytes(6), (b"tRNS", b"\xff\xff\x80\0\0\1"), width=2),
+        [(255, 128, 0, 0), (0, 0, 0, 255)],
+    ),
+    "floats to 1 in PFM": (
+        b"Pf\n3 1\n-1.0\n" + numpy.array([0, 0.5, 1], dtype="<f4").tobytes(),
+        [(0,) * 3, (128,) * 3, (255,) * 3],
+    ),
     "an animation in GIF": (animation("GIF"), [(1, 2, 3)]),
     "an animation in WebP": (animation("WEBP"), [(1, 2, 3)]),
     "an animation in PNG": (animation("PNG"), [(1, 2, 3)]),
@@ -678,6 +702,24 @@ def test_a_picture_is_upright(name):
     assert upright.getexif().get(0x0112, 1) == 1
     broken = encoded(landscape, name, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert image_helpers.open_image(broken).size == (30, 20)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_upright_whatever_else_is_broken_in_its_notes(orientation):
+    corners = Image.new("RGB", (32, 16), "black")
+    corners.paste("white", (0, 0, 16, 8))
+    # A fraction of 0/0, as cameras write for what they do not know, which Pillow cannot write.
+    description = struct.pack(">HHII", 0x010E, 5, 1, 38)
+    turn = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    notes = b"MM\0*\0\0\0\x08\0\2" + description + turn + bytes(12)
+    upright = image_helpers.open_image(encoded(corners, "JPEG", exif=b"Exif\0\0" + notes))
+    plain = Image.Exif()
+    plain[0x0112] = orientation
+    usual = image_helpers.open_image(encoded(corners, "JPEG", exif=plain))
+    assert upright.size == ((32, 16) if orientation < 5 else (16, 32))
+    assert upright.tobytes() == usual.tobytes()
+    again = image_helpers.open_image(encoded(upright, exif=upright.info.get("exif", b"")))
+    assert again.tobytes() == upright.tobytes()
 
 
 @pytest.mark.parametrize(

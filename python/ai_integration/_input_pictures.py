@@ -1,11 +1,23 @@
 """Pictures of which Pillow reads the bytes: upright, whole, and in RGB or RGBA."""
 
 import io
+import sys
 
 from . import _pictures
 from ._undecodable import Undecodable, told
 
 _ORIENTATION = 0x0112
+# Pillow's name of the turn for each orientation, and what else says how a picture was held.
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+_NOTES = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 # They are programs, which Pillow lets Ghostscript run.
 _PROGRAMS = ("EPS",)
 
@@ -30,6 +42,8 @@ def open_image(data):
     picture = _opened(Image, data)
     try:
         picture.load()
+        if picture.format == "PNG":
+            _scale_clear_colour(picture, ord(data[24:25]))
         return _in_colour(_upright(picture))
     except MemoryError:
         raise
@@ -77,18 +91,40 @@ def _opened(Image, data):
     return picture
 
 
+def _scale_clear_colour(picture, bits):
+    """Scale a PNG's transparent colour as Pillow has scaled its pixels, of so many bits, to 8."""
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int) and picture.mode == "L" and bits in (2, 4):
+        picture.info["transparency"] = clear * 255 // ((1 << bits) - 1)
+    elif isinstance(clear, tuple) and bits == 16:
+        picture.info["transparency"] = tuple(value >> 8 for value in clear)
+
+
 def _upright(picture):
     """The picture as the camera was held."""
-    from PIL import ImageOps
+    from PIL import Image, ImageOps
 
     try:
-        turned = picture.getexif().get(_ORIENTATION, 1) != 1
-        return ImageOps.exif_transpose(picture) if turned else picture
+        orientation = picture.getexif().get(_ORIENTATION, 1)
+        turn = _TURNS.get(orientation)
     except MemoryError:
         raise
     except Exception:
         # What a camera notes beside the pixels may well be broken.
         return picture
+    if turn is None:
+        return picture
+    try:
+        return ImageOps.exif_transpose(picture)
+    except MemoryError:
+        raise
+    except Exception:
+        # Pillow cannot write the notes again, such as a fraction of 0/0; they say no more than how
+        # it was held.
+        turned = picture.transpose(getattr(Image, turn))
+        for note in _NOTES:
+            turned.info.pop(note, None)
+        return turned
 
 
 def _in_colour(picture):
@@ -104,12 +140,31 @@ def _in_eight_bits(picture):
     scale = 255.0 / (high - low) if high > low else 0.0
     whole = picture.convert("I") if picture.mode.startswith("I;") else picture
     # What becomes of a float is cut off after the point.
-    return whole.convert("F").point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
+    grey = whole.convert("F").point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
+    clear = grey.info.pop("transparency", None)
+    if clear is not None and whole.mode == "I":
+        grey.putalpha(_other_than(whole, clear))
+    return grey
+
+
+def _other_than(picture, value):
+    """The mask of the pixels, of which each is an integer of 4 bytes, that have another value."""
+    from PIL import Image, ImageChops
+
+    content = picture.tobytes()
+    differing = Image.new("L", picture.size)
+    for place in range(4):
+        begin = place if sys.byteorder == "little" else 3 - place
+        byte = (value >> 8 * place) & 0xFF
+        part = Image.frombytes("L", picture.size, content[begin::4])
+        part = part.point([0 if known == byte else 255 for known in range(256)])
+        differing = ImageChops.lighter(differing, part)
+    return differing
 
 
 def _range(picture):
     """The values that are to become black and white."""
-    if picture.mode.startswith("I;") or picture.format in ("PNG", "PPM"):
+    if picture.mode.startswith("I;") or (picture.mode == "I" and picture.format in ("PNG", "PPM")):
         return 0, 65535
     low, high = picture.getextrema()
     if not (low - low == 0 and high - high == 0):
