@@ -529,6 +529,8 @@ def test_without_soundfile_sounds_come_from_wav_alone(program, tmp_path):
         for given, words in {
             written("FLAC", "PCM_16"): "got flac",
             written("WAV", "FLOAT"): "got wav: unknown format: 3",
+            written("WAVEX", "FLOAT"): "got wav: unknown format: ",
+            sound(rate=1).replace(b"\1\0\0\0\2\0\0\0", bytes(8)): "got wav: a rate of 0",
             b"RIFF\xff\0\0\0WAVEfmt ": "got wav",
             sound(frames=0): "got one without a sample",
         }.items():
@@ -564,6 +566,12 @@ def test_with_and_without_soundfile_the_samples_are_the_same(program, tmp_path):
     path = program(SAMPLES)
     sounds = [sound(width, channels, 500) for width in (1, 2, 3, 4) for channels in (1, 2, 3)]
     sounds.append(written("WAV", "PCM_16"))
+    # The form of head that many programs write for more than 16 bits or two channels.
+    wide = [written("WAVEX", kind) for kind in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32")]
+    sounds += wide
+    # Other chunks come before it, also of an odd length, and the file is longer than it says.
+    sounds.append(wide[2][:4] + bytes(4) + wide[2][8:])
+    sounds.append(wide[2].replace(b"WAVE", b"WAVELIST\5\0\0\0INFO\0\0", 1))
     with serve(path) as one, serve(path, PYTHONPATH=without_soundfile(tmp_path)) as other:
         for given in sounds:
             told = one.post(sound=given).json()

@@ -6,6 +6,7 @@ Both give the same: samples of float32 from -1 to 1, of the shape `(samples,)`, 
 
 import contextlib
 import io
+import struct
 import wave
 
 from . import _input_files, _process
@@ -13,6 +14,16 @@ from ._undecodable import Undecodable, told
 
 # Samples of all channels: 1 GiB of them, or 50 minutes of stereo at 44.1 kHz.
 _MOST = 1 << 28
+
+# What a WAV file's head calls whole numbers, and the form of head that tells it further behind,
+# which `wave` knows from Python 3.12 on.
+_WHOLE = struct.pack("<H", 1)
+_EXTENSIBLE = struct.pack("<H", 0xFFFE)
+_SUBFORMAT = 24
+# The longest file that its own head can tell of.
+_LONGEST = (1 << 32) - 1
+# The chunks of a file that may come before that of its head.
+_MOST_CHUNKS = 1000
 
 _TOO_LONG = "expected a sound of at most %d samples, got one of more, or of unknown length" % _MOST
 
@@ -65,10 +76,12 @@ def _by_soundfile(soundfile, data):
 
 def _by_wave(data):
     try:
-        with contextlib.closing(wave.open(io.BytesIO(data), "rb")) as file:
+        with contextlib.closing(wave.open(io.BytesIO(_readable(data)), "rb")) as file:
             channels, width, rate = file.getparams()[:3]
             if not 1 <= width <= 4:
                 raise ValueError("samples of %d bytes" % width)
+            if rate < 1:
+                raise ValueError("a rate of 0")
             if len(data) // width > _MOST:
                 raise Undecodable(_TOO_LONG)
             samples = file.readframes(file.getnframes())
@@ -80,6 +93,23 @@ def _by_wave(data):
             " the library soundfile, which reads others; got %s: %s" % (_given(data), told(reason))
         )
     return rate, _as_floats(samples, channels, width)
+
+
+def _readable(data):
+    """A WAV file with a head that `wave` reads: of the plain form, and with the file's length."""
+    at = 12
+    for _ in range(_MOST_CHUNKS):
+        if data[at : at + 4] == b"fmt " or len(data) < at + 8:
+            break
+        (size,) = struct.unpack("<I", data[at + 4 : at + 8])
+        at += 8 + size + size % 2
+    at += 8
+    form, subformat = data[at : at + 2], data[at + _SUBFORMAT : at + _SUBFORMAT + 2]
+    if form == _EXTENSIBLE and subformat == _WHOLE:
+        form = _WHOLE
+    # Programs that write to a pipe do not know the length.
+    length = struct.pack("<I", min(len(data), _LONGEST) - 8) if len(data) > 12 else data[4:8]
+    return b"".join((data[:4], length, data[8:at], form, data[at + 2 :]))
 
 
 def _as_floats(samples, channels, width):
