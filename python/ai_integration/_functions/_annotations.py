@@ -24,6 +24,8 @@ _LISTS = {
 }
 _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
+# The packages whose limits in `Annotated` would be taken to hold.
+_OTHERS = ("annotated_types", "cog", "fastapi", "gradio", "pydantic", "typer")
 # What may stand for a choice.
 _CHOICES = (str, int, float)
 _FILES = ("file", "image", "audio", "video")
@@ -64,6 +66,7 @@ _INSTEAD = (
         r"(torch|tensorflow|jax|jaxlib|mlx|cupy|paddle)\b.*",
         "numpy.ndarray, and make it of the array",
     ),
+    (r"numpy\.bool_?", "bool"),
     (r"numpy\..*int.*", "int"),
     (r"numpy\..*(float|number).*", "float"),
     (r"pandas\..*|polars\..*", "pathlib.Path, and read the file"),
@@ -161,6 +164,11 @@ class Annotation:
         for one in metadata:
             if inspect.isclass(one) and issubclass(one, Input):
                 raise Unservable("Input is the class; write Input(...)")
+            if type(one).__module__.partition(".")[0] in _OTHERS:
+                raise Unservable(
+                    "%r is not read; write ai_integration.Input(...) with min, max, choices and a"
+                    " description" % (one,)
+                )
             said = one.properties() if isinstance(one, Input) else {}
             # PEP 727
             documentation = getattr(one, "documentation", None)
@@ -261,7 +269,7 @@ def of_default(value):
         return typing.List[inner] if isinstance(value, list) else typing.Tuple[inner, ...]
     if isinstance(value, pathlib.Path):
         return pathlib.Path
-    kind = type(value)
+    kind = _values.plain_type(value)
     return kind if kind in _SIMPLE or isinstance(value, enum.Enum) else None
 
 

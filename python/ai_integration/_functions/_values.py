@@ -97,6 +97,12 @@ def of_pydantic(model):
     return Kind("json", read, write)
 
 
+def plain_type(value):
+    """The type of a value, which is that of Python for a number or a text of NumPy."""
+    is_numpy = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
+    return type(value.item() if is_numpy else value)
+
+
 def same(value):
     """The value as it comes."""
     return value
@@ -164,9 +170,9 @@ def number(value):
 
 def boolean(value):
     """A bool for the schema."""
-    if not isinstance(value, bool):
+    if plain_type(value) is not bool:
         raise ValueError("%r is not a bool" % (value,))
-    return value
+    return bool(value)
 
 
 def date(value):
