@@ -304,6 +304,12 @@ FORMS = {
                 3, 0.5, Color.RED, True, ["x"], datetime.date(2024, 1, 2), "y")
             return "good"
     """,
+    "numbers of NumPy as defaults": """
+        def f(a=numpy.float32(0.5), b=numpy.int8(3), c=numpy.bool_(True), d: bool = numpy.True_,
+              e: int = numpy.int64(3), g=[numpy.float64(1), 0.5], h=numpy.str_("x")):
+            assert [a, b, c, d, e, g, h] == [0.5, 3, True, True, 3, [1, 0.5], "x"]
+            return "good"
+    """,
     "a default that is changed": """
         def f(a: list[int] = [1]):
             a.append(2)
@@ -366,6 +372,11 @@ FORMS = {
                 return self.word
         f = F("goo")
     """,
+    "a class of C's": """
+        class f(dict):
+            def predict(self, a: int = 1):
+                return "good" if a == 1 else "bad"
+    """,
     "a static method": """
         class f:
             @staticmethod
@@ -424,7 +435,8 @@ MISTAKES = """
         u: datetime.timedelta = None, v: Annotated[str, Input(choices=[1])] = "", w: "1 +" = 1,
         x: Annotated[int, Input(choices=3)] = 3,
         y: Annotated[Path, Input(examples=[Path("/")])] = 0,
-        z: Annotated[float, Input(examples=[float("inf")])] = 1,
+        z: Annotated[float, Input(examples=[float("inf")])] = 1, aa: numpy.bool_ = False,
+        ab: Annotated[int, pydantic.Field(ge=1)] = 1, ac: pydantic.PositiveInt = 1,
     ):
         pass
 
@@ -457,6 +469,9 @@ SAID_OF = {
     "y": "cannot be read",
     "z": "inf is no number in JSON",
     "w (1 +)": "write an annotation",
+    "aa": "write bool",
+    "ab": "write ai_integration.Input(...)",
+    "ac": "Gt(gt=0) is not read",
 }
 
 
@@ -477,6 +492,7 @@ def test_all_that_cannot_be_served_is_named_at_once(program):
         ("class M:\n  def setup(self, w): 0\n  def predict(self): 0", "setup(w): nobody gives it"),
         ("class M: pass", "M has neither predict nor __call__"),
         ("M = 3", "not an object of type int"),
+        ("M = max", "no signature found for builtin <built-in function max>; write a function"),
         ("async def M(): 0", "the function is async"),
         ("async def M(): yield 0", "the function is async"),
         ("class M:\n  async def predict(self): 0", "predict is async"),
@@ -571,6 +587,21 @@ def test_all_inputs_that_do_not_fit_are_named(evaluating):
     assert "box: width: Input should be a valid integer" in told
     assert "words: expected an object of JSON, got list" in told
     assert "limit" in evaluating.post(text="1", limit="4").json()["detail"]
+
+
+@pytest.mark.parametrize("given", [{"b": 7}, {"a": None, "b": 7}])
+def test_what_a_hint_leaves_out_is_missing(program, tmp_path, given):
+    # In a pipe and in a custom mode the schema is a hint.
+    source = "def f(a: int, b: int = 5, /): return [a, b]\nai_integration.run(f)"
+    done = served(program, source, mode="test_inputs_dict_json", stdin=json.dumps(given).encode())
+    assert done.returncode == 2
+    assert b"a: missing" in done.stderr.splitlines()[-1]
+    (tmp_path / "mine.py").write_text(
+        "def mine(inference_function=None): print(inference_function(%r))\n"
+        "MODULE_MODES = {'mine': mine}\n" % given
+    )
+    done = served(program, source, mode="mine", AI_INTEGRATION_MODES_PATH=tmp_path)
+    assert "a: missing" in ast.literal_eval(done.stdout.decode())["error"]
 
 
 def test_a_custom_mode_is_told_what_does_not_fit(program, tmp_path):
@@ -700,6 +731,24 @@ def test_the_docstring_describes(program, style):
         "size": "Of letters",
         "mode": "Said by Input",
     }
+
+
+DATACLASSES = "import dataclasses, ai_integration\n%s\nai_integration.run(f)"
+# What is no description, and one with nothing but a section.
+UNDESCRIBED = {
+    "class f:\n  def __call__(self, a: int = 1): 0": None,
+    "@dataclasses.dataclass\nclass f:\n  w: int = 1\n  def predict(self, a=1): 0": None,
+    'def f(a=1):\n  """\n  Args:\n    a: How many\n  """': "How many",
+    'class f:\n  def __call__(self, a=1):\n    """\n    Args:\n      a: Size\n    """': "Size",
+}
+
+
+@pytest.mark.parametrize("source", UNDESCRIBED)
+def test_what_describes_nothing_is_no_description(program, source):
+    with serve(program(DATACLASSES % source)) as server:
+        schema = server.get("/schema").json()
+    assert schema["model"].get("description") is None
+    assert schema["inputs"][0].get("description") == UNDESCRIBED[source]
 
 
 def test_the_author_says_more(program, tmp_path):

@@ -1,6 +1,8 @@
-"""What a docstring says of parameters, in the styles of Google, NumPy and Sphinx."""
+"""What a docstring says of parameters, in the styles of Google, NumPy and Sphinx.
 
-import inspect
+Docstrings come as `inspect.cleandoc` gives them: done twice, it takes the indent of a section away.
+"""
+
 import re
 
 _SECTION = re.compile(r"(?:(?:Keyword |Other )?(?:Args|Arguments|Parameters|Params)):?\s*$", re.I)
@@ -75,7 +77,7 @@ def _indented(lines, at, indent):
 
 
 def _lines(docstring):
-    return [line.rstrip() for line in inspect.cleandoc(docstring or "").splitlines()]
+    return [line.rstrip() for line in (docstring or "").splitlines()]
 
 
 def _indent(line):

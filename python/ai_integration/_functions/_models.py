@@ -37,13 +37,13 @@ class Model:
         self._has_setup = method is not None and hasattr(kind, "setup")
         # A partial function has neither a name nor a docstring of its own.
         inner = _signature.inner_of(self.function)
-        self.description = _docstrings.summary(inspect.getdoc(inner))
+        self.description = _docstrings.summary(_signature.docstring_of(inner))
         if method is None:
             name = getattr(inner, "__name__", "")
             signature = _signature.signature_of(given)
         else:
             name = kind.__name__
-            self.description = _docstrings.summary(kind.__doc__) or self.description
+            self.description = _docstrings.summary(_own_docstring(kind)) or self.description
             signature = _signature_of_method(kind, method)
         self.name = readable(name) or None
         self._parameters = _signature.Parameters(self.function, signature)
@@ -82,7 +82,7 @@ class Model:
             mistakes += ["setup(%s): nobody gives it; write a default" % name for name in names]
         if self._class is not None:
             instead = "nobody gives it; write a default, or run(%s(...))" % kind.__name__
-            names = _required(_signature.signature_of(kind))
+            names = _required(_signature_of_class(kind))
             mistakes += ["%s(%s): %s" % (kind.__name__, name, instead) for name in names]
         return mistakes
 
@@ -116,6 +116,22 @@ def _signature_of_method(kind, name):
     if isinstance(inspect.getattr_static(kind, name), (classmethod, staticmethod)):
         return signature
     return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _signature_of_class(kind):
+    """The signature of a class; one of C often has none, and takes nothing as a rule."""
+    try:
+        return _signature.signature_of(kind)
+    except TypeError:
+        return inspect.Signature()
+
+
+def _own_docstring(kind):
+    """What the author wrote of a class; dataclasses and named tuples write their signature."""
+    docstring = kind.__doc__
+    if not isinstance(docstring, str) or docstring.startswith(kind.__name__ + "("):
+        return None
+    return inspect.cleandoc(docstring)
 
 
 def _required(signature):

@@ -24,7 +24,7 @@ class Parameters:
         self._takes_more = False
         inner = inner_of(function)
         names = getattr(inspect.unwrap(inner), "__globals__", {})
-        descriptions = _docstrings.parameters(inspect.getdoc(inner))
+        descriptions = _docstrings.parameters(docstring_of(inner))
         bound = function.keywords if isinstance(function, functools.partial) else {}
         for parameter in signature.parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:
@@ -44,7 +44,8 @@ class Parameters:
             elif parameter.default is not _EMPTY:
                 value = parameter.default
             else:
-                # Python says which one is missing; only a mode in Python can leave it out.
+                # In the pipe modes and those in Python the schema is a hint.
+                wrong.append((parameter.name, "missing"))
                 continue
             if parameter.is_positional:
                 by_position.append(value)
@@ -130,12 +131,25 @@ class _Parameter:
 
 
 def signature_of(function):
-    """The signature of a function, with annotations that cannot be read yet as they are written."""
-    if sys.version_info < (3, 14):
-        return inspect.signature(function)
-    import annotationlib  # novm
+    """The signature of a function, with annotations that cannot be read yet as they are written.
 
-    return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)  # novm
+    Raises TypeError where it has none, as much that is written in C.
+    """
+    options = {}
+    if sys.version_info >= (3, 14):
+        import annotationlib  # novm
+
+        options["annotation_format"] = annotationlib.Format.FORWARDREF  # novm
+    try:
+        return inspect.signature(function, **options)
+    except ValueError as reason:
+        raise TypeError("%s; write a function around it, with annotations" % reason)
+
+
+def docstring_of(function):
+    """The docstring of a function; that of all `__call__` methods says nothing of this one."""
+    docstring = inspect.getdoc(function)
+    return None if docstring == inspect.getdoc(type.__call__) else docstring
 
 
 def inner_of(function):
