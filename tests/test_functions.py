@@ -304,6 +304,14 @@ FORMS = {
                 3, 0.5, Color.RED, True, ["x"], datetime.date(2024, 1, 2), "y")
             return "good"
     """,
+    "defaults that JSON does not keep": """
+        class Login(pydantic.BaseModel):
+            word: pydantic.SecretStr = pydantic.Field("x", validation_alias="w")
+        class Other(pydantic.BaseModel):
+            kind: Any = None
+        def f(a: Login = Login(w="good"), b: Other = Other(kind=int)):
+            return a.word.get_secret_value() if b.kind is int else "bad"
+    """,
     "numbers of NumPy as defaults": """
         def f(a=numpy.float32(0.5), b=numpy.int8(3), c=numpy.bool_(True), d: bool = numpy.True_,
               e: int = numpy.int64(3), g=[numpy.float64(1), 0.5], h=numpy.str_("x")):

@@ -92,7 +92,15 @@ def of_pydantic(model):
             raise ValueError("; ".join(": ".join(filter(None, fault)) for fault in faults))
 
     def write(value):
-        return read(value).model_dump(mode="json", by_alias=True)
+        given = read(value)
+        try:
+            written = given.model_dump(mode="json", by_alias=True)
+            is_kept = read(written) == given
+        except ValueError as reason:
+            raise Unexpressible(str(reason))
+        if not is_kept:
+            raise Unexpressible("%r is another one after JSON" % (value,))
+        return written
 
     return Kind("json", read, write)
 
