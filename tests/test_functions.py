@@ -597,6 +597,33 @@ def test_all_inputs_that_do_not_fit_are_named(evaluating):
     assert "limit" in evaluating.post(text="1", limit="4").json()["detail"]
 
 
+def test_what_does_not_fit_is_told_in_bounds(program):
+    source = """
+        class Strict(pydantic.BaseModel):
+            model_config = {"extra": "forbid"}
+        def f(a: list[datetime.date] = [], b: list[Strict] = [], c: Strict = None):
+            return len(a)
+        ai_integration.run(f)
+    """
+
+    def told(**given):
+        headers = {"Content-Type": "application/json"}
+        answer = server.request("/infer", json.dumps(given).encode(), headers)
+        assert answer.status == 422, answer
+        return answer.json()["errors"]
+
+    with serve(program(NAMES + textwrap.dedent(source))) as server:
+        # No year of Python's.
+        for given in ({"a": ["0000-01-01"] * 50000}, {"b": [{"x": 1}] * 50000}):
+            names = [one["name"] for one in told(**given)]
+            (name,) = given
+            assert names == ["%s[%d]" % (name, index) for index in range(20)] + [name]
+        for given in ({"x" * 2000000: 1}, {"x%d" % number: 1 for number in range(50000)}):
+            (one,) = told(c=given)
+            assert len(one["message"]) < 2000
+        assert server.post(a="2024-01-01").json() == 1
+
+
 @pytest.mark.parametrize("given", [{"b": 7}, {"a": None, "b": 7}])
 def test_what_a_hint_leaves_out_is_missing(program, tmp_path, given):
     # In a pipe and in a custom mode the schema is a hint.
@@ -610,6 +637,59 @@ def test_what_a_hint_leaves_out_is_missing(program, tmp_path, given):
     )
     done = served(program, source, mode="mine", AI_INTEGRATION_MODES_PATH=tmp_path)
     assert "a: missing" in ast.literal_eval(done.stdout.decode())["error"]
+
+
+# What a mode in Python gives, and what the function gets or the mode is told of it.
+GIVEN_BY_A_MODE = {
+    "a": [(3.0, 3), ("3", "expected an integer, got str"), (True, "expected an integer, got bool")],
+    "b": [(3, 3.0), ("x", "expected a number, got str"), (True, "expected a number, got bool")],
+    "c": [("no", "expected true or false, got str"), (1, "expected true or false, got int")],
+    "d": [(5, "5"), (True, "true"), ([1], "expected text, got list")],
+    "e": [((1,), [1]), ("12", "expected a list, got str"), (5, "expected a list, got int")],
+    "g": [
+        (bytearray(b"x"), "b'x'"),
+        ("eA==", "b'x'"),
+        (5, "expected the bytes of a file, got int"),
+    ],
+    "h": [(5, "expected the bytes of a file, got int")],
+    "i": [(2, 2), (0.5, 0.5), ("2", "expected a number, got str")],
+}
+
+
+def test_a_custom_mode_gives_what_the_annotations_say_or_is_told(program, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def mine(inference_function=None):\n"
+        "    tried = {}\n"
+        "    for name, tries in %r.items():\n"
+        "        results = [inference_function({name: given}) for given, _ in tries]\n"
+        "        tried[name] = [(one['data'], one['error']) for one in results]\n"
+        "    print(tried)\n"
+        "MODULE_MODES = {'mine': mine}\n" % GIVEN_BY_A_MODE
+    )
+    source = """
+        def f(a: int = 0, b: float = 0.0, c: bool = False, d: str = "", e: list[int] = [],
+              g: bytes = b"", h: Path = None, i: "int | float" = 0):
+            (given,) = [one for one in (a, b, c, d, e, g, h, i) if one] or [None]
+            return {"value": str(given) if isinstance(given, bytes) else given}
+        ai_integration.run(f)
+    """
+    done = served(program, source, mode="mine", AI_INTEGRATION_MODES_PATH=tmp_path)
+    for name, results in ast.literal_eval(done.stdout.decode()).items():
+        for (_, expected), (data, error) in zip(GIVEN_BY_A_MODE[name], results):
+            if error is None:
+                assert repr(data) == repr({"value": expected})
+            else:
+                assert error == "%s: %s" % (name, expected)
+
+
+def test_numbers_of_a_pipe_become_text_as_elsewhere(program):
+    done = served(
+        program,
+        "def f(a: str): return repr(a)\nai_integration.run(f)",
+        mode="test_inputs_dict_json",
+        stdin=b'{"a": 5}',
+    )
+    assert done.stdout.splitlines()[-1] == b"'5'"
 
 
 def test_a_custom_mode_is_told_what_does_not_fit(program, tmp_path):

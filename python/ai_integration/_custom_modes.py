@@ -30,7 +30,7 @@ import traceback
 import types
 
 from . import _handover, _leaving, _mode_names, _parameters, _process, _results, modes
-from ._undecodable import in_words
+from ._undecodable import bounded, in_words
 
 PATH_VARIABLE = "AI_INTEGRATION_MODES_PATH"
 ENTRY_POINTS = "ai_integration.modes"
@@ -219,7 +219,7 @@ class _Call(object):
 
     def refuse(self, fields):
         """Tell the mode that inputs do not fit: pairs of a name and what is wrong."""
-        self.answer(_results.failure(in_words(fields)))
+        self.answer(_results.failure(in_words(bounded(fields))))
 
     def begin_answer(self, result):
         """`answer`; there is nothing to put together with other calls."""

@@ -10,7 +10,7 @@ import sys
 import traceback
 
 from . import _results
-from ._undecodable import Undecodable
+from ._undecodable import FURTHER, MOST_NAMED, Undecodable
 
 # The types of inputs that have each form.
 _TYPES = {
@@ -18,8 +18,6 @@ _TYPES = {
     "path": ("audio", "file", "image", "video"),
     "pil": ("image",),
 }
-# As many wrong inputs as the engine names of a request.
-_MOST_NAMED = 20
 # The bytes that the decoded files of a request take up together: small files make large pictures.
 _MOST_BYTES = 2 << 30
 
@@ -39,6 +37,21 @@ def decoder(inputs_schema):
         if isinstance(entry, dict) and _form(entry) is not None
     }
     return Decoder(entries) if entries else None
+
+
+def bytes_of(value):
+    """The bytes of a file; `None` for what is neither that nor text that stands for it."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(bytearray(value))
+    if not isinstance(value, _results.TEXT):
+        return None
+    begin = _DATA_URL.match(value)
+    text = "".join((value[begin.end() :] if begin else value).split())
+    if len(text) % 4 or not _BASE64.match(text):
+        raise Undecodable("expected a file's bytes, base64 or a data: URL, got other text")
+    return base64.b64decode(text)
 
 
 class Decoder(object):
@@ -103,15 +116,15 @@ class _Reading(object):
             return self._read_one(name, value, make)
         items = []
         for index, item in enumerate(value):
-            if len(self.refused) >= _MOST_NAMED:
-                self.refused.append((name, "further items do not fit either"))
+            if len(self.refused) >= MOST_NAMED:
+                self.refused.append((name, FURTHER))
                 break
             items.append(self._read_one("%s[%d]" % (name, index), item, make))
         return items
 
     def _read_one(self, place, value, make):
         try:
-            data = _bytes(value)
+            data = bytes_of(value)
             if data is None:
                 # Custom modes may have pictures at hand.
                 return value
@@ -165,18 +178,3 @@ def _size(made):
         return made.nbytes
     width, height = getattr(made, "size", (0, 0))
     return width * height * 4
-
-
-def _bytes(value):
-    """The bytes of a file; `None` for what is neither that nor text that stands for it."""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(bytearray(value))
-    if not isinstance(value, _results.TEXT):
-        return None
-    begin = _DATA_URL.match(value)
-    text = "".join((value[begin.end() :] if begin else value).split())
-    if len(text) % 4 or not _BASE64.match(text):
-        raise Undecodable("expected a file's bytes, base64 or a data: URL, got other text")
-    return base64.b64decode(text)

@@ -3,6 +3,7 @@
 import sys
 
 from . import _exceptions, _frames, _results
+from ._undecodable import bounded
 
 
 class Job(object):
@@ -80,7 +81,7 @@ class Job(object):
 
     def refuse(self, fields):
         """Answer that inputs do not fit: pairs of a name and what is wrong."""
-        self._link.send(_frames.refusal(self.number, fields))
+        self._link.send(_frames.refusal(self.number, bounded(fields)))
         self._end()
 
     def is_cancelled(self):

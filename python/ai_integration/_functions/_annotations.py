@@ -10,6 +10,7 @@ import sys
 import types
 import typing
 
+from .._undecodable import FURTHER, MOST_NAMED
 from . import _values
 from ._input import Input
 
@@ -30,18 +31,18 @@ _OTHERS = ("annotated_types", "cog", "fastapi", "gradio", "pydantic", "typer")
 _CHOICES = (str, int, float)
 _FILES = ("file", "image", "audio", "video")
 _SIMPLE = {
-    str: _values.Kind("text", _values.same, _values.text, ("date", "datetime")),
-    int: _values.Kind("integer", _values.same, _values.integer),
+    str: _values.Kind("text", _values.to_text, _values.text, ("date", "datetime")),
+    int: _values.Kind("integer", _values.to_integer, _values.integer),
     float: _values.Kind("number", _values.to_float, _values.number),
-    bool: _values.Kind("boolean", _values.same, _values.boolean),
-    bytes: _values.Kind("file", _values.same, _values.file, _FILES),
+    bool: _values.Kind("boolean", _values.to_boolean, _values.boolean),
+    bytes: _values.Kind("file", _values.to_bytes, _values.file, _FILES),
     datetime.date: _values.Kind("date", _values.to_date, _values.date),
     datetime.datetime: _values.Kind("datetime", _values.to_datetime, _values.date_and_time),
-    pathlib.Path: _values.Kind("file", _values.same, _values.file, _FILES, "path"),
+    pathlib.Path: _values.Kind("file", _values.to_path, _values.file, _FILES, "path"),
     dict: _values.Kind("json", _values.to_dict, _values.json),
     typing.Any: _values.Kind("json", _values.same, _values.json),
 }
-_NUMBER = _values.Kind("number", _values.same, _values.number)
+_NUMBER = _values.Kind("number", _values.to_number, _values.number)
 _PICTURE = _values.Kind("image", _values.same, _values.file, (), "pil")
 _ARRAY = _values.Kind("image", _values.same, _values.file, ("audio",), "numpy")
 _SOUND = _values.Kind("audio", _values.same, _values.file, (), "numpy")
@@ -121,10 +122,17 @@ class Annotation:
         """The argument for the value of the input `name`; what is wrong is added to `wrong`."""
         if self.sequence is None:
             return self._read_one(name, value, wrong)
-        return self.sequence(
-            self._read_one("%s[%d]" % (name, index), item, wrong)
-            for index, item in enumerate(value)
-        )
+        known = len(wrong)
+        items = []
+        try:
+            for index, item in enumerate(_values.to_list(value)):
+                items.append(self._read_one("%s[%d]" % (name, index), item, wrong))
+                if len(wrong) - known > MOST_NAMED:
+                    wrong[-1] = (name, FURTHER)
+                    break
+        except ValueError as reason:
+            wrong.append((name, str(reason)))
+        return self.sequence(items)
 
     def _read_one(self, name, value, wrong):
         try:

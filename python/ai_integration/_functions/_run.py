@@ -63,8 +63,8 @@ def _answer(model):
     try:
         by_position, by_name = model.arguments(job.inputs)
     except _signature.InvalidInputs as invalid:
-        job.answered = True
         job.refuse(invalid.fields)
+        job.answered = True
         return
     value = model.function(*by_position, **by_name)
     _session.send_result(_returned.as_result(value, job.has_chunks))

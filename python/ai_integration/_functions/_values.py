@@ -9,9 +9,9 @@ import operator
 import os
 import pathlib
 import re
-from json import loads
+from json import dumps, loads
 
-from .. import _results
+from .. import _inputs, _results
 
 _TIME = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<minutes>\d\d:\d\d)"
@@ -116,9 +116,58 @@ def same(value):
     return value
 
 
+def to_text(value):
+    """Text; numbers and booleans become theirs, as over HTTP."""
+    if isinstance(value, (bool, int, float)):
+        return dumps(value)
+    if not isinstance(value, str):
+        raise _other("text", value)
+    return value
+
+
+def to_integer(value):
+    """An integer, which may come as a float without a fraction."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    try:
+        return integer(value)
+    except ValueError:
+        raise _other("an integer", value)
+
+
+def to_number(value):
+    """A number, whole or not."""
+    if plain_type(value) not in (int, float):
+        raise _other("a number", value)
+    return value
+
+
 def to_float(value):
     """A number, which may come as an integer, as a float."""
-    return float(value) if type(value) is int else value
+    return float(to_number(value))
+
+
+def to_boolean(value):
+    """True or false."""
+    try:
+        return boolean(value)
+    except ValueError:
+        raise _other("true or false", value)
+
+
+def to_bytes(value):
+    """The bytes of a file."""
+    data = _inputs.bytes_of(value)
+    if data is None:
+        raise _other("the bytes of a file", value)
+    return data
+
+
+def to_path(value):
+    """The path of a file."""
+    if not isinstance(value, os.PathLike):
+        raise _other("the bytes of a file", value)
+    return value
 
 
 def to_date(value):
@@ -146,7 +195,14 @@ def to_datetime(value):
 def to_dict(value):
     """An object of JSON."""
     if not isinstance(value, dict):
-        raise ValueError("expected an object of JSON, got %s" % type(value).__name__)
+        raise _other("an object of JSON", value)
+    return value
+
+
+def to_list(value):
+    """The items of a list."""
+    if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
+        raise _other("a list", value)
     return value
 
 
@@ -221,6 +277,10 @@ def file(value):
     if not isinstance(value, bytes):
         raise ValueError("%s is not bytes, a pathlib.Path or a PIL image" % type(value).__name__)
     return base64.b64encode(value).decode("ascii")
+
+
+def _other(expected, value):
+    return ValueError("expected %s, got %s" % (expected, type(value).__name__))
 
 
 def _parsed(value, read, what):
