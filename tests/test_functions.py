@@ -863,6 +863,10 @@ def test_the_author_says_more(program, tmp_path):
         ("[{'picture': 3}, {'words': 'x', 'box': 1}]", "examples[0], picture: int is not bytes"),
         ("[{'picture': 3}, {'words': 'x', 'box': 1}]", "examples[1], words: 'x' is not an int"),
         ("[{'picture': 3}, {'words': 'x', 'box': 1}]", "examples[1], box: there is no such"),
+        (
+            "[{'picture': 'p.png'}]",
+            "examples[0], picture: 'p.png' is neither a file nor the base64",
+        ),
         ("[{'picture': bytes(800000)}]", "give smaller files"),
         ("3", "examples is not a list of dicts"),
     ],

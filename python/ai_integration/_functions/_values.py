@@ -264,6 +264,10 @@ def json(value):
 def file(value):
     """The base64 of bytes, of a file by its path, or of a picture; text is that already."""
     if isinstance(value, str) and not os.path.isfile(value):
+        try:
+            _inputs.bytes_of(value)
+        except ValueError:
+            raise ValueError("%.200r is neither a file nor the base64 of one" % value)
         return value
     if isinstance(value, (str, pathlib.Path)):
         try:
