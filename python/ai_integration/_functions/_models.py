@@ -113,7 +113,9 @@ def _has(kind, name):
 def _signature_of_method(kind, name):
     """The signature of a class's method without its object."""
     signature = _signature.signature_of(getattr(kind, name))
-    if isinstance(inspect.getattr_static(kind, name), (classmethod, staticmethod)):
+    given = inspect.getattr_static(kind, name)
+    if isinstance(given, (classmethod, staticmethod)) or not hasattr(given, "__get__"):
+        # It is called without the object, as are other objects than functions.
         return signature
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
