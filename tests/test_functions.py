@@ -380,6 +380,13 @@ FORMS = {
                 return self.word
         f = F("goo")
     """,
+    "a method that is an object": """
+        class Adder:
+            def __call__(self, a: int = 1, b: int = 2):
+                return "good" if (a, b) == (1, 2) else "bad"
+        class f:
+            predict = Adder()
+    """,
     "a class of C's": """
         class f(dict):
             def predict(self, a: int = 1):
@@ -653,6 +660,8 @@ GIVEN_BY_A_MODE = {
     ],
     "h": [(5, "expected the bytes of a file, got int")],
     "i": [(2, 2), (0.5, 0.5), ("2", "expected a number, got str")],
+    "j": [(5, "expected the bytes of a file, got int")],
+    "k": [([5], "expected the bytes of a file, got list")],
 }
 
 
@@ -668,8 +677,9 @@ def test_a_custom_mode_gives_what_the_annotations_say_or_is_told(program, tmp_pa
     )
     source = """
         def f(a: int = 0, b: float = 0.0, c: bool = False, d: str = "", e: list[int] = [],
-              g: bytes = b"", h: Path = None, i: "int | float" = 0):
-            (given,) = [one for one in (a, b, c, d, e, g, h, i) if one] or [None]
+              g: bytes = b"", h: Path = None, i: "int | float" = 0, j: PIL.Image.Image = None,
+              k: numpy.ndarray = None):
+            (given,) = [one for one in (a, b, c, d, e, g, h, i, j, k) if one] or [None]
             return {"value": str(given) if isinstance(given, bytes) else given}
         ai_integration.run(f)
     """

@@ -43,9 +43,9 @@ _SIMPLE = {
     typing.Any: _values.Kind("json", _values.same, _values.json),
 }
 _NUMBER = _values.Kind("number", _values.to_number, _values.number)
-_PICTURE = _values.Kind("image", _values.same, _values.file, (), "pil")
-_ARRAY = _values.Kind("image", _values.same, _values.file, ("audio",), "numpy")
-_SOUND = _values.Kind("audio", _values.same, _values.file, (), "numpy")
+_PICTURE = _values.Kind("image", _values.to_decoded, _values.file, (), "pil")
+_ARRAY = _values.Kind("image", _values.to_decoded, _values.file, ("audio",), "numpy")
+_SOUND = _values.Kind("audio", _values.to_decoded, _values.file, (), "numpy")
 
 # What to write in the place of what cannot be served, by the module and the name of a class. The
 # first whose pattern fits counts.

@@ -170,6 +170,13 @@ def to_path(value):
     return value
 
 
+def to_decoded(value):
+    """What a file was decoded to, or a mode in Python has at hand."""
+    if isinstance(value, (str, bytes, int, float, list, dict)):
+        raise _other("the bytes of a file", value)
+    return value
+
+
 def to_date(value):
     """The date of `2024-02-29`."""
     return datetime.date.fromisoformat(value) if isinstance(value, str) else value
