@@ -358,7 +358,7 @@ def test_a_struct_is_filled_with_what_comes(describe):
                 ("seed", "-9223372036854775808"),
                 ("attachments", b"\xff" * 300_000),
                 ("attachments", b"x"),
-                ("size", '{"width": 65535}'),
+                ("size", '{"width": 65535, "zoom": 3.4028235e38, "pages": {"255": 7}}'),
             ]
         )
         assert server.request("/infer", body, {"Content-Type": kind}).json() == {
@@ -369,7 +369,7 @@ def test_a_struct_is_filled_with_what_comes(describe):
             "level": 255,
             "seed": -(2**63),
             "attachments": [300_000, 1],
-            "size": {"width": 65535},
+            "size": {"width": 65535, "zoom": 3.4028235e38, "pages": {"255": 7}},
         }
     given = {"image": base64.b64encode(PIXEL).decode(), "style": None, "level": None, "size": None}
     answer = use(describe, mode="test_inputs_dict_json", stdin=json.dumps(given).encode())
@@ -417,6 +417,9 @@ def test_a_struct_bounds_its_inputs(describe, tmp_path, given, place, message):
         ({"seed": str(2**63)}, "seed", "`9223372036854775808`, expected i64"),
         ({"size": '{"width": 65536}'}, "size.width", "`65536`, expected u16"),
         ({"size": "{}"}, "size", "missing field `width`"),
+        ({"size": '{"width": 1, "zoom": -1e39}'}, "size.zoom", "float of 32 bits"),
+        ({"size": '{"width": 1, "pages": {"256": 1}}'}, "size.pages.256", "`256`, expected u8"),
+        ({"size": '{"width": 1, "pages": {"x": 1}}'}, "size.pages.x", 'string "x", expected u8'),
         ({"size": '{"width": "%s"}' % ("x" * 100_000)}, "size.width", "xxx"),
     ],
 )

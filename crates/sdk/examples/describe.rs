@@ -1,5 +1,6 @@
 //! A model whose inputs are a struct, and which takes several at once. It tells what it was given.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ai_integration::{File, Image, Model, Outcome, json};
@@ -22,7 +23,7 @@ struct Describe {
     level: Option<u8>,
     seed: Option<i64>,
     attachments: Option<Vec<File>>,
-    #[schemars(example = Size { width: 640 })]
+    #[schemars(example = Size { width: 640, ..Size::default() })]
     size: Option<Size>,
 }
 
@@ -33,9 +34,14 @@ enum Style {
     Verse,
 }
 
-#[derive(Deserialize, Serialize, JsonSchema)]
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
 struct Size {
     width: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zoom: Option<f32>,
+    /// Widths by the number of a page
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pages: BTreeMap<u8, u16>,
 }
 
 fn twenty() -> u32 {

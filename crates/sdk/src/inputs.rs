@@ -1,6 +1,7 @@
 //! The inputs of a job, by name.
 
 mod deserializer;
+mod name;
 
 use std::sync::Arc;
 

@@ -35,7 +35,7 @@ impl Model {
 /// | in the struct | in the schema |
 /// |---|---|
 /// | [`Image`], [`Audio`], [`Video`], [`File`] | a file of that type |
-/// | `String`, `&str` | text |
+/// | `String`, `&str`, `char` | text |
 /// | an integer | an integer; one of 8 or 16 bits has the range of its type, an unsigned one is not negative |
 /// | `f32`, `f64`; `bool` | a number; a boolean |
 /// | an enum without data | a choice of its names |
@@ -111,6 +111,7 @@ fn is_bytes(schema: &Json) -> bool {
 /// as that, and stay.
 fn properties(mut schema: Map<String, Json>) -> Map<String, Json> {
     strip_null(&mut schema);
+    strip_length(&mut schema);
     gather_choices(&mut schema);
     schema.retain(|word, _| !UNTOLD.contains(&word.as_str()));
     if let Some(Json::String(description)) = schema.get_mut("description") {
@@ -181,6 +182,14 @@ fn strip_null(schema: &mut Map<String, Json>) {
     }
     if let Some(Json::Array(choices)) = schema.get_mut("enum") {
         choices.retain(|choice| !choice.is_null());
+    }
+}
+
+/// Takes away the length of a `char`, which is judged when it is read.
+fn strip_length(schema: &mut Map<String, Json>) {
+    const LENGTH: [&str; 2] = ["minLength", "maxLength"];
+    if LENGTH.iter().all(|word| schema.get(*word).is_some_and(|length| length == 1)) {
+        schema.retain(|word, _| !LENGTH.contains(&word.as_str()));
     }
 }
 

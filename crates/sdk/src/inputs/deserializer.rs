@@ -8,6 +8,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::{Error, Number, Value as Json};
 
 use crate::files;
+use crate::inputs::name::Name;
 use crate::invalid_input::InvalidInput;
 
 /// The name for what is wrong with no single input.
@@ -155,8 +156,14 @@ impl<'de> Deserializer<'de> for Input<'de> {
         }
     }
 
+    /// Reads a number that would become infinite as an error.
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_f64(visitor)
+        match self {
+            Input::Json(Json::Number(number)) if is_too_large(number) => {
+                Err(Error::custom("the number is too large for a float of 32 bits"))
+            }
+            _ => self.deserialize_f64(visitor),
+        }
     }
 
     integers! {
@@ -173,16 +180,22 @@ impl<'de> Deserializer<'de> for Input<'de> {
 /// Pairs each name with what is read of its value.
 fn members<'de, V: 'de>(
     values: impl IntoIterator<Item = (&'de String, &'de V)>,
-) -> impl Iterator<Item = (&'de str, Input<'de>)>
+) -> impl Iterator<Item = (Name<'de>, Input<'de>)>
 where
     Input<'de>: From<&'de V>,
 {
-    values.into_iter().map(|(name, value)| (name.as_str(), value.into()))
+    values.into_iter().map(|(name, value)| (Name(name), value.into()))
 }
 
 /// Returns whether a number is an integer that no type of Rust holds.
 fn is_too_wide(number: &Number) -> bool {
     number::is_integer(number) && number.as_i128().is_none() && number.as_u128().is_none()
+}
+
+/// Returns whether a number is finite, and infinite as a float of 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "what becomes of the number is looked at")]
+fn is_too_large(number: &Number) -> bool {
+    number.as_f64().is_some_and(|number| number.is_finite() && (number as f32).is_infinite())
 }
 
 #[cfg(test)]

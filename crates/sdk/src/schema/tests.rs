@@ -63,6 +63,7 @@ struct Everything<'a> {
     #[schemars(with = "Image")]
     slice: &'a [u8],
     text: Cow<'a, str>,
+    letter: Option<char>,
     #[serde(default = "twenty")]
     #[schemars(range(min = 1, max = 50), example = 7)]
     words: u32,
@@ -112,6 +113,7 @@ fn each_field_is_an_input() {
         "file": {"type": "file", "list": true, "required": false},
         "slice": {"type": "image"},
         "text": {"type": "text"},
+        "letter": {"type": "text", "required": false},
         "words": {
             "type": "integer", "minimum": 1, "maximum": 50, "default": 20, "examples": [7],
             "required": false,
