@@ -105,6 +105,19 @@ FAULTS = {
         "processes",
         "sleep 333",
     ),
+    "memory of each request is kept": (
+        instead(SEND, "        kept = [*globals().get('kept', []), b'x' * 100_000_000]\n" + SEND),
+        "memory",
+        "its memory grew with each of 5 requests",
+    ),
+    "the answer of the request before": (
+        instead(
+            SEND,
+            "        text, inputs['text'] = inputs['text'], globals().get('text', '')\n" + SEND,
+        ),
+        "own_answer",
+        "the answer of the request before it",
+    ),
     "a mistake in the schema": (
         instead('"type": "text"', '"type": "text", "examples": "hello"'),
         "self_test",
@@ -124,7 +137,7 @@ def test_a_good_program_passes_every_check(program):
     assert status == 0, checks
     assert verdicts(checks, "failed") == verdicts(checks, "doubtful") == []
     assert set(verdicts(checks, "skipped")) <= {"offline"}
-    assert len(checks) == 12
+    assert len(checks) == 14
     assert all(one["message"] and one["seconds"] >= 0 for one in checks.values())
 
 
@@ -161,6 +174,97 @@ def test_a_fault_is_found_with_its_cause_and_a_way_out(program, fault):
     assert name in verdicts(checks, "failed"), checks
     assert words in checks[name]["message"]
     assert checks[name]["way_out"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause", "last_words"),
+    [
+        ("raise ValueError('no GPU')", "ValueError: no GPU", "ValueError: no GPU"),
+        ("import os; print('no GPU', flush=True); os._exit(3)", "exit status 3", "no GPU"),
+    ],
+)
+def test_a_sample_without_an_answer_is_no_other_fault(program, fault, cause, last_words):
+    status, checks = check(program(instead(SEND, "        %s\n" % fault + SEND)))
+    assert status == 1
+    assert set(verdicts(checks, "failed")) <= {"self_test", "answer", "lasting"}
+    assert {"together", "command_line", "memory"} <= set(verdicts(checks, "skipped"))
+    for name in ("self_test", "answer"):
+        message = checks[name]["message"]
+        assert "\n" not in message
+        assert "Traceback" not in message
+    assert checks["self_test"]["message"].endswith(cause)
+    assert checks["answer"]["message"].endswith(last_words)
+
+
+@pytest.mark.parametrize(
+    ("first", "mode", "way_out"),
+    [
+        ("#!/usr/bin/env python3\n", 0o644, "chmod +x"),
+        ("", 0o644, "#!/usr/bin/env python3"),
+        ("#!/usr/bin/env python3\r\n", 0o755, "save it with LF"),
+        ("#!/usr/bin/python3\r\n", 0o755, "save it with LF"),
+        ("#!/usr/bin/env no-such-python\n", 0o755, "no-such-python"),
+        ("#!/no/such/python\n", 0o755, "/no/such/python"),
+        ("", 0o755, "begin with #!"),
+    ],
+)
+def test_a_program_that_cannot_be_executed_is_told_why(tmp_path, first, mode, way_out):
+    model = tmp_path / "model"
+    model.write_bytes((first + GOOD).encode())
+    model.chmod(mode)
+    status, checks = check(model)
+    assert status == 1
+    assert verdicts(checks, "failed") == ["self_test"]
+    assert way_out in checks["self_test"]["way_out"]
+
+
+def test_a_model_without_inputs_passes(program):
+    source = """
+        import ai_integration
+
+        def roll() -> int:
+            return 4
+
+        ai_integration.run(roll)
+    """
+    status, checks = check(program(source))
+    assert status == 0
+    assert verdicts(checks, "doubtful") == []
+
+
+@pytest.mark.parametrize("answers", ["itertools.count()", "itertools.repeat(1)"])
+def test_answers_that_do_not_depend_on_the_inputs_pass(program, answers):
+    source = instead('inputs["text"]', "str(next(answers))")
+    lines = "import itertools\nanswers = %s\n" % answers
+    status, checks = check(program(lines + source))
+    assert status == 0, checks
+    assert verdicts(checks, "doubtful") == []
+
+
+def test_an_answer_that_is_null_is_doubtful(program):
+    source = """
+        import ai_integration
+
+        def forget(text: str):
+            text.upper()
+
+        ai_integration.run(forget)
+    """
+    status, checks = check(program(source))
+    assert status == 0
+    assert verdicts(checks, "doubtful") == ["answer"]
+    assert "null" in checks["answer"]["message"]
+
+
+def test_the_report_is_no_file_of_the_program(program, tmp_path):
+    with (tmp_path / "report.json").open("wb") as report:
+        command = [BINARY, "check", "--json", program(GOOD)]
+        done = subprocess.run(
+            command, stdout=report, stderr=report, env=environment(), cwd=tmp_path, timeout=60
+        )
+    assert done.returncode == 0
+    checks = json.loads((tmp_path / "report.json").read_text())["checks"]
+    assert [one["name"] for one in checks if one["verdict"] == "doubtful"] == []
 
 
 @pytest.mark.parametrize("fault", SCRIPTS)
@@ -266,9 +370,9 @@ def test_people_get_a_line_for_each_check_and_the_last_lines_of_a_failure(progra
     assert lines[1].startswith("FAILED    self_test ")
     assert lines[2].strip().startswith("way out: ")
     assert any("| RuntimeError: the weights are broken" in line for line in lines)
-    assert lines[-2].startswith("skipped   start, schema, answer, together, lasting, stop, ")
+    assert lines[-2].startswith("skipped   start, schema, answer, together, lasting, own_answer, ")
     assert lines[-2].endswith(": the program never asks for an input")
-    assert lines[-1].startswith("Not ready to ship: 0 passed, 1 failed, 0 doubtful, 11 skipped")
+    assert lines[-1].startswith("Not ready to ship: 0 passed, 1 failed, 0 doubtful, 13 skipped")
     assert done.stderr == ""
 
 

@@ -21,6 +21,8 @@ checks! {
     answer,
     together,
     lasting,
+    own_answer,
+    memory,
     stop,
     command_line,
     exit_status,

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::check::interruption;
+use crate::check::verdict::gist;
 
 /// The longest answer that is read.
 const LONGEST: usize = 256 << 20;
@@ -22,12 +23,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The reason in a problem (RFC 9457), or the body's beginning.
+    /// The gist of the reason in a problem (RFC 9457), or of the body.
     pub(crate) fn reason(&self) -> String {
         let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let detail = problem["detail"].as_str().or_else(|| problem["title"].as_str());
-        let beginning = || String::from_utf8_lossy(&self.body).chars().take(300).collect();
-        detail.map_or_else(beginning, str::to_owned)
+        detail.map_or_else(|| gist(&String::from_utf8_lossy(&self.body)), gist)
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
 use ai_integration_contract::InputsSchema;
+use nix::sys::stat::fstat;
 use tempfile::TempDir;
 
 use crate::check::processes;
@@ -49,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) hopeless: Option<&'static str>,
     pub(crate) server: Option<Server>,
     pub(crate) schema: Option<InputsSchema>,
+    /// True where the server answers samples; where it does not, what is asked later is no fault of its own.
+    pub(crate) answers: bool,
     /// True where the command line gives a result.
     pub(crate) has_command_line: bool,
     /// The command lines of the processes that were left behind.
@@ -82,6 +85,7 @@ impl Session {
             hopeless: None,
             server: None,
             schema: None,
+            answers: true,
             has_command_line: false,
             left: Vec::new(),
             adopts,
@@ -134,7 +138,14 @@ impl Session {
     pub(crate) fn written(&self) -> Vec<PathBuf> {
         let now = self.files().into_iter();
         let is_new = |(file, time): &(PathBuf, SystemTime)| self.before.get(file) != Some(time);
-        now.filter(is_new).map(|(file, _)| file).collect()
+        // The report may be one of them: `ai-integration check … > report.txt`.
+        let report = [fstat(io::stdout()), fstat(io::stderr())].map(Result::ok);
+        let is_report = |file: &PathBuf| {
+            let about = fs::metadata(file).ok();
+            let place = about.map(|about| (about.dev(), about.ino()));
+            report.iter().flatten().any(|report| place == Some((report.st_dev, report.st_ino)))
+        };
+        now.filter(is_new).map(|(file, _)| file).filter(|file| !is_report(file)).collect()
     }
 
     /// The files in the program's folder and in this one, with the times of their last change.

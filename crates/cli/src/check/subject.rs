@@ -1,6 +1,9 @@
 //! The subject of the check: a program, or the image of a container with one.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,6 +18,8 @@ use crate::program;
 /// what a server asks of its clients.
 const KEPT: [&str; 3] =
     ["AI_INTEGRATION_BINARY", "AI_INTEGRATION_DEVICES", "AI_INTEGRATION_MODES_PATH"];
+/// The most that is read of a program's first line, in bytes.
+const LONGEST_LINE: u64 = 256;
 /// Commands that keep a process from the network: as root, and as another user. The first that works
 /// here is taken.
 const WITHOUT_NETWORK: [&[&str]; 2] =
@@ -87,6 +92,32 @@ impl Subject {
         let Subject::Program(program) = self else { return None };
         let words = program.command.iter().map(PathBuf::from);
         words.rev().find(|word| word.is_file())
+    }
+
+    /// The way out where it cannot be executed, as far as its file tells; `None` for an image.
+    pub(crate) fn way_to_execute(&self) -> Option<String> {
+        let Subject::Program(program) = self else { return None };
+        let file = Path::new(program.command.first()?);
+        let shown = file.display();
+        let mut first = Vec::new();
+        let mut start = BufReader::new(File::open(file).ok()?).take(LONGEST_LINE);
+        start.read_until(b'\n', &mut first).ok()?;
+        let interpreter = first.strip_prefix(b"#!").map(String::from_utf8_lossy);
+        if file.metadata().ok()?.permissions().mode() & 0o111 == 0 {
+            let line = "give it a first line such as #!/usr/bin/env python3, and ";
+            let line = if interpreter.is_some() { "" } else { line };
+            return Some(format!("{line}make it executable: chmod +x {shown}"));
+        }
+        Some(match interpreter {
+            Some(line) if line.trim_end_matches('\n').ends_with('\r') => format!(
+                "{shown} ends its lines as Windows does (CR LF), which is read as a part of the \
+                 interpreter's name: save it with LF"
+            ),
+            Some(line) => {
+                format!("install what its first line names, or mend it: #!{}", line.trim())
+            }
+            None => format!("{shown} has to be a program for this machine, or to begin with #!"),
+        })
     }
 
     /// The path by which the program finds a file that is in `folder` here.

@@ -37,6 +37,22 @@ impl Fault {
     }
 }
 
+/// The most of a gist that is shown, in characters.
+const LONGEST: usize = 300;
+
+/// Returns a line for a text of several: the exception of a traceback, and else the first line and the
+/// last one, which is the exception where a program's last output follows.
+pub(crate) fn gist(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let line = match lines.next_back() {
+        None => first.to_owned(),
+        Some(last) if first.starts_with("Traceback") => last.to_owned(),
+        Some(last) => format!("{first} {last}"),
+    };
+    line.chars().take(LONGEST).collect()
+}
+
 impl From<Fault> for Verdict {
     fn from(fault: Fault) -> Self {
         Verdict::Failed(fault)

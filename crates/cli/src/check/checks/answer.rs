@@ -1,5 +1,7 @@
 //! Checks whether a request gets an answer, and the answer is what its content type says.
 
+use std::time::Duration;
+
 use ai_integration_contract::{Format, InputsSchema, Value, json};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -19,20 +21,24 @@ fn check(session: &mut Session) -> Verdict {
     let (Some(server), Some(schema)) = (&session.server, &session.schema) else {
         return Verdict::Skipped("there is no server".to_owned());
     };
-    let answer = match http::post(server.port, "/infer", &body(schema), session.limit) {
+    let answer = match ask(server.port, &body(schema), session.limit) {
         Ok(answer) => answer,
-        Err(error) => return unanswered(session, &error),
+        Err(cause) => return unanswered(session, &cause),
     };
-    if answer.status != 200 {
-        let cause = format!("{}: {}", answer.status, answer.reason());
-        return unanswered(session, &cause);
-    }
     match misnamed(&answer) {
         Some(cause) => Fault::new(cause, "let content-type name what the data is").into(),
         None if answer.body.is_empty() => Verdict::Doubtful(Fault::new(
             "the answer to a sample is empty",
             "give the input an example in the schema that has an answer",
         )),
+        None if answer.content_type == "application/json"
+            && answer.body.trim_ascii() == b"null" =>
+        {
+            Verdict::Doubtful(Fault::new(
+                "the answer to a sample is null",
+                "let the function return its result, or give the input an example that has one",
+            ))
+        }
         None => Verdict::Passed(format!(
             "a request was answered with {} bytes of {}",
             answer.body.len(),
@@ -41,7 +47,17 @@ fn check(session: &mut Session) -> Verdict {
     }
 }
 
-fn unanswered(session: &Session, cause: &str) -> Verdict {
+/// Asks the server; an answer is one of success.
+pub(crate) fn ask(port: u16, body: &str, limit: Duration) -> Result<Answer, String> {
+    let answer = http::post(port, "/infer", body, limit)?;
+    if answer.status == 200 {
+        return Ok(answer);
+    }
+    Err(format!("{}: {}", answer.status, answer.reason()))
+}
+
+fn unanswered(session: &mut Session, cause: &str) -> Verdict {
+    session.answers = false;
     let output = session.server.as_ref().map(|server| server.running.last_lines());
     let way_out = "mend the exception or the result that is told";
     Fault::new(format!("a request was not answered: {cause}"), way_out)

@@ -9,6 +9,7 @@ use std::path::Path;
 use ai_integration_contract::{InputsSchema, Value};
 use serde_json::Value as Json;
 
+use crate::check::checks::together::UNANSWERED;
 use crate::check::running::Running;
 use crate::check::session::{Check, Of, Session};
 use crate::check::subject::Start;
@@ -41,6 +42,9 @@ fn check(session: &mut Session) -> Verdict {
     if session.schema.is_none() {
         return Verdict::Skipped("there is no schema to take flags from".to_owned());
     }
+    if !session.answers {
+        return Verdict::Skipped(UNANSWERED.to_owned());
+    }
     let call = match call(session, false) {
         Ok(call) => call,
         Err(error) => return Fault::new(error, "").into(),
@@ -57,7 +61,8 @@ fn check(session: &mut Session) -> Verdict {
         Fault::new(
             format!("the command line gave no result: it {}", call.end),
             "leave the arguments (sys.argv) to ai_integration, and hand all of them on: settings of \
-             your own are environment variables or options, and a script ends with \"$@\"",
+             your own are environment variables or options, and a script ends with \"$@\"; let the \
+             schema be the same at each start",
         )
         .with_output(call.running.last_lines())
         .into()

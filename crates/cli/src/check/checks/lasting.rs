@@ -30,8 +30,9 @@ fn check(session: &mut Session) -> Verdict {
     if ends == 0.0 {
         Verdict::Passed("the program went on after each answer".to_owned())
     } else {
+        let times = if ends > 1.0 { format!("{ends} times") } else { "once".to_owned() };
         Fault::new(
-            format!("the program ended {ends} times while it served, and was started anew"),
+            format!("the program ended {times} while it served, and was started anew"),
             "put get_next_input into a loop (while True:), or use ai_integration.run(f); where the \
              model crashes, its last lines tell the cause",
         )

@@ -2,7 +2,7 @@
 
 use crate::check::session::{Check, Of, Session};
 use crate::check::subject::Start;
-use crate::check::verdict::{Fault, Verdict};
+use crate::check::verdict::{Fault, Verdict, gist};
 
 pub(crate) const CHECK: Check = Check {
     name: "self_test",
@@ -16,6 +16,9 @@ const HAPPY: &str = "The model is integrated right!";
 const SAD: &str = "Sad! ";
 const BEGUN: &str = "Attempting inference";
 const TWICE: &str = "a second result for the same request was ignored";
+
+/// The status of `env` and shells for a program that is not there.
+const NOT_FOUND: i32 = 127;
 
 /// The way out for each cause, by words in what the self-test says.
 const WAYS_OUT: [(&str, &str); 6] = [
@@ -36,7 +39,9 @@ fn check(session: &mut Session) -> Verdict {
         Ok(running) => running,
         Err(error) => {
             session.hopeless = Some("the program cannot be started");
-            return Fault::new(error, "name the program as ENTRYPOINT would").into();
+            let way_out = session.subject.way_to_execute();
+            let usual = || "name the program as ENTRYPOINT would".to_owned();
+            return Fault::new(error, way_out.unwrap_or_else(usual)).into();
         }
     };
     let status = session.finish(&mut running, limit);
@@ -49,9 +54,10 @@ fn check(session: &mut Session) -> Verdict {
                 format!("the program ended before it asked for an input, with {status}")
             }
         };
-        return Fault::new(cause, way_to_begin(status.is_none()))
-            .with_output(running.last_lines())
-            .into();
+        let is_missing = status.is_some_and(|status| status.code() == Some(NOT_FOUND));
+        let way_out = session.subject.way_to_execute().filter(|_| is_missing);
+        let way_out = way_out.unwrap_or_else(|| way_to_begin(status.is_none()).to_owned());
+        return Fault::new(cause, way_out).with_output(running.last_lines()).into();
     }
     let printed = running.printed();
     let Some(status) = status else {
@@ -61,7 +67,7 @@ fn check(session: &mut Session) -> Verdict {
         return Fault::new(cause, way_out).with_output(running.last_lines()).into();
     };
     if !status.success() || !said.contains(HAPPY) {
-        return sad(&said, &printed).with_output(running.last_lines()).into();
+        return sad(&said).with_output(running.last_lines()).into();
     }
     if printed.contains(TWICE) {
         let cause = "a request is answered twice: the second result is lost";
@@ -81,20 +87,20 @@ fn way_to_begin(goes_on: bool) -> &'static str {
 }
 
 /// Describes a self-test that went wrong by the first thing that it says.
-fn sad(said: &str, printed: &str) -> Fault {
+fn sad(said: &str) -> Fault {
     let mut lines = said.lines().skip_while(|line| !line.starts_with(SAD));
     let first = lines.next().unwrap_or("the self-test ended in between").trim_start_matches(SAD);
     let more = lines.take_while(|line| !line.starts_with(SAD) && !line.starts_with(BEGUN));
     let more: Vec<&str> = more.filter(|line| !line.trim().is_empty()).collect();
-    // The last line of a traceback is the exception.
-    let is_traceback = more.first().is_some_and(|line| line.starts_with("Traceback"));
-    let reason = if is_traceback { more.last() } else { more.first() };
-    let cause = match reason {
-        Some(reason) if first.ends_with(':') => reason,
-        _ => first.trim_start_matches("Error: "),
+    let more = more.join("\n");
+    let first = first.trim_start_matches("Error: ");
+    let cause = match gist(&more) {
+        reason if first.ends_with(':') && !reason.is_empty() => reason,
+        _ => first.to_owned(),
     };
     let cause = format!("a sample was not answered right: {cause}");
-    let way_out = WAYS_OUT.iter().find(|(words, _)| printed.contains(words));
+    let is_told = |words: &str| first.contains(words) || more.contains(words);
+    let way_out = WAYS_OUT.iter().find(|(words, _)| is_told(words));
     let usual = "mend the exception or the result; a sample that the model cannot use is replaced by \
                  \"examples\" in the schema";
     Fault::new(cause, way_out.map_or(usual, |(_, way_out)| way_out))

@@ -3,7 +3,6 @@
 use std::thread;
 
 use crate::check::checks::answer;
-use crate::check::http;
 use crate::check::session::{Check, Of, Session};
 use crate::check::verdict::{Fault, Verdict};
 
@@ -15,18 +14,19 @@ pub(crate) const CHECK: Check = Check {
 };
 
 const REQUESTS: usize = 8;
+/// The reason for which what needs an answer is skipped.
+pub(crate) const UNANSWERED: &str = "a single request has no answer either";
 
 fn check(session: &mut Session) -> Verdict {
     let (Some(server), Some(schema)) = (&session.server, &session.schema) else {
         return Verdict::Skipped("there is no server".to_owned());
     };
+    if !session.answers {
+        return Verdict::Skipped(UNANSWERED.to_owned());
+    }
     let (port, limit, body) = (server.port, session.limit, answer::body(schema));
     let answers: Vec<Result<(), String>> = thread::scope(|scope| {
-        let ask = || match http::post(port, "/infer", &body, limit) {
-            Ok(answer) if answer.status == 200 => Ok(()),
-            Ok(answer) => Err(format!("{}: {}", answer.status, answer.reason())),
-            Err(error) => Err(error),
-        };
+        let ask = || answer::ask(port, &body, limit).map(|_| ());
         let threads: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(ask)).collect();
         let lost = |_| Err("the thread that asked ended".to_owned());
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(lost)).collect()
