@@ -180,7 +180,9 @@ def test_an_empty_folder_is_taken(tmp_path):
     assert (tmp_path / "mine" / "entrypoint.py").exists()
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x", "Upper", "with space", "-x", "ü"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "/tmp/x", "Upper", "with space", "-x", "ü", "a_-b"]
+)
 def test_a_name_that_does_not_fit_is_refused_with_one_that_does(tmp_path, name):
     done = init("--", name, cwd=tmp_path)
     assert done.returncode == 2

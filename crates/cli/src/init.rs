@@ -41,7 +41,9 @@ fn check_name(name: &str) -> Result<(), String> {
     };
     let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
     let ends = name.ends_with(|last: char| last.is_ascii_alphanumeric());
-    if begins && ends && name.len() <= LONGEST && name.chars().all(fits) {
+    // Images may have any number of - in a row, and no more than two of _.
+    let is_mixed = ["___", "-_", "_-"].iter().any(|marks| name.contains(marks));
+    if begins && ends && !is_mixed && name.len() <= LONGEST && name.chars().all(fits) {
         return Ok(());
     }
     let words = name.to_lowercase();
@@ -52,7 +54,7 @@ fn check_name(name: &str) -> Result<(), String> {
     let other = if other.is_empty() || other.len() > LONGEST { "my-model" } else { other };
     Err(format!(
         "{name:?} cannot be the name of a folder, a model and an image: use up to {LONGEST} small \
-         letters, digits, - and _, beginning with a letter, such as {other}"
+         letters, digits, - and _ between them, beginning with a letter, such as {other}"
     ))
 }
 
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn names_that_do_not_fit_are_refused_with_one_that_does() {
-        for name in ["a", "my-model", "whisper_2"] {
+        for name in ["a", "my-model", "whisper_2", "a--b", "a__b", "a_b-c"] {
             assert_eq!(check_name(name), Ok(()), "{name}");
         }
         let long = "a".repeat(LONGEST + 1);
@@ -119,6 +121,8 @@ mod tests {
             ("2nd", "nd"),
             ("ends-", "ends"),
             ("grüße", "gr-e"),
+            ("a-_-b", "a-b"),
+            ("a___b", "a-b"),
             (long.as_str(), "my-model"),
         ] {
             let error = check_name(name).unwrap_err();
