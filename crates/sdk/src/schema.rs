@@ -73,15 +73,21 @@ impl Model {
 /// ```
 ///
 /// # Panics
-/// When the type is no struct with named fields, or has an input that is a `Vec<u8>`: that is a list of
+/// When the type is no struct with named fields, flattens an enum, or has an input that is a `Vec<u8>`: that is a list of
 /// numbers, and no file.
 #[must_use]
 #[track_caller]
 pub fn inputs_schema<T: JsonSchema>() -> Json {
     let settings = SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
     let root = settings.into_generator().into_root_schema_for::<T>();
-    let is_struct = root.get("type").is_some_and(|kind| kind == "object")
-        && root.get("oneOf").or_else(|| root.get("anyOf")).is_none();
+    let has_alternatives = root.get("oneOf").or_else(|| root.get("anyOf")).is_some();
+    assert!(
+        !has_alternatives || root.get("properties").is_none(),
+        "{} flattens an enum, and so has inputs that depend on others: take #[serde(flatten)] away, \
+         which makes it an input of type JSON",
+        type_name::<T>()
+    );
+    let is_struct = root.get("type").is_some_and(|kind| kind == "object") && !has_alternatives;
     assert!(is_struct, "{} is no struct with named fields, as inputs are", type_name::<T>());
     let required = root.get("required").and_then(Json::as_array);
     let fields = root.get("properties").and_then(Json::as_object);

@@ -190,9 +190,17 @@ fn what_cannot_be_inputs_is_told_with_the_way_out() {
     struct Files {
         files: Vec<Vec<u8>>,
     }
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Flat {
+        text: String,
+        #[serde(flatten)]
+        shape: Option<Shape>,
+    }
     for (message, field) in [(told::<Bytes>(), "\"data\""), (told::<Files>(), "\"files\"")] {
         assert!(message.contains(field) && message.contains("ai_integration::File"), "{message}");
     }
+    assert!(told::<Flat>().contains("flattens an enum"), "{}", told::<Flat>());
     for message in [told::<String>(), told::<Shape>(), told::<(u8, u8)>()] {
         assert!(message.contains("is no struct with named fields"), "{message}");
     }
