@@ -232,6 +232,14 @@ def test_a_model_without_inputs_passes(program):
     assert verdicts(checks, "doubtful") == []
 
 
+def test_a_program_that_chooses_its_mode_is_told_so(program):
+    mode = "import os\nos.environ.update(MODE='http', PORT='0', HOST='127.0.0.1')\n"
+    status, checks = check("--timeout", 4, program(mode + GOOD))
+    assert status == 1
+    assert verdicts(checks, "failed") == ["self_test"]
+    assert "leave MODE as it is" in checks["self_test"]["way_out"]
+
+
 @pytest.mark.parametrize("answers", ["itertools.count()", "itertools.repeat(1)"])
 def test_answers_that_do_not_depend_on_the_inputs_pass(program, answers):
     source = instead('inputs["text"]', "str(next(answers))")

@@ -17,6 +17,11 @@ const SAD: &str = "Sad! ";
 const BEGUN: &str = "Attempting inference";
 const TWICE: &str = "a second result for the same request was ignored";
 
+/// Words of a server, which was not asked for.
+const SERVES: &str = "listening on http://";
+const OTHER_MODE: &str = "leave MODE as it is in the environment, and serving to ai_integration: the \
+                          program became a server where it was asked to test itself";
+
 /// The status of `env` and shells for a program that is not there.
 const NOT_FOUND: i32 = 127;
 
@@ -56,7 +61,10 @@ fn check(session: &mut Session) -> Verdict {
         };
         let is_missing = status.is_some_and(|status| status.code() == Some(NOT_FOUND));
         let way_out = session.subject.way_to_execute().filter(|_| is_missing);
-        let way_out = way_out.unwrap_or_else(|| way_to_begin(status.is_none()).to_owned());
+        let way_out = way_out.unwrap_or_else(|| {
+            let serves = running.printed().contains(SERVES);
+            if serves { OTHER_MODE } else { way_to_begin(status.is_none()) }.to_owned()
+        });
         return Fault::new(cause, way_out).with_output(running.last_lines()).into();
     }
     let printed = running.printed();
