@@ -448,3 +448,13 @@ def test_the_flag_alone_serves(program):
         assert answer(server) == "one"
     done = run(path, command=[BINARY, "run", "--reload=maybe"])
     assert "expected 1 or 0" in done.stderr.decode()
+def test_the_last_of_many_saves_serves_while_a_program_takes_long_to_load(program):
+    loading = "time.sleep(%s)"
+    path = program(model("one", more=loading % 0))
+    with watched(path) as server:
+        for number in range(12):
+            path.write_text(model("version %d" % number, more=loading % 5))
+            time.sleep(0.6)
+        becomes(server, "version 11", patience=40)
+
+

@@ -54,9 +54,8 @@ impl Lookout {
             Ok(alarm) => self.alarm = Some(alarm),
             Err(error) => go_round(&error),
         }
-        let mut is_woken = true;
+        let (mut is_woken, mut at) = (true, Instant::now());
         loop {
-            let at = Instant::now();
             let files = self.look(is_woken).await;
             if !files.is_empty() && changes.send(Change { files, at }).await.is_err() {
                 return;
@@ -64,6 +63,7 @@ impl Lookout {
             let round = if self.alarm.is_some() { ROUND } else { ROUND_WITHOUT_ALARM };
             is_woken = tokio::select! {
                 Some(wake) = woken.recv() => {
+                    at = Instant::now();
                     self.heed(wake);
                     sleep(PAUSE).await;
                     while let Ok(wake) = woken.try_recv() {
@@ -71,7 +71,10 @@ impl Lookout {
                     }
                     true
                 }
-                () = sleep(round) => false,
+                () = sleep(round) => {
+                    at = Instant::now();
+                    false
+                }
                 () = changes.closed() => return,
             };
         }

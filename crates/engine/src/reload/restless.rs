@@ -15,8 +15,13 @@ const SOON: Duration = Duration::from_secs(2);
 const AT_ONCE: u32 = 5;
 /// The longest time for which a file has to be left alone until a further one counts.
 const LONGEST_PAUSE: u32 = 5;
-/// The changes in a row while the program started, from which none counts that comes then.
+/// The changes in a row while the program started, from which the pauses are long and double: a person
+/// who saves on and on is waited for, and a program that writes at each start is left alone in the end.
 const TOO_MANY: u32 = 8;
+/// The first of the long pauses.
+const LONG_PAUSE: Duration = Duration::from_secs(15);
+/// The most times that it doubles.
+const MOST_DOUBLINGS: u32 = 10;
 
 /// The files that change while the program starts, or just after.
 #[derive(Debug, Default)]
@@ -30,6 +35,8 @@ struct Streak {
     /// These, and those that came just after.
     suspect: u32,
     last: Instant,
+    /// The long pauses that are over.
+    rests: u32,
     /// True for a change that counts once the file has been left alone.
     is_deferred: bool,
 }
@@ -54,6 +61,7 @@ impl Restless {
             self.0.iter_mut().filter(|(_, streak)| streak.due().is_some_and(|due| due <= now));
         due.map(|(file, streak)| {
             streak.is_deferred = false;
+            streak.rests += u32::from(streak.at_start >= TOO_MANY);
             file.clone()
         })
         .collect()
@@ -61,22 +69,25 @@ impl Restless {
 
     fn counts(&mut self, file: &Path, at: Instant, started: Option<Instant>) -> bool {
         let is_at_start = started.is_none_or(|started| at < started);
-        let first = Streak { at_start: 0, suspect: 0, last: at, is_deferred: false };
+        let first = Streak { at_start: 0, suspect: 0, last: at, rests: 0, is_deferred: false };
         let streak = self.0.entry(file.to_owned()).or_insert(first);
         // What goes on is as suspect as it was.
         let goes_on = streak.suspect > 0 && at < streak.last + SOON;
         let is_suspect = goes_on || started.is_none_or(|started| at < started + SOON);
         streak.at_start = if is_at_start { streak.at_start.saturating_add(1) } else { 0 };
         streak.suspect = if is_suspect { streak.suspect.saturating_add(1) } else { 0 };
+        streak.rests = if is_at_start { streak.rests } else { 0 };
         streak.last = at;
-        streak.is_deferred = streak.suspect > AT_ONCE && streak.at_start < TOO_MANY;
+        streak.is_deferred = streak.suspect > AT_ONCE;
         let seems = "which seems to be the program's own doing";
         let way_out = "let the program write elsewhere, or into a hidden folder";
         if streak.at_start == TOO_MANY {
             tracing::warn!(
                 "{} changed {TOO_MANY} times in a row while the program was being started, {seems}: \
-                 no change of it counts that comes then; {way_out}",
-                file.display()
+                 further changes count when it has been left alone for {} s, then twice as long each \
+                 time; {way_out}",
+                file.display(),
+                LONG_PAUSE.as_secs()
             );
         } else if streak.suspect == AT_ONCE + 1 {
             tracing::warn!(
@@ -91,8 +102,12 @@ impl Restless {
 
 impl Streak {
     fn due(&self) -> Option<Instant> {
-        let pause = self.suspect.saturating_sub(AT_ONCE).min(LONGEST_PAUSE);
-        self.is_deferred.then(|| self.last + Duration::from_secs(pause.into()))
+        let pause = if self.at_start < TOO_MANY {
+            Duration::from_secs(self.suspect.saturating_sub(AT_ONCE).min(LONGEST_PAUSE).into())
+        } else {
+            LONG_PAUSE * (1 << self.rests.min(MOST_DOUBLINGS))
+        };
+        self.is_deferred.then(|| self.last + pause)
     }
 }
 
@@ -117,9 +132,22 @@ mod tests {
             now += 60 * SECOND;
             starts += restless.take_due(now).len();
         }
-        assert_eq!(starts, TOO_MANY as usize - 1);
+        // The pauses of 15, 30 and 60 s were over.
+        assert_eq!(starts, TOO_MANY as usize - 1 + 3);
         // A person saves it.
         assert_eq!(restless.admit(change(now + 3 * SECOND), Some(now)).len(), 1);
+    }
+
+    #[test]
+    fn the_last_save_of_a_person_counts_however_many_were_made_while_the_program_started() {
+        let mut restless = Restless::default();
+        let mut now = Instant::now();
+        for _ in 0..100 {
+            now += SECOND;
+            restless.admit(change(now), None);
+        }
+        assert!(restless.take_due(now + LONG_PAUSE - SECOND).is_empty());
+        assert_eq!(restless.take_due(now + LONG_PAUSE), [PathBuf::from("made.py")]);
     }
 
     #[test]
