@@ -8,7 +8,7 @@ import textwrap
 import time
 
 import pytest
-from support import BINARY, PYTHON, children, eventually, in_background, run, serve
+from support import BINARY, PYTHON, alive, children, eventually, in_background, run, serve
 from test_workers import load, wait_for_workers
 
 # Answers with its version, and after as many seconds as it is asked to.
@@ -210,6 +210,18 @@ def test_a_compiled_program_is_its_own_file(tmp_path):
         becomes(server, "two")
 
 
+def test_a_server_that_is_stopped_while_the_program_loads_leaves_nothing(program):
+    path = program(model("good"))
+    with watched(path) as server:
+        path.write_text(model("slow", more="time.sleep(1000)"))
+        eventually(lambda: len(children(server.process.pid)) == 2, "it loads")
+        started = children(server.process.pid)
+        assert server.stop(signal.SIGINT) in (0, 130)
+        assert not any(alive(pid) for pid in started)
+        assert "taken over" not in server.output()
+        assert "was started anew" not in server.output()
+
+
 # Broken programs
 
 BROKEN = {
@@ -306,6 +318,35 @@ def test_one_copy_at_a_time_is_replaced_and_mended(program):
         assert "broken" in revision(server)["broken"]["detail"]
         path.write_text(model("three"))
         becomes(server, "three")
+
+
+def test_one_copy_at_a_time_that_hangs_is_ended_by_the_next_change(program):
+    path = program(model("one"))
+    with watched(path, AI_INTEGRATION_REPLACE="after") as server:
+        path.write_text(model("slow", more="time.sleep(1000)"))
+        eventually(lambda: server.get("/readyz").status == 503, "it loads")
+        waits = in_background(server.post, text="0")
+        time.sleep(1)
+        path.write_text(model("quick"))
+        becomes(server, "quick")
+        assert waits().body == b"quick"
+        eventually(lambda: len(children(server.process.pid)) == 1, "only the last one is left")
+
+
+def test_where_one_of_several_copies_is_broken_the_others_serve(program):
+    path = program(model("good"))
+    with watched(path, AI_INTEGRATION_REPLACE="after", AI_INTEGRATION_WORKERS=2) as server:
+        wait_for_workers(server, 2)
+        path.write_text("raise ValueError('broken')\n")
+        eventually(lambda: revision(server)["broken"], "it is told")
+        assert "ValueError: broken" in revision(server)["broken"]["detail"]
+        assert revision(server)["broken"]["changed"].endswith("entrypoint.py")
+        assert answer(server) == "good"
+        path.write_text(model("mended"))
+        becomes(server, "mended")
+        wait_for_workers(server, 2)
+        assert revision(server)["broken"] is None
+        assert {answer(server) for _ in range(6)} == {"mended"}
 
 
 def test_a_crash_of_the_old_program_is_told_with_the_reason(program):

@@ -43,7 +43,7 @@ impl ProgramFiles {
 }
 
 /// Starts the program anew after each change that counts. One that comes while the program is being
-/// started begins that again, where it can: what is being loaded is out of date.
+/// started begins that again: what is being loaded is out of date.
 async fn follow(supervisor: Supervisor, mut changes: mpsc::Receiver<Change>) {
     let mut restless = Restless::default();
     let mut started = Instant::now();
@@ -67,7 +67,7 @@ async fn follow(supervisor: Supervisor, mut changes: mpsc::Receiver<Change>) {
         let renewed = loop {
             tokio::select! {
                 renewed = &mut reload => break renewed,
-                Some(change) = changes.recv(), if supervisor.can_break_off() => {
+                Some(change) = changes.recv() => {
                     let more = restless.admit(change, None);
                     if !more.is_empty() {
                         next = Some(more);

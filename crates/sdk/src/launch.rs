@@ -83,16 +83,12 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         Ok(prepared) => prepared,
         Err(error) => return refused(error),
     };
-    if config.reload {
-        if !mode.is_serving() {
-            return refused(format_args!(
-                "{RELOAD} is for a program that serves, and {} ends by itself: run it again after a \
-                 change, or serve it (--mode http, or MODE=http)",
-                mode.name()
-            ));
-        }
-        // Further attempts would fail as the first one did, until somebody mends the program.
-        config.start_attempts = 1;
+    if config.reload && !mode.is_serving() {
+        return refused(format_args!(
+            "{RELOAD} is for a program that serves, and {} ends by itself: run it again after a \
+             change, or serve it (--mode http, or MODE=http)",
+            mode.name()
+        ));
     }
     if !mode.is_serving() {
         if client.on_exception == OnException::Auto {

@@ -176,8 +176,9 @@ impl Supervisor {
                         return;
                     }
                     if shared.config.reload {
-                        let error = &error.message;
-                        tracing::error!("worker {slot} is out until a file changes: {error}");
+                        let message = &error.message;
+                        tracing::error!("worker {slot} is out until a file changes: {message}");
+                        seat.generation.broken.send_replace(Some(error));
                         return seat.drain.cancelled().await;
                     }
                     // The others show that the program can run: this is not its end.
@@ -250,7 +251,9 @@ impl Supervisor {
             }
             return Next::StartAgain { after: Duration::ZERO };
         }
-        let pause = if seat.generation.is_admitted() { backoff.next() } else { None };
+        // A program that somebody works on would fail as it did, until a file changes.
+        let may_try_again = seat.generation.is_admitted() && !shared.config.reload;
+        let pause = if may_try_again { backoff.next() } else { None };
         let Some(after) = pause else {
             tracing::debug!("{who} ended: {ending}; giving up");
             return Next::GiveUp(ending);

@@ -19,7 +19,7 @@ const LONGEST_REASON: usize = 500;
 impl Supervisor {
     /// Starts the program anew in the place of all workers that serve, in the order that the setting
     /// `replace` asks for. `changed` says which files are the reason, if any are. Tells whether the new
-    /// workers have taken over. Where the new process is to be ready first, dropping the future ends it.
+    /// workers have taken over. The future may be dropped, to begin again with another one.
     pub async fn reload(&self, changed: Option<String>) -> bool {
         let shared = &*self.0;
         let slots = 1..=shared.config.worker_count();
@@ -30,15 +30,12 @@ impl Supervisor {
             }
             Replace::After => {
                 tracing::info!("ending the workers one by one, and starting the program anew");
-                for slot in slots {
-                    self.end_and_start_again(slot).await;
-                }
-                match &*shared.engine.state().borrow() {
-                    State::Failed(error) => Err(error.clone()),
-                    State::Starting | State::Ready(_) => Ok(()),
-                }
+                self.renew_one_by_one(slots).await
             }
         };
+        if shared.stop.is_cancelled() {
+            return false;
+        }
         self.tell(&renewed);
         let has_taken_over = renewed.is_ok();
         shared.engine.revision().send_modify(|revision| {
@@ -46,12 +43,6 @@ impl Supervisor {
             revision.broken = renewed.err().map(|error| Broken { changed, error });
         });
         has_taken_over
-    }
-
-    /// Tells whether a future of [`Supervisor::reload`] may be dropped, and the workers that serve go on.
-    #[cfg(feature = "reload")]
-    pub(crate) fn can_break_off(&self) -> bool {
-        self.0.config.replace == Replace::Before
     }
 
     /// Tells the log what came of starting the program anew.
@@ -94,7 +85,8 @@ impl Supervisor {
         let begun = Instant::now();
         match shared.config.replace {
             Replace::Before => self.tell(&self.renew(life.slot..=life.slot).await),
-            Replace::After => self.end_and_start_again(life.slot).await,
+            // Those who keep it running tell why it is out.
+            Replace::After => drop(self.end_and_start_again(life.slot).await),
         }
         turns.took(begun.elapsed());
     }
@@ -134,17 +126,31 @@ impl Supervisor {
         }
     }
 
+    /// Starts the program anew in one slot after the other, until it cannot be started in one: the workers
+    /// whose turn has not come go on.
+    async fn renew_one_by_one(&self, slots: RangeInclusive<usize>) -> Result<(), Error> {
+        for slot in slots {
+            self.end_and_start_again(slot).await?;
+        }
+        match &*self.0.engine.state().borrow() {
+            State::Failed(error) => Err(error.clone()),
+            State::Starting | State::Ready(_) => Ok(()),
+        }
+    }
+
     /// Lets the worker of a slot end as soon as it has no job, starts another one in its place, and
-    /// waits until that is ready.
-    async fn end_and_start_again(&self, slot: usize) {
+    /// waits until that is ready. The error says why it is not kept running.
+    async fn end_and_start_again(&self, slot: usize) -> Result<(), Error> {
         let shared = &*self.0;
         let mut serving = shared.serving.lock().await;
-        if let Some(Kept { seat, task }) = serving.remove(&slot) {
+        if let Some(Kept { seat, task }) = serving.get_mut(&slot) {
             seat.drain.cancel();
+            // It stays where it is meanwhile: this future may be dropped.
             let _ = task.await;
+            serving.remove(&slot);
         }
         if shared.stop.is_cancelled() {
-            return;
+            return Ok(());
         }
         shared.engine.recover();
         let generation = Arc::new(Generation::new(&shared.stop, true));
@@ -155,9 +161,13 @@ impl Supervisor {
             State::Ready(workers) => *workers >= shared.config.worker_count(),
             State::Failed(_) => true,
         });
+        let mut broken = generation.broken.subscribe();
         tokio::select! {
-            _ = timeout(shared.config.start_timeout, all_are_there) => {}
-            () = shared.stop.cancelled() => {}
+            _ = timeout(shared.config.start_timeout, all_are_there) => Ok(()),
+            reason = broken.wait_for(Option::is_some) => {
+                reason.ok().and_then(|reason| reason.clone()).map_or(Ok(()), Err)
+            }
+            () = shared.stop.cancelled() => Ok(()),
         }
     }
 }
