@@ -161,10 +161,53 @@ def test_a_folder_that_is_made_later_is_watched_as_well(program, tmp_path):
             server.wait_for_output("No module named")
 
 
+def test_data_does_not_hide_the_modules_beside_it(program, tmp_path):
+    path = program(model("x", more="from package.part.layers import VERSION"))
+    part = tmp_path / "package" / "part"
+    part.mkdir(parents=True)
+    (tmp_path / "package" / "__init__.py").touch()
+    (part / "layers.py").write_text("VERSION = 'one'")
+    for number in range(1100):
+        (tmp_path / "data" / ("class-%d" % number)).mkdir(parents=True)
+    with watched(path, cwd=tmp_path) as server:
+        server.wait_for_output("has more folders and files than are watched")
+        assert answer(server) == "one"
+        (part / "layers.py").write_text("VERSION = 'two'")
+        becomes(server, "two")
+
+
+def test_a_project_behind_a_link_is_watched_once(program, tmp_path):
+    path = program(model("one"))
+    link = tmp_path.with_name("a link to ü")
+    link.symlink_to(tmp_path)
+    with watched(link / path.name, cwd=link) as server:
+        path.write_text(model("two"))
+        becomes(server, "two")
+        server.wait_for_output(r"entrypoint\.py changed: the program")
+    link.unlink()
+
+
+def test_a_package_behind_a_link_is_watched(program, tmp_path):
+    package = tmp_path / "elsewhere" / "shared"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("VERSION = 'one'")
+    (package / "again").symlink_to(package)
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "shared").symlink_to(package)
+    program(model("x", more="from shared import VERSION"), "project/model.py")
+    with watched(project / "model.py", cwd=project) as server:
+        (package / "__init__.py").write_text("VERSION = 'two'")
+        becomes(server, "two")
+
+
 # Programs, however they are started
 
 
-@pytest.mark.parametrize("way", ["module", "folder", "launcher", "variable", "serve", "link"])
+WAYS = ["module", "folder", "launcher", "installed", "variable", "serve", "link"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_a_program_is_watched_however_it_is_started(program, tmp_path, way):
     package = tmp_path / "package"
     package.mkdir()
@@ -173,12 +216,18 @@ def test_a_program_is_watched_however_it_is_started(program, tmp_path, way):
     if way == "link":
         (tmp_path / "link").mkdir()
         (tmp_path / "link" / "model.py").symlink_to(path)
+    command = tmp_path / "environment" / "bin" / "command"
+    command.parent.mkdir(parents=True)
+    (tmp_path / "environment" / "pyvenv.cfg").touch()
+    command.write_text('#!/bin/sh\nexec %s -m package "$@"\n' % PYTHON)
+    command.chmod(0o755)
     options = {"AI_INTEGRATION_RELOAD": 1} if way == "variable" else {}
     run_it = [BINARY, "run", "--reload"]
     command = {
         "module": [*run_it, PYTHON, "-m", "package"],
         "folder": [*run_it, PYTHON, "package"],
         "launcher": [*run_it, "env", "A=1", PYTHON, "package/__main__.py"],
+        "installed": [*run_it, command],
         "variable": [PYTHON, "package/__main__.py"],
         "serve": [BINARY, "serve", "--reload", "package/__main__.py"],
         "link": [*run_it, "link/model.py"],
@@ -208,6 +257,22 @@ def test_a_compiled_program_is_its_own_file(tmp_path):
         shell.write_bytes(content + b"another")
         shell.chmod(0o755)
         becomes(server, "two")
+
+        # A build takes its time: it writes the file, and lets it be executed in the end.
+        (tmp_path / "code").write_text(model("three"))
+        shell.unlink()
+        with shell.open("wb") as new:
+            shell.chmod(0o755)
+            new.write(content + b"a third")
+            new.flush()
+            time.sleep(1)
+        becomes(server, "three")
+        (tmp_path / "code").write_text(model("four"))
+        shell.unlink()
+        shell.write_bytes(content + b"a fourth")
+        eventually(lambda: revision(server)["broken"], "it cannot be executed yet")
+        shell.chmod(0o755)
+        becomes(server, "four")
 
 
 def test_a_server_that_is_stopped_while_the_program_loads_leaves_nothing(program):
@@ -443,6 +508,16 @@ def test_a_person_who_saves_often_has_each_change(program):
         becomes(server, "quickly 19")
 
 
+def test_the_last_of_many_saves_serves_while_a_program_takes_long_to_load(program):
+    loading = "time.sleep(%s)"
+    path = program(model("one", more=loading % 0))
+    with watched(path) as server:
+        for number in range(12):
+            path.write_text(model("version %d" % number, more=loading % 5))
+            time.sleep(0.6)
+        becomes(server, "version 11", patience=40)
+
+
 def test_where_the_system_cannot_watch_the_files_are_looked_at(program, tmp_path):
     path = program(model("one"))
     limit = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"'
@@ -489,13 +564,3 @@ def test_the_flag_alone_serves(program):
         assert answer(server) == "one"
     done = run(path, command=[BINARY, "run", "--reload=maybe"])
     assert "expected 1 or 0" in done.stderr.decode()
-def test_the_last_of_many_saves_serves_while_a_program_takes_long_to_load(program):
-    loading = "time.sleep(%s)"
-    path = program(model("one", more=loading % 0))
-    with watched(path) as server:
-        for number in range(12):
-            path.write_text(model("version %d" % number, more=loading % 5))
-            time.sleep(0.6)
-        becomes(server, "version 11", patience=40)
-
-

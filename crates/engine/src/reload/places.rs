@@ -32,7 +32,12 @@ impl Places {
         for word in command.iter().take(MOST_WORDS) {
             let path = Path::new(word);
             if path.is_file() && (is_source(path) || is_script(path)) {
-                places.add_script(path);
+                if is_installed(path) {
+                    // It stands for what lies elsewhere: a package that is worked on, or another program.
+                    places.add_folder(Path::new("."));
+                } else {
+                    places.add_script(path);
+                }
             } else if path.join("__main__.py").is_file() {
                 places.add_folder(path);
             }
@@ -40,10 +45,14 @@ impl Places {
         // A module, or a launcher's target, is looked for where the program is started.
         let executable = command.first().map(Path::new).filter(|path| path.is_file());
         let names_module = command.iter().take(MOST_WORDS).any(|word| is_module_flag(word));
-        match executable {
-            _ if !places.folders.is_empty() => {}
-            Some(executable) if !names_module => places.add_file(executable),
-            _ => places.add_folder(Path::new(".")),
+        if places.folders.is_empty() {
+            if executable.is_none() || names_module {
+                places.add_folder(Path::new("."));
+            }
+            // The flag may be one of a compiled program's own.
+            if let Some(executable) = executable {
+                places.add_file(executable);
+            }
         }
         for folder in python_path.split(':').filter(|folder| !folder.is_empty()) {
             if Path::new(folder).is_dir() && !folder.contains("site-packages") {
@@ -55,7 +64,8 @@ impl Places {
 
     /// Adds a script and its folder, in which Python looks for modules: that of the file behind a link.
     fn add_script(&mut self, script: &Path) {
-        for script in [Some(script.to_owned()), script.canonicalize().ok()].into_iter().flatten() {
+        let target = script.is_symlink().then(|| script.canonicalize().ok()).flatten();
+        for script in [Some(script.to_owned()), target].into_iter().flatten() {
             self.add_folder(script.parent().unwrap_or(Path::new("")));
             self.add_file(&script);
         }
@@ -109,6 +119,12 @@ fn is_script(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
 }
 
+/// Tells whether a script lies among the commands of a virtual environment.
+fn is_installed(script: &Path) -> bool {
+    let environment = script.parent().and_then(Path::parent);
+    environment.is_some_and(|environment| environment.join("pyvenv.cfg").is_file())
+}
+
 /// Tells whether a word is Python's `-m`, perhaps with other flags or the module's name in it.
 fn is_module_flag(word: &OsStr) -> bool {
     let word = word.as_encoded_bytes();
@@ -148,8 +164,9 @@ mod tests {
         assert_eq!(places(&[&binary, &package]), of_package);
         let of_binary = Places { folders: Vec::new(), files: vec![binary.clone()] };
         assert_eq!(places(&[&binary]), of_binary);
+        let of_both = Places { folders: vec![here.clone()], files: vec![binary.clone()] };
+        assert_eq!(places(&[&binary, Path::new("-um"), Path::new("pkg.model")]), of_both);
         let of_here = Places { folders: vec![here], files: Vec::new() };
-        assert_eq!(places(&[&binary, Path::new("-um"), Path::new("pkg.model")]), of_here);
         assert_eq!(places(&[Path::new("uv"), Path::new("run"), Path::new("serve")]), of_here);
     }
 

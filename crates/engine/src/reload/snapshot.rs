@@ -1,7 +1,7 @@
 //! The contents of a program's files at a moment, to be compared with those of another.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs::{File, read_dir};
+use std::fs::{DirEntry, File, read_dir};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -15,6 +15,8 @@ use super::places::{Places, is_source, may_have_sources};
 const MOST_FOLDERS: usize = 1000;
 /// The most entries of all these folders.
 const MOST_ENTRIES: usize = 50_000;
+/// The most entries of one of them: data may lie beside what belongs to the program.
+const MOST_ENTRIES_OF_ONE: usize = 35_000;
 /// The part of a file that is read, in bytes.
 const MOST_READ: u64 = 256 << 20;
 /// The age in seconds from which a file's time tells that it has not changed. Some file systems count
@@ -31,10 +33,11 @@ pub(super) struct Snapshot {
     pub(super) is_cut: bool,
 }
 
-/// The content of a file.
+/// The content of a file, and whether it may be executed.
 #[derive(Debug)]
 struct Version {
     stamp: Stamp,
+    may_be_executed: bool,
     /// The second in which it was written, as the file says.
     written: i64,
     digest: u64,
@@ -64,12 +67,13 @@ impl Snapshot {
 
     /// Lists the files that are new, gone or different since `before`.
     pub(super) fn changed_since(&self, before: &Snapshot) -> Vec<PathBuf> {
-        let digest = |snapshot: &Snapshot, file| {
-            snapshot.files.get(file).map(|version: &Version| version.digest)
+        let content = |snapshot: &Snapshot, file| {
+            let version: Option<&Version> = snapshot.files.get(file);
+            version.map(|version| (version.digest, version.may_be_executed))
         };
         let gone = before.files.keys().filter(|file| !self.files.contains_key(*file));
         let all = self.files.keys().chain(gone);
-        all.filter(|file| digest(self, *file) != digest(before, *file)).cloned().collect()
+        all.filter(|file| content(self, *file) != content(before, *file)).cloned().collect()
     }
 
     /// The number of files.
@@ -77,12 +81,13 @@ impl Snapshot {
         self.files.len()
     }
 
-    /// Reads the source files in the folders and below them, the nearest first.
+    /// Reads the source files in the folders and below them: the nearest first, and last what is below
+    /// a folder without a source file, which has data as a rule.
     fn walk(&mut self, roots: &[PathBuf], before: &Snapshot) {
-        let mut queue = VecDeque::from(roots.to_vec());
-        let mut entries = 0;
-        while let Some(folder) = queue.pop_front() {
-            if self.folders.len() == MOST_FOLDERS || entries > MOST_ENTRIES {
+        let (mut queue, mut last) = (VecDeque::from(roots.to_vec()), VecDeque::new());
+        let mut left = MOST_ENTRIES;
+        while let Some(folder) = queue.pop_front().or_else(|| last.pop_front()) {
+            if self.folders.len() == MOST_FOLDERS || left == 0 {
                 self.is_cut = true;
                 return;
             }
@@ -90,23 +95,25 @@ impl Snapshot {
             if !self.folders.insert(folder) {
                 continue;
             }
+            let most = left.min(MOST_ENTRIES_OF_ONE);
+            let (mut inner, mut seen, mut has_sources) = (Vec::new(), 0, false);
             for entry in listing.flatten() {
-                entries += 1;
-                if entries > MOST_ENTRIES {
+                if seen == most {
+                    self.is_cut = true;
                     break;
                 }
+                seen += 1;
                 let path = entry.path();
-                // A folder behind a link may be anywhere, and lead back here.
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    if may_have_sources(&path) {
-                        queue.push_back(path);
-                    }
+                if is_folder(&entry) {
+                    inner.extend(folder_of_program(&entry, path));
                 } else if is_source(&path) {
+                    has_sources = true;
                     self.note(path, before);
                 }
             }
+            left -= seen;
+            if has_sources { &mut queue } else { &mut last }.extend(inner);
         }
-        self.is_cut = entries > MOST_ENTRIES;
     }
 
     fn note(&mut self, file: PathBuf, before: &Snapshot) {
@@ -119,6 +126,26 @@ impl Snapshot {
             self.files.insert(file, version);
         }
     }
+}
+
+fn is_folder(entry: &DirEntry) -> bool {
+    entry
+        .file_type()
+        .is_ok_and(|kind| kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()))
+}
+
+/// Finds the folder to look into. One behind a link may be anywhere, with anything in it, and lead back
+/// here: only a package of Python's is looked into, and that by its own path.
+fn folder_of_program(entry: &DirEntry, path: PathBuf) -> Option<PathBuf> {
+    let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+    let folder = if !is_link {
+        path
+    } else if path.join("__init__.py").is_file() {
+        path.canonicalize().ok()?
+    } else {
+        return None;
+    };
+    may_have_sources(&folder).then_some(folder)
 }
 
 impl Version {
@@ -140,7 +167,8 @@ impl Version {
             Some(known) if known.stamp == stamp && stamp.is_certain() => known.digest,
             _ => digest(file)?,
         };
-        Ok(Version { stamp, written: about.mtime(), digest })
+        let may_be_executed = about.mode() & 0o111 != 0;
+        Ok(Version { stamp, may_be_executed, written: about.mtime(), digest })
     }
 }
 
@@ -212,6 +240,25 @@ mod tests {
         remove_file(file("model.py")).unwrap();
         assert_eq!(changed(), [file("model.py")]);
         assert_eq!(changed(), none);
+    }
+
+    #[test]
+    fn data_does_not_hide_the_program_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for inner in ["data", "package/part"] {
+            std::fs::create_dir_all(root.join(inner)).unwrap();
+        }
+        for number in 0..=MOST_FOLDERS {
+            create_dir(root.join("data").join(number.to_string())).unwrap();
+        }
+        for source in ["model.py", "package/__init__.py", "package/part/layers.py"] {
+            write(root.join(source), "").unwrap();
+        }
+        let places = Places { folders: vec![root.to_owned()], files: vec![root.join("model.py")] };
+        let snapshot = Snapshot::take(&places, &Snapshot::default());
+        assert!(snapshot.is_cut);
+        assert!(snapshot.files.contains_key(&root.join("package/part/layers.py")));
     }
 
     #[test]
