@@ -17,7 +17,7 @@ import ai_integration
 import pytest
 from compat import picture
 from PIL import Image
-from support import eventually, multipart, run, serve
+from support import eventually, free_port, multipart, run, serve
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "functions.md").read_text()
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
@@ -902,6 +902,30 @@ def test_a_process_that_runs_the_program_again_does_not_set_up(program):
         assert "ai_integration.run(...)" in told
         server.wait_for_output("set up")
         assert server.output().count("set up") == 1
+
+
+@pytest.mark.parametrize("work", ["pool.map(abs, [-1])", "pool.apply(abs, [-1])"])
+def test_a_set_up_that_waits_for_processes_without_a_guard_ends(program, work):
+    source = """
+        import multiprocessing
+        class Model:
+            def setup(self):
+                with multiprocessing.get_context("spawn").Pool(2) as pool:
+                    self.numbers = pool.WORK
+            def predict(self, a: int = 1):
+                return self.numbers
+        ai_integration.run(Model)
+    """
+    path = program(NAMES + textwrap.dedent(source).replace("pool.WORK", work))
+    for settings in (
+        {"mode": "command_line"},
+        {"mode": "http", "AI_INTEGRATION_START_ATTEMPTS": 1},
+    ):
+        done = run(path, PORT=free_port(), **settings)
+        assert done.returncode not in (0, None)
+        assert "ai_integration.run(...)" in done.stderr.decode()
+        assert done.stderr.count(b"Traceback") == 1
+        assert done.stderr.count(b"Put the loop") <= 2
 
 
 @pytest.mark.parametrize(

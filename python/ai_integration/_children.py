@@ -1,8 +1,9 @@
 """The model's side of `_guard`: hears of processes that it started and that came to the loop.
 
-What they tell ends the wait of the request that is open: a signal's handler raises it in the main
-thread, which leaves whatever it waits in. The loop goes on with the next request. Pools that the
-block leaves behind are ended, since they would start such processes for ever.
+What they tell ends the wait of the request that is open, or of `setup` of a class: a signal's
+handler raises it in the main thread, which leaves whatever it waits in. The loop goes on with the
+next request. Pools that the block leaves behind are ended, since they would start such processes
+for ever.
 """
 
 import os
@@ -32,6 +33,7 @@ _CALLS_THE_MODEL = (
     "_simpler",
     "_steps",
     "call_by_name",
+    "set_up",
     "start_loop",
 )
 # Packages whose exceptions may say no more than that a process has ended.
@@ -70,6 +72,7 @@ class Children(object):
         self._interrupted = ()
         self._when = 0.0
         self._has_warned = False
+        self._is_setting_up = False
         if self._listen():
             place = [self._pid]
             if self._notes is not None:
@@ -82,6 +85,14 @@ class Children(object):
         self._thread = threading.current_thread()
         # What a pool that was made before has said already.
         self._hear()
+
+    def set_up(self, model):
+        """Call `set_up` of the model, unless a process that it waits for cannot work."""
+        self._is_setting_up = isinstance(threading.current_thread(), threading._MainThread)
+        try:
+            model.set_up()
+        finally:
+            self._is_setting_up = False
 
     def explain(self, kind, value, trace):
         """The exception that ends a block, or the one behind it."""
@@ -121,6 +132,11 @@ class Children(object):
             self._note(_guard.SOMEWHERE, True)
         self._hear()
         jobs = () if self._session is None else self._session.jobs
+        if self._is_new and self._is_setting_up and _is_in_model(frame):
+            # The program ends of it, and need not be warned of the others.
+            self._is_new = self._is_setting_up = False
+            self._has_warned = True
+            raise _guard.MissingGuard(self._message)
         if not self._is_new or self._told_in is not jobs or all(job.ended for job in jobs):
             self._warn()
             self._is_new = False

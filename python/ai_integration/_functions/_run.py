@@ -1,6 +1,6 @@
 """The loop around a function."""
 
-from .. import _guard, _results, _session
+from .. import _children, _guard, _results, _session
 from . import _models, _returned, _signature
 
 # The engine is told of the model in one frame's header, which has 1 MiB.
@@ -37,7 +37,7 @@ def run(
         "examples": None if examples is None else model.examples(examples),
     }
     _check_size(model.schema, about["examples"])
-    model.set_up()
+    _children.of_this_process().set_up(model)
     while True:
         # Without names for what a request brings: it would be kept until the next one comes.
         with _session.get_next_input(model.schema, visualizer_config, **about):
