@@ -78,8 +78,6 @@ class TestZipapp:
         os.symlink(BINARY, tmp_path / "ai-integration")
         done = run(archive, *words, python=base, mode="command_line", **nowhere)
         assert (done.returncode, done.stdout) == (0, b"a!\n"), done.stderr
-        done = run(path, "--text", "a", command=[], mode="command_line", FUNCTION=1, **nowhere)
-        assert (done.returncode, done.stdout) == (0, b"a?\n"), done.stderr
         serves_and_starts_again(archive, python=base, **nowhere)
 
     @pytest.mark.parametrize("mode", ["command_line", "http"])
@@ -160,6 +158,8 @@ class TestPyInstaller:
         path = bundles[kind]
         done = run(path, "--text", "a", command=[], mode="command_line", **nowhere)
         assert (done.returncode, done.stdout) == (0, b"a!\n"), done.stderr
+        done = run(path, "--text", "a", command=[], mode="command_line", FUNCTION=1, **nowhere)
+        assert (done.returncode, done.stdout) == (0, b"a?\n"), done.stderr
         serves_and_starts_again(path, command=[], **nowhere)
 
     def test_the_bundle_brings_the_client_of_servers(self, bundles):
