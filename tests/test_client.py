@@ -15,6 +15,7 @@ import subprocess
 import textwrap
 import threading
 import time
+from itertools import takewhile
 
 import pytest
 from ai_integration import AsyncClient, Client, ClientError
@@ -117,7 +118,9 @@ class Faulty:
             stack.enter_context(connection)
             reader = stack.enter_context(connection.makefile("rb"))
             while True:
-                head = b"".join(iter(reader.readline, b"\r\n")).decode()
+                # What ends in between gives no lines, again and again.
+                lines = iter(reader.readline, b"")
+                head = b"".join(takewhile(lambda line: line != b"\r\n", lines)).decode()
                 if not head:
                     return
                 if "CONNECT" in head.split("\n")[0]:
@@ -126,8 +129,11 @@ class Faulty:
                     return
                 length = re.search(r"(?i)content-length: (\d+)", head)
                 body = reader.read(int(length.group(1))) if length else b""
-                while "chunked" in head and not body.endswith(b"0\r\n\r\n"):
-                    body += reader.readline()
+                if "chunked" in head:
+                    for line in lines:
+                        body += line
+                        if body.endswith(b"0\r\n\r\n"):
+                            break
                 if re.match(r"GET \S*/schema ", head):
                     connection.sendall(self._schema)
                     continue
