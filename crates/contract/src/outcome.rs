@@ -106,7 +106,7 @@ pub struct Outcome {
     pub data: Data,
     /// The model's message when it failed.
     pub error: Option<String>,
-    /// Whether the program has printed the traceback in `error` on its standard error, so that who
+    /// True where the program has printed the traceback in `error` on its standard error, so that who
     /// sees that output need not be shown it again. It does not travel through a queue.
     pub is_printed: bool,
 }

@@ -81,7 +81,7 @@ pub struct Context {
     pub program: String,
     /// The arguments after the program.
     pub arguments: Vec<std::ffi::OsString>,
-    /// Whether the log is in lines for people, between those that the program prints.
+    /// True where the log is in lines for people, between those that the program prints.
     pub logs_for_people: bool,
     /// Cancelled when the mode is to end what it does and leave.
     pub stop: CancellationToken,

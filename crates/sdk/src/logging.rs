@@ -77,7 +77,7 @@ const WAITING_LINES: usize = 4096;
 pub(crate) struct Logging {
     /// The form of what the model's program prints, unless that stays as it is.
     pub(crate) program_form: Option<LineForm>,
-    /// Whether the log is in lines for people.
+    /// True where the log is in lines for people.
     pub(crate) is_for_people: bool,
     _guard: WorkerGuard,
 }

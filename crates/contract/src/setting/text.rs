@@ -31,7 +31,7 @@ impl SettingType for Lowercase {
     }
 }
 
-/// What is either wanted or not; its flag can stand alone.
+/// A setting that is on or off; its flag can stand alone.
 #[derive(Debug)]
 pub struct Switch;
 

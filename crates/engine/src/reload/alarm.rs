@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::places::is_source;
 
-/// What comes from the operating system: a change, or an error after which there may be no more.
+/// A message of the operating system: a change, or an error after which there may be no more.
 pub(super) type Wake = Result<(), String>;
 
 /// The watches of folders.

@@ -1,5 +1,5 @@
-//! What Python has compiled of a file, which it takes for up to date by the file's length and the second
-//! in which that was written.
+//! Removes compiled Python that is out of date: Python takes it for up to date by the length of its
+//! source file and the second in which that was written.
 
 use std::fs::{read_dir, remove_file};
 use std::path::Path;

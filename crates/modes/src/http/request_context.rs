@@ -30,7 +30,7 @@ pub(crate) struct RequestContext {
     pub(crate) traceparent: Option<Arc<str>>,
     /// The place where the job's times are written down, if the request's trace is recorded.
     pub(crate) timing: Option<Arc<Timing>>,
-    /// Whether the log is in lines for people, between those that the program prints.
+    /// True where the log is in lines for people, between those that the program prints.
     pub(crate) is_logged_for_people: bool,
 }
 

@@ -13,9 +13,9 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_
 
 use crate::link::codec::MemoryFile;
 
-/// What is kept for later, in bytes.
+/// The bytes of free files that are kept for later.
 const KEPT: usize = 64 << 20;
-/// How many files there may be; see [`limit_files`].
+/// The most files that there may be; see [`limit_files`].
 static FILES: AtomicUsize = AtomicUsize::new(256);
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), lent: BTreeMap::new() });
@@ -36,7 +36,7 @@ struct Pool {
 pub(super) struct Memory {
     map: MmapMut,
     file: MemoryFile,
-    /// Whether it has been free since [`trim`] came by.
+    /// True where it has been free since the last [`trim`].
     is_idle: bool,
     /// True while it is being filled again.
     is_refilled: bool,

@@ -1,5 +1,5 @@
-//! How workers are replaced: all of them on SIGHUP or since the program has changed, or one that says
-//! that its process is broken.
+//! Replaces workers: all of them on SIGHUP or since the program has changed, or one that says that its
+//! process is broken.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -67,7 +67,7 @@ pub(crate) struct Edge {
     /// The memory of requests and of their answers.
     pub(crate) budget: Budget,
     pub(crate) wording: Wording,
-    /// Whether the log is in lines for people.
+    /// True where the log is in lines for people.
     pub(crate) logs_for_people: bool,
     pub(crate) metrics: Arc<HttpMetrics>,
     /// Makes spans, where they are sent somewhere.
