@@ -135,6 +135,14 @@ class Server:
             time.sleep(0.005)
         raise AssertionError("no %r in:\n%s" % (pattern, self.output()))
 
+    def times_printed(self, words, least, patience=PATIENCE):
+        """How often `words` were printed, counted once that is `least` or the patience is over: what
+        a program prints has a way of its own, and may arrive after the answer."""
+        deadline = time.monotonic() + patience
+        while self.output().count(words) < least and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.output().count(words)
+
     def wait_until_ready(self, patience=PATIENCE):
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:

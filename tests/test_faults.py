@@ -173,7 +173,7 @@ def test_only_the_request_that_crashes_the_model_fails(program, mark, poison):
                 assert server.post(text="next").body == b"next"
         assert load.failures == []
         baseline.check(mark)
-        assert server.output().count("starting it again") == 10
+        assert server.times_printed("starting it again", 10) == 10
 
 
 def test_the_ancestors_address_names_the_cause_too(program):

@@ -73,7 +73,7 @@ def test_the_error_of_a_crash_shows_only_what_was_printed_for_its_request(progra
             assert held().status == behind().status == 200
             assert last_output(died()) == ["last words of die %db" % number]
         # The log has it all.
-        assert server.output().count("private") >= 6
+        assert server.times_printed("private", 6) >= 6
 
 
 def jobs(server):
