@@ -136,8 +136,10 @@ class Server:
         raise AssertionError("no %r in:\n%s" % (pattern, self.output()))
 
     def times_printed(self, words, least, patience=PATIENCE):
-        """How often `words` were printed, counted once that is `least` or the patience is over: what
-        a program prints has a way of its own, and may arrive after the answer."""
+        """Counts how often `words` were printed, and waits until that is `least` at least.
+
+        What a program prints may arrive after the response.
+        """
         deadline = time.monotonic() + patience
         while self.output().count(words) < least and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -309,8 +309,8 @@ def test_every_mode(program, tmp_path, mode, way, method, guarded):
     else:
         assert done.returncode == 1, errors
         assert GUARD in output + errors
-        # The answer's error and the program's traceback for each of up to five requests, and the one
-        # warning of a process that failed between two of them.
+        # The error and the traceback of each of up to five requests, and the one warning of a
+        # process that failed between two of them.
         assert (output + errors).count(GUARD) <= 11
         assert time.monotonic() - begin < SOON
 
