@@ -58,19 +58,23 @@ def test_a_command_line_run_costs_little_more_than_python_itself(program, report
 
 
 def test_the_import_is_quick(report):
-    times = []
-    for _ in range(RUNS):
-        imported = subprocess.run(
-            [PYTHON, "-X", "importtime", "-c", "import ai_integration"],
+    def importing(name):
+        done = subprocess.run(
+            [PYTHON, "-X", "importtime", "-c", "import " + name],
             stderr=subprocess.PIPE,
             env=environment(),
             check=True,
             text=True,
         )
-        found = re.search(r"\|\s+(\d+) \| ai_integration$", imported.stderr, re.MULTILINE)
-        times.append(int(found.group(1)) / 1000)
-    report("import ai_integration: %.1f ms", statistics.median(times))
-    assert statistics.median(times) < 10
+        found = re.search(r"\|\s+(\d+) \| %s$" % name, done.stderr, re.MULTILINE)
+        return int(found.group(1)) / 1000
+
+    times = [(importing("ai_integration"), importing("asyncio")) for _ in range(RUNS)]
+    ours, asyncio = [statistics.median(column) for column in zip(*times)]
+    report("import ai_integration: %.1f ms, asyncio: %.1f ms", ours, asyncio)
+    # On a machine that takes longer for everything, 10 ms are too few: there asyncio, which takes
+    # some six times as long in the same run, is the measure.
+    assert ours < max(10, asyncio / 5)
 
 
 def test_the_import_loads_little():
