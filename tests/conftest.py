@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+import types
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,30 @@ def installed():
 
 
 def pytest_collection_modifyitems(items):
-    """Marks the tests of each module that reads the clock as `timed`."""
+    """Marks the tests that read the clock, themselves or by a function of their module, as `timed`.
+
+    They measure, so they run with nothing beside them; all others share the processors.
+    """
     for item in items:
-        if hasattr(item.module, "time"):
+        if _reads_clock(item.function.__code__, item.module, set()):
             item.add_marker("timed")
+
+
+def _reads_clock(code, module, seen):
+    if code in seen:
+        return False
+    seen.add(code)
+    if {"monotonic", "perf_counter", "process_time"} & set(code.co_names):
+        return True
+    used = [getattr(module, name, None) for name in code.co_names]
+    return any(
+        _reads_clock(inner, module, seen)
+        for inner in [
+            *(one for one in code.co_consts if isinstance(one, types.CodeType)),
+            *(
+                one.__code__
+                for one in used
+                if isinstance(one, types.FunctionType) and one.__module__ == module.__name__
+            ),
+        ]
+    )

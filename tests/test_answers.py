@@ -57,12 +57,17 @@ answered = collections.Counter()
 
 
 class Killer(threading.Thread):
-    """Ends a worker now and then, on a thread of its own, so that it also meets busy ones."""
+    """Kills a worker now and then, on a thread of its own, so that it also meets busy ones.
 
-    def __init__(self, server, chance):
+    A server gives up a program that ends again and again before it is ready. On a machine where a
+    start takes `start` seconds instead of a tenth, there is more time between two kills.
+    """
+
+    def __init__(self, server, chance, start):
         super().__init__(daemon=True)
         self.server = server
         self.chance = chance
+        self.pauses = [pause * max(1, start / 0.1) for pause in PAUSE]
         self.kills = 0
         self.over = threading.Event()
 
@@ -75,7 +80,7 @@ class Killer(threading.Thread):
         self.join(10)
 
     def run(self):
-        while not self.over.wait(self.chance.uniform(*PAUSE)):
+        while not self.over.wait(self.chance.uniform(*self.pauses)):
             workers = sorted(workers_of(self.server))
             # The look at the processes took a while, in which the workers caught up.
             time.sleep(self.chance.uniform(0, 0.01))
@@ -118,12 +123,14 @@ def test_no_answer_is_wrong_lost_or_given_twice(program, tmp_path, connections, 
         "AI_INTEGRATION_RETRY": retries,
         "NOTES": notes,
     }
+    begin = time.monotonic()
     with serve(program(source), **settings) as server:
         eventually(lambda: len(workers_of(server)) == workers, "the workers")
         assert server.post(text="first 0").body == b"first 0"
+        start = time.monotonic() - begin
         before = settled(server)
         load = Load(server, (payload(n, SEED) for n in range(REQUESTS)), connections)
-        with Killer(server, random.Random(SEED)) as killer:
+        with Killer(server, random.Random(SEED), start) as killer:
             seconds = load.run()
 
         begin = time.monotonic()
