@@ -153,8 +153,9 @@ test: test-rust test-python test-examples test-page test-container test-fuzz
 # Marks of tests that have targets of their own.
 ELSEWHERE := examples and not container and not dist
 
+# Not of the examples, which have none and would be compiled for nothing.
 test-rust: web/dist/.built
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked
 
 test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language target/small/debug/language \
     target/debug/examples/describe target/portable/debug/ai-integration
