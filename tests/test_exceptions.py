@@ -145,7 +145,7 @@ def test_replacements_have_growing_pauses_between_them(program):
             time.sleep(0.005)
         # Hundreds of bad requests, and a process each after 0, 1 and 2 seconds.
         assert 2 <= server.output().count("the program is being replaced") <= 4
-        assert "is to be replaced in 1 s" in server.output()
+        assert "will be replaced in 1 s" in server.output()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -212,7 +212,7 @@ def test_the_old_process_goes_on_where_the_new_one_does_not_start(program):
         first = process_of(server)
         (path.parent / "broken").touch()
         fail(server, "memory")
-        server.wait_for_output("cannot be started anew, the old workers go on")
+        server.wait_for_output("cannot be reloaded, the old workers go on")
         assert process_of(server) == first
 
 

@@ -335,7 +335,7 @@ def test_a_worker_that_cannot_be_started_is_no_end_while_another_serves(program,
         eventually(lambda: server.get("/readyz").json().get("workers") == 2, "both workers")
         (tmp_path / "broken").touch()
         os.kill(sorted(children(server.process.pid))[0], signal.SIGKILL)
-        server.wait_for_output(r"worker [12] is out for 30 s: [^\n]*\n\s*the weights are gone")
+        server.wait_for_output(r"retrying worker [12] in 30 s: [^\n]*\n\s*the weights are gone")
         assert server.get("/readyz").json() == {"status": "ready", "workers": 1}
         assert server.post(text="still here").body == b"still here"
 

@@ -111,7 +111,7 @@ def test_a_server(written, place):
 def test_a_limit_of_memory_is_noticed(written, place):
     with serve(written, AI_INTEGRATION_MAX_RSS=2, **place) as server:
         assert server.classic(text="x")["output"].startswith("X")
-        server.wait_for_output(r"takes up \d+ MiB, more than 2")
+        server.wait_for_output(r"uses \d+ MiB, more than 2 MiB")
         assert server.classic(text="y")["output"].startswith("Y")
 
 

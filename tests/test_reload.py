@@ -78,7 +78,7 @@ def test_a_saved_program_takes_over_without_a_failed_request(program, tmp_path):
             eventually(lambda: len(answers) >= seen + 20, "the last one serves")
         assert {told.status for told in answers} == {200}
         assert answers[-1].body == b"version 2"
-        server.wait_for_output(r"entrypoint\.py changed: the program was started anew in \d+\.\d s")
+        server.wait_for_output(r"entrypoint\.py changed: the program was reloaded in \d+\.\d s")
         eventually(lambda: len(children(server.process.pid)) == 1, "only the last one is left")
 
 
@@ -104,8 +104,8 @@ def test_several_files_that_are_saved_together_are_one_change(program, tmp_path)
         time.sleep(0.1)
         program("", "other.py")
         becomes(server, "two")
-        server.wait_for_output(r"and 2 other files changed: the program was started anew")
-        assert server.output().count("starting the program anew") == 1
+        server.wait_for_output(r"and 2 other files changed: the program was reloaded")
+        assert server.output().count("reloading the program") == 1
 
 
 def test_two_versions_of_a_second_are_told_apart(program, tmp_path):
@@ -284,7 +284,7 @@ def test_a_server_that_is_stopped_while_the_program_loads_leaves_nothing(program
         assert server.stop(signal.SIGINT) in (0, 130)
         assert not any(alive(pid) for pid in started)
         assert "taken over" not in server.output()
-        assert "was started anew" not in server.output()
+        assert "was reloaded" not in server.output()
 
 
 # Broken programs
@@ -366,7 +366,7 @@ def test_a_change_while_the_program_loads_begins_that_again(program):
     path = program(model("good"))
     with watched(path) as server:
         path.write_text(model("slow", more="time.sleep(1000)"))
-        server.wait_for_output("starting the program anew")
+        server.wait_for_output("reloading the program")
         eventually(lambda: len(children(server.process.pid)) == 2, "it loads")
         path.write_text(model("quick"))
         becomes(server, "quick")
@@ -475,10 +475,10 @@ def test_a_program_that_writes_into_its_own_folder_is_left_alone_in_the_end(prog
     with watched(path, cwd=tmp_path) as server:
         server.wait_for_output(r"made\.py changed 8 times in a row while the program was being")
         eventually(lambda: len(children(server.process.pid)) == 1, "one is left")
-        seen = server.output().count("starting the program anew")
+        seen = server.output().count("reloading the program")
         assert seen <= 8
         time.sleep(6)
-        assert server.output().count("starting the program anew") == seen
+        assert server.output().count("reloading the program") == seen
         path.write_text(model("two", more=made))
         becomes(server, "two")
 
@@ -490,9 +490,9 @@ def test_a_program_that_writes_a_source_file_with_each_answer_is_not_started_wit
     with watched(path) as server:
         with load(server, clients=1, text="0.4") as answers:
             server.wait_for_output(r"made\.py changes again and again")
-            seen = server.output().count("starting the program anew")
+            seen = server.output().count("reloading the program")
             time.sleep(5)
-            assert server.output().count("starting the program anew") <= seen + 1
+            assert server.output().count("reloading the program") <= seen + 1
         assert {told.status for told in answers} == {200}
 
 
@@ -526,7 +526,7 @@ def test_where_the_system_cannot_watch_the_files_are_looked_at(program, tmp_path
         pytest.skip("there are no user namespaces here")
     command = [*alone, BINARY, "run", "--reload"]
     with serve(path, command=command, cwd=tmp_path) as server:
-        server.wait_for_output("does not tell of changes.*inotify.*every 1 s instead")
+        server.wait_for_output("does not report file changes.*inotify.*every 1 s instead")
         path.write_text(model("two"))
         becomes(server, "two")
 

@@ -319,7 +319,7 @@ def test_a_loop_ends_with_the_program(program):
     done = run(program(once), "--text", "x", "--loop", mode="command_line")
     errors = done.stderr.decode()
     assert (done.returncode, done.stdout) == (0, b"x\n"), errors
-    assert "error: the model's program has ended" in errors
+    assert "error: the model process has ended" in errors
     assert int(re.search(r"stopped after (\d+) runs", errors).group(1)) <= 2, errors
 
 

@@ -137,7 +137,7 @@ def test_a_worker_that_is_started_again_has_its_device_back(program, tmp_path):
             before = after
 
 
-# Workers that are started afresh in good order
+# Workers that are recycled
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -153,6 +153,8 @@ def test_workers_are_recycled_after_their_requests_without_a_failed_one(program,
         in_full = sorted(answered_by.values())[workers:]
         assert min(in_full) >= 18
         eventually(lambda: len(children(server.process.pid)) == workers, "the old ones are gone")
+        name = "the program" if workers == 1 else "worker [12]"
+        server.wait_for_output(name + " was recycled, because AI_INTEGRATION_MAX_REQUESTS or ")
         assert "ended:" not in server.output()
 
 
@@ -176,7 +178,7 @@ LEAKING = """
 def test_a_worker_that_grows_is_recycled_without_a_failed_request(program, workers):
     options = {"AI_INTEGRATION_MAX_RSS": 50, "AI_INTEGRATION_WORKERS": workers}
     with serve(program(LEAKING), **options) as server:
-        told = r"process (\d+) takes up (\d+) MiB, more than 50"
+        told = r"process (\d+) uses (\d+) MiB, more than 50 MiB \(AI_INTEGRATION_MAX_RSS\)"
         with load(server) as answers:
             eventually(
                 lambda: len({about(answer)[1] for answer in list(answers)}) >= workers + 2,
@@ -246,7 +248,7 @@ def test_a_broken_program_leaves_the_old_one_serving(program, broken, workers):
         with load(server, clients=2) as answers:
             program(source)
             server.process.send_signal(signal.SIGHUP)
-            told = server.wait_for_output("cannot be started anew, the old workers go on: (.*)")
+            told = server.wait_for_output("cannot be reloaded, the old workers go on: (.*)")
             seen = len(answers)
             eventually(lambda: len(answers) >= seen + 20, "the old one serves")
         assert {about(answer)[0] for answer in answers} == {"old"}
@@ -276,7 +278,7 @@ def test_the_second_of_two_signals_in_a_row_counts(program):
         with load(server) as answers:
             program(version("second"))
             server.process.send_signal(signal.SIGHUP)
-            server.wait_for_output("starting the program anew")
+            server.wait_for_output("reloading the program")
             program(version("third"))
             server.process.send_signal(signal.SIGHUP)
             eventually(

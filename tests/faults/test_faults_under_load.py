@@ -75,7 +75,7 @@ def test_the_model_leaks(program):
         for _ in range(200 if LONG else 60):
             assert act.ask("!leak").status == 200
             time.sleep(0.05)
-        act.server.wait_for_output("it is to end")
+        act.server.wait_for_output("recycling it")
 
 
 def test_the_model_runs_out_of_memory(program):

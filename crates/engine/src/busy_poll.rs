@@ -1,7 +1,7 @@
-//! Staying awake between two requests that come close upon each other. Going to sleep and being
-//! woken takes tens of microseconds on a virtual machine, more than all the work on a small
-//! request. So a busy engine looks around for a moment before it sleeps: as long as that pays, and
-//! never where it would take the only processor from the model.
+//! Busy polling between requests that arrive shortly after each other. To sleep and to be woken
+//! takes tens of microseconds on a virtual machine, which is more than all the work on a small
+//! request. So a busy engine polls for up to 100 microseconds before it sleeps. It does so only
+//! while polling helps, and never on a machine with a single processor, which the model needs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,12 +12,12 @@ use tokio::task::yield_now;
 
 /// The time for which the engine polls before it sleeps.
 const SPIN: Duration = Duration::from_micros(100);
-/// The upper bound of the confidence that polling pays.
+/// The upper bound of the confidence counter.
 const CONFIDENT: u32 = 16;
-/// While polling does not pay, it is tried once in this many times.
+/// While the confidence is low, the engine polls after one in this many events.
 const TRIAL: u64 = 32;
 
-/// Keeps the runtime awake for a moment after each event.
+/// Keeps the runtime awake for up to [`SPIN`] after each event.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BusyPoll(Arc<Activity>);
 
@@ -28,13 +28,14 @@ struct Activity {
 }
 
 impl BusyPoll {
-    /// Something has happened; more may follow at once.
+    /// Records an event, after which the runtime stays awake.
     pub(crate) fn wake(&self) {
         self.0.events.fetch_add(1, Ordering::Relaxed);
         self.0.woken.notify_one();
     }
 
-    /// Begins to poll, where there is a second processor for it. Needs a runtime to run on.
+    /// Starts the polling task if there is a second processor. Must be called inside a tokio
+    /// runtime.
     pub(crate) fn start(&self) {
         if std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1) {
             tokio::spawn(self.clone().poll());
@@ -52,7 +53,8 @@ impl BusyPoll {
             }
             let until = Instant::now() + SPIN;
             while events() == seen && Instant::now() < until {
-                // The model and the clients, whose work this waits for, may need this processor.
+                // The model or a client on this machine may need the processor to produce the next
+                // event.
                 std::thread::yield_now();
                 yield_now().await;
             }

@@ -1,11 +1,12 @@
-//! What the fuzz targets call; only there when they are built.
+//! Entry points of the fuzz targets, compiled only for them.
 
 use ai_integration_contract::wire::MAX_BODY;
 
 use crate::link::codec::FrameDecoder;
-use crate::link::message::{FromWorker, shared_length};
+use crate::link::message::FromWorker;
+use crate::link::message::frames::shared_length;
 
-/// Reads frames from bytes that come in pieces, as a worker may send them.
+/// Decodes bytes, 7 at a time, as frames and messages of a worker.
 pub fn frames(bytes: &[u8]) {
     let mut decoder = FrameDecoder::default();
     for piece in bytes.chunks(7) {

@@ -1,4 +1,4 @@
-//! Gives memory back to the system that many connections or large requests have left behind.
+//! Returns memory to the system that is free after many connections or large requests.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use tokio::time::sleep;
 
 use crate::link::memory_file;
 
-/// The time between two rounds. Beside this timer, one that is due later costs the runtime
-/// no system call, and what servers wait for at most is due later.
+/// The time between two rounds. The runtime makes a system call only for the timer that is due
+/// first, so the timers of connections, which are due later than this one, cost none.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Gives unused memory back now and then, for as long as the runtime lasts.
+/// Returns unused memory every [`INTERVAL`], as long as the runtime lives.
 pub(crate) async fn run() {
     loop {
         sleep(INTERVAL).await;
@@ -19,12 +19,12 @@ pub(crate) async fn run() {
     }
 }
 
-/// Gives free memory back to the system. glibc's allocator keeps what lies between pieces in use:
-/// after a thousand slow clients that were some 30 MB for good.
+/// Returns free heap memory to the system. By itself glibc's allocator keeps the free memory
+/// between blocks in use: about 30 MB after a thousand slow clients.
 #[cfg(all(target_os = "linux", target_env = "gnu", not(portable)))]
-#[expect(unsafe_code, reason = "there is no safe name for it")]
+#[expect(unsafe_code, reason = "no crate has a safe function for malloc_trim")]
 fn trim_heap() {
-    // SAFETY: it takes the allocator's own locks, and touches only what is free.
+    // SAFETY: malloc_trim(3) takes the allocator's locks, and touches only free memory.
     unsafe {
         nix::libc::malloc_trim(0);
     }

@@ -1,9 +1,9 @@
-//! A request on its way: what goes in, what comes out, and the memory that it takes up meanwhile.
+//! Jobs: the request that makes one, the ticket with its events and outcome, and the memory budget.
 
 pub(crate) mod budget;
 mod channel;
+mod chunks;
 pub(crate) mod event;
 pub(crate) mod id;
-mod pieces;
 pub(crate) mod request;
 pub(crate) mod ticket;

@@ -1,30 +1,89 @@
-//! The engine: it takes requests, queues them, hands each to a free worker, and answers through a
-//! [`Ticket`]. It starts the model's program, keeps it running, and never runs model code itself,
-//! so that a crashing model cannot take it down.
+//! The engine of ai_integration. It queues requests, hands each one to a free worker, and returns
+//! the result through a [`Ticket`]. It starts the model processes, and restarts them when they end.
+//! It never runs model code itself, so a model that crashes cannot take the engine down.
 //!
 //! ```text
 //! Engine::submit -> Scheduler -> Executor -> Link -> model process
 //!        Ticket <------- events, outcome ----'
 //! ```
 //!
-//! Requesters hold an [`Engine`], which is either the [`Embedded`] one of this process or stands for
-//! a [`Queue`] elsewhere. The embedded engine owns the state of every job, in a `Scheduler` that is
-//! plain data, and changes it under one lock that is never held across an await. An executor carries
-//! messages between it and one worker.
+//! # The parts, in reading order
 //!
-//! # How things end
+//! 1. `job`: a [`Request`] carries the inputs. Its [`Ticket`] yields [`Event`]s and then the
+//!    outcome. Whoever runs the job holds the [`Responder`]. A [`Budget`] limits the memory of all
+//!    requests together.
+//! 2. `engine`: requesters hold an [`Engine`]. Behind it is the [`Embedded`] engine of this
+//!    process, or a remote [`Queue`].
+//! 3. `scheduler`: it decides which worker gets which job. It is plain data without a clock; the
+//!    embedded engine changes it under one lock that is never held across an await.
+//! 4. `link`: a [`Link`] is the engine's end of the connection to a worker, and a [`WorkerSide`]
+//!    the model's end. They exchange [`ToWorker`] and [`FromWorker`] messages, which
+//!    `docs/worker-protocol.md` describes.
+//! 5. `worker`: an executor carries messages between the engine and one worker. The [`Supervisor`]
+//!    starts the model processes of a [`Program`], restarts them, and replaces them on request.
+//! 6. `reload` (with the feature of that name): it reloads the program when its files change.
+//! 7. [`settings`]: the environment variables that this crate reads.
 //!
-//! * A ticket that is dropped *cancels* its job; one that is detached lets it go on.
-//! * The engine *abandons* a job whose requester reads too slowly: it is answered with an error
-//!   while the model may still be at it.
-//! * A worker that *drains* gets no more jobs, and finishes those that it has; its link is closed
-//!   when it has drained.
-//! * A worker is *lost* when its process is gone, for whatever `EndCause`: what it had begun fails,
-//!   and the rest goes back into the queue.
-//! * The engine *fails* when the model cannot be had any more: what waits, and all that follows, is
-//!   answered with that error.
-//! * The engine is *shut down* when the process stops and has waited long enough: it fails, and its
-//!   workers are ended.
+//! # Example
+//!
+//! An engine whose model runs on a thread of the same process. In production the model runs in a
+//! process of its own, which a [`Supervisor`] starts.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use ai_integration_contract::{Inputs, Outcome, Value};
+//! use ai_integration_engine::{
+//!     Embedded, Engine, FromWorker, JobLimits, Link, Ready, Request, ToWorker, serve_attached,
+//! };
+//! use serde_json::json;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let embedded = Embedded::start(JobLimits {
+//!     queue: 16,
+//!     timeout: Some(Duration::from_secs(10)),
+//!     grace: Duration::from_secs(1),
+//!     prefetch: true,
+//!     retry: true,
+//! });
+//!
+//! let (link, mut worker) = Link::in_process();
+//! tokio::spawn(serve_attached(embedded.clone(), link));
+//! std::thread::spawn(move || -> std::io::Result<()> {
+//!     worker.send(FromWorker::Ready(Ready::new(json!({"text": {"type": "text"}}))))?;
+//!     while let Some(message) = worker.receive()? {
+//!         if let ToWorker::Job { id, inputs, .. } = message {
+//!             let text = inputs["text"].as_text().unwrap_or_default();
+//!             worker.send(FromWorker::Start(id, None))?;
+//!             worker.send(FromWorker::Result(id, Outcome::text(text.to_uppercase())))?;
+//!         }
+//!     }
+//!     Ok(())
+//! });
+//!
+//! let engine = Engine::from(embedded);
+//! let inputs = Inputs::from_iter([("text".to_owned(), Value::Text("hello".to_owned()))]);
+//! let outcome = engine.ask(Request::new(inputs)).await?;
+//! assert_eq!(outcome, Outcome::text("HELLO"));
+//! engine.shut_down();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How jobs, workers and the engine end
+//!
+//! * A ticket that is dropped *cancels* its job. A ticket that is detached does not.
+//! * The engine *abandons* a job if its requester reads too slowly. The requester gets an error,
+//!   even if the model still works on the job.
+//! * A worker that *drains* gets no more jobs and finishes those that it has. Then the engine
+//!   closes its link.
+//! * A worker is *lost* when its process has ended, for whatever `EndCause`. The jobs that it had
+//!   started fail, and the others go back into the queue.
+//! * The engine *fails* if the program cannot be started any more. Every job that waits, and every
+//!   later request, gets the same error.
+//! * The engine is *shut down* when the server stops and its shutdown timeout has passed. It fails,
+//!   and kills its workers.
 
 mod busy_poll;
 mod engine;
@@ -44,7 +103,7 @@ mod worker;
 
 pub use engine::Engine;
 pub use engine::embedded::{Announcement, Embedded, JobLimits};
-pub use engine::queue::{Queue, Submitted};
+pub use engine::queue::{Queue, Submission};
 pub use engine::revision::{Broken, Revision};
 pub use engine::state::State;
 pub use job::budget::{Budget, Reservation};
@@ -54,7 +113,6 @@ pub use job::request::{Request, Timing};
 pub use job::ticket::{Jobs, Passing, Responder, Ticket};
 pub use link::Link;
 pub use link::board::{Printed, Stream};
-pub use link::codec::FrameDecoder;
 pub use link::memory_file::BodyBuffer;
 pub use link::message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
 pub use link::worker_side::WorkerSide;

@@ -1,5 +1,5 @@
-//! A link to a worker: messages go out, messages come in. What carries them is the transport's
-//! matter: a socket to another process, or channels within this one.
+//! The link to a worker, over which messages travel in both directions. Its transport is a socket
+//! to another process, or a pair of channels within this one.
 
 pub(crate) mod board;
 pub(crate) mod codec;
@@ -17,6 +17,29 @@ use self::socket::SocketLink;
 use self::worker_side::WorkerSide;
 
 /// The engine's side of a link.
+///
+/// ```
+/// use ai_integration_engine::{Embedded, Engine, JobLimits, Link, State, serve_attached};
+/// use tokio::net::UnixStream;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let limits = JobLimits {
+/// #     queue: 16,
+/// #     timeout: None,
+/// #     grace: std::time::Duration::ZERO,
+/// #     prefetch: true,
+/// #     retry: true,
+/// # };
+/// let embedded = Embedded::start(limits);
+/// let (ours, theirs) = UnixStream::pair()?;
+/// // A model process would inherit `theirs`. Here it is closed, as if the process had ended.
+/// drop(theirs);
+/// serve_attached(embedded.clone(), Link::over_socket(ours)).await;
+/// assert!(matches!(*Engine::from(embedded).state().borrow(), State::Failed(_)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Link(Transport);
 
@@ -24,20 +47,20 @@ pub struct Link(Transport);
 enum Transport {
     Socket(Box<SocketLink>),
     InProcess {
-        /// `None` once no more messages come.
+        /// `None` once the engine has closed its direction.
         outgoing: Option<mpsc::UnboundedSender<ToWorker>>,
         incoming: mpsc::UnboundedReceiver<FromWorker>,
     },
 }
 
 impl Link {
-    /// A link over a connected socket. Needs a runtime to run on.
+    /// Makes a link over a connected socket. Must be called inside a tokio runtime.
     #[must_use]
     pub fn over_socket(socket: UnixStream) -> Self {
         Link(Transport::Socket(Box::new(SocketLink::new(socket))))
     }
 
-    /// A link within this process, with the model's side of it.
+    /// Makes a link within this process, with the model's side of it.
     #[must_use]
     pub fn in_process() -> (Self, WorkerSide) {
         let (outgoing, to_worker) = mpsc::unbounded_channel();
@@ -46,14 +69,15 @@ impl Link {
         (link, WorkerSide::in_process(to_worker, from_worker))
     }
 
-    /// From now on large bodies go out as memory files, where the transport has them.
+    /// From now on sends large bodies as memory files, if the transport supports them.
     pub(crate) fn share(&mut self) {
         if let Transport::Socket(link) = &mut self.0 {
             link.share();
         }
     }
 
-    /// The memory file that came with the latest message, if one did that is not its body.
+    /// Takes the memory file that came with the latest message, if it is not the body of the
+    /// message.
     pub(crate) fn take_file(&mut self) -> Option<std::fs::File> {
         match &mut self.0 {
             Transport::Socket(link) => link.take_file(),
@@ -61,19 +85,19 @@ impl Link {
         }
     }
 
-    /// Puts a message on its way. It is written while [`Link::receive`] is waited for.
+    /// Puts a message into the output buffer. [`Link::receive`] writes it while it waits.
     pub(crate) async fn send(&mut self, message: ToWorker) -> Result<(), FrameError> {
         match &mut self.0 {
             Transport::Socket(link) => link.send(message).await,
             Transport::InProcess { outgoing, .. } => {
-                // A worker that is gone is noticed by the end of what comes in.
+                // If the worker is gone, `receive` returns that.
                 outgoing.as_ref().map(|outgoing| outgoing.send(message));
                 Ok(())
             }
         }
     }
 
-    /// Tells the worker, after all that was sent, that nothing more comes.
+    /// Closes the direction to the worker, after everything that was sent.
     pub(crate) fn close(&mut self) {
         match &mut self.0 {
             Transport::Socket(link) => link.close(),
@@ -81,7 +105,8 @@ impl Link {
         }
     }
 
-    /// The next message; `None` when the worker is gone. May be abandoned and called again.
+    /// Waits for the next message; `None` if the worker has closed the link. The future may be
+    /// dropped: no message is lost.
     pub(crate) async fn receive(&mut self) -> Result<Option<FromWorker>, FrameError> {
         match &mut self.0 {
             Transport::Socket(link) => link.receive().await,

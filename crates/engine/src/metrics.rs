@@ -1,6 +1,6 @@
-//! What the engine counts, in the words of Prometheus. Names and meanings are in
-//! `docs/operations/metrics.md`. What happens for each job is left out of a build with
-//! `--cfg unobserved`, by which `bench/observed.py` measures what it costs.
+//! The engine's metrics for Prometheus. Their names and meanings are in
+//! `docs/operations/metrics.md`. A build with `--cfg unobserved` leaves out the work for each job,
+//! so that `bench/observed.py` can measure what it costs.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::worker::ending::EndCause;
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
 
-/// A histogram of seconds, from 100 us in 22 buckets to 210 s, and beyond.
+/// Makes a histogram of seconds with 22 buckets, from 100 us to 210 s, and one for longer times.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.0001, 2.0, 22))
 }
@@ -24,18 +24,18 @@ fn seconds() -> Histogram {
 /// The engine's own metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    /// From a job's arrival until a worker gets it.
+    /// The time from a job's submission until a worker gets it.
     pub(crate) queue_wait: Histogram,
-    /// From a job's arrival to its end.
+    /// The time from a job's submission to its end.
     pub(crate) duration: Histogram,
-    /// Jobs that were handed to a worker together.
+    /// The number of jobs in a batch.
     pub(crate) batch_size: Histogram,
-    /// Jobs that have ended, by what came of them.
+    /// The number of jobs that have ended, by outcome.
     pub(crate) jobs: Family<Label, Counter>,
     succeeded: Counter,
-    /// Ends of workers, by their causes.
+    /// The number of worker ends, by cause.
     pub(crate) worker_ends: Family<Label, Counter>,
-    /// The processes that run, behind their slots. In a reload a slot has two.
+    /// The slot and process id of each process that runs. During a reload a slot has two.
     processes: Mutex<BTreeSet<(usize, i32)>>,
 }
 
@@ -43,7 +43,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let jobs = Family::<Label, Counter>::default();
         let worker_ends = Family::<Label, Counter>::default();
-        // What has not happened yet is there as a zero: a rate needs a value before the first one.
+        // Counters start at zero, because Prometheus can compute a rate only from two values.
         let kinds = [Kind::ModelCrashed, Kind::ModelUnavailable, Kind::ShuttingDown, Kind::Timeout];
         for outcome in ["failed", "cancelled"].into_iter().chain(kinds.map(Kind::code)) {
             drop(jobs.get_or_create(&[("outcome", outcome)]));
@@ -64,6 +64,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Records that a job was handed to a worker after this time in the queue.
     pub(crate) fn handed_out(&self, waited: Duration) {
         if cfg!(unobserved) {
             return;
@@ -71,6 +72,7 @@ impl Metrics {
         self.queue_wait.observe(waited.as_secs_f64());
     }
 
+    /// Records the size of a batch.
     #[expect(clippy::cast_precision_loss, reason = "batches are small")]
     pub(crate) fn batch(&self, size: usize) {
         if cfg!(unobserved) {
@@ -79,7 +81,7 @@ impl Metrics {
         self.batch_size.observe(size as f64);
     }
 
-    /// A job has ended after so long.
+    /// Records that a job has ended, and the time since its submission.
     pub(crate) fn ended(&self, outcome: &Result<Outcome, Error>, after: Duration) {
         if cfg!(unobserved) {
             return;
@@ -92,7 +94,7 @@ impl Metrics {
         }
     }
 
-    /// Nobody waits for a job any more.
+    /// Records that a job was cancelled.
     pub(crate) fn cancelled(&self) {
         self.count("cancelled");
     }
@@ -101,15 +103,17 @@ impl Metrics {
         self.jobs.get_or_create(&[("outcome", outcome)]).inc();
     }
 
+    /// Records that a model process runs in a slot.
     pub(crate) fn worker_began(&self, slot: usize, pid: i32) {
         self.processes().insert((slot, pid));
     }
 
-    /// A worker's process could not begin.
+    /// Records that a model process could not be started.
     pub(crate) fn worker_not_started(&self) {
         self.count_end(&EndCause::NotStarted);
     }
 
+    /// Records that a model process has ended.
     pub(crate) fn worker_ended(&self, slot: usize, pid: i32, cause: &EndCause) {
         self.count_end(cause);
         self.processes().remove(&(slot, pid));
@@ -119,7 +123,7 @@ impl Metrics {
         self.worker_ends.get_or_create(&[("cause", cause.label())]).inc();
     }
 
-    /// The processes that run, behind their slots.
+    /// Returns the slot and process id of each process that runs.
     pub(crate) fn processes(&self) -> MutexGuard<'_, BTreeSet<(usize, i32)>> {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,51 +1,52 @@
-//! What is known of the model once it is ready.
+//! The model's description of itself, which the engine has once a worker is ready.
 
 use ai_integration_contract::InputsSchema;
 use serde_json::Value as Json;
 
-/// A usage mode that the model's own environment adds, run by its client and only listed here.
+/// A custom mode of the model. The Python package runs it; the engine only lists it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CustomMode {
     /// The value of `MODE` that chooses it.
     pub name: String,
-    /// A line on how to use it.
+    /// One line that tells users how to run this mode.
     #[serde(default)]
     pub hint: Option<String>,
 }
 
-/// What the author says of the model, for people. Whatever is not said is absent.
+/// The author's texts about the model, for people. A text that the author did not write is absent.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct About {
-    /// What it is called.
+    /// The model's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it does, in some sentences.
+    /// A description of what the model does, in a few sentences.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Which one it is.
+    /// The model's version, in the author's own scheme.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Inputs to try, each an object of input names to values.
+    /// Example requests, each an object that maps input names to values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<serde_json::Map<String, Json>>,
 }
 
-/// A model as it described itself with its first `get_next_input`.
+/// A model as it describes itself in its first call of `get_next_input`.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
-    /// Its inputs.
+    /// The inputs schema.
     pub schema: InputsSchema,
-    /// What its author says of it.
+    /// The author's texts about the model.
     pub about: About,
-    /// How its results may be drawn; JSON's `null` when it did not say.
+    /// Hints for programs that draw the results; JSON's `null` if the model gives none.
     pub visualizer_config: Json,
-    /// Usage modes of its own environment.
+    /// The model's custom modes.
     pub custom_modes: Vec<CustomMode>,
 }
 
 impl About {
-    pub(crate) fn is_silent(&self) -> bool {
+    /// Returns true if the author wrote no text.
+    pub(crate) fn is_empty(&self) -> bool {
         *self == About::default()
     }
 }

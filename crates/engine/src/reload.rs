@@ -1,10 +1,10 @@
-//! Starts the program anew when one of its files changes, for people who work on it.
+//! Reloads the program when one of its files changes, for people who develop it.
 
-mod alarm;
 mod bytecode;
-mod lookout;
+mod file_watcher;
+mod folder_watches;
 mod places;
-mod restless;
+mod self_written;
 mod snapshot;
 
 use std::ffi::OsString;
@@ -14,27 +14,27 @@ use std::pin::pin;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use self::lookout::{Change, Lookout};
+use self::file_watcher::{Change, FileWatcher};
 use self::places::Places;
-use self::restless::Restless;
+use self::self_written::SelfWritten;
 use crate::worker::supervisor::Supervisor;
 
-/// Changes that may wait while the program is started anew.
+/// The number of changes that may wait while the program is reloaded.
 const WAITING: usize = 16;
 
-/// The files of a program.
+/// The files of a program, which can be watched for changes.
 #[derive(Debug)]
-pub struct ProgramFiles(Lookout);
+pub struct ProgramFiles(FileWatcher);
 
 impl ProgramFiles {
-    /// Finds the files that belong to the program of a command line, and remembers what they contain.
-    /// `python_path` has the folders, separated by colons, in which Python looks for modules first.
+    /// Finds the files that belong to the program of a command line, and reads their present
+    /// contents. `python_path` is the value of `PYTHONPATH`: folders, separated by colons.
     #[must_use]
     pub fn of(command: &[OsString], python_path: &str) -> Self {
-        ProgramFiles(Lookout::new(Places::of(command, python_path)))
+        ProgramFiles(FileWatcher::new(Places::of(command, python_path)))
     }
 
-    /// Watches the files until the engine ends, and has the program started anew when one changes.
+    /// Watches the files until the engine ends, and reloads the program when one changes.
     pub fn watch(self, supervisor: Supervisor) {
         let (sender, changes) = mpsc::channel(WAITING);
         tokio::spawn(self.0.report(sender));
@@ -42,10 +42,10 @@ impl ProgramFiles {
     }
 }
 
-/// Starts the program anew after each change that counts. One that comes while the program is being
-/// started begins that again: what is being loaded is out of date.
+/// Reloads the program after each change that counts. A change during a reload cancels it and
+/// starts another one, because the program that is being loaded is out of date.
 async fn follow(supervisor: Supervisor, mut changes: mpsc::Receiver<Change>) {
-    let mut restless = Restless::default();
+    let mut self_written = SelfWritten::default();
     let mut started = Instant::now();
     let mut next = None;
     loop {
@@ -54,13 +54,13 @@ async fn follow(supervisor: Supervisor, mut changes: mpsc::Receiver<Change>) {
         } else {
             tokio::select! {
                 change = changes.recv() => match change {
-                    Some(change) => restless.admit(change, Some(started)),
+                    Some(change) => self_written.admit(change, Some(started)),
                     None => return,
                 },
-                () = until(restless.due()) => restless.take_due(Instant::now()),
+                () = until(self_written.due()) => self_written.take_due(Instant::now()),
             }
         };
-        let Some(changed) = in_words(&files) else { continue };
+        let Some(changed) = description(&files) else { continue };
         tracing::info!("{changed} changed");
         let begun = Instant::now();
         let mut reload = pin!(supervisor.reload(Some(changed.clone())));
@@ -68,7 +68,7 @@ async fn follow(supervisor: Supervisor, mut changes: mpsc::Receiver<Change>) {
             tokio::select! {
                 renewed = &mut reload => break renewed,
                 Some(change) = changes.recv() => {
-                    let more = restless.admit(change, None);
+                    let more = self_written.admit(change, None);
                     if !more.is_empty() {
                         next = Some(more);
                         break false;
@@ -79,12 +79,12 @@ async fn follow(supervisor: Supervisor, mut changes: mpsc::Receiver<Change>) {
         started = Instant::now();
         if renewed {
             let seconds = begun.elapsed().as_secs_f64();
-            tracing::info!("{changed} changed: the program was started anew in {seconds:.1} s");
+            tracing::info!("{changed} changed: the program was reloaded in {seconds:.1} s");
         }
     }
 }
 
-/// Waits until a moment; for ever where there is none.
+/// Waits until a moment; for ever if there is none.
 async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
@@ -92,8 +92,9 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Names the first of the files; `None` where there is none.
-fn in_words(files: &[PathBuf]) -> Option<String> {
+/// Describes the files for the log: the name of the first one, and the number of others. `None` if
+/// there are none.
+fn description(files: &[PathBuf]) -> Option<String> {
     let first = files.first()?;
     let here = std::env::current_dir().ok();
     let short = here.and_then(|here| first.strip_prefix(here).ok()).unwrap_or(first).display();

@@ -1,17 +1,21 @@
-//! Who works on what next, as plain data: no input or output, no clock. Whoever drives it passes
-//! the time in, and does what it decides.
+//! The scheduler: it decides which worker gets which job. It is plain data, without input, output
+//! or a clock. Its owner passes the time in, and carries out what it decides.
 //!
 //! ```text
 //! submit ─▶ waiting ─▶ sent to a worker ─▶ running ─▶ ended
 //!              ▲            │ worker dies      │ worker dies: fails
 //!              └────────────┘                  ▼
 //! ```
-//! A job is in `jobs` from its submission until it has ended for its requester, once. A worker may
-//! have to do with it for longer: what it was sent it must start and finish, wanted or not.
+//! A job is in `jobs` from its submission until it has ended for its requester, which happens once.
+//! A worker may hold a job for longer: it must start and finish every job that it was sent, even
+//! one that was cancelled.
 //!
-//! When a batch fails as a whole, or its worker dies, its members go back to the queue once, and are
-//! then run one by one: only one of them may be to blame.
+//! If a batch fails as a whole, or its worker dies, its jobs go back into the queue once. They are
+//! then run one by one, because only one of them may be the cause.
 
+mod alarms;
+mod batch_policy;
+pub(crate) mod entry;
 mod pace;
 pub(crate) mod worker;
 
@@ -20,144 +24,77 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::pace::Arrivals;
+use self::alarms::{Alarm, Alarms};
+use self::batch_policy::BatchPolicy;
+use self::entry::{Company, Deadline, Entry};
 use self::worker::{AlarmChange, OutOfTurn, Remains, Worker, WorkerId};
 use crate::job::id::JobId;
 use crate::link::message::Batching;
 
-/// Crashes of workers that were about to start a job, after which the job fails.
-const CRASHES: u32 = 2;
-/// The same for ends of any kind. Some programs exit after every request, so this is high: it only
-/// stops what would go on for ever.
-const LOSSES: u32 = 20;
-
-/// The time limit of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Deadline {
-    /// From the submission to the answer.
-    pub(crate) total: Duration,
-    /// Extra time for the worker to end the job by itself, once the model has worked on it for
-    /// `total`.
-    pub(crate) grace: Duration,
-}
-
-impl Deadline {
-    /// The longest time that a worker may take for the job.
-    fn with_grace(self) -> Duration {
-        self.total + self.grace
-    }
-}
-
 /// All jobs that have not ended, and the workers.
 #[derive(Debug)]
 pub(crate) struct Scheduler<J> {
+    /// The maximum number of jobs that wait.
     capacity: usize,
+    /// True if a busy worker may be sent jobs in advance.
     prefetches: bool,
     jobs: BTreeMap<JobId, Entry<J>>,
     waiting: BTreeSet<JobId>,
-    /// Those of them that are to be run by themselves.
+    /// The waiting jobs that must be run alone.
     alone: BTreeSet<JobId>,
     workers: BTreeMap<WorkerId, Worker>,
-    batching: Option<Batching>,
-    arrivals: Arrivals,
-    /// The size of the latest batch: as many may well come again.
-    latest: usize,
-    /// Requests that are being received.
-    announced: usize,
-    /// The rest of the batch that is being handed out.
+    batches: BatchPolicy,
+    /// The worker that is being handed a batch, and the number of jobs that it still lacks.
     rest: Option<(WorkerId, usize)>,
-    alarms: BTreeSet<(Instant, Alarm)>,
-    /// Until when the jobs that wait are kept back for a fuller batch.
+    alarms: Alarms,
+    /// The time until which the waiting jobs are held back for a larger batch.
     lingering: Option<Instant>,
 }
 
-/// A job that has not ended, and what has become of it.
-#[derive(Debug)]
-pub(crate) struct Entry<J> {
-    pub(crate) job: J,
-    submitted: Instant,
-    limit: Option<Deadline>,
-    /// Workers that crashed when they were about to start it.
-    crashes: u32,
-    /// Workers that ended in any way when they were about to start it.
-    losses: u32,
-    /// The worker that has it.
-    holder: Option<WorkerId>,
-    company: Company,
-}
-
-/// The other jobs with which a job is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Company {
-    /// It may be put into a batch with others.
-    Any,
-    /// It is in a batch with others.
-    Others,
-    /// None: it has failed with a batch.
-    Nobody,
-}
-
-impl<J> Entry<J> {
-    /// Returns whether the job's time is limited.
-    pub(crate) fn is_limited(&self) -> bool {
-        self.limit.is_some()
-    }
-}
-
-/// Something that becomes due at a certain time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Alarm {
-    /// The job's requester is told that it took too long.
-    Deadline(JobId),
-    /// The worker is ended if it still works on the job, or has not started it.
-    Overdue(WorkerId, JobId),
-    /// The worker has paused for long enough.
-    Resume(WorkerId),
-}
-
-/// A job handed to a worker.
+/// A job that is handed to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub(crate) worker: WorkerId,
     pub(crate) id: JobId,
-    /// Whether more jobs of the same batch follow.
+    /// True if more jobs of the same batch follow.
     pub(crate) more: bool,
-    /// The number of jobs in the batch that begins with this one.
+    /// The size of the batch, if this job is its first one.
     pub(crate) batch: Option<usize>,
 }
 
-/// The queue is full; the job comes back.
+/// The queue is full. The job is returned.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full<J>(pub(crate) J);
 
-/// A job that ended before its worker, if any, was done with it.
+/// A job that was cancelled or has reached its deadline, with the worker that still holds it, if
+/// any.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Dropped<J> {
     pub(crate) job: J,
     pub(crate) holder: Option<WorkerId>,
 }
 
-/// The jobs that end with a worker.
+/// The jobs that end because their worker is lost.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lost<J> {
-    /// It worked on them.
+    /// The jobs that the worker had started.
     pub(crate) begun: Vec<J>,
-    /// Workers keep ending before they begin with them.
+    /// The jobs that fail because too many workers ended when they were about to start them.
     pub(crate) unbegun: Vec<J>,
 }
 
 /// A deadline that has passed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due<J> {
-    /// A job is over its limit.
+    /// A job has reached its deadline, after the time that was allowed.
     Expired(JobId, Dropped<J>, Duration),
-    /// A worker goes on with a job for longer than it may, or has not begun with it.
+    /// A worker has taken too long to finish or to start a job.
     Overdue(WorkerId),
 }
 
 impl<J> Scheduler<J> {
-    /// A scheduler whose queue takes `capacity` jobs. It `prefetches` where all jobs are for one
-    /// worker: with several, what lies ready at one would wait although another is free.
+    /// Makes a scheduler in which up to `capacity` jobs may wait. It must not prefetch for several
+    /// workers: a job that was sent to a busy one would wait although another is free.
     pub(crate) fn new(capacity: usize, prefetches: bool) -> Self {
         Scheduler {
             capacity,
@@ -166,34 +103,30 @@ impl<J> Scheduler<J> {
             waiting: BTreeSet::new(),
             alone: BTreeSet::new(),
             workers: BTreeMap::new(),
-            batching: None,
-            arrivals: Arrivals::default(),
-            latest: 0,
-            announced: 0,
+            batches: BatchPolicy::default(),
             rest: None,
-            alarms: BTreeSet::new(),
+            alarms: Alarms::default(),
             lingering: None,
         }
     }
 
-    /// Sets how jobs are put together from now on.
+    /// Sets the rules of batches from now on.
     pub(crate) fn set_batching(&mut self, batching: Option<Batching>) {
-        self.batching = batching;
+        self.batches.set(batching);
     }
 
-    /// A request has begun to arrive. Returns whether a batch may wait for it; then
+    /// Announces a request that is being received. Returns true if a batch may wait for it; then
     /// [`Scheduler::arrived`] must follow.
     pub(crate) fn announce(&mut self) -> bool {
-        self.announced += usize::from(self.batching.is_some());
-        self.batching.is_some()
+        self.batches.announce()
     }
 
-    /// An announced request has arrived, or never will.
+    /// Ends the announcement of a request that was received or given up.
     pub(crate) fn arrived(&mut self) {
-        self.announced -= 1;
+        self.batches.arrived();
     }
 
-    /// A new job goes to the end of the queue. Ids increase from job to job.
+    /// Adds a job to the end of the queue. Its id must be greater than those before.
     pub(crate) fn submit(
         &mut self,
         id: JobId,
@@ -204,22 +137,17 @@ impl<J> Scheduler<J> {
         if self.waiting.len() >= self.capacity {
             return Err(Full(job));
         }
-        if self.batching.is_some() {
-            self.arrivals.record(now);
-        }
+        self.batches.submitted(now);
         if let Some(limit) = limit {
-            self.alarms.insert((now + limit.total, Alarm::Deadline(id)));
+            self.alarms.set(now + limit.total, Alarm::Deadline(id));
         }
-        let company = Company::Any;
-        let entry =
-            Entry { job, submitted: now, limit, crashes: 0, losses: 0, holder: None, company };
-        self.jobs.insert(id, entry);
+        self.jobs.insert(id, Entry::new(job, now, limit));
         self.waiting.insert(id);
         Ok(())
     }
 
-    /// A worker is ready, for up to `quota` jobs. Where it `keeps_board` it tells of a job's start
-    /// only if asked to, and otherwise by what it says of the job later.
+    /// Adds a worker that is ready, for up to `quota` jobs. A worker that `keeps_board` reports the
+    /// start of a job only if asked to. Otherwise its next message about the job implies the start.
     pub(crate) fn join(
         &mut self,
         worker: WorkerId,
@@ -230,8 +158,8 @@ impl<J> Scheduler<J> {
         self.workers.insert(worker, Worker::new(quota, keeps_board, now));
     }
 
-    /// Hands out the next job: the worker holds it from then on. When there is none,
-    /// [`Scheduler::alarm`] says when there may be one without anything else happening.
+    /// Hands out the next job, which the worker then holds. If there is none, [`Scheduler::alarm`]
+    /// returns the time at which there may be one, even if nothing else happens.
     pub(crate) fn assign(&mut self, now: Instant) -> Option<Assignment> {
         let (worker, more, batch) = if let Some((worker, rest)) = self.rest.take() {
             (worker, rest - 1, None)
@@ -253,11 +181,12 @@ impl<J> Scheduler<J> {
         let state = self.workers.get_mut(&worker)?;
         state.send(id, more > 0, entry.limit.map(Deadline::with_grace));
         let next = state.arm_start_deadline(now);
-        self.watch_start(worker, next);
+        self.set_start_alarm(worker, next);
         Some(Assignment { worker, id, more: more > 0, batch })
     }
 
-    /// Chooses who is to get the next batch, and how many jobs follow the first one.
+    /// Chooses the worker that gets the next batch, and the number of jobs that follow the first
+    /// one.
     fn begin_batch(&mut self, now: Instant) -> Option<(WorkerId, usize)> {
         self.lingering = None;
         let oldest = *self.waiting.first()?;
@@ -265,48 +194,35 @@ impl<J> Scheduler<J> {
         // An idle worker is served first.
         let (&id, worker) = in_service.min_by_key(|(_, worker)| worker.batches())?;
         let is_alone = self.alone.contains(&oldest);
-        let most = if is_alone { 1 } else { self.max_batch().min(worker.quota()) };
+        let most = if is_alone { 1 } else { self.batches.max_size().min(worker.quota()) };
         let size = match self.alone.first() {
             Some(first) if !is_alone => self.waiting.range(..first).take(most).count(),
             _ => self.waiting.len().min(most),
         };
         if worker.batches() > 0 {
-            // A batch that is not full yet can still grow until the worker is free.
+            // A batch that is not full stays in the queue, where it can grow until the worker is
+            // free.
             let is_only_one = self.prefetches && self.workers() == 1;
-            let may_lie_ready = is_only_one && size == most && worker.may_prefetch(most);
-            if !may_lie_ready {
+            let may_prefetch = is_only_one && size == most && worker.may_prefetch(most);
+            if !may_prefetch {
                 return None;
             }
         } else if size < most {
-            self.lingering = self.fuller_batch(oldest, size).filter(|at| now < *at);
+            let submitted = self.jobs.get(&oldest)?.submitted;
+            self.lingering = self.batches.wait_until(size, submitted).filter(|at| now < *at);
             if self.lingering.is_some() {
                 return None;
             }
         }
         self.workers.get_mut(&id)?.begin_batch(now);
         if !is_alone {
-            self.latest = size;
+            self.batches.handed_out(size);
         }
         Some((id, size - 1))
     }
 
-    /// Returns until when a batch that now has `size` jobs may wait for more; `None` where none are
-    /// expected.
-    fn fuller_batch(&self, oldest: JobId, size: usize) -> Option<Instant> {
-        let max_wait = self.batching.as_ref()?.max_wait();
-        if self.announced == 0 && size >= self.latest {
-            return None;
-        }
-        let quiet = self.arrivals.quiet(self.announced, max_wait)?;
-        Some(quiet.min(self.jobs.get(&oldest)?.submitted + max_wait))
-    }
-
-    /// The most jobs that a batch may have.
-    fn max_batch(&self) -> usize {
-        self.batching.as_ref().map_or(1, |batching| batching.max_size.max(1))
-    }
-
-    /// A worker has handed a job to the model. `None` when the job has ended meanwhile.
+    /// Records that a worker has handed a job to the model. Returns `None` if the job has ended
+    /// meanwhile.
     pub(crate) fn start(
         &mut self,
         worker: WorkerId,
@@ -314,57 +230,57 @@ impl<J> Scheduler<J> {
         now: Instant,
     ) -> Result<Option<&mut J>, OutOfTurn> {
         let change = self.worker(worker)?.start(id, now)?;
-        self.set_alarm(Alarm::Overdue(worker, id), change);
+        self.alarms.change(Alarm::Overdue(worker, id), change);
         Ok(self.jobs.get_mut(&id).map(|entry| &mut entry.job))
     }
 
-    /// A job that the worker works on; `None` when the job has ended meanwhile.
+    /// Returns a job that the worker runs; `None` if the job has ended meanwhile.
     pub(crate) fn running(
         &mut self,
         worker: WorkerId,
         id: JobId,
         now: Instant,
     ) -> Result<Option<&mut J>, OutOfTurn> {
-        self.catch_up(worker, id, now)?;
+        self.infer_starts(worker, id, now)?;
         self.worker(worker)?.running().find(|running| *running == id).ok_or(OutOfTurn)?;
         Ok(self.jobs.get_mut(&id).map(|entry| &mut entry.job))
     }
 
-    /// A job that has not ended.
+    /// Returns a job that has not ended.
     pub(crate) fn entry(&self, id: JobId) -> Option<&Entry<J>> {
         self.jobs.get(&id)
     }
 
-    /// A worker speaks of a job whose start it need not have told: it has started it, and what it
-    /// was sent before.
-    fn catch_up(&mut self, worker: WorkerId, id: JobId, now: Instant) -> Result<(), OutOfTurn> {
-        for _ in 0..self.worker(worker)?.untold(id) {
+    /// Records the start of a job about which a worker sends a message, and of the jobs before it,
+    /// if the worker need not report starts.
+    fn infer_starts(&mut self, worker: WorkerId, id: JobId, now: Instant) -> Result<(), OutOfTurn> {
+        for _ in 0..self.worker(worker)?.unreported_starts(id) {
             let next = self.worker(worker)?.next().ok_or(OutOfTurn)?;
             self.start(worker, next, now)?;
         }
         Ok(())
     }
 
-    /// All jobs that the worker works on and somebody waits for.
+    /// Returns all jobs that the worker runs and that have not ended.
     pub(crate) fn all_running(&self, worker: WorkerId) -> impl Iterator<Item = (JobId, &J)> {
         let running = self.workers.get(&worker).into_iter().flat_map(Worker::running);
         running.filter_map(|id| self.jobs.get(&id).map(|entry| (id, &entry.job)))
     }
 
-    /// The model is done with a job. `None` when the job has ended before.
+    /// Ends a job that the model has finished. Returns `None` if the job has ended before.
     pub(crate) fn finish(
         &mut self,
         worker: WorkerId,
         id: JobId,
         now: Instant,
     ) -> Result<Option<J>, OutOfTurn> {
-        self.let_go(worker, id, now)?;
+        self.release(worker, id, now)?;
         Ok(self.end(id).map(|entry| entry.job))
     }
 
-    /// The batch that the job was in has failed as a whole. A job of several that `may_run_again`
-    /// goes back to the head of the queue, to be run by itself. Any other ends and is returned;
-    /// `None` also when it has ended before.
+    /// Ends a job whose batch has failed as a whole, and returns it. If it was in a batch with
+    /// others and `may_run_again`, it goes back to the head of the queue instead, to be run alone.
+    /// Returns `None` for such a job, and for one that has ended before.
     pub(crate) fn fail_with_batch(
         &mut self,
         worker: WorkerId,
@@ -372,37 +288,38 @@ impl<J> Scheduler<J> {
         now: Instant,
         may_run_again: impl FnOnce(&J) -> bool,
     ) -> Result<Option<J>, OutOfTurn> {
-        self.let_go(worker, id, now)?;
-        if self.run_alone(id, may_run_again) {
+        self.release(worker, id, now)?;
+        if self.retry_alone(id, may_run_again) {
             return Ok(None);
         }
         Ok(self.end(id).map(|entry| entry.job))
     }
 
-    /// The worker is done with a job.
-    fn let_go(&mut self, worker: WorkerId, id: JobId, now: Instant) -> Result<(), OutOfTurn> {
-        self.catch_up(worker, id, now)?;
+    /// Records that the worker has finished a job.
+    fn release(&mut self, worker: WorkerId, id: JobId, now: Instant) -> Result<(), OutOfTurn> {
+        self.infer_starts(worker, id, now)?;
         let state = self.worker(worker)?;
         let change = state.finish(id, now)?;
         let next = state.arm_start_deadline(now);
-        self.set_alarm(Alarm::Overdue(worker, id), change);
-        self.watch_start(worker, next);
+        self.alarms.change(Alarm::Overdue(worker, id), change);
+        self.set_start_alarm(worker, next);
         Ok(())
     }
 
-    /// Puts a job that ended with its batch back into the queue, if that is due to it.
-    fn run_alone(&mut self, id: JobId, may_run_again: impl FnOnce(&J) -> bool) -> bool {
+    /// Puts a job that ended with its batch back into the queue, to be run alone. Returns false if
+    /// that is not allowed.
+    fn retry_alone(&mut self, id: JobId, may_run_again: impl FnOnce(&J) -> bool) -> bool {
         let Some(entry) = self.jobs.get_mut(&id) else { return false };
         if entry.company != Company::Others || !may_run_again(&entry.job) {
             return false;
         }
         entry.company = Company::Nobody;
-        self.give_back(id);
+        self.requeue(id);
         true
     }
 
-    /// Puts a job that no worker has any more back into the queue.
-    fn give_back(&mut self, id: JobId) {
+    /// Puts a job back into the queue that no worker holds any more.
+    fn requeue(&mut self, id: JobId) {
         let Some(entry) = self.jobs.get_mut(&id) else { return };
         entry.holder = None;
         if entry.company == Company::Nobody {
@@ -413,24 +330,24 @@ impl<J> Scheduler<J> {
         self.waiting.insert(id);
     }
 
-    /// A worker is to get no more jobs; what it holds it finishes.
+    /// Gives a worker no more jobs. It finishes those that it holds.
     pub(crate) fn drain(&mut self, worker: WorkerId) {
         if let Some(state) = self.workers.get_mut(&worker) {
             state.drain();
         }
     }
 
-    /// A worker wants no further jobs for now, or does again.
+    /// Pauses or resumes handing out jobs to a worker.
     pub(crate) fn pause(&mut self, worker: WorkerId, paused: bool, now: Instant) {
         let Some(state) = self.workers.get_mut(&worker) else { return };
         let change = if paused { state.pause(now) } else { state.resume() };
-        self.set_alarm(Alarm::Resume(worker), change);
+        self.alarms.change(Alarm::Resume(worker), change);
     }
 
-    /// A worker is gone, which had started everything up to the job `last`, besides what it told
-    /// of. What it had not started goes back to the head of the queue, but for a job at which
-    /// workers keep ending, or have `crashed`, before they start it; so do the members of a batch
-    /// that `may_run_again`. Returns the jobs that end.
+    /// Removes a worker that is lost and had started every job up to `last`, besides those whose
+    /// start it reported. Jobs that it had not started go back to the head of the queue, unless too
+    /// many workers ended when they were about to start the job; `crashed` says how this worker
+    /// ended. Started jobs of a batch go back too if they `may_run_again`. Returns the jobs that end.
     pub(crate) fn worker_lost(
         &mut self,
         worker: WorkerId,
@@ -441,47 +358,43 @@ impl<J> Scheduler<J> {
         let mut left = Lost { begun: Vec::new(), unbegun: Vec::new() };
         let Some(state) = self.workers.remove(&worker) else { return left };
         self.rest.take_if(|(holder, _)| *holder == worker);
-        self.set_alarm(Alarm::Resume(worker), AlarmChange { before: state.paused(), after: None });
+        let change = AlarmChange { before: state.paused(), after: None };
+        self.alarms.change(Alarm::Resume(worker), change);
         for (id, overdue) in state.deadlines() {
-            self.alarms.remove(&(overdue, Alarm::Overdue(worker, id)));
+            self.alarms.clear(overdue, Alarm::Overdue(worker, id));
         }
         let Remains { begun, unbegun, suspect } = state.remains(last);
         for id in begun {
-            if !self.run_alone(id, &may_run_again) {
+            if !self.retry_alone(id, &may_run_again) {
                 left.begun.extend(self.end(id).map(|entry| entry.job));
             }
         }
         for id in unbegun {
             let Some(entry) = self.jobs.get_mut(&id) else { continue };
-            let is_suspect = suspect == Some(id);
-            entry.losses += u32::from(is_suspect);
-            entry.crashes += u32::from(is_suspect && crashed);
-            if entry.crashes < CRASHES && entry.losses < LOSSES {
-                self.give_back(id);
-            } else {
+            if suspect == Some(id) {
+                entry.record_loss(crashed);
+            }
+            if entry.is_hopeless() {
                 left.unbegun.extend(self.end(id).map(|entry| entry.job));
+            } else {
+                self.requeue(id);
             }
         }
         left
     }
 
-    /// Nobody waits for a job any more.
+    /// Ends a job for which nobody waits any more.
     pub(crate) fn cancel(&mut self, id: JobId) -> Option<Dropped<J>> {
         let Entry { job, holder, .. } = self.end(id)?;
         Some(Dropped { job, holder })
     }
 
-    /// Returns what is due by now, one thing at a time.
+    /// Returns the next deadline that has passed. Must be called again until it returns `None`.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Due<J>> {
-        loop {
-            let (at, alarm) = *self.alarms.first()?;
-            if at > now {
-                return None;
-            }
-            self.alarms.pop_first();
+        while let Some(alarm) = self.alarms.take_due(now) {
             match alarm {
                 Alarm::Overdue(worker, _) => return Some(Due::Overdue(worker)),
-                // Whether it can go on shows when it has something to do.
+                // The worker may have hung. That is found out when it gets its next job.
                 Alarm::Resume(worker) => {
                     if let Some(state) = self.workers.get_mut(&worker) {
                         state.resume();
@@ -495,16 +408,16 @@ impl<J> Scheduler<J> {
                 }
             }
         }
+        None
     }
 
-    /// Returns when [`Scheduler::due`] or [`Scheduler::assign`] is to be called next, if nothing
-    /// else happens before.
+    /// Returns the time at which [`Scheduler::due`] and [`Scheduler::assign`] must be called next,
+    /// if nothing else happens before.
     pub(crate) fn alarm(&self) -> Option<Instant> {
-        let alarm = self.alarms.first().map(|(at, _)| *at);
-        [alarm, self.lingering].into_iter().flatten().min()
+        [self.alarms.first(), self.lingering].into_iter().flatten().min()
     }
 
-    /// Takes all waiting jobs out.
+    /// Ends all waiting jobs, and returns them.
     pub(crate) fn take_waiting(&mut self) -> Vec<J> {
         self.rest = None;
         self.alone.clear();
@@ -512,28 +425,28 @@ impl<J> Scheduler<J> {
         waiting.into_iter().filter_map(|id| self.end(id)).map(|entry| entry.job).collect()
     }
 
-    /// Returns whether every job has ended.
+    /// Returns true if every job has ended.
     pub(crate) fn is_idle(&self) -> bool {
         self.jobs.is_empty()
     }
 
-    /// Returns whether the worker holds nothing.
+    /// Returns true if the worker holds no job.
     pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
         self.workers.get(&worker).is_none_or(|state| state.batches() == 0)
     }
 
-    /// Returns whether the worker holds nothing and gets nothing any more.
+    /// Returns true if the worker holds no job and gets no more.
     pub(crate) fn is_done(&self, worker: WorkerId) -> bool {
         self.workers.get(&worker).is_some_and(|state| state.is_draining() && state.batches() == 0)
     }
 
-    /// Jobs that wait.
+    /// Returns the number of jobs that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Returns how many jobs are to be started before this one; `None` when it is about to be, or
-    /// has been.
+    /// Returns the number of jobs that will be started before this one; `None` if it is being
+    /// started, or has been.
     pub(crate) fn position(&self, id: JobId) -> Option<usize> {
         if let Some(holder) = self.jobs.get(&id)?.holder {
             return self.workers.get(&holder)?.position(id);
@@ -542,15 +455,15 @@ impl<J> Scheduler<J> {
         Some(self.waiting.range(..id).count() + sent)
     }
 
-    /// Jobs that workers have.
+    /// Returns the number of jobs that workers hold.
     pub(crate) fn held(&self) -> usize {
         self.jobs.len() - self.waiting.len()
     }
 
-    /// Estimates how long the jobs that wait will take the workers, by what the latest ones took.
-    /// Zero as long as nothing has been measured.
+    /// Estimates the time until the waiting jobs are done, from the time that recent batches took.
+    /// Returns zero as long as nothing has been measured.
     pub(crate) fn time_to_drain(&self) -> Duration {
-        let batches = self.waiting.len().div_ceil(self.max_batch());
+        let batches = self.waiting.len().div_ceil(self.batches.max_size());
         let batches = u32::try_from(batches).unwrap_or(u32::MAX);
         let in_service = self.workers.values().filter(|worker| !worker.is_draining());
         let times: Vec<Duration> = in_service.filter_map(Worker::usual_time).collect();
@@ -559,7 +472,7 @@ impl<J> Scheduler<J> {
         usual.saturating_mul(batches) / workers
     }
 
-    /// Workers that get jobs.
+    /// Returns the number of workers that get jobs.
     pub(crate) fn workers(&self) -> usize {
         self.workers.values().filter(|worker| !worker.is_draining()).count()
     }
@@ -568,22 +481,14 @@ impl<J> Scheduler<J> {
         self.workers.get_mut(&worker).ok_or(OutOfTurn)
     }
 
-    fn set_alarm(&mut self, alarm: Alarm, change: AlarmChange) {
-        if let Some(before) = change.before {
-            self.alarms.remove(&(before, alarm));
-        }
-        if let Some(after) = change.after {
-            self.alarms.insert((after, alarm));
-        }
-    }
-
-    /// Sets the alarm for the job that a worker is to start next.
-    fn watch_start(&mut self, worker: WorkerId, next: Option<(JobId, Instant)>) {
+    /// Sets the alarm for the job that a worker must start next.
+    fn set_start_alarm(&mut self, worker: WorkerId, next: Option<(JobId, Instant)>) {
         if let Some((id, overdue)) = next {
-            self.alarms.insert((overdue, Alarm::Overdue(worker, id)));
+            self.alarms.set(overdue, Alarm::Overdue(worker, id));
         }
     }
 
+    /// Removes a job.
     fn end(&mut self, id: JobId) -> Option<Entry<J>> {
         let entry = self.jobs.remove(&id)?;
         if entry.holder.is_none() {
@@ -591,7 +496,7 @@ impl<J> Scheduler<J> {
             self.alone.remove(&id);
         }
         if let Some(limit) = entry.limit {
-            self.alarms.remove(&(entry.submitted + limit.total, Alarm::Deadline(id)));
+            self.alarms.clear(entry.submitted + limit.total, Alarm::Deadline(id));
         }
         Some(entry)
     }

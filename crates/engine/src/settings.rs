@@ -6,53 +6,53 @@ use ai_integration_contract::{choices, settings};
 use crate::engine::embedded::JobLimits;
 use crate::worker::rlimits::WorkerRlimits;
 
-/// The most workers that can be asked for.
+/// The maximum number of workers.
 const MOST_WORKERS: usize = 256;
 
 settings! {
     /// The settings of workers.
     #[derive(Clone, Debug)]
     pub struct Config under "Workers" {
-        /// Number of worker processes, each with its own copy of the model. By default one, or as
-        /// many as there are devices.
+        /// Number of workers, each with its own copy of the model. By default one, or one for each
+        /// device.
         workers: Option<Count<1, MOST_WORKERS>>,
-        /// Devices for the workers, one each in turn, as their CUDA_VISIBLE_DEVICES: 0,1. Several for
-        /// each worker: 0,1;2,3.
+        /// Devices of the workers, set as their CUDA_VISIBLE_DEVICES: 0,1 gives one device to each
+        /// worker in turn, and 0,1;2,3 gives two.
         devices: Devices,
         /// Requests that may wait for a worker; further ones are refused.
         queue: Count<1, 1_000_000> = 1024,
-        /// Time from a request's arrival to its answer; then it is answered with an error, and a
-        /// model that has worked on it for that long is ended. Without it there is no limit. A
-        /// request can ask for less.
+        /// Longest time from a request's arrival to its response. Then the client gets an error,
+        /// and a model that has worked on the request for that long is stopped. By default there is
+        /// no limit. A request can ask for less.
         timeout: Option<Seconds> { refuses_empty: true },
-        /// Time a model gets to finish a request after its timeout, before its process is killed and
-        /// restarted.
+        /// Time that a model gets to finish a request after its timeout, before its process is
+        /// killed and restarted.
         timeout_grace: Seconds = 5 { was: &["AI_INTEGRATION_GRACE"] },
         /// Restarts a worker after this many requests, or up to a tenth fewer, so that workers do
         /// not restart together. For models that leak.
         max_requests: Option<Count<1, { usize::MAX }>>,
-        /// Resident memory from which a worker is restarted, once it has finished what it does.
+        /// Resident memory from which a worker is restarted, after it has finished its requests.
         max_rss: Option<Mebibytes<{ 1 << 30 }>>,
-        /// Memory that a worker may allocate (RLIMIT_DATA); more fails in the model as being out of
-        /// memory. By default as much as there is.
+        /// Memory that a worker may allocate (RLIMIT_DATA). Beyond it the model gets an
+        /// out-of-memory error. By default there is no limit.
         worker_memory: Option<Mebibytes<{ 1 << 30 }>> { refuses_empty: true },
-        /// Open files that a worker may have (RLIMIT_NOFILE). By default as many as the server was
-        /// started with.
+        /// Open files that a worker may have (RLIMIT_NOFILE). By default the limit that the server
+        /// was started with.
         worker_files: Option<Count<1, { 1 << 30 }>>,
-        /// Time for the program to load its model and ask for its first input; then it is ended and
-        /// started again.
+        /// Time for the program to load its model and ask for its first input. Then it is killed
+        /// and started again.
         start_timeout: Seconds = 600,
-        /// Times that a request is run again, by itself, after the batch that it was in ended in an
-        /// exception or a crash: 0 for models with side effects. Not once a part of its answer was
-        /// sent.
+        /// Retries of a request, alone, after its batch ended in an exception or a crash. A request
+        /// whose client has got a chunk of the result is never retried. Set 0 for models with side
+        /// effects.
         retry: Count<0, 1> = 1,
-        /// Order in which a worker is replaced, on SIGHUP or since its process is broken: before
-        /// starts the new process first, and the old one serves until that is ready; after ends the
-        /// old one first, where memory is too small for two copies of the model.
+        /// Order in which a worker is replaced, on SIGHUP or because its process is broken. before:
+        /// the old process serves until the new one is ready. after: the old process ends first,
+        /// for machines without memory for two copies of the model.
         replace: Replace = "before",
-        /// Watches the program's files, and starts it anew when one changes: for development, in
-        /// serving modes. The old workers serve until the new ones are ready. A program that cannot be
-        /// started is shown on the terminal and on the page, and tried again after the next change.
+        /// Reloads the program when one of its files changes: for development, in serving modes.
+        /// The old workers serve until the new ones are ready. The error of a program that cannot
+        /// be started is shown on the terminal and on the page until the next change.
         reload: Switch = "0",
         /// Consecutive failed starts, with growing pauses between them, before the server gives up.
         /// A start fails if the program ends before it has served a request or been ready for a
@@ -62,7 +62,7 @@ settings! {
 }
 
 choices! {
-    /// The order in which a worker is replaced.
+    /// The order in which a worker is replaced by another.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Replace {
         /// The new process is ready before the old one ends.
@@ -73,12 +73,12 @@ choices! {
 }
 
 impl Config {
-    /// The number of workers, at least one.
+    /// Returns the number of workers, at least one.
     pub(crate) fn worker_count(&self) -> usize {
         self.workers.unwrap_or(self.devices.len().clamp(1, MOST_WORKERS))
     }
 
-    /// The limits of requests.
+    /// Returns the limits of jobs.
     #[must_use]
     pub fn limits(&self) -> JobLimits {
         JobLimits {
@@ -90,7 +90,7 @@ impl Config {
         }
     }
 
-    /// The limits that the operating system holds each worker to.
+    /// Returns the limits that the operating system enforces for each worker.
     pub(crate) fn worker_rlimits(&self) -> WorkerRlimits {
         WorkerRlimits {
             memory: self.worker_memory.map(|bytes| bytes as u64),
@@ -98,14 +98,15 @@ impl Config {
         }
     }
 
-    /// The requests of one worker's life: `max_requests`, or up to a tenth fewer.
+    /// Returns the number of jobs after which a worker is recycled: `max_requests`, or up to a
+    /// tenth fewer.
     pub(crate) fn quota(&self) -> Option<u64> {
         let most = self.max_requests? as u64;
         Some(most - fastrand::u64(0..=most / 10))
     }
 }
 
-/// The devices of each worker: groups separated by semicolons, or single ones by commas.
+/// The type of the list of devices: groups separated by semicolons, or single devices by commas.
 #[derive(Debug)]
 pub struct Devices;
 
@@ -132,7 +133,7 @@ mod tests {
     use ai_integration_contract::Environment;
 
     #[test]
-    fn defaults_can_be_read_and_nonsense_is_refused() {
+    fn defaults_are_read_and_wrong_values_are_refused() {
         let config = Config::read(&Environment::default()).unwrap();
         assert_eq!((config.worker_count(), config.queue, config.start_attempts), (1, 1024, 6));
         assert_eq!((config.timeout, config.max_requests, config.max_rss), (None, None, None));

@@ -1,14 +1,14 @@
-//! Signals that would end the engine although nobody asks for its end: a file that has reached its
-//! limit (`ulimit -f`), a timer that the program had set before it became the engine, or a word to
-//! the model that goes to a whole group of processes.
+//! Signals that would end the engine although nobody wants that. Some come from a file that has
+//! reached its size limit (`ulimit -f`), or from a timer that the program had set before it became
+//! the engine. Others were meant for the model, and were sent to a whole process group.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 
-/// They end a process that does not look after them. What they stand for fails by itself where it
-/// matters, as a write does.
+/// The signals whose default action ends a process. The engine needs none of them: for example, a
+/// write beyond a size limit also fails with an error.
 const UNWANTED: [Signal; 7] = [
     Signal::SIGXFSZ,
     Signal::SIGALRM,
@@ -19,10 +19,11 @@ const UNWANTED: [Signal; 7] = [
     Signal::SIGUSR2,
 ];
 
-/// Those that were not ignored before.
+/// The flags of the signals that were not ignored before.
 static IGNORED: [AtomicBool; UNWANTED.len()] = [const { AtomicBool::new(false) }; UNWANTED.len()];
 
-/// Ignores them in this process. To be called before anything listens to one of them.
+/// Ignores the unwanted signals in this process. Must be called before a handler of one of them is
+/// set.
 pub fn ignore_unwanted() {
     for (number, is_ignored) in UNWANTED.into_iter().zip(&IGNORED) {
         if set(number, SigHandler::SigIgn).is_ok_and(|before| matches!(before, SigHandler::SigDfl))
@@ -32,8 +33,8 @@ pub fn ignore_unwanted() {
     }
 }
 
-/// Gives the calling process back what this one was started with, between fork and exec: makes
-/// system calls only. An ignored signal would stay ignored in another program.
+/// Restores the actions of these signals in a child process, because ignored signals stay ignored
+/// after exec. It makes only system calls, so it may be called between fork and exec.
 pub(crate) fn restore() -> io::Result<()> {
     for (number, is_ignored) in UNWANTED.into_iter().zip(&IGNORED) {
         if is_ignored.load(Ordering::Relaxed) {

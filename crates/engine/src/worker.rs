@@ -1,5 +1,5 @@
-//! Workers: the processes that run the model. The supervisor starts one in each slot and starts it
-//! again when it ends; an executor carries messages between the engine and one of them.
+//! Workers: the slots in which model processes run. The supervisor starts a process in each slot,
+//! and restarts it when it ends. An executor carries messages between the engine and one worker.
 
 pub(crate) mod backoff;
 pub(crate) mod ending;

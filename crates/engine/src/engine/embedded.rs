@@ -1,5 +1,5 @@
-//! The engine within this process, and the one place where its state changes. The side of the
-//! requesters is here, that of the workers in `workers`.
+//! The engine of this process. All changes of its state happen here: those that requesters cause in
+//! this file, and those that workers cause in `workers`.
 
 mod job;
 mod scrape;
@@ -26,10 +26,12 @@ use crate::job::ticket::{Jobs, Ticket};
 use crate::link::message::{Ready, ToWorker};
 use crate::metrics::Metrics;
 use crate::model::Model;
+use crate::scheduler::entry::Deadline;
 use crate::scheduler::worker::WorkerId;
-use crate::scheduler::{Deadline, Due, Scheduler};
+use crate::scheduler::{Due, Scheduler};
 
-/// The resolution of the runtime's timers. Shorter waits are spent looking for work.
+/// The resolution of the runtime's timers. For a shorter time the clock task yields instead of
+/// sleeping.
 const TICK: Duration = Duration::from_millis(1);
 
 /// The limits of the queue and of a job's time.
@@ -37,27 +39,29 @@ const TICK: Duration = Duration::from_millis(1);
 pub struct JobLimits {
     /// Jobs that may wait for a worker.
     pub queue: usize,
-    /// From the submission of a job to its answer; `None` for as long as it takes.
+    /// The time from the submission of a job to its outcome; `None` for no limit.
     pub timeout: Option<Duration>,
-    /// Extra time after `timeout` before the process of a worker that is still busy is ended.
+    /// The extra time after the timeout of a job before a worker that is still busy with it is
+    /// killed.
     pub grace: Duration,
-    /// True where a busy worker may be sent jobs ahead, since there is never to be another one.
+    /// True if a busy worker may be sent jobs in advance. That is for engines with one worker: with
+    /// several, such a job would wait although another worker is free.
     pub prefetch: bool,
-    /// True where the members of a batch that failed are run again, once and by themselves.
+    /// True if each job of a failed batch is retried once, alone.
     pub retry: bool,
 }
 
-/// An engine in this process; clones are handles on the same one. Workers join it; requesters see
-/// it as an [`Engine`](crate::Engine).
+/// A handle to an engine in this process, whose workers join it. Requesters use it as an
+/// [`Engine`](crate::Engine). Clones are handles to the same engine.
 #[derive(Clone, Debug)]
 pub struct Embedded(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     limits: JobLimits,
-    /// Never held across an await, and on one thread never waited for.
+    /// The lock is never held across an await, so the engine's one thread never waits for it.
     core: Mutex<Core>,
-    /// Tells the clock that its next alarm is earlier than it knows.
+    /// Wakes the clock task when the next alarm is earlier than the one that it waits for.
     earlier: Notify,
     busy_poll: BusyPoll,
     state: watch::Sender<State>,
@@ -67,38 +71,38 @@ struct Inner {
     shut_down: CancellationToken,
 }
 
-/// Everything that changes: one owner, one change after the other.
+/// The state that changes, always under the lock in [`Inner`].
 #[derive(Debug)]
 struct Core {
     scheduler: Scheduler<Job>,
     orders: HashMap<WorkerId, mpsc::UnboundedSender<Order>>,
     next_id: u64,
     failure: Option<Error>,
-    /// The description from which the model was made.
+    /// The description that the model in [`Inner`] was made from.
     ready: Option<Ready>,
     waiting_for_idle: Vec<oneshot::Sender<()>>,
-    /// The time when the clock will look again.
+    /// The time at which the clock task wakes.
     alarm: Option<Instant>,
 }
 
 /// An order to the executor of a worker.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Pass a message on.
+    /// Send a message to the worker.
     Send(ToWorker),
-    /// No more messages come.
+    /// Close the link: no more messages follow.
     Close,
-    /// The worker is to be ended, whatever it does.
+    /// Kill the worker, whatever it does.
     End,
 }
 
-/// A request that is being received: a batch may wait for it. Ends with its submission, or when it
-/// is dropped.
+/// A request that is being received, for which a batch may wait. Drop it when the request has been
+/// submitted, or will not be.
 #[derive(Debug)]
 pub struct Announcement(Embedded);
 
 impl Embedded {
-    /// Starts an engine. Needs a runtime to run on.
+    /// Starts an engine. Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(limits: JobLimits) -> Self {
         let engine = Embedded(Arc::new(Inner {
@@ -142,11 +146,12 @@ impl Embedded {
         core.next_id += 1;
         let now = Instant::now();
         let (job, ticket) = Job::new(request, id, self.0.clone(), now, self.0.metrics.clone());
-        // A job that is refused ends here, and its ticket has nothing to give up.
+        // A job that is refused is dropped here, so its ticket has nothing to cancel.
         let is_full = core.scheduler.submit(id, job, deadline, now).is_err();
         if is_full {
             let message = format!("{} requests are waiting already; try again later", limits.queue);
-            // A place is free sooner, but as many others as wait may ask for it.
+            // A place is free sooner, but as many clients as there are waiting requests may retry
+            // then.
             let seconds = core.scheduler.time_to_drain().as_secs().saturating_add(1).min(3600);
             return Err(Error::new(Kind::QueueFull, message).with_retry_after(seconds));
         }
@@ -154,43 +159,43 @@ impl Embedded {
         Ok(ticket)
     }
 
-    /// The time that a job gets for which `timeout` is asked.
+    /// Returns the timeout of a job whose request asks for `timeout`.
     pub(crate) fn limit(&self, timeout: Option<Duration>) -> Option<Duration> {
         timeout.into_iter().chain(self.0.limits.timeout).min()
     }
 
-    /// Tells that a request has begun to arrive; `None` where nothing would wait for it.
+    /// Announces a request that is being received. Returns `None` if no batch would wait for it.
     pub(crate) fn announce(&self) -> Option<Announcement> {
         self.0.core().scheduler.announce().then(|| Announcement(self.clone()))
     }
 
-    /// The model, once it has described itself.
+    /// Returns the channel of the model, which is `None` until the model has described itself.
     pub(crate) fn model(&self) -> &watch::Sender<Option<Arc<Model>>> {
         &self.0.model
     }
 
-    /// Returns the state, for its subscribers.
+    /// Returns the channel of the engine's state.
     pub(crate) fn state(&self) -> &watch::Sender<State> {
         &self.0.state
     }
 
-    /// The revision of the program, for its subscribers.
+    /// Returns the channel of the program's revision.
     pub(crate) fn revision(&self) -> &watch::Sender<Revision> {
         &self.0.revision
     }
 
-    /// Jobs that wait for a worker, and jobs that one has.
+    /// Returns the number of jobs that wait, and the number of jobs that workers hold.
     pub(crate) fn load(&self) -> (usize, usize) {
         let core = self.0.core();
         (core.scheduler.waiting(), core.scheduler.held())
     }
 
-    /// The engine's counts.
+    /// Returns the engine's metrics.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
 
-    /// Waits until every job has ended. Nothing stops new ones meanwhile.
+    /// Waits until every job has ended. New jobs may be submitted meanwhile.
     pub async fn idle(&self) {
         let _ = self.idleness().await;
     }
@@ -203,8 +208,7 @@ impl Embedded {
         receiver
     }
 
-    /// Ends everything that is still going on: jobs that wait or run are answered with an error,
-    /// and workers are ended.
+    /// Ends all jobs, waiting or running, with an error, and kills the workers.
     pub(crate) fn shut_down(&self) {
         self.fail(Embedded::shutting_down());
         self.0.shut_down.cancel();
@@ -219,7 +223,7 @@ impl Embedded {
         Error::new(Kind::ShuttingDown, "the server is stopping and could not wait any longer")
     }
 
-    /// Gives the model up: jobs that wait, and all that follow, are answered with this error.
+    /// Makes the engine fail: jobs that wait, and all later requests, end with this error.
     pub(crate) fn fail(&self, error: Error) {
         let mut core = self.0.core();
         for job in core.scheduler.take_waiting() {
@@ -230,7 +234,7 @@ impl Embedded {
         self.0.state.send_replace(State::Failed(error));
     }
 
-    /// Takes requests again after the model had been given up, since workers of it are there.
+    /// Takes requests again after the engine has failed, because new workers are ready or starting.
     pub(crate) fn recover(&self) {
         let mut core = self.0.core();
         if self.0.shut_down.is_cancelled() || core.failure.take().is_none() {
@@ -239,13 +243,14 @@ impl Embedded {
         self.0.publish(&core);
     }
 
-    /// Looks after deadlines, and after batches that have waited for long enough.
+    /// Runs the clock task: it ends jobs and workers at their deadlines, and hands out batches that
+    /// have waited for further jobs.
     async fn watch_clock(self) {
         loop {
             let alarm = self.0.core().alarm;
             match alarm {
                 None => self.0.earlier.notified().await,
-                Some(at) if at <= Instant::now() => self.strike(),
+                Some(at) if at <= Instant::now() => self.handle_due(),
                 Some(at) if at - Instant::now() < TICK => yield_now().await,
                 Some(at) => tokio::select! {
                     () = sleep_until(at) => {}
@@ -255,7 +260,7 @@ impl Embedded {
         }
     }
 
-    fn strike(&self) {
+    fn handle_due(&self) {
         let mut core = self.0.core();
         let now = Instant::now();
         while let Some(due) = core.scheduler.due(now) {
@@ -266,9 +271,9 @@ impl Embedded {
                     let message = if dropped.holder.is_some() {
                         format!("the model did not answer within {seconds} s")
                     } else {
-                        format!("the request waited for {seconds} s; its time was over")
+                        format!("the request timed out after {seconds} s in the queue")
                     };
-                    core.recall(dropped.holder, id);
+                    core.send_cancel(dropped.holder, id);
                     dropped.job.answer(Err(Error::new(Kind::Timeout, message)));
                 }
             }
@@ -283,7 +288,8 @@ impl Inner {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what follows from a change: hands out jobs, tells who waited for that, sets the clock.
+    /// Acts on a change of the state: hands out jobs, wakes tasks that wait for idleness, and sets
+    /// the clock.
     fn settle(&self, mut core: MutexGuard<'_, Core>, now: Instant) {
         while let Some(next) = core.scheduler.assign(now) {
             if let Some(entry) = core.scheduler.entry(next.id) {
@@ -327,7 +333,7 @@ impl Jobs for Inner {
         let mut core = self.core();
         if let Some(dropped) = core.scheduler.cancel(id) {
             self.metrics.cancelled();
-            core.recall(dropped.holder, id);
+            core.send_cancel(dropped.holder, id);
             self.settle(core, Instant::now());
         }
     }
@@ -340,20 +346,20 @@ impl Jobs for Inner {
 impl Core {
     fn order(&self, worker: WorkerId, order: Order) {
         if let Some(orders) = self.orders.get(&worker) {
-            // An executor that has ended is about to leave.
+            // An executor that has ended calls `worker_lost` next.
             let _ = orders.send(order);
         }
     }
 
-    /// Tells a worker to close its link if it is drained: it holds no job and gets no more.
+    /// Closes the link of a worker that has drained: it holds no job and gets no more.
     fn close_if_drained(&self, worker: WorkerId) {
         if self.scheduler.is_done(worker) {
             self.order(worker, Order::Close);
         }
     }
 
-    /// Tells whoever has a job that nobody waits for it any more.
-    fn recall(&self, holder: Option<WorkerId>, id: JobId) {
+    /// Sends `cancel` for a job to the worker that holds it, if any.
+    fn send_cancel(&self, holder: Option<WorkerId>, id: JobId) {
         if let Some(worker) = holder {
             self.order(worker, Order::Send(ToWorker::Cancel(id)));
         }

@@ -1,21 +1,22 @@
-//! The revisions of a program that is started anew while the engine runs.
+//! The revisions of a program whose processes are replaced while the engine runs.
 
 use ai_integration_contract::Error;
 
-/// The revision of the program that serves, and what keeps a later one from it.
+/// The revision of the program that serves, and the reason why a later one does not.
 #[derive(Clone, Debug, Default)]
 pub struct Revision {
-    /// Changes whenever new workers have taken over; another engine begins with another number.
+    /// A number that changes whenever new workers have taken over. Each engine begins with a random
+    /// one.
     pub number: u32,
-    /// The latest attempt to start the program anew, where it failed.
+    /// The latest attempt to replace the workers, if it failed.
     pub broken: Option<Broken>,
 }
 
-/// An attempt to start the program anew that failed.
+/// A failed attempt to replace the workers.
 #[derive(Clone, Debug)]
 pub struct Broken {
-    /// The changed files, in words, where a change was the reason.
+    /// The names of the changed files, in words, if a change was the reason for the attempt.
     pub changed: Option<String>,
-    /// The reason why it failed, with the last lines of the program's output.
+    /// The reason why the attempt failed, with the last lines of the program's output.
     pub error: Error,
 }

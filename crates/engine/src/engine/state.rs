@@ -1,14 +1,14 @@
-//! The state of an engine.
+//! The state of an engine: whether it can serve.
 
 use ai_integration_contract::Error;
 
-/// The state of an engine: whether it can serve.
+/// The state of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// No worker is ready yet, or none just now; jobs wait.
+    /// No worker is ready at the moment. Jobs wait.
     Starting,
-    /// This many workers are ready.
+    /// This number of workers is ready.
     Ready(usize),
-    /// The model cannot be had; every job is answered with this error.
+    /// The engine has failed. Every job ends with this error.
     Failed(Error),
 }

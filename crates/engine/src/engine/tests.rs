@@ -2,14 +2,14 @@ use ai_integration_contract::{Inputs, Kind, Outcome, Value};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::engine::queue::Submitted;
+use crate::engine::queue::Submission;
 use crate::job::event::Event;
 use crate::job::id::JobId;
 use crate::job::ticket::{Jobs, Responder};
 
-/// A queue whose jobs the test works on.
+/// A queue whose jobs the test answers.
 #[derive(Debug)]
-struct Elsewhere {
+struct Remote {
     jobs: mpsc::UnboundedSender<(Inputs, Responder)>,
     cancelled: Arc<Cancelled>,
     model: watch::Sender<Option<Arc<Model>>>,
@@ -29,8 +29,8 @@ impl Jobs for Cancelled {
     }
 }
 
-impl Queue for Elsewhere {
-    fn submit(&self, request: Request) -> Submitted<'_> {
+impl Queue for Remote {
+    fn submit(&self, request: Request) -> Submission<'_> {
         Box::pin(async move {
             tokio::task::yield_now().await;
             let (inputs, jobs) = (request.inputs, self.cancelled.clone());
@@ -49,14 +49,15 @@ impl Queue for Elsewhere {
     }
 
     fn shut_down(&self) {
-        let stopping = ai_integration_contract::Error::new(Kind::ShuttingDown, "it stops");
+        let stopping =
+            ai_integration_contract::Error::new(Kind::ShuttingDown, "the queue is shut down");
         self.state.send_replace(State::Failed(stopping));
     }
 }
 
 struct Scene {
     engine: Engine,
-    queue: Arc<Elsewhere>,
+    queue: Arc<Remote>,
     jobs: mpsc::UnboundedReceiver<(Inputs, Responder)>,
     cancelled: mpsc::UnboundedReceiver<JobId>,
 }
@@ -64,13 +65,13 @@ struct Scene {
 fn scene() -> Scene {
     let (jobs, received) = mpsc::unbounded_channel();
     let (cancel, cancelled) = mpsc::unbounded_channel();
-    let queue = Arc::new(Elsewhere {
+    let queue = Arc::new(Remote {
         jobs,
         cancelled: Arc::new(Cancelled(cancel)),
         model: watch::channel(None).0,
         state: watch::channel(State::Starting).0,
     });
-    Scene { engine: Engine::elsewhere(queue.clone()), queue, jobs: received, cancelled }
+    Scene { engine: Engine::remote(queue.clone()), queue, jobs: received, cancelled }
 }
 
 fn request() -> Request {
@@ -79,7 +80,7 @@ fn request() -> Request {
 }
 
 #[tokio::test]
-async fn a_queue_elsewhere_answers_as_the_embedded_engine_does() {
+async fn a_remote_queue_answers_as_the_embedded_engine_does() {
     let Scene { engine, queue, mut jobs, .. } = scene();
     let worker = tokio::spawn(async move {
         while let Some((inputs, responder)) = jobs.recv().await {
@@ -92,7 +93,7 @@ async fn a_queue_elsewhere_answers_as_the_embedded_engine_does() {
     let outcome = engine.ask(request()).await.unwrap();
     assert_eq!(outcome.data, "an a question".into());
 
-    // A requester that does not follow its job hears of the answer only.
+    // A requester that does not follow its job gets the result only.
     let mut ticket = engine.submit(request()).await.unwrap();
     assert!(matches!(ticket.event().await, Some(Event::Chunk { .. })));
     drop(ticket);
@@ -100,11 +101,11 @@ async fn a_queue_elsewhere_answers_as_the_embedded_engine_does() {
     let mut ticket = engine.submit(request().follow()).await.unwrap();
     assert_eq!(ticket.position(), Some(3));
     assert_eq!(ticket.event().await, Some(Event::Started));
-    let mut pieces = 0;
+    let mut chunks = 0;
     while let Some(Event::Chunk { .. }) = ticket.event().await {
-        pieces += 1;
+        chunks += 1;
     }
-    assert_eq!(pieces, 2);
+    assert_eq!(chunks, 2);
     assert!(ticket.outcome().await.unwrap().success);
 
     assert!(engine.model_now().is_none());
@@ -120,15 +121,15 @@ async fn a_queue_elsewhere_answers_as_the_embedded_engine_does() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_is_dropped_gives_the_job_up_and_one_that_is_detached_does_not() {
+async fn a_dropped_ticket_cancels_its_job_and_a_detached_one_does_not() {
     let Scene { engine, mut jobs, mut cancelled, .. } = scene();
     drop(engine.submit(request()).await.unwrap());
     assert_eq!(cancelled.try_recv(), Ok(JobId(7)));
     engine.submit(request().follow()).await.unwrap().detach();
     assert!(cancelled.try_recv().is_err());
-    let (_, _given_up) = jobs.recv().await.unwrap();
+    let (_, _cancelled) = jobs.recv().await.unwrap();
     let (_, detached) = jobs.recv().await.unwrap();
-    // Nobody is there to read it, and nobody is held up.
+    // Nobody reads the chunks, and the model is not blocked.
     for _ in 0..100 {
         assert!(detached.chunk(None, "x".repeat(10_000).into()).is_none());
     }
@@ -137,7 +138,7 @@ async fn a_ticket_that_is_dropped_gives_the_job_up_and_one_that_is_detached_does
 }
 
 #[tokio::test]
-async fn a_responder_that_is_dropped_answers_with_an_error() {
+async fn a_dropped_responder_ends_its_job_with_an_error() {
     let Scene { engine, mut jobs, mut cancelled, .. } = scene();
     let ticket = engine.submit(request()).await.unwrap();
     drop(jobs.recv().await.unwrap());

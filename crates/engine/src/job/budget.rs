@@ -1,7 +1,8 @@
-//! Memory that requests may take up together.
+//! The memory limit for all requests together.
 //!
-//! A body takes its part as it comes, and until it is whole the part may be taken away again: when there
-//! is no room for another one, bodies that come slowly give way (`ledger`).
+//! The reservation of a request body grows as the body is received. Until the body is complete, its
+//! reservation may be revoked: when there is no memory for another request, bodies that arrive
+//! slowly give way to it (`ledger`).
 
 mod ledger;
 
@@ -15,47 +16,60 @@ use tokio::time::{Instant, sleep};
 
 use self::ledger::{Asker, Ledger, TINY};
 
-/// The time for which a body waits for room, and how often it looks whether there is some.
-const PATIENCE: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(20);
-/// The time after which a body that waits takes the part of one that began later and waits as well:
-/// somebody has to go on.
-const PRESSING: Duration = Duration::from_millis(200);
+/// The longest time for which a reservation waits for memory.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+/// The time between two attempts of a reservation that waits.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// The time after which a waiting body may revoke the reservation of one that began later and waits
+/// as well. Otherwise all of them would wait for each other.
+const PREEMPT_AFTER: Duration = Duration::from_millis(200);
 
-/// A number of bytes of which requests take their part, for as long as they last.
+/// A memory limit in bytes, of which each request reserves a part for as long as it lives.
+///
+/// ```
+/// use ai_integration_engine::Budget;
+///
+/// let budget = Budget::new(1000);
+/// let mut reservation = budget.reserve(None);
+/// assert!(reservation.grow_to(600));
+/// assert!(!budget.reserve(None).grow_to(600), "only 400 bytes are left");
+/// drop(reservation);
+/// assert_eq!(budget.taken(), 0);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Mutex<Ledger>>);
 
-/// A part of a [`Budget`], given back when it is dropped.
+/// A part of a [`Budget`], which gets it back when the reservation is dropped.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Budget,
     holder: Option<IpAddr>,
     bytes: usize,
-    /// The number under which the ledger has it, while the bytes are still coming.
+    /// The number of the entry in the ledger while the body is being received.
     incoming: Option<u64>,
 }
 
 impl Budget {
-    /// A budget of `most` bytes.
+    /// Makes a budget of `most` bytes.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Budget(Arc::new(Mutex::new(Ledger::new(most))))
     }
 
-    /// The bytes that are taken.
+    /// Returns the number of bytes that are reserved.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.ledger().taken()
     }
 
-    /// Tells whether a part of `bytes` is possible at all, when nobody else has any.
+    /// Returns true if a reservation of `bytes` would be possible in an empty budget.
     #[must_use]
     pub fn allows(&self, bytes: usize) -> bool {
         self.ledger().allows(bytes)
     }
 
-    /// A reservation of no bytes yet. With a `holder`, all that he holds counts together.
+    /// Makes a reservation of 0 bytes. The reservations of the same `holder`, a client's address,
+    /// count together: a client that holds more than a quarter of the budget gives way to others.
     #[must_use]
     pub fn reserve(&self, holder: Option<IpAddr>) -> Reservation {
         Reservation { budget: self.clone(), holder, bytes: 0, incoming: None }
@@ -67,20 +81,22 @@ impl Budget {
 }
 
 impl Reservation {
-    /// Grows to `bytes`, if there are as many left or others give way; whether it has at least so many
-    /// now.
+    /// Grows the reservation to `bytes` if there is memory, or other requests give way. Returns
+    /// true if it has at least that size now.
     pub fn grow_to(&mut self, bytes: usize) -> bool {
         self.grow_after(Duration::ZERO, bytes)
     }
 
-    /// Grows by `bytes`, if there are as many left or others give way.
+    /// Grows the reservation by `bytes` if there is memory, or other requests give way. Returns
+    /// true if it has grown.
     pub fn add(&mut self, bytes: usize) -> bool {
         self.bytes.checked_add(bytes).is_some_and(|bytes| self.grow_to(bytes))
     }
 
-    /// Grows to `bytes`, for which it waits a little; whether it has at least so many now.
+    /// Grows the reservation to `bytes`, and waits up to a second for memory. Returns true if it
+    /// has at least that size now.
     pub async fn grow(&mut self, bytes: usize) -> bool {
-        // The future of a wait is large, and few wait.
+        // Boxed because the future of a wait is large, and few reservations wait.
         self.grow_to(bytes) || Box::pin(self.wait_to_grow(bytes)).await
     }
 
@@ -91,18 +107,19 @@ impl Reservation {
         let Some(_waiting) = self.wait() else { return false };
         let begun = Instant::now();
         loop {
-            sleep(LOOK).await;
+            sleep(RETRY_INTERVAL).await;
             let waited = begun.elapsed();
             if self.grow_after(waited, bytes) {
                 return true;
             }
-            if waited >= PATIENCE || self.has_given_way() {
+            if waited >= MAX_WAIT || self.has_given_way() {
                 return false;
             }
         }
     }
 
-    /// Grows by `bytes`, for which it waits a little.
+    /// Grows the reservation by `bytes`, and waits up to a second for memory. Returns true if it
+    /// has grown.
     pub async fn grow_by(&mut self, bytes: usize) -> bool {
         match self.bytes.checked_add(bytes) {
             Some(bytes) => self.grow(bytes).await,
@@ -110,20 +127,22 @@ impl Reservation {
         }
     }
 
-    /// Grows by `bytes`, whether there are as many left or not: they are in use already.
+    /// Grows the reservation by `bytes` that are in use already, even beyond the budget.
     pub fn force(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.budget.ledger().take(self.holder, bytes);
     }
 
-    /// Notes that what it is for is still coming: until [`Reservation::settle`] it may have to give way.
+    /// Marks the body as being received: until [`Reservation::settle`] the reservation may have to
+    /// give way.
     pub fn receive(&mut self) {
         if self.incoming.is_none() {
             self.incoming = Some(self.budget.ledger().begin(self.holder, self.bytes));
         }
     }
 
-    /// Notes that all has come, which is `bytes` or fewer. False where it has given way before.
+    /// Marks the body as complete, and returns all memory beyond `bytes` to the budget. Returns
+    /// false if the reservation had to give way before.
     pub fn settle(&mut self, bytes: usize) -> bool {
         let Some(number) = self.incoming else { return true };
         let mut ledger = self.budget.ledger();
@@ -137,12 +156,12 @@ impl Reservation {
         true
     }
 
-    /// Waits until it has given way. What it was for has to be dropped then.
+    /// Waits until the reservation has given way. The caller must drop the received bytes then.
     pub async fn gives_way(&self) {
         poll_fn(|context| self.poll_gives_way(context)).await;
     }
 
-    /// Tells whether it has given way, and wakes the task when it does.
+    /// Returns `Ready` if the reservation has given way, and otherwise wakes the task when it does.
     pub fn poll_gives_way(&self, context: &mut Context<'_>) -> Poll<()> {
         let Some(number) = self.incoming else { return Poll::Pending };
         if self.budget.ledger().watch(number, context.waker()) {
@@ -152,8 +171,8 @@ impl Reservation {
         }
     }
 
-    /// Moves `bytes`, or all if there are fewer, into a reservation of their own: each of several
-    /// jobs of one request takes its part of what was reserved for the whole.
+    /// Moves `bytes`, or all if there are fewer, into a new reservation. One request may become
+    /// several jobs, and each of them holds its own part.
     #[must_use]
     pub fn split(&mut self, bytes: usize) -> Reservation {
         let bytes = bytes.min(self.bytes);
@@ -170,14 +189,14 @@ impl Reservation {
             holder: self.holder,
             bytes,
             more: bytes - self.bytes,
-            // So little that is whole already is not worth an account of its holder.
-            is_noted: bytes > TINY || self.bytes > 0 || self.incoming.is_some(),
-            is_pressing: waited >= PRESSING,
+            // A small, complete body is not counted for its holder, to save the entry in the map.
+            is_counted: bytes > TINY || self.bytes > 0 || self.incoming.is_some(),
+            may_preempt: waited >= PREEMPT_AFTER,
         };
         let has_grown = self.budget.ledger().ask(&asker);
         if has_grown {
             self.bytes = bytes;
-            self.holder = self.holder.filter(|_| asker.is_noted);
+            self.holder = self.holder.filter(|_| asker.is_counted);
         }
         has_grown
     }
@@ -186,7 +205,7 @@ impl Reservation {
         self.incoming.is_some_and(|number| !self.budget.ledger().has(number))
     }
 
-    /// Takes a place among those that wait; `None` where too many do.
+    /// Registers the reservation as waiting. Returns `None` if too many wait already.
     fn wait(&self) -> Option<Waiting> {
         let (budget, number) = (self.budget.clone(), self.incoming);
         let has_place = budget.ledger().wait(number);
@@ -200,14 +219,14 @@ impl Drop for Reservation {
             return;
         }
         let mut ledger = self.budget.ledger();
-        // What has given way has given back its bytes.
+        // A reservation that has given way has returned its bytes already.
         if self.incoming.is_none_or(|number| ledger.end(number)) {
             ledger.give_back(self.holder, self.bytes);
         }
     }
 }
 
-/// A place among those that wait for room.
+/// The registration of a reservation that waits for memory, which ends when this is dropped.
 struct Waiting {
     budget: Budget,
     number: Option<u64>,
@@ -215,7 +234,7 @@ struct Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.budget.ledger().wait_no_more(self.number);
+        self.budget.ledger().stop_waiting(self.number);
     }
 }
 

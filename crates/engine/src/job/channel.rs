@@ -1,8 +1,8 @@
-//! The way from a job to its ticket: events, and in the end the outcome.
+//! The channel from a job to its ticket, which carries events and then the outcome.
 //!
-//! A requester that reads events has a window of [`WINDOW`] bytes: once it is full the model waits,
-//! though not for ever. Pieces of the answer to a requester that does not read events are put
-//! together here, and hold nobody up.
+//! A requester that reads events has a window of [`WINDOW`] bytes. Once the window is full the
+//! model is blocked, for a limited time. For a requester that does not read events the chunks are
+//! joined here, and never block the model.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,59 +15,59 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::job::budget::Reservation;
+use crate::job::chunks::Chunks;
 use crate::job::event::Event;
-use crate::job::pieces::Pieces;
 
-/// The bytes of events that may wait for a requester before it holds up the model's stream.
+/// The size of buffered events, in bytes, from which the model is blocked.
 const WINDOW: usize = 256 * 1024;
-/// The events that may wait for a requester.
+/// The number of buffered events from which the model is blocked.
 const MAX_EVENTS: usize = 4096;
-/// The time for which a slow reader may block the model. A reader earns one millisecond back for every
-/// [`EARNS`] bytes it reads, which makes 64 KiB/s.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// See [`PATIENCE`].
-const EARNS: usize = 64;
+/// The time for which a slow reader may block the model. For every [`BYTES_PER_MILLISECOND`] that
+/// it reads, a reader earns one millisecond back.
+const MAX_BLOCKED: Duration = Duration::from_secs(10);
+/// The speed at which a reader never loses time: 64 bytes per millisecond, about 64 KiB/s.
+const BYTES_PER_MILLISECOND: usize = 64;
 
 /// The channel of one job.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    /// True for a requester that wants to hear of everything.
+    /// True if the requester follows the job: it gets its start, progress and log lines too.
     is_followed: bool,
     state: Mutex<State>,
     /// Notified when the window has room again.
     freed: Notify,
-    /// The memory that the inputs take up, for as long as the job or its requester lasts.
+    /// The memory of the inputs, reserved until both the job has ended and the ticket is dropped.
     _inputs: Option<Reservation>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// True for a requester that reads events. For others the answer's pieces are put together.
-    is_heard: bool,
+    /// True if the requester reads events. Otherwise chunks are joined.
+    reads_events: bool,
     events: VecDeque<Event>,
-    /// The bytes of the window that the events take up.
+    /// The number of bytes of the window that `events` take up.
     filled: usize,
-    pieces: Pieces,
-    /// The rest of [`PATIENCE`].
-    patience: Duration,
-    /// True once the job has ended; `end` is there until the requester takes it.
+    chunks: Chunks,
+    /// The rest of [`MAX_BLOCKED`].
+    blocking_left: Duration,
+    /// True once the job has ended. The requester takes `end` out later.
     has_ended: bool,
     end: Option<Result<Outcome, Error>>,
-    /// True once the requester is gone.
+    /// True once the ticket is dropped.
     has_left: bool,
-    /// The task of a requester that waits.
+    /// The requester's task, if it waits.
     waiting: Option<Waker>,
 }
 
 impl Channel {
-    /// A channel to a requester that wants to hear of everything if it follows the job.
+    /// Makes a channel to a requester. `is_followed` is true if it follows the job.
     pub(crate) fn new(is_followed: bool, inputs: Option<Reservation>) -> Self {
         let state = State {
-            is_heard: is_followed,
+            reads_events: is_followed,
             events: VecDeque::new(),
             filled: 0,
-            pieces: Pieces::default(),
-            patience: PATIENCE,
+            chunks: Chunks::default(),
+            blocking_left: MAX_BLOCKED,
             has_ended: false,
             end: None,
             has_left: false,
@@ -76,71 +76,71 @@ impl Channel {
         Channel { is_followed, state: Mutex::new(state), freed: Notify::new(), _inputs: inputs }
     }
 
-    /// Tells whether the requester wants to hear of everything.
+    /// Returns true if the requester follows the job.
     pub(crate) fn is_followed(&self) -> bool {
         self.is_followed
     }
 
-    /// Passes an event on to a requester that follows the job, unless the window is full: there is
-    /// always more to come.
+    /// Passes an event on to a requester that follows the job. If the window is full, the event is
+    /// dropped: it is progress or a log line, and later ones follow.
     pub(crate) fn offer(&self, event: Event) {
         if self.is_followed {
             let mut state = self.state();
             if state.push(event).is_ok() {
-                arrive(state);
+                wake(state);
             }
         }
     }
 
-    /// Passes a piece of the answer on; gives it back when the window is full.
+    /// Passes a chunk on. If the window is full, the error is that chunk.
     pub(crate) fn chunk(&self, content_type: Option<String>, data: Data) -> Result<(), Event> {
         let earned = earned(&data);
         let mut state = self.state();
         state.chunk(content_type, data)?;
-        state.patience = (state.patience + earned).min(PATIENCE);
-        arrive(state);
+        state.blocking_left = (state.blocking_left + earned).min(MAX_BLOCKED);
+        wake(state);
         Ok(())
     }
 
-    /// Passes a piece of the answer on as soon as the window has room. False when that takes too
-    /// long, now or together with the pieces before.
+    /// Passes a chunk on as soon as the window has room. Returns false if the requester has used up
+    /// [`MAX_BLOCKED`].
     pub(crate) async fn pass_on(&self, content_type: Option<String>, data: Data) -> bool {
         let begun = Instant::now();
         let earned = earned(&data);
-        let patience = self.state().patience;
+        let blocking_left = self.state().blocking_left;
         let passed_on = async {
-            let mut piece = (content_type, data);
+            let mut chunk = (content_type, data);
             loop {
-                let passed_on = self.state().chunk(piece.0, piece.1);
+                let passed_on = self.state().chunk(chunk.0, chunk.1);
                 let Err(Event::Chunk { content_type, data }) = passed_on else { break };
-                piece = (content_type, data);
+                chunk = (content_type, data);
                 self.freed.notified().await;
             }
         };
-        if timeout(patience, passed_on).await.is_err() {
+        if timeout(blocking_left, passed_on).await.is_err() {
             return false;
         }
-        let left = patience.saturating_sub(begun.elapsed()) + earned;
+        let left = blocking_left.saturating_sub(begun.elapsed()) + earned;
         let mut state = self.state();
-        state.patience = left.min(PATIENCE);
-        arrive(state);
+        state.blocking_left = left.min(MAX_BLOCKED);
+        wake(state);
         true
     }
 
-    /// Puts the pieces that nobody has read into the outcome.
+    /// Puts the chunks that were not read as events into the outcome.
     pub(crate) fn complete(&self, outcome: Outcome) -> Result<Outcome, Error> {
-        self.state().pieces.complete(outcome)
+        self.state().chunks.complete(outcome)
     }
 
-    /// Ends the job for its requester.
+    /// Ends the job with its outcome or an error.
     pub(crate) fn end(&self, end: Result<Outcome, Error>) {
         let mut state = self.state();
         state.has_ended = true;
         state.end = Some(end);
-        arrive(state);
+        wake(state);
     }
 
-    /// Ends the job if nothing else has: the responder is gone.
+    /// Ends the job with an error if it has not ended yet, because its responder was dropped.
     pub(crate) fn end_unanswered(&self) {
         let has_ended = self.state().has_ended;
         if !has_ended {
@@ -149,16 +149,16 @@ impl Channel {
         }
     }
 
-    /// The next event; `None` when no more will come. A requester that has called this reads
-    /// events from then on.
+    /// Waits for the next event; `None` when no more will come. A requester that has called this
+    /// must go on reading, or the model is blocked.
     pub(crate) async fn event(&self) -> Option<Event> {
         poll_fn(|context| self.poll_event(context)).await
     }
 
     fn poll_event(&self, context: &Context<'_>) -> Poll<Option<Event>> {
         let mut state = self.state();
-        state.is_heard = true;
-        if let Some((content_type, data)) = state.pieces.take() {
+        state.reads_events = true;
+        if let Some((content_type, data)) = state.chunks.take() {
             return Poll::Ready(Some(Event::Chunk { content_type, data }));
         }
         if let Some(event) = state.events.pop_front() {
@@ -173,13 +173,14 @@ impl Channel {
         Poll::Pending
     }
 
-    /// The end. A requester that waits for it reads no more events, and holds nobody up.
+    /// Waits for the outcome. A requester that does so reads no more events, and never blocks the
+    /// model.
     pub(crate) async fn outcome(&self) -> Result<Outcome, Error> {
         poll_fn(|context| {
             let mut state = self.state();
-            state.stop_listening();
+            state.stop_reading_events();
             if let Some(end) = state.end.take() {
-                return Poll::Ready(end.and_then(|outcome| state.pieces.complete(outcome)));
+                return Poll::Ready(end.and_then(|outcome| state.chunks.complete(outcome)));
             }
             self.freed.notify_one();
             state.waiting = Some(context.waker().clone());
@@ -188,13 +189,13 @@ impl Channel {
         .await
     }
 
-    /// Lets the requester leave, and keeps nothing for it. Returns whether the job goes on without
-    /// one.
+    /// Marks the ticket as dropped, and frees everything that waits for it. Returns true if the job
+    /// has not ended yet.
     pub(crate) fn leave(&self) -> bool {
         let mut state = self.state();
         state.has_left = true;
         state.events = VecDeque::new();
-        state.pieces = Pieces::default();
+        state.chunks = Chunks::default();
         state.end = None;
         self.freed.notify_one();
         !state.has_ended
@@ -210,10 +211,10 @@ impl State {
         if self.has_left {
             return Ok(());
         }
-        if self.is_heard {
+        if self.reads_events {
             return self.push(Event::Chunk { content_type, data });
         }
-        self.pieces.append(content_type, &data);
+        self.chunks.append(content_type, &data);
         Ok(())
     }
 
@@ -230,19 +231,19 @@ impl State {
         Ok(())
     }
 
-    fn stop_listening(&mut self) {
-        self.is_heard = false;
+    fn stop_reading_events(&mut self) {
+        self.reads_events = false;
         self.filled = 0;
         for event in self.events.drain(..) {
             if let Event::Chunk { content_type, data } = event {
-                self.pieces.append(content_type, &data);
+                self.chunks.append(content_type, &data);
             }
         }
     }
 }
 
-/// Wakes a requester that waits, once the lock is given back.
-fn arrive(mut state: MutexGuard<'_, State>) {
+/// Wakes the requester, after it has released the lock.
+fn wake(mut state: MutexGuard<'_, State>) {
     let waiting = state.waiting.take();
     drop(state);
     if let Some(waiting) = waiting {
@@ -250,9 +251,9 @@ fn arrive(mut state: MutexGuard<'_, State>) {
     }
 }
 
-/// The patience that a reader earns by reading this.
+/// Returns the time of [`MAX_BLOCKED`] that a reader earns back by reading `data`.
 fn earned(data: &Data) -> Duration {
-    Duration::from_millis((data.len() / EARNS) as u64)
+    Duration::from_millis((data.len() / BYTES_PER_MILLISECOND) as u64)
 }
 
 #[cfg(test)]

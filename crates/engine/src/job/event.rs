@@ -1,32 +1,32 @@
-//! The events of a job: what a requester hears of it before it ends.
+//! The events of a job, which its ticket yields before the outcome.
 
 use ai_integration_contract::Data;
 
-/// Something that happened to a job before it ended.
+/// Something that happens to a job before it ends.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The model has begun to work on it.
+    /// The model has started the job.
     Started,
-    /// A piece of the answer. The content type comes with the first one.
+    /// A chunk of the result. Only the first one has a content type.
     Chunk {
-        /// The media type of the whole answer.
+        /// The media type of the whole result.
         content_type: Option<String>,
-        /// The piece.
+        /// The content of the chunk.
         data: Data,
     },
-    /// The progress of the work.
+    /// The progress of the job.
     Progress {
-        /// From 0 to 1.
+        /// The part that is done, from 0 to 1.
         fraction: Option<f64>,
-        /// The step that is being done, in words.
+        /// A description of the present step.
         message: Option<String>,
     },
-    /// A line that the model wrote meanwhile.
+    /// A line that the model logged or printed for this job.
     Log(String),
 }
 
 impl Event {
-    /// The bytes that the event takes up of its requester's window.
+    /// Returns the number of bytes that the event takes up in its requester's window.
     pub(crate) fn size(&self) -> usize {
         match self {
             Event::Started => 0,

@@ -1,4 +1,4 @@
-//! A request to a model, as requesters make it.
+//! The request that a requester submits.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -19,42 +19,44 @@ use crate::job::id::JobKey;
 ///
 /// let inputs = Inputs::from_iter([("text".to_owned(), Value::Text("a question".to_owned()))]);
 /// let request = Request::new(inputs).timeout(Duration::from_secs(10)).follow();
+/// assert_eq!(request.timeout, Some(Duration::from_secs(10)));
+/// assert!(request.is_followed);
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request {
     /// The model's inputs.
     pub inputs: Inputs,
-    /// The time until the answer; `None` for the engine's own limit.
+    /// The longest time until the outcome; `None` for the engine's own limit.
     pub timeout: Option<Duration>,
-    /// The job's name, for a queue that keeps jobs. The embedded engine keeps none.
+    /// The job's key, for a queue that stores jobs. The embedded engine ignores it.
     pub key: Option<JobKey>,
-    /// True for a requester that wants to hear of everything that happens to the job.
+    /// True if the requester follows the job: it gets its start, progress and log lines too.
     pub is_followed: bool,
-    /// The place where the job's times are written down.
+    /// The record of the job's timestamps.
     pub timing: Option<Arc<Timing>>,
-    /// The memory that the inputs take up.
+    /// The memory that is reserved for the inputs.
     pub reservation: Option<Reservation>,
-    /// True or false once it is known that the inputs fit a frame, or do not.
+    /// The result of the check that the inputs fit a frame, if it has been made.
     fits: Option<bool>,
 }
 
-/// Bytes of inputs from which they are looked through on another thread.
+/// The size of inputs, in bytes, from which they are checked on another thread.
 const LARGE: usize = 1 << 20;
 
-/// Timestamps of a job's life, for tracing. What has not happened yet has no time.
+/// Timestamps of a job's life, for tracing. One is unset until its event has happened.
 #[derive(Debug, Default)]
 pub struct Timing {
-    /// The time when it was put into the queue.
+    /// The time when the job was put into the queue.
     pub submitted: OnceLock<SystemTime>,
-    /// The time when it was handed to a worker, the first one if the worker never began with it.
+    /// The time when the job was handed to a worker: to the first one, if it was handed to several.
     pub handed_out: OnceLock<SystemTime>,
-    /// The time when it was answered.
+    /// The time when the job ended.
     pub ended: OnceLock<SystemTime>,
 }
 
 impl Request {
-    /// A request for one outcome.
+    /// Makes a request whose requester wants the result only.
     #[must_use]
     pub fn new(inputs: Inputs) -> Self {
         Request {
@@ -68,12 +70,12 @@ impl Request {
         }
     }
 
-    /// Tells whether it takes time to look through the inputs.
+    /// Returns true if the inputs are so large that they should be checked on another thread.
     pub(crate) fn is_large(&self) -> bool {
         self.inputs.values().map(|value| value.extent(LARGE)).sum::<usize>() >= LARGE
     }
 
-    /// Finds out on another thread whether the inputs fit a frame.
+    /// Checks on another thread whether the inputs fit a frame.
     pub(crate) async fn measured(mut self) -> Result<Self, Error> {
         let measured = spawn_blocking(move || {
             self.fits = Some(inputs::fit(&self.inputs));
@@ -83,41 +85,41 @@ impl Request {
         measured.await.map_err(stopping)
     }
 
-    /// Tells whether the inputs fit a frame.
+    /// Returns true if the inputs fit a frame.
     pub(crate) fn fits(&self) -> bool {
         self.fits.unwrap_or_else(|| inputs::fit(&self.inputs))
     }
 
-    /// Limits the time until the answer, below the engine's own limit.
+    /// Limits the time until the outcome. The engine's own limit applies if it is smaller.
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
     }
 
-    /// Names the job.
+    /// Sets the key of the job.
     #[must_use]
     pub fn key(mut self, key: JobKey) -> Self {
         self.key = Some(key);
         self
     }
 
-    /// Asks for everything that happens to the job: its start, progress and log lines besides the
-    /// pieces of the answer. The ticket's events have to be read then.
+    /// Asks for the start, progress and log lines of the job, besides the chunks of its result. The
+    /// requester must then read the ticket's events, or the model is blocked.
     #[must_use]
     pub fn follow(mut self) -> Self {
         self.is_followed = true;
         self
     }
 
-    /// Has the job's times written down.
+    /// Sets the record of the job's timestamps.
     #[must_use]
     pub fn timing(mut self, timing: impl Into<Option<Arc<Timing>>>) -> Self {
         self.timing = timing.into();
         self
     }
 
-    /// Holds the memory that the inputs take up, until the job has ended and its ticket is gone.
+    /// Keeps the memory of the inputs reserved until the job has ended and its ticket is dropped.
     #[must_use]
     pub fn reservation(mut self, reservation: Reservation) -> Self {
         self.reservation = Some(reservation);

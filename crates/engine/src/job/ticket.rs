@@ -1,4 +1,5 @@
-//! Tickets, which requesters hold while their jobs are queued and run, and what answers them.
+//! Tickets, which requesters hold while their jobs wait and run, and responders, which end the
+//! jobs.
 
 use std::sync::Arc;
 
@@ -9,18 +10,57 @@ use crate::job::channel::Channel;
 use crate::job::event::Event;
 use crate::job::id::JobId;
 
-/// The queue that a ticket's job is in.
+/// The jobs of a queue, as the tickets use them.
 pub trait Jobs: Send + Sync + std::fmt::Debug {
-    /// Gives a job up: nobody waits for it any more.
+    /// Cancels a job: its ticket was dropped.
     fn cancel(&self, id: JobId);
 
-    /// Counts the jobs that are to be started before this one; `None` once it is about to be, or
-    /// where that is not known.
+    /// Returns the number of jobs that will be started before this one. `None` if this job is being
+    /// started, has been started, or if the number is not known.
     fn position(&self, id: JobId) -> Option<usize>;
 }
 
-/// A submitted job. Dropping the ticket gives the job up: it leaves the queue, or the model is told
-/// that nobody waits any more. [`Ticket::detach`] lets it go on instead.
+/// A requester's handle on its job. Dropping the ticket cancels the job, while [`Ticket::detach`]
+/// lets it go on.
+///
+/// A ticket with its [`Responder`], as a [`Queue`](crate::Queue) makes them:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use ai_integration_contract::Outcome;
+/// use ai_integration_engine::{Event, JobId, Jobs, Ticket};
+///
+/// #[derive(Debug)]
+/// struct OneJob;
+///
+/// impl Jobs for OneJob {
+///     fn cancel(&self, id: JobId) {
+///         println!("nobody waits for job {} any more", id.0);
+///     }
+///
+///     fn position(&self, _id: JobId) -> Option<usize> {
+///         None
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let is_followed = true;
+/// let (mut ticket, responder) = Ticket::new(JobId(1), Arc::new(OneJob), is_followed, None);
+///
+/// responder.offer(Event::Started);
+/// assert!(responder.chunk(None, "hello".into()).is_none(), "the window has room");
+/// responder.answer(Ok(Outcome { success: true, ..Outcome::default() }));
+///
+/// assert_eq!(ticket.event().await, Some(Event::Started));
+/// let chunk = Event::Chunk { content_type: None, data: "hello".into() };
+/// assert_eq!(ticket.event().await, Some(chunk));
+/// assert_eq!(ticket.event().await, None);
+/// assert!(ticket.outcome().await?.success);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Ticket {
     id: JobId,
@@ -29,14 +69,14 @@ pub struct Ticket {
     is_detached: bool,
 }
 
-/// The other end of a [`Ticket`], held by whoever has the job done. Dropping it without an answer
-/// tells the requester that the server stopped.
+/// The other end of a [`Ticket`], which the code that runs the job holds. If it is dropped without
+/// an outcome, the requester gets the error that the server stopped.
 #[derive(Debug)]
 pub struct Responder(Arc<Channel>);
 
-/// A piece of an answer that waits for room in its requester's window.
+/// A chunk that waits for room in its requester's window.
 #[derive(Debug)]
-#[must_use = "the piece is passed on only while `pass_on` is awaited"]
+#[must_use = "the chunk is passed on only while `pass_on` is awaited"]
 pub struct Passing {
     channel: Arc<Channel>,
     content_type: Option<String>,
@@ -44,9 +84,8 @@ pub struct Passing {
 }
 
 impl Ticket {
-    /// A ticket for the job `id` in the queue `jobs`, and what answers it. The requester
-    /// `is_followed` when it wants to hear of everything; `inputs` is the memory that the job's
-    /// inputs take up.
+    /// Makes a ticket for the job `id` of the queue `jobs`, with its responder. `is_followed` is
+    /// that of the request, and `inputs` is the memory that is reserved for its inputs.
     #[must_use]
     pub fn new(
         id: JobId,
@@ -59,30 +98,30 @@ impl Ticket {
         (ticket, Responder(channel))
     }
 
-    /// Counts the jobs that are to be started before this one; `None` once it is about to be.
+    /// Returns the number of jobs that will be started before this one. `None` if this job is being
+    /// started, has been started, or if the number is not known.
     #[must_use]
     pub fn position(&self) -> Option<usize> {
         self.jobs.position(self.id)
     }
 
-    /// Waits for the next event: a piece of the answer, and whatever else happens to a job that is
-    /// followed. `None` when no more will come; [`Ticket::outcome`] has the end then, and the whole
-    /// answer if it did not come in pieces. A requester that has begun to read events has to go
-    /// on, since the model waits for it.
+    /// Waits for the next event. Without [`Request::follow`](crate::Request::follow) all events are
+    /// chunks. `None` means that no more will come: then [`Ticket::outcome`] returns the outcome,
+    /// with the result unless it came in chunks. A requester that has begun to read events must go
+    /// on, or the model is blocked.
     pub async fn event(&mut self) -> Option<Event> {
         self.channel.event().await
     }
 
-    /// Waits for the end. Pieces of the answer that were not read as events are put together in
-    /// the outcome.
+    /// Waits for the outcome. It contains the chunks that were not read as events, joined.
     ///
     /// # Errors
-    /// The job was given up: it took too long, its worker was lost, or the server stopped.
+    /// The job has no outcome: it took too long, its worker was lost, or the server stopped.
     pub async fn outcome(self) -> Result<Outcome, Error> {
         self.channel.outcome().await
     }
 
-    /// Lets the job go on without a requester: nobody hears of its outcome.
+    /// Lets the job go on without a requester. Its outcome is discarded.
     pub fn detach(mut self) {
         self.is_detached = true;
     }
@@ -97,20 +136,20 @@ impl Drop for Ticket {
 }
 
 impl Responder {
-    /// Tells whether the requester wants to hear of everything that happens to the job.
+    /// Returns true if the requester follows the job.
     #[must_use]
     pub fn is_followed(&self) -> bool {
         self.0.is_followed()
     }
 
-    /// Tells of an event that may be missed: it is left out where the requester has not read
-    /// earlier ones yet.
+    /// Passes an event on to a requester that follows the job. It is dropped if the requester's
+    /// window is full.
     pub fn offer(&self, event: Event) {
         self.0.offer(event);
     }
 
-    /// Passes a piece of the answer on. What comes back is to be waited for before the next piece:
-    /// the requester's window is full.
+    /// Passes a chunk on. If the requester's window is full, the chunk is returned as a
+    /// [`Passing`], which must be awaited before the next chunk.
     pub fn chunk(&self, content_type: Option<String>, data: Data) -> Option<Passing> {
         match self.0.chunk(content_type, data) {
             Err(Event::Chunk { content_type, data }) => {
@@ -120,13 +159,13 @@ impl Responder {
         }
     }
 
-    /// Puts the pieces that were not read as events into the outcome, as the requester would find
-    /// it.
+    /// Puts the chunks that were not read as events into the outcome, as [`Ticket::outcome`] will
+    /// return it.
     pub(crate) fn complete(&self, outcome: Outcome) -> Result<Outcome, Error> {
         self.0.complete(outcome)
     }
 
-    /// Ends the job for its requester.
+    /// Ends the job with its outcome or an error.
     pub fn answer(self, end: Result<Outcome, Error>) {
         self.0.end(end);
     }
@@ -139,7 +178,7 @@ impl Drop for Responder {
 }
 
 impl Passing {
-    /// Waits until the piece has been passed on. False when the requester reads too slowly.
+    /// Waits until the chunk has been passed on. Returns false if the requester reads too slowly.
     pub async fn pass_on(self) -> bool {
         self.channel.pass_on(self.content_type, self.data).await
     }

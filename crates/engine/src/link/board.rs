@@ -1,9 +1,9 @@
-//! The board: a memory file in which a worker notes what it has started, and how much it had
-//! printed by then. It outlives the worker, and spares it a message for each job.
+//! The board: a memory file in which a worker records the job that it has started, and how much it
+//! had printed by then. The file outlives the worker, and saves one message for each job.
 //!
-//! The output of a worker goes through pipes, and is read later than it is written. Only the worker
-//! can tell what belongs to which job: what the engine has read when the job begins, and what lies
-//! in the pipe. The engine keeps the first of these numbers on the board.
+//! The engine reads a worker's output from pipes, later than it is written. So only the worker can
+//! tell where the output of a job begins: it adds the number of bytes that the engine has read to
+//! the number of bytes in the pipe. The engine writes the first of these numbers on the board.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,14 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::id::JobId;
 
-/// The bytes of a number on the board.
+/// The size of a number on the board, in bytes.
 const NUMBER: usize = 8;
-/// The places of the numbers that follow the job's, each for standard output and the next one for
-/// standard error: what was printed when it began, what the engine has read, and the worker's pipe.
+/// The index of the number of bytes that the worker had printed on standard output when it started
+/// the job. For this and the next two, the number for standard error follows.
 const PRINTED: usize = 1;
+/// The index of the number of bytes that the engine has read.
 const READ: usize = 3;
+/// The index of the inode of the worker's pipe.
 const PIPES: usize = 5;
-/// The mark of a number that the engine is about to have read.
+/// The flag of a number up to which the engine is reading at the moment.
 const IS_READING: u64 = 1 << 63;
 
 /// One of a worker's output streams.
@@ -31,32 +33,32 @@ pub enum Stream {
     Stderr,
 }
 
-/// A moment in the output of a worker: how many bytes it had printed by then, on standard output and
-/// on standard error. A number above all others stands for one that is not known.
+/// A moment in the output of a worker: the number of bytes that it had printed by then, on standard
+/// output and on standard error. The greatest number stands for "unknown".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Printed([u64; 2]);
 
 impl Printed {
-    /// A moment that is not known.
+    /// The unknown moment.
     pub(crate) const UNKNOWN: Self = Printed([u64::MAX; 2]);
 
-    /// The moment at which these bytes had been printed.
+    /// Returns the moment at which these numbers of bytes had been printed.
     pub(crate) fn new(stdout: u64, stderr: u64) -> Self {
         Printed([stdout, stderr])
     }
 
-    /// The bytes of a stream.
+    /// Returns the number of bytes that had been printed on a stream.
     pub(crate) fn on(self, stream: Stream) -> u64 {
         self.0[stream as usize]
     }
 
-    /// The earlier of two moments, by stream.
+    /// Returns the earlier one of two moments, for each stream by itself.
     pub(crate) fn min(self, other: Self) -> Self {
         Printed([self.0[0].min(other.0[0]), self.0[1].min(other.0[1])])
     }
 }
 
-/// The engine's hold on a worker's board.
+/// The engine's handle on a worker's board.
 #[derive(Debug)]
 pub(crate) struct Board(File);
 
@@ -65,26 +67,28 @@ impl Board {
         Board(file)
     }
 
-    /// The job that the worker had started last; `None` before the first.
+    /// Returns the job that the worker has started last; `None` before the first one.
     pub(crate) fn started(&self) -> Option<JobId> {
         self.number(0).filter(|id| *id > 0).map(JobId)
     }
 
-    /// The bytes that the worker had printed when it started that job; `None` where it does not note it.
+    /// Returns the moment in the output when the worker started that job; `None` if an older worker
+    /// does not record it.
     pub(crate) fn printed(&self) -> Option<Printed> {
         Some(Printed([self.number(PRINTED)?, self.number(PRINTED + 1)?]))
     }
 
-    /// Tells the worker how many bytes of a stream have been read, or will have been when that is
-    /// not going on any more. What the worker prints must go right into this pipe.
-    pub(crate) fn tell_read(&self, stream: Stream, bytes: u64, is_reading: bool) {
-        let told = bytes | if is_reading { IS_READING } else { 0 };
+    /// Writes the number of bytes that the engine has read of a stream; while it `is_reading`, the
+    /// number that it will have read afterwards. Only for a stream whose pipe the worker prints
+    /// into directly.
+    pub(crate) fn write_read(&self, stream: Stream, bytes: u64, is_reading: bool) {
+        let number = bytes | if is_reading { IS_READING } else { 0 };
         let place = (READ + stream as usize) * NUMBER;
-        // A worker that is not told finds its own first value, by which it knows that.
-        let _ = self.0.write_all_at(&told.to_le_bytes(), place as u64);
+        // If this fails, the worker finds its own initial value, which stands for "unknown".
+        let _ = self.0.write_all_at(&number.to_le_bytes(), place as u64);
     }
 
-    /// Returns whether this is the pipe behind one of the worker's streams, as far as it says so.
+    /// Returns true if the board says that this is the pipe behind one of the worker's streams.
     pub(crate) fn has_pipe(&self, stream: Stream, inode: u64) -> bool {
         self.number(PIPES + stream as usize) == Some(inode)
     }

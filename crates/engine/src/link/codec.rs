@@ -1,5 +1,5 @@
-//! Frames: how messages are cut out of, and put onto, a byte stream. See
-//! `docs/worker-protocol.md` for the layout.
+//! The codec of frames: it cuts them out of a byte stream, and encodes them for one. Their layout
+//! is in `docs/worker-protocol.md`.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -8,38 +8,38 @@ use std::sync::Arc;
 use ai_integration_contract::wire::{FrameError, PREFIX, Segment, put_head, read_lengths};
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Bodies up to this size are copied behind the header, so that a small frame is one piece.
+/// Bodies up to this size are copied behind the header, so that a small frame is written at once.
 pub(crate) const INLINE: usize = 16 * 1024;
 
-/// A memory file, open for as long as somebody has it.
+/// A memory file, which is closed when the last handle is dropped.
 pub(crate) type MemoryFile = Arc<OwnedFd>;
 
-/// One frame as read: the header's JSON and the body.
+/// A frame that was read: the header's JSON and the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) header: Bytes,
     pub(crate) body: Bytes,
 }
 
-/// Cuts frames out of bytes that arrive in any pieces.
+/// Cuts frames out of a byte stream, however its bytes arrive.
 #[derive(Debug, Default)]
-pub struct FrameDecoder {
+pub(crate) struct FrameDecoder {
     buffer: BytesMut,
     missing: usize,
 }
 
 impl FrameDecoder {
-    /// Where arriving bytes are to be appended.
-    pub fn buffer(&mut self) -> &mut BytesMut {
+    /// Returns the buffer to which received bytes must be appended.
+    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
-    /// How many bytes the frame that has begun to arrive still lacks; 0 when that is not known.
+    /// Returns the number of bytes that the present frame still lacks; 0 if that is not known.
     pub(crate) fn missing(&self) -> usize {
         self.missing
     }
 
-    /// The next whole frame, `None` when more bytes are needed.
+    /// Returns the next complete frame, `None` if more bytes are needed.
     pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         self.missing = 0;
         let Some((prefix, _)) = self.buffer.split_first_chunk::<PREFIX>() else {
@@ -49,8 +49,8 @@ impl FrameDecoder {
         let (header_length, body_length) = read_lengths(*prefix)?;
         let whole = PREFIX + header_length + body_length;
         if self.buffer.len() < whole {
-            // The lengths are the sender's word: memory is taken as the bytes come, in steps that
-            // keep the number of copies small.
+            // A sender may claim any length, so memory is allocated as the bytes arrive. The steps
+            // are large to keep the number of copies small.
             self.missing = whole - self.buffer.len();
             self.buffer.reserve(self.missing.min(self.buffer.len().max(4 << 20)));
             return Ok(None);
@@ -62,25 +62,25 @@ impl FrameDecoder {
     }
 }
 
-/// Something to be written in one go.
+/// Bytes that are written with one system call.
 #[derive(Debug)]
 pub(crate) enum Piece {
     Bytes(Bytes),
-    /// Bytes whose first one carries a descriptor.
+    /// Bytes with a descriptor, which travels with the first one.
     WithFile(Bytes, MemoryFile),
 }
 
-/// Frames on their way out. Small ones are put together, so that one write takes them all.
+/// Frames to be written. Small ones are joined, so that one system call writes them all.
 #[derive(Debug, Default)]
 pub(crate) struct FrameEncoder {
     pieces: VecDeque<Piece>,
     small: BytesMut,
-    /// Whether the other side takes large bodies as memory files.
+    /// True if the other side takes large bodies as memory files.
     pub(crate) shares: bool,
 }
 
 impl FrameEncoder {
-    /// Puts a header and the segments of its body into a frame, which `file` goes with.
+    /// Appends a frame of this header and the segments of its body, with `file` if there is one.
     pub(crate) fn frame(
         &mut self,
         header: &impl serde::Serialize,
@@ -113,25 +113,25 @@ impl FrameEncoder {
         }
     }
 
-    /// Everything that is to be written, in order. What was written is to be taken out.
+    /// Returns everything that must be written, in order. The caller removes what it has written.
     pub(crate) fn pieces(&mut self) -> &mut VecDeque<Piece> {
         self.collect();
         &mut self.pieces
     }
 
-    /// Appends what another one has put together.
+    /// Appends the frames of another encoder.
     pub(crate) fn append(&mut self, mut other: FrameEncoder) {
         self.collect();
         self.pieces.append(other.pieces());
     }
 
-    /// Forgets what was to be written.
+    /// Discards everything that has not been written.
     pub(crate) fn clear(&mut self) {
         self.pieces.clear();
         self.small.clear();
     }
 
-    /// Whether there is nothing to be written.
+    /// Returns true if there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty() && self.small.is_empty()
     }
@@ -155,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_survive_any_cutting(
+        fn frames_are_decoded_however_their_bytes_arrive(
             bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40_000), 1..4),
             step in 1_usize..50_000,
         ) {
@@ -167,8 +167,8 @@ mod tests {
             }
             let mut decoder = FrameDecoder::default();
             let mut seen = Vec::new();
-            for piece in stream.chunks(step) {
-                decoder.buffer().extend_from_slice(piece);
+            for part in stream.chunks(step) {
+                decoder.buffer().extend_from_slice(part);
                 while let Some(frame) = decoder.next_frame().unwrap() {
                     seen.push(frame.body.to_vec());
                 }

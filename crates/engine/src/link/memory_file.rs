@@ -1,12 +1,12 @@
-//! Memory files: large bodies that a worker gets by descriptor instead of through the socket. They
-//! have no name, so that nobody else can open them. Linux only (memfd_create(2)); elsewhere there
-//! is the socket.
+//! Memory files: large bodies that are passed as a file descriptor instead of through the socket.
+//! The files have no name, so no other process can open them. They exist on Linux only
+//! (memfd_create(2)); on other systems all bodies go through the socket.
 //!
-//! Going out, a body lies in a file that is mapped here and used again: making and freeing the
-//! pages of a file costs more than copying into them. It is sealed such that nobody but this
-//! mapping can write. A worker that keeps the descriptor could read what later requests bring: its
-//! own model's requests, so nothing that it would not be told anyway. A worker's results come in
-//! files that it made, sealed against any change.
+//! The bodies of jobs are in files that are mapped in the engine and reused, because allocating and
+//! freeing the pages of a file costs more than copying into them. The seals of such a file let only
+//! the engine's mapping write to it. A worker that keeps the descriptor can read the bodies of
+//! later requests; these are requests to the same model, so the worker may see them. Results are in
+//! files that the worker made, sealed against any change.
 
 #[cfg(all(target_os = "linux", not(portable)))]
 mod pool;
@@ -24,12 +24,23 @@ use bytes::{Bytes, BytesMut};
 
 use crate::link::codec::{INLINE, MemoryFile};
 
-/// Bodies from this size on travel in memory files where both sides can.
+/// The size in bytes from which bodies are in memory files, if both sides support them.
 const SHARED_FROM: usize = 256 * 1024;
-/// What is taken at once for bytes that have not come yet, where there are no memory files.
+/// The most memory in bytes that is allocated before a body arrives, if it is not in a memory file.
 const AT_ONCE: usize = SHARED_FROM;
 
-/// Collects the bytes of a body. A large one is put where workers can read it without a copy.
+/// A buffer for the bytes of a request body. A large body is written into a memory file, from which
+/// workers read it without a copy.
+///
+/// ```
+/// use ai_integration_engine::BodyBuffer;
+///
+/// let mut buffer = BodyBuffer::new(11);
+/// buffer.extend_from_slice(b"hello ");
+/// buffer.extend_from_slice(b"world");
+/// assert_eq!(buffer.len(), 11);
+/// assert_eq!(buffer.freeze(), "hello world");
+/// ```
 #[derive(Debug)]
 pub struct BodyBuffer(Place);
 
@@ -40,7 +51,8 @@ enum Place {
 }
 
 impl BodyBuffer {
-    /// For about `expected` bytes. Memory is taken as they come: what is announced need not come.
+    /// Makes a buffer for about `expected` bytes. Memory is used only as they arrive, because a
+    /// client may announce more than it sends.
     #[must_use]
     pub fn new(expected: usize) -> Self {
         if expected >= SHARED_FROM
@@ -51,26 +63,26 @@ impl BodyBuffer {
         BodyBuffer(Place::Heap(BytesMut::with_capacity(expected.min(AT_ONCE))))
     }
 
-    /// Appends.
-    pub fn extend_from_slice(&mut self, piece: &[u8]) {
+    /// Appends bytes.
+    pub fn extend_from_slice(&mut self, added: &[u8]) {
         match &mut self.0 {
-            Place::Heap(bytes) => bytes.extend_from_slice(piece),
+            Place::Heap(bytes) => bytes.extend_from_slice(added),
             Place::InMemoryFile(memory, length) => {
-                let end = *length + piece.len();
+                let end = *length + added.len();
                 if let Some(room) = memory.get_mut(*length..end) {
-                    room.copy_from_slice(piece);
+                    room.copy_from_slice(added);
                     *length = end;
                 } else {
-                    // More than was expected.
+                    // There are more bytes than expected.
                     let mut bytes = BytesMut::from(&memory[..*length]);
-                    bytes.extend_from_slice(piece);
+                    bytes.extend_from_slice(added);
                     self.0 = Place::Heap(bytes);
                 }
             }
         }
     }
 
-    /// How many bytes there are.
+    /// Returns the number of bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -79,13 +91,13 @@ impl BodyBuffer {
         }
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The bytes. The memory is used again when the last of their slices is gone.
+    /// Returns the bytes. Their memory is reused once the last slice of them is dropped.
     #[must_use]
     pub fn freeze(self) -> Bytes {
         match self.0 {
@@ -95,19 +107,19 @@ impl BodyBuffer {
     }
 }
 
-/// Where the large segments of a frame's body lie.
+/// The places of the large segments of a frame's body in a memory file.
 #[derive(Debug)]
 pub(crate) struct Placement {
     pub(crate) file: MemoryFile,
-    /// Where each segment begins in the file; `None` for one that stays in the frame.
+    /// The offset of each segment in the file; `None` for one that stays in the frame.
     pub(crate) offsets: Vec<Option<usize>>,
-    /// The file keeps what it holds until this is dropped.
+    /// Keeps the file from being reused until it is dropped.
     pub(crate) lease: Bytes,
 }
 
 impl Placement {
-    /// Finds the file that the segments came in with, or puts them into one. `None` where they are
-    /// too small for that, or no file can be had.
+    /// Finds the memory file that the segments are in, or copies them into one. Returns `None` if
+    /// they are too small for that, or no file is available.
     pub(crate) fn of(segments: &[Segment<'_>]) -> Option<Self> {
         let is_large = |segment: &Segment<'_>| segment.as_slice().len() > INLINE;
         let large = || segments.iter().filter(|segment| is_large(segment));
@@ -130,7 +142,7 @@ impl Placement {
         })
     }
 
-    /// The one file that all large segments lie in.
+    /// Finds the memory file that contains all large segments, if there is one.
     fn found(segments: &[Segment<'_>], is_large: impl Fn(&Segment<'_>) -> bool) -> Option<Self> {
         let mut first: Option<(MemoryFile, Bytes)> = None;
         let mut offsets = Vec::with_capacity(segments.len());
@@ -151,26 +163,25 @@ impl Placement {
     }
 }
 
-/// Lets memory go that has not been used for a while. To be called now and then.
+/// Frees files that have not been used since the last call. Must be called from time to time.
 pub(crate) fn trim() {
     pool::trim();
 }
 
-/// Sets how many memory files there may be, if that is fewer than there would be otherwise: each is
-/// a descriptor, which others need too.
+/// Lowers the limit on the number of memory files, each of which takes a file descriptor.
 pub(crate) fn limit_files(most: usize) {
     pool::limit_files(most);
 }
 
-/// The bytes of a memory file that the other side made, which must be sealed and `length` long.
+/// Reads a memory file that the other side made. It must be sealed, and `length` bytes long.
 pub(crate) fn read(file: OwnedFd, length: usize) -> io::Result<Bytes> {
     let is_sealed = pool::is_sealed(&file)?;
     let mut file = File::from(file);
     if !is_sealed || file.metadata()?.len() != length as u64 {
-        return Err(io::Error::other("it is not sealed, or not of the length that was said"));
+        return Err(io::Error::other("it is not sealed, or has another length than announced"));
     }
     file.rewind()?;
-    // The length is the sender's word, and a file of holes costs him nothing.
+    // A worker may announce any length, and a sparse file of that length costs it nothing.
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(length)?;
     file.take(length as u64).read_to_end(&mut bytes)?;
@@ -205,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn a_large_body_lies_in_a_file_that_only_we_can_write_to() {
+    fn a_large_body_is_in_a_file_that_only_the_engine_can_write_to() {
         let mut buffer = BodyBuffer::new(SHARED_FROM);
-        for piece in 0..16_u8 {
-            buffer.extend_from_slice(&vec![piece; SHARED_FROM / 16]);
+        for byte in 0..16_u8 {
+            buffer.extend_from_slice(&vec![byte; SHARED_FROM / 16]);
         }
         assert_eq!(buffer.len(), SHARED_FROM);
         let body = buffer.freeze();
@@ -246,19 +257,19 @@ mod tests {
     }
 
     #[test]
-    fn more_or_less_than_was_expected_is_fine() {
+    fn a_buffer_takes_more_or_fewer_bytes_than_expected() {
         let mut buffer = BodyBuffer::new(SHARED_FROM);
         assert!(buffer.is_empty());
         buffer.extend_from_slice(b"less");
         assert_eq!(buffer.freeze(), "less");
         let mut buffer = BodyBuffer::new(SHARED_FROM + 1);
         let expected: Vec<u8> = (0..2_500_u32).flat_map(|n| n.to_be_bytes().repeat(100)).collect();
-        expected.chunks(7_777).for_each(|piece| buffer.extend_from_slice(piece));
+        expected.chunks(7_777).for_each(|part| buffer.extend_from_slice(part));
         assert_eq!(buffer.freeze(), expected);
     }
 
     #[test]
-    fn memory_is_used_again_once_the_last_slice_is_gone() {
+    fn memory_is_reused_once_the_last_slice_is_dropped() {
         // A size that no other test uses.
         let size = 8 << 20;
         let lend = || {
@@ -271,7 +282,7 @@ mod tests {
         let slice = first.slice(2..);
         drop(first);
         let second = lend();
-        assert_ne!(second.as_ptr(), address, "a slice of it is still in use");
+        assert_ne!(second.as_ptr(), address, "a slice of the first is still in use");
         assert_eq!(slice, "xt");
         drop(slice);
         let third = lend();

@@ -1,5 +1,5 @@
-//! Frames over a Unix socket, descriptors included. Reads and writes happen in one task, one
-//! system call for as many frames as there are.
+//! Frames over a Unix socket, with file descriptors. One task reads and writes. One system call
+//! takes all frames that are ready.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -20,26 +20,29 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use crate::job::id::JobId;
 use crate::link::codec::{Frame, FrameDecoder, FrameEncoder, Piece};
 use crate::link::memory_file;
-use crate::link::message::{FromWorker, ToWorker, shared_length};
+use crate::link::message::frames::shared_length;
+use crate::link::message::{FromWorker, ToWorker};
 
-/// Bytes of a body from which it is read, or put into its place, on another thread: this one serves
-/// everybody.
+/// The size of a body in bytes from which it is encoded or decoded on another thread, because the
+/// engine's thread serves all requests.
 const LARGE: usize = 1 << 20;
-/// What is read at once.
+/// The number of bytes that are read at once.
 const READ: usize = 64 * 1024;
-/// Slices that are written at once.
+/// The number of slices that are written at once.
 const SLICES: usize = 64;
-/// Descriptors that may wait for their frames.
+/// The number of descriptors that may wait for their frames.
 const DESCRIPTORS: usize = 64;
-/// The most that the kernel passes at once (`SCM_MAX_FD`): with room for all, none is cut off.
+/// The maximum number of descriptors that the kernel passes at once (`SCM_MAX_FD`). With room for
+/// all of them, none is lost.
 const AT_ONCE: usize = 253;
-/// Keeps descriptors that come from programs that are started; elsewhere they are marked when they
-/// have come.
+/// The flag that marks received descriptors close-on-exec. On systems without it they are marked
+/// after they have been received.
 #[cfg(all(target_os = "linux", not(portable)))]
 const CLOSED_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 #[cfg(any(not(target_os = "linux"), portable))]
 const CLOSED_ON_EXEC: RecvFlags = RecvFlags::empty();
 
+/// A link over a Unix socket.
 #[derive(Debug)]
 pub(super) struct SocketLink {
     socket: UnixStream,
@@ -48,18 +51,19 @@ pub(super) struct SocketLink {
     buffer: Box<[u8]>,
     control: Box<[MaybeUninit<u8>]>,
     files: VecDeque<OwnedFd>,
-    /// The memory that the worker reads large inputs from, by the jobs that have not ended: a job
-    /// that nobody waits for any more may still be read.
+    /// The memory from which the worker reads the large inputs of its jobs. It is kept until the
+    /// worker has finished the job, even if the job was cancelled.
     leases: HashMap<JobId, Bytes>,
     state: Sending,
-    /// A message with a large body, which is being read.
+    /// The decoding of a message with a large body on another thread.
     reading: Option<JoinHandle<Result<FromWorker, FrameError>>>,
 }
 
+/// The state of the direction to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sending {
     Open,
-    /// To be shut down once everything is written.
+    /// The engine has closed it, and shuts it down once everything is written.
     Closing,
     Closed,
 }
@@ -91,7 +95,7 @@ impl SocketLink {
         let lease = if message.extent(LARGE) < LARGE {
             message.encode(&mut self.encoder)?
         } else {
-            Box::pin(self.encode_apart(message)).await?
+            Box::pin(self.encode_on_thread(message)).await?
         };
         if let (Some(id), Some(lease)) = (id, lease) {
             self.leases.insert(id, lease);
@@ -100,14 +104,14 @@ impl SocketLink {
     }
 
     /// Encodes a message on another thread.
-    async fn encode_apart(&mut self, message: ToWorker) -> Result<Option<Bytes>, FrameError> {
+    async fn encode_on_thread(&mut self, message: ToWorker) -> Result<Option<Bytes>, FrameError> {
         let mut apart = FrameEncoder::default();
         apart.shares = self.encoder.shares;
         let encoded = spawn_blocking(move || {
             let lease = message.encode(&mut apart);
             (apart, lease)
         });
-        // Nothing is sent any more by an engine that stops.
+        // If the runtime is stopping, nothing more is sent.
         let Some((apart, lease)) = finished(encoded.await) else { return Ok(None) };
         self.encoder.append(apart);
         lease
@@ -125,39 +129,40 @@ impl SocketLink {
                 let read = finished(reading.await).transpose();
                 self.reading = None;
                 if let Ok(Some(message)) = &read {
-                    self.received(message);
+                    self.release_lease(message);
                 }
                 return read;
             }
             if let Some(frame) = self.decoder.next_frame()? {
                 let shared = shared_length(&frame)?;
-                let file = shared.map(|length| self.body(length)).transpose()?;
+                let file = shared.map(|length| self.take_body(length)).transpose()?;
                 if shared.unwrap_or_default().max(frame.body.len()) < LARGE {
-                    let message = read(frame, file)?;
-                    self.received(&message);
+                    let message = decode(frame, file)?;
+                    self.release_lease(&message);
                     return Ok(Some(message));
                 }
-                self.reading = Some(spawn_blocking(move || read(frame, file)));
+                self.reading = Some(spawn_blocking(move || decode(frame, file)));
                 continue;
             }
-            // A descriptor comes with the first byte of the frame that announces it. One that is
-            // left over would be taken for the body of a later frame.
+            // A descriptor arrives with the first byte of the frame that announces it. If one were
+            // left over, it would be taken for the body of a later frame.
             if !self.files.is_empty() && self.decoder.buffer().is_empty() {
-                return Err(FrameError::Body("a memory file that no frame announced".to_owned()));
+                return Err(FrameError::Body("no frame announced its memory file".to_owned()));
             }
-            // A failed write or read is the worker's end, and not an error of the protocol. What
-            // it said before its end is still to be read.
+            // If a write or a read fails, the worker has ended, which is no protocol error. The
+            // messages that it sent before must still be read.
             if self.write().is_err() {
                 self.state = Sending::Closed;
                 self.encoder.clear();
-                // The worker may be alive, and would be waited for without having its jobs. Now the
-                // link ends behind what has come already.
+                // The worker may still run without having received its jobs, and the engine would
+                // wait for it. After this shutdown the link ends behind the bytes that have
+                // arrived.
                 self.shut_down(Shutdown::Both);
             }
             match self.read() {
                 Ok(0) => return Ok(None),
                 Ok(_) => {
-                    // A worker may write as fast as it is read here.
+                    // A worker may write as fast as the engine reads.
                     consume_budget().await;
                     continue;
                 }
@@ -179,8 +184,8 @@ impl SocketLink {
         self.files.pop_front().map(File::from)
     }
 
-    /// Gives the memory of a job's large inputs back once it has ended.
-    fn received(&mut self, message: &FromWorker) {
+    /// Releases the memory of a job's large inputs if the message ends the job.
+    fn release_lease(&mut self, message: &FromWorker) {
         if let FromWorker::Result(id, _)
         | FromWorker::BatchFailed(id, _)
         | FromWorker::InvalidInputs(id, _) = message
@@ -190,15 +195,14 @@ impl SocketLink {
         }
     }
 
-    /// The memory file of a body, with its length.
-    fn body(&mut self, length: usize) -> Result<(OwnedFd, usize), FrameError> {
+    /// Takes the memory file of a body, with its length.
+    fn take_body(&mut self, length: usize) -> Result<(OwnedFd, usize), FrameError> {
         let file = self.files.pop_front();
-        let file =
-            file.ok_or_else(|| FrameError::Body("no memory file came with it".to_owned()))?;
+        let file = file.ok_or_else(|| FrameError::Body("its memory file is missing".to_owned()))?;
         Ok((file, length))
     }
 
-    /// Writes what can be written without waiting.
+    /// Writes as much as is possible without waiting.
     fn write(&mut self) -> io::Result<()> {
         while !self.encoder.is_empty() {
             let pieces = self.encoder.pieces();
@@ -232,13 +236,14 @@ impl SocketLink {
     }
 
     fn shut_down(&self, how: Shutdown) {
-        // A socket whose other end is gone needs no shutdown.
+        // If this fails, the other end is closed already.
         let _ = shutdown(self.socket.as_raw_fd(), how);
     }
 
-    /// Reads what is there; 0 at the end.
+    /// Reads what has arrived; 0 at the end.
     fn read(&mut self) -> io::Result<usize> {
-        // Within a large frame no descriptor can come, and its bytes go straight to their place.
+        // No descriptor can arrive within a large frame, so its bytes are read directly into the
+        // decoder.
         let missing = self.decoder.missing();
         if missing >= READ {
             let buffer = self.decoder.buffer();
@@ -248,8 +253,8 @@ impl SocketLink {
         let Self { socket, buffer, control, files, .. } = self;
         let read = socket.try_io(Interest::READABLE, || {
             let mut slices = [IoSliceMut::new(buffer)];
-            // Not nix's `recvmsg`: when only some of the descriptors can be opened here, it does not
-            // hand them out, and nobody closes them.
+            // Not nix's `recvmsg`: if only some of the descriptors can be opened here, it does not
+            // return these, and nobody closes them.
             let mut control = RecvAncillaryBuffer::new(control);
             let message = recvmsg(&*socket, &mut slices, &mut control, CLOSED_ON_EXEC)?;
             for control in control.drain() {
@@ -262,29 +267,30 @@ impl SocketLink {
                 }
             }
             if message.flags.contains(ReturnFlags::CTRUNC) {
-                return Err(io::Error::other("descriptors that could not be taken"));
+                return Err(io::Error::other("some descriptors could not be received"));
             }
             Ok(message.bytes)
         })?;
         if files.len() > DESCRIPTORS {
-            return Err(io::Error::other("more descriptors than frames"));
+            return Err(io::Error::other("there are more descriptors than frames"));
         }
         self.decoder.buffer().extend_from_slice(&self.buffer[..read]);
         Ok(read)
     }
 }
 
-/// Reads a message, whose body is in `file` if there is one.
-fn read(mut frame: Frame, file: Option<(OwnedFd, usize)>) -> Result<FromWorker, FrameError> {
+/// Decodes a message, whose body is in `file` if there is one.
+fn decode(mut frame: Frame, file: Option<(OwnedFd, usize)>) -> Result<FromWorker, FrameError> {
     if let Some((file, length)) = file {
         frame.body = memory_file::read(file, length).map_err(|error| {
-            FrameError::Body(format!("a memory file that cannot be read: {error}"))
+            FrameError::Body(format!("its memory file cannot be read: {error}"))
         })?;
     }
     FromWorker::decode(&frame)
 }
 
-/// Returns what a thread has done; `None` when the runtime stops before.
+/// Returns the result of a blocking task; `None` if the runtime stopped before. Panics if the task
+/// has panicked.
 fn finished<T>(done: Result<T, JoinError>) -> Option<T> {
     match done.map_err(JoinError::try_into_panic) {
         Ok(done) => Some(done),
@@ -293,7 +299,7 @@ fn finished<T>(done: Result<T, JoinError>) -> Option<T> {
     }
 }
 
-/// Takes written bytes off the front.
+/// Removes the bytes that were written.
 fn consume(pieces: &mut VecDeque<Piece>, mut written: usize) {
     while written > 0 {
         match pieces.pop_front() {
@@ -302,7 +308,7 @@ fn consume(pieces: &mut VecDeque<Piece>, mut written: usize) {
                 bytes.advance(step);
                 written -= step;
                 if !bytes.is_empty() {
-                    // The descriptor has gone with the first byte.
+                    // The descriptor was sent with the first byte.
                     pieces.push_front(Piece::Bytes(bytes));
                 }
             }
@@ -327,7 +333,7 @@ mod tests {
     use super::*;
     use crate::link::memory_file::{BodyBuffer, Placement};
 
-    /// A size that no other test uses, so that whoever takes memory takes what was freed.
+    /// A size that no other test uses, so that new memory is that which this test has freed.
     const SIZE: usize = 16 << 20;
 
     fn body(byte: u8) -> Bytes {
@@ -336,7 +342,7 @@ mod tests {
         buffer.freeze()
     }
 
-    async fn say(theirs: &mut UnixStream, message: &FromWorker) {
+    async fn send(theirs: &mut UnixStream, message: &FromWorker) {
         let mut encoder = FrameEncoder::default();
         message.encode(&mut encoder).unwrap();
         for piece in encoder.pieces() {
@@ -346,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_input_stays_until_the_worker_has_ended_its_job() {
+    async fn a_large_input_is_kept_until_the_worker_has_finished_its_job() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let mut link = SocketLink::new(ours);
         link.share();
@@ -363,29 +369,29 @@ mod tests {
         let id = JobId(7);
         let inputs = Arc::new(Inputs::from_iter([("x".to_owned(), Value::Bytes(first))]));
         link.send(ToWorker::Job { id, inputs, more: false, tell_start: false }).await.unwrap();
-        // The requester has left, and nobody has the inputs any more.
+        // The ticket is dropped, and nobody else holds the inputs any more.
         link.send(ToWorker::Cancel(id)).await.unwrap();
         drop(body(2));
         assert_eq!(read(), 1);
 
         let result = FromWorker::Result(id, Outcome::default());
-        say(&mut theirs, &result).await;
+        send(&mut theirs, &result).await;
         assert_eq!(link.receive().await.unwrap(), Some(result));
         drop(body(3));
         assert_eq!(read(), 3);
     }
 
     #[tokio::test]
-    async fn a_link_that_cannot_be_written_to_ends_behind_what_the_worker_said() {
+    async fn a_link_that_cannot_be_written_to_ends_after_the_last_message() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let mut link = SocketLink::new(ours);
-        let said = [FromWorker::Start(JobId(7), None), FromWorker::Pause];
-        for message in &said {
-            say(&mut theirs, message).await;
+        let sent = [FromWorker::Start(JobId(7), None), FromWorker::Pause];
+        for message in &sent {
+            send(&mut theirs, message).await;
         }
         shutdown(theirs.as_raw_fd(), Shutdown::Read).unwrap();
         link.send(ToWorker::Cancel(JobId(7))).await.unwrap();
-        for message in said {
+        for message in sent {
             assert_eq!(link.receive().await, Ok(Some(message)));
         }
         let end = timeout(Duration::from_secs(5), link.receive()).await;
@@ -399,7 +405,7 @@ mod tests {
         let length = 1_usize << 40;
         let header = format!(r#"{{"type":"result","id":7,"data":"bytes","shared":{length}}}"#);
         let prefix = [u32::try_from(header.len()).unwrap().to_be_bytes(), [0; 4]].concat();
-        // Nothing but a hole, which takes no memory.
+        // A sparse file, which takes no memory.
         let file = File::from(memfd_create(c"", MemfdFlags::ALLOW_SEALING).unwrap());
         file.set_len(length as u64).unwrap();
         fcntl_add_seals(&file, SealFlags::from_bits_retain(15)).unwrap();

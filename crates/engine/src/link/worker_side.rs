@@ -1,4 +1,4 @@
-//! The model's side of a link, for models in Rust: blocking calls, since a model's loop is plain
+//! The model's side of a link, for models in Rust. Its calls block, because a model's loop is plain
 //! code on the main thread.
 
 use std::io::{self, Write};
@@ -15,6 +15,25 @@ use crate::link::codec::{FrameDecoder, FrameEncoder, Piece};
 use crate::link::message::{FromWorker, ToWorker};
 
 /// The model's side of a link.
+///
+/// ```
+/// use std::net::Shutdown;
+/// use std::os::unix::net::UnixStream;
+///
+/// use ai_integration_engine::{FromWorker, Ready, WorkerSide};
+/// use serde_json::json;
+///
+/// # fn main() -> std::io::Result<()> {
+/// // The engine has the other end of this pair. Here it sends nothing.
+/// let (theirs, ours) = UnixStream::pair()?;
+/// let mut worker = WorkerSide::over_socket(theirs);
+/// worker.send(FromWorker::Ready(Ready::new(json!({"text": {"type": "text"}}))))?;
+/// assert_eq!(worker.poll()?, None, "the engine has sent no job yet");
+/// ours.shutdown(Shutdown::Write)?;
+/// assert_eq!(worker.receive()?, None, "the engine has closed the link");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct WorkerSide(Transport);
 
@@ -25,7 +44,7 @@ enum Transport {
 }
 
 impl WorkerSide {
-    /// The worker's end of a socket.
+    /// Makes the model's side of a link over a connected socket.
     #[must_use]
     pub fn over_socket(socket: UnixStream) -> Self {
         WorkerSide(Transport::Socket(socket, FrameDecoder::default()))
@@ -38,8 +57,8 @@ impl WorkerSide {
         WorkerSide(Transport::InProcess(receiver, sender))
     }
 
-    /// Waits for the engine's next message; `None` when no more will come. Not for use inside an
-    /// asynchronous runtime.
+    /// Waits for the engine's next message; `None` when no more will come. It blocks the thread, so
+    /// it must not be called inside an asynchronous runtime.
     pub fn receive(&mut self) -> io::Result<Option<ToWorker>> {
         if let Transport::InProcess(receiver, _) = &mut self.0 {
             return Ok(receiver.blocking_recv());
@@ -50,7 +69,7 @@ impl WorkerSide {
         }
     }
 
-    /// The engine's next message, if it is there already.
+    /// Returns the engine's next message if it has arrived already.
     pub fn poll(&mut self) -> io::Result<Option<ToWorker>> {
         if let Transport::InProcess(receiver, _) = &mut self.0 {
             return Ok(receiver.try_recv().ok());
@@ -82,8 +101,10 @@ impl WorkerSide {
         }
     }
 
-    /// Sends a message to the engine. An error means that the engine is gone, or that the message
-    /// does not fit a frame.
+    /// Sends a message to the engine.
+    ///
+    /// # Errors
+    /// The engine is gone, or the message does not fit a frame.
     pub fn send(&mut self, message: FromWorker) -> io::Result<()> {
         match &mut self.0 {
             Transport::InProcess(_, sender) => {

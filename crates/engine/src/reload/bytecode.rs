@@ -1,11 +1,12 @@
-//! Removes compiled Python that is out of date: Python takes it for up to date by the length of its
-//! source file and the second in which that was written.
+//! Removes compiled Python files that are out of date. Python compares only the length of the
+//! source file and the second in which it was written, so it uses an outdated file if both are the
+//! same.
 
 use std::fs::{read_dir, remove_file};
 use std::path::Path;
 
-/// Removes what is compiled of a file that was written twice within a second.
-pub(super) fn forget(file: &Path) {
+/// Removes the compiled files of a source file that was written twice within a second.
+pub(super) fn remove(file: &Path) {
     let (Some(folder), Some(stem)) = (file.parent(), file.file_stem()) else { return };
     let mut start = stem.as_encoded_bytes().to_vec();
     start.push(b'.');
@@ -14,7 +15,7 @@ pub(super) fn forget(file: &Path) {
         let name = entry.file_name();
         let name = name.as_encoded_bytes();
         if name.starts_with(&start) && name.ends_with(b".pyc") {
-            // Where it cannot be removed, the change counts with the next one.
+            // If a compiled file cannot be removed, Python uses it until the next change.
             let _ = remove_file(entry.path());
         }
     }

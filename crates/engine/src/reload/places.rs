@@ -1,15 +1,15 @@
-//! The places of a program's files: the folders of its source files, or its own file where it is
-//! compiled.
+//! The places of a program's files: the folders of its source files, or the file of a compiled
+//! program.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf, absolute};
 
-/// The most words of a command line that are looked at.
+/// The number of words of a command line that are examined.
 const MOST_WORDS: usize = 64;
 
-/// The extensions of files that are code, in whatever language a program and its parts are written.
+/// The extensions of source files and native libraries.
 const SOURCES: &[&str] = &[
     "c", "cc", "cpp", "cu", "cuh", "cxx", "go", "h", "hpp", "java", "jl", "js", "jsx", "kt", "lua",
     "mjs", "cjs", "mts", "cts", "php", "pl", "pm", "pxd", "py", "pyw", "pyx", "r", "rb", "rs",
@@ -19,9 +19,9 @@ const SOURCES: &[&str] = &[
 /// The places of a program's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Places {
-    /// Folders whose source files belong to the program, and those below them.
+    /// Folders whose source files, and those in their subfolders, belong to the program.
     pub(super) folders: Vec<PathBuf>,
-    /// Files that belong to it in any case.
+    /// Files that belong to the program, whatever their extension.
     pub(super) files: Vec<PathBuf>,
 }
 
@@ -33,7 +33,8 @@ impl Places {
             let path = Path::new(word);
             if path.is_file() && (is_source(path) || is_script(path)) {
                 if is_installed(path) {
-                    // It stands for what lies elsewhere: a package that is worked on, or another program.
+                    // A command of a virtual environment runs code in another folder: usually that
+                    // of the package that is being developed, where the program is started.
                     places.add_folder(Path::new("."));
                 } else {
                     places.add_script(path);
@@ -42,14 +43,14 @@ impl Places {
                 places.add_folder(path);
             }
         }
-        // A module, or a launcher's target, is looked for where the program is started.
+        // A module, or the target of a launcher, is in the folder in which the program is started.
         let executable = command.first().map(Path::new).filter(|path| path.is_file());
         let names_module = command.iter().take(MOST_WORDS).any(|word| is_module_flag(word));
         if places.folders.is_empty() {
             if executable.is_none() || names_module {
                 places.add_folder(Path::new("."));
             }
-            // The flag may be one of a compiled program's own.
+            // Add the file too, because `-m` may be a flag of a compiled program.
             if let Some(executable) = executable {
                 places.add_file(executable);
             }
@@ -62,7 +63,8 @@ impl Places {
         places
     }
 
-    /// Adds a script and its folder, in which Python looks for modules: that of the file behind a link.
+    /// Adds a script and its folder, and those of the file behind a link: Python looks for modules
+    /// in the folder of that file.
     fn add_script(&mut self, script: &Path) {
         let target = script.is_symlink().then(|| script.canonicalize().ok()).flatten();
         for script in [Some(script.to_owned()), target].into_iter().flatten() {
@@ -89,19 +91,19 @@ fn add(known: &mut Vec<PathBuf>, path: &Path) {
     }
 }
 
-/// Tells whether a file is code by its name. Editors keep their own files beside it, hidden or with
-/// another ending.
+/// Returns true if a file is a source file by its name. The temporary files of editors are hidden
+/// or have another extension.
 pub(super) fn is_source(path: &Path) -> bool {
     let is_hidden = path.file_name().is_some_and(is_hidden);
     let extension = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
     !is_hidden && extension.is_some_and(|extension| SOURCES.contains(&extension.as_str()))
 }
 
-/// Tells whether a folder may have files of the program in it: not what is hidden, and nothing that
-/// tools fill.
+/// Returns true if a folder may contain files of the program: it is not hidden, and not filled by
+/// tools.
 pub(super) fn may_have_sources(folder: &Path) -> bool {
     const FILLED: &[&str] = &["__pycache__", "node_modules", "site-packages"];
-    // Virtual environments, those of conda, and what is marked as a cache, as cargo's `target` is.
+    // The marks of virtual environments, of conda's, and of caches such as cargo's `target`.
     const MARKS: &[&str] = &["pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"];
     let Some(name) = folder.file_name() else { return false };
     !is_hidden(name)
@@ -113,19 +115,19 @@ fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-/// Tells whether a file is a script that names its interpreter in its first line.
+/// Returns true if a file is a script that names its interpreter in its first line.
 fn is_script(path: &Path) -> bool {
     let mut start = [0; 2];
     File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
 }
 
-/// Tells whether a script lies among the commands of a virtual environment.
+/// Returns true if a script is a command of a virtual environment.
 fn is_installed(script: &Path) -> bool {
     let environment = script.parent().and_then(Path::parent);
     environment.is_some_and(|environment| environment.join("pyvenv.cfg").is_file())
 }
 
-/// Tells whether a word is Python's `-m`, perhaps with other flags or the module's name in it.
+/// Returns true if a word may be Python's `-m`, also joined with other flags or the module's name.
 fn is_module_flag(word: &OsStr) -> bool {
     let word = word.as_encoded_bytes();
     word.starts_with(b"-") && !word.starts_with(b"--") && word.contains(&b'm')
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_count_and_what_tools_and_editors_keep_does_not() {
+    fn source_files_count_and_files_of_tools_and_editors_do_not() {
         for name in ["model.py", "a/b.PY", "kernel.cu", "index.js", "native.so"] {
             assert!(is_source(Path::new(name)), "{name}");
         }

@@ -1,4 +1,4 @@
-//! The contents of a program's files at a moment, to be compared with those of another.
+//! Snapshots of the contents of a program's files, which are compared with each other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{DirEntry, File, read_dir};
@@ -11,53 +11,54 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::bytecode;
 use super::places::{Places, is_source, may_have_sources};
 
-/// The most folders that are looked into.
+/// The maximum number of folders that are read.
 const MOST_FOLDERS: usize = 1000;
-/// The most entries of all these folders.
+/// The maximum number of entries that are read in all folders together.
 const MOST_ENTRIES: usize = 50_000;
-/// The most entries of one of them: data may lie beside what belongs to the program.
+/// The maximum number of entries that are read in one folder, because a folder of the program may
+/// contain many files of data too.
 const MOST_ENTRIES_OF_ONE: usize = 35_000;
-/// The part of a file that is read, in bytes.
+/// The maximum number of bytes that are read of a file.
 const MOST_READ: u64 = 256 << 20;
-/// The age in seconds from which a file's time tells that it has not changed. Some file systems count
-/// in seconds.
+/// The age in seconds from which an unchanged timestamp proves that a file has not changed. Some
+/// file systems count in whole seconds.
 const CERTAIN: i64 = 2;
 
 /// The contents of a program's files.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
     files: BTreeMap<PathBuf, Version>,
-    /// The folders in which the files are.
+    /// The folders that contain the files.
     pub(super) folders: BTreeSet<PathBuf>,
-    /// True where there are more folders or entries than are looked at.
+    /// True if there are more folders or entries than are read.
     pub(super) is_cut: bool,
 }
 
-/// The content of a file, and whether it may be executed.
+/// A version of a file: the digest of its content, and whether it may be executed.
 #[derive(Debug)]
 struct Version {
     stamp: Stamp,
     may_be_executed: bool,
-    /// The second in which it was written, as the file says.
+    /// The modification time in seconds.
     written: i64,
     digest: u64,
 }
 
-/// The system's account of a file: it stays the same only where the content does.
+/// The metadata of a file, which change whenever the content does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
-    /// When the file was last changed in any way, in seconds and nanoseconds since 1970.
+    /// The time of the last change of content or metadata, in seconds and nanoseconds since 1970.
     changed: (i64, i64),
     length: u64,
 }
 
 impl Snapshot {
-    /// Reads the files, but for those that have not changed since `before` by their time and length.
+    /// Reads the files, except those whose metadata have not changed since `before`.
     pub(super) fn take(places: &Places, before: &Snapshot) -> Self {
         let mut snapshot = Snapshot::default();
         for file in &places.files {
-            snapshot.note(file.clone(), before);
+            snapshot.add(file.clone(), before);
         }
         snapshot.walk(&places.folders, before);
         let parents = places.files.iter().filter_map(|file| file.parent());
@@ -65,7 +66,7 @@ impl Snapshot {
         snapshot
     }
 
-    /// Lists the files that are new, gone or different since `before`.
+    /// Returns the files that were added, removed or changed since `before`.
     pub(super) fn changed_since(&self, before: &Snapshot) -> Vec<PathBuf> {
         let content = |snapshot: &Snapshot, file| {
             let version: Option<&Version> = snapshot.files.get(file);
@@ -76,13 +77,14 @@ impl Snapshot {
         all.filter(|file| content(self, *file) != content(before, *file)).cloned().collect()
     }
 
-    /// The number of files.
+    /// Returns the number of files.
     pub(super) fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Reads the source files in the folders and below them: the nearest first, and last what is below
-    /// a folder without a source file, which has data as a rule.
+    /// Reads the source files in the folders and their subfolders, the nearest first. The
+    /// subfolders of a folder without a source file are read last, because they usually contain
+    /// data.
     fn walk(&mut self, roots: &[PathBuf], before: &Snapshot) {
         let (mut queue, mut last) = (VecDeque::from(roots.to_vec()), VecDeque::new());
         let mut left = MOST_ENTRIES;
@@ -108,7 +110,7 @@ impl Snapshot {
                     inner.extend(folder_of_program(&entry, path));
                 } else if is_source(&path) {
                     has_sources = true;
-                    self.note(path, before);
+                    self.add(path, before);
                 }
             }
             left -= seen;
@@ -116,12 +118,12 @@ impl Snapshot {
         }
     }
 
-    fn note(&mut self, file: PathBuf, before: &Snapshot) {
-        // One that cannot be read is as good as gone.
+    /// Adds a file. One that cannot be read counts as removed.
+    fn add(&mut self, file: PathBuf, before: &Snapshot) {
         let known = before.files.get(&file);
         if let Ok(version) = Version::read(&file, known) {
             if known.is_some_and(|known| version.looks_like(known)) {
-                bytecode::forget(&file);
+                bytecode::remove(&file);
             }
             self.files.insert(file, version);
         }
@@ -134,8 +136,9 @@ fn is_folder(entry: &DirEntry) -> bool {
         .is_ok_and(|kind| kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()))
 }
 
-/// Finds the folder to look into. One behind a link may be anywhere, with anything in it, and lead back
-/// here: only a package of Python's is looked into, and that by its own path.
+/// Returns the folder that must be read for an entry, if any. A link may lead to a folder with
+/// anything in it, or back to this one. So the target of a link is read only if it is a Python
+/// package, and by its own path.
 fn folder_of_program(entry: &DirEntry, path: PathBuf) -> Option<PathBuf> {
     let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
     let folder = if !is_link {
@@ -149,13 +152,14 @@ fn folder_of_program(entry: &DirEntry, path: PathBuf) -> Option<PathBuf> {
 }
 
 impl Version {
-    /// Tells whether Python would take this version for another one, which it is not.
+    /// Returns true if Python would mistake this version for the other one.
     fn looks_like(&self, other: &Version) -> bool {
         self.digest != other.digest
             && self.stamp.length == other.stamp.length
             && self.written == other.written
     }
 
+    /// Reads a file, unless its metadata are those of the `known` version.
     fn read(file: &Path, known: Option<&Version>) -> io::Result<Self> {
         let about = file.metadata()?;
         if !about.is_file() {
@@ -173,7 +177,7 @@ impl Version {
 }
 
 impl Stamp {
-    /// Tells whether the file would have another stamp if it had changed since it was read.
+    /// Returns true if the file would have another stamp if it had changed since it was read.
     fn is_certain(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);

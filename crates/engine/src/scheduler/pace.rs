@@ -1,21 +1,22 @@
-//! How fast jobs come, and how fast they are worked off.
+//! Measurements: the rate at which jobs arrive, and the time that workers take for them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Arrivals that are remembered.
+/// The number of arrivals that are kept.
 const REMEMBERED: usize = 16;
-/// No arrival for so many times the usual pause between two means that the burst is over.
+/// A burst is over if no job arrives for this many times the usual interval between two jobs.
 const QUIET: u32 = 8;
 
-/// How long a worker takes for a batch. Believes bad news at once and good news slowly: a job that
-/// is caught behind a long one costs more than a moment without prefetched work.
+/// An estimate of the time that a worker takes for a batch. It rises fast and falls slowly, because
+/// a job that waits behind a long one costs more than a short time without prefetched work.
 #[derive(Debug, Default)]
 pub(super) struct ServiceTime(Option<Duration>);
 
 impl ServiceTime {
+    /// Records the time that a batch took.
     pub(super) fn record(&mut self, sample: Duration) {
         self.0 = Some(match self.0 {
             Some(usual) if sample > usual => (usual + sample) / 2,
@@ -24,13 +25,13 @@ impl ServiceTime {
         });
     }
 
-    /// The latest belief; none before the first batch.
+    /// Returns the estimate; `None` before the first batch.
     pub(super) fn usual(&self) -> Option<Duration> {
         self.0
     }
 
-    /// How many batches a worker may hold, when those after the first may be `work` together.
-    /// One as long as nothing has been measured.
+    /// Returns the number of batches that a worker may hold if those after the first may take
+    /// `work` together. One as long as nothing has been measured.
     pub(super) fn depth(&self, work: Duration, most: u32) -> u32 {
         let Some(usual) = self.0 else { return 1 };
         let ready = work.as_nanos() / usual.as_nanos().max(1);
@@ -38,11 +39,12 @@ impl ServiceTime {
     }
 }
 
-/// When the latest jobs came.
+/// The times at which the latest jobs arrived.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals(VecDeque<Instant>);
 
 impl Arrivals {
+    /// Records that a job has arrived.
     pub(super) fn record(&mut self, now: Instant) {
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
@@ -50,19 +52,19 @@ impl Arrivals {
         self.0.push_back(now);
     }
 
-    /// Until when a further job has to come to be worth waiting for, if one is on its way: it is
-    /// `announced`, or, by the usual pause between two jobs (their median), expected within
-    /// `patience`.
-    pub(super) fn quiet(&self, announced: usize, patience: Duration) -> Option<Instant> {
+    /// Returns the time until which a batch waits for a further job. `None` if none is expected: no
+    /// request is `announced`, and the usual interval between two jobs (the median) is too long for
+    /// one to arrive within `max_wait`.
+    pub(super) fn quiet(&self, announced: usize, max_wait: Duration) -> Option<Instant> {
         let latest = *self.0.back()?;
         if announced > 0 {
-            return Some(latest + patience);
+            return Some(latest + max_wait);
         }
-        let mut pauses: Vec<Duration> =
+        let mut intervals: Vec<Duration> =
             self.0.iter().zip(self.0.iter().skip(1)).map(|(one, next)| *next - *one).collect();
-        pauses.sort_unstable();
-        let usual = *pauses.get(pauses.len() / 2)?;
-        (usual * QUIET <= patience).then(|| latest + usual * QUIET)
+        intervals.sort_unstable();
+        let usual = *intervals.get(intervals.len() / 2)?;
+        (usual * QUIET <= max_wait).then(|| latest + usual * QUIET)
     }
 }
 
@@ -87,16 +89,16 @@ mod tests {
     #[test]
     fn a_batch_waits_while_a_burst_goes_on_and_not_for_a_lone_client() {
         let begin = Instant::now();
-        let arrivals = |pause: Duration| {
+        let arrivals = |interval: Duration| {
             let mut arrivals = Arrivals::default();
-            (0..20).for_each(|n| arrivals.record(begin + pause * n));
-            (arrivals, begin + pause * 19)
+            (0..20).for_each(|n| arrivals.record(begin + interval * n));
+            (arrivals, begin + interval * 19)
         };
-        let patience = MILLISECOND * 5;
+        let max_wait = MILLISECOND * 5;
         let (burst, latest) = arrivals(Duration::from_micros(40));
-        assert_eq!(burst.quiet(0, patience), Some(latest + Duration::from_micros(320)));
+        assert_eq!(burst.quiet(0, max_wait), Some(latest + Duration::from_micros(320)));
         let (lone, latest) = arrivals(MILLISECOND * 10);
-        assert_eq!(lone.quiet(0, patience), None);
-        assert_eq!(lone.quiet(1, patience), Some(latest + patience));
+        assert_eq!(lone.quiet(0, max_wait), None);
+        assert_eq!(lone.quiet(1, max_wait), Some(latest + max_wait));
     }
 }

@@ -1,6 +1,6 @@
-//! The scheduler held against a simple model of it, under random sequences of everything that can
-//! happen: whatever the order, each accepted job ends exactly once, no job is in two workers, the
-//! queue keeps its bound, and once nothing new comes everything ends.
+//! A property test that compares the scheduler with a simple model of it under random sequences of
+//! events. In any order, each accepted job ends exactly once, no two workers hold the same job, and
+//! the queue keeps its limit. Every job ends once no new ones are submitted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::*;
 const CAPACITY: usize = 12;
 const GRACE: Duration = Duration::from_millis(20);
 
-/// Something that happens. Numbers choose among what there is at that moment.
+/// An event. A `usize` chooses among the workers or jobs that exist at that moment.
 #[derive(Clone, Debug)]
 enum Happening {
     Submit {
@@ -28,8 +28,8 @@ enum Happening {
     FailWithBatch(usize),
     Die(usize),
     Cancel(usize),
-    Retire(usize),
-    /// The workers of now are replaced by as many others.
+    Drain(usize),
+    /// All workers are replaced by new ones.
     Reload,
     Batch(Option<(usize, u32)>),
     Pass {
@@ -51,27 +51,27 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => which.clone().prop_map(FailWithBatch),
         1 => which.clone().prop_map(Die),
         2 => which.clone().prop_map(Cancel),
-        1 => which.prop_map(Retire),
+        1 => which.prop_map(Drain),
         1 => Just(Reload),
         1 => prop::option::of((1..6_usize, 0..30_u32)).prop_map(Batch),
         4 => (1..30_000_u64).prop_map(|micros| Pass { micros }),
     ]
 }
 
-/// What a worker knows of itself.
+/// The state of a worker in the model.
 #[derive(Debug, Default)]
 struct Mirror {
-    /// Sent to it, in order, with the mark that more of the batch follow.
+    /// The jobs sent to it, in order. The flag is true if more of the batch follow.
     sent: Vec<(JobId, bool)>,
     running: Vec<JobId>,
-    /// Whether it waits for more members of the batch that it has begun.
+    /// True if it has started a part of a batch only.
     is_open: bool,
     quota: Option<u64>,
-    retired: bool,
-    /// Whether it notes starts instead of telling them.
+    is_draining: bool,
+    /// True if it records starts on a board instead of reporting them.
     keeps_board: bool,
-    /// What it has noted.
-    noted: Option<JobId>,
+    /// The job that it has recorded on the board.
+    recorded: Option<JobId>,
 }
 
 #[derive(Debug)]
@@ -81,15 +81,15 @@ struct World {
     next_job: u64,
     next_worker: u64,
     workers: BTreeMap<WorkerId, Mirror>,
-    /// Accepted and not ended.
+    /// The jobs that were accepted and have not ended.
     open: BTreeSet<u64>,
     ended: BTreeSet<u64>,
     announced: usize,
-    /// Jobs that workers gave back: the queue takes them in, full or not.
+    /// The number of jobs that went back into the queue, which takes them even if it is full.
     returned: usize,
-    /// Jobs that were handed out last in a batch with others.
+    /// The jobs that were last handed out in a batch with others.
     in_company: BTreeSet<u64>,
-    /// Jobs that have failed with a batch and went back.
+    /// The jobs that went back into the queue after their batch had failed.
     run_again: BTreeSet<u64>,
 }
 
@@ -126,7 +126,7 @@ impl World {
         let mirror = self.workers.remove(&worker).unwrap();
         self.returned += mirror.sent.len();
         let crashed = worker.0.is_multiple_of(2);
-        let left = self.scheduler.worker_lost(worker, mirror.noted, crashed, may_run_again);
+        let left = self.scheduler.worker_lost(worker, mirror.recorded, crashed, may_run_again);
         for job in [left.begun, left.unbegun].concat() {
             self.end(job);
         }
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// A job that has begun comes back only if it was in a batch with others, and once.
+    /// Checks that a started job goes back only once, and only if it was in a batch with others.
     fn goes_back(&mut self, id: JobId) {
         assert!(self.in_company.contains(&id.0) && may_run_again(&id.0), "{id:?} came back");
         assert!(self.run_again.insert(id.0), "{id:?} came back twice");
@@ -159,7 +159,7 @@ impl World {
         let (id, more) = mirror.sent.remove(0);
         mirror.is_open = more;
         mirror.running.push(id);
-        mirror.noted = mirror.keeps_board.then_some(id);
+        mirror.recorded = mirror.keeps_board.then_some(id);
         if mirror.keeps_board {
             return true;
         }
@@ -181,13 +181,13 @@ impl World {
         true
     }
 
-    /// The jobs that a worker works on fail as a whole.
+    /// Lets the jobs that a worker runs fail as a whole.
     fn fail_with_batch(&mut self, which: usize) {
         let works = |mirror: &Mirror| !mirror.running.is_empty() && !mirror.is_open;
         let Some(worker) = self.choose(which, works) else { return };
         let mirror = self.workers.get_mut(&worker).unwrap();
-        // A job that comes back is not to be taken for one that was started.
-        mirror.noted = None;
+        // A job that goes back must not be taken for one that was started.
+        mirror.recorded = None;
         for id in std::mem::take(&mut mirror.running) {
             let failed = self.scheduler.fail_with_batch(worker, id, self.now, may_run_again);
             match failed.unwrap() {
@@ -235,10 +235,10 @@ impl World {
                     assert_eq!(self.scheduler.cancel(JobId(job)), None);
                 }
             }
-            Happening::Retire(which) => {
-                if let Some(worker) = self.choose(which, |mirror| !mirror.retired) {
+            Happening::Drain(which) => {
+                if let Some(worker) = self.choose(which, |mirror| !mirror.is_draining) {
                     self.scheduler.drain(worker);
-                    self.workers.get_mut(&worker).unwrap().retired = true;
+                    self.workers.get_mut(&worker).unwrap().is_draining = true;
                 }
             }
             Happening::Reload => {
@@ -246,7 +246,7 @@ impl World {
                 for worker in old {
                     self.join(None, false);
                     self.scheduler.drain(worker);
-                    self.workers.get_mut(&worker).unwrap().retired = true;
+                    self.workers.get_mut(&worker).unwrap().is_draining = true;
                 }
             }
             Happening::Batch(batch) => self.scheduler.set_batching(
@@ -257,7 +257,7 @@ impl World {
         self.settle();
     }
 
-    /// What the engine does after each change.
+    /// Does what the engine does after each change, and checks the invariants.
     fn settle(&mut self) {
         while let Some(due) = self.scheduler.due(self.now) {
             match due {
@@ -277,33 +277,33 @@ impl World {
             assert_eq!(holders.count(), 0, "{id:?} is in two workers");
             assert!(follows.is_none_or(|expected| expected == worker), "a batch was split");
             if more || follows.is_some() {
-                assert!(!self.run_again.contains(&id.0), "{id:?} is to be run by itself");
+                assert!(!self.run_again.contains(&id.0), "{id:?} must be run alone");
                 self.in_company.insert(id.0);
             } else {
                 self.in_company.remove(&id.0);
             }
             follows = more.then_some(worker);
             let mirror = self.workers.get_mut(&worker).unwrap();
-            assert!(!mirror.retired, "{worker:?} was retired");
+            assert!(!mirror.is_draining, "{worker:?} was draining");
             mirror.sent.push((id, more));
             if let Some(quota) = &mut mirror.quota {
                 *quota -= 1;
-                mirror.retired = *quota == 0;
+                mirror.is_draining = *quota == 0;
             }
         }
         assert_eq!(follows, None, "a batch was left open");
         assert!(self.scheduler.waiting() <= CAPACITY + self.returned);
         assert_eq!(self.scheduler.is_idle(), self.open.is_empty());
-        let at_work = self.workers.values().filter(|mirror| !mirror.retired).count();
+        let at_work = self.workers.values().filter(|mirror| !mirror.is_draining).count();
         assert_eq!(self.scheduler.workers(), at_work);
-        // Nobody waits while a worker has nothing to do, but for a fuller batch, for a while.
-        let idle = |m: &Mirror| !m.retired && m.sent.is_empty() && m.running.is_empty();
+        // If a worker is idle, jobs wait only for a larger batch, and only for a limited time.
+        let idle = |m: &Mirror| !m.is_draining && m.sent.is_empty() && m.running.is_empty();
         if self.scheduler.waiting() > 0 && self.workers.values().any(idle) {
             assert!(self.scheduler.alarm().is_some_and(|at| at > self.now));
         }
     }
 
-    /// Nothing new comes; workers go on and are there. Everything ends.
+    /// Checks that every job ends if no new ones are submitted and workers go on.
     fn drain(&mut self) {
         for _ in 0..std::mem::take(&mut self.announced) {
             self.scheduler.arrived();

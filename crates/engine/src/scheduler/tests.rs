@@ -1,3 +1,4 @@
+use super::entry::LOSSES;
 use super::*;
 
 const A: WorkerId = WorkerId(1);
@@ -10,12 +11,13 @@ fn scheduler(jobs: u64) -> (Scheduler<u64>, Instant) {
     (scheduler, now)
 }
 
-/// Everything that can be handed out now: worker, job, and whether more of the batch follow.
+/// Returns every job that can be handed out now: the worker, the job, and true if more of the batch
+/// follow.
 fn assigned(scheduler: &mut Scheduler<u64>, now: Instant) -> Vec<(WorkerId, u64, bool)> {
     std::iter::from_fn(|| scheduler.assign(now)).map(|a| (a.worker, a.id.0, a.more)).collect()
 }
 
-/// A worker works a job off in `time`.
+/// Lets a worker start and finish a job in `time`.
 fn work(
     scheduler: &mut Scheduler<u64>,
     worker: WorkerId,
@@ -40,7 +42,7 @@ fn an_idle_worker_is_served_first_and_order_is_kept() {
 }
 
 #[test]
-fn short_jobs_are_prefetched_and_long_ones_wait_for_whoever_is_free() {
+fn short_jobs_are_prefetched_and_long_ones_wait_in_the_queue() {
     for (time, held) in [(MILLISECOND / 1000, 16), (MILLISECOND / 4, 5), (MILLISECOND * 5, 1)] {
         let (mut scheduler, mut now) = scheduler(40);
         scheduler.join(A, None, false, now);
@@ -54,7 +56,7 @@ fn short_jobs_are_prefetched_and_long_ones_wait_for_whoever_is_free() {
 }
 
 #[test]
-fn jobs_of_a_lost_worker_come_first_again_and_a_deadly_one_fails() {
+fn jobs_of_a_lost_worker_come_first_again_and_one_that_crashes_workers_fails() {
     let (mut scheduler, now) = scheduler(3);
     scheduler.join(A, None, false, now);
     assert_eq!(assigned(&mut scheduler, now), [(A, 1, false)]);
@@ -70,13 +72,13 @@ fn jobs_of_a_lost_worker_come_first_again_and_a_deadly_one_fails() {
 }
 
 #[test]
-fn a_job_knows_how_many_wait_before_it() {
+fn the_position_of_a_job_is_the_number_before_it() {
     let (mut scheduler, mut now) = scheduler(3);
     scheduler.join(A, None, false, now);
     assert_eq!([1, 2, 3].map(|id| scheduler.position(JobId(id))), [0, 1, 2].map(Some));
     assert_eq!(assigned(&mut scheduler, now), [(A, 1, false)]);
     assert_eq!([1, 2, 3].map(|id| scheduler.position(JobId(id))), [None, Some(0), Some(1)]);
-    // What lies ready at a worker that is busy waits as well.
+    // A job that was sent to a busy worker waits as well.
     work(&mut scheduler, A, 1, &mut now, MILLISECOND / 10);
     assert_eq!(assigned(&mut scheduler, now), [(A, 2, false), (A, 3, false)]);
     scheduler.start(A, JobId(2), now).unwrap();
@@ -84,20 +86,20 @@ fn a_job_knows_how_many_wait_before_it() {
 }
 
 #[test]
-fn a_batch_that_is_being_started_is_not_ahead_of_anybody() {
+fn a_batch_that_is_being_started_counts_for_no_position() {
     let (mut scheduler, now) = scheduler(3);
     scheduler.set_batching(Some(Batching { max_size: 2, max_wait_ms: 0.0 }));
     scheduler.join(A, None, true, now);
     assert_eq!(assigned(&mut scheduler, now), [(A, 1, true), (A, 2, false)]);
     let places = |scheduler: &Scheduler<u64>| [1, 2, 3].map(|id| scheduler.position(JobId(id)));
     assert_eq!(places(&scheduler), [None, None, Some(0)]);
-    // Half of it has told so.
+    // The worker has reported the start of half the batch.
     scheduler.start(A, JobId(1), now).unwrap();
     assert_eq!(places(&scheduler), [None, None, Some(0)]);
 }
 
 #[test]
-fn a_job_outlives_programs_that_serve_one_request() {
+fn a_job_survives_programs_that_exit_after_one_request() {
     let (mut scheduler, now) = scheduler(1);
     for round in 1..LOSSES {
         let worker = WorkerId(round.into());
@@ -105,7 +107,7 @@ fn a_job_outlives_programs_that_serve_one_request() {
         assert_eq!(assigned(&mut scheduler, now), [(worker, 1, false)]);
         assert!(ended(scheduler.worker_lost(worker, None, false, |_| true)).is_empty());
     }
-    // Where nothing but that happens it ends nevertheless.
+    // After that many losses the job fails nevertheless.
     scheduler.join(A, None, false, now);
     assigned(&mut scheduler, now);
     assert_eq!(
@@ -115,7 +117,7 @@ fn a_job_outlives_programs_that_serve_one_request() {
 }
 
 #[test]
-fn a_worker_names_only_jobs_whose_turn_it_is() {
+fn a_worker_must_keep_the_order_of_its_jobs() {
     let (mut scheduler, now) = scheduler(2);
     scheduler.join(A, None, false, now);
     assigned(&mut scheduler, now);
@@ -129,7 +131,7 @@ fn a_worker_names_only_jobs_whose_turn_it_is() {
 }
 
 #[test]
-fn a_batch_is_as_full_as_it_gets_without_waiting_for_what_does_not_come() {
+fn a_batch_waits_only_for_jobs_that_are_expected() {
     let batching = Some(Batching { max_size: 4, max_wait_ms: 5.0 });
     let (mut scheduler, mut now) = scheduler(0);
     scheduler.set_batching(batching);
@@ -137,11 +139,11 @@ fn a_batch_is_as_full_as_it_gets_without_waiting_for_what_does_not_come() {
     let submit = |scheduler: &mut Scheduler<u64>, id, now| {
         scheduler.submit(JobId(id), id, None, now).unwrap();
     };
-    // Nothing else is on its way.
+    // No other request is being received.
     submit(&mut scheduler, 1, now);
     assert_eq!(assigned(&mut scheduler, now), [(A, 1, false)]);
     work(&mut scheduler, A, 1, &mut now, MILLISECOND * 10);
-    // A request is being received: it is waited for, but not for ever.
+    // A request is being received. The batch waits for it, but not for ever.
     assert!(scheduler.announce());
     submit(&mut scheduler, 2, now);
     assert_eq!(assigned(&mut scheduler, now), []);
@@ -150,13 +152,13 @@ fn a_batch_is_as_full_as_it_gets_without_waiting_for_what_does_not_come() {
     assert_eq!(assigned(&mut scheduler, now), []);
     now += MILLISECOND * 5;
     assert_eq!(assigned(&mut scheduler, now), [(A, 2, true), (A, 3, false)]);
-    // While the worker is busy they gather; a full batch may lie ready.
+    // While the worker is busy jobs wait for a full batch, which is sent in advance.
     submit(&mut scheduler, 4, now);
     assert_eq!(assigned(&mut scheduler, now), []);
     (5..=8).for_each(|id| submit(&mut scheduler, id, now));
     let next = [(A, 4, true), (A, 5, true), (A, 6, true), (A, 7, false)];
     assert_eq!(assigned(&mut scheduler, now), next);
-    // Members are started together and end in any order.
+    // The jobs of a batch are started together, and end in any order.
     for id in [2, 3] {
         assert!(scheduler.start(A, JobId(id), now).is_ok());
     }
@@ -186,7 +188,7 @@ fn a_worker_with_a_quota_gets_no_more_than_that() {
 }
 
 #[test]
-fn what_takes_too_long_ends() {
+fn jobs_and_workers_end_at_their_deadlines() {
     let (mut scheduler, begin) = scheduler(0);
     let limit = Some(Deadline { total: MILLISECOND * 10, grace: MILLISECOND * 5 });
     scheduler.join(A, None, false, begin);
@@ -203,7 +205,7 @@ fn what_takes_too_long_ends() {
         assert_eq!(scheduler.due(now), Some(expired));
     }
     assert_eq!(scheduler.due(now), None);
-    // The model gets as long as the request had, and the grace, from when it began.
+    // From the start of the job, the worker may take as long as the request, and the grace.
     assert_eq!(scheduler.alarm(), Some(begin + MILLISECOND * 16));
     assert_eq!(scheduler.due(begin + MILLISECOND * 16), Some(Due::Overdue(A)));
     assert!(ended(scheduler.worker_lost(A, None, true, |_| true)).is_empty());
@@ -211,7 +213,7 @@ fn what_takes_too_long_ends() {
 }
 
 #[test]
-fn a_worker_that_keeps_a_board_need_not_tell_of_each_start() {
+fn a_worker_that_keeps_a_board_need_not_report_each_start() {
     let (mut scheduler, now) = scheduler(3);
     scheduler.join(A, None, true, now);
     for id in [1, 2] {
@@ -219,7 +221,7 @@ fn a_worker_that_keeps_a_board_need_not_tell_of_each_start() {
         assert_eq!(scheduler.finish(A, JobId(id), now), Ok(Some(id)));
     }
     assigned(&mut scheduler, now);
-    // It is gone, and its board says what it had begun.
+    // The worker is lost, and its board says that it had started the job.
     assert_eq!(
         scheduler.worker_lost(A, Some(JobId(3)), true, |_| false),
         Lost { begun: vec![3], unbegun: vec![] }
@@ -228,7 +230,7 @@ fn a_worker_that_keeps_a_board_need_not_tell_of_each_start() {
 }
 
 #[test]
-fn a_worker_that_does_not_begin_is_ended() {
+fn a_worker_that_does_not_start_its_job_is_killed() {
     let (mut scheduler, begin) = scheduler(0);
     let limit = Some(Deadline { total: MILLISECOND * 10, grace: MILLISECOND * 5 });
     scheduler.join(A, None, false, begin);
@@ -246,7 +248,7 @@ fn a_worker_that_does_not_begin_is_ended() {
 }
 
 #[test]
-fn a_worker_that_pauses_gets_nothing_and_its_end_is_nobody_elses_fault() {
+fn a_paused_worker_gets_no_jobs_and_its_end_is_blamed_on_none() {
     let (mut scheduler, now) = scheduler(3);
     for round in 0..5 {
         let worker = WorkerId(round);
@@ -265,7 +267,7 @@ fn a_worker_that_pauses_gets_nothing_and_its_end_is_nobody_elses_fault() {
 }
 
 #[test]
-fn nobody_pauses_for_ever() {
+fn a_pause_ends_by_itself() {
     let (mut scheduler, now) = scheduler(1);
     scheduler.join(A, None, false, now);
     scheduler.pause(A, true, now);
@@ -287,7 +289,7 @@ fn the_members_of_a_batch_that_failed_are_run_again_once_and_one_by_one() {
     scheduler.join(A, None, false, now);
     assert_eq!(assigned(&mut scheduler, now), [(A, 1, true), (A, 2, true), (A, 3, false)]);
     (1..=3).for_each(|job| drop(scheduler.start(A, JobId(job), now)));
-    // One has got a part of its answer.
+    // The second job has got a chunk.
     for (job, may_run_again, left) in [(1, true, None), (2, false, Some(2)), (3, true, None)] {
         let failed = scheduler.fail_with_batch(A, JobId(job), now, |_| may_run_again);
         assert_eq!(failed, Ok(left));
@@ -295,7 +297,7 @@ fn the_members_of_a_batch_that_failed_are_run_again_once_and_one_by_one() {
     assert_eq!(assigned(&mut scheduler, now), [(A, 1, false), (A, 3, false)]);
     for job in [1, 3] {
         scheduler.start(A, JobId(job), now).unwrap();
-        // By itself it is to blame.
+        // A job that fails alone is not retried.
         let failed = scheduler.fail_with_batch(A, JobId(job), now, |_| true);
         assert_eq!(failed, Ok(Some(job)));
     }

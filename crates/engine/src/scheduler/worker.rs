@@ -1,6 +1,6 @@
-//! One worker as the scheduler knows it: which jobs it holds, the order in which it has to start
-//! and finish them, and whether it gets more. It knows jobs by their ids alone, and sets no alarm:
-//! it returns when one is due.
+//! A worker in the scheduler: the jobs that it holds, the order in which it must start and finish
+//! them, and whether it gets more. It knows only the ids of jobs. It sets no alarms itself: its
+//! methods return the times to which alarms must be set.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,84 +10,88 @@ use tokio::time::Instant;
 use super::pace::ServiceTime;
 use crate::job::id::JobId;
 
-/// Work that may lie ready in the socket of the only worker, so that it never runs dry while the
-/// engine is busy. Everything beyond waits in the queue, where a request can still be given up.
+/// The time that the jobs sent in advance to the only worker may take, so that the worker has work
+/// while the engine is busy. All other jobs wait in the queue, where they can still be cancelled.
 const PREFETCHED: Duration = Duration::from_millis(1);
-/// The same for one full batch: there is more to hand over, and less to gain by waiting.
+/// The time that replaces [`PREFETCHED`] for one full batch, which takes longer to hand over, and
+/// does not grow by waiting.
 const PREFETCHED_BATCH: Duration = Duration::from_millis(50);
-/// The most jobs that a worker may hold.
+/// The maximum number of batches that a worker may hold.
 const DEEPEST: u32 = 16;
-/// A paused worker gets jobs again after this long, even if it does not ask for them.
+/// A paused worker gets jobs again after this time, even if it does not send `resume`.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Identifies one life of one worker; a restarted worker has another.
+/// The number of a worker's life. A restarted worker has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(pub(crate) u64);
 
-/// A worker named a job that is not its turn.
+/// A worker sent a message about a job that it does not hold, or whose turn it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutOfTurn;
 
-/// An alarm is set to another time. `None` stands for an alarm that is not set.
+/// A change of an alarm's time. `None` stands for an alarm that is not set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AlarmChange {
     pub(super) before: Option<Instant>,
     pub(super) after: Option<Instant>,
 }
 
-/// The jobs that a worker leaves when it is gone.
+/// The jobs that a worker held when it was lost.
 #[derive(Debug)]
 pub(super) struct Remains {
-    /// It worked on them.
+    /// The jobs that the worker had started.
     pub(super) begun: Vec<JobId>,
-    /// It was sent them, and had not started them.
+    /// The jobs that the worker had not started.
     pub(super) unbegun: Vec<JobId>,
-    /// The one of `unbegun` that may have to do with the worker's end.
+    /// The job of `unbegun` that may have caused the worker's end.
     pub(super) suspect: Option<JobId>,
 }
 
 /// The jobs that one worker holds, and whether it gets more.
 #[derive(Debug)]
 pub(super) struct Worker {
-    /// Sent and not started, oldest first.
+    /// The jobs that were sent and not started, the oldest first.
     sent: VecDeque<Sent>,
     running: Vec<Running>,
-    /// True while more members of the running batch are to be started.
+    /// True while the worker has started a part of a batch only.
     is_open: bool,
-    /// Batches that are held; a job by itself is a batch of one.
+    /// The number of batches that the worker holds. A single job is a batch of one.
     batches: u32,
-    /// True once it gets no more jobs.
+    /// True once the worker gets no more jobs.
     drains: bool,
-    /// Until when it gets none: it may be about to end.
+    /// The end of the pause in which the worker gets no jobs, because it may be about to end.
     paused: Option<Instant>,
     keeps_board: bool,
-    /// Jobs that it may still be sent.
+    /// The number of jobs that the worker may still be sent.
     quota: Option<u64>,
     service: ServiceTime,
-    /// Since when it has worked on its oldest batch.
+    /// The time when the worker began to work on its oldest batch.
     since: Instant,
 }
 
+/// A job that was sent to the worker, and not started.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     id: JobId,
-    /// True where the next one belongs to the same batch.
+    /// True if the next job belongs to the same batch.
     more: bool,
-    /// The longest time that the worker may take to start it, and then to finish it.
+    /// The longest time that the worker may take to start the job, and then to finish it.
     limit: Option<Duration>,
-    /// Until when the worker is to have started it, once it is its turn.
+    /// The time by which the worker must have started the job, once it is its turn.
     overdue: Option<Instant>,
 }
 
+/// A job that the worker has started, and not finished.
 #[derive(Clone, Copy, Debug)]
 struct Running {
     id: JobId,
+    /// The time by which the worker must have finished the job.
     overdue: Option<Instant>,
 }
 
 impl Worker {
-    /// A worker that holds nothing and gets up to `quota` jobs. Where it `keeps_board` it need not
-    /// tell of a job's start.
+    /// Makes a worker that holds no job and gets up to `quota` jobs. If it `keeps_board`, it need
+    /// not report the start of a job.
     pub(super) fn new(quota: Option<u64>, keeps_board: bool, now: Instant) -> Self {
         Worker {
             sent: VecDeque::new(),
@@ -103,39 +107,39 @@ impl Worker {
         }
     }
 
-    /// Batches that it holds.
+    /// Returns the number of batches that the worker holds.
     pub(super) fn batches(&self) -> u32 {
         self.batches
     }
 
-    /// Returns whether it gets no more jobs, ever.
+    /// Returns true if the worker gets no more jobs.
     pub(super) fn is_draining(&self) -> bool {
         self.drains
     }
 
-    /// Returns whether it gets jobs at present.
+    /// Returns true if the worker gets jobs at present.
     pub(super) fn takes_jobs(&self) -> bool {
         !self.drains && self.paused.is_none()
     }
 
-    /// Jobs that it may still be sent.
+    /// Returns the number of jobs that the worker may still be sent.
     pub(super) fn quota(&self) -> usize {
         self.quota.map_or(usize::MAX, |quota| usize::try_from(quota).unwrap_or(usize::MAX))
     }
 
-    /// Returns how long it usually takes for a batch; `None` before the first one.
+    /// Returns the usual time that the worker takes for a batch; `None` before the first one.
     pub(super) fn usual_time(&self) -> Option<Duration> {
         self.service.usual()
     }
 
-    /// Returns whether one more batch of up to `most` jobs may lie ready while it is busy.
+    /// Returns true if the busy worker may be sent one more batch, of up to `most` jobs.
     pub(super) fn may_prefetch(&self, most: usize) -> bool {
         let depth = self.service.depth(PREFETCHED, DEEPEST);
         let depth = depth.max(self.service.depth(PREFETCHED_BATCH, u32::from(most > 1) + 1));
         self.batches < depth
     }
 
-    /// It gets a batch, whose jobs follow.
+    /// Begins to send a batch, whose jobs follow.
     pub(super) fn begin_batch(&mut self, now: Instant) {
         if self.batches == 0 {
             self.since = now;
@@ -143,7 +147,8 @@ impl Worker {
         self.batches += 1;
     }
 
-    /// It is sent a job, for which it may take as long as `limit`; `more` of the batch follow.
+    /// Sends a job, for which the worker may take up to `limit`. `more` is true if further jobs of
+    /// the batch follow.
     pub(super) fn send(&mut self, id: JobId, more: bool, limit: Option<Duration>) {
         self.sent.push_back(Sent { id, more, limit, overdue: None });
         if let Some(quota) = &mut self.quota {
@@ -152,9 +157,9 @@ impl Worker {
         }
     }
 
-    /// It is to start the job whose turn it is, and gets as long for that as for the job: one that
-    /// does not come back from what it does between jobs is as lost as one that never ends one.
-    /// Returns that job and when its start is overdue, where that is news.
+    /// Sets the time by which the worker must start its next job: the worker may take as long to
+    /// start a job as to finish it. That ends workers that hang between two jobs. Returns the job
+    /// and the time, if the time was not set before.
     pub(super) fn arm_start_deadline(&mut self, now: Instant) -> Option<(JobId, Instant)> {
         let next = self.sent.front_mut().filter(|_| self.running.is_empty())?;
         let Sent { id, limit: Some(limit), overdue: overdue @ None, .. } = next else {
@@ -165,7 +170,7 @@ impl Worker {
         Some((*id, at))
     }
 
-    /// It has handed a job to the model.
+    /// Records that the worker has handed a job to the model.
     pub(super) fn start(&mut self, id: JobId, now: Instant) -> Result<AlarmChange, OutOfTurn> {
         let may_start = self.is_open || self.running.is_empty();
         let sent = self.sent.pop_front_if(|sent| may_start && sent.id == id).ok_or(OutOfTurn)?;
@@ -175,7 +180,7 @@ impl Worker {
         Ok(AlarmChange { before: sent.overdue, after: overdue })
     }
 
-    /// The model is done with a job.
+    /// Records that the model has finished a job.
     pub(super) fn finish(&mut self, id: JobId, now: Instant) -> Result<AlarmChange, OutOfTurn> {
         let place = self.running.iter().position(|running| running.id == id).ok_or(OutOfTurn)?;
         let running = self.running.swap_remove(place);
@@ -187,66 +192,68 @@ impl Worker {
         Ok(AlarmChange { before: running.overdue, after: None })
     }
 
-    /// Returns how many jobs it must have started without telling so, when it speaks of this one.
-    pub(super) fn untold(&self, id: JobId) -> usize {
+    /// Returns the number of jobs that the worker must have started without a report, if it sends a
+    /// message about this one.
+    pub(super) fn unreported_starts(&self, id: JobId) -> usize {
         if self.keeps_board { self.started(id) } else { 0 }
     }
 
-    /// The job whose turn it is.
+    /// Returns the job that the worker must start next.
     pub(super) fn next(&self) -> Option<JobId> {
         self.sent.front().map(|sent| sent.id)
     }
 
-    /// Jobs that it works on.
+    /// Returns the jobs that the worker runs.
     pub(super) fn running(&self) -> impl Iterator<Item = JobId> {
         self.running.iter().map(|running| running.id)
     }
 
-    /// Returns how many of its jobs are to be started before this one; `None` when this one is
-    /// about to be started, or has been.
+    /// Returns the number of the worker's jobs that will be started before this one; `None` if this
+    /// one is being started, or has been.
     pub(super) fn position(&self, id: JobId) -> Option<usize> {
         let place = self.sent.iter().position(|sent| sent.id == id)?;
         place.checked_sub(self.starting())
     }
 
-    /// Jobs that it is to start later.
+    /// Returns the number of jobs that wait at the worker.
     pub(super) fn queued(&self) -> usize {
         self.sent.len().saturating_sub(self.starting())
     }
 
-    /// It gets no more jobs.
+    /// Gives the worker no more jobs.
     pub(super) fn drain(&mut self) {
         self.drains = true;
     }
 
-    /// It gets no jobs for a while.
+    /// Gives the worker no jobs for [`PAUSE`].
     pub(super) fn pause(&mut self, now: Instant) -> AlarmChange {
         let until = Some(now + PAUSE);
         AlarmChange { before: std::mem::replace(&mut self.paused, until), after: until }
     }
 
-    /// It gets jobs again.
+    /// Gives the worker jobs again.
     pub(super) fn resume(&mut self) -> AlarmChange {
         AlarmChange { before: self.paused.take(), after: None }
     }
 
-    /// Returns until when it pauses.
+    /// Returns the end of the worker's pause.
     pub(super) fn paused(&self) -> Option<Instant> {
         self.paused
     }
 
-    /// Jobs that are to be started or finished by some time, each with that time.
+    /// Returns the jobs that must be started or finished by a certain time, each with that time.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = (JobId, Instant)> {
         let running = self.running.iter().map(|running| (running.id, running.overdue));
         let sent = self.sent.iter().map(|sent| (sent.id, sent.overdue));
         running.chain(sent).filter_map(|(id, overdue)| Some((id, overdue?)))
     }
 
-    /// It is gone, and had started everything up to the job `last`, besides what it told of.
+    /// Returns the jobs of a worker that is lost and had started every job up to `last`, besides
+    /// those whose start it reported.
     pub(super) fn remains(self, last: Option<JobId>) -> Remains {
         let started = last.map_or(0, |last| self.started(last));
-        // Only what it was about to start can have to do with its end, if it did not know of that
-        // before.
+        // Only the job that an idle worker was about to start can have caused its end. If the
+        // worker had paused, it was about to end before.
         let was_idle = self.running.is_empty() && started == 0;
         let suspect = self.next().filter(|_| was_idle && self.paused.is_none());
         let mut unbegun = self.sent.iter().map(|sent| sent.id);
@@ -254,13 +261,13 @@ impl Worker {
         Remains { begun, unbegun: unbegun.collect(), suspect }
     }
 
-    /// Returns how many of the jobs sent to it have been started when this one has.
+    /// Returns the number of sent jobs that have been started if this one has.
     fn started(&self, last: JobId) -> usize {
         self.sent.iter().position(|sent| sent.id == last).map_or(0, |place| place + 1)
     }
 
-    /// Returns how many jobs are being started: the first batch that an idle worker was sent it is
-    /// just starting, told or not.
+    /// Returns the number of jobs that are being started: an idle worker is starting the first
+    /// batch that it was sent, even if it has not reported that.
     fn starting(&self) -> usize {
         if self.running.is_empty() || self.is_open {
             self.sent.iter().take_while(|sent| sent.more).count() + 1

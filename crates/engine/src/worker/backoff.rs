@@ -1,17 +1,19 @@
-//! Pauses: before a program that keeps dying is started again, and between the replacements of
-//! workers that say that they are broken.
+//! Pauses before the restart of a program that fails repeatedly, and between the replacements of
+//! workers that report that they are broken.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// The pause after the first failed start.
 const FIRST: Duration = Duration::from_millis(100);
-/// The first pause after a replacement; further ones double.
-const FIRST_TURN: Duration = Duration::from_secs(1);
-/// The longest pause between replacements. After as long without one the next has none.
-const LONGEST_TURN: Duration = Duration::from_mins(5);
+/// The pause after the first replacement. Later pauses double.
+const FIRST_REPLACEMENT: Duration = Duration::from_secs(1);
+/// The longest pause between replacements. After this time without a replacement, the pauses begin
+/// again with the shortest one.
+const LONGEST_REPLACEMENT: Duration = Duration::from_mins(5);
 
-/// Pauses that double from 0.1 s to 30 s, for a number of attempts.
+/// Pauses between failed starts, which double from 0.1 s to 30 s, for a number of attempts.
 #[derive(Debug)]
 pub(super) struct Backoff {
     attempts: usize,
@@ -26,12 +28,12 @@ impl Backoff {
         Backoff { attempts, failures: 0 }
     }
 
-    /// The program has served: the next pause is the first again.
+    /// Forgets the failures, because the program has served.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// The pause after one more failed attempt; `None` when it was the last one.
+    /// Returns the pause after one more failed attempt; `None` after the last one.
     pub(super) fn next(&mut self) -> Option<Duration> {
         self.failures += 1;
         if self.failures >= self.attempts {
@@ -42,26 +44,26 @@ impl Backoff {
     }
 }
 
-/// Pauses between replacements, which double from 1 s to 5 min, and are at least as long as the
+/// Pauses between replacements, which double from 1 s to 5 min, and last at least as long as the
 /// last replacement took.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct ReplacementPauses {
     pause: Duration,
     last: Option<Instant>,
 }
 
-impl Turns {
-    /// The pause before the next replacement may begin.
+impl ReplacementPauses {
+    /// Returns the time until the next replacement may begin.
     pub(super) fn pause(&self) -> Duration {
         let Some(last) = self.last else { return Duration::ZERO };
         self.pause.saturating_sub(last.elapsed())
     }
 
-    /// Notes that a replacement has just ended, which took this long.
-    pub(super) fn took(&mut self, time: Duration) {
-        let is_first = self.last.is_none_or(|last| last.elapsed() > time + LONGEST_TURN);
-        let pause = if is_first { FIRST_TURN } else { self.pause * 2 };
-        self.pause = pause.max(time).min(LONGEST_TURN);
+    /// Records that a replacement has just ended, and the time that it took.
+    pub(super) fn record(&mut self, time: Duration) {
+        let is_first = self.last.is_none_or(|last| last.elapsed() > time + LONGEST_REPLACEMENT);
+        let pause = if is_first { FIRST_REPLACEMENT } else { self.pause * 2 };
+        self.pause = pause.max(time).min(LONGEST_REPLACEMENT);
         self.last = Some(Instant::now());
     }
 }
@@ -71,20 +73,20 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_between_replacements_grow_and_are_forgotten() {
-        let mut turns = Turns::default();
-        assert_eq!(turns.pause(), Duration::ZERO);
-        let mut pauses = Vec::new();
+    async fn pauses_between_replacements_grow_and_begin_again() {
+        let mut pauses = ReplacementPauses::default();
+        assert_eq!(pauses.pause(), Duration::ZERO);
+        let mut seconds = Vec::new();
         for _ in 0..11 {
-            turns.took(Duration::from_secs(3));
-            pauses.push(turns.pause().as_secs());
-            tokio::time::advance(turns.pause() + Duration::from_secs(3)).await;
+            pauses.record(Duration::from_secs(3));
+            seconds.push(pauses.pause().as_secs());
+            tokio::time::advance(pauses.pause() + Duration::from_secs(3)).await;
         }
-        assert_eq!(pauses, [3, 6, 12, 24, 48, 96, 192, 300, 300, 300, 300]);
-        tokio::time::advance(LONGEST_TURN * 2).await;
-        assert_eq!(turns.pause(), Duration::ZERO);
-        turns.took(Duration::ZERO);
-        assert_eq!(turns.pause(), FIRST_TURN);
+        assert_eq!(seconds, [3, 6, 12, 24, 48, 96, 192, 300, 300, 300, 300]);
+        tokio::time::advance(LONGEST_REPLACEMENT * 2).await;
+        assert_eq!(pauses.pause(), Duration::ZERO);
+        pauses.record(Duration::ZERO);
+        assert_eq!(pauses.pause(), FIRST_REPLACEMENT);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How a worker's process ended, in words that help.
+//! The end of a model process: its exit, the cause, and the error for requesters.
 
 use std::fmt;
 use std::io;
@@ -11,52 +11,52 @@ use nix::sys::signal::Signal;
 
 use crate::link::message::Violation;
 
-/// How a process ended.
+/// The exit of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// By itself, with this status.
+    /// The process exited with this status.
     Status(i32),
-    /// By itself, with this status, after it said that it is not to be started again.
+    /// The process exited with this status after it had sent `leave`: it must not be restarted.
     Left(i32),
-    /// By this signal.
+    /// This signal killed the process.
     Signal(i32),
-    /// By the engine, for it had been stopped (SIGSTOP) for so long.
+    /// The engine killed the process because it had been stopped (SIGSTOP) for this time.
     Stopped(Duration),
-    /// It never ran: the program does not exist.
+    /// The process was not started: the program does not exist.
     NotFound,
-    /// It never ran: the program cannot be executed.
+    /// The process was not started: the program cannot be executed.
     NotExecutable,
-    /// It never ran: the system had no room for it, in its own words.
+    /// The process was not started: the system lacks a resource such as memory, as its error says.
     NoRoom(String),
-    /// It could not be waited for.
+    /// The exit is not known: waiting for the process failed.
     Unknown,
 }
 
 /// The cause of a worker's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EndCause {
-    /// Its process exited by itself.
+    /// The process exited by itself.
     Exited,
-    /// A signal ended its process.
+    /// A signal killed the process.
     Signal,
-    /// Its process could not be started.
+    /// The process could not be started.
     NotStarted,
-    /// It was told to end, and did.
+    /// The engine recycled or replaced the worker.
     Retired,
-    /// It did not ask for its first job in this time, and was ended.
+    /// The program did not ask for its first job within this time, and was killed.
     NotReady(Duration),
-    /// It broke the protocol, and was ended.
+    /// The worker broke the protocol, and was killed.
     Violation(Violation),
-    /// It closed its link, did not end, and was ended.
+    /// The worker closed its link, did not exit, and was terminated.
     ClosedLink,
-    /// It worked on a job for longer than it may, and was ended.
+    /// The worker did not finish a job within its timeout and grace, and was killed.
     Overdue,
-    /// The engine was stopped, and it was ended with it.
+    /// The engine was shut down, and killed the worker.
     Stopped,
 }
 
 impl EndCause {
-    /// Every label, for statistics.
+    /// Every label, in alphabetical order.
     pub(crate) const LABELS: [&str; 9] = [
         "closed_link",
         "exited",
@@ -69,7 +69,7 @@ impl EndCause {
         "violation",
     ];
 
-    /// The cause in a word, for statistics.
+    /// Returns the label of the cause in the metrics.
     pub(crate) fn label(&self) -> &'static str {
         match self {
             EndCause::Exited => "exited",
@@ -97,7 +97,7 @@ impl From<FrameError> for EndCause {
     }
 }
 
-/// The cause of an end that the engine did not bring about.
+/// Returns the cause of an end that the engine did not cause.
 impl From<&Exit> for EndCause {
     fn from(exit: &Exit) -> Self {
         match exit {
@@ -112,17 +112,17 @@ impl From<&Exit> for EndCause {
 /// The end of a worker.
 #[derive(Debug)]
 pub(super) struct Ending {
-    /// The end of its process.
+    /// The exit of the process.
     pub(super) exit: Exit,
-    /// The engine's reason to end it; `None` when it ended by itself.
+    /// The engine's reason to end the worker; `None` if it ended by itself.
     pub(super) ended_for: Option<EndCause>,
     pub(super) was_ready: bool,
-    /// The last lines of its output.
+    /// The last lines of the output.
     pub(super) output: Vec<String>,
 }
 
 impl Ending {
-    /// The end of a process that could not even begin.
+    /// Returns the ending of a process that could not be started.
     pub(super) fn not_started(error: &io::Error) -> Self {
         let exit = match error.kind() {
             io::ErrorKind::NotFound => Exit::NotFound,
@@ -132,17 +132,18 @@ impl Ending {
         Ending { exit, ended_for: None, was_ready: false, output: Vec::new() }
     }
 
-    /// Whether it ended by itself, and not well.
+    /// Returns true if the process ended by itself, and not with status 0.
     pub(super) fn is_crash(&self) -> bool {
         self.ended_for.is_none() && self.exit != Exit::Status(0)
     }
 
-    /// The error for the requester: the consequence, the cause, and the program's last lines.
+    /// Returns the error for the requester: the consequence, the cause, and the program's last
+    /// lines.
     pub(super) fn error(&self, kind: Kind, consequence: &str) -> Error {
         Error::new(kind, format!("{consequence}: {self}")).with_output(&self.output)
     }
 
-    /// The cause.
+    /// Returns the cause of the end.
     pub(super) fn cause(&self) -> EndCause {
         self.ended_for.clone().unwrap_or_else(|| EndCause::from(&self.exit))
     }
@@ -151,19 +152,19 @@ impl Ending {
 impl fmt::Display for Ending {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.ended_for {
-            Some(EndCause::NotReady(patience)) => {
-                let seconds = patience.as_secs_f64();
+            Some(EndCause::NotReady(limit)) => {
+                let seconds = limit.as_secs_f64();
                 return write!(out, "it did not ask for its first input within {seconds} s");
             }
             Some(EndCause::Violation(violation)) => return violation.fmt(out),
             Some(EndCause::ClosedLink) => {
-                return out.write_str("it closed its link, did not end, and was ended");
+                return out.write_str("it closed its link, did not exit, and was terminated");
             }
             Some(EndCause::Overdue) => {
-                let what = "it went on with a request, or did not begin it, that was over its time";
-                return write!(out, "{what}, and was ended");
+                return out
+                    .write_str("it did not end a request within its timeout, and was killed");
             }
-            Some(EndCause::Stopped) => return out.write_str("it was stopped"),
+            Some(EndCause::Stopped) => return out.write_str("the server stopped it"),
             Some(
                 EndCause::Exited | EndCause::Signal | EndCause::NotStarted | EndCause::Retired,
             )
@@ -181,11 +182,13 @@ impl fmt::Display for Ending {
                 }
             }
             Exit::Stopped(time) => {
-                write!(out, "it had been stopped for {} s and was ended", time.as_secs())?;
+                write!(out, "it had been stopped for {} s and was killed", time.as_secs())?;
             }
             Exit::NotFound => return out.write_str("there is no such program"),
             Exit::NotExecutable => return out.write_str("the program cannot be executed"),
-            Exit::NoRoom(error) => return write!(out, "there is no room for its process: {error}"),
+            Exit::NoRoom(error) => {
+                return write!(out, "the system cannot start its process: {error}");
+            }
             Exit::Unknown => out.write_str("it closed its link")?,
         }
         if self.was_ready {
@@ -195,8 +198,8 @@ impl fmt::Display for Ending {
     }
 }
 
-/// Whether a process could not be started for want of something that may be there again: memory,
-/// processes, descriptors; or since the program was just being replaced.
+/// Returns true if a process could not be started for a reason that may pass: a lack of memory,
+/// processes or descriptors, or a program file that was just being written.
 pub(super) fn is_shortage(error: &io::Error) -> bool {
     let number = error.raw_os_error().map(Errno::from_raw);
     let shortages = [
@@ -210,7 +213,7 @@ pub(super) fn is_shortage(error: &io::Error) -> bool {
     number.is_some_and(|number| shortages.contains(&number))
 }
 
-/// What a signal that nobody here sent usually means.
+/// Returns the usual meaning of a signal that the engine did not send.
 fn meaning(number: i32) -> Option<&'static str> {
     match Signal::try_from(number).ok()? {
         Signal::SIGKILL => Some("often the system's answer when memory runs out"),
@@ -219,7 +222,7 @@ fn meaning(number: i32) -> Option<&'static str> {
         Signal::SIGABRT => Some("native code gave up: a failed check or an uncaught C++ exception"),
         Signal::SIGILL => Some("an instruction that this processor does not have"),
         Signal::SIGFPE => Some("an arithmetic error in native code, such as a division by zero"),
-        Signal::SIGTERM => Some("somebody asked it to end"),
+        Signal::SIGTERM => Some("another process asked it to end"),
         Signal::SIGXCPU => Some("its limit of processor time"),
         Signal::SIGXFSZ => Some("a file that it wrote to has reached its limit"),
         _ => None,

@@ -1,12 +1,12 @@
-//! The executor of one worker: it carries what the engine orders to the worker, and what the
-//! worker says to the engine.
+//! The executor of one worker: it carries the engine's orders to the worker, and the worker's
+//! messages and printed lines to the engine.
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Error, InputsSchema, Kind, check_content_type};
+use ai_integration_contract::{Data, Error, InputsSchema, Kind, check_content_type};
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
@@ -22,50 +22,61 @@ use crate::worker::ending::EndCause;
 use crate::worker::pipe::Pipes;
 use crate::worker::tail::Line;
 
-/// How long a worker without a job may take to close its link once it is told to leave.
+/// The time in which a drained worker must close its link, after the engine has closed its
+/// direction.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Lines that are kept for jobs whose beginning has not been told yet.
+/// The number of printed lines that are kept for jobs whose start has not been reported yet.
 const KEPT_LINES: usize = 16;
 
-/// A worker that was ready for so long did not die of being started.
+/// A worker that was ready for this time has started successfully.
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// The first message of a worker.
 pub(crate) enum Introduction {
-    /// It describes the model, and asks for its first job.
+    /// `ready`: it describes the model and asks for its first job.
     Ready(Box<Ready>),
-    /// The program ends before its loop, and is not to be started again.
+    /// `leave`: the program ends before its loop, and must not be restarted.
     Leave,
-    /// None came: the link ended before.
+    /// No message: the link ended before.
     None,
 }
 
-/// One worker, from its readiness to its end.
+/// A worker that was started, as its supervisor knows it.
+#[derive(Debug)]
+pub(crate) struct StartedWorker {
+    pub(crate) id: WorkerId,
+    /// The number of jobs after which it is recycled, if there is a limit.
+    pub(crate) quota: Option<u64>,
+    pub(crate) pipes: Pipes,
+}
+
+/// The executor of one worker, from its `ready` to its end.
 #[derive(Debug)]
 pub(crate) struct Executor {
     worker: WorkerId,
     engine: Embedded,
     orders: mpsc::UnboundedReceiver<Order>,
-    /// Where the worker notes what it has started.
+    /// The board on which the worker records the job that it has started.
     board: Option<Arc<Board>>,
     pipes: Pipes,
-    /// The bytes that it had printed when it was sent its first job, if it ever was sent one.
+    /// The moment in the worker's output when it was sent its first job, if it was sent any.
     first: Option<Printed>,
-    /// True once it has ended a job.
+    /// True once the worker has finished a job.
     has_answered: bool,
-    /// The jobs that it told it began, and has not ended, and how much it had printed then.
+    /// The jobs whose start the worker has reported and which it has not finished, each with the
+    /// moment in its output.
     begun: Vec<(JobId, Printed)>,
-    /// The latest lines: the word that a job began may come later than what was printed for it.
+    /// The latest printed lines: the start of a job may be reported after lines that belong to it.
     lines: VecDeque<Line>,
-    /// When the worker was ready.
+    /// The time when the worker became ready.
     since: Instant,
-    /// Whether it was told that no more jobs come.
+    /// True once the engine has closed its direction of the link.
     was_drained: bool,
-    /// True once it said that its program ends, and is not to be started again.
+    /// True once the worker has sent `leave`: it ends, and must not be restarted.
     leaves: bool,
-    /// The channel for the worker's wishes to be replaced.
-    wishes: Option<mpsc::Sender<String>>,
+    /// The channel for the reasons of the worker's `replace` messages.
+    replace_reasons: Option<mpsc::Sender<String>>,
 }
 
 impl Executor {
@@ -87,15 +98,14 @@ impl Executor {
         }
     }
 
-    /// Tells the engine that the worker is ready, for up to `quota` jobs.
+    /// Adds a worker that is ready to the engine.
     pub(crate) fn join(
         engine: Embedded,
-        worker: WorkerId,
-        mut ready: Ready,
         link: &mut Link,
-        quota: Option<u64>,
-        pipes: Pipes,
+        mut ready: Ready,
+        started: StartedWorker,
     ) -> Self {
+        let StartedWorker { id: worker, quota, pipes } = started;
         if ready.shared_memory {
             link.share();
         }
@@ -103,7 +113,7 @@ impl Executor {
         let board = board.map(|file| Arc::new(Board::new(file)));
         ready.board = board.is_some();
         if let Some(board) = &board {
-            pipes.note_on(board);
+            pipes.attach_board(board);
         }
         let orders = engine.join(worker, ready, quota);
         let since = Instant::now();
@@ -120,37 +130,38 @@ impl Executor {
             since,
             was_drained: false,
             leaves: false,
-            wishes: None,
+            replace_reasons: None,
         }
     }
 
-    /// The worker's wishes to be replaced, each with its reason. One that comes while another waits
-    /// is left out.
-    pub(crate) fn wishes(&mut self) -> mpsc::Receiver<String> {
-        let (sender, wishes) = mpsc::channel(1);
-        self.wishes = Some(sender);
-        wishes
+    /// Returns a channel with the reason of each `replace` message of the worker. A message that
+    /// arrives while another one waits is dropped.
+    pub(crate) fn replace_reasons(&mut self) -> mpsc::Receiver<String> {
+        let (sender, reasons) = mpsc::channel(1);
+        self.replace_reasons = Some(sender);
+        reasons
     }
 
-    /// Whether the worker had anything to do, or was at least there for a while.
-    pub(crate) fn was_of_use(&self) -> bool {
+    /// Returns true if the start of the worker was a success: it got a job, or was ready for a
+    /// second.
+    pub(crate) fn was_started(&self) -> bool {
         self.first.is_some() || self.since.elapsed() >= SETTLED
     }
 
-    /// Tells whether the worker said that its program ends, and is not to be started again.
+    /// Returns true if the worker has sent `leave`: it ends, and must not be restarted.
     pub(crate) fn leaves(&self) -> bool {
         self.leaves
     }
 
-    /// Whether the worker was told to leave.
+    /// Returns true if the worker was drained.
     pub(crate) fn was_drained(&self) -> bool {
         self.was_drained
     }
 
-    /// Passes jobs to the worker and its answers to the engine until the link ends. May be
-    /// abandoned at any time. A worker that stays although it was told to leave, and has nothing
-    /// to do, is not waited for long. Once its link has ended it gets no more jobs: its process may
-    /// take a while to follow. Answers with the reason to end the worker, if there is one.
+    /// Carries messages between the engine and the worker until the link ends. A drained worker
+    /// must close its link within [`LEAVE`]. After the end of the link the worker gets no more
+    /// jobs, although its process may run for a while. Returns the reason to kill the worker, if
+    /// there is one. The future may be dropped at any time.
     pub(crate) async fn run(
         &mut self,
         mut link: Link,
@@ -161,6 +172,7 @@ impl Executor {
         ended.err()
     }
 
+    /// Exchanges messages with the worker until the link ends.
     async fn converse(
         &mut self,
         link: &mut Link,
@@ -172,21 +184,22 @@ impl Executor {
             if self.was_drained {
                 leave_at.get_or_insert_with(|| Instant::now() + LEAVE);
             }
-            // A worker that never stops talking must not have the runtime to itself.
+            // A worker that sends messages without end must not block the runtime.
             consume_budget().await;
             tokio::select! {
                 biased;
-                Some(order) = self.orders.recv() => self.obey(order, link).await?,
+                Some(order) = self.orders.recv() => self.carry_out(order, link).await?,
                 message = link.receive() => match message? {
                     None => return Ok(()),
                     Some(message) => {
                         if !self.begun.is_empty() {
-                            // It may end a job, and what was printed before is that job's.
+                            // The message may end a job, and lines printed before belong to that
+                            // job.
                             while let Ok(line) = printed.try_recv() {
                                 self.log(line);
                             }
                         }
-                        self.take(message, link).await?;
+                        self.handle(message, link).await?;
                     }
                 },
                 line = printed.recv(), if prints => match line {
@@ -200,7 +213,8 @@ impl Executor {
         }
     }
 
-    async fn obey(&mut self, order: Order, link: &mut Link) -> Result<(), EndCause> {
+    /// Carries out an order of the engine.
+    async fn carry_out(&mut self, order: Order, link: &mut Link) -> Result<(), EndCause> {
         match order {
             Order::Send(message) => {
                 self.first.get_or_insert_with(|| self.pipes.printed());
@@ -215,17 +229,19 @@ impl Executor {
         Ok(())
     }
 
-    async fn take(&mut self, message: FromWorker, link: &mut Link) -> Result<(), EndCause> {
+    /// Handles a message of the worker.
+    async fn handle(&mut self, message: FromWorker, link: &mut Link) -> Result<(), EndCause> {
         let out_of_turn = |message| move |_: OutOfTurn| Violation::OutOfTurn(message);
         match message {
             FromWorker::Start(id, printed) => {
                 self.engine.start_job(self.worker, id).map_err(out_of_turn("`start`"))?;
-                // A worker that cannot tell may lose its first words, and never tells another's.
+                // Without that number the job may lose its first lines, but never gets those of
+                // another.
                 let printed = printed.unwrap_or_else(|| self.pipes.printed());
                 self.begun.push((id, printed));
                 for line in &self.lines {
-                    let words = |job| line.since(printed).filter(|_| job == id);
-                    self.engine.log(self.worker, words);
+                    let text = |job| line.since(printed).filter(|_| job == id);
+                    self.engine.log(self.worker, text);
                 }
             }
             FromWorker::Result(id, outcome) => {
@@ -246,23 +262,12 @@ impl Executor {
                 self.forget(id);
             }
             FromWorker::Replace(reason) => {
-                if let Some(wishes) = &self.wishes {
-                    let _ = wishes.try_send(reason);
+                if let Some(reasons) = &self.replace_reasons {
+                    let _ = reasons.try_send(reason);
                 }
             }
             FromWorker::Chunk(id, content_type, data) => {
-                if let Err(reason) = check_content_type(content_type.as_deref()) {
-                    let message = format!("the model's piece of an answer: {reason}");
-                    self.engine.abandon(id, Error::new(Kind::ModelFailed, message));
-                }
-                let passing = self
-                    .engine
-                    .with_job(self.worker, id, |job| job.chunk(content_type, data))
-                    .map_err(out_of_turn("`chunk`"))?;
-                if let Some(Some(passing)) = passing {
-                    let passed_on = pin!(passing.pass_on());
-                    self.pass_on(id, passed_on, link).await?;
-                }
+                self.handle_chunk(id, content_type, data, link).await?;
             }
             FromWorker::Progress(id, fraction, message) => {
                 self.offer(id, Event::Progress { fraction, message }, "`progress`")?;
@@ -278,13 +283,37 @@ impl Executor {
         Ok(())
     }
 
-    /// The worker has ended a job.
+    /// Passes a chunk on to the requester of its job, which blocks the worker while the window is
+    /// full.
+    async fn handle_chunk(
+        &mut self,
+        id: JobId,
+        content_type: Option<String>,
+        data: Data,
+        link: &mut Link,
+    ) -> Result<(), EndCause> {
+        if let Err(reason) = check_content_type(content_type.as_deref()) {
+            let message = format!("a chunk of the model's result: {reason}");
+            self.engine.abandon(id, Error::new(Kind::ModelFailed, message));
+        }
+        let passing = self
+            .engine
+            .with_job(self.worker, id, |job| job.chunk(content_type, data))
+            .map_err(|OutOfTurn| Violation::OutOfTurn("`chunk`"))?;
+        if let Some(Some(passing)) = passing {
+            let passed_on = pin!(passing.pass_on());
+            self.pass_on(id, passed_on, link).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a job that the worker has finished.
     fn forget(&mut self, id: JobId) {
         self.has_answered = true;
         self.begun.retain(|(begun, _)| *begun != id);
     }
 
-    /// Tells the jobs that are followed of a line that was printed since they began.
+    /// Passes a printed line on to the followed jobs that were started before it.
     fn log(&mut self, line: Line) {
         let since_begun = |id| {
             let (_, printed) = self.begun.iter().find(|(begun, _)| *begun == id)?;
@@ -297,6 +326,7 @@ impl Executor {
         self.lines.push_back(line);
     }
 
+    /// Passes an event on to the requester of a job.
     fn offer(&self, id: JobId, event: Event, name: &'static str) -> Result<(), Violation> {
         self.engine
             .with_job(self.worker, id, |job| job.offer(event))
@@ -304,8 +334,8 @@ impl Executor {
         Ok(())
     }
 
-    /// Waits until a chunk has been passed on. A follower who reads too slowly is given up, since the
-    /// model waits meanwhile, and with it everybody in the queue.
+    /// Waits until a chunk has been passed on. If the requester reads too slowly, the job is
+    /// abandoned, because the model is blocked, and with it all requests in the queue.
     async fn pass_on(
         &mut self,
         id: JobId,
@@ -317,42 +347,42 @@ impl Executor {
                 biased;
                 was_read = &mut passed_on => {
                     if !was_read {
-                        let message = "the answer was read too slowly; the model could not wait";
+                        let message = "the result was read too slowly, and blocked the model";
                         self.engine.abandon(id, Error::new(Kind::Timeout, message));
                     }
                     return Ok(());
                 }
-                Some(order) = self.orders.recv() => self.obey(order, link).await?,
+                Some(order) = self.orders.recv() => self.carry_out(order, link).await?,
             }
         }
     }
 
-    /// The bytes that the worker had printed when the first of its running jobs began: what came
-    /// before may be another requester's.
+    /// Returns the moment in the output when the first of the running jobs was started. Earlier
+    /// lines may belong to another requester.
     pub(crate) fn busy_since(&self) -> Printed {
         let Some(first) = self.first else { return Printed::default() };
         if !self.has_answered {
             return first;
         }
-        let told = self.begun.iter().map(|(_, printed)| *printed).reduce(Printed::min);
-        told.or_else(|| self.board.as_ref()?.printed()).unwrap_or(Printed::UNKNOWN)
+        let reported = self.begun.iter().map(|(_, printed)| *printed).reduce(Printed::min);
+        reported.or_else(|| self.board.as_ref()?.printed()).unwrap_or(Printed::UNKNOWN)
     }
 
-    /// Ends the worker's life, which may have `crashed`: what it worked on fails with `error`, which
-    /// is told whether it had begun.
+    /// Removes the lost worker from the engine. See [`Embedded::worker_lost`] for `crashed` and
+    /// `error`.
     pub(crate) fn close(self, crashed: bool, error: impl Fn(bool) -> Error) {
         let started = self.board.as_ref().and_then(|board| board.started());
         self.engine.worker_lost(self.worker, started, crashed, error);
     }
 }
 
-/// Serves jobs over a link whose worker nobody here has started, until the link ends: the worker
-/// of an *attached* engine is the program that started it.
+/// Serves jobs over the link of a worker that the engine did not start, until the link ends. In an
+/// *attached* engine this worker is the program that started the engine.
 pub async fn serve_attached(engine: Embedded, mut link: Link) {
     let gone = || {
         Error::new(
             Kind::ModelCrashed,
-            "the model's program ended while it worked on this request; its own output says why",
+            "the model process ended while it worked on this request; its output says why",
         )
     };
     let ready = match Executor::ready(&mut link).await {
@@ -362,12 +392,11 @@ pub async fn serve_attached(engine: Embedded, mut link: Link) {
             return engine.fail(Error::new(Kind::ModelUnavailable, violation.to_string()));
         }
     };
-    let (worker, nothing_printed) = (WorkerId(0), Pipes::default());
-    let mut executor =
-        Executor::join(engine.clone(), worker, ready, &mut link, None, nothing_printed);
-    let (_, mut nothing) = mpsc::channel(1);
+    let started = StartedWorker { id: WorkerId(0), quota: None, pipes: Pipes::default() };
+    let mut executor = Executor::join(engine.clone(), &mut link, ready, started);
+    let (_, mut no_lines) = mpsc::channel(1);
     let ended_for = tokio::select! {
-        ended_for = executor.run(link, &mut nothing) => ended_for,
+        ended_for = executor.run(link, &mut no_lines) => ended_for,
         () = engine.is_shut_down() => None,
     };
     executor.close(true, |_| gone());
@@ -375,10 +404,9 @@ pub async fn serve_attached(engine: Embedded, mut link: Link) {
         Some(EndCause::Violation(violation)) => {
             Error::new(Kind::ModelCrashed, violation.to_string())
         }
-        Some(EndCause::Overdue) => Error::new(
-            Kind::ModelUnavailable,
-            "the model went on with a request for longer than it may take",
-        ),
-        _ => Error::new(Kind::ModelUnavailable, "the model's program has ended"),
+        Some(EndCause::Overdue) => {
+            Error::new(Kind::ModelUnavailable, "the model did not end a request within its timeout")
+        }
+        _ => Error::new(Kind::ModelUnavailable, "the model process has ended"),
     });
 }

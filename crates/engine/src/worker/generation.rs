@@ -1,4 +1,4 @@
-//! Workers that serve and are replaced together.
+//! Generations: workers that serve and are replaced together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,32 +8,36 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Workers that were started together: one for each slot, started again as they end.
+use crate::scheduler::worker::WorkerId;
+
+/// Workers that were started together, one in each slot, and are restarted when they end.
 #[derive(Debug)]
 pub(super) struct Generation {
-    /// Cancelled when it is not to serve, or everything stops.
+    /// Cancelled when the generation must not serve, or the server stops.
     pub(super) drain: CancellationToken,
-    /// True once its workers may take jobs.
+    /// True once the workers may take jobs.
     pub(super) admitted: watch::Sender<bool>,
-    /// Workers that have become ready before they were admitted.
+    /// The number of workers that became ready before the generation was admitted.
     pub(super) ready: watch::Sender<usize>,
-    /// The reason why it cannot be admitted.
+    /// The reason why the generation cannot be admitted.
     pub(super) broken: watch::Sender<Option<Error>>,
 }
 
-/// The place of a worker, in which it is started again as it ends.
+/// The place of a worker in its generation, which it keeps when it is restarted.
 #[derive(Clone, Debug)]
 pub(super) struct Seat {
     pub(super) generation: Arc<Generation>,
-    /// Cancelled when another takes over.
+    /// Cancelled when another worker takes over.
     pub(super) drain: CancellationToken,
 }
 
-/// One life of a worker that asks to be replaced.
+/// One life of a worker, from the start of its process to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Life {
+    pub(super) worker: WorkerId,
     pub(super) slot: usize,
-    /// Cancelled when its process is gone, or others have taken over.
+    pub(super) seat: Seat,
+    /// Cancelled when the process has ended, or another worker has taken over.
     pub(super) over: CancellationToken,
 }
 
@@ -47,7 +51,7 @@ impl Generation {
         }
     }
 
-    /// A place for one of its workers.
+    /// Makes the place of one worker.
     pub(super) fn seat(self: &Arc<Self>) -> Seat {
         Seat { generation: self.clone(), drain: self.drain.child_token() }
     }
@@ -56,7 +60,7 @@ impl Generation {
         *self.admitted.borrow()
     }
 
-    /// Called by each worker that is ready: waits until all are.
+    /// Reports that a worker is ready, and waits until the generation is admitted.
     pub(super) async fn admission(&self) {
         if !self.is_admitted() {
             self.ready.send_modify(|ready| *ready += 1);
@@ -66,7 +70,7 @@ impl Generation {
 }
 
 impl Seat {
-    /// Lets time pass; false when the worker has to end instead.
+    /// Waits for a time. Returns false at once if another worker takes over.
     pub(super) async fn pause(&self, time: Duration) -> bool {
         tokio::select! {
             () = sleep(time) => true,

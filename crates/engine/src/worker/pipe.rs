@@ -1,4 +1,4 @@
-//! The pipes that a worker prints into, and how much has come through them.
+//! The pipes that a worker prints into, and the number of bytes that were read from them.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,7 +10,7 @@ use rustix::io::{Errno, ioctl_fionread, read};
 
 use crate::link::board::{Board, Printed, Stream};
 
-/// Our end of one of them. One thread reads.
+/// The engine's end of such a pipe, which one thread reads.
 #[derive(Debug)]
 pub(super) struct Pipe {
     end: OwnedFd,
@@ -18,11 +18,12 @@ pub(super) struct Pipe {
     progress: Mutex<Progress>,
 }
 
+/// The number of bytes that were read from a pipe.
 #[derive(Debug, Default)]
 struct Progress {
-    /// Bytes that were read.
+    /// The number of bytes that were read.
     read: u64,
-    /// Where the worker finds that number.
+    /// The board on which the worker finds that number.
     board: Option<Arc<Board>>,
 }
 
@@ -35,7 +36,7 @@ impl Pipe {
         self.stream
     }
 
-    /// Waits for output and reads what is there; 0 at the end.
+    /// Waits for output and reads what has arrived; 0 at the end.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let mut waiting = [PollFd::new(&self.end, PollFlags::IN)];
@@ -51,11 +52,12 @@ impl Pipe {
                 continue;
             }
             let most = buffer.len().min(usize::try_from(there).unwrap_or(usize::MAX));
-            // Told ahead: who asks in between must not take these bytes for ones yet to come.
-            progress.tell(self.stream, most as u64, true);
+            // Written before the bytes are read: otherwise a worker that counts meanwhile would
+            // miss them, because they are no longer in the pipe.
+            progress.write_to_board(self.stream, most as u64, true);
             let read = read(&self.end, &mut buffer[..most]);
             progress.read += *read.as_ref().unwrap_or(&0) as u64;
-            progress.tell(self.stream, 0, false);
+            progress.write_to_board(self.stream, 0, false);
             match read {
                 Err(Errno::INTR) => {}
                 read => return Ok(read?),
@@ -63,20 +65,21 @@ impl Pipe {
         }
     }
 
-    /// How many bytes have been printed by now.
+    /// Returns the number of bytes that have been printed by now.
     fn printed(&self) -> u64 {
-        // Held, so that no byte is counted twice, or not at all.
+        // The lock keeps bytes from being counted twice, or not at all.
         let progress = self.progress();
         progress.read + self.unread().unwrap_or(0)
     }
 
-    fn note_on(&self, board: &Arc<Board>) {
-        // Behind another pipe (`| tee log`) lines come late: the worker cannot count them.
+    fn attach_board(&self, board: &Arc<Board>) {
+        // If the worker prints through another pipe (`| tee log`), it cannot count the bytes in
+        // this one.
         let is_direct = fstat(&self.end).is_ok_and(|file| board.has_pipe(self.stream, file.st_ino));
         if is_direct {
             let mut progress = self.progress();
             progress.board = Some(board.clone());
-            progress.tell(self.stream, 0, false);
+            progress.write_to_board(self.stream, 0, false);
         }
     }
 
@@ -90,14 +93,16 @@ impl Pipe {
 }
 
 impl Progress {
-    fn tell(&self, stream: Stream, ahead: u64, is_reading: bool) {
+    /// Writes on the board how many bytes have been read, and `ahead` more while the thread is
+    /// reading.
+    fn write_to_board(&self, stream: Stream, ahead: u64, is_reading: bool) {
         if let Some(board) = &self.board {
-            board.tell_read(stream, self.read + ahead, is_reading);
+            board.write_read(stream, self.read + ahead, is_reading);
         }
     }
 }
 
-/// All pipes of a worker; none for one that nobody here has started.
+/// All pipes of a worker. A worker that the engine did not start has none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pipes(Vec<Arc<Pipe>>);
 
@@ -108,15 +113,15 @@ impl Pipes {
         pipe
     }
 
-    /// How much the worker has printed by now.
+    /// Returns the present moment in the worker's output.
     pub(crate) fn printed(&self) -> Printed {
         let on =
             |stream| self.0.iter().find(|pipe| pipe.stream == stream).map(|pipe| pipe.printed());
         Printed::new(on(Stream::Stdout).unwrap_or_default(), on(Stream::Stderr).unwrap_or_default())
     }
 
-    /// From now on the worker finds on its board how much of its output has been read.
-    pub(crate) fn note_on(&self, board: &Arc<Board>) {
-        self.0.iter().for_each(|pipe| pipe.note_on(board));
+    /// From now on writes on the worker's board how much of its output has been read.
+    pub(crate) fn attach_board(&self, board: &Arc<Board>) {
+        self.0.iter().for_each(|pipe| pipe.attach_board(board));
     }
 }

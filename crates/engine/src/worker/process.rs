@@ -1,4 +1,4 @@
-//! A worker's process.
+//! The model process of a worker.
 
 use std::ffi::OsString;
 use std::io;
@@ -23,37 +23,38 @@ use crate::worker::reaper::{ExitWatch, Reaper};
 use crate::worker::rlimits::WorkerRlimits;
 use crate::worker::tail::{Line, Tail};
 
-/// The environment variable that tells a worker the descriptor of its link.
+/// The environment variable with the number of the file descriptor of a worker's link.
 pub const LINK_VARIABLE: &str = "AI_INTEGRATION_LINK";
-/// The environment variable by which CUDA, and whatever builds on it, chooses devices.
+/// The environment variable by which CUDA chooses devices.
 const DEVICE_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
-/// The descriptor of a worker's link, out of the way of the standard streams.
+/// The descriptor of a worker's link, the first one after the standard streams.
 const LINK_DESCRIPTOR: i32 = 3;
-/// Lines that may wait for somebody who follows a job.
+/// The number of printed lines that may wait for the executor.
 const LINES: usize = 256;
-/// How long the rest of the output of an ended process is waited for.
+/// The time that the engine waits for the rest of the output of an ended process.
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
 
-/// A program that speaks the worker protocol.
+/// The command line and environment of a program that speaks the worker protocol.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The program and its arguments.
     pub command: Vec<OsString>,
-    /// Variables set over the inherited environment.
+    /// The variables that are added to the inherited environment.
     pub variables: Vec<(String, String)>,
-    /// Variables of the inherited environment that the program does not get: the secrets of clients.
+    /// The variables that are removed from the inherited environment, such as the server's token.
     pub hidden: Vec<&'static str>,
-    /// Where its standard output goes; its standard error goes to ours.
+    /// The stream that the program's standard output is copied to. Its standard error is copied to
+    /// the engine's.
     pub stdout: Output,
-    /// The form in which its lines are passed on, unless they stay as they are.
+    /// The form in which printed lines are passed on; `None` to pass them on as they are.
     pub form: Option<LineForm>,
 }
 
-/// A running worker. It leads a process group of its own, which ends with it.
+/// A running model process. It leads a process group of its own, which is killed when it ends.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) pid: i32,
-    /// True once it said that it ends, and is not to be started again.
+    /// True once the process has sent `leave`: it ends, and must not be restarted.
     pub(super) leaves: bool,
     exit: ExitWatch,
     pipes: Pipes,
@@ -62,7 +63,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the program and answers with our end of its link.
+    /// Starts the program. Returns the process and the engine's end of its link.
     pub(super) fn start(
         program: &Program,
         reaper: &Reaper,
@@ -98,13 +99,14 @@ impl Process {
         let passage =
             Passage { worker: slot, form: program.form, tail: tail.clone(), lines: sender };
         let mut process = Process { pid, leaves: false, exit, pipes, tail, lines };
-        // Nobody would attend to one that runs and is not answered with.
+        // On an error no process is returned, so nobody would wait for the end of one that runs.
         process
             .pass_output(child, program.stdout, passage)
             .inspect_err(|_| process.signal(Signal::SIGKILL))?;
         Ok((process, ours))
     }
 
+    /// Starts the threads that copy the output.
     fn pass_output(&mut self, child: Child, stdout: Output, passage: Passage) -> io::Result<()> {
         if let Some(end) = child.stdout {
             let pipe = self.pipes.add(Pipe::new(end.into(), Stream::Stdout));
@@ -117,43 +119,45 @@ impl Process {
         Ok(())
     }
 
-    /// The pipes that it prints into.
+    /// Returns the pipes that the process prints into.
     pub(super) fn pipes(&self) -> Pipes {
         self.pipes.clone()
     }
 
     /// Sends a signal to the whole process group.
     pub(super) fn signal(&self, signal: Signal) {
-        // A group that is gone already needs no signal.
+        // If this fails, the group has ended already.
         let _ = killpg(Pid::from_raw(self.pid), signal);
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the process.
     pub(super) async fn ended(&mut self) -> Exit {
         self.exit.ended().await
     }
 
-    /// Its number, its end, and the lines that it prints, which are to be given back.
+    /// Returns the process id, a watch of the exit, and the printed lines. The caller must return
+    /// the lines with [`Process::take_back`].
     pub(super) fn follow(&mut self) -> (i32, ExitWatch, mpsc::Receiver<Line>) {
-        let (_, nothing) = mpsc::channel(1);
-        (self.pid, self.exit.clone(), std::mem::replace(&mut self.lines, nothing))
+        let (_, no_lines) = mpsc::channel(1);
+        (self.pid, self.exit.clone(), std::mem::replace(&mut self.lines, no_lines))
     }
 
-    /// Takes the lines back that [`Process::follow`] gave away.
+    /// Takes the lines back that [`Process::follow`] returned.
     pub(super) fn take_back(&mut self, lines: mpsc::Receiver<Line>) {
         self.lines = lines;
     }
 
-    /// The last lines that an ended process printed after this moment.
+    /// Returns the last lines that an ended process printed after this moment.
     pub(super) async fn last_output(&mut self, since: Printed) -> Vec<String> {
-        // The streams end with the group, unless a process has left the group.
+        // The streams end with the process group, unless a process has left the group.
         let _ = timeout(LAST_OUTPUT, async { while self.lines.recv().await.is_some() {} }).await;
         self.tail.since(since)
     }
 }
 
-/// Gives the worker the signals of other programs, limits it, and has the kernel end it when this process ends, however that happens.
-#[expect(unsafe_code, reason = "nothing safe runs between fork and exec")]
+/// Restores the signals of the new process, limits its resources, and makes the kernel kill it when
+/// the engine ends for any reason.
+#[expect(unsafe_code, reason = "code between fork and exec cannot be checked by the compiler")]
 fn before_exec(command: &mut Command, limits: WorkerRlimits) {
     let parent = Pid::this();
     // SAFETY: the closure makes only system calls that are safe after fork, and allocates nothing.
@@ -166,7 +170,8 @@ fn before_exec(command: &mut Command, limits: WorkerRlimits) {
     }
 }
 
-/// Elsewhere than on Linux a worker notices its parent's end at its next `get_next_input`.
+/// Makes the kernel kill the process when its parent ends. On other systems than Linux the worker
+/// notices the end of its parent at its next `get_next_input`.
 #[cfg(all(target_os = "linux", not(portable)))]
 fn die_with_parent(parent: Pid) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -175,7 +180,7 @@ fn die_with_parent(parent: Pid) -> io::Result<()> {
 }
 
 #[cfg(any(not(target_os = "linux"), portable))]
-#[expect(clippy::unnecessary_wraps, reason = "the one for Linux can fail")]
+#[expect(clippy::unnecessary_wraps, reason = "the function for Linux can fail")]
 fn die_with_parent(_parent: Pid) -> io::Result<()> {
     Ok(())
 }

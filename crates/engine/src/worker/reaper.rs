@@ -1,5 +1,6 @@
-//! Collects ended processes: the workers, and, as process 1 of a container or as a subreaper,
-//! whatever the workers left behind; and ends what is left of a worker that has ended.
+//! The reaper collects ended child processes: the model processes, and the orphans that they leave
+//! to the engine as process 1 of a container or as a subreaper. It also kills the processes that an
+//! ended worker has started.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,46 +19,49 @@ use tokio::time::{Instant, sleep};
 
 use crate::worker::ending::Exit;
 
-/// The environment variable that names a worker, to itself and to whatever it starts: a process
-/// that has left the worker's group is found by it.
+/// The environment variable with the name of a worker, which every process that the worker starts
+/// inherits. By it the engine finds processes that have left the worker's process group.
 pub const WORKER_VARIABLE: &str = "AI_INTEGRATION_WORKER_ID";
 
-/// How often what a worker left behind is looked for.
+/// The maximum number of searches for the processes that an ended worker has started.
 #[cfg(all(target_os = "linux", not(portable)))]
 const ROUNDS: usize = 100;
-/// How long a worker may be stopped.
+/// The time for which a worker may be stopped by SIGSTOP. Then it is killed.
 const STOPPED: Duration = Duration::from_secs(10);
 
-/// Tells of the end of one process.
+/// A watch of the exit of one process.
 #[derive(Clone, Debug)]
 pub(super) struct ExitWatch(watch::Receiver<Option<Exit>>);
 
 impl ExitWatch {
-    /// Waits for the end.
+    /// Waits for the exit.
     pub(super) async fn ended(&mut self) -> Exit {
         let exit = self.0.wait_for(Option::is_some).await;
         exit.ok().and_then(|exit| exit.clone()).unwrap_or(Exit::Unknown)
     }
 }
 
-/// Held by a test that starts processes: the reapers of two would take each other's.
+/// A lock that each test that starts processes must hold: two reapers would collect each other's
+/// processes.
 #[cfg(test)]
 pub(super) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
+/// The workers that run, by process id.
 type Watched = HashMap<i32, WatchedWorker>;
 
-/// A worker that runs.
+/// A worker whose process runs.
 #[derive(Debug)]
 struct WatchedWorker {
+    /// The value of [`WORKER_VARIABLE`].
     name: String,
-    /// Since when it has been stopped, by SIGSTOP or the like.
+    /// The time when a signal such as SIGSTOP stopped the process, if it is stopped.
     stopped: Option<Instant>,
-    /// Whether it was ended for that.
-    was_ended: bool,
+    /// True if the engine killed the process because it was stopped.
+    was_killed: bool,
     end: watch::Sender<Option<Exit>>,
 }
 
-/// Starts processes and tells of their end.
+/// Starts processes, and collects them when they end.
 #[derive(Clone, Debug)]
 pub(super) struct Reaper(Arc<Mutex<Watched>>);
 
@@ -66,7 +70,7 @@ impl Reaper {
     pub(super) fn start() -> io::Result<Self> {
         #[cfg(all(target_os = "linux", not(portable)))]
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-            tracing::debug!(%error, "orphans of workers go to the system");
+            tracing::debug!(%error, "orphaned processes of workers cannot be collected");
         }
         let mut ended = signal(SignalKind::child())?;
         let reaper = Reaper(Arc::default());
@@ -79,15 +83,15 @@ impl Reaper {
         Ok(reaper)
     }
 
-    /// Starts a process whose end the second value will tell. The lock is held meanwhile: the
-    /// collector must not take the end of a process that is not known yet.
+    /// Starts a process. Returns it with a watch of its exit. The lock is held meanwhile, because
+    /// the collector must not collect a process that is not registered yet.
     pub(super) fn spawn(&self, command: &mut Command) -> io::Result<(Child, ExitWatch)> {
         let mut watched = self.watched();
         let name = format!("{:032x}", fastrand::u128(..));
         let child = command.env(WORKER_VARIABLE, &name).spawn()?;
         let (end, receiver) = watch::channel(None);
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        watched.insert(pid, WatchedWorker { name, stopped: None, was_ended: false, end });
+        watched.insert(pid, WatchedWorker { name, stopped: None, was_killed: false, end });
         Ok((child, ExitWatch(receiver)))
     }
 
@@ -98,18 +102,20 @@ impl Reaper {
         }
     }
 
-    /// Ends every worker at once, and what it started.
+    /// Kills every worker, and the processes that it started.
     pub(super) fn kill_all(&self) {
         self.signal_all(Signal::SIGKILL);
         let names = self.watched().values().map(|worker| worker.name.clone()).collect();
-        end_remains(names);
+        kill_descendants(names);
     }
 
+    /// Collects all children that have ended, and watches those that are stopped.
     fn collect(&self) {
         let mut watched = self.watched();
         let which = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
         loop {
-            // Not nix's `waitpid`: it fails for an end by a real-time signal, and that end is lost.
+            // Not nix's `waitpid`: it fails if a real-time signal killed the process, and loses
+            // that exit.
             let (pid, status) = match wait(which) {
                 Ok(Some((pid, status))) => (Pid::from_raw(pid.as_raw_pid()), status),
                 Err(Errno::INTR) => continue,
@@ -123,18 +129,18 @@ impl Reaper {
                 }
                 continue;
             };
-            if let Some(WatchedWorker { name, end, was_ended, .. }) = watched.remove(&pid.as_raw())
+            if let Some(WatchedWorker { name, end, was_killed, .. }) = watched.remove(&pid.as_raw())
             {
-                // What the worker started ends with it.
+                // The processes that the worker started are killed with it.
                 let _ = killpg(pid, Signal::SIGKILL);
-                let exit = if was_ended { Exit::Stopped(STOPPED) } else { exit };
-                // It has ended when all of that has; to look for it may take a while.
+                let exit = if was_killed { Exit::Stopped(STOPPED) } else { exit };
+                // The end is reported after that. The search for the processes may take a while.
                 let conclude = move || {
-                    end_remains(vec![name]);
+                    kill_descendants(vec![name]);
                     end.send_replace(Some(exit));
                 };
-                // Not `spawn_blocking`, which panics where the system has no thread to give.
-                let thread = thread::Builder::new().name("remains".to_owned());
+                // Not `spawn_blocking`, which panics if the system cannot start a thread.
+                let thread = thread::Builder::new().name("descendants".to_owned());
                 if thread.spawn(conclude.clone()).is_err() {
                     conclude();
                 }
@@ -142,7 +148,8 @@ impl Reaper {
         }
     }
 
-    /// A worker is stopped: whatever it holds would wait for ever.
+    /// Records that a worker was stopped, and kills it if it does not go on in time, because its
+    /// jobs would wait for ever.
     fn stopped(&self, watched: &mut Watched, pid: Pid) {
         let Some(worker) = watched.get_mut(&pid.as_raw()) else { return };
         let since = Instant::now();
@@ -153,7 +160,7 @@ impl Reaper {
             let mut watched = reaper.watched();
             let worker = watched.get_mut(&pid.as_raw());
             if let Some(worker) = worker.filter(|worker| worker.stopped == Some(since)) {
-                worker.was_ended = true;
+                worker.was_killed = true;
                 let _ = killpg(pid, Signal::SIGKILL);
             }
         });
@@ -164,41 +171,44 @@ impl Reaper {
     }
 }
 
-/// How a process ended; `None` for one that was stopped or goes on.
+/// Returns the exit of a process; `None` if it was stopped or continued.
 fn exit(status: WaitStatus) -> Option<Exit> {
     let by_itself = status.exit_status().map(Exit::Status);
     by_itself.or_else(|| status.terminating_signal().map(Exit::Signal))
 }
 
-/// Ends the processes that these workers started and that are not of their groups any more.
+/// Kills the processes that these workers started and that have left the workers' process groups.
 #[cfg(all(target_os = "linux", not(portable)))]
-fn end_remains(workers: Vec<String>) {
+fn kill_descendants(workers: Vec<String>) {
     let lines: Vec<String> =
         workers.into_iter().map(|name| format!("{WORKER_VARIABLE}={name}")).collect();
-    let mut ended = Vec::new();
-    // One of them may start another meanwhile.
+    let mut killed = Vec::new();
+    // A process may start another one during the search.
     for _ in 0..ROUNDS {
-        let mut remains = processes();
-        remains.retain(|pid| !ended.contains(pid) && has_one(*pid, &lines));
-        if remains.is_empty() {
+        let mut descendants = processes();
+        descendants.retain(|pid| !killed.contains(pid) && has_one(*pid, &lines));
+        if descendants.is_empty() {
             return;
         }
-        for pid in remains {
+        for pid in descendants {
             let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
-            ended.push(pid);
+            killed.push(pid);
         }
     }
-    tracing::warn!("a worker started processes faster than they can be ended");
+    tracing::warn!(
+        "a worker started processes faster than the engine can kill them; some are left"
+    );
 }
 
-/// The numbers of all processes.
+/// Returns the ids of all processes.
 #[cfg(all(target_os = "linux", not(portable)))]
 fn processes() -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether a process was started with one of these variables. Nobody else's environment can be read.
+/// Returns true if a process was started with one of these variables. The environment of another
+/// user's process cannot be read, and then this returns false.
 #[cfg(all(target_os = "linux", not(portable)))]
 fn has_one(pid: i32, lines: &[String]) -> bool {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -207,7 +217,7 @@ fn has_one(pid: i32, lines: &[String]) -> bool {
 }
 
 #[cfg(any(not(target_os = "linux"), portable))]
-fn end_remains(_workers: Vec<String>) {}
+fn kill_descendants(_workers: Vec<String>) {}
 
 #[cfg(test)]
 mod tests {
@@ -217,12 +227,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_end_by_any_signal_is_told_and_keeps_back_no_other() {
+    async fn an_exit_by_any_signal_is_reported_and_delays_no_other() {
         let _alone = ALONE.lock().await;
         let reaper = Reaper::start().unwrap();
         let start = |script| reaper.spawn(Command::new("sh").args(["-c", script])).unwrap();
         let started = ["kill -34 $$", "exit 3"].map(start);
-        // Both ends are there when the first is collected.
+        // Both processes have ended when the first one is collected.
         for (child, _) in &started {
             let pid = rustix::process::Pid::from_child(child);
             waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
@@ -230,8 +240,8 @@ mod tests {
         for ((_, mut exit), expected) in
             started.into_iter().zip([Exit::Signal(34), Exit::Status(3)])
         {
-            let told = timeout(Duration::from_secs(5), exit.ended()).await;
-            assert_eq!(told, Ok(expected));
+            let reported = timeout(Duration::from_secs(5), exit.ended()).await;
+            assert_eq!(reported, Ok(expected));
         }
         assert!(reaper.watched().is_empty());
     }

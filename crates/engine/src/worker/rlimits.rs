@@ -1,4 +1,4 @@
-//! Limits of the operating system: the engine's own, and those of the workers.
+//! Resource limits of the operating system: the engine's own, and those of the workers.
 
 use std::io;
 use std::sync::OnceLock;
@@ -10,15 +10,17 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::link::memory_file;
 
-/// Open files that are kept for others than clients, if there are twice as many.
+/// The number of open files that are reserved for workers and memory files, if the limit is at
+/// least twice as high.
 const RESERVED: rlim_t = 512;
 
-/// The limit of open files that this process was started with.
+/// The limits of open files, soft and hard, that this process was started with.
 static STARTED_WITH: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
 
-/// Lets this process have as many open files as it may, and tells how many of them clients may take
-/// up: the rest is for workers, their links and output, and for large bodies. Workers get the limit
-/// that this process was started with: some programs go through all possible files.
+/// Raises the limit of open files of this process to the maximum, and returns how many of them
+/// connections may use. The rest is for the workers' links and output, and for memory files.
+/// Workers get the limit that this process was started with, because some programs loop over all
+/// possible files.
 pub fn raise_open_files() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 512 };
     let _ = STARTED_WITH.set((soft, hard));
@@ -30,9 +32,9 @@ pub fn raise_open_files() -> u64 {
     most - RESERVED.min(most / 2)
 }
 
-/// Where this process may take up only so many addresses (`ulimit -v`), keeps glibc from reserving
-/// 64 MiB of them for each thread: nothing would be left for bodies. To be called before a thread
-/// is started.
+/// If the address space of this process is limited (`ulimit -v`), keeps glibc from reserving 64 MiB
+/// of it for each thread, which would leave nothing for request bodies. Must be called before a
+/// thread is started.
 pub fn save_addresses() {
     #[cfg(target_env = "gnu")]
     if getrlimit(Resource::RLIMIT_AS).is_ok_and(|(soft, _)| soft != RLIM_INFINITY) {
@@ -44,17 +46,18 @@ pub fn save_addresses() {
     }
 }
 
-/// What a worker is limited to.
+/// The resource limits of a worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WorkerRlimits {
-    /// Bytes of data: what it allocates.
+    /// The memory that it may allocate, in bytes.
     pub(crate) memory: Option<u64>,
-    /// Open files.
+    /// The number of files that it may have open.
     pub(crate) files: Option<u64>,
 }
 
 impl WorkerRlimits {
-    /// Applies the limits to the calling process, between fork and exec: makes system calls only.
+    /// Applies the limits to the calling process. It makes only system calls, so it may be called
+    /// between fork and exec.
     pub(crate) fn apply(self) -> io::Result<()> {
         if let Some(bytes) = self.memory {
             setrlimit(Resource::RLIMIT_DATA, bytes, bytes)?;

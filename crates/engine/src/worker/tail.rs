@@ -1,22 +1,22 @@
-//! The last lines that a worker printed, kept to explain its end.
+//! The last lines that a worker printed, which are part of the error when it ends.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::link::board::{Printed, Stream};
 
-/// The last lines that are kept.
+/// The number of lines that are kept.
 const KEPT_LINES: usize = 20;
-/// The length to which a line is cut, in characters.
+/// The length in characters to which a line is cut.
 const KEPT_LENGTH: usize = 500;
-/// The same in bytes, before they are read as characters.
+/// The length in bytes to which a line is cut before it is decoded.
 const KEPT_BYTES: usize = 4 * KEPT_LENGTH;
 
 /// A line that a worker printed, or the first part of a long one.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     stream: Stream,
-    /// The place of its first byte in the stream.
+    /// The position of the first byte in the stream.
     start: u64,
     bytes: Vec<u8>,
 }
@@ -26,7 +26,7 @@ impl Line {
         Line { stream, start, bytes: bytes[..bytes.len().min(KEPT_BYTES)].to_vec() }
     }
 
-    /// What of the line was printed after this moment; `None` where that is nothing to be read.
+    /// Returns the part of the line that was printed after this moment; `None` if it has no text.
     pub(crate) fn since(&self, moment: Printed) -> Option<String> {
         let before = moment.on(self.stream).saturating_sub(self.start);
         let bytes = self.bytes.get(usize::try_from(before).ok()?..)?;
@@ -41,8 +41,8 @@ impl Line {
 pub(super) struct Tail(Arc<Mutex<VecDeque<Line>>>);
 
 impl Tail {
-    /// Keeps a line instead of the oldest one of the stream that has more of them: a flood on one
-    /// stream, read late, must not wash away what the other said last.
+    /// Adds a line. If there are too many, the oldest line of the stream with more lines is
+    /// dropped: many lines on one stream must not remove the last lines of the other.
     pub(super) fn push(&self, line: Line) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let from = line.stream;
@@ -56,7 +56,7 @@ impl Tail {
         }
     }
 
-    /// Those that were printed after this moment.
+    /// Returns the lines that were printed after this moment.
     pub(super) fn since(&self, moment: Printed) -> Vec<String> {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().filter_map(|line| line.since(moment)).collect()
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_on_one_stream_leaves_the_other_its_last_lines() {
+    fn many_lines_on_one_stream_do_not_remove_those_of_the_other() {
         let tail = Tail::default();
         push(&tail, Stream::Stderr, "the reason");
         (0..100).for_each(|number| push(&tail, Stream::Stdout, &number.to_string()));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_begun_before_is_cut() {
+    fn a_line_that_was_begun_before_the_moment_is_cut() {
         let line = Line::new(Stream::Stderr, 10, "one, two\n".as_bytes());
         let since = |stderr| line.since(Printed::new(u64::MAX, stderr));
         for (moment, told) in [(0, "one, two"), (10, "one, two"), (14, " two"), (15, "two")] {

@@ -1,4 +1,4 @@
-//! A job in the embedded engine: what the model is asked, and where the answer goes.
+//! A job in the embedded engine: the inputs for the model, and the way back to the requester.
 
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
@@ -13,12 +13,12 @@ use crate::job::request::{Request, Timing};
 use crate::job::ticket::{Jobs, Passing, Responder, Ticket};
 use crate::metrics::Metrics;
 
-/// Bytes of inputs from which their memory is given back on another thread: many small values take
-/// time, and this thread serves everybody.
-const MUCH: usize = 1 << 20;
+/// The size of inputs, in bytes, from which they are freed on another thread: many small values
+/// take long, and the engine's thread serves all requests.
+const LARGE: usize = 1 << 20;
 
-/// A job. Whoever holds it answers it or passes it on; dropping it tells the requester that the
-/// engine is gone.
+/// A job of the embedded engine. If it is dropped before [`Job::answer`], its requester gets the
+/// error that the server stopped.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) inputs: Arc<Inputs>,
@@ -26,12 +26,12 @@ pub(crate) struct Job {
     submitted: Instant,
     timing: Option<Arc<Timing>>,
     metrics: Arc<Metrics>,
-    /// True once a piece of the answer was passed on.
+    /// True once a chunk was passed on.
     has_chunks: bool,
 }
 
 impl Job {
-    /// The job of a request, and the ticket of whoever made it.
+    /// Makes a job of a request, with its ticket.
     pub(crate) fn new(
         request: Request,
         id: JobId,
@@ -47,21 +47,21 @@ impl Job {
         (job, ticket)
     }
 
-    /// Tells whether the requester wants to hear of everything.
+    /// Returns true if the requester follows the job.
     pub(crate) fn is_followed(&self) -> bool {
         self.responder.is_followed()
     }
 
-    /// Ends the job.
+    /// Ends the job with its outcome or an error.
     pub(crate) fn answer(self, end: Result<Outcome, Error>) {
         self.stamp(|timing| &timing.ended);
         let end = end.and_then(|outcome| self.responder.complete(outcome));
         self.metrics.ended(&end, self.submitted.elapsed());
-        give_back(self.inputs);
+        free(self.inputs);
         self.responder.answer(end);
     }
 
-    /// Notes that a worker has got the job.
+    /// Records that the job was handed to a worker.
     pub(crate) fn handed_out(&self, now: Instant) {
         self.metrics.handed_out(now - self.submitted);
         self.stamp(|timing| &timing.handed_out);
@@ -73,26 +73,26 @@ impl Job {
         }
     }
 
-    /// Tells a requester that follows the job of something that it may miss.
+    /// Passes an event on to a requester that follows the job, unless too many events wait already.
     pub(crate) fn offer(&self, event: Event) {
         self.responder.offer(event);
     }
 
-    /// Tells whether a piece of the answer was passed on.
+    /// Returns true if a chunk was passed on.
     pub(crate) fn has_chunks(&self) -> bool {
         self.has_chunks
     }
 
-    /// Passes a piece of the answer on; what comes back takes time.
+    /// Passes a chunk on. If the requester's window is full, the returned chunk must be awaited.
     pub(crate) fn chunk(&mut self, content_type: Option<String>, data: Data) -> Option<Passing> {
         self.has_chunks = true;
         self.responder.chunk(content_type, data)
     }
 }
 
-fn give_back(inputs: Arc<Inputs>) {
+fn free(inputs: Arc<Inputs>) {
     let Some(inputs) = Arc::into_inner(inputs) else { return };
-    if inputs.values().map(|value| value.extent(MUCH)).sum::<usize>() >= MUCH
+    if inputs.values().map(|value| value.extent(LARGE)).sum::<usize>() >= LARGE
         && let Ok(runtime) = Handle::try_current()
     {
         runtime.spawn_blocking(move || drop(inputs));

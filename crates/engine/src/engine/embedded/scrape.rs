@@ -1,4 +1,4 @@
-//! A look at the engine for Prometheus: what has been counted, and what is as it is at the moment.
+//! The engine's metrics for Prometheus: the counters since its start, and gauges of the moment.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::engine::state::State;
 use crate::worker::memory;
 
 impl Embedded {
-    /// Appends everything to `text`, in the words of OpenMetrics but without its end.
+    /// Appends the metrics to `text`, in the OpenMetrics format without the final `# EOF`.
     pub(crate) fn encode_metrics(&self, text: &mut String) {
         let metrics = self.metrics();
         let mut registry = Registry::with_prefix("ai_integration");
@@ -31,11 +31,7 @@ impl Embedded {
             Unit::Seconds,
             metrics.duration.clone(),
         );
-        registry.register(
-            "batch_size",
-            "Jobs that a worker got together",
-            metrics.batch_size.clone(),
-        );
+        registry.register("batch_size", "Jobs in a batch", metrics.batch_size.clone());
         registry.register("jobs", "Jobs that have ended, by outcome", metrics.jobs.clone());
         registry.register("worker_ends", "Ends of workers, by cause", metrics.worker_ends.clone());
         registry.register_collector(Box::new(Now(self.clone())));
@@ -44,7 +40,7 @@ impl Embedded {
     }
 }
 
-/// The figures of the moment of the scrape.
+/// The gauges, which are read when Prometheus scrapes.
 struct Now(Embedded);
 
 impl fmt::Debug for Now {
@@ -63,7 +59,7 @@ impl Collector for Now {
         let (waiting, working) = engine.load();
         let gauges = [
             ("queue_depth", "Jobs that wait for a worker", waiting),
-            ("jobs_in_flight", "Jobs that a worker has", working),
+            ("jobs_in_flight", "Jobs that workers hold", working),
             ("workers_ready", "Workers that take jobs", ready),
         ];
         for (name, help, value) in gauges {
@@ -73,7 +69,7 @@ impl Collector for Now {
         let processes = engine.metrics().processes().clone();
         let mut memory = encoder.encode_descriptor(
             "worker_resident_memory",
-            "Resident memory of each worker's process",
+            "Resident memory of each worker's model process",
             Some(&Unit::Bytes),
             MetricType::Gauge,
         )?;
@@ -100,7 +96,7 @@ mod tests {
     use crate::worker::ending::EndCause;
 
     #[tokio::test]
-    async fn a_worker_is_measured_until_its_own_end_whoever_else_is_in_its_slot() {
+    async fn a_worker_is_measured_until_its_end_even_if_another_in_its_slot_ends_first() {
         let engine = Embedded::start(Config::read(&Environment::default()).unwrap().limits());
         let measured = || {
             let mut text = String::new();

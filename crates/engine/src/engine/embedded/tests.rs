@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::job::event::Event;
 use crate::link::Link;
-use crate::link::message::{Batching, FromWorker, PROTOCOL};
+use crate::link::message::{Batching, FromWorker};
 use crate::link::worker_side::WorkerSide;
 use crate::worker::executor::serve_attached;
 
@@ -17,17 +17,7 @@ fn ask(text: &str) -> Request {
 }
 
 fn ready() -> FromWorker {
-    FromWorker::Ready(Ready {
-        about: Box::default(),
-        protocol: PROTOCOL,
-        client: String::new(),
-        inputs_schema: json!({"text": {"type": "text"}}),
-        visualizer_config: json!(null),
-        modes: Vec::new(),
-        batch: None,
-        shared_memory: false,
-        board: false,
-    })
+    FromWorker::Ready(Ready::new(json!({"text": {"type": "text"}})))
 }
 
 fn engine(queue: usize) -> Embedded {
@@ -40,7 +30,7 @@ fn engine(queue: usize) -> Embedded {
     })
 }
 
-/// A model on a thread of its own that answers each job by `answer`.
+/// Runs a model on a thread of its own, which calls `answer` for each job.
 fn model(
     engine: &Embedded,
     answer: impl Fn(&mut WorkerSide, JobId, &Inputs) + Send + 'static,
@@ -65,7 +55,7 @@ fn echo(worker: &mut WorkerSide, id: JobId, inputs: &Inputs) {
 }
 
 #[tokio::test]
-async fn inputs_that_the_worker_cannot_read_are_refused_and_the_next_job_comes() {
+async fn inputs_that_the_worker_cannot_read_are_refused_and_it_gets_the_next_job() {
     let engine = engine(10);
     let unfit = || FieldError { name: "text".into(), message: "expected a poem".into() };
     let model = model(&engine, move |worker, id, inputs| match inputs["text"].as_text() {
@@ -80,7 +70,7 @@ async fn inputs_that_the_worker_cannot_read_are_refused_and_the_next_job_comes()
 }
 
 #[tokio::test]
-async fn every_answer_goes_to_its_asker() {
+async fn every_requester_gets_its_own_result() {
     let engine = engine(1000);
     let model = model(&engine, echo);
     let tickets: Vec<Ticket> =
@@ -101,7 +91,7 @@ async fn a_full_queue_refuses() {
 }
 
 #[tokio::test]
-async fn inputs_that_fit_no_frame_are_refused_at_the_door() {
+async fn inputs_that_do_not_fit_a_frame_are_refused_at_once() {
     let engine = engine(2);
     let many = (0..20_000).map(|n| (n.to_string(), Value::Json(json!(n)))).collect();
     assert_eq!(engine.submit(Request::new(many)).unwrap_err().kind, Kind::TooLarge);
@@ -124,8 +114,8 @@ async fn a_job_whose_requester_left_is_not_started() {
 async fn chunks_are_events_for_a_follower_and_data_for_others() {
     let engine = engine(10);
     let _model = model(&engine, |worker, id, _| {
-        for piece in ["one ", "two"] {
-            let data = Data::Text(piece.to_owned());
+        for chunk in ["one ", "two"] {
+            let data = Data::Text(chunk.to_owned());
             let kind = Some("text/plain".to_owned());
             worker.send(FromWorker::Chunk(id, kind, data)).unwrap();
         }
@@ -147,7 +137,7 @@ async fn chunks_are_events_for_a_follower_and_data_for_others() {
 }
 
 #[tokio::test]
-async fn a_model_that_goes_fails_what_it_began_and_what_waits() {
+async fn a_model_that_ends_fails_the_started_job_and_those_that_wait() {
     let engine = engine(10);
     let tickets = [engine.submit(ask("a")).unwrap(), engine.submit(ask("b")).unwrap()];
     let (link, mut worker) = Link::in_process();
@@ -169,7 +159,7 @@ async fn a_model_that_goes_fails_what_it_began_and_what_waits() {
 }
 
 #[tokio::test]
-async fn a_worker_that_breaks_the_rules_is_cut_off() {
+async fn a_worker_that_breaks_the_protocol_is_disconnected() {
     for message in [
         FromWorker::Start(JobId(99), None),
         FromWorker::Result(JobId(1), Outcome::text("")),
@@ -192,7 +182,7 @@ async fn a_worker_that_breaks_the_rules_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_who_does_not_listen_holds_nobody_up_for_long() {
+async fn a_follower_that_does_not_read_does_not_block_the_model_for_long() {
     let engine = engine(10);
     let stalled = engine.submit(ask("").follow()).unwrap();
     let next = engine.submit(ask("next")).unwrap();
@@ -210,7 +200,7 @@ async fn a_follower_who_does_not_listen_holds_nobody_up_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_who_takes_little_at_a_time_holds_nobody_up_for_ever() {
+async fn a_follower_that_reads_slowly_does_not_block_the_model_for_ever() {
     let engine = engine(10);
     let mut slow = engine.submit(ask("").follow()).unwrap();
     let _model = model(&engine, |worker, id, inputs| {
@@ -225,13 +215,14 @@ async fn a_follower_who_takes_little_at_a_time_holds_nobody_up_for_ever() {
         read += 1;
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
-    // Five lie ready; each second of the ten is worth one of these more, and each costs three.
+    // Five chunks are buffered. The model may be blocked for ten seconds: each further chunk costs
+    // four of them, and reading it earns less than one back.
     assert!((7..15).contains(&read), "{read}");
     assert_eq!(slow.outcome().await.unwrap_err().kind, Kind::Timeout);
 }
 
 #[tokio::test]
-async fn what_a_follower_may_miss_takes_up_no_more_than_the_rest() {
+async fn log_lines_for_a_follower_take_up_no_more_than_its_window() {
     let engine = engine(10);
     let mut follower = engine.submit(ask("end").follow()).unwrap();
     let _model = model(&engine, |worker, id, inputs| {
@@ -250,7 +241,7 @@ async fn what_a_follower_may_miss_takes_up_no_more_than_the_rest() {
 }
 
 #[tokio::test]
-async fn a_deadline_ends_a_job_wherever_it_is() {
+async fn a_deadline_ends_a_job_that_runs_and_one_that_waits() {
     let engine = engine(10);
     let (link, mut worker) = Link::in_process();
     let served = tokio::spawn(serve_attached(engine.clone(), link));
@@ -262,7 +253,7 @@ async fn a_deadline_ends_a_job_wherever_it_is() {
         let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
         worker.send(FromWorker::Start(id, None)).unwrap();
         assert_eq!(worker.receive().unwrap(), Some(ToWorker::Cancel(id)));
-        // It goes on all the same, and is cut off.
+        // The worker goes on all the same, and is disconnected.
         assert_eq!(worker.receive().unwrap(), None);
     });
     assert_eq!(running.outcome().await.unwrap_err().kind, Kind::Timeout);
@@ -273,7 +264,7 @@ async fn a_deadline_ends_a_job_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn a_running_job_that_nobody_waits_for_is_cancelled() {
+async fn a_running_job_whose_ticket_is_dropped_is_cancelled() {
     let engine = engine(10);
     let mut ticket = engine.submit(ask("a").follow()).unwrap();
     let (link, mut worker) = Link::in_process();
@@ -307,7 +298,7 @@ async fn a_detached_job_goes_on_to_its_end() {
         let Ok(Some(ToWorker::Job { id, .. })) = worker.receive() else { panic!() };
         worker.send(FromWorker::Start(id, None)).unwrap();
         is_detached.recv().unwrap();
-        assert_eq!(worker.poll().unwrap(), None, "it was told that nobody waits");
+        assert_eq!(worker.poll().unwrap(), None, "the worker got a cancel");
         worker.send(FromWorker::Result(id, Outcome::text("a"))).unwrap();
     });
     assert_eq!(ticket.event().await, Some(Event::Started));
@@ -318,14 +309,14 @@ async fn a_detached_job_goes_on_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_requester_that_reads_no_events_gets_the_whole_answer_however_large() {
+async fn a_requester_that_reads_no_events_gets_the_whole_result_however_large() {
     let engine = engine(10);
     let _model = model(&engine, |worker, id, inputs| {
         for _ in 0..10 {
             let data = Data::Text("x".repeat(100_000));
             worker.send(FromWorker::Chunk(id, None, data)).unwrap();
         }
-        if inputs["text"].as_text() == Some("in pieces") {
+        if inputs["text"].as_text() == Some("in chunks") {
             worker
                 .send(FromWorker::Result(id, Outcome { success: true, ..Outcome::default() }))
                 .unwrap();
@@ -333,15 +324,15 @@ async fn a_requester_that_reads_no_events_gets_the_whole_answer_however_large() 
             echo(worker, id, inputs);
         }
     });
-    let waits = engine.submit(ask("in pieces")).unwrap();
+    let waits = engine.submit(ask("in chunks")).unwrap();
     let next = engine.submit(ask("whole")).unwrap();
-    // Nobody reads the first answer meanwhile.
+    // Nobody reads the first result meanwhile.
     assert!(next.outcome().await.unwrap().success);
     assert_eq!(waits.outcome().await.unwrap().data.len(), 1_000_000);
 }
 
 #[tokio::test]
-async fn a_draining_worker_hears_that_nobody_waits_for_its_last_job() {
+async fn a_draining_worker_gets_the_cancel_of_its_last_job() {
     let engine = engine(10);
     let mut ticket = engine.submit(ask("a").follow()).unwrap();
     let (link, mut worker) = Link::in_process();
@@ -361,7 +352,7 @@ async fn a_draining_worker_hears_that_nobody_waits_for_its_last_job() {
 }
 
 #[tokio::test]
-async fn jobs_come_in_batches_to_a_model_that_wants_them() {
+async fn a_model_that_asks_for_batches_gets_them() {
     let engine = engine(100);
     let (link, mut worker) = Link::in_process();
     let tickets: Vec<Ticket> =
@@ -377,7 +368,7 @@ async fn jobs_come_in_batches_to_a_model_that_wants_them() {
             jobs.push((id, inputs));
             if !more {
                 sizes.push(jobs.len());
-                // Backwards: the order within a batch is the model's affair.
+                // Backwards: a model may send the results of a batch in any order.
                 for (id, inputs) in jobs.drain(..).rev() {
                     echo(&mut worker, id, &inputs);
                 }

@@ -1,4 +1,5 @@
-//! The engine as its workers' executors see it: who is ready, what has come of a job, who is lost.
+//! The engine as executors see it: they report that a worker is ready, what happens to its jobs,
+//! and that it is lost.
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::scheduler::worker::{OutOfTurn, WorkerId};
 use crate::scheduler::{Lost, Scheduler};
 
 impl Embedded {
-    /// A worker is ready, for up to `quota` jobs. Answers with what it is told to do.
+    /// Adds a worker that is ready, for up to `quota` jobs. Returns the channel of the orders for
+    /// it.
     pub(crate) fn join(
         &self,
         worker: WorkerId,
@@ -25,12 +27,12 @@ impl Embedded {
         let (sender, orders) = mpsc::unbounded_channel();
         let mut core = self.0.core();
         core.scheduler.set_batching(ready.batch);
-        let is_news = core.ready.as_ref() != Some(&ready);
+        let is_new = core.ready.as_ref() != Some(&ready);
         core.ready = Some(ready.clone());
         core.orders.insert(worker, sender);
         let now = Instant::now();
         core.scheduler.join(worker, quota, ready.board, now);
-        if is_news {
+        if is_new {
             let (model, warnings) = ready.describe();
             for warning in warnings {
                 tracing::warn!("{warning}");
@@ -42,7 +44,7 @@ impl Embedded {
         orders
     }
 
-    /// The worker has handed a job to the model.
+    /// Records that the worker has handed a job to the model.
     pub(crate) fn start_job(&self, worker: WorkerId, id: JobId) -> Result<(), OutOfTurn> {
         let now = Instant::now();
         let mut core = self.0.core();
@@ -53,7 +55,8 @@ impl Embedded {
         Ok(())
     }
 
-    /// Lets a job that the worker works on hear something; `None` when nobody waits for it.
+    /// Calls `act` with a job that the worker runs. Returns `None` if nobody waits for the job any
+    /// more.
     pub(crate) fn with_job<T>(
         &self,
         worker: WorkerId,
@@ -63,16 +66,18 @@ impl Embedded {
         Ok(self.0.core().scheduler.running(worker, id, Instant::now())?.map(act))
     }
 
-    /// Passes a line that the worker printed on to the jobs that it has words for.
-    pub(crate) fn log(&self, worker: WorkerId, words_for: impl Fn(JobId) -> Option<String>) {
+    /// Passes a line that the worker printed on to the jobs that it runs. `text_for` returns the
+    /// part of the line that belongs to a job, if any.
+    pub(crate) fn log(&self, worker: WorkerId, text_for: impl Fn(JobId) -> Option<String>) {
         for (id, job) in self.0.core().scheduler.all_running(worker) {
-            if let Some(words) = words_for(id) {
-                job.offer(Event::Log(words));
+            if let Some(text) = text_for(id) {
+                job.offer(Event::Log(text));
             }
         }
     }
 
-    /// The worker is done with a job, which has an outcome, or was refused before the model saw it.
+    /// Ends a job that the worker has finished, with its outcome, or with an error if the worker
+    /// refused its inputs.
     pub(crate) fn finish(
         &self,
         worker: WorkerId,
@@ -82,8 +87,7 @@ impl Embedded {
         self.end(worker, end, |scheduler, now| scheduler.finish(worker, id, now))
     }
 
-    /// The batch that the job was in has failed as a whole. The job is run again by itself where that
-    /// is right, and otherwise answered.
+    /// Ends a job whose batch has failed as a whole, or retries it alone if that is allowed.
     pub(crate) fn fail_with_batch(
         &self,
         worker: WorkerId,
@@ -95,7 +99,7 @@ impl Embedded {
         })
     }
 
-    /// Answers the job that `take` takes out of the scheduler, if it takes one.
+    /// Ends the job that `take` takes out of the scheduler, if any.
     fn end(
         &self,
         worker: WorkerId,
@@ -114,22 +118,22 @@ impl Embedded {
     }
 
     fn may_run_again(&self, job: &Job) -> bool {
-        // What a client has read of one run does not go on in another.
+        // A client that has read chunks of the first run could not use those of a second one.
         self.0.limits.retry && !job.has_chunks() && !self.0.shut_down.is_cancelled()
     }
 
-    /// A job that the model may still be working on is answered ahead of its end.
+    /// Ends a job with an error while the model may still be working on it.
     pub(crate) fn abandon(&self, id: JobId, error: Error) {
         let mut core = self.0.core();
         if let Some(dropped) = core.scheduler.cancel(id) {
-            core.recall(dropped.holder, id);
+            core.send_cancel(dropped.holder, id);
             dropped.job.answer(Err(error));
             self.0.settle(core, Instant::now());
         }
     }
 
-    /// The worker is to get no more jobs, and is told so once it has ended those that it has: until
-    /// then they may be cancelled.
+    /// Gives the worker no more jobs, and closes its link once it has finished those that it has.
+    /// The link stays open until then because these jobs may be cancelled.
     pub(crate) fn drain(&self, worker: WorkerId) {
         let mut core = self.0.core();
         core.scheduler.drain(worker);
@@ -137,7 +141,7 @@ impl Embedded {
         self.0.publish(&core);
     }
 
-    /// The worker wants no further jobs for now, or does again.
+    /// Pauses or resumes sending jobs to the worker, which has asked for that.
     pub(crate) fn pause(&self, worker: WorkerId, paused: bool) {
         let mut core = self.0.core();
         let now = Instant::now();
@@ -145,15 +149,16 @@ impl Embedded {
         self.0.settle(core, now);
     }
 
-    /// Tells whether the worker holds no job.
+    /// Returns true if the worker holds no job.
     pub(crate) fn is_free(&self, worker: WorkerId) -> bool {
         self.0.core().scheduler.is_free(worker)
     }
 
-    /// A worker is gone, which had started everything up to the job `last`: what it worked on fails
-    /// with `error`, or is run again by itself if it was in a batch. The rest goes back into the
-    /// queue, but for jobs at which workers keep ending, or have `crashed`, before they begin them.
-    /// `error` is told whether the job had begun.
+    /// Removes a worker that is lost and had started every job up to `last`. A job that it had
+    /// started fails with `error`, or is retried alone if it was in a batch. The others go back
+    /// into the queue, unless too many workers ended when they were about to start the job;
+    /// `crashed` says how this worker ended. The argument of `error` is true for a job that had
+    /// been started.
     pub(crate) fn worker_lost(
         &self,
         worker: WorkerId,

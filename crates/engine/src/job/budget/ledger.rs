@@ -1,4 +1,4 @@
-//! The account of a budget: who holds what of it, and who gives way to whom.
+//! The accounts of a budget: who holds how many bytes, and which reservation gives way to which.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,63 +8,66 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Parts up to this size may use the last eighth of a budget, so that a few large, slow bodies cannot
-/// lock out everyone else. Half of it is for holders that have less than a quarter of the budget.
+/// Reservations up to this size may use the last eighth of a budget, so that a few large, slow
+/// bodies cannot lock out everyone else. Half of this eighth is for holders with at most a quarter
+/// of the budget.
 pub(super) const SMALL: usize = 1 << 20;
-/// Anything larger that is still coming gives way to a part up to this size, which is no sooner there
-/// than it is whole.
+/// A reservation up to this size makes larger bodies that are being received give way, because it
+/// is for a body that is complete as soon as it arrives.
 pub(super) const TINY: usize = 8 * 1024;
-/// A body that has not grown for so long comes slowly.
+/// A body that has not grown for this time is slow.
 const SLOW: Duration = Duration::from_millis(750);
-/// The most that wait for room at a time: each of them looks again and again.
+/// The limit of reservations that wait at a time: each of them retries many times.
 const MOST_WAITING: usize = 64;
 
-/// The account of a budget.
+/// The accounts of a budget.
 #[derive(Debug)]
 pub(super) struct Ledger {
     most: usize,
     taken: usize,
-    /// The bytes that each known client holds.
+    /// The number of bytes that each client holds.
     holders: BTreeMap<IpAddr, usize>,
-    /// The parts of bodies that are not whole yet. Who came earlier has a lower number.
+    /// The bodies that are being received, by number. An earlier body has a lower number.
     incoming: BTreeMap<u64, Incoming>,
     next: u64,
     waiting: usize,
 }
 
-/// A part for a body that is still coming.
+/// The reservation of a body that is being received.
 #[derive(Debug)]
 struct Incoming {
     holder: Option<IpAddr>,
     bytes: usize,
-    /// When it grew last, or stopped to wait for room.
+    /// The time when the reservation last grew, or began or stopped to wait for memory.
     grown: Instant,
-    /// True while it is not the sender who lets it wait.
+    /// True while the reservation waits for memory, so that the client is not to blame for the
+    /// pause.
     waits: bool,
     waker: Option<Waker>,
 }
 
-/// A part that is to grow.
+/// A reservation that asks to grow.
 pub(super) struct Asker {
-    /// Its number, if its body is still coming.
+    /// Its number, if its body is being received.
     pub(super) number: Option<u64>,
     pub(super) holder: Option<IpAddr>,
-    /// The bytes that it would have.
+    /// The size that it asks for.
     pub(super) bytes: usize,
-    /// The part of these bytes that it has not got yet.
+    /// The difference between `bytes` and its present size.
     pub(super) more: usize,
-    /// False where these bytes do not count for the holder.
-    pub(super) is_noted: bool,
-    /// True for one that has waited long enough to take from others that wait.
-    pub(super) is_pressing: bool,
+    /// False if the bytes are not counted for the holder.
+    pub(super) is_counted: bool,
+    /// True if it has waited long enough to revoke reservations that wait as well.
+    pub(super) may_preempt: bool,
 }
 
 /// The order in which bodies give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Turn {
-    /// First those that have not grown for the longest time.
+    /// First the bodies that are slow, larger or of a holder with too much; the one that has not
+    /// grown for the longest time goes first.
     Slowest(Instant),
-    /// Then, of those that wait for room as well, the one that began last.
+    /// Then the bodies that wait for memory as well; the one that began last goes first.
     Latest(Reverse<u64>),
 }
 
@@ -101,7 +104,8 @@ impl Ledger {
         }
     }
 
-    /// Gives the asker what it asks for, if there is room or others give way; whether it has it.
+    /// Grants what the asker asks for, if there is memory or others give way. Returns true if
+    /// granted.
     pub(super) fn ask(&mut self, asker: &Asker) -> bool {
         if asker.number.is_some_and(|number| !self.has(number)) {
             return false;
@@ -110,7 +114,7 @@ impl Ledger {
         if missing > 0 && !self.make_room(asker, missing) {
             return false;
         }
-        self.take(asker.holder.filter(|_| asker.is_noted), asker.more);
+        self.take(asker.holder.filter(|_| asker.is_counted), asker.more);
         if let Some(incoming) = asker.number.and_then(|number| self.incoming.get_mut(&number)) {
             incoming.bytes += asker.more;
             incoming.grown = Instant::now();
@@ -118,7 +122,7 @@ impl Ledger {
         true
     }
 
-    /// Notes a part whose body is still coming, and gives its number.
+    /// Adds the reservation of a body that is being received, and returns its number.
     pub(super) fn begin(&mut self, holder: Option<IpAddr>, bytes: usize) -> u64 {
         self.next += 1;
         let grown = Instant::now();
@@ -127,27 +131,28 @@ impl Ledger {
         self.next
     }
 
-    /// Notes that a body is whole, or will not come; false where its part has given way.
+    /// Removes a body that is complete or was given up. Returns false if its reservation has given
+    /// way.
     pub(super) fn end(&mut self, number: u64) -> bool {
         self.incoming.remove(&number).is_some()
     }
 
-    /// Tells whether a part is still coming and has not given way.
+    /// Returns true if the body is being received and its reservation has not given way.
     pub(super) fn has(&self, number: u64) -> bool {
         self.incoming.contains_key(&number)
     }
 
-    /// Wakes the task when the part gives way; false where it has already.
+    /// Sets the task that is woken when the reservation gives way. Returns false if it has already.
     pub(super) fn watch(&mut self, number: u64, waker: &Waker) -> bool {
         let Some(incoming) = self.incoming.get_mut(&number) else { return false };
         match &mut incoming.waker {
             Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
+            empty => *empty = Some(waker.clone()),
         }
         true
     }
 
-    /// Takes a place among those that wait for room, if there is one.
+    /// Registers a reservation that waits for memory. Returns false if too many wait already.
     pub(super) fn wait(&mut self, number: Option<u64>) -> bool {
         let has_place = self.waiting < MOST_WAITING;
         if has_place {
@@ -157,7 +162,8 @@ impl Ledger {
         has_place
     }
 
-    pub(super) fn wait_no_more(&mut self, number: Option<u64>) {
+    /// Ends the registration by [`Ledger::wait`].
+    pub(super) fn stop_waiting(&mut self, number: Option<u64>) {
         self.waiting -= 1;
         self.set_waits(number, false);
     }
@@ -169,7 +175,7 @@ impl Ledger {
         }
     }
 
-    /// Tells whether somebody, if it is known who, has more than a share once he has `more`.
+    /// Returns true if the holder is known, and would hold more than its share with `more` bytes.
     fn is_greedy(&self, holder: Option<IpAddr>, more: usize) -> bool {
         let held = holder.map(|holder| self.holders.get(&holder).copied().unwrap_or_default());
         held.is_some_and(|held| self.is_over_share(held.saturating_add(more)))
@@ -179,7 +185,7 @@ impl Ledger {
         held > self.most / 4
     }
 
-    /// The bytes that are kept from a part of `bytes`.
+    /// Returns the number of bytes of the budget that a reservation of `bytes` may not use.
     fn kept_from(&self, bytes: usize, is_greedy: bool) -> usize {
         if bytes > SMALL {
             self.most / 8
@@ -190,9 +196,9 @@ impl Ledger {
         }
     }
 
-    /// The bytes that have to be given back before the asker can have what it asks for.
+    /// Returns the number of bytes that must become free before the asker can grow.
     fn missing(&self, asker: &Asker) -> usize {
-        // Most find more room than is ever kept from anybody.
+        // Usually less is taken than the part that every reservation may use.
         if self.taken.saturating_add(asker.more) <= self.most - self.most / 8 {
             return 0;
         }
@@ -201,11 +207,12 @@ impl Ledger {
         self.taken.saturating_add(asker.more).saturating_sub(most)
     }
 
-    /// Lets as many bodies give way as it takes; none where all that may would not do. What they had counts as free: their tasks drop it as soon as they
-    /// are woken.
+    /// Makes bodies give way until `missing` bytes are free. Returns false, and revokes nothing, if
+    /// that is not possible. The revoked bytes count as free at once, because the tasks drop them
+    /// as soon as they are woken.
     fn make_room(&mut self, asker: &Asker, missing: usize) -> bool {
         let oldest = self.incoming.keys().next().copied();
-        let mut giving: Vec<(Turn, u64, usize)> = self
+        let mut candidates: Vec<(Turn, u64, usize)> = self
             .incoming
             .iter()
             .filter(|(number, _)| asker.number != Some(**number))
@@ -214,22 +221,22 @@ impl Ledger {
                 Some((turn, *number, incoming.bytes))
             })
             .collect();
-        if giving.iter().map(|(_, _, bytes)| bytes).sum::<usize>() < missing {
+        if candidates.iter().map(|(_, _, bytes)| bytes).sum::<usize>() < missing {
             return false;
         }
-        giving.sort_unstable();
-        let mut given = 0;
-        for (_, number, bytes) in giving {
-            if given >= missing {
+        candidates.sort_unstable();
+        let mut freed = 0;
+        for (_, number, bytes) in candidates {
+            if freed >= missing {
                 break;
             }
-            given += bytes;
-            self.take_away(number);
+            freed += bytes;
+            self.revoke(number);
         }
         true
     }
 
-    /// Finds out whether a body gives way to the asker, and when it is its turn.
+    /// Returns the order in which a body gives way to the asker, or `None` if it does not.
     fn turn(
         &self,
         asker: &Asker,
@@ -239,7 +246,7 @@ impl Ledger {
     ) -> Option<Turn> {
         let is_slow = !incoming.waits && incoming.grown.elapsed() >= SLOW;
         let is_larger = asker.bytes <= TINY && incoming.bytes > asker.bytes;
-        // The oldest one is spared by this, so that two large ones do not drive each other out for ever.
+        // The oldest body is spared here, so that two large ones do not revoke each other for ever.
         let is_greedy = !is_oldest
             && self.is_greedy(incoming.holder, 0)
             && !self.is_greedy(asker.holder, asker.more);
@@ -247,11 +254,11 @@ impl Ledger {
             return Some(Turn::Slowest(incoming.grown));
         }
         let is_later = asker.number.is_some_and(|asking| asking < number);
-        let gives_way = asker.is_pressing && incoming.waits && is_later;
+        let gives_way = asker.may_preempt && incoming.waits && is_later;
         gives_way.then_some(Turn::Latest(Reverse(number)))
     }
 
-    fn take_away(&mut self, number: u64) {
+    fn revoke(&mut self, number: u64) {
         if let Some(incoming) = self.incoming.remove(&number) {
             self.give_back(incoming.holder, incoming.bytes);
             if let Some(waker) = incoming.waker {

@@ -4,7 +4,7 @@ use std::task::Waker;
 use super::*;
 
 #[test]
-fn the_last_eighth_is_for_small_parts() {
+fn the_last_eighth_is_for_small_reservations() {
     let budget = Budget::new(SMALL * 16);
     let (mut large, mut small) = (budget.reserve(None), budget.reserve(None));
     assert!(large.grow_to(SMALL * 14) && !large.grow_to(SMALL * 14 + 1));
@@ -12,7 +12,7 @@ fn the_last_eighth_is_for_small_parts() {
 }
 
 #[test]
-fn no_more_is_taken_than_there_is_and_all_is_given_back() {
+fn a_budget_is_never_exceeded_and_gets_everything_back() {
     let budget = Budget::new(10);
     let (mut one, mut other) = (budget.reserve(None), budget.reserve(None));
     assert!(one.grow_to(6) && other.grow_to(4) && one.grow_to(2));
@@ -30,7 +30,7 @@ fn no_more_is_taken_than_there_is_and_all_is_given_back() {
 }
 
 #[test]
-fn a_part_is_given_back_by_itself() {
+fn a_split_reservation_is_returned_by_itself() {
     let budget = Budget::new(10);
     let mut whole = budget.reserve(None);
     assert!(whole.grow_to(8));
@@ -62,7 +62,7 @@ async fn pass(milliseconds: u64) {
 }
 
 #[test]
-fn the_last_sixteenth_is_for_those_who_have_little() {
+fn the_last_sixteenth_is_for_holders_of_little() {
     let budget = Budget::new(SMALL * 16);
     let parts = || (0..15).map(|_| budget.reserve(ONE));
     let mut taken: Vec<Reservation> = parts().collect();
@@ -74,7 +74,7 @@ fn the_last_sixteenth_is_for_those_who_have_little() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_slowest_gives_way_first_and_what_is_whole_never_does() {
+async fn the_slowest_body_gives_way_first_and_a_complete_one_never_does() {
     let budget = Budget::new(SMALL * 16);
     let mut whole = coming(&budget, ONE, SMALL * 4);
     assert!(whole.settle(SMALL * 3));
@@ -85,7 +85,7 @@ async fn the_slowest_gives_way_first_and_what_is_whole_never_does() {
     let lively = coming(&budget, ONE, SMALL * 2);
     pass(100).await;
     let mut asking = budget.reserve(ONE);
-    assert!(!asking.grow_to(SMALL * 10) && !has_given_way(&slowest), "in vain nobody goes");
+    assert!(!asking.grow_to(SMALL * 10) && !has_given_way(&slowest), "nobody gives way in vain");
     assert!(asking.grow_to(SMALL * 2));
     assert!(has_given_way(&slowest) && !has_given_way(&slow) && !has_given_way(&lively));
     assert_eq!(budget.taken(), SMALL * 11);
@@ -97,7 +97,7 @@ async fn the_slowest_gives_way_first_and_what_is_whole_never_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_small_and_those_who_have_little_need_not_wait_for_the_slow() {
+async fn small_requests_and_holders_of_little_need_not_wait_for_slow_bodies() {
     let budget = Budget::new(SMALL * 16);
     let first = coming(&budget, ONE, SMALL * 7);
     let second = coming(&budget, ONE, SMALL * 7);
@@ -112,7 +112,7 @@ async fn the_small_and_those_who_have_little_need_not_wait_for_the_slow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_bodies_that_grow_side_by_side_the_oldest_goes_on() {
+async fn the_oldest_of_several_growing_bodies_is_completed_first() {
     let budget = Budget::new(SMALL * 8);
     let grow = |part: usize| {
         let mut reservation = coming(&budget, ONE, SMALL);
@@ -131,12 +131,12 @@ async fn of_bodies_that_grow_side_by_side_the_oldest_goes_on() {
     let ended: Vec<usize> =
         futures_util::future::join_all(begun).await.into_iter().flatten().collect();
     assert_eq!(ended.first(), Some(&0));
-    assert!(begin.elapsed() < PATIENCE * 4);
+    assert!(begin.elapsed() < MAX_WAIT * 4);
     assert_eq!(budget.taken(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_than_some_wait() {
+async fn the_number_of_waiting_reservations_is_limited() {
     let budget = Budget::new(SMALL);
     let mut held = budget.reserve(None);
     assert!(held.grow_to(SMALL));
@@ -151,6 +151,6 @@ async fn no_more_than_some_wait() {
     };
     let (got, ()) = tokio::join!(futures_util::future::join_all(waiting), give_back);
     assert_eq!(got.into_iter().filter(|got| *got).count(), 64);
-    assert!(begin.elapsed() < PATIENCE);
+    assert!(begin.elapsed() < MAX_WAIT);
     assert_eq!(budget.taken(), 0);
 }

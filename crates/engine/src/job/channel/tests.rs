@@ -19,7 +19,7 @@ impl Jobs for Nowhere {
     }
 }
 
-fn piece(text: &str) -> Event {
+fn chunk(text: &str) -> Event {
     Event::Chunk { content_type: None, data: text.into() }
 }
 
@@ -28,33 +28,33 @@ fn done() -> Outcome {
 }
 
 #[tokio::test]
-async fn what_was_put_together_is_the_first_piece_of_a_late_reader() {
+async fn a_late_reader_gets_the_earlier_chunks_as_one() {
     let channel = Channel::new(false, None);
     channel.chunk(None, "one ".into()).unwrap();
     channel.chunk(None, "two ".into()).unwrap();
-    assert_eq!(channel.event().await, Some(piece("one two ")));
+    assert_eq!(channel.event().await, Some(chunk("one two ")));
     channel.chunk(None, "three".into()).unwrap();
-    assert_eq!(channel.event().await, Some(piece("three")));
+    assert_eq!(channel.event().await, Some(chunk("three")));
     channel.end(Ok(done()));
     assert_eq!(channel.event().await, None);
     assert_eq!(channel.outcome().await, Ok(done()));
 }
 
 #[tokio::test]
-async fn pieces_that_a_reader_leaves_are_in_the_outcome() {
+async fn chunks_that_were_not_read_are_in_the_outcome() {
     let channel = Channel::new(true, None);
     channel.offer(Event::Started);
     for text in ["one ", "two ", "three"] {
         channel.chunk(None, text.into()).unwrap();
     }
     assert_eq!(channel.event().await, Some(Event::Started));
-    assert_eq!(channel.event().await, Some(piece("one ")));
+    assert_eq!(channel.event().await, Some(chunk("one ")));
     channel.end(Ok(done()));
     assert_eq!(channel.outcome().await.unwrap().data, "two three".into());
 }
 
 #[tokio::test]
-async fn only_a_requester_that_follows_hears_of_more_than_the_answer() {
+async fn only_a_requester_that_follows_its_job_gets_log_lines() {
     for is_followed in [false, true] {
         let channel = Channel::new(is_followed, None);
         channel.offer(Event::Log("a line".to_owned()));
@@ -64,24 +64,24 @@ async fn only_a_requester_that_follows_hears_of_more_than_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_an_event_may_be_broken_off_and_begun_again() {
+async fn a_wait_for_an_event_may_be_cancelled_and_repeated() {
     let channel = Channel::new(true, None);
-    let broken_off = timeout(Duration::from_secs(1), channel.event()).await;
-    assert!(broken_off.is_err());
+    let cancelled = timeout(Duration::from_secs(1), channel.event()).await;
+    assert!(cancelled.is_err());
     channel.chunk(None, "one".into()).unwrap();
     let mut waiting = pin!(channel.event());
-    assert_eq!(waiting.as_mut().now_or_never(), Some(Some(piece("one"))));
+    assert_eq!(waiting.as_mut().now_or_never(), Some(Some(chunk("one"))));
     {
         let waiting = pin!(channel.event());
         assert_eq!(waiting.now_or_never(), None);
         channel.chunk(None, "two".into()).unwrap();
-        // It was woken, and is dropped before it looks.
+        // The future was woken, and is dropped before it is polled again.
     }
-    assert_eq!(channel.event().await, Some(piece("two")));
+    assert_eq!(channel.event().await, Some(chunk("two")));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_window_is_waited_for_until_it_is_read_left_or_too_late() {
+async fn a_full_window_blocks_until_it_is_read_or_left_or_the_time_is_over() {
     let full = || {
         let channel = Channel::new(true, None);
         channel.chunk(None, "x".repeat(WINDOW).into()).unwrap();
@@ -117,7 +117,7 @@ async fn a_full_window_is_waited_for_until_it_is_read_left_or_too_late() {
 }
 
 #[test]
-fn nothing_is_kept_for_a_requester_that_has_left() {
+fn nothing_is_kept_after_the_ticket_is_dropped() {
     for is_followed in [false, true] {
         let channel = Channel::new(is_followed, None);
         channel.chunk(None, "before".into()).unwrap();
@@ -126,12 +126,12 @@ fn nothing_is_kept_for_a_requester_that_has_left() {
             channel.chunk(None, "x".repeat(100_000).into()).unwrap();
         }
         let mut state = channel.state();
-        assert!(state.events.is_empty() && state.pieces.take().is_none());
+        assert!(state.events.is_empty() && state.chunks.take().is_none());
     }
 }
 
 #[test]
-fn the_memory_of_the_inputs_is_held_as_long_as_the_job_or_its_requester_lasts() {
+fn the_memory_of_the_inputs_is_reserved_until_job_and_ticket_are_gone() {
     let budget = Budget::new(100);
     let open = || {
         let mut reservation = budget.reserve(None);

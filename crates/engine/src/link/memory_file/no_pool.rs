@@ -1,4 +1,4 @@
-//! Stands in for the memory files where the system has none: no body gets into one.
+//! Replaces the pool of memory files on systems that have none, so that no body is in one.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::link::codec::MemoryFile;
 
-/// A mapped file, of which there is none.
+/// A mapped file, which cannot exist here.
 #[derive(Debug)]
 pub(super) enum Memory {}
 
@@ -30,7 +30,7 @@ pub(super) fn take(_size: usize) -> io::Result<Memory> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "that of Linux consumes it")]
+#[expect(clippy::needless_pass_by_value, reason = "the function for Linux consumes it")]
 pub(super) fn lend(memory: Memory) -> Bytes {
     match memory {}
 }

@@ -1,4 +1,4 @@
-//! The memory files of this process, of powers of two in size.
+//! The pool of this process's memory files. Their sizes are powers of two.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,21 +13,24 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_
 
 use crate::link::codec::MemoryFile;
 
-/// The bytes of free files that are kept for later.
+/// The size of free files in bytes, all together, that are kept for reuse.
 const KEPT: usize = 64 << 20;
-/// The most files that there may be; see [`limit_files`].
-static FILES: AtomicUsize = AtomicUsize::new(256);
+/// The limit on the number of files; see [`limit_files`].
+static MAX_FILES: AtomicUsize = AtomicUsize::new(256);
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), lent: BTreeMap::new() });
 
+/// The number of files.
 static FILES_NOW: AtomicUsize = AtomicUsize::new(0);
-/// The bytes of used files that are being filled again: they are there whether anything comes or not.
+/// The size in bytes of the reused files that are being filled. Their pages exist already, even if
+/// no bytes arrive.
 static REFILLED: AtomicUsize = AtomicUsize::new(0);
 
 struct Pool {
-    /// The one used last comes last: it is the most likely to be in the processor's caches.
+    /// The file that was used last is at the end: it is the most likely to be in the processor's
+    /// caches.
     free: Vec<Memory>,
-    /// By address: the length, and the file.
+    /// The length and the file of each mapping that is in use, by its address.
     lent: BTreeMap<usize, (usize, MemoryFile)>,
 }
 
@@ -36,9 +39,9 @@ struct Pool {
 pub(super) struct Memory {
     map: MmapMut,
     file: MemoryFile,
-    /// True where it has been free since the last [`trim`].
+    /// True if the file has been free since the last [`trim`].
     is_idle: bool,
-    /// True while it is being filled again.
+    /// True while the file is being filled again.
     is_refilled: bool,
 }
 
@@ -59,14 +62,14 @@ impl std::ops::DerefMut for Memory {
 impl Memory {
     #[expect(unsafe_code, reason = "a mapping is as safe as its file")]
     fn new(size: usize) -> io::Result<Self> {
-        // A raw system call: glibc has a function for it only from 2.27 on.
+        // This is a raw system call, because glibc has a function for it only since version 2.27.
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let file = File::from(memfd_create(c"ai_integration", flags)?);
         file.set_len(size as u64)?;
-        // SAFETY: nobody else has the file yet, and once it is sealed nobody else can write to
-        // it or cut it off.
+        // SAFETY: no other process has the file yet, and once it is sealed none can write to it or
+        // truncate it.
         let map = unsafe { MmapMut::map_mut(&file)? };
-        // Of Linux 5.1: only mappings that exist already may write.
+        // Since Linux 5.1: only mappings that exist already may write.
         let future_write = SealFlags::FUTURE_WRITE;
         let seals = SealFlags::SHRINK | SealFlags::GROW | future_write | SealFlags::SEAL;
         fcntl_add_seals(&file, seals)?;
@@ -76,7 +79,7 @@ impl Memory {
 }
 
 impl Memory {
-    /// Notes whether it is being filled again.
+    /// Records whether the file is being filled again.
     fn set_refilled(&mut self, is_refilled: bool) {
         if is_refilled && !self.is_refilled {
             REFILLED.fetch_add(self.map.len(), Ordering::Relaxed);
@@ -94,7 +97,7 @@ impl Drop for Memory {
     }
 }
 
-/// Lent bytes, which give their memory back.
+/// The owner of lent bytes, which returns their file to the pool.
 struct Loan(Option<Memory>);
 
 impl AsRef<[u8]> for Loan {
@@ -120,11 +123,12 @@ fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Memory for so many bytes.
+/// Takes a file for this number of bytes out of the pool, or makes one.
 pub(super) fn take(size: usize) -> io::Result<Memory> {
     let size = size.checked_next_power_of_two().ok_or(io::ErrorKind::OutOfMemory)?;
     let mut pool = pool();
-    // A used file is as large as ever, however little comes for it.
+    // The pages of a reused file exist already, however few bytes arrive. So their number is
+    // limited.
     let may_refill = REFILLED.load(Ordering::Relaxed).saturating_add(size) <= KEPT;
     let fits = |memory: &Memory| may_refill && memory.len() == size;
     if let Some(at) = pool.free.iter().rposition(fits) {
@@ -132,7 +136,7 @@ pub(super) fn take(size: usize) -> io::Result<Memory> {
         memory.set_refilled(true);
         return Ok(memory);
     }
-    if FILES_NOW.load(Ordering::Relaxed) >= FILES.load(Ordering::Relaxed) {
+    if FILES_NOW.load(Ordering::Relaxed) >= MAX_FILES.load(Ordering::Relaxed) {
         if pool.free.is_empty() {
             return Err(io::Error::other("too many memory files"));
         }
@@ -142,7 +146,7 @@ pub(super) fn take(size: usize) -> io::Result<Memory> {
     Memory::new(size)
 }
 
-/// Makes bytes of it, which nobody can change any more.
+/// Turns a filled file into bytes that cannot be changed any more.
 pub(super) fn lend(mut memory: Memory) -> Bytes {
     memory.set_refilled(false);
     let entry = (memory.len(), Arc::clone(&memory.file));
@@ -150,6 +154,7 @@ pub(super) fn lend(mut memory: Memory) -> Bytes {
     Bytes::from_owner(Loan(Some(memory)))
 }
 
+/// Finds the lent file that these bytes are in, and their offset in it.
 pub(super) fn find(bytes: &[u8]) -> Option<(MemoryFile, usize)> {
     let start = bytes.as_ptr().addr();
     let pool = pool();
@@ -158,17 +163,19 @@ pub(super) fn find(bytes: &[u8]) -> Option<(MemoryFile, usize)> {
     (offset + bytes.len() <= *length).then(|| (Arc::clone(file), offset))
 }
 
+/// See [`super::limit_files`].
 pub(super) fn limit_files(most: usize) {
-    FILES.fetch_min(most, Ordering::Relaxed);
+    MAX_FILES.fetch_min(most, Ordering::Relaxed);
 }
 
+/// See [`super::trim`].
 pub(super) fn trim() {
     let mut pool = pool();
     pool.free.retain(|memory| !memory.is_idle);
     pool.free.iter_mut().for_each(|memory| memory.is_idle = true);
 }
 
-/// Tells whether nobody can change the file any more.
+/// Returns true if the seals of the file forbid any change.
 pub(super) fn is_sealed(file: &OwnedFd) -> io::Result<bool> {
     let wanted = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
     Ok(fcntl_get_seals(file)?.contains(wanted))

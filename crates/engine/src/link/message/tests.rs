@@ -1,8 +1,9 @@
 use ai_integration_contract::Value;
+use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
-use crate::link::codec::{FrameDecoder, Piece};
+use crate::link::codec::{Frame, FrameDecoder, FrameEncoder, Piece};
 
 fn frame(encode: impl FnOnce(&mut FrameEncoder) -> Result<(), FrameError>) -> Frame {
     let mut encoder = FrameEncoder::default();
@@ -33,14 +34,12 @@ fn from_worker() -> Vec<FromWorker> {
     vec![
         FromWorker::Ready(Ready {
             about: Box::new(About { name: Some("Painter".to_owned()), ..About::default() }),
-            protocol: 1,
             client: "test/1".to_owned(),
-            inputs_schema: json!({"z": {"type": "text"}, "a": {"type": "image"}}),
-            visualizer_config: Json::Null,
             modes: vec![CustomMode { name: "mine".to_owned(), hint: None }],
             batch: Some(Batching { max_size: 8, max_wait_ms: 2.5 }),
             shared_memory: true,
             board: true,
+            ..Ready::new(json!({"z": {"type": "text"}, "a": {"type": "image"}}))
         }),
         FromWorker::Start(ID, None),
         FromWorker::Result(ID, outcome(Data::Text("grüß".to_owned()), true)),
@@ -80,14 +79,14 @@ fn to_worker() -> Vec<ToWorker> {
     ]
 }
 
-/// The name of a message's snapshot: its type, and which of the samples it is.
+/// Returns the name of a message's snapshot: the side that sends it, its number and its type.
 fn name(side: &str, number: usize, frame: &Frame) -> String {
     let header: Json = serde_json::from_slice(&frame.header).unwrap();
     format!("{side}_{number}_{}", header["type"].as_str().unwrap())
 }
 
 #[test]
-fn every_message_has_its_form_and_survives_the_way() {
+fn every_message_is_encoded_as_its_snapshot_and_decoded_as_itself() {
     for (number, message) in from_worker().into_iter().enumerate() {
         let frame = frame(|encoder| message.encode(encoder));
         assert_eq!(FromWorker::decode(&frame), Ok(message));
@@ -108,7 +107,7 @@ fn decode(header: &str, body: &'static [u8]) -> Result<FromWorker, FrameError> {
 }
 
 #[test]
-fn inputs_are_refused_by_failures_only() {
+fn only_failures_refuse_inputs() {
     let fields = r#""fields": [{"name": "photo", "message": "expected a picture, got text"}]"#;
     for (success, message) in [
         ("true", FromWorker::Result(ID, Outcome { success: true, ..Outcome::default() })),
@@ -122,7 +121,7 @@ fn inputs_are_refused_by_failures_only() {
 }
 
 #[test]
-fn what_is_newer_is_ignored() {
+fn messages_and_fields_of_a_newer_protocol_are_ignored() {
     assert_eq!(decode(r#"{"type": "telemetry", "x": [1]}"#, b""), Ok(FromWorker::Unknown));
     assert_eq!(
         decode(r#"{"type": "start", "id": 7, "new": 1}"#, b""),
@@ -131,7 +130,7 @@ fn what_is_newer_is_ignored() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn a_header_or_body_that_does_not_fit_is_an_error() {
     for (header, body) in [
         ("[]", &b""[..]),
         (r#"{"type": "start"}"#, b""),
@@ -169,7 +168,7 @@ fn what_does_not_fit_is_an_error() {
 }
 
 #[test]
-fn a_failure_tells_whether_its_traceback_was_printed() {
+fn a_failure_says_that_its_traceback_was_printed() {
     let header =
         r#"{"type": "result", "id": 7, "success": false, "error": "no", "is_printed": true}"#;
     let Ok(FromWorker::Result(ID, told)) = decode(header, b"") else { panic!() };

@@ -1,5 +1,7 @@
 use std::ffi::OsString;
 
+use tokio::time::timeout;
+
 use super::*;
 use crate::engine::Engine;
 use crate::engine::state::State;
@@ -29,7 +31,7 @@ async fn failure(engine: &Embedded) -> String {
 }
 
 #[tokio::test]
-async fn a_program_that_keeps_dying_is_given_up_with_the_cause() {
+async fn a_program_that_always_exits_is_given_up_with_the_cause() {
     let _alone = ALONE.lock().await;
     let (engine, supervisor) = supervise("echo $GREETING; exit 7", 3);
     let waiting = engine.submit(Request::new(Inputs::new())).unwrap();
@@ -42,7 +44,7 @@ async fn a_program_that_keeps_dying_is_given_up_with_the_cause() {
 }
 
 #[tokio::test]
-async fn a_program_that_never_asks_is_ended() {
+async fn a_program_that_never_asks_for_an_input_is_killed() {
     let _alone = ALONE.lock().await;
     let (engine, supervisor) = supervise("sleep 60", 1);
     let failure = failure(&engine).await;
@@ -51,7 +53,7 @@ async fn a_program_that_never_asks_is_ended() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_protocol_is_refused() {
+async fn output_that_is_not_the_protocol_is_refused() {
     let _alone = ALONE.lock().await;
     let (engine, _supervisor) = supervise("echo GET / HTTP/1.1 >&3; sleep 60", 1);
     let failure = failure(&engine).await;
@@ -59,7 +61,7 @@ async fn what_is_not_the_protocol_is_refused() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_said_to_be() {
+async fn a_program_that_does_not_exist_is_reported() {
     let _alone = ALONE.lock().await;
     let engine = Embedded::start(Config::read(&Environment::default()).unwrap().limits());
     let program = Program {
@@ -77,7 +79,7 @@ async fn a_program_that_is_not_there_is_said_to_be() {
 }
 
 #[tokio::test]
-async fn a_process_group_ends_with_its_worker_and_stopping_has_an_end() {
+async fn a_process_group_ends_with_its_worker_and_stopping_ends() {
     let _alone = ALONE.lock().await;
     let (_engine, supervisor) = supervise("sleep 60 & sleep 60", 100);
     let stopped = timeout(Duration::from_secs(5), supervisor.stop()).await;

@@ -1,31 +1,32 @@
-//! The pieces of an answer that nobody reads one by one, put together.
+//! The chunks of a streamed result, joined for a requester that does not read them one by one.
 
 use ai_integration_contract::wire::MAX_BODY;
 use ai_integration_contract::{Data, Error, Kind, Outcome};
 use bytes::{Bytes, BytesMut};
 
-/// The pieces that have come so far.
+/// The chunks so far, joined.
 #[derive(Debug, Default)]
-pub(crate) struct Pieces {
+pub(crate) struct Chunks {
     content_type: Option<String>,
-    /// The pieces before the first one of bytes. They are kept as text, so that a large answer need
-    /// not be looked through again.
+    /// The chunks before the first one of bytes. They are kept as text, so that a large result need
+    /// not be checked for valid UTF-8 again.
     text: String,
-    /// All pieces, once there is one of bytes.
+    /// All chunks, once there is one of bytes.
     bytes: Option<BytesMut>,
     count: usize,
-    /// True once there was more than an answer may have.
-    is_over: bool,
+    /// True once the chunks were longer than a result may be.
+    is_too_large: bool,
 }
 
-impl Pieces {
+impl Chunks {
+    /// Appends a chunk. The media type of the first one is that of the result.
     pub(crate) fn append(&mut self, content_type: Option<String>, data: &Data) {
         if self.count == 0 {
             self.content_type = content_type;
         }
         self.count += 1;
-        self.is_over |= data.len() > MAX_BODY - self.len();
-        if self.is_over {
+        self.is_too_large |= data.len() > MAX_BODY - self.len();
+        if self.is_too_large {
             return;
         }
         match (data, &mut self.bytes) {
@@ -42,13 +43,13 @@ impl Pieces {
         }
     }
 
-    /// Takes the pieces out as one, with the media type of the answer. `None` without any.
+    /// Takes the joined chunks out, with the media type of the result. `None` if there are none.
     pub(crate) fn take(&mut self) -> Option<(Option<String>, Data)> {
         if self.count == 0 {
             return None;
         }
-        let Pieces { content_type, text, bytes, is_over, .. } = std::mem::take(self);
-        self.is_over = is_over;
+        let Chunks { content_type, text, bytes, is_too_large, .. } = std::mem::take(self);
+        self.is_too_large = is_too_large;
         let data = bytes.map_or(Data::Text(text), |bytes| Data::Bytes(bytes.freeze()));
         Some((content_type, data))
     }
@@ -57,10 +58,10 @@ impl Pieces {
         self.bytes.as_ref().map_or(self.text.len(), BytesMut::len)
     }
 
-    /// Makes the pieces the data of the outcome, if there are any.
+    /// Makes the chunks the data of the outcome, if there are any.
     pub(crate) fn complete(&mut self, mut outcome: Outcome) -> Result<Outcome, Error> {
-        if self.is_over {
-            let message = format!("the model's answer is larger than {MAX_BODY} bytes");
+        if self.is_too_large {
+            let message = format!("the model's result is larger than {MAX_BODY} bytes");
             return Err(Error::new(Kind::TooLarge, message));
         }
         if let Some((content_type, data)) = self.take() {

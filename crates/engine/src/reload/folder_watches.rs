@@ -1,4 +1,5 @@
-//! Hears from the operating system that something in a folder has changed.
+//! Notifications of the operating system (inotify, FSEvents) that something in a folder has
+//! changed.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,42 +13,43 @@ use tokio::sync::mpsc;
 
 use super::places::is_source;
 
-/// A message of the operating system: a change, or an error after which there may be no more.
-pub(super) type Wake = Result<(), String>;
+/// A notification of a change, or an error after which no more notifications may come.
+pub(super) type Notification = Result<(), String>;
 
-/// The watches of folders.
+/// The folders for which the operating system sends notifications.
 #[derive(Debug)]
-pub(super) struct Alarm(RecommendedWatcher);
+pub(super) struct FolderWatches(RecommendedWatcher);
 
-impl Alarm {
-    pub(super) fn new(wakes: mpsc::Sender<Wake>) -> Result<Self, String> {
-        let react = move |event: notify::Result<Event>| {
-            let wake = match event {
-                Ok(event) if matters(&event) => Ok(()),
+impl FolderWatches {
+    pub(super) fn new(sender: mpsc::Sender<Notification>) -> Result<Self, String> {
+        let notify = move |event: notify::Result<Event>| {
+            let notification = match event {
+                Ok(event) if may_concern_program(&event) => Ok(()),
                 Ok(_) => return,
-                Err(error) => Err(in_words(&error)),
+                Err(error) => Err(describe(&error)),
             };
-            // Where others wait already, one more says nothing new.
-            let _ = wakes.try_send(wake);
+            // If another notification waits already, this one adds nothing.
+            let _ = sender.try_send(notification);
         };
-        recommended_watcher(react).map(Alarm).map_err(|error| in_words(&error))
+        recommended_watcher(notify).map(FolderWatches).map_err(|error| describe(&error))
     }
 
-    /// Watches these folders, also one that has taken the place of another.
-    pub(super) fn cover(&mut self, folders: &BTreeSet<PathBuf>) -> Result<(), String> {
+    /// Adds watches of these folders. A folder that replaces one of the same path gets a new watch.
+    pub(super) fn add(&mut self, folders: &BTreeSet<PathBuf>) -> Result<(), String> {
         let mut paths = self.0.paths_mut();
         for folder in folders {
             match paths.add(folder, RecursiveMode::NonRecursive) {
-                Err(error) if !is_gone(&error) => return Err(in_words(&error)),
+                Err(error) if !is_gone(&error) => return Err(describe(&error)),
                 _ => {}
             }
         }
-        paths.commit().map_err(|error| in_words(&error))
+        paths.commit().map_err(|error| describe(&error))
     }
 }
 
-/// Tells whether an event may be about the program: most are about logs, or a file that is read.
-fn matters(event: &Event) -> bool {
+/// Returns true if an event may concern the program's files. Most events are about logs, or files
+/// that are read.
+fn may_concern_program(event: &Event) -> bool {
     let may_be_folder = match event.kind {
         EventKind::Access(_) => return false,
         EventKind::Create(CreateKind::Folder)
@@ -66,8 +68,8 @@ fn is_gone(error: &Error) -> bool {
     }
 }
 
-/// The error with the limit that is behind it, as a rule.
-fn in_words(error: &Error) -> String {
+/// Describes an error, with the system limit that is its usual cause.
+fn describe(error: &Error) -> String {
     match &error.kind {
         ErrorKind::MaxFilesWatch => {
             "no more folders can be watched (sysctl fs.inotify.max_user_watches)".to_owned()
