@@ -14,30 +14,32 @@ TITLES = {fault.name: fault.title for fault in injections.FAULTS}
 
 HOW = """\
 `make bench-faults` does the same to this project's server and to three of its peers, each with two
-workers of the same model and its defaults otherwise. Eight connections send distinct texts, each at
-most 200 a second, while the fault happens; the start of a server is a new one for each fault. A
-cell has, by rule:
+workers of the same model and otherwise its defaults. Eight connections send distinct texts, each at
+most 200 a second, while the fault happens. Each fault gets a newly started server. A cell has, by
+rule:
 
-* **errors**: requests of the load that were answered with an HTTP error; **lost**: those whose
-  connection was refused or broken, and (**silent**) those that were not answered within 20 s;
-  **wrong** ones. The requests that carry a fault are told of where they had no answer at all.
-* the time until a fresh request on a new connection was answered rightly, for repeated faults the
-  longest; or that it was not within 30 s.
+* **errors**: requests of the load that got an HTTP error; **lost**: those whose connection was
+  refused or broken, and (**silent**) those without a response within 20 s; **wrong** responses.
+  Requests that carry a fault are mentioned if they got no response at all.
+* the time until a fresh request on a new connection got a right response, for repeated faults the
+  longest time; or that it got none within 30 s.
 * what is **left** 15 s after the load: processes more or fewer than before, more than 10
-  descriptors, more than 50 MB, fewer than two workers, or more than a fifth of a core in use with
-  nothing to do; and how many processes **outlive** the server's first one, to which SIGTERM is
-  sent, by more than 2 s, or that it has not ended within 10 s.
-* what else there is to tell of the fault.
+  descriptors, more than 50 MB, fewer than two workers, or more than a fifth of a core in use by an
+  idle server.
+* the number of processes that **outlive** the server's first process, to which SIGTERM is sent, by
+  more than 2 s; or that the first process has not ended within 10 s.
+* other effects of the fault.
 
-Where nothing is said of errors, lost or wrong requests there were none, and where nothing is said
-of what is left the server was as before."""
+If a cell does not mention errors, lost or wrong requests, there were none. If it does not mention
+anything left, the server was as before."""
 
 REMARKS = """\
 The model runs in processes of its own in all of them but BentoML, whose workers are also its HTTP
-servers: what closes or writes to all descriptors of the model closes and writes to its connections
-there. A forked child is the model's own: that it stays is no fault of a server, but that it
-outlives it is. SIGTERM and kill -9 go to the process that was started alone, as from `docker stop`
-or a supervisor; where it is process 1 of a container, what outlives it ends with the container."""
+servers: a model that closes or writes to all descriptors closes and writes to the server's
+connections there. A forked child belongs to the model: that it stays is no fault of a server, but
+that it outlives the server is one. SIGTERM and kill -9 are sent only to the process that was
+started, as by `docker stop` or a supervisor. If that process is process 1 of a container, the
+processes that outlive it end with the container."""
 
 
 def verdict(figures, usually=0):

@@ -7,6 +7,7 @@ arrange them.
 import operator
 import re
 import statistics
+import textwrap
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -226,29 +227,37 @@ def page(results):
     facts = results["machine"]
     parts = [
         "# Benchmarks",
-        "This project's server beside its peers: the same model, the same requests, one machine, "
-        "one run. Written by `bench/bench.py`; do not edit it.",
+        paragraph(
+            "This project's server beside its peers: the same model, the same requests, one "
+            "machine, one run. This page is written by `bench/bench.py`; do not edit it."
+        ),
         "![Requests per second, processor time, start and memory of each server](benchmarks.svg)",
-        f"Measured on {results['date']}: {facts['cores']} cores of {facts['cpu']}, "
-        f"{facts['memory_gb']:.0f} GB, {facts['system']}, Linux {facts['kernel']}; Python "
-        f"{facts['python']}, Rust {facts['rust']}, oha {facts['oha']}. "
-        f"{results['repetitions']} repetitions of {results['seconds']:g} s for each figure, in "
-        f"{results['minutes']:.0f} minutes altogether; the load average before was "
-        f"{facts['load_average']:.1f}. Absolute figures drift between machines and days: only "
-        "ratios within one run mean something.",
+        paragraph(
+            f"Measured on {results['date']}: {facts['cores']} cores of {facts['cpu']}, "
+            f"{facts['memory_gb']:.0f} GB, {facts['system']}, Linux {facts['kernel']}; Python "
+            f"{facts['python']}, Rust {facts['rust']}, oha {facts['oha']}. "
+            f"{results['repetitions']} repetitions of {results['seconds']:g} s for each figure, in "
+            f"{results['minutes']:.0f} minutes altogether; the load average before was "
+            f"{facts['load_average']:.1f}. Absolute figures drift between machines and days: only "
+            "ratios within one run are meaningful."
+        ),
         "## Goals",
         markdown(goals(figures)),
     ]
     for work in results["works"]:
         parts += [f"## {WORKS[work].title}", markdown([HEAD, *rows_of_work(figures, work)])]
         if note := NOTES.get(work):
-            parts.append(note)
+            parts.append(paragraph(note))
     starts = [["server", "first answer s", "idle MB", "loaded MB"], *rows_of_starts(figures)]
-    parts += ["## Start and memory", markdown(starts), START_NOTE]
+    parts += ["## Start and memory", markdown(starts), paragraph(START_NOTE)]
     if rows := [list(row) for row in missing(figures)]:
         parts += ["## Not measured", markdown([["server", "work", "reason"], *rows])]
     parts += ["## How", HOW, markdown(list(configurations(results))), REMARKS, REPEAT]
     return "\n\n".join(parts) + "\n"
+
+
+def paragraph(text):
+    return textwrap.fill(text, 100, break_on_hyphens=False)
 
 
 def configurations(results):
@@ -263,69 +272,72 @@ def configurations(results):
 
 
 NOTES = {
-    "text-1": "The ping-pong is no server: it is what two plain Python processes need to hand each "
-    "other 100 bytes.",
+    "text-1": "The ping-pong is not a server: it is the time that two plain Python processes need "
+    "to send each other 100 bytes.",
     "image-16": "A PNG of noise. mosec and Ray Serve get the bare bytes, coglet and MLServer "
-    "base64 in JSON, the others a multipart form, which has to be taken apart.",
-    "compute-2": "One worker can do no more than 200 requests/s, two no more than 400 less what "
-    "the server and the load generator use of the two cores.",
+    "base64 in JSON, the others a multipart form, which they must parse.",
+    "compute-2": "One worker can do at most 200 requests/s, and two at most 400, less the share "
+    "of the two cores that the server and the load generator use.",
     "batch-64": "The ideal is 3,200 requests/s: 32 for every 10 ms. Servers without batches can do "
     "no more than 100.",
 }
 
 START_NOTE = (
-    "The first answer is the time from starting the program until its first right answer, asked "
-    "for every few milliseconds. Memory is of all processes together, where what several share "
-    "counts in proportion (Pss), also what they share with other programs on the machine: after "
-    "the first warm-up of the text echo, and after its load."
+    "The first answer is the time from starting the program until its first right response, with "
+    "a request every few milliseconds. Memory is the sum over all processes, after the first "
+    "warm-up of the text echo, and after its load. Shared memory counts in proportion (Pss), also "
+    "memory that is shared with other programs on the machine."
 )
 
 HOW = """\
-Each server is started, checked for the right answer, warmed up, measured and ended for each kind
-of work, all servers in turn, and that again for each repetition; the figures are medians, errors
-are sums. `oha` drives it over loopback, with connections kept open where the server keeps them.
+Each server is started, checked for the right response, warmed up, measured and stopped for each
+kind of work, all servers in turn; all this is done again for each repetition. The figures are
+medians, and errors are sums. `oha` sends the requests over loopback and keeps connections open if
+the server does.
 
-* **Requests/s** counts answers with a status of success. What is under way when time is up is
-  waited for, and the wait counts as time.
+* **Requests/s** counts responses with a status of success. Requests in flight when the time is up
+  are waited for, and the wait counts as time.
 * **p50 and p99** are of the successful requests alone.
 * **CPU** is user and system time of all processes of the server, ended ones included, for 1,000
   successful requests. It is counted in steps of 10 ms.
 * **Text echo** sends 100 bytes of text and gets them back in JSON. **Computing** spins for 5 ms of
-  the thread's processor time, so that nobody finishes sooner by being interrupted. **A batch**
-  sleeps for 10 ms whatever its size, one batch at a time, in place of a GPU.
+  the thread's processor time, so that interruptions do not shorten the work. **A batch** sleeps for
+  10 ms whatever its size, one batch at a time, in place of a GPU.
 
-One worker unless said otherwise, access logs off, everything else as each server's documentation
-advises for the work:"""
+Each server has one worker unless said otherwise, no access logs, and otherwise the settings that
+its documentation recommends for the work:"""
 
 REMARKS = """\
 ## Remarks
 
-* The load generator runs on the same cores. It takes the more of them the faster a server is, so
-  the quickest servers are held back most, the bare floor above all.
-* The servers do not do the same for a request. The floor does nothing at all; this project's
-  server, FastAPI and BentoML hold the input against a schema; the original sends every input back
-  within its answer.
-* FastAPI, the original and coglet have no batches of their own. One can be written for them; it
-  would then be that program which is measured.
-* The programs are in [`bench/peers`](../bench/peers). Whoever knows a server better than that is
-  welcome to correct them."""
+* The load generator runs on the same cores. The faster a server is, the more of them the generator
+  takes, so the fastest servers are slowed down most, above all the bare floor.
+* The servers do different things for a request. The floor does nothing at all; this project's
+  server, FastAPI and BentoML check the input against a schema; the original sends every input back
+  within its response.
+* FastAPI, the original and coglet have no batches of their own. A program could add them; then that
+  program would be measured.
+* The programs are in [`bench/peers`](../bench/peers). Corrections by people who know a server
+  better are welcome."""
 
 REPEAT = """\
 ## Repeat it
 
+<!-- not run: installs eight servers from the network and takes 25 minutes -->
 ```sh
 make bench         # everything: some 25 minutes after the installation, on a quiet machine
 make bench-quick   # this project, mosec, FastAPI and the original: under five minutes
 ```
 
-It needs Linux, Python 3.11 and Rust, and installs each server into an environment of its own
-beneath `.cache/bench`. `bench/bench.py --help` lists how to choose servers, works, repetitions and
-lengths. A further server is one folder in `bench/peers` and one entry in `bench/servers.py`.
+The benchmarks need Linux, Python 3.11 and Rust, and install each server into an environment of its
+own below `.cache/bench`. `bench/bench.py --help` lists the options for servers, works, repetitions
+and lengths. To add a server, add a folder in `bench/peers` and an entry in `bench/servers.py`.
 
+<!-- not run: builds two engines for release, which takes 15 minutes -->
 ```sh
 make bench-builds BEFORE=HEAD~9   # the engine of a revision and of the sources, some 15 minutes
 ```
 
 This builds both and compares them: the instructions that the engine needs for a request, counted by
 valgrind's callgrind, the requests/s and CPU time of both in turn, and the memory of an idle engine.
-`bench/builds.py --before FILE --after FILE` takes programs that are built already."""
+`bench/builds.py --before FILE --after FILE` compares programs that are already built."""
