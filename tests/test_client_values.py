@@ -417,7 +417,7 @@ def table():
     """The examples of values under JSON that docs/results.md has, but for those of pandas and of
     classes that have to be written first."""
     page = (REPOSITORY / "docs" / "results.md").read_text()
-    section = page.partition("## Values under JSON")[2].partition("\nWhat else has")[0]
+    section = page.partition("## Values under JSON")[2].partition("\nAny other object")[0]
     rows = re.findall(r"^\| .* \| `(.*)` \| `.*` \|$", section, re.M)
     return [row for row in rows if not re.search(r"\bpd\.|Tag\(", row)]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import support
 from ai_integration import _mode_names
-from compat import picture
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ECHO = """
@@ -83,14 +82,6 @@ def test_the_models_beside_gradios_are_the_examples_and_have_as_many_lines_as_th
         assert "gradio.Interface(" in theirs
 
 
-def test_links_inside_the_documentation_lead_somewhere():
-    pages = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
-    for page in pages:
-        for link in links(page):
-            if "://" not in link:
-                assert (page.parent / link).exists(), "%s: %s" % (page.name, link)
-
-
 def test_the_page_of_check_names_every_check(program):
     page = (REPOSITORY / "docs" / "check.md").read_text()
     done = subprocess.run(
@@ -102,48 +93,6 @@ def test_the_page_of_check_names_every_check(program):
     names = {one["name"] for one in json.loads(done.stdout)["checks"]}
     of_images = {"image", "serve"}
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == names | of_images
-
-
-CALLED = """
-import ai_integration
-SCHEMA = {name: {"type": name, "required": False} for name in ["text", "image"]}
-SCHEMA.update(picture=SCHEMA["image"], factor={"type": "number", "required": False})
-while True:
-    with ai_integration.get_next_input(inputs_schema=SCHEMA) as inputs:
-        if "factor" in inputs:
-            ai_integration.send_result(inputs["picture"])
-        else:
-            ai_integration.send_result(iter(["seen ", ", ".join(sorted(inputs))]))
-"""
-
-
-def test_the_examples_of_the_client_run(program, tmp_path):
-    pages = [REPOSITORY / "README.md", REPOSITORY / "docs" / "client.md"]
-    blocks = [
-        block
-        for page in pages
-        for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
-        if "Client(" in block
-    ]
-    assert len(blocks) == 3
-    for name in ("photo.jpg", "receipt.png"):
-        (tmp_path / name).write_bytes(picture())
-    with support.serve(program(CALLED)) as server:
-        for number, block in enumerate(blocks):
-            assert "http://127.0.0.1:5000" in block
-            source = block.replace("http://127.0.0.1:5000", server.url)
-            example = program(source + "\nprint('ended')\n", "example-%d.py" % number)
-            done = subprocess.run(
-                [support.PYTHON, example],
-                cwd=tmp_path,
-                env=support.environment(),
-                capture_output=True,
-                text=True,
-                timeout=support.PATIENCE,
-                check=False,
-            )
-            assert done.stdout.endswith("ended\n"), done
-            assert "seen image" in done.stdout or number != 1
 
 
 def test_links_of_the_readme_work_where_only_the_readme_is():

@@ -4,6 +4,8 @@ on a file system that cannot be written, and without any right of the kernel."""
 import hashlib
 import json
 import os
+import re
+import shlex
 import time
 from typing import Dict, List
 
@@ -16,8 +18,10 @@ pytestmark = pytest.mark.container
 
 # Podman, unlike Docker, would make more folders writable than those that are named.
 AS_IN_DOCKER = "--read-only-tmpfs=false"
-LOCKED = ["--read-only", AS_IN_DOCKER, "--tmpfs", "/tmp", "--cap-drop", "ALL"]
-LOCKED += ["--security-opt", "no-new-privileges"]
+PAGE = os.path.join(container_host.REPOSITORY, "docs", "container-format.md")
+with open(PAGE, encoding="utf-8") as page:
+    SHOWN = re.search(r"docker run (--read-only .*?)\\\n", page.read()).group(1)
+LOCKED = [AS_IN_DOCKER, *shlex.split(SHOWN)]
 RECEIPT = os.path.join(container_host.REPOSITORY, "examples", "ocr", "receipt.png")
 # As much of a picture as it takes to be let through; the model gets the bytes as they were sent.
 SMALL = b"GIF89a\x01\x00\x01\x00" + bytes(range(256))
