@@ -115,7 +115,7 @@ class Reader:
         self.saved = {name for name in self.saved if Path(name).parts[0] not in block.text}
         text = block.text.replace(ADDRESS, self.address)
         if block.mark == "not run:":
-            assert len(block.value) > 10, "say why it is not run"
+            assert block.value, "say why it is not run"
         elif block.mark == "run by":
             test = (REPOSITORY / block.value).read_text()
             assert block.page.name in test, "%s does not read this page" % block.value
@@ -158,6 +158,7 @@ class Reader:
         assert self.status == 0, self.output
 
     def sh(self, text):
+        assert commands(text), "no command is in it"
         for command in commands(text):
             self.command(command)
             assert self.status == 0, "%s\n%s" % (command, self.output)

@@ -1,10 +1,14 @@
 """Every block of code in the documentation runs, or says why it does not."""
 
+import contextlib
+import importlib
+import itertools
 import json
 import re
 import shlex
 import subprocess
 
+import ai_integration
 import documented
 import pytest
 import support
@@ -64,8 +68,10 @@ def test_the_blocks_that_nothing_runs_are_few(capsys):
 
 def test_no_block_is_overlooked():
     for page in documented.PAGES:
-        fences = re.findall(r"^ *```", page.read_text(), re.M)
+        text = page.read_text()
+        fences = re.findall(r"^[ >]*(?:```|~~~)", text, re.M)
         assert len(fences) == 2 * len(documented.blocks(page)), page
+        assert "<pre" not in text, page
 
 
 @pytest.mark.parametrize(
@@ -83,6 +89,7 @@ def test_no_block_is_overlooked():
         ("```sh\necho 1\n```\n\n<!-- output -->\n```text\n2\n```\n", "expected"),
         ("```sh\necho 1\n```\n\n<!-- output -->\n```json\n2\n```\n", "the output is 1"),
         ("```sh\nfalse\n```\n", "false"),
+        ("```sh\n# make tea\n```\n", "no command is in it"),
         ("```console\n$ echo 1\n2\n```\n", "expected"),
         ("```console\n$ false\n```\n", "false"),
         ("```console\n$ false\n$ echo $?\n0\n```\n", "expected"),
@@ -194,12 +201,27 @@ def test_the_subcommands_and_flags_that_are_named_exist():
     for page, words in named(r"(?:`|\$ |^)ai-integration ([a-z][^`\n]*)"):
         name, *rest = shlex.split(words.replace("…", " "), comments=True)
         assert name in known, (page, words)
-        flags = [word.strip("[]").partition("=")[0] for word in rest]
-        for flag in flags:
-            if flag.startswith("--") and name in ("init", "check"):
-                assert flag in helps[name], (page, words)
+        # What follows the program is its own.
+        for word in itertools.takewhile(
+            lambda word: not re.search(r"\.py$|^\./|^PROGRAM", word), rest
+        ):
+            if word.strip("[]").startswith("--"):
+                assert word.strip("[]") + " " in helps[name].replace("\n", " "), (page, words)
         count += 1
     assert count > 10
+
+
+def test_the_names_of_the_package_that_are_named_exist():
+    count = 0
+    for page, name in named(r"`ai_integration((?:\.[a-zA-Z]\w*)+)"):
+        found = ai_integration
+        for part in name[1:].split("."):
+            with contextlib.suppress(ImportError):
+                importlib.import_module("%s.%s" % (getattr(found, "__name__", ""), part))
+            assert hasattr(found, part), (page, name)
+            found = getattr(found, part)
+        count += 1
+    assert count > 3
 
 
 def test_the_settings_that_are_named_exist():
