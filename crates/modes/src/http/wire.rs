@@ -1,4 +1,4 @@
-//! The wire: connections, TLS, and what every request passes before and after its handler.
+//! Connections, TLS, and the checks that every request passes before it reaches its handler.
 
 pub(crate) mod addresses;
 pub(crate) mod connection;

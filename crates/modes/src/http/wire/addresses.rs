@@ -1,4 +1,4 @@
-//! The declared addresses: which one a request is for, before any handler sees it.
+//! Maps a request's path to the address that was declared for it, before any handler runs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,28 +7,29 @@ use crate::http::metrics::{HttpMetrics, Route};
 use crate::http::request_context::OTHER;
 use crate::http::routes::Mounted;
 
-/// All addresses.
+/// All addresses of the server.
 pub(crate) struct Addresses {
-    /// The numbers of the declared ones, by their segments.
+    /// The index in `served` of each declared address, by its path segments.
     declared: matchit::Router<usize>,
-    /// For addresses that are not declared: the numbers of those that word their refusals, by the
-    /// first segment.
+    /// For paths that match no declared address: the index in `served` by the path's first segment.
     below: HashMap<&'static str, usize>,
     served: Vec<Served>,
 }
 
-/// An address, or all that are not declared and whose refusals one dialect words.
+/// A declared address, or all undeclared paths whose errors the same dialect formats.
 pub(crate) struct Served {
-    /// The counts of its requests.
+    /// The metrics of requests for this address.
     pub(crate) route: Route,
-    /// The dialect that words its refusals, if it is one's.
+    /// The dialect that formats the errors of this address, if the address belongs to a dialect.
     pub(crate) dialect: Option<&'static dyn Dialect>,
 }
 
 impl Addresses {
-    /// The addresses of these parts of the server. An address that is not declared is counted among
-    /// all such, and worded by the first dialect that has addresses below the same first segment: a
-    /// client of `/v2/models/x` reads the words of the dialect that has `/v2`.
+    /// Collects the addresses of these parts of the server.
+    ///
+    /// All undeclared paths share one metrics label. Their errors are formatted by the first dialect
+    /// that declares an address with the same first segment: a client that requests `/v2/models/x`
+    /// gets the error format of the dialect that serves `/v2`.
     pub(crate) fn new<'a>(
         parts: impl IntoIterator<Item = (&'a Mounted, Option<&'static dyn Dialect>)>,
         metrics: &HttpMetrics,
@@ -41,11 +42,13 @@ impl Addresses {
         let mut known = HashSet::new();
         for (mounted, dialect) in parts {
             for address in &mounted.addresses {
-                // An address of two parts, which answer other methods each, is the first one's.
+                // Two parts may declare one address for different methods. The first part gets it.
                 if known.insert(*address) {
                     let number = all.serve(metrics.route(address), dialect);
                     if let Err(error) = all.declared.insert(*address, number) {
-                        tracing::error!("{address} is counted among others: {error}");
+                        tracing::error!(
+                            "requests for {address} are counted as {OTHER:?}: {error}"
+                        );
                     }
                 }
                 let first = first_segment(address);
@@ -63,7 +66,7 @@ impl Addresses {
         self.served.len() - 1
     }
 
-    /// Returns the number of the address that `path` is for.
+    /// Returns the index of the address that serves `path`, for [`Addresses::get`].
     pub(crate) fn find(&self, path: &str) -> usize {
         if let Ok(found) = self.declared.at(path) {
             return *found.value;
@@ -71,7 +74,7 @@ impl Addresses {
         self.below.get(first_segment(path)).copied().unwrap_or_default()
     }
 
-    /// Returns the address of that number.
+    /// Returns the address with this index.
     pub(crate) fn get(&self, number: usize) -> &Served {
         &self.served[number]
     }
@@ -91,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_the_declared_addresses_and_words_those_of_the_segments_dialect() {
+    fn paths_get_their_declared_address_and_the_dialect_of_their_first_segment() {
         let (first, second) = (Some(DIALECTS[0]), Some(DIALECTS[1]));
         let parts = [
             (&mounted(&["/v2/models/{name}", "/", "/v1/models"]), first),

@@ -1,6 +1,6 @@
-//! A connection whose silences end. hyper and the timeouts in its neighbourhood watch a request's
-//! head only; a client that takes nothing of its answer, or keeps an idle connection for ever, is
-//! nobody's concern there.
+//! A connection with timeouts for every wait. hyper limits only the time for a request's head. It
+//! has no limit for a client that does not read its response, or that keeps an idle connection
+//! open.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,81 +17,82 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::limits::{ClientLimits, SMALL_HEAD};
 
-/// The bytes that are read at once of a request of which less than `MUCH` has come.
-const LITTLE: usize = 8 * 1024;
-const MUCH: usize = 64 * 1024;
+/// The maximum number of bytes in one read, until `LARGE_REQUEST` bytes of a request were read.
+const SMALL_READ: usize = 8 * 1024;
+const LARGE_REQUEST: usize = 64 * 1024;
 thread_local! {
-    /// The memory that they are read to first: that of hyper's would have to be zeroed each time.
-    static READ: RefCell<[u8; LITTLE]> = const { RefCell::new([0; LITTLE]) };
+    /// The buffer for small reads. hyper's own buffer would have to be zeroed before each read.
+    static READ: RefCell<[u8; SMALL_READ]> = const { RefCell::new([0; SMALL_READ]) };
 }
 
-/// The most bytes that are written at once: a connection that takes whatever it gets must let others
-/// have their turn.
-const AT_ONCE: usize = 128 * 1024;
+/// The maximum number of bytes in one write, so that a connection with a fast reader does not block
+/// the other connections.
+const MAX_WRITE: usize = 128 * 1024;
 
-/// What the requests of a connection tell it.
+/// The state of a connection's requests, shared by the connection and its requests.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct Activity {
     opened: Instant,
     begun: AtomicUsize,
     ended: AtomicUsize,
-    /// When the latest request ended, in milliseconds from `opened` on.
+    /// The end of the latest request, in milliseconds since `opened`.
     latest_end: AtomicU64,
-    /// Whether requests overlap (HTTP/2): then bytes between them are not the next one's head.
+    /// True if requests overlap (HTTP/2). Bytes that come after a request are then not necessarily
+    /// the head of the next one.
     pub(crate) multiplexes: AtomicBool,
-    /// The state of the latest request's answer, which HTTP/1.1 has one of at a time.
-    answer: AtomicU8,
-    /// Whether the head that was read last has both a length and a transfer coding.
+    /// The [`ResponseState`] of the latest request. HTTP/1.1 has one response at a time.
+    response: AtomicU8,
+    /// True if the head that was read last has both a length and a transfer coding.
     is_ambiguous: AtomicBool,
-    /// Since when the other side takes nothing of an answer, by the answers' numbers. Of each it takes
-    /// as much as it likes over HTTP/2, whatever else it reads.
-    untaken: Mutex<BTreeMap<usize, Instant>>,
+    /// For each response of which a frame is waiting to be read: the time since which it waits. Over
+    /// HTTP/2 a client may stop reading one response while it reads others.
+    unread: Mutex<BTreeMap<usize, Instant>>,
 }
 
-/// The state of a request's answer.
+/// The state of a request's response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Answer {
-    /// There is none yet.
-    Awaited,
-    /// It has begun, and goes out in chunks.
+pub(crate) enum ResponseState {
+    /// The response has not begun.
+    Pending,
+    /// The response has begun and uses the chunked transfer coding.
     Chunked,
-    /// It has begun, and ends with the connection.
-    UntilTheEnd,
-    /// It has begun, and its length is told in another way.
+    /// The response has begun and ends when the connection is closed.
+    UntilClose,
+    /// The response has begun and its length is known in another way.
     Other,
 }
 
-/// A request that is being answered; dropped when the answer has been written or given up.
+/// A request in progress. It is dropped when the response was written or abandoned.
 #[derive(Debug)]
-pub(crate) struct Beat {
-    pulse: Arc<Pulse>,
+pub(crate) struct ActiveRequest {
+    activity: Arc<Activity>,
     number: usize,
 }
 
-impl Default for Pulse {
+impl Default for Activity {
     fn default() -> Self {
-        Pulse {
+        Activity {
             opened: Instant::now(),
             begun: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
             latest_end: AtomicU64::new(0),
             multiplexes: AtomicBool::new(false),
-            answer: AtomicU8::new(Answer::Awaited as u8),
+            response: AtomicU8::new(ResponseState::Pending as u8),
             is_ambiguous: AtomicBool::new(false),
-            untaken: Mutex::default(),
+            unread: Mutex::default(),
         }
     }
 }
 
-impl Pulse {
-    pub(crate) fn beat(self: &Arc<Self>) -> Beat {
+impl Activity {
+    pub(crate) fn begin_request(self: &Arc<Self>) -> ActiveRequest {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        self.answer.store(Answer::Awaited as u8, Ordering::Relaxed);
-        Beat { pulse: self.clone(), number }
+        self.response.store(ResponseState::Pending as u8, Ordering::Relaxed);
+        ActiveRequest { activity: self.clone(), number }
     }
 
-    /// Tells whether no request is being answered.
+    /// Returns true if no request is in progress.
     pub(crate) fn is_idle(&self) -> bool {
         self.begun() == self.ended.load(Ordering::Relaxed)
     }
@@ -105,106 +106,107 @@ impl Pulse {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Returns the state of the latest request's answer.
-    pub(crate) fn answer(&self) -> Answer {
-        match self.answer.load(Ordering::Relaxed) {
-            state if state == Answer::Awaited as u8 => Answer::Awaited,
-            state if state == Answer::Chunked as u8 => Answer::Chunked,
-            state if state == Answer::UntilTheEnd as u8 => Answer::UntilTheEnd,
-            _ => Answer::Other,
+    /// Returns the state of the latest request's response.
+    pub(crate) fn response(&self) -> ResponseState {
+        match self.response.load(Ordering::Relaxed) {
+            state if state == ResponseState::Pending as u8 => ResponseState::Pending,
+            state if state == ResponseState::Chunked as u8 => ResponseState::Chunked,
+            state if state == ResponseState::UntilClose as u8 => ResponseState::UntilClose,
+            _ => ResponseState::Other,
         }
     }
 
-    /// Notes that the head of the next request has both a length and a transfer coding.
+    /// Records that the head of the next request has both a length and a transfer coding.
     pub(crate) fn set_ambiguous(&self) {
         self.is_ambiguous.store(true, Ordering::Relaxed);
     }
 
-    /// Tells whether that was noted, of one request only.
+    /// Returns true if [`Activity::set_ambiguous`] was called since the last call of this function.
     pub(crate) fn take_ambiguous(&self) -> bool {
         self.is_ambiguous.swap(false, Ordering::Relaxed)
     }
 
-    fn untaken(&self) -> MutexGuard<'_, BTreeMap<usize, Instant>> {
-        self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unread(&self) -> MutexGuard<'_, BTreeMap<usize, Instant>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Beat {
+impl ActiveRequest {
     pub(crate) fn is_multiplexed(&self) -> bool {
-        self.pulse.is_multiplexed()
+        self.activity.is_multiplexed()
     }
 
-    /// Notes how the answer goes out that now begins.
-    pub(crate) fn answers(&self, answer: Answer) {
-        self.pulse.answer.store(answer as u8, Ordering::Relaxed);
+    /// Records the state of this request's response.
+    pub(crate) fn set_response(&self, state: ResponseState) {
+        self.activity.response.store(state as u8, Ordering::Relaxed);
     }
 
-    /// A piece of the answer is there to be taken, or has been.
-    pub(crate) fn offers(&self, is_there: bool) {
-        if is_there {
-            self.pulse.untaken().insert(self.number, Instant::now());
+    /// Records whether a frame of the response is waiting to be read by the client.
+    pub(crate) fn set_waiting_frame(&self, is_waiting: bool) {
+        if is_waiting {
+            self.activity.unread().insert(self.number, Instant::now());
         } else {
-            self.pulse.untaken().remove(&self.number);
+            self.activity.unread().remove(&self.number);
         }
     }
 }
 
-impl Drop for Beat {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        let Beat { pulse, .. } = self;
-        let after = u64::try_from(pulse.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        pulse.latest_end.store(after, Ordering::Relaxed);
-        pulse.ended.fetch_add(1, Ordering::Relaxed);
-        if pulse.is_multiplexed() {
-            self.offers(false);
+        let ActiveRequest { activity, .. } = self;
+        let after = u64::try_from(activity.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        activity.latest_end.store(after, Ordering::Relaxed);
+        activity.ended.fetch_add(1, Ordering::Relaxed);
+        if activity.is_multiplexed() {
+            self.set_waiting_frame(false);
         }
     }
 }
 
-/// What a connection waits for when no request is being answered.
+/// The bytes that a connection waits for while no request is in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaits {
-    /// The first byte ever.
+    /// The first byte of the connection.
     FirstByte,
-    /// The rest of a head.
+    /// The rest of a request's head.
     Head,
-    /// A further request.
-    Further,
+    /// The next request.
+    NextRequest,
 }
 
-/// A stream that fails with [`io::ErrorKind::TimedOut`] when the other side is silent for too long.
+/// A stream that fails with [`io::ErrorKind::TimedOut`] when the client neither sends nor reads for
+/// too long.
 pub(crate) struct Timed<S> {
     stream: S,
-    pulse: Arc<Pulse>,
+    activity: Arc<Activity>,
     limits: ClientLimits,
     awaits: Awaits,
     since: Instant,
-    /// How many requests had begun when `awaits` was set.
+    /// The number of requests that had begun when `awaits` was set.
     begun: usize,
-    /// The bytes that have come since the last request ended: of a head that is not whole yet.
+    /// The bytes received since the last request ended, which belong to an incomplete head.
     head: usize,
-    /// The bytes that have come since the last request began.
+    /// The bytes received since the last request began.
     read: usize,
-    /// The memory that such a head takes up.
+    /// The memory that the incomplete head takes up.
     reservation: Reservation,
     reading: Timer,
-    /// Since when the other side takes nothing.
+    /// The time since which the client reads nothing.
     stalled: Option<Instant>,
     writing: Timer,
 }
 
 impl<S> Timed<S> {
-    /// A stream whose heads take a part of what `reservation` is of.
+    /// Wraps a stream. The memory of incomplete heads is charged to `reservation`.
     pub(crate) fn new(
         stream: S,
-        pulse: Arc<Pulse>,
+        activity: Arc<Activity>,
         limits: ClientLimits,
         reservation: Reservation,
     ) -> Self {
         Timed {
             stream,
-            pulse,
+            activity,
             limits,
             awaits: Awaits::FirstByte,
             since: Instant::now(),
@@ -218,54 +220,54 @@ impl<S> Timed<S> {
         }
     }
 
-    /// Until when the other side has to say something, if it has to.
+    /// Returns the time by which the client must send or read something, if there is a limit.
     fn deadline(&mut self) -> Option<Instant> {
-        let begun = self.pulse.begun();
+        let begun = self.activity.begun();
         if begun != self.begun {
             self.begun = begun;
-            self.awaits = Awaits::Further;
+            self.awaits = Awaits::NextRequest;
             (self.head, self.read) = (0, 0);
             self.reservation = self.reservation.split(0);
         }
-        if !self.pulse.is_idle() {
-            if !self.pulse.is_multiplexed() {
+        if !self.activity.is_idle() {
+            if !self.activity.is_multiplexed() {
                 return None;
             }
-            let longest = self.pulse.untaken().values().min().copied();
-            return longest.map(|since| since + self.limits.write_timeout);
+            let oldest = self.activity.unread().values().min().copied();
+            return oldest.map(|since| since + self.limits.write_timeout);
         }
         Some(match self.awaits {
             Awaits::FirstByte | Awaits::Head => self.since + self.limits.head_timeout,
-            Awaits::Further => {
-                let after = self.pulse.latest_end.load(Ordering::Relaxed);
-                self.pulse.opened + Duration::from_millis(after) + self.limits.idle_timeout
+            Awaits::NextRequest => {
+                let after = self.activity.latest_end.load(Ordering::Relaxed);
+                self.activity.opened + Duration::from_millis(after) + self.limits.idle_timeout
             }
         })
     }
 
-    /// Notes that so much has come of what begins the next request.
-    fn heard(&mut self, bytes: usize) {
+    /// Counts `bytes` as received of the next request's head.
+    fn count_head(&mut self, bytes: usize) {
         self.head += bytes;
-        if self.awaits != Awaits::Head && !self.pulse.is_multiplexed() {
+        if self.awaits != Awaits::Head && !self.activity.is_multiplexed() {
             self.awaits = Awaits::Head;
             self.since = Instant::now();
         }
     }
 
-    /// Takes the memory of a head that is not whole yet, unless it is small.
-    fn hold_head(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+    /// Reserves the memory of an incomplete head, unless the head is small.
+    fn reserve_head(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.head <= SMALL_HEAD {
             return Ok(());
         }
         self.reservation.receive();
         let has_room = self.reservation.grow_to(self.head.next_power_of_two());
         if !has_room || self.reservation.poll_gives_way(context).is_ready() {
-            return Err(io::Error::other("others needed the memory of the head"));
+            return Err(io::Error::other("there was not enough memory for the request's head"));
         }
         Ok(())
     }
 
-    /// Notes whether the other side takes something, and gives it up in the end.
+    /// Passes the result of a write on, and fails if no write succeeded for the write timeout.
     fn written<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -282,21 +284,21 @@ impl<S> Timed<S> {
 }
 
 impl<S: AsyncRead + Unpin> Timed<S> {
-    /// Reads no more than a little of what a request begins with. hyper's buffer grows with what is read
-    /// at once, and stays as large for as long as the connection lasts.
+    /// Reads at most [`SMALL_READ`] bytes while the request is small. hyper's buffer grows with the
+    /// size of a read, and keeps that size until the connection is closed.
     fn poll_read_some(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let stream = Pin::new(&mut self.stream);
-        if self.read >= MUCH || buffer.remaining() <= LITTLE {
+        if self.read >= LARGE_REQUEST || buffer.remaining() <= SMALL_READ {
             return stream.poll_read(context, buffer);
         }
         READ.with_borrow_mut(|read| {
-            let mut little = ReadBuf::new(read);
-            ready!(stream.poll_read(context, &mut little))?;
-            buffer.put_slice(little.filled());
+            let mut small = ReadBuf::new(read);
+            ready!(stream.poll_read(context, &mut small))?;
+            buffer.put_slice(small.filled());
             Poll::Ready(Ok(()))
         })
     }
@@ -309,22 +311,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        // Looked at first, since what is read may belong to the next request.
+        // Before the read, because the bytes that are read may belong to the next request.
         let deadline = this.deadline();
-        this.hold_head(context)?;
-        let is_idle = this.pulse.is_idle();
+        this.reserve_head(context)?;
+        let is_idle = this.activity.is_idle();
         let before = buffer.filled().len();
         if let Poll::Ready(read) = this.poll_read_some(context, buffer) {
             let bytes = buffer.filled().len() - before;
             this.read = this.read.saturating_add(bytes);
             if is_idle && bytes > 0 {
-                this.heard(bytes);
+                this.count_head(bytes);
             }
             return Poll::Ready(read);
         }
         let mut deadline = deadline;
         loop {
-            // Nobody tells when a request ends, so that is looked at when it would matter.
+            // The end of a request does not wake this task, so the deadline is computed again when
+            // the idle timeout could have passed.
             let until = deadline.unwrap_or_else(|| Instant::now() + this.limits.idle_timeout);
             ready!(this.reading.wait_until(until, context));
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -341,7 +344,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let bytes = &bytes[..bytes.len().min(AT_ONCE)];
+        let bytes = &bytes[..bytes.len().min(MAX_WRITE)];
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.written(context, written)
     }
@@ -353,7 +356,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     ) -> Poll<io::Result<usize>> {
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
         let first = slices.iter().find(|slice| !slice.is_empty());
-        if let Some(first) = first.filter(|_| length > AT_ONCE) {
+        if let Some(first) = first.filter(|_| length > MAX_WRITE) {
             return self.poll_write(context, first);
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
@@ -375,8 +378,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     }
 }
 
-/// A clock that is set anew only when it strikes: deadlines move with each request, mostly before
-/// anybody waits for them.
+/// A timer that is moved to a later deadline only when it fires. Deadlines move with each request,
+/// mostly before anything waits for them.
 #[derive(Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
 
@@ -403,15 +406,15 @@ mod tests {
     use ai_integration_engine::Budget;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-    fn timed() -> (Timed<DuplexStream>, DuplexStream, Arc<Pulse>) {
+    fn timed() -> (Timed<DuplexStream>, DuplexStream, Arc<Activity>) {
         let (ours, theirs) = duplex(64);
-        let pulse = Arc::new(Pulse::default());
+        let activity = Arc::new(Activity::default());
         let limits = ClientLimits::read(&Environment::default()).unwrap();
         let reservation = Budget::new(1 << 20).reserve(None);
-        (Timed::new(ours, pulse.clone(), limits, reservation), theirs, pulse)
+        (Timed::new(ours, activity.clone(), limits, reservation), theirs, activity)
     }
 
-    async fn seconds_until_given_up(timed: &mut Timed<DuplexStream>) -> u64 {
+    async fn seconds_until_timeout(timed: &mut Timed<DuplexStream>) -> u64 {
         let begin = Instant::now();
         let error = timed.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -419,9 +422,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_ends_before_a_request_in_its_head_and_after_it() {
+    async fn waits_before_a_request_in_its_head_and_after_it_time_out() {
         let (mut silent, _theirs, _) = timed();
-        assert_eq!(seconds_until_given_up(&mut silent).await, 10);
+        assert_eq!(seconds_until_timeout(&mut silent).await, 10);
 
         let (mut slow, mut theirs, _) = timed();
         let feeding = tokio::spawn(async move {
@@ -435,7 +438,7 @@ mod tests {
         });
         let begin = Instant::now();
         while slow.read_u8().await.is_ok() {}
-        // The first byte came after 4 s, and is the head's beginning.
+        // The first byte came after 4 s, and the head's timeout of 10 s began with it.
         assert_eq!(begin.elapsed().as_secs(), 14);
         drop(slow);
         let _theirs = feeding.await.unwrap();
@@ -443,20 +446,20 @@ mod tests {
         let (mut kept, mut theirs, _) = timed();
         theirs.write_all(b"G").await.unwrap();
         kept.read_u8().await.unwrap();
-        let beat = kept.pulse.beat();
+        let request = kept.activity.begin_request();
         let answered = tokio::time::timeout(Duration::from_mins(15), kept.read_u8()).await;
-        assert!(answered.is_err(), "a request takes as long as it takes");
-        // The request ends while the connection is waited for, and nothing else happens.
+        assert!(answered.is_err(), "a request in progress has no timeout here");
+        // The request ends while a read waits, and nothing wakes the read.
         let ending = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_mins(1)).await;
-            drop(beat);
+            drop(request);
         });
-        assert_eq!(seconds_until_given_up(&mut kept).await, 60 + 75);
+        assert_eq!(seconds_until_timeout(&mut kept).await, 60 + 75);
         ending.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_takes_nothing_is_given_up() {
+    async fn a_client_that_does_not_read_times_out() {
         let (mut ours, mut theirs, _) = timed();
         ours.write_all(&[0; 64]).await.unwrap();
         let begin = Instant::now();

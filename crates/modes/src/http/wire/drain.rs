@@ -1,11 +1,12 @@
-//! Reads what is left of a refused request.
+//! Reads and discards the rest of a rejected request.
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
-/// Reads a body that is refused, up to a limit: many clients listen only once they have sent all,
-/// and would see nothing but a broken connection.
+/// Reads and discards the body of a rejected request, up to `limit` bytes. Many clients read the
+/// response only after they sent the whole body. Without this they would see a broken connection
+/// instead of the response.
 pub(crate) async fn drain(mut body: Body, limit: usize) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {

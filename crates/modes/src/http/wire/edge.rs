@@ -1,5 +1,5 @@
-//! What happens to every request before and after its handler: it gets an id, passes the
-//! [`Guard`], and is counted and logged with its answer.
+//! The steps that every request passes before and after its handler: the edge gives it an id, checks
+//! it with the [`Guard`], and counts and logs it together with its response.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -31,66 +31,71 @@ use crate::http::trace::Trace;
 use crate::http::trace::otlp::Tracer;
 use crate::http::trace::request_end::RequestEnd;
 use crate::http::wire::addresses::Addresses;
-use crate::http::wire::connection::{Answer, Beat, Pulse};
+use crate::http::wire::connection::{ActiveRequest, Activity, ResponseState};
 use crate::http::wire::drain::drain;
 use crate::http::wire::framing;
 use crate::http::wire::guard::{Guard, is_preflight};
 
-/// What nginx calls a request whose client did not wait for the answer; only counted, never sent.
+/// The status of a request whose client left before the response began, as nginx has it. It is only
+/// counted, never sent.
 const CLIENT_LEFT: u16 = 499;
-/// How much of a refused request's body is read nevertheless, and for how long.
-const LITTLE: usize = 64 * 1024;
-const LINGER: Duration = Duration::from_secs(1);
+/// The number of bytes of a rejected request's body that are read and discarded, and the maximum time
+/// for it.
+const DRAINED: usize = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// The largest piece of an answer that is handed to a stream of HTTP/2. Pieces from this size on count
-/// against the memory of all requests until they are written.
-const PIECE: usize = 64 * 1024;
+/// The largest frame of a response over HTTP/2. Response data from this size on counts against the
+/// memory budget until it is written.
+const MAX_FRAME: usize = 64 * 1024;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-/// Nothing to other sites; without any a browser would not say that a form is the page's own, either.
+/// The `Referrer-Policy` of all responses. Browsers send no address to other sites, but still send
+/// this server the `Origin` of the page's own form, which `no-referrer` would hide.
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
-/// The policy of answers that are no page: nothing in them may run.
+/// The `Content-Security-Policy` of responses that are not a page: browsers run no script in them.
 pub(crate) const INERT: &str = "default-src 'none'";
 
-/// What all connections share.
+/// The state that all connections share.
 pub(crate) struct Edge {
     pub(crate) router: Router,
-    /// Answers what the guard refuses, so that a page of another site that may ask can read why.
+    /// Responds to requests that the guard rejects. It adds CORS headers, so that a page of an allowed
+    /// site can read the error.
     pub(crate) refusals: Router,
-    /// The same addresses without the layer for CORS, which would answer every `OPTIONS` as a preflight.
+    /// The same addresses as `router`, without the CORS layer. That layer would handle every
+    /// `OPTIONS` request as a preflight.
     pub(crate) without_cors: Router,
-    /// The policy of answers that have none of their own.
+    /// The `Content-Security-Policy` of responses that set no policy of their own.
     pub(crate) inert: HeaderValue,
     pub(crate) addresses: Addresses,
     pub(crate) guard: Guard,
-    /// The memory of requests and of their answers.
+    /// The memory limit for all requests and their responses together.
     pub(crate) budget: Budget,
     pub(crate) wording: Wording,
-    /// True where the log is in lines for people.
+    /// True if the log is written as lines for people.
     pub(crate) logs_for_people: bool,
     pub(crate) metrics: Arc<HttpMetrics>,
-    /// Makes spans, where they are sent somewhere.
+    /// Records spans, if a collector is set.
     pub(crate) tracer: Option<Tracer>,
 }
 
-/// The service of one connection.
+/// The hyper service of one connection.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) edge: Arc<Edge>,
-    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) activity: Arc<Activity>,
     pub(crate) peer: IpAddr,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Caller {
-    type Response = Response<Tracked>;
+    type Response = Response<TrackedBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let begun = Instant::now();
-        let beat = self.pulse.beat();
-        let has_both = self.pulse.take_ambiguous();
+        let active = self.activity.begin_request();
+        let has_both = self.activity.take_ambiguous();
         let (edge, peer) = (self.edge.clone(), self.peer);
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
@@ -106,32 +111,33 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 timing: trace.timing(),
                 is_logged_for_people: edge.logs_for_people,
             };
-            let mut account = Account {
+            let mut record = Record {
                 edge: edge.clone(),
                 address,
                 context: context.clone(),
                 code: None,
-                // Until there is an answer: the client leaves before.
+                // This status is counted if the client leaves before the response begins.
                 status: CLIENT_LEFT,
                 read: body.size_hint().exact().unwrap_or(0),
                 written: 0,
                 begun,
                 trace,
-                beat: Arc::new(beat),
+                request: Arc::new(active),
             };
-            // Only a body without a length has a transfer coding.
+            // Only a body without a known length can have a transfer coding.
             let may_be_coded = has_both || body.size_hint().exact().is_none();
             let framed =
                 if may_be_coded { framing::check(&parts.headers, has_both) } else { Ok(()) };
             let is_framed = framed.is_ok();
             let response = if let Err(failure) = framed.and_then(|()| edge.check(&parts, peer)) {
-                // A client that still sends may not hear the answer; a little is waited for.
+                // A client that is still sending may not read the response, so a part of the body is
+                // read first.
                 if !parts.headers.contains_key(EXPECT) {
-                    let _ = timeout(LINGER, drain(Body::new(body), LITTLE)).await;
+                    let _ = timeout(DRAIN_TIME, drain(Body::new(body), DRAINED)).await;
                 }
                 let mut refused = edge.refuse(failure, parts).await;
                 if !is_framed {
-                    // Nobody can say where the next request begins.
+                    // It is unknown where the next request begins.
                     refused.headers_mut().insert(CONNECTION, CLOSE);
                 }
                 refused
@@ -139,10 +145,10 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 parts.extensions.insert(context);
                 edge.pass_on(Request::from_parts(parts, Body::new(body))).await
             };
-            let response = edge.finish(response, &mut account);
-            account.status = response.status().as_u16();
-            account.beat.answers(way_out(version, &response));
-            Ok(response.map(|body| Tracked { body, rest: Bytes::new(), account }))
+            let response = edge.finish(response, &mut record);
+            record.status = response.status().as_u16();
+            record.request.set_response(response_state(version, &response));
+            Ok(response.map(|body| TrackedBody { body, rest: Bytes::new(), record }))
         })
     }
 }
@@ -158,22 +164,22 @@ impl Edge {
     }
 
     async fn refuse(&self, failure: Failure, mut parts: Parts) -> Response<Body> {
-        // The layer for other sites would take it for a preflight, and allow it.
+        // The CORS layer would handle every OPTIONS request as a preflight, and allow it.
         if parts.method == Method::OPTIONS {
             return failure.into_response();
         }
         parts.extensions.insert(failure);
-        ask(&self.refusals, Request::from_parts(parts, Body::empty())).await
+        route(&self.refusals, Request::from_parts(parts, Body::empty())).await
     }
 
-    /// Asks the handler of the request's address.
+    /// Passes a request to the handler of its address.
     async fn pass_on(&self, request: Request<Body>) -> Response<Body> {
         let mut response = if request.method() == Method::OPTIONS {
-            self.answer_options(request).await
+            self.respond_to_options(request).await
         } else {
-            ask(&self.router, request).await
+            route(&self.router, request).await
         };
-        // The router names the methods that have a handler.
+        // The router lists only the methods that have a handler. OPTIONS is handled here.
         if let Some(allow) = response.headers_mut().get_mut(ALLOW)
             && let Ok(methods) = allow.to_str()
             && let Ok(all) = HeaderValue::try_from(format!("{methods},OPTIONS"))
@@ -183,17 +189,17 @@ impl Edge {
         response
     }
 
-    /// Answers a question for the methods of an address, and, where it is a preflight, says beside
-    /// them what pages of other sites may do.
-    async fn answer_options(&self, request: Request<Body>) -> Response<Body> {
+    /// Responds to `OPTIONS` with the methods of the address. The response to a preflight also has
+    /// the CORS headers.
+    async fn respond_to_options(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let preflight = is_preflight(&parts.headers).then(|| parts.clone());
-        let mut response = ask(&self.without_cors, Request::from_parts(parts, body)).await;
+        let mut response = route(&self.without_cors, Request::from_parts(parts, body)).await;
         if let Some(parts) = preflight {
-            let told = ask(&self.router, Request::from_parts(parts, Body::empty())).await;
+            let cors = route(&self.router, Request::from_parts(parts, Body::empty())).await;
             let is_for_pages =
                 |name: &HeaderName| *name == VARY || name.as_str().starts_with("access-control-");
-            let headers = told.headers().iter().filter(|(name, _)| is_for_pages(name));
+            let headers = cors.headers().iter().filter(|(name, _)| is_for_pages(name));
             for (name, value) in headers {
                 response.headers_mut().append(name, value.clone());
             }
@@ -201,20 +207,21 @@ impl Edge {
         response
     }
 
-    /// Gives an answer what every one has, and the words to one that is no result.
-    fn finish(&self, mut response: Response<Body>, account: &mut Account) -> Response<Body> {
-        let context = &account.context;
+    /// Adds the headers that every response has. If the response is a failure without a body, the
+    /// dialect of the address writes the body.
+    fn finish(&self, mut response: Response<Body>, record: &mut Record) -> Response<Body> {
+        let context = &record.context;
         if let Some(failure) = response.extensions_mut().remove::<Failure>() {
-            account.code = Some(failure.code());
+            record.code = Some(failure.code());
             self.metrics.refused(failure.code());
             failure.log(context);
             if !failure.is_told() {
-                let dialect = self.addresses.get(account.address).dialect;
-                let told = match dialect {
+                let dialect = self.addresses.get(record.address).dialect;
+                let error = match dialect {
                     Some(dialect) => dialect.refuse(&failure, self.wording, &context.id),
                     None => problem(&failure, self.wording, &context.id),
                 };
-                response = told_in(response, told);
+                response = with_headers_of(response, error);
             }
         }
         let status = response.status();
@@ -223,7 +230,7 @@ impl Edge {
             route = context.route,
             status = status.as_u16(),
             "answered after {:?}",
-            account.begun.elapsed()
+            record.begun.elapsed()
         );
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, context.id.0.clone());
@@ -234,109 +241,111 @@ impl Edge {
     }
 }
 
-/// Returns the way in which hyper sends an answer.
-fn way_out(version: Version, response: &Response<Body>) -> Answer {
+/// Returns the state of a response that hyper is about to send.
+fn response_state(version: Version, response: &Response<Body>) -> ResponseState {
     let is_sized = response.body().size_hint().exact().is_some()
         || response.headers().contains_key(CONTENT_LENGTH);
     match version {
-        _ if is_sized => Answer::Other,
-        Version::HTTP_11 => Answer::Chunked,
-        Version::HTTP_2 => Answer::Other,
-        _ => Answer::UntilTheEnd,
+        _ if is_sized => ResponseState::Other,
+        Version::HTTP_11 => ResponseState::Chunked,
+        Version::HTTP_2 => ResponseState::Other,
+        _ => ResponseState::UntilClose,
     }
 }
 
-/// Puts the words of a failure into the answer that had none: with the headers that it had, such as
-/// `Allow`, but for those that its words have too.
-fn told_in(untold: Response<Body>, mut told: Response<Body>) -> Response<Body> {
-    let (mut parts, _) = untold.into_parts();
-    // The router has noted that there is no body.
+/// Adds the headers of `original`, such as `Allow`, to the response `error` that replaces it. A header
+/// that both have keeps the value in `error`.
+fn with_headers_of(original: Response<Body>, mut error: Response<Body>) -> Response<Body> {
+    let (mut parts, _) = original.into_parts();
+    // The original response had no body, and the router has set its length to 0.
     parts.headers.remove(CONTENT_LENGTH);
-    for name in told.headers().keys() {
+    for name in error.headers().keys() {
         parts.headers.remove(name);
     }
-    told.headers_mut().extend(parts.headers);
-    told
+    error.headers_mut().extend(parts.headers);
+    error
 }
 
-async fn ask(router: &Router, request: Request<Body>) -> Response<Body> {
+async fn route(router: &Router, request: Request<Body>) -> Response<Body> {
     match router.clone().call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     }
 }
 
-/// What is noted of a request when its answer has been written.
-struct Account {
+/// The facts of a request that are counted and traced when its response has been written.
+struct Record {
     edge: Arc<Edge>,
     context: RequestContext,
-    /// The number of its address.
+    /// The index of its address in [`Addresses`].
     address: usize,
     status: u16,
-    /// Why there was no result.
+    /// The error's code, if the response is not a result.
     code: Option<&'static str>,
     read: u64,
     written: u64,
     begun: Instant,
     trace: Trace,
-    beat: Arc<Beat>,
+    request: Arc<ActiveRequest>,
 }
 
-impl Drop for Account {
+impl Drop for Record {
     fn drop(&mut self) {
         let after = self.begun.elapsed();
-        let Account { status, code, read, written, .. } = *self;
+        let Record { status, code, read, written, .. } = *self;
         let route = &self.edge.addresses.get(self.address).route;
         self.edge.metrics.answered(route, status, after, read, written);
         self.trace.end(&RequestEnd { status, code, id: self.context.id.as_str(), read, written });
     }
 }
 
-/// A body that is accounted for when it has been written, or nobody wants the rest.
-pub(crate) struct Tracked {
+/// The body of a response. The request is counted when the body has been written or is dropped.
+pub(crate) struct TrackedBody {
     body: Body,
-    /// What is left of a frame that goes out in pieces.
+    /// The rest of a large frame that is sent as several smaller ones.
     rest: Bytes,
-    account: Account,
+    record: Record,
 }
 
-/// Much of an answer: hyper has no more use for the body that it came from, and keeps it until it is
-/// written. Until then the request goes on, and further ones have less room.
-struct Kept {
+/// Response data that is charged to the memory budget. hyper may drop the body as soon as it has taken
+/// the last data, and keeps the data until it is written. Until then the request counts as active.
+struct ChargedData {
     data: Bytes,
-    _hold: Reservation,
-    _beat: Arc<Beat>,
+    _reservation: Reservation,
+    _request: Arc<ActiveRequest>,
 }
 
-impl Drop for Kept {
+impl Drop for ChargedData {
     fn drop(&mut self) {
         give_back(std::mem::take(&mut self.data));
     }
 }
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for ChargedData {
     fn as_ref(&self) -> &[u8] {
         &self.data
     }
 }
 
-impl Tracked {
+impl TrackedBody {
     fn charge(&self, data: Bytes) -> Bytes {
-        if data.len() < PIECE {
+        if data.len() < MAX_FRAME {
             return data;
         }
-        let mut hold = self.account.edge.budget.reserve(None);
-        hold.force(data.len());
-        Bytes::from_owner(Kept { data, _hold: hold, _beat: self.account.beat.clone() })
+        let mut reservation = self.record.edge.budget.reserve(None);
+        reservation.force(data.len());
+        let request = self.record.request.clone();
+        Bytes::from_owner(ChargedData { data, _reservation: reservation, _request: request })
     }
 
-    /// A frame for a stream of HTTP/2. hyper asks for the next one when the other side takes
-    /// something of the last: so a frame is cut, and that shows who takes nothing.
-    fn poll_piece(
+    /// Returns the next frame for an HTTP/2 stream. hyper polls for a frame only after the client has
+    /// read a part of the last one. Frames are therefore limited in size, so that a client that stops
+    /// reading is noticed.
+    fn poll_limited(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.account.beat.offers(false);
+        self.record.request.set_waiting_frame(false);
         if self.rest.is_empty() {
             match ready!(self.poll_whole(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -346,9 +355,9 @@ impl Tracked {
                 ended => return Poll::Ready(ended),
             }
         }
-        let piece = self.rest.split_to(self.rest.len().min(PIECE));
-        self.account.beat.offers(true);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let data = self.rest.split_to(self.rest.len().min(MAX_FRAME));
+        self.record.request.set_waiting_frame(true);
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn poll_whole(
@@ -360,7 +369,7 @@ impl Tracked {
     }
 }
 
-impl HttpBody for Tracked {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -368,13 +377,13 @@ impl HttpBody for Tracked {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = if self.account.beat.is_multiplexed() {
-            self.poll_piece(context)
+        let polled = if self.record.request.is_multiplexed() {
+            self.poll_limited(context)
         } else {
             self.poll_whole(context)
         };
         if let Poll::Ready(Some(Ok(frame))) = &polled {
-            self.account.written += frame.data_ref().map_or(0, |data| data.len() as u64);
+            self.record.written += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
         polled
     }
@@ -383,7 +392,7 @@ impl HttpBody for Tracked {
         self.rest.is_empty() && self.body.is_end_stream()
     }
 
-    /// Asked before anything is taken.
+    /// hyper calls this before it polls the first frame, so `rest` is still empty.
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }

@@ -1,5 +1,6 @@
-//! The framing of a request's body over HTTP/1.1 (RFC 9112, section 6): where it ends must not depend
-//! on who reads it, or a proxy in front and this server would see different requests.
+//! Checks how the length of a request's body is given over HTTP/1.1 (RFC 9112, section 6). If a proxy
+//! and this server disagreed about where a body ends, a client could hide a second request in the
+//! body of the first (request smuggling).
 
 use std::sync::LazyLock;
 
@@ -10,16 +11,16 @@ use memchr::memmem::Finder;
 
 use crate::http::failure::{Failure, Refusal};
 
-/// The end of a head, and the starts of lines that may name a coding.
+/// The end of a head, and the first bytes of a line that may be a `Transfer-Encoding` header.
 static END: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\r\n\r\n"));
 static STARTS: LazyLock<[Finder<'_>; 2]> = LazyLock::new(|| ["\nt", "\nT"].map(Finder::new));
 
-/// The fields that say where a body ends, with the colon.
+/// The two headers that give the length of a body, with the colon.
 const LENGTH: &[u8] = b"content-length:";
 const CODING: &[u8] = b"transfer-encoding:";
 
-/// Refuses a request whose transfer coding is not `chunked`, once and alone: hyper only looks at the
-/// last coding. `has_both` tells that there is a length beside it.
+/// Rejects a request whose transfer coding is anything but a single `chunked`; hyper checks only the
+/// last coding. `has_both` is true if the request also has a `Content-Length`.
 pub(crate) fn check(headers: &HeaderMap, has_both: bool) -> Result<(), Failure> {
     let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(first) = lines.next() else { return Ok(()) };
@@ -36,17 +37,18 @@ pub(crate) fn check(headers: &HeaderMap, has_both: bool) -> Result<(), Failure> 
     let mut codings = lines.flat_map(|line| line.to_str().unwrap_or_default().split(','));
     if codings.any(|coding| !coding.trim().is_empty() && !is_chunked(coding)) {
         let message =
-            "the request has a transfer coding other than chunked, which is not read here";
+            "the request has a transfer coding other than chunked, which is not supported";
         return Err(Failure::refused(Refusal::UnsupportedTransferCoding, message));
     }
     let message = "the request names its transfer coding more than once";
     Err(Error::new(Kind::MalformedRequest, message).into())
 }
 
-/// The lines of a head as they are read: hyper leaves a length out that stands beside a transfer coding.
+/// Scans the bytes of a head for both length headers. hyper drops a `Content-Length` that comes with
+/// a `Transfer-Encoding`, so the two cannot be found later.
 #[derive(Default)]
 pub(crate) struct HeadFields {
-    /// The start of the line that is being read, and the line's length so far.
+    /// The start of the current line, and its length so far.
     start: [u8; CODING.len()],
     length: usize,
     state: HeadState,
@@ -54,19 +56,21 @@ pub(crate) struct HeadFields {
     has_coding: bool,
 }
 
-/// The part of a head that has been read.
+/// The progress of reading a head.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum HeadState {
-    /// Nothing, or empty lines, which may stand before a request.
+    /// Nothing was read, or only empty lines, which may come before a request.
     #[default]
     Empty,
-    /// A line or more.
+    /// At least one line was read.
     Begun,
+    /// The whole head was read.
     Whole,
 }
 
 impl HeadFields {
-    /// Reads on. True when the head ends with these bytes and has both a length and a coding.
+    /// Scans the next bytes. Returns true if the head ends within them and has both a length and a
+    /// transfer coding.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> bool {
         if self.state == HeadState::Whole {
             return false;
@@ -83,7 +87,7 @@ impl HeadFields {
             if self.length == 0 {
                 self.end_line(line);
             } else {
-                self.keep(line);
+                self.store(line);
                 let start = self.start;
                 self.end_line(&start[..self.length.min(start.len())]);
                 self.length = 0;
@@ -92,17 +96,17 @@ impl HeadFields {
                 return self.has_length && self.has_coding;
             }
         }
-        self.keep(&bytes[begin..]);
+        self.store(&bytes[begin..]);
         false
     }
 
-    /// Keeps the start of a line that comes in pieces.
-    fn keep(&mut self, piece: &[u8]) {
+    /// Stores a part of a line that arrives in several reads. Only the start of the line is needed.
+    fn store(&mut self, part: &[u8]) {
         if let Some(room) = self.start.get_mut(self.length..) {
-            let kept = room.len().min(piece.len());
-            room[..kept].copy_from_slice(&piece[..kept]);
+            let stored = room.len().min(part.len());
+            room[..stored].copy_from_slice(&part[..stored]);
         }
-        self.length += piece.len();
+        self.length += part.len();
     }
 
     fn end_line(&mut self, line: &[u8]) {
@@ -123,8 +127,8 @@ impl HeadFields {
     }
 }
 
-/// Tells whether these bytes have a whole head, and no coding in it. Most heads come so, and a search costs
-/// less than to read them line by line.
+/// Returns true if these bytes contain a whole head without a transfer coding. Most heads arrive like
+/// this, and a search is faster than reading line by line.
 fn is_whole_without_coding(bytes: &[u8]) -> bool {
     let has_coding = |head: &[u8]| STARTS.iter().any(|start| start.find(head).is_some());
     bytes.first().is_some_and(u8::is_ascii_alphabetic)
@@ -136,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_beside_a_coding_is_seen_however_the_head_comes() {
+    fn a_length_beside_a_coding_is_found_however_the_head_is_split() {
         let both = b"\r\nPOST / HTTP/1.1\r\ncontent-LENGTH: 1\r\nX: y\r\nTransfer-Encoding:chunked\r\n\r\n";
         for piece in [1, 2, 3, 7, both.len()] {
             let mut head = HeadFields::default();

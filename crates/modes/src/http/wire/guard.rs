@@ -1,9 +1,10 @@
-//! Who may ask: the `Host` and `Origin` of a request, its token, and how often it comes.
+//! Checks whether a client may send a request: its `Host`, its `Origin`, its token and its rate.
 //!
-//! A server on this machine is reached by every page that a browser here shows. `Host` keeps names
-//! out that somebody else's DNS points here (DNS rebinding), `Origin` and `Sec-Fetch-Site` keep out
-//! what other sites' pages send (CSRF). Both are checked for whatever method is not known to be
-//! safe, so that a new one is never forgotten.
+//! Every page that a browser on this machine shows can send requests to a server on this machine.
+//! The check of `Host` rejects names of other people's domains that resolve to this machine (DNS
+//! rebinding). It applies to every request. The check of `Origin` and `Sec-Fetch-Site` rejects
+//! requests from pages of other sites (CSRF). It applies to every method that is not known to be
+//! safe, so that no method is forgotten.
 
 pub(crate) mod client;
 pub(crate) mod forwarded;
@@ -33,42 +34,45 @@ use self::token::Token;
 use crate::http::failure::{Failure, Refusal};
 
 settings! {
-    /// The operator's rules on who may ask.
+    /// The operator's rules on which requests are allowed.
     pub(crate) struct Settings under "Security" {
-        /// Host names under which requests may come, separated by commas; *.example.org for all
-        /// below one. Addresses and localhost always may; other names by default only where the
-        /// server listens beyond this machine.
+        /// Host names that the server accepts in the Host header, separated by commas;
+        /// *.example.org for all names below example.org. IP addresses and localhost are always
+        /// accepted. By default other names are accepted only if the server listens beyond this
+        /// machine.
         hosts: HostNames { refuses_empty: true },
         /// Origins of other sites whose pages may use the API (CORS), separated by commas, such as
         /// https://app.example.org; * for all. By default none.
         origins: Origins,
-        /// Sites whose pages may show the model's in a frame, separated by commas, such as
-        /// https://huggingface.co or https://*.example.org; 'self' for this server's own, * for all.
-        /// By default none.
+        /// Sites whose pages may show the model's page in a frame, separated by commas, such as
+        /// https://huggingface.co or https://*.example.org; 'self' for this server's own pages, * for
+        /// all. By default none.
         frame_ancestors: FrameAncestors,
-        /// A secret that requests have to carry: Authorization: Bearer SECRET, or as the password
-        /// that a browser asks for. The model's program does not get to see it. /healthz and /readyz
-        /// need none. There is no flag for it, since others can read a process's arguments.
+        /// A secret that every request must contain: in the header Authorization: Bearer SECRET, or
+        /// as the password when a browser asks for one. It is removed from the model's environment.
+        /// /healthz and /readyz need no token. There is no flag for it, because other users can read
+        /// the arguments of a process.
         token: Option<Secret<Token>> { flag: None, refuses_empty: true },
-        /// A file whose content is the token.
+        /// A file that contains the token.
         token_file: Option<FilePath> { refuses_empty: true },
-        /// Requests of one client, by its address; more are answered with status 429. As many as N
-        /// may come at once. By default there is no limit.
+        /// Maximum rate of requests from one client address, such as 10/s; further requests get
+        /// status 429. Up to N requests may come at once. By default there is no limit.
         rate_limit: Option<Rate> { refuses_empty: true },
-        /// Addresses or networks (10.0.0.0/8) of proxies, separated by commas, whose word is taken:
-        /// X-Forwarded-For tells a client's address, with or without its port; X-Forwarded-Host and
-        /// X-Forwarded-Proto, or Forwarded, tell the address under which a browser sees the page.
+        /// Addresses or networks (10.0.0.0/8) of trusted proxies, separated by commas. From these the
+        /// server reads the client's address, with or without a port, in X-Forwarded-For, and the
+        /// address of the page in the browser in X-Forwarded-Host and X-Forwarded-Proto, or in
+        /// Forwarded.
         trusted_proxies: List<Network>,
     }
 }
 
-/// The addresses that need no token: platforms ask them, and they tell nothing of the model.
+/// The addresses that need no token: platforms request them, and they reveal nothing of the model.
 const OPEN: &[&str] = &["/healthz", "/readyz"];
 
-/// The folder of the page's files.
+/// The path of the page's files.
 const FILES: &str = "/assets/";
 
-/// The checks that a request passes before anything else looks at it.
+/// The checks that a request must pass before it reaches a handler.
 pub(crate) struct Guard {
     hosts: Hosts,
     origins: Origins,
@@ -79,7 +83,7 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Reads the settings; `is_local` tells that only this machine reaches the server.
+    /// Reads the settings. `is_local` is true if only this machine can connect to the server.
     pub(crate) fn read(environment: &Environment, is_local: bool) -> Result<Self, SettingError> {
         let settings = Settings::read(environment)?;
         Ok(Guard {
@@ -92,25 +96,26 @@ impl Guard {
         })
     }
 
-    /// Tells whether requests have to carry a secret.
+    /// Returns true if requests must contain a token.
     pub(crate) fn has_token(&self) -> bool {
         self.token.is_some()
     }
 
-    /// Refuses a request that may not be answered. `peer` is the address that it came from.
+    /// Rejects a request that is not allowed. `peer` is the address of the other end of the connection.
     pub(crate) fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Failure> {
         let host = self.hosts.check(request)?;
         if !request.method.is_safe() {
             let forwarded = self.forwarded(&request.headers, peer);
             self.origins.check(&request.headers, host.as_ref(), &forwarded)?;
         }
-        // A preflight carries no token, and asks for nothing (Fetch, section 3.2.2).
-        let asks_first = request.method == Method::OPTIONS && is_preflight(&request.headers);
-        if asks_first || OPEN.contains(&request.uri.path()) {
+        // Browsers send a preflight without the token, and it reveals nothing (Fetch, section 3.2.2).
+        let is_preflight = request.method == Method::OPTIONS && is_preflight(&request.headers);
+        if is_preflight || OPEN.contains(&request.uri.path()) {
             return Ok(());
         }
-        let is_trusted = self.token.as_ref().is_none_or(|token| token.is_carried(&request.headers));
-        // A page brings many files along, which cost nothing; secrets are not to be guessed by them.
+        let is_trusted = self.token.as_ref().is_none_or(|token| token.is_in(&request.headers));
+        // A page loads many files, which cost little, so they do not count towards the rate. Requests
+        // with a wrong token do, so that nobody can guess the token with them.
         let is_free = is_trusted && request.uri.path().starts_with(FILES);
         if let Some(rate) = &self.rate
             && !is_free
@@ -124,32 +129,33 @@ impl Guard {
         Ok(())
     }
 
-    /// Reads the address that a trusted proxy says the browser asked for.
+    /// Reads the address of the page in the browser, if a trusted proxy passes it on.
     fn forwarded(&self, headers: &HeaderMap, peer: IpAddr) -> Forwarded {
         if !self.proxies.trusts(peer) {
             return Forwarded::default();
         }
-        let told = Forwarded::read(headers);
-        let host = told.host.filter(|host| self.hosts.may_be_forwarded(host));
-        Forwarded { host, ..told }
+        let forwarded = Forwarded::read(headers);
+        let host = forwarded.host.filter(|host| self.hosts.may_be_forwarded(host));
+        Forwarded { host, ..forwarded }
     }
 
-    /// The sites that may show this server's pages in a frame.
+    /// Returns the sites that may show this server's pages in a frame.
     pub(crate) fn frames(&self) -> &FrameAncestors {
         &self.frames
     }
 
-    /// Finds the client's address, or of IPv6 its network. `peer` is the address that the request came from.
+    /// Returns the client's address, or its network if the address is IPv6. `peer` is the address of
+    /// the other end of the connection.
     pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         client::grouped(self.proxies.client(headers, peer))
     }
 
-    /// The layer that tells browsers of other sites' pages; `None` where none may ask.
+    /// Returns the CORS layer, or `None` if no other site's pages may use the API.
     pub(crate) fn cors(&self) -> Option<CorsLayer> {
         self.origins.cors()
     }
 
-    /// Forgets clients that have not asked for a while.
+    /// Removes the state of clients that sent no request for a while.
     pub(crate) fn tidy(&self) {
         if let Some(rate) = &self.rate {
             rate.tidy();
@@ -157,13 +163,13 @@ impl Guard {
     }
 }
 
-/// Tells whether a request with the method `OPTIONS` is a preflight: a browser's question whether a page of
-/// another site may send a request.
+/// Returns true if a request with the method `OPTIONS` is a preflight. With it a browser checks whether
+/// a page of another site may send a request.
 pub(crate) fn is_preflight(headers: &HeaderMap) -> bool {
     headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The token that the settings name, or that is in the file that they name.
+/// Returns the token from the setting itself or from the file that the other setting names.
 fn token(given: Option<Secret<Token>>, file: Option<&Path>) -> Result<Option<Token>, SettingError> {
     match (given, file) {
         (given, None) => Ok(given.map(Secret::expose)),
@@ -171,7 +177,7 @@ fn token(given: Option<Secret<Token>>, file: Option<&Path>) -> Result<Option<Tok
             .map(Some)
             .map_err(|reason| Settings::token_file().invalid(&file.display().to_string(), reason)),
         (Some(_), Some(_)) => {
-            let both = format!("there is {} too; use one", Settings::token_file().name);
+            let both = format!("{} is set too; set only one", Settings::token_file().name);
             Err(Settings::token().invalid("", both))
         }
     }
@@ -247,13 +253,13 @@ mod tests {
         ] {
             assert_eq!(check(&listed, method, &[host, header]), expected, "{method} {header:?}");
         }
-        // Behind a proxy that speaks TLS the ports are the scheme's.
+        // Behind a proxy that speaks TLS, the port is the scheme's default.
         let proxied = [("host", "model.test"), ("origin", "https://model.test")];
         assert_eq!(check(&listed, "POST", &proxied), Ok(()));
     }
 
     #[test]
-    fn a_browser_that_says_same_origin_is_believed() {
+    fn sec_fetch_site_same_origin_is_accepted() {
         let host = ("host", "127.0.0.1:5000");
         let origin = ("origin", "https://model.example.org");
         let local = guard(&[], true);
@@ -271,13 +277,13 @@ mod tests {
         let twice =
             [host, origin, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")];
         assert_eq!(check(&local, "POST", &twice), Err("forbidden"));
-        // Not for a name that somebody else's DNS points here.
+        // This does not apply to a foreign name that resolves to this machine.
         let rebound = [("host", "evil.test"), ("sec-fetch-site", "same-origin")];
         assert_eq!(check(&local, "POST", &rebound), Err("misdirected"));
     }
 
     #[test]
-    fn trusted_proxies_tell_the_host() {
+    fn the_host_is_read_from_trusted_proxies() {
         let trusted = (Settings::trusted_proxies(), "127.0.0.1");
         let any = guard(&[trusted], false);
         let local = guard(&[trusted], true);

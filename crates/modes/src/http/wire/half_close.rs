@@ -1,10 +1,14 @@
-//! A client that stops sending may still read: `nc -N` and others close their side of the connection
-//! behind a whole request. A client that is gone closes it in the same way, and TCP tells the two
-//! apart only when something is written: who is gone answers with a reset. So the answer is begun at
-//! once, with bytes that it begins with whatever it is, a few of them with growing pauses, since the
-//! reset takes a round trip, and longer through a proxy. Before the head these are the first ones of
-//! `HTTP/1.1`; between chunks (RFC 9112, section 7.1) they are zeros, which may stand before any chunk's
-//! size. In other places, and once these are used up, a write of the answer itself tells.
+//! Detects whether a client that closed its sending side still reads the response.
+//!
+//! A client such as `nc -N` closes its sending side after the request and still reads. A client that
+//! left closes the connection in the same way. TCP shows the difference only after a write: the
+//! system of a client that left replies with a reset.
+//!
+//! So the server writes a few bytes that are valid at this point of any response. The pauses between
+//! them grow, because the reset takes a round trip, or longer through a proxy. Before the response
+//! these are the first bytes of `HTTP/1.1`. Between two chunks (RFC 9112, section 7.1) they are zeros,
+//! which may come before any chunk's size. At other points, and when these bytes are used up, the next
+//! write of the response itself shows whether the client is there.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,26 +19,26 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use crate::http::wire::connection::{Answer, Pulse};
+use crate::http::wire::connection::{Activity, ResponseState};
 use crate::http::wire::framing::HeadFields;
 
-/// The bytes that every answer begins with.
+/// The bytes that every response begins with.
 const START: &[u8] = b"HTTP/1.";
-/// The pause after the second byte; each further one is eight times as long. There is none after the
-/// first: the reset of a client on the same machine has come by the time that its write returns.
+/// The pause after the second byte; each further pause is eight times as long. There is no pause after
+/// the first byte, because on the same machine the reset arrives before that write returns.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A stream of HTTP/1.1 whose other side may stop sending and still read.
+/// A stream of HTTP/1.1 whose client may close its sending side and still read.
 pub(crate) struct HalfOpen<S> {
     stream: S,
-    pulse: Arc<Pulse>,
-    /// A byte that was read while the end was looked for.
+    activity: Arc<Activity>,
+    /// A byte that was read while checking for the end of the stream.
     ahead: Option<u8>,
-    /// Whether the other side sends nothing more.
+    /// True if the client has closed its sending side.
     has_ended: bool,
-    /// Whether all that was written so far is out, up to where an answer or a chunk begins.
+    /// True if everything is flushed, so that the next byte begins a response or a chunk.
     is_between: bool,
-    /// The number of bytes of the next answer that are out already.
+    /// The number of bytes of the next response that were sent as probes.
     early: usize,
     probes: Probes,
     /// The head that is being read, and the number of requests before it.
@@ -42,19 +46,21 @@ pub(crate) struct HalfOpen<S> {
     heads: usize,
 }
 
-/// The bytes that are sent to find out whether a request's client is there, and when the next is due.
+/// The probes of one request: bytes that are sent to find out whether its client is still there.
 #[derive(Default)]
 struct Probes {
+    /// The number of the request.
     request: usize,
     sent: usize,
+    /// The time of the next probe.
     due: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
-    pub(crate) fn new(stream: S, pulse: Arc<Pulse>) -> Self {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>) -> Self {
         HalfOpen {
             stream,
-            pulse,
+            activity,
             ahead: None,
             has_ended: false,
             is_between: true,
@@ -65,8 +71,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
         }
     }
 
-    /// Looks whether the client of the request that is being answered has stopped sending, and then
-    /// whether it is gone. hyper, which reads nothing meanwhile, flushes whenever it is polled.
+    /// Checks whether the client has closed its sending side, and if so, whether it has left. It is
+    /// called from `poll_flush`: during a request hyper does not read, but flushes at every poll.
     fn watch(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if !self.has_ended && self.ahead.is_none() {
             let mut byte = [0];
@@ -77,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
                 Poll::Ready(Ok(())) => {
                     self.ahead = buffer.filled().first().copied();
                     self.has_ended = self.ahead.is_none();
-                    // hyper may wait for what has been read here.
+                    // hyper may be waiting to read the byte that was read here.
                     context.waker().wake_by_ref();
                 }
             }
@@ -85,9 +91,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
         if self.has_ended && self.is_between { self.probe(context) } else { Ok(()) }
     }
 
-    /// Sends the next byte that tells whether the client is there, once it is due.
+    /// Sends the next probe if it is due. A write error means that the client has left.
     fn probe(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let request = self.pulse.begun();
+        let request = self.activity.begun();
         if self.probes.request != request {
             self.probes = Probes { request, ..Probes::default() };
         }
@@ -97,10 +103,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
             {
                 break;
             }
-            let byte = match self.pulse.answer() {
-                Answer::Awaited => START[self.early.min(START.len() - 1)],
-                Answer::Chunked => b'0',
-                Answer::UntilTheEnd | Answer::Other => break,
+            let byte = match self.activity.response() {
+                ResponseState::Pending => START[self.early.min(START.len() - 1)],
+                ResponseState::Chunked => b'0',
+                ResponseState::UntilClose | ResponseState::Other => break,
             };
             match Pin::new(&mut self.stream).poll_write(context, &[byte]) {
                 Poll::Pending => break,
@@ -108,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(_)) => {}
             }
-            if self.pulse.answer() == Answer::Awaited {
+            if self.activity.response() == ResponseState::Pending {
                 self.early += 1;
             }
             let pauses = u32::try_from(self.probes.sent).unwrap_or_default();
@@ -121,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
         Ok(())
     }
 
-    /// Takes what is out already off what is to be written: that many bytes count as written.
+    /// Returns how many of the `length` bytes that hyper writes were already sent as probes.
     fn take_early(&mut self, length: usize) -> Option<usize> {
         self.is_between = false;
         let taken = self.early.min(length);
@@ -129,17 +135,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HalfOpen<S> {
         (taken > 0).then_some(taken)
     }
 
-    fn note_head(&mut self, read: &[u8]) {
-        if !self.pulse.is_idle() {
+    /// Scans the bytes of the next request's head for its two length headers.
+    fn scan_head(&mut self, read: &[u8]) {
+        if !self.activity.is_idle() {
             return;
         }
-        let before = self.pulse.begun();
+        let before = self.activity.begun();
         if self.heads != before {
             self.heads = before;
             self.head = HeadFields::default();
         }
         if self.head.read(read) {
-            self.pulse.set_ambiguous();
+            self.activity.set_ambiguous();
         }
     }
 }
@@ -153,14 +160,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for HalfOpen<S> {
         let before = buffer.filled().len();
         if let Some(byte) = self.ahead.take() {
             buffer.put_slice(&[byte]);
-            // Much may be behind it. An end shows the next time too.
+            // More bytes may follow. An end of the stream is returned by the next read as well.
             if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
                 read?;
             }
         } else if !self.has_ended {
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         }
-        self.note_head(&buffer.filled()[before..]);
+        self.scan_head(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
@@ -192,11 +199,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HalfOpen<S> {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes only once it has handed over all that it has.
+    /// hyper flushes only after it has written all that it has.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         self.is_between = true;
-        if !self.pulse.is_idle() {
+        if !self.activity.is_idle() {
             self.watch(context)?;
         }
         Poll::Ready(Ok(()))

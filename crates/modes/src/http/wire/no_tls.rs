@@ -1,4 +1,4 @@
-//! Stands in for `tls` in a build without the feature `tls`: there is none.
+//! Replaces `tls` in a build without the feature `tls`. The server speaks plain HTTP only.
 
 use std::future::Ready;
 use std::io;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use ai_integration_contract::{Environment, SettingError};
 
-/// TLS, which this build does not have.
+/// A type without values, since this build has no TLS.
 pub(crate) enum Tls {}
 
 impl Tls {
-    #[expect(clippy::unnecessary_wraps, reason = "called like the one that reads something")]
+    #[expect(clippy::unnecessary_wraps, reason = "it has the signature of the function that it replaces")]
     pub(crate) fn read(_: &Environment) -> Result<Option<Arc<Self>>, SettingError> {
         Ok(None)
     }

@@ -1,5 +1,6 @@
-//! The places of connections. When all are taken, a client that has few gets one of the client that has the
-//! most: connections on which nothing happens keep nobody else out.
+//! Limits the number of open connections. At the limit, a new connection of a client with few
+//! connections replaces an idle connection of the client with the most. So idle connections of one
+//! client cannot lock out other clients.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::http::wire::connection::Pulse;
+use crate::http::wire::connection::Activity;
 
-/// All places.
+/// The places for open connections.
 #[derive(Debug)]
 pub(crate) struct Places {
     most: usize,
@@ -18,36 +19,38 @@ pub(crate) struct Places {
 
 #[derive(Debug, Default)]
 struct Taken {
-    /// The connections of each client. Who came earlier has a lower number.
+    /// The connections of each client, by their numbers. Older connections have lower numbers.
     by_client: BTreeMap<IpAddr, BTreeMap<u64, Seat>>,
     count: usize,
     next: u64,
 }
 
-/// A connection, as others see it.
+/// An open connection, as [`Places`] sees it.
 #[derive(Debug)]
-struct Seat {
-    pulse: Arc<Pulse>,
-    leaves: oneshot::Sender<()>,
+struct Connection {
+    activity: Arc<Activity>,
+    /// Asks the connection to close.
+    close: oneshot::Sender<()>,
 }
 
-/// A connection's place, which it has until this is dropped.
+/// The place of an open connection. It is free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Arc<Places>,
     client: IpAddr,
     number: u64,
-    pulse: Arc<Pulse>,
-    is_wanted: oneshot::Receiver<()>,
+    activity: Arc<Activity>,
+    must_close: oneshot::Receiver<()>,
 }
 
 impl Places {
-    /// As many places.
+    /// Makes this many places.
     pub(crate) fn new(most: usize) -> Self {
         Places { most, taken: Mutex::default() }
     }
 
-    /// Takes a place for a connection of this client, if there is one or somebody has to leave for it.
+    /// Takes a place for a connection of this client. Returns `None` if all places are taken and no
+    /// other connection can be closed for it.
     pub(crate) fn take(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
         let mut taken = self.taken();
         if taken.count >= self.most && !taken.make_room(client) {
@@ -55,11 +58,11 @@ impl Places {
         }
         taken.count += 1;
         taken.next += 1;
-        let (number, pulse) = (taken.next, Arc::<Pulse>::default());
-        let (leaves, is_wanted) = oneshot::channel();
-        let seat = Seat { pulse: pulse.clone(), leaves };
-        taken.by_client.entry(client).or_default().insert(number, seat);
-        Some(Place { places: self.clone(), client, number, pulse, is_wanted })
+        let (number, activity) = (taken.next, Arc::<Activity>::default());
+        let (close, must_close) = oneshot::channel();
+        let connection = Connection { activity: activity.clone(), close };
+        taken.by_client.entry(client).or_default().insert(number, connection);
+        Some(Place { places: self.clone(), client, number, activity, must_close })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -68,18 +71,18 @@ impl Places {
 }
 
 impl Taken {
-    /// Closes the oldest connection without a request of the client that has the most, if that one has
-    /// more than this client would have.
+    /// Closes the oldest idle connection of the client with the most connections. That client must
+    /// have more connections than this `client` would have. Returns false if nothing was closed.
     fn make_room(&mut self, client: IpAddr) -> bool {
         let own = self.by_client.get(&client).map_or(0, BTreeMap::len);
-        let most = self.by_client.iter_mut().max_by_key(|(_, seats)| seats.len());
-        let Some((_, seats)) = most.filter(|(_, seats)| seats.len() > own + 1) else {
+        let most = self.by_client.iter_mut().max_by_key(|(_, connections)| connections.len());
+        let Some((_, connections)) = most.filter(|(_, theirs)| theirs.len() > own + 1) else {
             return false;
         };
-        let idle = seats.iter().find(|(_, seat)| seat.pulse.is_idle());
+        let idle = connections.iter().find(|(_, connection)| connection.activity.is_idle());
         let Some(number) = idle.map(|(number, _)| *number) else { return false };
-        if let Some(seat) = seats.remove(&number) {
-            let _ = seat.leaves.send(());
+        if let Some(connection) = connections.remove(&number) {
+            let _ = connection.close.send(());
             self.count -= 1;
         }
         true
@@ -87,27 +90,27 @@ impl Taken {
 }
 
 impl Place {
-    /// The pulse of the connection, by which others see whether it has a request.
-    pub(crate) fn pulse(&self) -> Arc<Pulse> {
-        self.pulse.clone()
+    /// Returns the state of the connection's requests.
+    pub(crate) fn activity(&self) -> Arc<Activity> {
+        self.activity.clone()
     }
 
-    /// Waits until the connection has to be closed for another client's.
-    pub(crate) async fn is_wanted(&mut self) {
-        let _ = (&mut self.is_wanted).await;
+    /// Waits until the connection must close to make room for another client.
+    pub(crate) async fn must_close(&mut self) {
+        let _ = (&mut self.must_close).await;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
-        let Some(seats) = taken.by_client.get_mut(&self.client) else { return };
-        let was_there = seats.remove(&self.number).is_some();
-        if seats.is_empty() {
+        let Some(connections) = taken.by_client.get_mut(&self.client) else { return };
+        let is_counted = connections.remove(&self.number).is_some();
+        if connections.is_empty() {
             taken.by_client.remove(&self.client);
         }
-        // One that had to leave counts no more.
-        if was_there {
+        // A connection that `make_room` closed is no longer counted.
+        if is_counted {
             taken.count -= 1;
         }
     }
@@ -118,17 +121,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_who_have_few_get_a_place_of_those_who_have_many() {
+    fn a_client_with_few_connections_gets_a_place_of_a_client_with_many() {
         let [one, other, third] = [1, 2, 3].map(|last| IpAddr::from([192, 0, 2, last]));
         let places = Arc::new(Places::new(4));
         let mut busy: Vec<Place> = (0..4).filter_map(|_| places.take(one)).collect();
         assert_eq!(busy.len(), 4);
-        assert!(places.take(one).is_none(), "nobody else has any");
-        let request = busy[0].pulse().beat();
+        assert!(places.take(one).is_none(), "no other client has a connection");
+        let request = busy[0].activity().begin_request();
         let first = places.take(other).unwrap();
         assert!(!places.taken().by_client[&one].contains_key(&busy[1].number));
         let second = places.take(other).unwrap();
-        assert!(places.take(other).is_none(), "both have as many");
+        assert!(places.take(other).is_none(), "both clients have two connections");
         assert!(places.take(third).is_none_or(|place| place.client == third));
         drop((first, second, request));
         busy.clear();

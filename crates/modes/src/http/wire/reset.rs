@@ -1,7 +1,7 @@
-//! A socket whose connection ends with a reset where an answer was broken off that only the end of
-//! the connection ends, as answers without a length do over HTTP/1.0 (RFC 9112, section 6.3): its
-//! client would take the part for the whole. The system resets it, so that this holds as well when
-//! the server itself is killed.
+//! Resets a connection whose response is cut off, if only the end of the connection marks the end of
+//! the response. Such responses have no length, as over HTTP/1.0 (RFC 9112, section 6.3), and with a
+//! normal close the client would take the part for the whole. The socket option `SO_LINGER` makes the
+//! system send the reset, also if the server is killed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,39 +13,40 @@ use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::http::wire::connection::{Answer, Pulse};
+use crate::http::wire::connection::{Activity, ResponseState};
 
-/// A socket that hears from its requests how their answers go out.
+/// A socket that ends with a reset while such a response is being sent.
 pub(crate) struct Resetting {
     stream: TcpStream,
-    pulse: Arc<Pulse>,
-    /// True while the end of the connection would be a reset.
+    activity: Arc<Activity>,
+    /// True while closing the socket would send a reset.
     is_armed: bool,
-    /// True once hyper has shut the connection down, which it does only when its last answer is whole.
+    /// True after hyper has shut the connection down. hyper does so only after a complete response.
     is_shut: bool,
 }
 
 impl Resetting {
-    pub(crate) fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
-        Resetting { stream, pulse, is_armed: false, is_shut: false }
+    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Resetting { stream, activity, is_armed: false, is_shut: false }
     }
 
-    /// Makes the end of the connection a reset as long as such an answer is under way.
+    /// Sets `SO_LINGER` to send a reset on close while such a response is being sent, and unsets it
+    /// afterwards.
     fn arm(&mut self) -> io::Result<()> {
-        let is_under_way = !self.is_shut && self.pulse.answer() == Answer::UntilTheEnd;
-        if self.is_armed == is_under_way {
+        let is_sending = !self.is_shut && self.activity.response() == ResponseState::UntilClose;
+        if self.is_armed == is_sending {
             return Ok(());
         }
-        self.is_armed = is_under_way;
-        let linger = linger { l_onoff: is_under_way.into(), l_linger: 0 };
+        self.is_armed = is_sending;
+        let linger = linger { l_onoff: is_sending.into(), l_linger: 0 };
         Ok(setsockopt(&self.stream, sockopt::Linger, &linger)?)
     }
 }
 
-/// Nothing may have been written yet of an answer that is broken off.
+/// The response may have been cut off before its first write, which would have armed the socket.
 impl Drop for Resetting {
     fn drop(&mut self) {
-        // A socket that takes no options is closed already.
+        // This fails only if the socket is closed already.
         let _ = self.arm();
     }
 }

@@ -1,6 +1,6 @@
-//! The accept loop. `axum::serve` knows no timeouts: a client that connects and says nothing
-//! would be kept for ever. Here hyper serves HTTP/1.1, and HTTP/2 where TLS has agreed on it, over
-//! connections whose silences end.
+//! The accept loop. `axum::serve` has no timeouts, so a client that connects and sends nothing would
+//! stay connected for ever. Here hyper serves HTTP/1.1, or HTTP/2 if TLS has negotiated it, over
+//! connections with timeouts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::limits::{ClientLimits, MAX_HEAD, MAX_HEADERS};
-use crate::http::wire::connection::{Pulse, Timed};
+use crate::http::wire::connection::{Activity, Timed};
 use crate::http::wire::edge::{Caller, Edge};
 use crate::http::wire::guard::client::grouped;
 use crate::http::wire::half_close::HalfOpen;
@@ -27,15 +27,15 @@ use crate::http::wire::places::Places;
 use crate::http::wire::reset::Resetting;
 use crate::http::wire::tls::Tls;
 
-/// How long clients are waited for that read their last answers.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// The pause after a failed accept: out of descriptors, say, which only time heals.
+/// The time that clients have to read the last responses during the shutdown.
+const LAST_RESPONSES: Duration = Duration::from_secs(1);
+/// The pause after a failed accept, for instance when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How often what is kept of clients is tidied up.
+/// The interval at which the state of clients that left is removed.
 const TIDY: Duration = Duration::from_mins(1);
-/// Requests at a time on a connection of HTTP/2.
+/// The maximum number of concurrent requests on a connection of HTTP/2.
 const MAX_STREAMS: u32 = 100;
-/// What a client hears whose connection is one too many.
+/// The response to a connection over the limit.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\
                       connection: close\r\n\r\n";
 
@@ -67,24 +67,24 @@ impl Server {
         Server { stop, accepting }
     }
 
-    /// Takes no more requests, and waits for the answers to those that were taken. When they take
-    /// too long, `give_up` is called, which must end them, and what is left of them is written.
-    /// False in this case.
-    pub(crate) async fn stop(self, patience: Duration, give_up: impl FnOnce()) -> bool {
+    /// Accepts no more requests, and waits for the responses to the accepted ones. If they take longer
+    /// than `grace`, this calls `cancel`, which must end the requests, waits shortly until their
+    /// responses are written, and returns false.
+    pub(crate) async fn stop(self, grace: Duration, cancel: impl FnOnce()) -> bool {
         self.stop.cancel();
         let Ok(connections) = self.accepting.await else { return false };
-        let answered = connections.shutdown();
-        tokio::pin!(answered);
-        if timeout(patience, &mut answered).await.is_ok() {
+        let finished = connections.shutdown();
+        tokio::pin!(finished);
+        if timeout(grace, &mut finished).await.is_ok() {
             return true;
         }
-        give_up();
-        let _ = timeout(LAST_ANSWERS, answered).await;
+        cancel();
+        let _ = timeout(LAST_RESPONSES, finished).await;
         false
     }
 }
 
-/// What every connection needs.
+/// The state that all connections share.
 struct Acceptor {
     edge: Arc<Edge>,
     limits: ClientLimits,
@@ -104,7 +104,7 @@ impl Acceptor {
             match accepted {
                 Ok((stream, peer)) => self.open(stream, peer, connections.watcher()),
                 Err(error) => {
-                    if !is_the_clients(&error) {
+                    if !is_of_client(&error) {
                         tracing::warn!(%error, "a connection cannot be accepted");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
@@ -117,20 +117,20 @@ impl Acceptor {
         let Some(mut place) = self.places.take(grouped(peer.ip())) else {
             self.edge.metrics.refused_connections.inc();
             if self.tls.is_none() {
-                // A new connection has room for this, so it is not waited for.
+                // The send buffer of a new connection has room for this, so the write does not block.
                 let _ = stream.try_write(FULL);
             }
             return;
         };
-        // Answers are small and written at once: waiting to fill packets only delays them.
+        // Responses are written in one go, so Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let acceptor = self.clone();
         tokio::spawn(async move {
             let _count = ConnectionCount::new(&acceptor.edge);
             tokio::select! {
-                () = acceptor.attend(stream, peer, watcher, place.pulse()) => {}
-                () = place.is_wanted() => {
-                    tracing::debug!("a connection without a request was closed for another client's");
+                () = acceptor.attend(stream, peer, watcher, place.activity()) => {}
+                () = place.must_close() => {
+                    tracing::debug!("an idle connection was closed to make room for another client");
                 }
             }
         });
@@ -141,18 +141,19 @@ impl Acceptor {
         stream: TcpStream,
         peer: SocketAddr,
         watcher: Watcher,
-        pulse: Arc<Pulse>,
+        activity: Arc<Activity>,
     ) {
         if !self.has_begun(&stream).await {
             return;
         }
-        // On the heap, and buffers there too: whoever says nothing costs next to nothing.
-        if let Err(error) = Box::pin(self.serve(stream, peer, watcher, pulse)).await {
+        // The future and its buffers are allocated only now, so that a connection that sends nothing
+        // needs little memory.
+        if let Err(error) = Box::pin(self.serve(stream, peer, watcher, activity)).await {
             tracing::debug!(%error, "a connection ended early");
         }
     }
 
-    /// Waits for the first byte, as long as there is time for it.
+    /// Waits for the first byte. Returns false if it did not come within the timeout.
     async fn has_begun(&self, stream: &TcpStream) -> bool {
         let mut first = [0];
         tokio::select! {
@@ -168,19 +169,19 @@ impl Acceptor {
         stream: TcpStream,
         peer: SocketAddr,
         watcher: Watcher,
-        pulse: Arc<Pulse>,
+        activity: Arc<Activity>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let caller = Caller { edge: self.edge.clone(), pulse: pulse.clone(), peer: peer.ip() };
+        let caller = Caller { edge: self.edge.clone(), activity: activity.clone(), peer: peer.ip() };
         let holder = grouped(peer.ip());
         let reservation = self.edge.budget.reserve(Some(holder));
-        let stream = Resetting::new(stream, pulse.clone());
-        let stream = Timed::new(stream, pulse.clone(), self.limits, reservation);
+        let stream = Resetting::new(stream, activity.clone());
+        let stream = Timed::new(stream, activity.clone(), self.limits, reservation);
         let Some(tls) = &self.tls else { return self.http1(stream, caller, watcher).await };
-        // Plain HTTP/1.1 need not keep room for this.
+        // Boxed, so that the future of plain HTTP/1.1 does not have the size of this one.
         let handshake = Box::pin(tls.accept(stream));
         let (stream, is_http2) = timeout(self.limits.head_timeout, handshake).await??;
         if is_http2 {
-            pulse.multiplexes.store(true, Ordering::Relaxed);
+            activity.multiplexes.store(true, Ordering::Relaxed);
             Box::pin(self.http2(stream, caller, watcher)).await
         } else {
             Box::pin(self.http1(stream, caller, watcher)).await
@@ -194,12 +195,12 @@ impl Acceptor {
         watcher: Watcher,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut http = http1::Builder::new();
-        // The stream's own clock is finer, and ends what this one does not look at.
+        // `Timed` has timeouts for every wait, not only for the head.
         http.timer(TokioTimer::new()).header_read_timeout(None);
         http.max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD).max_headers(MAX_HEADERS);
-        // The stream looks by itself whether the client of a request is still there.
+        // `HalfOpen` checks by itself whether the client of a request is still there.
         http.half_close(true);
-        let stream = HalfOpen::new(stream, caller.pulse.clone());
+        let stream = HalfOpen::new(stream, caller.activity.clone());
         let connection = http.serve_connection(TokioIo::new(stream), caller);
         Ok(watcher.watch(connection).await?)
     }
@@ -211,7 +212,7 @@ impl Acceptor {
         watcher: Watcher,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut http = http2::Builder::new(TokioExecutor::new());
-        // It refuses from this length on, HTTP/1.1 beyond it.
+        // HTTP/2 rejects heads of this length or more, and HTTP/1.1 rejects heads of more than it.
         let most = u32::try_from(MAX_HEAD + 1).unwrap_or(u32::MAX);
         http.timer(TokioTimer::new()).max_header_list_size(most);
         http.max_concurrent_streams(MAX_STREAMS);
@@ -219,7 +220,7 @@ impl Acceptor {
         Ok(watcher.watch(connection).await?)
     }
 
-    /// Reads certificates again when told to, and forgets clients that are gone.
+    /// Reloads the certificate on SIGHUP, and regularly removes the state of clients that left.
     async fn look_after(self: Arc<Self>) {
         let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
         let mut tidy = interval(TIDY);
@@ -233,7 +234,7 @@ impl Acceptor {
     }
 }
 
-/// A connection among those that are counted.
+/// Counts an open connection in the metrics until it is dropped.
 struct ConnectionCount(Arc<Edge>);
 
 impl ConnectionCount {
@@ -249,8 +250,8 @@ impl Drop for ConnectionCount {
     }
 }
 
-/// Whether a failed accept tells of the client only.
-fn is_the_clients(error: &io::Error) -> bool {
+/// Returns true if an accept failed because of the client, and not because of this system.
+fn is_of_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

@@ -1,5 +1,5 @@
-//! TLS, if the settings name a certificate. Versions and suites are rustls' defaults: TLS 1.2 and
-//! 1.3. Clients that offer it get HTTP/2.
+//! Adds TLS if the settings name a certificate. The versions and cipher suites are the defaults of
+//! rustls: TLS 1.2 and 1.3. A client that supports HTTP/2 gets it.
 
 use std::fmt::Display;
 use std::io;
@@ -17,9 +17,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
 settings! {
-    /// The files of TLS.
+    /// The certificate and its key.
     pub(crate) struct Settings under "Security" {
-        /// Certificate chain in PEM: the server then speaks TLS only. Read again on SIGHUP.
+        /// Certificate chain in PEM. If it is set, the server speaks TLS only. Reloaded on SIGHUP.
         tls_cert: Option<FilePath> { refuses_empty: true },
         /// The certificate's private key in PEM.
         tls_key: Option<FilePath> { refuses_empty: true },
@@ -37,10 +37,10 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// As the settings have it; none without a certificate.
+    /// Loads the files that the settings name. Returns `None` if no certificate is set.
     pub(crate) fn read(environment: &Environment) -> Result<Option<Arc<Self>>, SettingError> {
         let missing = |setting: &Setting, other: &Setting| {
-            setting.invalid("", format!("it is needed beside {}", other.name))
+            setting.invalid("", format!("{} is set and needs this setting too", other.name))
         };
         let Settings { tls_cert, tls_key } = Settings::read(environment)?;
         let (certificate, key) = match (tls_cert, tls_key) {
@@ -55,7 +55,7 @@ impl Tls {
         Ok(Some(Arc::new(Tls { certificate, key, acceptor: RwLock::new(acceptor) })))
     }
 
-    /// Shakes hands with a client. Beside the stream it tells whether they speak HTTP/2.
+    /// Performs the TLS handshake. Returns the stream, and true if the client chose HTTP/2.
     pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
@@ -66,14 +66,16 @@ impl Tls {
         Ok((stream, is_http2))
     }
 
-    /// Reads the files again. When they cannot be used, what there was stays.
+    /// Loads the files again. If they cannot be used, the old certificate stays in use.
     pub(crate) fn reload(&self) {
         match load(&self.certificate, &self.key) {
             Ok(acceptor) => {
                 *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
-                tracing::info!("the certificate has been read again");
+                tracing::info!("the certificate was reloaded");
             }
-            Err(reason) => tracing::error!("the old certificate stays: {reason}"),
+            Err(reason) => {
+                tracing::error!("the old certificate stays in use: {reason}");
+            }
         }
     }
 }

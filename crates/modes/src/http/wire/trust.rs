@@ -1,19 +1,21 @@
-//! TLS to other servers: a collector, or where a file is fetched from.
+//! TLS for connections to other servers: a collector of traces, or a server that files are fetched
+//! from.
 
 use std::sync::Arc;
 
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
 
-/// The way to speak to servers whose certificates the system trusts.
+/// Returns a TLS configuration that trusts the system's certificates.
 pub(crate) fn client() -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let why = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
+        let why = found.errors.first().map_or("none found".to_owned(), ToString::to_string);
         tracing::warn!(
-            "no other server's certificate can be trusted, for want of the system's: {why}"
+            "the system's trusted certificates cannot be loaded, so all https connections to other \
+             servers will fail: {why}"
         );
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

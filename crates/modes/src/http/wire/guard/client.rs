@@ -1,4 +1,4 @@
-//! The client's address, which trusted proxies tell.
+//! Finds the client's address, which trusted proxies pass on in `X-Forwarded-For`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
@@ -8,26 +8,26 @@ use ai_integration_contract::setting::SettingType;
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// How often the log says that a proxy's word cannot be understood.
-const REMINDER: Duration = Duration::from_mins(1);
-/// The most characters of such a word that the log has.
+/// The minimum time between two warnings about an invalid `X-Forwarded-For`.
+const WARNING_PAUSE: Duration = Duration::from_mins(1);
+/// The maximum number of characters of the invalid entry in a warning.
 const QUOTED: usize = 64;
 
-/// Proxies whose word is taken.
+/// The trusted proxies.
 pub(crate) struct Proxies {
     networks: Vec<IpNet>,
-    /// When the log last said that a proxy's word is not understood.
-    reminded: Mutex<Option<Instant>>,
+    /// The time of the last warning about an invalid `X-Forwarded-For`.
+    warned: Mutex<Option<Instant>>,
 }
 
 impl Proxies {
     pub(crate) fn new(networks: Vec<IpNet>) -> Self {
-        Proxies { networks, reminded: Mutex::default() }
+        Proxies { networks, warned: Mutex::default() }
     }
 
-    /// The client's address: the last one in `X-Forwarded-For` that is no trusted proxy's, or else
-    /// the one that is farthest from here. What stands before an entry that is no address is not
-    /// looked at: nobody trusted vouches for it.
+    /// Returns the client's address: the last entry of `X-Forwarded-For` that is not a trusted proxy,
+    /// or the first entry if all are trusted proxies. Entries before an invalid one are ignored,
+    /// because no trusted proxy wrote them.
     pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         if self.networks.is_empty() {
             return peer;
@@ -40,7 +40,7 @@ impl Proxies {
                 break;
             }
             let Some(address) = address(entry) else {
-                self.remind(entry, client);
+                self.warn(entry, client);
                 break;
             };
             client = address;
@@ -48,28 +48,28 @@ impl Proxies {
         client
     }
 
-    /// Tells whether the address is a trusted proxy's.
+    /// Returns true if this is the address of a trusted proxy.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address.to_canonical()))
     }
 
-    /// Leaves in the log, now and then, that the clients behind a proxy cannot be told apart.
-    fn remind(&self, entry: &[u8], proxy: IpAddr) {
-        let Ok(mut reminded) = self.reminded.try_lock() else { return };
-        if reminded.is_some_and(|at| at.elapsed() < REMINDER) {
+    /// Logs a warning about an invalid entry, at most once per [`WARNING_PAUSE`].
+    fn warn(&self, entry: &[u8], proxy: IpAddr) {
+        let Ok(mut warned) = self.warned.try_lock() else { return };
+        if warned.is_some_and(|at| at.elapsed() < WARNING_PAUSE) {
             return;
         }
-        *reminded = Some(Instant::now());
+        *warned = Some(Instant::now());
         let entry: String = String::from_utf8_lossy(entry).chars().take(QUOTED).collect();
         tracing::warn!(
-            "X-Forwarded-For of the trusted proxy {proxy} has {entry:?} where a client's address \
-             was expected: such clients share one rate, that of {proxy}"
+            "X-Forwarded-For from the trusted proxy {proxy} contains {entry:?} instead of a \
+             client's address; such clients share the rate limit of {proxy}"
         );
     }
 }
 
-/// Reads an entry: an address, which some gateways write with the client's port, and with brackets
-/// where it is of IPv6.
+/// Reads an entry: an address. Some gateways add the client's port, and brackets around an IPv6
+/// address.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let entry = str::from_utf8(entry).ok()?;
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
@@ -77,7 +77,8 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
     bare.parse().ok().or_else(with_port)
 }
 
-/// Clients of IPv6 have a whole network each.
+/// Returns an IPv4 address as it is, and the /64 network of an IPv6 address, since one client usually
+/// has a whole network.
 pub(crate) fn grouped(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -88,7 +89,7 @@ pub(crate) fn grouped(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A network, or an address alone.
+/// A network, or a single address.
 pub(crate) struct Network;
 
 impl SettingType for Network {

@@ -1,18 +1,19 @@
-//! The address that a browser asked for, as the proxy in front tells it: `X-Forwarded-Host` and
-//! `X-Forwarded-Proto`, or `Forwarded` (RFC 7239). They are read from trusted proxies only, since any
-//! client can send them.
+//! Reads the address of the page in the browser from the headers that a proxy adds:
+//! `X-Forwarded-Host` and `X-Forwarded-Proto`, or `Forwarded` (RFC 7239). They are used only if they
+//! come from a trusted proxy, because any client can send them.
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue};
 
 use crate::http::accept::unquoted;
 
-/// The address that a browser asked for. Where several proxies tell one, the first of them saw the browser.
+/// The host and scheme that the browser uses. If several proxies added an entry, the first entry
+/// counts, because the browser connected to that proxy.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forwarded {
-    /// The host that the browser asked for.
+    /// The host that the browser uses.
     pub(crate) host: Option<Authority>,
-    /// True where it did so over TLS.
+    /// True if the browser uses TLS.
     pub(crate) is_https: bool,
 }
 
@@ -47,7 +48,7 @@ mod tests {
     use axum::http::HeaderName;
 
     #[test]
-    fn the_first_proxy_saw_the_browser() {
+    fn the_entry_of_the_first_proxy_counts() {
         for (headers, host, is_https) in [
             (&[("x-forwarded-host", "a.test")][..], Some("a.test"), false),
             (

@@ -1,16 +1,17 @@
-//! The sites that may show this server's pages in a frame. A hostile one could lay a page of its own over
-//! the model's, and so misuse a visitor's clicks (clickjacking).
+//! The sites that may show this server's pages in a frame. A hostile site could show the model's page
+//! invisibly over its own, and so make visitors click in the model's page (clickjacking).
 
 use ai_integration_contract::setting::{Absent, SettingType};
 use axum::http::HeaderValue;
 
-/// The origins of pages that may frame this server's, as a source list of CSP (level 3, section 6.4.2).
+/// The origins whose pages may show this server's pages in a frame, as a source list of CSP (level 3,
+/// section 6.4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FrameAncestors(String);
 
-/// The list where nobody may.
+/// The source list that allows no page.
 const NONE: &str = "'none'";
-/// The list where this server's own pages may.
+/// The source list that allows this server's own pages.
 const OWN: &str = "'self'";
 
 impl SettingType for FrameAncestors {
@@ -23,7 +24,7 @@ impl SettingType for FrameAncestors {
         match sources.len() {
             0 => Ok(Self::absent()),
             2.. if sources.iter().any(|one| one == NONE) => {
-                Err(format!("either {NONE} or a list of sites"))
+                Err(format!("either {NONE} or a list of sites, not both"))
             }
             _ => Ok(FrameAncestors(sources.join(" "))),
         }
@@ -37,14 +38,15 @@ impl Absent for FrameAncestors {
 }
 
 impl FrameAncestors {
-    /// Completes a policy for the contents of an answer (`Content-Security-Policy`).
+    /// Returns the `Content-Security-Policy` of a response: the directives `contents`, and the one for
+    /// frames.
     pub(crate) fn policy(&self, contents: &str) -> HeaderValue {
         let policy = format!("{contents}; frame-ancestors {}", self.0);
         HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
     }
 
-    /// The value of `X-Frame-Options` (RFC 7034) for browsers that know no such policies; `None` for a list
-    /// of sites, which it cannot express.
+    /// Returns the value of `X-Frame-Options` (RFC 7034) for browsers that do not support
+    /// `frame-ancestors`, or `None` for a list of sites, which that header cannot express.
     pub(crate) fn options(&self) -> Option<HeaderValue> {
         match self.0.as_str() {
             NONE => Some(HeaderValue::from_static("DENY")),
@@ -54,7 +56,7 @@ impl FrameAncestors {
     }
 }
 
-/// Reads one site. The error names the origin that was probably meant, unless that would be every site.
+/// Reads one site. The error suggests the origin that was probably meant, unless that is a wildcard.
 fn source(item: &str) -> Result<String, String> {
     let item = item.to_ascii_lowercase();
     match item.trim_matches('\'') {
@@ -77,12 +79,12 @@ fn source(item: &str) -> Result<String, String> {
     };
     Err(format!(
         "origins such as https://huggingface.co or https://*.example.org, separated by commas, \
-         'self', or *, where {item:?} is none{hint}"
+         'self', or *; {item:?} is not one of these{hint}"
     ))
 }
 
-/// Tells whether this is an origin as CSP writes it: a scheme, a host, whose first label may be `*`, and
-/// perhaps a port.
+/// Returns true if this is an origin in the syntax of CSP: a scheme, a host whose first label may be
+/// `*`, and an optional port.
 fn is_origin(item: &str) -> bool {
     let Some((scheme, authority)) = item.split_once("://") else { return false };
     let (host, port) = match authority.split_once(':') {
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_site_is_refused_with_what_is_nearest() {
+    fn an_invalid_site_is_refused_with_a_suggestion() {
         for (list, nearest) in [
             ("huggingface.co", "did you mean https://huggingface.co?"),
             ("https://a.test/wiki/", "did you mean https://a.test?"),
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn old_browsers_are_told_what_can_be_told_them() {
+    fn x_frame_options_is_set_where_it_can_express_the_list() {
         let options = |list| FrameAncestors::read(list).unwrap().options();
         assert_eq!(options("none").unwrap(), "DENY");
         assert_eq!(options("'self'").unwrap(), "SAMEORIGIN");

@@ -1,4 +1,4 @@
-//! The `Host` of a request: the names that mean this server.
+//! Checks the `Host` of a request against the names of this server.
 
 use std::net::IpAddr;
 
@@ -11,8 +11,8 @@ use axum::http::uri::Authority;
 
 use crate::http::failure::{Failure, Refusal};
 
-/// The names that the operator lists, at least one where there is a list: none at all would not
-/// mean what a list of nothing but commas looks like.
+/// The host names that the operator lists. A list without any name, such as a single comma, is an
+/// error, since it would accept every name.
 pub(crate) struct HostNames;
 
 impl SettingType for HostNames {
@@ -31,39 +31,40 @@ impl Absent for HostNames {
     }
 }
 
-/// The names under which requests may come.
+/// The host names that the server accepts.
 pub(crate) struct Hosts {
     names: Vec<String>,
-    /// True where names are taken that are not listed.
+    /// True if every name is accepted.
     takes_any: bool,
 }
 
 impl Hosts {
-    /// These names; `is_local` tells that only this machine reaches the server.
+    /// Accepts these names. `is_local` is true if only this machine can connect to the server.
     pub(crate) fn new(names: Vec<String>, is_local: bool) -> Self {
         Hosts { takes_any: names.is_empty() && !is_local, names }
     }
 
-    /// The host that a request names, if this server answers to it.
+    /// Returns the host that a request names, or rejects the request if the host is not accepted.
     pub(crate) fn check(&self, request: &Parts) -> Result<Option<Authority>, Failure> {
         let host = named(request)?;
         if let Some(host) = &host
             && !self.has(host.host())
         {
-            let message = "this server does not answer to the name in Host; its operator can add \
-                           it to AI_INTEGRATION_HOSTS";
+            let message = "this server does not accept the name in the Host header; its operator \
+                           can add the name to AI_INTEGRATION_HOSTS";
             return Err(Failure::refused(Refusal::Misdirected, message));
         }
         Ok(host)
     }
 
-    /// Tells whether the host that a proxy names counts. Many proxies hand on what a client says of it, so
-    /// it is held to the same names as `Host`.
+    /// Returns true if a host in a proxy's header is accepted. Many proxies pass the client's own header
+    /// on, so the same names are accepted as in `Host`.
     pub(crate) fn may_be_forwarded(&self, host: &Authority) -> bool {
         self.has(host.host())
     }
 
-    /// Tells whether a name means this server. Nobody's DNS decides where an address leads.
+    /// Returns true if the server accepts this name. IP addresses are always accepted, because no DNS
+    /// is involved.
     fn has(&self, host: &str) -> bool {
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         let is_local = |host| is_listed(&["localhost", "*.localhost"], host);
@@ -71,7 +72,8 @@ impl Hosts {
     }
 }
 
-/// Tells whether a list of names has this one: as it is, or below `*.example.org`; `*` is all.
+/// Returns true if the list contains this name, `*`, or a pattern such as `*.example.org` that matches
+/// the name.
 pub(crate) fn is_listed(names: &[impl AsRef<str>], host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     names.iter().any(|name| match name.as_ref().strip_prefix('*') {
@@ -80,7 +82,7 @@ pub(crate) fn is_listed(names: &[impl AsRef<str>], host: &str) -> bool {
     })
 }
 
-/// The host that a request names (RFC 9112, section 3.2): exactly one in HTTP/1.1.
+/// Returns the host that a request names (RFC 9112, section 3.2). HTTP/1.1 requires exactly one.
 fn named(request: &Parts) -> Result<Option<Authority>, Failure> {
     let malformed = |message| Err(Error::new(Kind::MalformedRequest, message).into());
     let mut named = request.headers.get_all(HOST).iter();

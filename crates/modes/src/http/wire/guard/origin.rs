@@ -1,4 +1,4 @@
-//! The `Origin` of a request: which sites' pages may use the API (CSRF, CORS).
+//! Checks the `Origin` of a request against the sites whose pages may use the API (CSRF, CORS).
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::http::failure::{Failure, Refusal};
 use crate::http::wire::guard::forwarded::Forwarded;
 
-/// The header in which browsers say whose page sent a request (W3C Fetch Metadata).
+/// The header in which browsers say which kind of site sent a request (W3C Fetch Metadata).
 const FETCH_SITE: &str = "sec-fetch-site";
-/// The time for which browsers may keep what they were told of other sites.
+/// The time for which browsers may cache the response to a preflight.
 const CORS_AGE: Duration = Duration::from_mins(10);
 
 /// Sites whose pages may use the API.
@@ -50,15 +50,16 @@ impl Absent for Origins {
 }
 
 impl Origins {
-    /// Refuses a request that a page of a site sent which may not. `host` is the host that the
-    /// request names, which this server answers to, and `forwarded` what a trusted proxy tells.
+    /// Rejects a request from a page of a site that is not allowed. `host` is the host that the request
+    /// names, and `forwarded` is the address in the headers of a trusted proxy.
     pub(crate) fn check(
         &self,
         headers: &HeaderMap,
         host: Option<&Authority>,
         forwarded: &Forwarded,
     ) -> Result<(), Failure> {
-        // No page can forge this header, and no proxy changes it: it tells of the address that the browser has.
+        // No page can forge this header, and proxies do not change it. It refers to the address that the
+        // browser uses.
         let sites = || headers.get_all(FETCH_SITE).iter();
         if sites().eq(["same-origin"]) {
             return Ok(());
@@ -79,11 +80,11 @@ impl Origins {
         if is_allowed {
             return Ok(());
         }
-        let message = "a page of another site sent this request: its Origin is not the Host that came here. \
-                       If it is this server's own page, behind a proxy, the proxy has to pass Host on \
+        let message = "a page of another site sent this request: its Origin does not match its Host. \
+                       If the page is this server's own, behind a proxy, the proxy must pass Host on \
                        unchanged, or be listed in AI_INTEGRATION_TRUSTED_PROXIES and send \
-                       X-Forwarded-Host with a name of AI_INTEGRATION_HOSTS; another site can be \
-                       added to AI_INTEGRATION_ORIGINS";
+                       X-Forwarded-Host with a name of AI_INTEGRATION_HOSTS. To allow another site, \
+                       add its origin to AI_INTEGRATION_ORIGINS";
         Err(Failure::refused(Refusal::Forbidden, message))
     }
 
@@ -94,7 +95,7 @@ impl Origins {
         }
     }
 
-    /// The layer that tells browsers of other sites' pages; `None` where none may ask.
+    /// Returns the CORS layer, or `None` if no other site's pages may use the API.
     pub(crate) fn cors(&self) -> Option<CorsLayer> {
         let origins = match self {
             Origins::All => AllowOrigin::any(),
@@ -103,17 +104,18 @@ impl Origins {
                 AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok()))
             }
         };
-        // A wildcard would not cover Authorization (Fetch, section 4.8).
+        // The wildcard * would not include Authorization (Fetch, section 4.8).
         let headers = AllowHeaders::mirror_request();
         let layer = CorsLayer::new().allow_origin(origins).allow_headers(headers);
         Some(layer.allow_methods([Method::GET, Method::POST]).max_age(CORS_AGE))
     }
 }
 
-/// Tells whether the origin of a page is that of this host.
+/// Returns true if the origin of a page has this host and its port.
 fn is_at(origin: &str, host: &Authority, is_https: bool) -> bool {
     let (scheme, authority) = origin.split_once("://").unwrap_or(("", "null"));
-    // A proxy in front may speak TLS, whether it says so or not: only the scheme's port is of interest.
+    // A proxy may speak TLS without saying so, so an https origin is accepted in any case. The scheme
+    // gives the default port.
     let port = if scheme == "https" { 443 } else { 80 };
     let is_secure_enough = scheme == "https" || !is_https;
     is_secure_enough

@@ -1,4 +1,4 @@
-//! How often one client may ask.
+//! Limits the rate of each client's requests.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -10,7 +10,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 
 use crate::http::failure::{Failure, Refusal};
 
-/// The requests of each client.
+/// The rate limiter, by client address.
 pub(crate) struct Rate(DefaultKeyedRateLimiter<IpAddr>);
 
 impl SettingType for Rate {
@@ -18,23 +18,23 @@ impl SettingType for Rate {
     const VALUE_NAME: &'static str = "N/s|N/min|N/h";
 
     fn read(text: &str) -> Result<Self, String> {
-        let expected = || "a number for a time, such as 10/s, 100/min or 1000/h".to_owned();
+        let expected = || "a number per time, such as 10/s, 100/min or 1000/h".to_owned();
         quota(text).map(|quota| Rate(DefaultKeyedRateLimiter::keyed(quota))).ok_or_else(expected)
     }
 }
 
 impl Rate {
-    /// Counts a request of the client at `address`, which may be one too many.
+    /// Counts a request of the client at `address`, and rejects it if the client is over its limit.
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Failure> {
         self.0.check_key(&address).map_err(|early| {
             let wait = early.wait_time_from(DefaultClock::default().now());
-            let message = "this client asks more often than it may; try again later";
+            let message = "this client sends more requests than it may; try again later";
             Failure::refused(Refusal::RateLimited, message)
                 .with_retry_after(wait.as_secs().saturating_add(1))
         })
     }
 
-    /// Forgets clients that have not asked for a while.
+    /// Removes the state of clients that sent no request for a while.
     pub(crate) fn tidy(&self) {
         self.0.retain_recent();
         self.0.shrink_to_fit();

@@ -1,4 +1,4 @@
-//! The secret that requests have to carry, where there is one.
+//! The token that requests must contain, if one is set.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use subtle::ConstantTimeEq;
 
-/// The greatest length of a token, which a file by mistake would be over.
+/// The maximum length of a token. A wrong file, given by mistake, is usually longer.
 const MAX_TOKEN: usize = 4096;
 
-/// The secret.
+/// The token, compared in constant time.
 pub(crate) struct Token(Box<[u8]>);
 
 impl SettingType for Token {
@@ -29,15 +29,16 @@ impl SettingType for Token {
 }
 
 impl Token {
-    /// The token that is a file's content. The error says why it is none.
+    /// Reads the token from a file. The error says why the content is not a token.
     pub(crate) fn from_file(file: &Path) -> Result<Self, String> {
         let content =
             std::fs::read_to_string(file).map_err(|error| format!("it cannot be read: {error}"))?;
         Token::read(content.trim()).map_err(|expected| format!("expected {expected} in it"))
     }
 
-    /// Tells whether a request carries it, as a bearer token (RFC 6750) or a password (RFC 7617).
-    pub(crate) fn is_carried(&self, headers: &HeaderMap) -> bool {
+    /// Returns true if the headers contain the token, as a bearer token (RFC 6750) or a password
+    /// (RFC 7617).
+    pub(crate) fn is_in(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(AUTHORIZATION) else { return false };
         let Ok((scheme, credentials)) =
             value.to_str().map(|v| v.split_once(' ').unwrap_or((v, "")))
