@@ -263,10 +263,10 @@ BRACKETS = "put it in brackets: a list of one is [ … ]"
         (
             {"file": ["http://a.example/b", "YQ==", "https://a.example/c"]},
             {
-                "file[0]": "addresses are not fetched here; send the file itself, or ask the"
-                " server's operator for AI_INTEGRATION_URL_HOSTS",
-                "file[2]": "addresses are not fetched here; send the file itself, or ask the"
-                " server's operator for AI_INTEGRATION_URL_HOSTS",
+                "file[0]": "this server does not fetch files from URLs; send the file itself, or"
+                " ask the server's operator to set AI_INTEGRATION_URL_HOSTS",
+                "file[2]": "this server does not fetch files from URLs; send the file itself, or"
+                " ask the server's operator to set AI_INTEGRATION_URL_HOSTS",
             },
         ),
         (

@@ -1,4 +1,4 @@
-"""Inputs given as addresses: off by default, and never a way to what is behind the server.
+"""Inputs given as URLs: off by default, and never a way to what is behind the server.
 
 Whatever is refused must not have been connected to: a canary listens on loopback and counts.
 """
@@ -219,7 +219,7 @@ def test_what_is_not_public_is_not_connected_to(public, canary, host):
     # Nothing was dialled: these would hang, or be refused in other words.
     assert time.monotonic() - begin < 4
     is_name = host.strip(".").lower() in ("localhost", "ip6-localhost")
-    expected = "the file cannot be fetched" if is_name else "addresses of this host"
+    expected = "the file cannot be fetched" if is_name else "URLs with this host are not fetched"
     assert words.startswith(expected), words
     assert canary.asked == []
 
@@ -350,7 +350,7 @@ def test_all_files_of_a_request_together_are_bounded(trusting, canary):
     assert trusting.post(file=url).status == 200
     answer = trusting.post(file=url, image=url)
     assert "cannot be fetched" in message(answer)
-    most = "at most 1048576 bytes together with the other files that the request gives as addresses"
+    most = "at most 1048576 bytes together with the request's other files from URLs"
     assert most in message(answer)
 
 

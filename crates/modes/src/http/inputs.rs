@@ -1,5 +1,5 @@
-//! The inputs of a request: reading its head and body, fetching what it names, and looking at
-//! pictures before a model does.
+//! Reads the inputs of a request: its head and body, the files that it gives as URLs, and the headers
+//! of its pictures.
 
 pub(crate) mod body;
 pub(crate) mod call;

@@ -1,4 +1,4 @@
-//! Reads the body of a request: bounded in size, in time and in the memory of all requests.
+//! Reads the body of a request, with limits on its size, its time and the memory of all requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,60 +21,62 @@ use crate::http::limits::{ClientLimits, FIRST, LEAST_RATE, PAUSE, SLOW_AFTER, SM
 use crate::http::request_context::RequestContext;
 use crate::http::wire::drain::drain;
 
-/// The time for which a body that is refused is read nevertheless.
-const LINGER: Duration = Duration::from_secs(5);
-/// The refused bodies that are read at a time: each keeps what its connection has to read with.
-const LINGERING: usize = 128;
-/// The bodies that are decompressed at a time.
-const DECOMPRESSED: usize = 2;
-/// The memory that is taken for the first bytes of a body, and the most that is taken ahead of it.
+/// The maximum time for reading and discarding a rejected body.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// The maximum number of rejected bodies that are read at once. Each keeps the buffer of its
+/// connection.
+const DRAINING: usize = 128;
+/// The maximum number of bodies that are decompressed at once.
+const DECOMPRESSING: usize = 2;
+/// The memory that is reserved for the first bytes of a body.
 const FIRST_STEP: usize = 1024;
+/// The maximum memory that is reserved ahead of the bytes received.
 const STEP: usize = 256 * 1024;
-/// What the connection of a large body reads at once, which is kept beside the body.
+/// The size of the read buffer that the connection of a large body has.
 const READ_AHEAD: usize = 64 * 1024;
-/// The memory that each field of a head takes up beside its text.
-const FIELD: usize = 64;
+/// The memory that each header takes up in addition to its text.
+const HEADER: usize = 64;
 
-/// Reads bodies as the settings and the dialect have it.
+/// Reads bodies by the rules of the settings and the dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyReader {
     limits: ClientLimits,
     budget: Budget,
-    /// True where bodies may come compressed.
+    /// True if compressed bodies are accepted.
     takes_compressed: bool,
-    /// The bodies that may still be decompressed beside others.
-    places: Arc<Semaphore>,
-    /// The refused bodies that may still be read beside others.
-    lingering: Arc<Semaphore>,
+    /// Limits the number of bodies that are decompressed at once.
+    decompressing: Arc<Semaphore>,
+    /// Limits the number of rejected bodies that are read at once.
+    draining: Arc<Semaphore>,
 }
 
 impl BodyReader {
-    /// A reader of bodies as they are.
+    /// Makes a reader that rejects compressed bodies.
     pub(crate) fn new(limits: ClientLimits, budget: Budget) -> Self {
-        let places = Arc::new(Semaphore::new(DECOMPRESSED));
-        let lingering = Arc::new(Semaphore::new(LINGERING));
-        BodyReader { limits, budget, takes_compressed: false, places, lingering }
+        let decompressing = Arc::new(Semaphore::new(DECOMPRESSING));
+        let draining = Arc::new(Semaphore::new(DRAINING));
+        BodyReader { limits, budget, takes_compressed: false, decompressing, draining }
     }
 
-    /// The same for bodies that may come compressed, or may not.
+    /// Sets whether compressed bodies are accepted.
     pub(crate) fn taking_compressed(mut self, takes_compressed: bool) -> Self {
         self.takes_compressed = takes_compressed;
         self
     }
 
-    /// Takes a part of the budget, of no bytes yet, for a request of this client.
+    /// Makes an empty reservation for a request of this client.
     pub(crate) fn reserve(&self, request: &Request) -> Reservation {
         let context: Option<&RequestContext> = request.extensions().get();
         self.budget.reserve(context.and_then(|context| context.client))
     }
 
-    /// Finds the coding of a body, if it may come in that one.
+    /// Returns the content coding of a body, or an error if the coding is not accepted.
     pub(crate) fn coding(&self, headers: &HeaderMap) -> Result<Option<Coding>, Failure> {
         coding(headers, self.takes_compressed)
     }
 
-    /// Reads the body, whose memory `reservation` takes. A body that says that it is too long is
-    /// refused before it comes.
+    /// Reads the body, and charges its memory to `reservation`. A body whose announced length is over
+    /// the limit is rejected before it is read.
     pub(crate) async fn read(
         &self,
         request: Request,
@@ -101,17 +103,18 @@ impl BodyReader {
         let received = self.collect(&mut body, head, &mut has_begun, reservation).await;
         if let Err(failure) = &received
             && let Reason::Failed(Kind::TooLarge | Kind::QueueFull) = failure.reason
-            // Whoever waits for leave has not sent anything.
+            // A client that waits for status 100 has not sent a body.
             && (has_begun || !waits)
-            && let Ok(_place) = self.lingering.try_acquire()
+            && let Ok(_permit) = self.draining.try_acquire()
         {
             *reservation = self.budget.reserve(None);
-            let _ = timeout(LINGER, Box::pin(drain(body, self.limits.max_body))).await;
+            let _ = timeout(DRAIN_TIME, Box::pin(drain(body, self.limits.max_body))).await;
         }
         received
     }
 
-    /// Reads a body whose memory is taken as it comes, a little ahead: what is announced need not come.
+    /// Reads a body, and reserves memory shortly before it is received. The announced length is not
+    /// reserved at once, because a client may never send that many bytes.
     async fn collect(
         &self,
         body: &mut Body,
@@ -127,7 +130,7 @@ impl BodyReader {
         if !self.budget.allows(announced) {
             return Err(Failure::full());
         }
-        // A small head is within what a connection costs anyhow.
+        // The memory of a small head is part of what every connection needs, and is not counted.
         let head = if head > SMALL_HEAD { head } else { 0 };
         if head > 0 {
             reservation.receive();
@@ -164,59 +167,62 @@ impl BodyReader {
         Ok(received.freeze())
     }
 
-    /// Decompresses the body, within the same bounds and on a thread of its own: a few bytes may
-    /// stand for many.
+    /// Decompresses the body within the same limits. This runs on its own thread, because a small body
+    /// may decompress to a very large one.
     async fn decompress(
         &self,
         coding: Coding,
         body: Bytes,
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure> {
-        let place = timeout(self.limits.upload_timeout, self.places.clone().acquire_owned()).await;
-        let place = place.map_err(|_| Failure::full())?;
+        let permit = self.decompressing.clone().acquire_owned();
+        let permit = timeout(self.limits.upload_timeout, permit).await;
+        let permit = permit.map_err(|_| Failure::full())?;
         let limit = self.limits.max_body;
         let mut whole = reservation.split(0);
         let runtime = Handle::current();
         let work = move || {
-            // Held to the end, also when the client has left.
-            let _place = place;
+            // Held to the end, also if the client leaves.
+            let _permit = permit;
             let grow_to = |bytes| whole.grow_to(bytes) || runtime.block_on(whole.grow(bytes));
             let bytes = inflate(coding, &body, limit, grow_to);
             bytes.map(|bytes| (bytes, whole))
         };
-        let stopping = |_| Error::new(Kind::ShuttingDown, "the server is stopping");
+        let stopping = |_| Error::new(Kind::ShuttingDown, "the server is shutting down");
         let (bytes, whole) = tokio::task::spawn_blocking(work).await.map_err(stopping)??;
         *reservation = whole;
         Ok(bytes)
     }
 }
 
-/// Waits for the next piece of a body, as long as its pace and its memory allow; `None` at its end.
+/// Waits for the next data of a body. Returns `None` at its end, and an error if the body is too slow
+/// or its memory was taken for other requests.
 async fn next(
     body: &mut Body,
     pace: &Pace,
     is_first: bool,
     reservation: &Reservation,
 ) -> Result<Option<Bytes>, Failure> {
-    let patience = if is_first { pace.upload.min(FIRST) } else { pace.patience() };
-    let came = tokio::select! {
+    let limit = if is_first { pace.upload.min(FIRST) } else { pace.next_timeout() };
+    let received = tokio::select! {
         biased;
-        came = timeout(patience, body.frame()) => came,
+        received = timeout(limit, body.frame()) => received,
         () = reservation.gives_way() => return Err(Failure::gave_way()),
     };
-    match came {
+    match received {
         Ok(Some(Ok(frame))) => Ok(Some(frame.into_data().unwrap_or_default())),
         Ok(Some(Err(error))) => {
             let message = format!("the body cannot be read: {error}");
             Err(Error::new(Kind::MalformedRequest, message).into())
         }
         Ok(None) => Ok(None),
-        Err(_) => Err(pace.over(patience)),
+        Err(_) => Err(pace.timed_out(limit)),
     }
 }
 
-/// The memory to take for a body of which `length` bytes have come: a small first step, twice as much
-/// each time, and later a step more, up to what is announced.
+/// Returns the memory to reserve for a body of which `length` bytes were received. Small reservations
+/// double, and large ones grow by [`STEP`] and include the connection's read buffer. A reservation is
+/// never larger than the `announced` length.
 fn ahead(length: usize, announced: usize) -> usize {
     let ahead = if length < STEP {
         length.next_power_of_two().max(FIRST_STEP)
@@ -226,57 +232,59 @@ fn ahead(length: usize, announced: usize) -> usize {
     ahead.min(announced.max(length))
 }
 
-/// The memory that a request's head takes up, about.
+/// Returns the approximate memory of a request's head.
 fn head_length(request: &Request) -> usize {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
-    fields.map(|length| length + FIELD).sum()
+    fields.map(|length| length + HEADER).sum()
 }
 
-/// The pace at which a body has to come.
+/// The minimum rate at which a client must send a body.
 struct Pace {
     begun: Instant,
     upload: Duration,
-    /// The least bytes a second.
+    /// The minimum rate in bytes per second.
     least_rate: u64,
 }
 
 impl Pace {
     fn new(upload: Duration, expected: usize) -> Self {
-        // A body that will not be there in time anyhow is not to take up memory until then.
+        // A body at less than half the rate that it needs will not be complete in time. It is rejected
+        // early, so that it does not take up memory until the timeout.
         let least_rate = LEAST_RATE.max(expected as u64 / upload.as_secs().max(1) / 2);
         Pace { begun: Instant::now(), upload, least_rate }
     }
 
-    /// The time that a further piece may take.
-    fn patience(&self) -> Duration {
+    /// Returns the time within which the next data must arrive.
+    fn next_timeout(&self) -> Duration {
         PAUSE.min(self.upload.saturating_sub(self.begun.elapsed()))
     }
 
-    /// Refuses a body of which so many bytes have come by now, if they came too slowly.
+    /// Rejects a body if the `length` bytes received by now arrived too slowly.
     fn check(&self, length: usize) -> Result<(), Failure> {
         let (elapsed, least_rate) = (self.begun.elapsed(), self.least_rate);
         if elapsed > SLOW_AFTER && (length as u64) < least_rate * elapsed.as_secs() {
-            let message = format!("the body comes with less than {least_rate} bytes a second");
+            let message =
+                format!("the body arrives at less than {least_rate} bytes per second");
             return Err(Failure::refused(Refusal::RequestTimeout, message));
         }
         Ok(())
     }
 
-    /// The failure of a body of which the next piece took longer than `patience`.
-    fn over(&self, patience: Duration) -> Failure {
+    /// Returns the failure of a body whose next data did not arrive within `limit`.
+    fn timed_out(&self, limit: Duration) -> Failure {
         let message = if self.begun.elapsed() < self.upload {
-            format!("nothing of the body came for {} s", patience.as_secs())
+            format!("no part of the body arrived for {} s", limit.as_secs())
         } else {
-            format!("the body did not come within {} s", self.upload.as_secs_f64())
+            format!("the body did not arrive within {} s", self.upload.as_secs_f64())
         };
         Failure::refused(Refusal::RequestTimeout, message)
     }
 }
 
-/// The part of a body that has come.
+/// The part of a body that was received.
 struct Received {
     expected: usize,
-    /// The first piece. A small body comes in one, and need not be copied.
+    /// The first data. A small body usually arrives as one, and then is not copied.
     first: Bytes,
     whole: Option<BodyBuffer>,
 }
@@ -318,7 +326,7 @@ mod tests {
     use ai_integration_contract::Environment;
 
     #[tokio::test]
-    async fn a_compressed_body_takes_the_memory_of_what_comes_out() {
+    async fn a_compressed_body_is_charged_by_its_decompressed_size() {
         let mut limits = ClientLimits::read(&Environment::default()).unwrap();
         limits.max_body = 100_000;
         let budget = Budget::new(1 << 20);

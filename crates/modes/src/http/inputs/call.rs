@@ -1,4 +1,4 @@
-//! What the head of a request says about how it is to be handled, before its body has come.
+//! Reads from a request's head how the request must be handled, before its body arrives.
 
 use std::time::Duration;
 
@@ -14,29 +14,31 @@ use crate::http::failure::Failure;
 use crate::http::inputs::intake::Intake;
 use crate::http::request_context::{OTHER, RequestContext, RequestId};
 
-/// The header by which a client limits the time to the answer, in seconds. The server's own limit
-/// holds all the same.
+/// The header in which a client limits the time until the result, in seconds. The server's own limit
+/// applies as well.
 pub(crate) const TIMEOUT: &str = "ai-integration-timeout";
-/// The media type of a list whose members are the parts of one body (RFC 2046, section 5.1.3).
+/// The media type of a list that is sent as one body with a part for each item (RFC 2046, section
+/// 5.1.3).
 pub(crate) const MIXED: &str = "multipart/mixed";
-/// The least and the greatest limit, in seconds.
+/// The minimum value of [`TIMEOUT`], in seconds.
 pub(crate) const SHORTEST: f64 = 0.001;
+/// The maximum value of [`TIMEOUT`], in seconds.
 pub(crate) const LONGEST: f64 = 86_400.0;
 
-/// A request to the model whose inputs are still to be read.
+/// A request to the model whose inputs have not been read yet.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) context: RequestContext,
-    /// The time to the answer that the client asks for.
+    /// The client's limit for the time until the result.
     pub(crate) timeout: Option<Duration>,
-    /// True where the client asks for everything that happens, as server-sent events.
+    /// True if the client accepts the progress and the result as server-sent events.
     pub(crate) wants_events: bool,
-    /// True where the client asks for the members of a list as parts of one body ([`MIXED`]).
+    /// True if the client prefers the items of a list as parts of one body ([`MIXED`]).
     pub(crate) wants_parts: bool,
-    /// True where the call's jobs are followed, so that their events have to be read. A dialect
-    /// that tells events sets it.
+    /// True if the client gets the progress and log lines of the call's jobs. A dialect that sets this
+    /// must read these events.
     pub(crate) is_followed: bool,
-    /// Keeps a batch open for it.
+    /// Tells the scheduler that a request is about to be submitted, so that it keeps a batch open.
     pub(crate) announcement: Option<Announcement>,
 }
 
@@ -57,7 +59,7 @@ where
                 timing: None,
                 is_logged_for_people: false,
             }),
-            timeout: asked_timeout(&parts.headers)?,
+            timeout: client_timeout(&parts.headers)?,
             wants_events: accepts(&parts.headers, "text/event-stream"),
             wants_parts: prefers(&parts.headers, MIXED, "application/json"),
             is_followed: false,
@@ -67,26 +69,26 @@ where
 }
 
 impl Call {
-    /// Waits for what has to come before the model is asked, and takes the time off the call's.
-    pub(crate) async fn wait_for<T>(&mut self, what: impl Future<Output = T>) -> Result<T, Error> {
-        let Some(total) = self.timeout else { return Ok(what.await) };
+    /// Waits for a step before the job is submitted, and subtracts its time from the call's timeout.
+    pub(crate) async fn wait_for<T>(&mut self, step: impl Future<Output = T>) -> Result<T, Error> {
+        let Some(total) = self.timeout else { return Ok(step.await) };
         let begun = Instant::now();
-        let done = timeout(total, what).await.ok();
+        let done = timeout(total, step).await.ok();
         let rest = total.checked_sub(begun.elapsed()).filter(|rest| !rest.is_zero());
         self.timeout = rest;
         done.filter(|_| rest.is_some()).ok_or_else(|| {
-            let message = "the request's time was over before the model could be asked";
+            let message = "the request's timeout passed before the model could start on it";
             Error::new(Kind::Timeout, message)
         })
     }
 }
 
-fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+fn client_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
     let seconds = seconds.filter(|seconds| (SHORTEST..=LONGEST).contains(seconds));
     let message =
-        "the header AI-Integration-Timeout is not a number of seconds from 0.001 to a day";
+        "the header AI-Integration-Timeout is not a number of seconds from 0.001 to 86400";
     let refusal = || Error::new(Kind::MalformedRequest, message);
     Ok(Some(Duration::from_secs_f64(seconds.ok_or_else(refusal)?)))
 }
@@ -101,10 +103,10 @@ mod tests {
 
     #[test]
     fn a_timeout_is_a_number_of_seconds() {
-        assert_eq!(asked_timeout(&HeaderMap::new()), Ok(None));
-        assert_eq!(asked_timeout(&headers(TIMEOUT, "2.5")), Ok(Some(Duration::from_millis(2500))));
+        assert_eq!(client_timeout(&HeaderMap::new()), Ok(None));
+        assert_eq!(client_timeout(&headers(TIMEOUT, "2.5")), Ok(Some(Duration::from_millis(2500))));
         for nonsense in ["", "soon", "0", "-1", "NaN", "inf", "100000"] {
-            assert!(asked_timeout(&headers(TIMEOUT, nonsense)).is_err(), "{nonsense}");
+            assert!(client_timeout(&headers(TIMEOUT, nonsense)).is_err(), "{nonsense}");
         }
     }
 }

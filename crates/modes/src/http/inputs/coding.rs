@@ -1,4 +1,4 @@
-//! The codings of bodies: gzip and deflate, decompressed within bounds.
+//! Decompresses bodies with the content codings gzip and deflate, up to a limit.
 
 use std::io::Read;
 
@@ -13,15 +13,15 @@ use crate::http::failure::{Failure, Refusal};
 /// The bytes that are decompressed at a time.
 const STEP: usize = 64 * 1024;
 
-/// A coding in which a body may come (RFC 9110, section 8.4.1).
+/// A content coding that a body may have (RFC 9110, section 8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     Gzip,
     Deflate,
 }
 
-/// Finds the coding of a body, if it may come in that one. A compressed body must not be taken for its
-/// content: each coding counts, in however many headers and lists they come (RFC 9110, section 8.4).
+/// Returns the content coding of a body, or an error if the coding is not accepted. All codings in all
+/// headers count (RFC 9110, section 8.4), so that a compressed body is never taken for its content.
 pub(crate) fn coding(
     headers: &HeaderMap,
     takes_compressed: bool,
@@ -46,15 +46,15 @@ pub(crate) fn coding(
 
 fn refused_coding(takes_compressed: bool) -> Failure {
     let message = if takes_compressed {
-        "of compressed bodies only those in gzip or deflate are read; send one of them"
+        "the body has a Content-Encoding other than gzip or deflate; send one of these, and only once"
     } else {
-        "compressed bodies are not read; send the body without Content-Encoding"
+        "compressed bodies are not accepted; send the body without Content-Encoding"
     };
     Failure::refused(Refusal::UnsupportedMediaType, message)
 }
 
-/// Decompresses up to `limit` bytes; `grow_to` takes the memory for them, and says whether there is
-/// as much.
+/// Decompresses up to `limit` bytes. `grow_to` reserves the memory for them, and returns false if there
+/// is not enough.
 pub(crate) fn inflate(
     coding: Coding,
     body: &Bytes,
@@ -87,8 +87,8 @@ pub(crate) fn inflate(
     }
 }
 
-/// Tells whether a body in `deflate` has the wrapper that belongs to it (RFC 1950); some clients leave it
-/// out.
+/// Returns true if a body in `deflate` has the zlib header that the coding requires (RFC 1950). Some
+/// clients leave it out.
 fn is_zlib(body: &[u8]) -> bool {
     let head = body.first_chunk::<2>().map(|head| u16::from_be_bytes(*head));
     head.is_some_and(|head| head & 0x0f00 == 0x0800 && head % 31 == 0)
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn compressed_bodies_are_bounded_by_what_comes_out() {
+    fn compressed_bodies_are_limited_by_their_decompressed_size() {
         let content = b"one two ".repeat(20_000);
         for (coding, is_raw) in
             [(Coding::Gzip, false), (Coding::Deflate, false), (Coding::Deflate, true)]

@@ -1,9 +1,10 @@
-//! Where requests may make this server connect to, by an address that they give as an input.
+//! Limits which servers a request can make this server connect to, by a URL that it gives as an input.
 //!
-//! Nowhere, unless the settings say so. Then to the public Internet only, and to the networks that
-//! are named: what is behind this server (its own ports, the neighbours', a cloud's metadata) is
-//! not for whoever may ask it. What is checked is the address that is dialled, never a name; what
-//! is public is what the IANA registries say is globally reachable, never "what is not private".
+//! By default there are none. If the settings allow it, files are fetched only from the public
+//! Internet and from the networks that the settings name. Clients must not reach what is behind this
+//! server: its own ports, its neighbours, or a cloud's metadata. The IP address of each connection is
+//! checked, never only the name. An address is public if the IANA registries list it as globally
+//! reachable, not merely if it is not private.
 
 use std::net::IpAddr;
 
@@ -16,23 +17,23 @@ use crate::http::wire::guard::client::Network;
 use crate::http::wire::guard::host::is_listed;
 
 settings! {
-    /// The operator's rules for addresses.
+    /// The operator's rules for URLs in requests.
     #[expect(clippy::struct_field_names, reason = "these are the names of the variables")]
     pub(crate) struct Settings under "Inputs" {
-        /// Hosts from which files are fetched that a request gives as http or https addresses,
-        /// separated by commas; *.example.org for all below one, * for every public host. By default
-        /// none are fetched.
+        /// Hosts from which the server fetches files that a request gives as http or https URLs,
+        /// separated by commas; *.example.org for all hosts below example.org, * for every public
+        /// host. By default nothing is fetched.
         url_hosts: List<UrlHost> { was: &["AI_INTEGRATION_URL_INPUTS"] },
-        /// Networks (10.1.0.0/16) where such hosts may be beside the public Internet, separated by
-        /// commas.
+        /// Networks (10.1.0.0/16) in which such hosts may be, in addition to the public Internet,
+        /// separated by commas.
         url_networks: List<Network>,
-        /// Ports that such addresses may have.
+        /// Ports that such URLs may have, separated by commas.
         url_ports: List<Port> = "80,443",
     }
 }
 
-/// What is not globally reachable by the IANA IPv4 Special-Purpose Address Registry, multicast, and
-/// the address at which Azure's hosts answer.
+/// The IPv4 networks that are not globally reachable by the IANA Special-Purpose Address Registry,
+/// multicast, and the address of Azure's host services.
 const SPECIAL: &[&str] = &[
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -51,12 +52,12 @@ const SPECIAL: &[&str] = &[
     "168.63.129.16/32",
 ];
 
-/// All that is assigned for global unicast (IANA IPv6 Global Unicast Address Assignments) …
+/// The IPv6 network that is assigned for global unicast (IANA IPv6 Global Unicast Address Assignments).
 const GLOBAL: &str = "2000::/3";
-/// … but for what the Special-Purpose registry takes out of it: protocols, documentation, 6to4.
+/// The parts of [`GLOBAL`] that the Special-Purpose registry excludes: protocols, documentation, 6to4.
 const SPECIAL_GLOBAL: &[&str] = &["2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"];
 
-/// The rules.
+/// The rules on which URLs are fetched.
 #[derive(Clone, Debug)]
 pub(crate) struct Egress {
     hosts: Vec<String>,
@@ -67,7 +68,7 @@ pub(crate) struct Egress {
 }
 
 impl Egress {
-    /// The rules that the settings have; none when nothing may be fetched.
+    /// Reads the rules from the settings. Returns `None` if nothing may be fetched.
     pub(crate) fn read(environment: &Environment) -> Result<Option<Self>, SettingError> {
         let Settings { url_hosts, url_networks, url_ports } = Settings::read(environment)?;
         let constant = |list: &[&str]| list.iter().filter_map(|net| net.parse().ok()).collect();
@@ -81,29 +82,29 @@ impl Egress {
         Ok((!rules.hosts.is_empty()).then_some(rules))
     }
 
-    /// Why an address may not be asked, by what it says itself.
+    /// Checks a URL before its host is resolved. The error says why it is not fetched.
     pub(crate) fn check(&self, url: &Url) -> Result<(), &'static str> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err("only http and https addresses are fetched");
+            return Err("only http and https URLs are fetched");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("an address with a user's name or password is not fetched");
+            return Err("URLs with a user name or a password are not fetched");
         }
         if !url.port_or_known_default().is_some_and(|port| self.ports.contains(&port)) {
-            return Err("addresses with this port are not fetched");
+            return Err("URLs with this port are not fetched");
         }
-        let Some(host) = url.host_str() else { return Err("the address names no host") };
+        let Some(host) = url.host_str() else { return Err("the URL names no host") };
         if !is_listed(&self.hosts, host) {
-            return Err("addresses of this host are not fetched");
+            return Err("URLs with this host are not fetched");
         }
-        // Anything else is resolved first.
+        // A host that is a name is resolved first, and its addresses are checked then.
         match host.trim_matches(['[', ']']).parse() {
-            Ok(address) if !self.allows(address) => Err("addresses of this host are not fetched"),
+            Ok(address) if !self.allows(address) => Err("URLs with this host are not fetched"),
             _ => Ok(()),
         }
     }
 
-    /// Whether this may be connected to.
+    /// Returns true if the server may connect to this address.
     pub(crate) fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let is_in = |networks: &[IpNet]| networks.iter().any(|net| net.contains(&address));
@@ -111,7 +112,7 @@ impl Egress {
     }
 }
 
-/// A host of the list, in the form in which addresses have it.
+/// A host of the list, in the normal form that hosts have in URLs.
 struct UrlHost;
 
 impl SettingType for UrlHost {
@@ -147,7 +148,7 @@ impl SettingType for Port {
     }
 }
 
-/// What the fuzz target calls: whatever an address looks like, it leads nowhere that is special.
+/// Runs a fuzz target: no URL that is accepted may have a special address as its host.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(text: &str) {
     let mut environment = Environment::default();
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn an_invalid_host_is_refused() {
         for nonsense in
             ["https://example.org", "example.org:80", "2606:4700::1", "*example.org", "a/b", "u@h"]
         {

@@ -1,5 +1,5 @@
-//! Inputs that a request gives as addresses: their content is put in their place, if the settings
-//! let it be fetched, or they are refused.
+//! Replaces inputs that a request gives as URLs by the content at the URL. If the settings do not
+//! allow this, the inputs are rejected.
 
 pub(crate) mod address;
 #[cfg(not(feature = "url-inputs"))]
@@ -19,19 +19,19 @@ use self::remote::Remote;
 use crate::http::failure::Failure;
 use crate::http::request_context::RequestId;
 
-const NOT_HERE: &str = "addresses are not fetched here; send the file itself, or ask the server's \
-                        operator for AI_INTEGRATION_URL_HOSTS";
+const NOT_FETCHED: &str = "this server does not fetch files from URLs; send the file itself, or ask the \
+                           server's operator to set AI_INTEGRATION_URL_HOSTS";
 
-/// Fetches what requests name, or refuses it.
+/// Fetches the files that requests give as URLs, or rejects these requests.
 pub(crate) struct Fetcher(Option<Remote>);
 
 impl Fetcher {
-    /// As the settings have it, for files of at most `most` bytes.
+    /// Reads the settings. The files of one request may have at most `most` bytes together.
     pub(crate) fn read(environment: &Environment, most: usize) -> Result<Self, SettingError> {
         Remote::read(environment, most).map(Fetcher)
     }
 
-    /// Puts the content in the place of each address that is given for a file.
+    /// Replaces each URL that is given for a file by the content at the URL.
     pub(crate) async fn fetch(
         &self,
         schema: &InputsSchema,
@@ -43,22 +43,22 @@ impl Fetcher {
         for (_, value) in address::given(schema, &mut trial) {
             *value = RawValue::Bytes(Bytes::from_static(b"stands for the file"));
         }
-        // A request that is wrong in any case is not worth a fetch.
+        // All other mistakes of the request are found before anything is fetched.
         schema.for_unread_files().resolve(trial)?;
         let addresses = address::given(schema, raw);
         let wrong = match &self.0 {
             Some(remote) => remote.fetch(addresses, hold, id).await?,
-            None => addresses.map(|(place, _)| not_here(place)).take(MAX_NAMED).collect(),
+            None => addresses.map(|(place, _)| not_fetched(place)).take(MAX_NAMED).collect(),
         };
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong).into()) }
     }
 }
 
-fn not_here(name: String) -> FieldError {
-    FieldError { name, message: NOT_HERE.to_owned() }
+fn not_fetched(name: String) -> FieldError {
+    FieldError { name, message: NOT_FETCHED.to_owned() }
 }
 
-/// Tells whether there is something to be fetched.
+/// Returns true if an input that must be a file is given as a URL.
 pub(crate) fn has_address(schema: &InputsSchema, raw: &RawInputs) -> bool {
     let mut files =
         schema.fields().iter().filter(|(_, field)| matches!(field.shape(), Shape::Blob { .. }));

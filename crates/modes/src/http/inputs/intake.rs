@@ -1,4 +1,4 @@
-//! The state that reading a request to the model takes.
+//! The state that is needed to read a request to the model.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use ai_integration_engine::Engine;
 
 use crate::http::inputs::body::BodyReader;
 
-/// The part of a handler's state that the extractors of requests to the model find.
+/// The part of a handler's state that the extractors of requests to the model use.
 #[derive(Clone, Debug)]
 pub(crate) struct Intake(Arc<Parts>);
 

@@ -157,7 +157,7 @@ impl Edge {
     fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Failure> {
         let length = request.uri.path_and_query().map_or(0, |path| path.as_str().len());
         if length > MAX_URI {
-            let message = "the address is longer than 8 KiB";
+            let message = "the URL of the request is longer than 8 KiB";
             return Err(Failure::refused(Refusal::UriTooLong, message));
         }
         self.guard.check(request, peer)

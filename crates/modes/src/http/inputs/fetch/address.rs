@@ -1,9 +1,9 @@
-//! Inputs that a request gives as addresses.
+//! Finds the inputs that a request gives as URLs.
 
 use ai_integration_contract::{InputsSchema, RawInputs, RawValue, Shape};
 
-/// The values that are to be files and are given as http or https addresses, each with its place:
-/// the input's name, and its number where that is a list.
+/// Lists the values that must be files and are given as http or https URLs. Each comes with its place:
+/// the input's name, and the item's index if the input is a list.
 pub(crate) fn given<'a>(
     schema: &'a InputsSchema,
     raw: &'a mut RawInputs,
@@ -23,7 +23,7 @@ pub(crate) fn given<'a>(
     })
 }
 
-/// Tells whether a value, or something in it, is an http or https address.
+/// Returns true if a value, or an item of a list, is an http or https URL.
 pub(crate) fn is_address(value: &RawValue) -> bool {
     if let RawValue::List(items) = value {
         return items.iter().any(is_address);
@@ -35,7 +35,7 @@ pub(crate) fn is_address(value: &RawValue) -> bool {
     has_scheme("http://") || has_scheme("https://")
 }
 
-/// The text of a value, if it is one.
+/// Returns the text of a value, if it is text.
 pub(crate) fn text(value: &RawValue) -> Option<&str> {
     match value {
         RawValue::Text(text) | RawValue::Json(serde_json::Value::String(text)) => Some(text.trim()),

@@ -1,4 +1,4 @@
-//! Stands in for `remote` in a build without the feature `url-inputs`: nothing is fetched.
+//! Replaces `remote` in a build without the feature `url-inputs`. Nothing is fetched.
 
 use std::future::Ready;
 
@@ -7,11 +7,11 @@ use ai_integration_engine::Reservation;
 
 use crate::http::request_context::RequestId;
 
-/// A client of other servers, which this build does not have.
+/// A type without values, since this build cannot fetch files.
 pub(crate) enum Remote {}
 
 impl Remote {
-    #[expect(clippy::unnecessary_wraps, reason = "called like the one that reads something")]
+    #[expect(clippy::unnecessary_wraps, reason = "it has the signature of the function that it replaces")]
     pub(crate) fn read(_: &Environment, _: usize) -> Result<Option<Self>, SettingError> {
         Ok(None)
     }

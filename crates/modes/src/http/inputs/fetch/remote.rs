@@ -1,4 +1,4 @@
-//! Fetches files from http and https addresses, where [`Egress`] lets it.
+//! Fetches files from http and https URLs that [`Egress`] allows.
 
 use std::error::Error as StdError;
 use std::fmt::Display;
@@ -27,20 +27,20 @@ use crate::http::request_context::RequestId;
 use crate::http::wire::trust;
 
 settings! {
-    /// The time for fetching.
+    /// The time limit for fetching.
     pub(crate) struct Settings under "Inputs" {
-        /// Time in which all of a request's files have to come that it gives as addresses.
+        /// Time limit for fetching all files that one request gives as URLs.
         url_timeout: Seconds = 30,
     }
 }
 
-/// Requests that fetch at a time.
-const PLACES: usize = 64;
-/// Redirects that are followed, each checked like the first address.
+/// The maximum number of requests that fetch files at once.
+const FETCHING: usize = 64;
+/// The maximum number of redirects that are followed. Each URL is checked like the first one.
 const MAX_REDIRECTS: usize = 3;
-/// What is made ready for a file before it comes, at most.
+/// The maximum memory that is allocated for a file before it arrives.
 const AHEAD: usize = 1 << 20;
-/// The greatest length of an address.
+/// The maximum length of a URL.
 const MAX_URL: usize = 8 * 1024;
 
 /// Fetches the files of requests.
@@ -48,39 +48,40 @@ pub(crate) struct Remote {
     egress: Arc<Egress>,
     client: Client,
     timeout: Duration,
-    /// What the files of one request may come to together, in bytes.
+    /// The maximum size of all files of one request together, in bytes.
     most: usize,
-    places: Semaphore,
+    permits: Semaphore,
 }
 
-/// Why nothing came.
-enum Trouble {
-    /// What the client may know: it follows from the address that it gave, and the settings.
+/// The reason why a file was not fetched.
+enum FetchError {
+    /// A reason that is sent to the client, since it follows from the client's URL and the settings.
     Refused(&'static str),
-    /// What only the log may know: it would tell the client what answers behind this server.
+    /// A reason that is only logged. It would show the client which servers exist behind this one.
     Failed(String),
-    /// The memory of all requests is taken.
+    /// The memory limit for all requests is reached.
     Full,
 }
 
-impl Trouble {
+impl FetchError {
     fn silent() -> Self {
-        Trouble::Failed(format!("nothing came for {} s", PAUSE.as_secs()))
+        FetchError::Failed(format!("no data arrived for {} s", PAUSE.as_secs()))
     }
 }
 
-impl From<reqwest::Error> for Trouble {
+impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
-        // The address may carry a secret; the causes say what happened.
+        // The URL may contain a secret, so it is left out. The causes say what happened.
         let error = error.without_url();
         let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-        let told = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
-        Trouble::Failed(told.collect::<Vec<_>>().join(": "))
+        let texts = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
+        FetchError::Failed(texts.collect::<Vec<_>>().join(": "))
     }
 }
 
 impl Remote {
-    /// As the settings have it, for files of at most `most` bytes; none when nothing may be fetched.
+    /// Reads the settings. The files of one request may have at most `most` bytes together. Returns
+    /// `None` if nothing may be fetched.
     pub(crate) fn read(
         environment: &Environment,
         most: usize,
@@ -92,23 +93,23 @@ impl Remote {
             egress::Settings::url_hosts().invalid("…", format!("nothing can be fetched: {error}"))
         };
         let client = client(&egress).map_err(unfit)?;
-        Ok(Some(Remote { egress, client, timeout, most, places: Semaphore::new(PLACES) }))
+        Ok(Some(Remote { egress, client, timeout, most, permits: Semaphore::new(FETCHING) }))
     }
 
-    /// Puts the content in the place of each of these addresses, and tells which did not come.
+    /// Replaces each URL by the content at the URL. Returns an error for each file that was not fetched.
     pub(crate) async fn fetch<'a>(
         &self,
         addresses: impl Iterator<Item = (String, &'a mut RawValue)>,
-        hold: &mut Reservation,
+        reservation: &mut Reservation,
         id: &RequestId,
     ) -> Result<Vec<FieldError>, Error> {
         let begun = Instant::now();
         let mut wrong = Vec::new();
-        let place = timeout(self.timeout, self.places.acquire()).await.map_err(|_| full())?;
+        let permit = timeout(self.timeout, self.permits.acquire()).await.map_err(|_| full())?;
         let mut left = self.most;
         for (name, value) in addresses {
-            let get = self.get(address::text(value).unwrap_or_default(), left, hold);
-            let late = |_| Trouble::Failed("it did not come in time".to_owned());
+            let get = self.get(address::text(value).unwrap_or_default(), left, reservation);
+            let late = |_| FetchError::Failed("the time limit for fetching passed".to_owned());
             let remaining = self.timeout.saturating_sub(begun.elapsed());
             let message = match timeout(remaining, get).await.map_err(late).flatten() {
                 Ok(bytes) => {
@@ -116,58 +117,62 @@ impl Remote {
                     *value = RawValue::Bytes(bytes);
                     continue;
                 }
-                Err(Trouble::Full) => return Err(full()),
-                Err(Trouble::Refused(why)) => why.to_owned(),
-                Err(Trouble::Failed(why)) => {
+                Err(FetchError::Full) => return Err(full()),
+                Err(FetchError::Refused(why)) => why.to_owned(),
+                Err(FetchError::Failed(why)) => {
                     tracing::info!(
                         request_id = id.as_str(),
-                        "the input {name} was not fetched: {why}"
+                        "the file for the input {name} was not fetched: {why}"
                     );
                     format!(
-                        "the file cannot be fetched; it has to be public, to have at most {} bytes \
-                         together with the other files that the request gives as addresses, and to \
-                         come within {} s",
+                        "the file cannot be fetched; it must be public, have at most {} bytes \
+                         together with the request's other files from URLs, and arrive within {} s",
                         self.most,
                         self.timeout.as_secs_f64()
                     )
                 }
             };
             wrong.push(FieldError { name, message });
-            // One that does not come is reason enough to refuse the request.
             if wrong.len() == MAX_NAMED {
                 break;
             }
         }
-        drop(place);
+        drop(permit);
         Ok(wrong)
     }
 
-    /// The content at an address, or where it leads.
-    async fn get(&self, url: &str, most: usize, hold: &mut Reservation) -> Result<Bytes, Trouble> {
+    /// Returns the content at a URL, after following redirects.
+    async fn get(
+        &self,
+        url: &str,
+        most: usize,
+        reservation: &mut Reservation,
+    ) -> Result<Bytes, FetchError> {
         if url.len() > MAX_URL {
-            return Err(Trouble::Refused("the address is longer than 8 KiB"));
+            return Err(FetchError::Refused("the URL is longer than 8 KiB"));
         }
-        let mut url = Url::parse(url).map_err(|_| Trouble::Refused("the address is malformed"))?;
-        self.egress.check(&url).map_err(Trouble::Refused)?;
+        let mut url = Url::parse(url).map_err(|_| FetchError::Refused("the URL is malformed"))?;
+        self.egress.check(&url).map_err(FetchError::Refused)?;
         let mut redirects = 0;
         loop {
-            let asked = self.client.get(url.clone()).send();
-            let response = timeout(PAUSE, asked).await.map_err(|_| Trouble::silent())??;
+            let sent = self.client.get(url.clone()).send();
+            let response = timeout(PAUSE, sent).await.map_err(|_| FetchError::silent())??;
             if !response.status().is_redirection() {
-                return content(response, most, hold).await;
+                return content(response, most, reservation).await;
             }
             redirects += 1;
             if redirects > MAX_REDIRECTS {
-                return Err(Trouble::Failed("too many redirects".to_owned()));
+                return Err(FetchError::Failed("too many redirects".to_owned()));
             }
             let location = response.headers().get(LOCATION).and_then(|place| place.to_str().ok());
             let next = location.and_then(|place| url.join(place).ok());
-            let next = next.ok_or_else(|| Trouble::Failed("a redirect to nowhere".to_owned()))?;
-            // Where it leads says what answers there, so only the log gets the reason.
-            let refused = |why: &str| Trouble::Failed(format!("behind a redirect: {why}"));
+            let next = next
+                .ok_or_else(|| FetchError::Failed("a redirect without a valid URL".to_owned()))?;
+            // The target of a redirect shows what is behind this server, so it is only logged.
+            let refused = |why: &str| FetchError::Failed(format!("after a redirect: {why}"));
             self.egress.check(&next).map_err(refused)?;
             if url.scheme() == "https" && next.scheme() != "https" {
-                return Err(refused("it leads away from https"));
+                return Err(refused("it goes from https to http"));
             }
             url = next;
         }
@@ -175,32 +180,32 @@ impl Remote {
 }
 
 fn full() -> Error {
-    let message = "the server fetches or holds as much as it can; try again later";
+    let message = "the server is at its limit for fetching files or for memory; try again later";
     Error::new(Kind::QueueFull, message)
 }
 
 async fn content(
     mut response: Response,
     most: usize,
-    hold: &mut Reservation,
-) -> Result<Bytes, Trouble> {
-    let failed = |what: &dyn Display| Err(Trouble::Failed(what.to_string()));
+    reservation: &mut Reservation,
+) -> Result<Bytes, FetchError> {
+    let failed = |what: &dyn Display| Err(FetchError::Failed(what.to_string()));
     if response.status() != 200 {
-        return failed(&format_args!("the answer has status {}", response.status()));
+        return failed(&format_args!("the response has status {}", response.status()));
     }
     if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return failed(&"the answer is compressed, though that was not asked for");
+        return failed(&"the response is compressed, although this was not requested");
     }
     let expected = response.content_length().unwrap_or(0);
     if expected > most as u64 {
         return failed(&"it is too large");
     }
-    // Memory is taken as it comes: whoever announces much and sends little is to hold none.
+    // Memory is reserved for the bytes received, not for the announced length, which may be false.
     let begun = Instant::now();
     let mut whole: Option<BodyBuffer> = None;
     let mut length = 0;
     while let Some(data) =
-        timeout(PAUSE, response.chunk()).await.map_err(|_| Trouble::silent())??
+        timeout(PAUSE, response.chunk()).await.map_err(|_| FetchError::silent())??
     {
         length += data.len();
         let elapsed = begun.elapsed();
@@ -208,10 +213,10 @@ async fn content(
             return failed(&"it is too large");
         }
         if elapsed > SLOW_AFTER && (length as u64) < LEAST_RATE * elapsed.as_secs() {
-            return failed(&"it comes too slowly");
+            return failed(&"it arrives too slowly");
         }
-        if !hold.grow_by(data.len()).await {
-            return Err(Trouble::Full);
+        if !reservation.grow_by(data.len()).await {
+            return Err(FetchError::Full);
         }
         let announced = usize::try_from(expected).unwrap_or(0).min(AHEAD);
         whole.get_or_insert_with(|| BodyBuffer::new(announced)).extend_from_slice(&data);
@@ -219,7 +224,8 @@ async fn content(
     Ok(whole.map_or_else(Bytes::new, BodyBuffer::freeze))
 }
 
-/// A client that connects only where the rules let it, and sends nothing of its own accord.
+/// Makes a client that connects only to addresses that the rules allow. It uses no proxy, follows no
+/// redirect by itself and sends no `Referer`.
 fn client(egress: &Arc<Egress>) -> Result<Client, Box<dyn StdError + Send + Sync>> {
     let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
     let client = Client::builder()
@@ -235,16 +241,16 @@ fn client(egress: &Arc<Egress>) -> Result<Client, Box<dyn StdError + Send + Sync
     Ok(client.build()?)
 }
 
-/// Gives the addresses of a name, if each of them may be connected to. What it gives is what is
-/// dialled: there is no second answer that could be another one.
+/// Resolves a name to its addresses, and fails if one of them is not allowed. The client connects to
+/// these same addresses, so a second lookup cannot return other ones (DNS rebinding).
 struct Resolver(Arc<Egress>);
 
-/// The addresses of a name. On a thread of its own: the runtime takes it for the end of everything
-/// when the system has no thread for it.
+/// Looks up the addresses of a name. This does not use tokio's pool, which panics if the system cannot
+/// start a thread.
 async fn look_up(name: String) -> io::Result<Vec<SocketAddr>> {
     let (sender, found) = oneshot::channel();
     std::thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-        // The port is put in later. Whoever asked may have left.
+        // The client sets the port later. Sending fails if the request was cancelled.
         let _ = sender.send((name, 0).to_socket_addrs());
     })?;
     found.await.map_err(io::Error::other)?.map(Iterator::collect)
