@@ -29,7 +29,7 @@ TYPE_JSON = {"Content-Type": "application/json"}
 TYPE_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PHOTO = {"photo": {"type": "image", "formats": ["png", "jpeg"]}}
 REFUSED = "expected a picture in one of png, jpeg (its formats), got %s"
-OPERATOR = "; AI_INTEGRATION_IMAGE_FORMATS says what the server takes"
+OPERATOR = "; AI_INTEGRATION_IMAGE_FORMATS sets the formats that the server accepts"
 
 
 def table():

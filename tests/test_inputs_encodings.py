@@ -179,7 +179,7 @@ def test_a_file_in_another_charset_stays_as_it_is(optional):
 def test_an_unknown_charset_is_refused(server, path, kind):
     body = part("text", b"x")[0] if "boundary" in kind else b'{"text": "x"}'
     sentence = (
-        'text in the charset "koi8-r" is not read here; send UTF-8, UTF-16, UTF-32, ISO-8859-1 or '
+        'text in the charset "koi8-r" is not supported; send UTF-8, UTF-16, UTF-32, ISO-8859-1 or '
         "windows-1252"
     )
     answer = ask(server, path, body, kind + "; charset=koi8-r")
@@ -270,7 +270,7 @@ def test_bytes_in_a_urlencoded_form_reach_the_model_unchanged(optional):
 def test_json_under_the_type_of_a_form_is_refused(server, optional, path, kind, body):
     for asked in (server, optional):
         assert told(path, ask(asked, path, body, kind), 400) == (
-            "the body is JSON, but its Content-Type says that it is a form; send Content-Type: "
+            "the body is JSON, but its Content-Type is that of a form; send Content-Type: "
             "application/json"
         )
 
@@ -516,12 +516,12 @@ def test_a_charset_counts_for_what_comes_out_of_a_transfer_encoding(server):
         (
             "base64",
             b"a.b=",
-            'the part "text" is not base64, as its Content-Transfer-Encoding says',
+            'the part "text" is not valid base64, which its Content-Transfer-Encoding names',
         ),
         (
             "quoted-printable",
             b"a=xyz",
-            'the part "text" is not quoted-printable, as its Content-Transfer-Encoding says',
+            'the part "text" is not valid quoted-printable, which its Content-Transfer-Encoding names',
         ),
     ],
 )

@@ -232,7 +232,8 @@ def test_avif_and_heic_are_told_apart(module_program, setting, taken):
             if name in taken:
                 assert answer.status == 200, answer
             else:
-                hint = "got %s; AI_INTEGRATION_IMAGE_FORMATS says what the server takes" % here
+                hint = "; AI_INTEGRATION_IMAGE_FORMATS sets the formats that the server accepts"
+                hint = "got %s" % here + hint
                 assert hint in answer.json()["errors"][0]["message"]
 
 

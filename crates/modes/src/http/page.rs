@@ -1,4 +1,4 @@
-//! The web page.
+//! The web page of the model.
 
 pub(crate) mod built;
 mod form;

@@ -1,4 +1,4 @@
-//! Pictures from a network, checked before a model decodes them: by their headers only, so that a
+//! Checks the pictures of a request before a model decodes them. Only their headers are read, so that a
 //! decompression bomb is rejected without being decoded.
 
 mod bmp;
@@ -24,29 +24,30 @@ use ai_integration_contract::{
 use extent::{Extent, Limits};
 
 settings! {
-    /// The pictures that reach the model.
+    /// The pictures that the model accepts over HTTP.
     pub(crate) struct Settings under "Inputs" {
-        /// Formats in which pictures may come over HTTP, of png, jpeg, gif, webp, bmp, tiff, avif, heic
-        /// (which Pillow reads with pillow-heif only), heif (both of these) and jxl; * for anything,
-        /// unchecked. Where this is not set, an input also takes the formats that its schema lists.
+        /// Picture formats that are accepted over HTTP, separated by commas: png, jpeg, gif, webp,
+        /// bmp, tiff, avif, heic (Pillow needs pillow-heif for it), heif (avif and heic) and jxl; *
+        /// accepts any file without a check. If this is not set, an input also accepts the formats
+        /// that its schema lists.
         image_formats: FormatList = "png,jpeg,gif,webp,bmp,tiff,avif",
-        /// Most pixels of a picture that comes over HTTP, by what its header says; the frames or pages
-        /// of one may have 16 times as many together. The default is where Pillow begins to warn.
+        /// Maximum pixels of a picture over HTTP, by its header. All frames or pages of a picture
+        /// together may have 16 times as many. Pillow warns about larger pictures than the default.
         max_pixels: Count<1, { usize::MAX }> = 89478485,
-        /// Most frames of an animation, and pages of a TIFF, in a picture that comes over HTTP.
+        /// Maximum frames of an animation, or pages of a TIFF, in a picture over HTTP.
         max_frames: Count<1, { usize::MAX }> = 1000,
     }
 }
 
-/// The frames of an animation may have this many times the pixels of the largest picture together:
-/// a model that decodes all of them has all in its memory.
+/// The maximum number of pixels of all frames together, as a multiple of the limit for one frame. A
+/// model that decodes all frames needs memory for all of them.
 const ANIMATION: u64 = 16;
 
-/// Reads the header of a picture, and counts frames up to one more than the limit; returns nothing where it is
-/// broken.
+/// Reads the size of a picture and its number of frames from its header. It stops counting frames above
+/// the limit, and returns `None` if the header is broken.
 type Header = fn(&[u8], &Limits) -> Option<Extent>;
 
-/// The formats whose headers are read, by their names.
+/// The functions that read the header of each format, by the format's name.
 const HEADERS: [(&str, Header); 9] = [
     ("png", png::extent),
     ("jpeg", jpeg::extent),
@@ -59,7 +60,7 @@ const HEADERS: [(&str, Header); 9] = [
     ("jxl", jxl::extent),
 ];
 
-/// The names of known formats; `None` where anything is taken.
+/// The setting's type: a list of format names, or `None` if any file is accepted.
 struct FormatList;
 
 impl SettingType for FormatList {
@@ -86,12 +87,12 @@ impl SettingType for FormatList {
     }
 }
 
-/// The rules for pictures.
+/// The rules that pictures must meet.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageRules {
-    /// The formats that are taken; `None` where anything is.
+    /// The formats that are accepted, or `None` if any file is accepted.
     formats: Option<Vec<String>>,
-    /// True where the operator has set the formats. Otherwise the model may take others.
+    /// True if the operator has set the formats. Otherwise the schema may add others.
     are_set: bool,
     limits: Limits,
 }
@@ -104,7 +105,7 @@ impl ImageRules {
         Ok(ImageRules { formats: image_formats, are_set, limits })
     }
 
-    /// Refuses inputs that are to be pictures and are none, or too large ones.
+    /// Rejects inputs that must be pictures and are not, and pictures that are too large.
     pub(crate) fn check(&self, schema: &InputsSchema, inputs: &Inputs) -> Result<(), Error> {
         let Some(formats) = &self.formats else { return Ok(()) };
         let pictures = schema.fields().iter().filter(|(_, field)| field.shape().is_image());
@@ -125,8 +126,7 @@ impl ImageRules {
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong)) }
     }
 
-    /// Examines a picture that the schema admits, where the server takes `formats` and the schema lists
-    /// `declared` ones.
+    /// Checks one picture. The server accepts `formats`, and the schema lists the formats `declared`.
     fn examine(&self, bytes: &[u8], formats: &[String], declared: &Formats) -> Result<(), String> {
         let format = Format::recognise(bytes);
         let header =
@@ -142,11 +142,11 @@ impl ImageRules {
                 || format!("{} bytes of something else", bytes.len()),
                 |format| format.name().to_owned(),
             );
-            let hint = "; AI_INTEGRATION_IMAGE_FORMATS says what the server takes";
+            let hint = "; AI_INTEGRATION_IMAGE_FORMATS sets the formats that the server accepts";
             let hint = if header.is_some() || !declared.is_empty() { hint } else { "" };
             return Err(format!("expected a picture ({}), got {given}{hint}", formats.join(", ")));
         }
-        // The model reads what the schema lists, whether its header is known here or not.
+        // A format that the schema lists is accepted even if its header cannot be read here.
         let Some((name, header)) = header else { return Ok(()) };
         let extent = header(bytes, &self.limits)
             .filter(|extent| extent.area() > 0 && !lookalikes::is_one(bytes));
@@ -162,7 +162,7 @@ impl ImageRules {
         Err(format!("expected a picture ({names}), got a {name} whose header is broken"))
     }
 
-    /// Holds the extent of a picture against the limits.
+    /// Checks the size of a picture against the limits.
     fn measure(&self, extent: Extent) -> Result<(), String> {
         let Extent { width, height, frames, pixels } = extent;
         let (most, together) = (self.limits.pixels, self.limits.pixels.saturating_mul(ANIMATION));
@@ -181,7 +181,7 @@ impl ImageRules {
     }
 }
 
-/// Runs the rules for the fuzz target.
+/// Runs the rules as a fuzz target.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let rules = ImageRules::read(&Environment::default()).expect("the defaults are right");

@@ -1,6 +1,6 @@
-//! Forms as `multipart/form-data` (RFC 7578 over RFC 2046), read from a body that is complete.
-//! The parts are slices of it: a large file is not copied. The streaming parsers there are copy
-//! each part twice, which for a picture costs more than everything else that happens to it.
+//! Parses forms as `multipart/form-data` (RFC 7578 over RFC 2046) from a complete body. The parts are
+//! slices of the body, so a large file is not copied. The available streaming parsers copy each part
+//! twice, which costs more for a picture than the rest of its processing.
 
 mod transfer_encoding;
 
@@ -9,43 +9,44 @@ use memchr::memmem;
 
 pub(crate) use self::transfer_encoding::TransferEncoding;
 
-/// The most parts of a form.
+/// The maximum number of parts in a form.
 const MAX_PARTS: usize = 1000;
-/// The most headers of a part, and their greatest length together.
+/// The maximum number of headers in a part.
 const MAX_HEADERS: usize = 16;
+/// The maximum length of all headers of a part together.
 const MAX_HEAD: usize = 8 * 1024;
-/// The greatest length of what stands before the first delimiter, and after the last one.
+/// The maximum length of the text before the first delimiter, and of the text after the last one.
 const MAX_AROUND: usize = 1024;
 
 /// One part of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) head: Head,
-    /// The content as it came.
+    /// The content, not decoded.
     pub(crate) content: Bytes,
 }
 
-/// The facts that the headers of a part tell of it.
+/// The values of a part's headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) name: Option<String>,
-    /// Whether it came as a file, with a name of its own.
+    /// True if the part has a file name.
     pub(crate) is_file: bool,
-    /// True where they name its type.
+    /// True if the part has a content type.
     pub(crate) has_type: bool,
-    /// The encoding of its text, where it names one.
+    /// The charset of the content type, if it has one.
     pub(crate) charset: Option<String>,
     pub(crate) transfer_encoding: TransferEncoding,
 }
 
-/// What is wrong with a form.
+/// A syntax error in a form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
     #[error("the content type names no boundary of 1 to 70 characters")]
     Boundary,
     #[error("it does not begin with its boundary")]
     Start,
-    #[error("it goes on after its end")]
+    #[error("more text follows after the last boundary")]
     End,
     #[error("a part has no headers, or too long ones")]
     Head,
@@ -54,8 +55,8 @@ pub(crate) enum Malformed {
     #[error("it has more than {MAX_PARTS} parts")]
     TooManyParts,
     #[error(
-        "a part has the Content-Transfer-Encoding {0:?}, of which base64, quoted-printable, 7bit, \
-         8bit and binary are read; leave it out"
+        "a part has the Content-Transfer-Encoding {0:?}; supported are base64, quoted-printable, 7bit, \
+         8bit and binary; leave the header out"
     )]
     TransferEncoding(String),
 }
@@ -65,7 +66,7 @@ pub(crate) fn parse(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Malformed
     if !(1..=70).contains(&boundary.len()) {
         return Err(Malformed::Boundary);
     }
-    // The first delimiter may stand at the very beginning, the others are preceded by a line break.
+    // A line break comes before each delimiter, except for one at the very beginning.
     let delimiter = format!("\r\n--{boundary}");
     let finder = memmem::Finder::new(&delimiter);
     let mut at = if body.starts_with(&delimiter.as_bytes()[2..]) {
@@ -84,7 +85,7 @@ pub(crate) fn parse(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Malformed
         if parts.len() == MAX_PARTS {
             return Err(Malformed::TooManyParts);
         }
-        // Padding may follow a delimiter on its line.
+        // Spaces and tabs may follow a delimiter on its line.
         let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let rest = rest[padding..].strip_prefix(b"\r\n").ok_or(Malformed::Incomplete)?;
         let (head_length, head) = head(rest)?;
@@ -102,7 +103,7 @@ pub(crate) fn parse(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Malformed
     }
 }
 
-/// The length of a part's headers with the empty line after them, and what they say.
+/// Reads a part's headers. Returns their length, with the empty line after them, and their values.
 fn head(rest: &[u8]) -> Result<(usize, Head), Malformed> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let lines = &rest[..rest.len().min(MAX_HEAD)];
@@ -136,7 +137,7 @@ fn head(rest: &[u8]) -> Result<(usize, Head), Malformed> {
     Ok((length, head))
 }
 
-/// The parameters of a header's value, such as `form-data; name="a \"b\""; filename=c`.
+/// Returns the parameters of a header's value, such as `form-data; name="a \"b\""; filename=c`.
 fn parameters(value: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = value.split_once(';').map_or("", |(_, rest)| rest);
@@ -153,7 +154,8 @@ fn parameters(value: &str) -> Vec<(String, String)> {
                         end = index + 1;
                         break;
                     }
-                    // Only these two are escaped; Windows' file names have backslashes of their own.
+                    // Only these two characters can be escaped, since file names of Windows contain
+                    // backslashes.
                     '\\' if quoted[index + 1..].starts_with(['"', '\\']) => {
                         value.extend(characters.next().map(|(_, escaped)| escaped));
                     }
@@ -181,8 +183,8 @@ mod tests {
         let body = Bytes::copy_from_slice(body.replace('\n', "\r\n").as_bytes());
         let text = |part: &Part| String::from_utf8_lossy(&part.content).into_owned();
         let parts = parse(&body, "b")?;
-        let told = |part: &Part| (part.head.name.clone(), part.head.is_file, text(part));
-        Ok(parts.iter().map(told).collect())
+        let values = |part: &Part| (part.head.name.clone(), part.head.is_file, text(part));
+        Ok(parts.iter().map(values).collect())
     }
 
     fn part(name: &str, is_file: bool, content: &str) -> (Option<String>, bool, String) {
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_form_is_refused() {
+    fn an_invalid_form_is_refused() {
         for (body, why) in [
             ("", Malformed::Start),
             ("nothing", Malformed::Start),

@@ -1,4 +1,4 @@
-//! Reads inputs from a request's body: multipart (RFC 7578), urlencoded, or a JSON object.
+//! Reads inputs from a request's body, which is multipart (RFC 7578), urlencoded, or a JSON object.
 
 use std::borrow::Cow;
 
@@ -17,34 +17,34 @@ use crate::http::inputs::multipart::{self, Part, TransferEncoding};
 use crate::http::inputs::urlencoded;
 use crate::http::large::{LARGE, work_on};
 
-/// The most inputs of a request.
+/// The maximum number of inputs in a request.
 const MAX_FIELDS: usize = 1000;
 
-/// The formats that are read.
+/// The supported formats of a body.
 const JSON: &str = "application/json";
 const MULTIPART: &str = "multipart/form-data";
 const URLENCODED: &str = "application/x-www-form-urlencoded";
-const READ: [&str; 3] = [JSON, MULTIPART, URLENCODED];
-/// The formats that are read, for messages.
+const SUPPORTED: [&str; 3] = [JSON, MULTIPART, URLENCODED];
+/// The supported formats, for error messages.
 const FORMATS: &str = "multipart/form-data, application/x-www-form-urlencoded and application/json";
 
-/// The inputs of a request, in whichever format they came.
+/// The inputs of a request, independent of the format of its body.
 #[derive(Debug)]
 pub(crate) struct RequestInputs {
     pub(crate) raw: RawInputs,
-    /// The memory that they take up.
+    /// The memory that the inputs take up.
     pub(crate) reservation: Reservation,
 }
 
-/// The facts that the head of a request tells of its body.
+/// The format of a body, from the request's head.
 struct Format {
     media: mime::Mime,
-    /// The encoding of its text, unless the text itself tells another one.
+    /// The encoding of the text, unless the text has a byte order mark of another encoding.
     encoding: Encoding,
 }
 
 impl RequestInputs {
-    /// The inputs in a body of this format, whose memory `reservation` has.
+    /// Parses a body in this format. `reservation` already has the memory of the body.
     fn parse(format: &Format, body: &Bytes, mut reservation: Reservation) -> Result<Self, Failure> {
         let essence = format.media.essence_str();
         if essence == JSON {
@@ -54,7 +54,7 @@ impl RequestInputs {
             );
         }
         if is_json(body) {
-            let message = "the body is JSON, but its Content-Type says that it is a form; \
+            let message = "the body is JSON, but its Content-Type is that of a form; \
                            send Content-Type: application/json";
             return Err(malformed(message));
         }
@@ -68,8 +68,8 @@ impl RequestInputs {
         Ok(RequestInputs { raw, reservation })
     }
 
-    /// The inputs that are the members of a JSON object. `reservation` has the memory for their
-    /// text, and grows by what they take up beside it.
+    /// Makes inputs from the members of a JSON object. `reservation` already has the memory of their
+    /// text, and grows by the memory that the values need in addition.
     pub(crate) fn from_members(
         members: impl IntoIterator<Item = (String, Json)>,
         mut reservation: Reservation,
@@ -111,8 +111,8 @@ fn malformed(message: impl Into<Cow<'static, str>>) -> Failure {
     Error::new(Kind::MalformedRequest, message).into()
 }
 
-/// Finds the format of the body, if it is one that is read. A request without a body has no type and
-/// no inputs.
+/// Returns the format of the body, or an error if the format is not supported. A request without a body
+/// needs no content type, and has no inputs.
 fn format(headers: &HeaderMap) -> Result<Option<Format>, Failure> {
     let unsupported = |message: String| Failure::refused(Refusal::UnsupportedMediaType, message);
     let value = headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty());
@@ -120,16 +120,16 @@ fn format(headers: &HeaderMap) -> Result<Option<Format>, Failure> {
         let message = format!("the body has no Content-Type; send {FORMATS}");
         return if is_empty(headers) { Ok(None) } else { Err(unsupported(message)) };
     };
-    // Most have no parameters, which is quicker to see than to read.
+    // Most content types are exactly this, and comparing is faster than parsing.
     if value == JSON {
         return Ok(Some(Format { media: mime::APPLICATION_JSON, encoding: Encoding::Utf8 }));
     }
     let text = String::from_utf8_lossy(value.as_bytes());
-    // Its names are in lower case then.
+    // The parser converts the names to lower case.
     let media = text.trim_end_matches([' ', ';']).parse().ok();
-    let media = media.filter(|media: &mime::Mime| READ.contains(&media.essence_str()));
+    let media = media.filter(|media: &mime::Mime| SUPPORTED.contains(&media.essence_str()));
     let Some(media) = media else {
-        let message = format!("a body of type {text:?} is not read here; send {FORMATS}");
+        let message = format!("a body of type {text:?} is not supported; send {FORMATS}");
         return Err(unsupported(message));
     };
     let charset = media.get_param(mime::CHARSET).map(|charset| charset.as_str());
@@ -137,22 +137,22 @@ fn format(headers: &HeaderMap) -> Result<Option<Format>, Failure> {
     Ok(Some(Format { media, encoding }))
 }
 
-/// Finds the encoding that a `charset` names.
+/// Returns the encoding that a `charset` names.
 fn encoding(charset: &str) -> Result<Encoding, Failure> {
     Encoding::named(charset).ok_or_else(|| {
         let names = Encoding::NAMES;
-        let message = format!("text in the charset {charset:?} is not read here; send {names}");
+        let message = format!("text in the charset {charset:?} is not supported; send {names}");
         Failure::refused(Refusal::UnsupportedMediaType, message)
     })
 }
 
-/// Tells whether a body begins as JSON does and no form: a name there begins with neither bracket.
-/// `curl -d` sends JSON under the type of a form unless it is told another one, and `--data-urlencode`
-/// escapes it besides.
+/// Returns true if a body begins like JSON. No form does, since the name of an input begins with neither
+/// bracket. `curl -d` sends JSON with the content type of a form unless another type is given, and
+/// `--data-urlencode` also escapes it.
 fn is_json(body: &[u8]) -> bool {
     let text = Encoding::of(body, Encoding::Utf8).without_mark(body);
     let is_escaped = text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"%7b"));
-    // In UTF-16 and UTF-32 zeros stand between the characters.
+    // In UTF-16 and UTF-32 there are zero bytes between the characters.
     let mut characters = text.iter().filter(|byte| **byte != 0 && !byte.is_ascii_whitespace());
     is_escaped || matches!(characters.next(), Some(b'{' | b'['))
 }
@@ -162,7 +162,7 @@ fn is_empty(headers: &HeaderMap) -> bool {
     !headers.contains_key(header::TRANSFER_ENCODING) && length.is_none_or(|length| length == "0")
 }
 
-/// The memory that an input takes up beside its text, in bytes.
+/// Returns the memory in bytes that an input takes up in addition to its text.
 pub(crate) fn footprint(value: &RawValue) -> usize {
     match value {
         RawValue::Json(value) => json::footprint(value),
@@ -171,7 +171,7 @@ pub(crate) fn footprint(value: &RawValue) -> usize {
     }
 }
 
-/// About the bytes of inputs that are to be read again, for [`work_on`].
+/// Returns the approximate size of the inputs in bytes, for [`work_on`].
 pub(crate) fn extent(inputs: &RawInputs) -> usize {
     inputs.values().map(length).sum()
 }
@@ -185,7 +185,7 @@ fn length(value: &RawValue) -> usize {
     }
 }
 
-/// Decodes text, for which `reservation` grows.
+/// Decodes text, and charges the decoded text to `reservation`.
 fn decode(
     text: &[u8],
     encoding: Encoding,
@@ -229,7 +229,7 @@ fn members(
 fn form(
     body: &Bytes,
     boundary: &str,
-    of_form: Encoding,
+    form_encoding: Encoding,
     reservation: &mut Reservation,
 ) -> Result<RawInputs, Failure> {
     if body.is_empty() {
@@ -239,7 +239,7 @@ fn form(
     let mut fields = Vec::new();
     for Part { head, mut content } in multipart::parse(body, boundary).map_err(unreadable)? {
         let Some(name) = head.name else {
-            return Err(malformed("a part of the form has no name; name each after its input"));
+            return Err(malformed("a part of the form has no name; give each the name of its input"));
         };
         let transfer_encoding = head.transfer_encoding;
         if transfer_encoding != TransferEncoding::Identity {
@@ -248,17 +248,17 @@ fn form(
             }
             content = transfer_encoding.decode(&content).ok_or_else(|| {
                 malformed(format!(
-                    "the part {name:?} is not {transfer_encoding}, as its \
-                     Content-Transfer-Encoding says"
+                    "the part {name:?} is not valid {transfer_encoding}, which its \
+                     Content-Transfer-Encoding names"
                 ))
             })?;
         }
         let declared = match &head.charset {
             Some(charset) => encoding(charset)?,
             None if head.has_type => Encoding::Utf8,
-            None => of_form,
+            None => form_encoding,
         };
-        // Some clients send files as parts without a name of their own.
+        // Some clients send files as parts without a file name. These stay bytes if they are not text.
         let text = if head.is_file { None } else { text(&name, &content, declared, reservation)? };
         let value = text.map_or_else(|| RawValue::Bytes(content), RawValue::Text);
         fields.push((name, value));
@@ -289,8 +289,8 @@ fn urlencoded(
     }))
 }
 
-/// The text of the field `name`. `None` where it names no encoding and is not UTF-8, as files are
-/// that come without a name of their own.
+/// Returns the text of the field `name`. Returns `None` if the `declared` encoding is the default and the
+/// content is not UTF-8, such as a file that a client sends without a file name.
 fn text(
     name: &str,
     content: &[u8],
@@ -307,7 +307,8 @@ fn text(
     })
 }
 
-/// Collects the members of an object. One that is given twice is refused: which one counts would be a guess.
+/// Collects the members of an object. A name that occurs twice is an error, since either value might be
+/// the one that was meant.
 fn collect(
     fields: impl Iterator<Item = Result<(String, RawValue), Failure>>,
 ) -> Result<RawInputs, Failure> {
@@ -326,7 +327,8 @@ fn collect(
     Ok(inputs)
 }
 
-/// Collects the fields of a form. One may be given several times: the schema says whether it is a list.
+/// Collects the fields of a form. A name that occurs several times becomes a list, and the schema decides
+/// later whether the input may be one.
 fn collect_form(
     fields: impl Iterator<Item = Result<(String, RawValue), Failure>>,
 ) -> Result<RawInputs, Failure> {
@@ -370,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_decoded_takes_memory_beside_the_body() {
+    fn decoded_text_is_charged_in_addition_to_the_body() {
         let many = vec![0xe9; 10_000];
         let part = |headers: &str, content: &[u8]| {
             let head = "--b\r\nContent-Disposition: form-data; name=a\r\n";

@@ -1,5 +1,5 @@
-//! Forms as `application/x-www-form-urlencoded` (WHATWG URL, section 5.1). The parser that is usual
-//! puts a mark in the place of what is not UTF-8, and so would change what the model gets.
+//! Parses forms as `application/x-www-form-urlencoded` (WHATWG URL, section 5.1). The common parser
+//! replaces bytes that are not UTF-8 by a replacement character, and so would change the model's inputs.
 
 use std::borrow::Cow;
 

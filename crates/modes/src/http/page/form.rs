@@ -1,15 +1,15 @@
-//! The plain form: a widget for each input, by its shape.
+//! Draws the plain form, with a widget for each input according to its shape.
 
 use ai_integration_contract::{Field, InputsSchema, Shape};
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
-/// The empty rows of a list that are drawn beyond the needed ones.
+/// The number of additional empty rows of a list.
 const SPARE_ROWS: u64 = 3;
-/// The most rows of a list.
-const MOST_ROWS: u64 = 50;
+/// The maximum number of rows of a list.
+const MAX_ROWS: u64 = 50;
 
-/// The form of a schema, sent as multipart to the page's own address.
+/// Draws the form of a schema. The browser sends it as multipart to the page's own address.
 pub(crate) fn draw(schema: &InputsSchema) -> Markup {
     html! {
         form method="post" enctype="multipart/form-data" {
@@ -31,7 +31,7 @@ pub(crate) fn draw(schema: &InputsSchema) -> Markup {
     }
 }
 
-/// The widgets of an input: one, or for a list several rows, of which empty ones do not count.
+/// Draws the widgets of an input. A list has several rows, and empty rows are ignored.
 fn widgets(id: &str, name: &str, field: &Field) -> Markup {
     let default = field.default.as_ref();
     let Some(count) = &field.items else {
@@ -42,9 +42,9 @@ fn widgets(id: &str, name: &str, field: &Field) -> Markup {
         return widget(id, name, field, &One { default, required: field.required, is_list: true });
     }
     let defaults = default.and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
-    let least = count.min.max(u64::from(field.required)).min(MOST_ROWS);
+    let least = count.min.max(u64::from(field.required)).min(MAX_ROWS);
     let rows = (least + SPARE_ROWS).max(defaults.len() as u64 + SPARE_ROWS);
-    let rows = rows.min(count.max.unwrap_or(MOST_ROWS)).clamp(1, MOST_ROWS);
+    let rows = rows.min(count.max.unwrap_or(MAX_ROWS)).clamp(1, MAX_ROWS);
     html! {
         @for (row, place) in (0..rows).zip(0..) {
             @let id = if row == 0 { id.to_owned() } else { format!("{id}-{row}") };
@@ -54,7 +54,7 @@ fn widgets(id: &str, name: &str, field: &Field) -> Markup {
     }
 }
 
-/// One widget of an input, or of one item.
+/// The properties of one widget, for a whole input or for one item of a list.
 struct One<'a> {
     default: Option<&'a Json>,
     required: bool,
@@ -94,8 +94,8 @@ fn widget(id: &str, name: &str, field: &Field, one: &One<'_>) -> Markup {
     }
 }
 
-/// Draws text of one line, with a picker where the format has one that can show all its values:
-/// the one of times has no offset.
+/// Draws a text field of one line. Dates get the browser's date picker. Times do not, because that picker
+/// has no time zone.
 fn line(id: &str, name: &str, one: &One<'_>, format: Option<&str>) -> Markup {
     let line_type = if format == Some("date") { "date" } else { "text" };
     let placeholder =
@@ -106,7 +106,7 @@ fn line(id: &str, name: &str, one: &One<'_>, format: Option<&str>) -> Markup {
     }
 }
 
-/// Draws the choice of one label, or of several.
+/// Draws a selection of one label, or of several labels.
 fn select(id: &str, name: &str, one: &One<'_>, labels: &[String], several: bool) -> Markup {
     let One { default, required, is_list } = *one;
     let chosen: Vec<String> = match default {
@@ -123,7 +123,7 @@ fn select(id: &str, name: &str, one: &One<'_>, labels: &[String], several: bool)
     }
 }
 
-/// A default as a person would type it.
+/// Returns a default as a person would type it.
 fn plain(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),

@@ -1,5 +1,5 @@
-//! The page at `/`. Scripts draw it, where there are any; beside them stands a plain form drawn from the
-//! schema, and results that need no script.
+//! The page at `/`. Scripts draw it if this build contains them. The page also has a plain form, and pages
+//! for its results, that work without scripts.
 
 use ai_integration_contract::{Data, Outcome, json};
 use ai_integration_engine::State;
@@ -12,7 +12,7 @@ use crate::http::data_url::data_url;
 use crate::http::failure::Failure;
 use crate::http::page::{built, form};
 
-/// The status for a browser that opens the page too early.
+/// The status of the page while the model is not ready.
 const NOT_READY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 const STYLE: &str = "
@@ -27,23 +27,25 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 1rem; border: 1px
 img, video { max-width: 100%; }
 ";
 
-/// Only this server's own scripts and [`START`] run; files of models and users are shown from memory.
+/// The policy of the page with scripts. Only this server's own scripts and [`START`] may run. Files of
+/// models and users are shown from memory (`blob:` and `data:`).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       script-src-elem 'self' 'sha256-ueep87zTg34zQieaks/GHrlfwg9CC1Vu4zxPIpkRxiM='; \
                       img-src 'self' blob: data:; media-src blob: data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'self'";
 
-/// Nothing runs, and nothing is fetched but what the page itself carries.
+/// The policy of the plain pages. No script may run, and only files within the page itself are shown.
 const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
                       media-src data:; form-action 'self'; base-uri 'none'";
 
-/// The script that names the page's files, relative to the page. Where a proxy serves the page without a
-/// slash at the end, as `/models/ocr`, they are below that, which only the browser knows. Links in the page
-/// itself would be fetched before that is settled. The script is inline, since no address is right before it
-/// has run; [`POLICY`] names it by its hash.
+/// The inline script that adds the page's files to the page; [`POLICY`] allows it by its hash.
+///
+/// The files are relative to the page. If a proxy serves the page without a slash at the end, such as
+/// `/models/ocr`, the files are below that path, which only the browser knows. So the script sets the
+/// base first. Links in the HTML would be fetched before that.
 const START: &str = include_str!("start.js");
 
-/// The page with the form, or why there is none yet.
+/// Returns the page with the form, or with the reason why the model is not ready.
 pub(crate) fn form(app: &App) -> Response {
     let (status, content, reloads) = plain(app);
     if !built::is_there() {
@@ -53,7 +55,8 @@ pub(crate) fn form(app: &App) -> Response {
     let scripted = html! {
         div #app data-follows[app.is_watched()] {}
         @if let Some(model) = model.filter(|_| status == StatusCode::OK) {
-            // Data, not a script: a browser does not run it. It must not end before its end.
+            // Browsers do not run this element, because its type is not a script's. Escaping `<` keeps
+            // the data from closing the element.
             script #model type="application/json" { (PreEscaped(model.replace('<', "\\u003c"))) }
         }
         noscript {
@@ -65,7 +68,7 @@ pub(crate) fn form(app: &App) -> Response {
     send(app, status, &files, &scripted, POLICY)
 }
 
-/// The reference of the API, which scripts draw.
+/// Returns the page with the API reference, which scripts draw.
 pub(crate) fn docs(app: &App) -> Response {
     let files = html! {
         link rel="icon" href="assets/icon.svg";
@@ -79,7 +82,8 @@ pub(crate) fn docs(app: &App) -> Response {
     send(app, StatusCode::OK, &files, &content, POLICY)
 }
 
-/// The form without scripts, or why there is none yet; and whether to look again.
+/// Draws the form without scripts, or the reason why the model is not ready. The last value is true if
+/// the browser should reload the page.
 fn plain(app: &App) -> (StatusCode, Markup, bool) {
     let engine = app.engine();
     let state = engine.state().borrow().clone();
@@ -88,13 +92,13 @@ fn plain(app: &App) -> (StatusCode, Markup, bool) {
             h1 { "The model is not available" }
             pre { (Failure::from(error).detail(app.wording())) }
         };
-        // It may be mended.
+        // With `--reload` the author may repair the program, so the page reloads.
         return (NOT_READY, content, app.is_watched());
     }
     let Some(model) = engine.model_now() else {
         let content = html! {
             h1 { "The model is being loaded" }
-            p { "This page looks again by itself." }
+            p { "This page reloads by itself." }
         };
         return (NOT_READY, content, true);
     };
@@ -109,7 +113,7 @@ fn plain(app: &App) -> (StatusCode, Markup, bool) {
     (StatusCode::OK, content, false)
 }
 
-/// The page with a result.
+/// Returns the page with a result.
 pub(crate) fn result(app: &App, outcome: &Outcome) -> Response {
     let content = html! {
         h1 { "Result" }
@@ -120,22 +124,22 @@ pub(crate) fn result(app: &App, outcome: &Outcome) -> Response {
         } @else {
             (data(outcome))
         }
-        p { a href="" { "Again" } }
+        p { a href="" { "Back to the form" } }
     };
     respond(app, StatusCode::OK, &content, false)
 }
 
-/// The page with the failure that the model itself reports.
+/// Returns the page with a failure that the model reported.
 pub(crate) fn failure(app: &App, message: &str) -> Response {
     let content = html! {
         h1 { "The model reported a failure" }
         pre { (message) }
-        p { a href="" { "Again" } }
+        p { a href="" { "Back to the form" } }
     };
     respond(app, StatusCode::OK, &content, false)
 }
 
-/// The page that says why there is no result.
+/// Returns the page with an error.
 pub(crate) fn problem(app: &App, status: StatusCode, title: &str, message: &str) -> Response {
     let content = html! {
         h1 { "There is no result: " (title) }
@@ -170,7 +174,7 @@ fn data(outcome: &Outcome) -> Markup {
     }
 }
 
-/// A page that needs no script.
+/// Returns a page that needs no script.
 fn respond(app: &App, status: StatusCode, content: &Markup, reloads: bool) -> Response {
     let style = html! {
         @if reloads { meta http-equiv="refresh" content="2"; }

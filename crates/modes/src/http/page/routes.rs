@@ -1,4 +1,4 @@
-//! The addresses of the page: itself, the reference of the API that its scripts draw, and its files.
+//! The addresses of the page, of the API reference that its scripts draw, and of its files.
 
 use std::io::Read;
 
@@ -31,7 +31,7 @@ pub(crate) fn mount(app: App) -> Mounted {
     routes.with_state(app)
 }
 
-/// Describes the page; its files are none of the API.
+/// Describes the page for OpenAPI. Its files are not part of the API.
 pub(crate) fn describe() -> Description {
     let page = json!({"text/html": {"schema": {"type": "string"}}});
     let waits = [Reason::Failed(Kind::ModelUnavailable)];
@@ -48,7 +48,8 @@ async fn docs(State(app): State<App>) -> Result<Response, Failure> {
     if built::is_there() { Ok(html::docs(&app)) } else { Err(Failure::not_found()) }
 }
 
-/// Tells an open page whether another program serves, and what keeps a later one from it.
+/// Returns the number of the program's revision, and the error of a later revision that could not take
+/// over. An open page polls this.
 async fn revision(State(app): State<App>) -> Json<Value> {
     let engine = app.engine();
     let Revision { number, broken } =
@@ -78,25 +79,26 @@ async fn asset(
         _ => "application/octet-stream",
     };
     let tag = tag(&file);
-    // Asked again each time, and answered in a line: another version of the server may be here.
-    let known = [(header::CACHE_CONTROL, "no-cache"), (header::VARY, "accept-encoding")];
+    // The browser must ask for the file each time, since another version of the server may run by then.
+    // If the file is the same, the response is short.
+    let caching = [(header::CACHE_CONTROL, "no-cache"), (header::VARY, "accept-encoding")];
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| *known == tag);
     if is_known {
-        return Ok((StatusCode::NOT_MODIFIED, known, [(header::ETAG, tag)]).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, caching, [(header::ETAG, tag)]).into_response());
     }
     let about = ([(header::CONTENT_TYPE, media)], [(header::ETAG, tag)]);
     if accepts_coding(&headers, "gzip") {
         let packed = [(header::CONTENT_ENCODING, "gzip")];
-        return Ok((known, about, packed, file.data).into_response());
+        return Ok((caching, about, packed, file.data).into_response());
     }
     let mut plain = Vec::new();
     Ok(match GzDecoder::new(&*file.data).read_to_end(&mut plain) {
-        Ok(_) => (known, about, plain).into_response(),
+        Ok(_) => (caching, about, plain).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     })
 }
 
-/// The file's version: the beginning of its hash.
+/// Returns the file's entity tag: the beginning of its hash.
 fn tag(file: &EmbeddedFile) -> HeaderValue {
     let hash = file.metadata.sha256_hash();
     let word = u64::from_be_bytes(*hash.first_chunk().unwrap_or(&[0; 8]));

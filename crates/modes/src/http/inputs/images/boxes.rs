@@ -1,14 +1,14 @@
-//! The boxes that HEIF, AVIF and JPEG XL are made of (ISO/IEC 14496-12, section 4.2).
+//! Reads the boxes that HEIF, AVIF and JPEG XL files consist of (ISO/IEC 14496-12, section 4.2).
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use super::bytes::{big, piece};
 
-/// The most boxes of a file that are looked at. Photos have a few dozen.
+/// The maximum number of boxes that are read of a file. Photos have a few dozen.
 pub(super) const MAX_BOXES: usize = 1 << 16;
 
-/// A box without its head.
+/// A box without its header.
 pub(super) struct Part<'a> {
     pub(super) kind: [u8; 4],
     pub(super) content: &'a [u8],
@@ -16,19 +16,19 @@ pub(super) struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Lists the boxes within this one, behind `skipped` bytes.
+    /// Lists the boxes within this one, after `skipped` bytes.
     pub(super) fn parts(&self, skipped: usize) -> Boxes<'a> {
         let bytes = self.content.get(skipped..).unwrap_or_default();
         Boxes { bytes, left: Rc::clone(&self.left) }
     }
 
-    /// Finds the first box of a kind directly within this one, behind `skipped` bytes.
+    /// Finds the first box of this kind directly within this one, after `skipped` bytes.
     pub(super) fn part(&self, skipped: usize, kind: [u8; 4]) -> Option<Part<'a>> {
         self.parts(skipped).find(|part| part.kind == kind)
     }
 }
 
-/// Boxes one after the other, up to the first that is broken.
+/// An iterator over consecutive boxes. It ends at the first broken one.
 pub(super) struct Boxes<'a> {
     bytes: &'a [u8],
     left: Rc<Cell<usize>>,
@@ -40,7 +40,7 @@ impl<'a> Boxes<'a> {
         Boxes { bytes, left: Rc::new(Cell::new(MAX_BOXES)) }
     }
 
-    /// Tells whether more boxes have been asked for than are looked at.
+    /// Returns true if the limit of boxes is used up.
     pub(super) fn is_exhausted(&self) -> bool {
         self.left.get() == 0
     }

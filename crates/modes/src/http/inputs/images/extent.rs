@@ -1,17 +1,18 @@
-//! The size of a picture and of all its frames, as its header announces them.
+//! The size of a picture and of all its frames, as its header gives them.
 
 /// The limits for a picture.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
-    /// The most pixels of a frame.
+    /// The maximum number of pixels of a frame.
     pub(crate) pixels: u64,
-    /// The most frames.
+    /// The maximum number of frames.
     pub(crate) frames: u64,
 }
 
 impl Limits {
-    /// Returns the largest of the sizes that a header says. Where they differ some decoders take the first
-    /// and others the last, so that all of them must be within the limit; otherwise nothing is returned.
+    /// Returns the largest of the sizes that a header gives. If the sizes differ, some decoders use the
+    /// first and others the last. In this case all sizes must be within the limit; otherwise this
+    /// returns `None`.
     pub(super) fn settle(&self, sizes: &[(u64, u64)]) -> Option<(u64, u64)> {
         let largest = largest(sizes.iter().copied())?;
         let is_one = sizes.iter().all(|size| *size == largest);
@@ -19,7 +20,7 @@ impl Limits {
     }
 }
 
-/// The largest frame of a picture, and what its frames come to.
+/// The size of a picture's largest frame, and the totals of all its frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) width: u64,
@@ -30,18 +31,18 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// Describes a picture of one frame.
+    /// Describes a picture with one frame.
     pub(super) fn still((width, height): (u64, u64)) -> Self {
         Self::animation((width, height), 1)
     }
 
-    /// Describes an animation, each frame of which is decoded onto the whole canvas.
+    /// Describes an animation whose frames all have the size of the canvas.
     pub(super) fn animation((width, height): (u64, u64), frames: u64) -> Self {
         let pixels = width.saturating_mul(height).saturating_mul(frames);
         Extent { width, height, frames, pixels }
     }
 
-    /// Adds the frames of another extent, which have a size of their own.
+    /// Adds the frames of another extent, which may have another size.
     #[must_use]
     pub(super) fn and(self, other: Self) -> Self {
         let largest = if other.area() > self.area() { other } else { self };
@@ -55,7 +56,7 @@ impl Extent {
     }
 }
 
-/// Returns the size of the most pixels.
+/// Returns the size with the most pixels.
 pub(super) fn largest(sizes: impl IntoIterator<Item = (u64, u64)>) -> Option<(u64, u64)> {
     sizes.into_iter().max_by_key(|(width, height)| width.saturating_mul(*height))
 }

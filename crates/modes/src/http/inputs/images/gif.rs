@@ -1,10 +1,10 @@
-//! GIF.
+//! Reads the header of GIF pictures.
 
 use super::bytes::little;
 use super::extent::{Extent, Limits};
 
-/// Counts the images of a GIF (GIF89a, section 12 on) up to one more than the limit. The screen is made
-/// so large that each has room on it, which is what decoders do.
+/// Counts the images of a GIF (GIF89a, sections 12 and following) up to one more than the limit. If an
+/// image extends beyond the screen, the screen is enlarged, as decoders do.
 pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     let (mut width, mut height) = (little(bytes, 6, 2)?, little(bytes, 8, 2)?);
     let mut frames = 0;
@@ -14,7 +14,7 @@ pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
             b'!' => extension(bytes, at, frames == 0),
             b',' => image(bytes, at),
             b';' => None,
-            // Decoders pass over what they do not know.
+            // Decoders skip bytes that begin no known block.
             _ => Some(at + 1),
         };
         let Some(next) = next else { break };
@@ -29,16 +29,16 @@ pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     Some(Extent::animation((width, height), frames.max(1)))
 }
 
-/// Returns where an image ends, if its descriptor is whole.
+/// Returns the offset of the end of an image, if its descriptor is complete.
 fn image(bytes: &[u8], at: usize) -> Option<usize> {
     let pixels = at + 10 + colours(*bytes.get(at + 9)?);
-    // The size of the codes.
+    // This byte is the code size of the compressed pixels.
     bytes.get(pixels)?;
     Some(skip_blocks(bytes, pixels + 1))
 }
 
-/// Returns where an extension ends for Pillow: an empty first block does not end it, unless it is a
-/// comment, so that the blocks behind it may be taken for an image by others only.
+/// Returns the offset at which an extension ends for Pillow. An empty first block does not end it,
+/// unless it is a comment. Other decoders may take the blocks after an empty one for an image.
 fn extension(bytes: &[u8], at: usize, is_first_frame: bool) -> Option<usize> {
     const GRAPHIC_CONTROL: u8 = 0xf9;
     const COMMENT: u8 = 0xfe;
@@ -63,7 +63,7 @@ fn extension(bytes: &[u8], at: usize, is_first_frame: bool) -> Option<usize> {
     }
 }
 
-/// Returns where blocks of data end, the last of which is empty.
+/// Returns the offset of the end of a series of data blocks, the last of which is empty.
 fn skip_blocks(bytes: &[u8], mut at: usize) -> usize {
     while let Some(length) = bytes.get(at) {
         at += usize::from(*length) + 1;
@@ -74,7 +74,7 @@ fn skip_blocks(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Returns the length of the table of colours that a descriptor's flags announce.
+/// Returns the length of the colour table that a descriptor's flags announce.
 fn colours(flags: u8) -> usize {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }

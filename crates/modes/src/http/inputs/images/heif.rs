@@ -1,4 +1,4 @@
-//! HEIF and AVIF.
+//! Reads the headers of HEIF and AVIF pictures.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,13 +7,13 @@ use super::bytes::{big, piece};
 use super::extent::{Extent, Limits, largest};
 use super::sequence;
 
-/// The longest list of brands that is taken, in bytes; files have a few dozen.
+/// The maximum length of the list of brands, in bytes. Files have a few dozen.
 const MAX_BRANDS: usize = 4096;
-/// The longest lists of properties of images that are taken, in bytes; files have some hundred.
+/// The maximum length of all lists that assign properties to images, in bytes. Files have a few hundred.
 const MAX_ASSOCIATIONS: usize = 1 << 20;
 
-/// Reads the sizes of the images, or of the sequence of images: which of the two decoders take in a file
-/// with both depends on its brand.
+/// Reads the sizes of the images, or of the image sequence. If a file has both, its brand decides which of
+/// them decoders show.
 pub(super) fn extent(bytes: &[u8], _limits: &Limits) -> Option<Extent> {
     let mut parts = Boxes::new(bytes);
     let brand = parts.next().filter(|brands| brands.content.len() <= MAX_BRANDS)?.content;
@@ -32,7 +32,7 @@ pub(super) fn extent(bytes: &[u8], _limits: &Limits) -> Option<Extent> {
     let extent = match piece(brand, 0, 4)? {
         b"avif" => images?.primary(),
         b"avis" => av1,
-        // One decoder takes the images, another the sequence.
+        // Some decoders show the images and others the sequence, so both count.
         b"mif1" | b"msf1" => {
             images.and_then(|images| images.all()).into_iter().chain(all).reduce(Extent::and)
         }
@@ -41,7 +41,7 @@ pub(super) fn extent(bytes: &[u8], _limits: &Limits) -> Option<Extent> {
     extent.filter(|_| !parts.is_exhausted())
 }
 
-/// The size of an image before and after it is cropped.
+/// The size of an image before and after cropping.
 #[derive(Clone, Copy, Default)]
 struct Size {
     coded: Option<(u64, u64)>,
@@ -49,7 +49,7 @@ struct Size {
 }
 
 impl Size {
-    /// Takes a property of an image.
+    /// Adds a property of the image.
     fn with(self, property: &Part<'_>) -> Self {
         let number = |at| big(property.content, at, 4);
         let side = |at| Some(number(at)?.div_ceil(number(at + 4)?.max(1)));
@@ -63,9 +63,10 @@ impl Size {
         }
     }
 
-    /// Returns the size that is shown, or the coded one where more than its padding is cropped.
+    /// Returns the cropped size if only padding is cropped, and otherwise the larger of the cropped and
+    /// the coded size.
     fn shown(self) -> Option<(u64, u64)> {
-        /// The side of the largest block of HEVC.
+        /// The side of the largest block in HEVC.
         const PADDING: u64 = 64;
         let (width, height) = self.coded?;
         match self.cropped {
@@ -79,11 +80,14 @@ impl Size {
     }
 }
 
-/// The images of a file that have a size, by their ids.
+/// The images of a file.
 struct Images {
+    /// The sizes of the images that have one, by their ids.
     sizes: BTreeMap<u64, Size>,
+    /// The id of the image that represents the file.
     primary: u64,
-    /// Those that are pictures of their own, and no tiles, thumbnails or transparency.
+    /// The ids of images that can be shown by themselves. Tiles, thumbnails and transparency are left
+    /// out.
     shown: BTreeSet<u64>,
 }
 
@@ -98,7 +102,7 @@ impl Images {
         let mut left = MAX_ASSOCIATIONS;
         for list in properties.parts(0).filter(|part| part.kind == *b"ipma") {
             left = left.checked_sub(list.content.len())?;
-            // A list that breaks off has said what stands before.
+            // The entries before the point where a list is cut off still count.
             let _ = associate(list.content, &known, &mut sizes);
         }
         let mut shown: BTreeSet<u64> = visible(meta).collect();
@@ -108,8 +112,8 @@ impl Images {
         Some(Images { sizes, primary, shown })
     }
 
-    /// Describes the image that a file is shown by, without cropping it; decoders show another if that has no
-    /// size.
+    /// Describes the primary image, without cropping. If it has no size, the largest image counts,
+    /// because decoders show another one.
     fn primary(&self) -> Option<Extent> {
         self.largest_or_primary(|size| size.coded)
     }
@@ -129,7 +133,7 @@ impl Images {
     }
 }
 
-/// Gives each image that a box `ipma` lists its properties.
+/// Assigns properties to images, as a box `ipma` lists them. Returns `None` if the list is cut off.
 fn associate(list: &[u8], known: &[Part<'_>], sizes: &mut BTreeMap<u64, Size>) -> Option<()> {
     let id_length = if *list.first()? == 0 { 2 } else { 4 };
     let (index_length, indices) = if list.get(3)? & 1 == 0 { (1, 0x7f) } else { (2, 0x7fff) };
@@ -150,7 +154,8 @@ fn associate(list: &[u8], known: &[Part<'_>], sizes: &mut BTreeMap<u64, Size>) -
     Some(())
 }
 
-/// Lists the images that are not marked as hidden; what is no image has one of a few types.
+/// Lists the items that are images and not marked as hidden. Every type of item that is not one of a few
+/// known types counts as an image.
 fn visible(meta: &Part<'_>) -> impl Iterator<Item = u64> {
     const METADATA: [&[u8]; 3] = [b"Exif", b"mime", b"uri "];
     let entries = meta
@@ -164,7 +169,7 @@ fn visible(meta: &Part<'_>) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Lists the images that are thumbnails or transparency of others.
+/// Lists the images that are thumbnails or transparency of other images.
 fn depending(meta: &Part<'_>) -> impl Iterator<Item = u64> {
     let references = meta.part(4, *b"iref").and_then(|list| {
         let length = id_length(list.content)?;
@@ -175,7 +180,7 @@ fn depending(meta: &Part<'_>) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Returns the length of the ids in a box, which its version tells.
+/// Returns the length of the ids in a box, which depends on the box's version.
 fn id_length(content: &[u8]) -> Option<u64> {
     Some(if *content.first()? == 0 { 2 } else { 4 })
 }

@@ -1,4 +1,4 @@
-//! JPEG, and the Multi-Picture Format within it.
+//! Reads the header of JPEG pictures, and of the Multi-Picture Format within them.
 
 use ai_integration_contract::Format;
 use memchr::{memchr, memmem};
@@ -7,11 +7,11 @@ use super::bytes::{big, little, piece};
 use super::extent::{Extent, Limits, largest};
 use super::tiff::{Field, Tiff};
 
-/// The most segments of a file that are looked at. Photos have a few dozen, a colour profile of 16 MB
-/// some 250. Bytes between segments count as well, a thousand as one.
+/// The maximum number of segments that are read of a file. Photos have a few dozen, and a colour profile
+/// of 16 MB has about 250. Every 1024 bytes between segments count as one segment.
 pub(super) const MAX_SEGMENTS: u64 = 1 << 16;
 
-/// Reads the size in the frame header, and those of the further pictures that the file lists.
+/// Reads the size in the frame header, and the sizes of the further pictures that the file lists.
 pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     let mut segments_left = MAX_SEGMENTS;
     let header = Header::read(bytes, 0, &mut segments_left)?;
@@ -29,7 +29,7 @@ pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     (segments_left > 0).then_some(pictures)
 }
 
-/// What stands before the pixels of a JPEG (ITU T.81, annex B).
+/// The header of a JPEG: everything before the pixels (ITU T.81, annex B).
 #[derive(Default)]
 struct Header<'a> {
     sizes: Vec<(u64, u64)>,
@@ -37,7 +37,8 @@ struct Header<'a> {
     is_ultra_hdr: bool,
 }
 
-/// The list of further pictures (CIPA DC-007, section 5), and what their places are counted from.
+/// The list of further pictures (CIPA DC-007, section 5), and the offset that their places are relative
+/// to.
 struct Index<'a> {
     bytes: &'a [u8],
     base: u64,
@@ -61,9 +62,9 @@ impl<'a> Header<'a> {
             let Some(kind) = big(bytes, at + 1, 1) else { break };
             let length = match kind {
                 0x01..=0xbf => return None,
-                // A mark without a length, or a byte of 255.
+                // A marker without a length, or an escaped byte of 255.
                 0x00 | 0xc8 | 0xd0..=0xd9 | 0xf0..=0xfd => 0,
-                // The first of several such bytes.
+                // Fill bytes of 255 may come before a marker.
                 0xff => {
                     at += 1;
                     continue;
@@ -80,7 +81,7 @@ impl<'a> Header<'a> {
         Some(header)
     }
 
-    /// Takes what a segment says.
+    /// Reads one segment.
     fn take(&mut self, bytes: &'a [u8], kind: u64, at: u64, length: u64) -> Option<()> {
         let content = piece(bytes, at, length).unwrap_or_default();
         match kind {
@@ -95,8 +96,8 @@ impl<'a> Header<'a> {
         Some(())
     }
 
-    /// Lists the places of the further pictures. Where Pillow cannot read the list it takes the file for
-    /// a plain JPEG, and so it does where the list is that of a picture with a map of its brightness.
+    /// Lists the offsets of the further pictures. If Pillow cannot read the list, or the file is an Ultra
+    /// HDR picture, Pillow treats the file as a plain JPEG. In these cases there are none.
     fn further_pictures(&self) -> Option<Vec<u64>> {
         const NUMBER_OF_IMAGES: u16 = 0xb001;
         const ENTRIES: u16 = 0xb002;

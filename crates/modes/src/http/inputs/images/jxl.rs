@@ -1,4 +1,4 @@
-//! JPEG XL.
+//! Reads the header of JPEG XL pictures.
 
 use super::boxes::Boxes;
 use super::bytes::little;
@@ -7,7 +7,7 @@ use super::extent::{Extent, Limits};
 const CODESTREAM: &[u8] = b"\xff\x0a";
 
 /// Reads the size and the metadata at the start of the codestream (ISO/IEC 18181-1, annexes D and E).
-/// The frames of an animation cannot be counted without decoding them, so it is not taken.
+/// The frames of an animation cannot be counted without decoding them, so animations are rejected.
 pub(super) fn extent(bytes: &[u8], _limits: &Limits) -> Option<Extent> {
     let start = if bytes.starts_with(CODESTREAM) { bytes } else { codestream(bytes)? };
     let mut bits = Bits { bytes: start.strip_prefix(CODESTREAM)?, at: 0 };
@@ -29,8 +29,8 @@ pub(super) fn extent(bytes: &[u8], _limits: &Limits) -> Option<Extent> {
     Some(Extent::still(size))
 }
 
-/// Returns the start of the codestream in a container: it is whole in one box, or in parts, each with
-/// its number before it.
+/// Returns the start of the codestream in a container. The codestream is in one box, or in several boxes
+/// that each begin with their number.
 fn codestream(bytes: &[u8]) -> Option<&[u8]> {
     Boxes::new(bytes).find_map(|part| match &part.kind {
         b"jxlc" => Some(part.content),
@@ -39,14 +39,14 @@ fn codestream(bytes: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// Fields of bits, the least significant first.
+/// A reader of bit fields, the least significant bit first.
 struct Bits<'a> {
     bytes: &'a [u8],
     at: u64,
 }
 
 impl Bits<'_> {
-    /// Takes up to 30 bits.
+    /// Reads up to 30 bits as a number.
     fn take(&mut self, count: u64) -> Option<u64> {
         let length = (self.at % 8 + count).div_ceil(8);
         let number = little(self.bytes, self.at / 8, length)? >> (self.at % 8);
@@ -68,7 +68,7 @@ impl Bits<'_> {
         })
     }
 
-    /// Passes over the size of a preview.
+    /// Skips the size of a preview.
     fn preview(&mut self) -> Option<(u64, u64)> {
         let is_in_eighths = self.flag()?;
         self.sides(|bits| {
@@ -82,7 +82,7 @@ impl Bits<'_> {
         })
     }
 
-    /// Reads the height, and the width as a ratio to it or by itself.
+    /// Reads the height, and the width either as a ratio to the height or as a number of its own.
     fn sides(&mut self, side: impl Fn(&mut Self) -> Option<u64>) -> Option<(u64, u64)> {
         let height = side(self)?;
         let width = match self.take(3)? {

@@ -1,9 +1,11 @@
-//! Formats that Pillow tries when the one that a file begins like has given it up, and that ask little of how a
-//! file begins. A picture in a variant that Pillow does not know may be one of these with another size.
+//! Recognises formats that Pillow tries last, and that require little of a file's first bytes.
+//!
+//! If Pillow cannot read a file in the format that its first bytes name, it tries these formats. The file
+//! may then open as one of them, with another size than the header that was checked.
 
 use super::bytes::{big, little, piece};
 
-/// Tells whether a file could be opened as one of these formats.
+/// Returns true if Pillow could open a file as one of these formats.
 pub(super) fn is_one(bytes: &[u8]) -> bool {
     let checks = [is_targa, is_brush, is_flic, is_photo_cd];
     is_im(bytes) || is_spider(bytes) || checks.iter().any(|check| check(bytes).unwrap_or(false))
@@ -14,7 +16,7 @@ fn is_targa(bytes: &[u8]) -> Option<bool> {
     Some(colours <= 1 && matches!(kind, 1..=3 | 9..=11) && matches!(depth, 1 | 8 | 16 | 24 | 32))
 }
 
-/// Recognises a brush of GIMP, versions 1 and 2.
+/// Recognises a GIMP brush of version 1 or 2.
 fn is_brush(bytes: &[u8]) -> Option<bool> {
     let (length, version, depth) = (big(bytes, 0, 4)?, big(bytes, 4, 4)?, big(bytes, 16, 4)?);
     let is_version = version == 1 || version == 2 && piece(bytes, 20, 4)? == b"GIMP";
@@ -28,7 +30,7 @@ fn is_flic(bytes: &[u8]) -> Option<bool> {
     Some(is_marked && is_empty(20, 2)? && is_empty(42, 38)? && is_empty(88, 40)?)
 }
 
-/// Recognises an image of SPIDER by numbers that are whole, in either order of bytes.
+/// Recognises a SPIDER image, in either byte order: certain numbers of its header are integers.
 fn is_spider(bytes: &[u8]) -> bool {
     const WHOLE: [u64; 7] = [0, 1, 4, 11, 12, 21, 22];
     const IS_IMAGE: u64 = 4;
@@ -46,7 +48,7 @@ fn is_photo_cd(bytes: &[u8]) -> Option<bool> {
     Some(piece(bytes, 2048, 4)? == b"PCD_")
 }
 
-/// Recognises an image of IFUNC by lines of text, one of which has a key that it knows.
+/// Recognises an IFUNC image: its header is lines of text, one of which has a known key.
 fn is_im(bytes: &[u8]) -> bool {
     const LONGEST: usize = 100;
     const KEYS: [&[u8]; 9] = [

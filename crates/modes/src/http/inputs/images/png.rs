@@ -1,11 +1,10 @@
-//! PNG.
+//! Reads the header of PNG pictures.
 
 use super::bytes::{big, piece};
 use super::extent::{Extent, Limits};
 
-/// Reads the sizes that the chunks say, and the frames that an animation announces before the pixels in
-/// its chunk `acTL` (PNG, third edition, section 11.3.6.1). Frames lie within the picture, or decoders
-/// refuse them.
+/// Reads the sizes in the `IHDR` chunks, and the number of frames in the chunk `acTL` before the pixels
+/// (PNG, third edition, section 11.3.6.1). Decoders reject frames that extend beyond the picture.
 pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     let (mut sizes, mut announced) = (Vec::new(), None);
     let (mut has_mode, mut has_frame, mut is_extra, mut has_pixels) = (false, false, false, false);
@@ -19,16 +18,16 @@ pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
             }
             b"IEND" => break,
             _ if has_pixels => {}
-            // Said twice, it is no animation any more.
+            // With a second `acTL`, Pillow no longer treats the file as an animation.
             b"acTL" if announced.is_some() => announced = None,
             b"acTL" => {
                 announced = big(bytes, data, 4).filter(|frames| (1..=1 << 31).contains(frames));
             }
             b"fcTL" => has_frame = true,
-            // Pillow passes over pixels before it knows what they are.
+            // Pillow skips pixels that come before a valid pixel format.
             b"IDAT" | b"fdAT" if has_mode => {
                 has_pixels = true;
-                // Pixels before any frame are a picture for those who know no animations.
+                // Pixels before the first frame are an extra picture, for decoders without animations.
                 is_extra = !has_frame;
             }
             _ => {}
@@ -39,7 +38,7 @@ pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     Some(Extent::animation(limits.settle(&sizes)?, frames))
 }
 
-/// Tells whether pixels may have a depth and a type of colour (PNG, third edition, table 8).
+/// Returns true if this bit depth and colour type are allowed together (PNG, third edition, table 8).
 fn is_mode(mode: &[u8]) -> bool {
     matches!(mode, [1 | 2 | 4 | 8 | 16, 0] | [8 | 16, 2 | 4 | 6] | [1 | 2 | 4 | 8, 3])
 }

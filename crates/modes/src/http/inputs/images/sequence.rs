@@ -1,4 +1,4 @@
-//! The tracks of a sequence of images in HEIF and AVIF.
+//! Reads the tracks of an image sequence in HEIF and AVIF.
 
 use super::boxes::Part;
 use super::bytes::{big, piece};
@@ -7,11 +7,11 @@ use super::extent::Extent;
 /// A track of images.
 pub(super) struct Track {
     pub(super) extent: Extent,
-    /// Whether it is encoded by AV1, and no transparency of another track.
+    /// True if the track is encoded with AV1 and is not the transparency of another track.
     pub(super) is_av1: bool,
 }
 
-/// Reads the tracks of a box `moov` that have a size and images (ISO/IEC 14496-12, section 8).
+/// Reads the tracks in a box `moov` that have a size and images (ISO/IEC 14496-12, section 8).
 pub(super) fn tracks(movie: &Part<'_>) -> Vec<Track> {
     movie.parts(0).filter(|part| part.kind == *b"trak").filter_map(|part| track(&part)).collect()
 }
@@ -19,7 +19,7 @@ pub(super) fn tracks(movie: &Part<'_>) -> Vec<Track> {
 fn track(track: &Part<'_>) -> Option<Track> {
     let head = track.part(0, *b"tkhd")?.content;
     let at = if *head.first()? == 0 { 76 } else { 88 };
-    // Fixed-point numbers, whose lower half is the fraction.
+    // The sizes are fixed-point numbers of 32 bits. The upper 16 bits are the integer part.
     let (width, height) = (big(head, at, 2)?, big(head, at + 4, 2)?);
     let table = track.part(0, *b"mdia")?.part(0, *b"minf")?.part(0, *b"stbl")?;
     let frames = frames(&table)?;
@@ -31,7 +31,7 @@ fn track(track: &Part<'_>) -> Option<Track> {
         .then(|| Track { extent: Extent::animation((width, height), frames), is_av1 })
 }
 
-/// Counts the images in all chunks: runs of chunks have a number of images in each.
+/// Counts the images in all chunks. The table gives the number of images per chunk for runs of chunks.
 fn frames(table: &Part<'_>) -> Option<u64> {
     let chunks = table.part(0, *b"stco").or_else(|| table.part(0, *b"co64"))?;
     let chunks = big(chunks.content, 4, 4)?;

@@ -25,7 +25,7 @@ fn png(width: u32, height: u32, more: &[u8]) -> Vec<u8> {
     [parts.concat(), chunk(*b"IDAT", b"x")].concat()
 }
 
-/// Announces frames, the first of which is the picture itself.
+/// The chunks that announce an animation, whose first frame is the picture itself.
 fn frames(count: u32) -> Vec<u8> {
     let control = chunk(*b"acTL", &[count.to_be_bytes(), [0; 4]].concat());
     [control, chunk(*b"fcTL", &[0; 26])].concat()
@@ -37,12 +37,12 @@ fn gif(frames: usize) -> Vec<u8> {
     [head, frame.repeat(frames), vec![0x3b]].concat()
 }
 
-/// A screen of 1 x 1, and what follows on it.
+/// A GIF with a screen of 1 x 1 and these blocks.
 fn small_gif(more: &[u8]) -> Vec<u8> {
     [b"GIF89a\x01\0\x01\0\0\0\0", more].concat()
 }
 
-/// An image of a GIF without its pixels: left, top, width, height.
+/// An image of a GIF without its pixels. `place` is left, top, width, height.
 fn descriptor(place: [u16; 4]) -> Vec<u8> {
     [&[0x2c], place.map(u16::to_le_bytes).concat().as_slice(), &[0, 2, 0]].concat()
 }
@@ -57,7 +57,7 @@ fn ispe(side: u32) -> Vec<u8> {
     part(b"ispe", &[[0; 4], side.to_be_bytes(), side.to_be_bytes()].concat())
 }
 
-/// Images with the sides that are given, the first of which is shown.
+/// A file of square images with these sides. The first is the primary image.
 fn images(brand: &[u8], sides: &[u32], more: &[u8]) -> Vec<u8> {
     let sizes: Vec<u8> = sides.iter().flat_map(|side| ispe(*side)).collect();
     let count = u8::try_from(sides.len()).unwrap();
@@ -76,7 +76,7 @@ fn heif(padding: usize) -> Vec<u8> {
     images(b"heic", &[7], &part(b"free", b"").repeat(padding))
 }
 
-/// A sequence of images of one size, so many in each of two chunks.
+/// A sequence of images of one size, with this number of images in each of two chunks.
 fn sequence(side: u16, images: u32) -> Vec<u8> {
     let side = [side.to_be_bytes(), [0; 2]].concat();
     let head = part(b"tkhd", &[&[0; 76], side.as_slice(), &side].concat());
@@ -113,14 +113,14 @@ fn bombs_are_refused_by_their_headers() {
 }
 
 #[test]
-fn a_gif_is_as_large_as_what_lies_on_it() {
+fn a_gif_is_as_large_as_its_images_need() {
     assert_eq!(examine(&small_gif(&descriptor([10, 10, 8000, 8000]))), Ok(()));
     for (place, words) in
         [([0, 0, 13_000, 13_000], "13000 x 13000"), ([65_535, 65_534, 1, 1], "65536 x 65535")]
     {
         let bomb = small_gif(&descriptor(place));
         assert!(examine(&bomb).unwrap_err().contains(words), "{words}");
-        // Behind an image, an extension, and what is neither.
+        // The image comes after another image, an extension, and bytes that are neither.
         let more = [&descriptor([0; 4]), b"!\xfe\x01x\0\0".as_slice(), &bomb[13..]].concat();
         assert!(examine(&small_gif(&more)).unwrap_err().contains(words), "{words}");
     }
@@ -160,7 +160,7 @@ fn a_jpeg_is_refused_for_any_of_its_sizes() {
     };
     let jpeg = |parts: &[&[u8]]| [&[0xff, 0xd8], parts.concat().as_slice()].concat();
     let (tables, pixels) = ([0xff, 0xc4, 0, 2], [0xff, 0xda, 0, 2]);
-    // What a thumbnail within a segment says of its own size does not count.
+    // The size of a thumbnail within a segment does not count.
     let thumbnail = [&[0xff, 0xe1, 0, 21], frame(9).as_slice()].concat();
     let good = jpeg(&[&thumbnail, &tables, &frame(7), &pixels, &frame(30_000)]);
     assert_eq!(examine(&good), Ok(()));
@@ -192,7 +192,7 @@ fn a_header_of_too_many_parts_is_not_read_to_its_end() {
     for picture in [heif(1000), jpeg(256, 65_535), tiff] {
         assert_eq!(examine(&picture), Ok(()));
     }
-    // What is found before the reads are used up may not be all that there is.
+    // The boxes found before the limit is used up may not be all boxes.
     let mut long = heif(0);
     long.extend_from_slice(&b"\0\0\0\x08free".repeat(MAX_BOXES));
     let properties = long.windows(4).position(|kind| kind == b"ipco").unwrap();
@@ -203,7 +203,7 @@ fn a_header_of_too_many_parts_is_not_read_to_its_end() {
 }
 
 #[test]
-fn what_is_no_picture_is_said_to_be_none() {
+fn a_file_that_is_not_a_picture_is_refused_by_its_name() {
     for (bytes, words) in [
         (&b"no picture"[..], "got 10 bytes of something else"),
         (b"%PDF-1.7", "got pdf"),
@@ -254,7 +254,7 @@ fn the_pages_of_a_tiff_are_counted_whatever_the_types_of_their_sizes() {
             [file, page].concat()
         })
     };
-    // Two values of 32 bits, and one of 64, which begin with 10,000.
+    // One value of 32 bits, two such values, and a signed one. The first value is 10,000 each time.
     for large in [field(256, 4, 1, 10_000), field(256, 4, 2, 8), field(256, 9, 1, 10_000)] {
         assert!(
             examine(&tiff(std::slice::from_ref(&large))).unwrap_err().contains("10000 x 10000")
@@ -275,7 +275,7 @@ fn heif_has_images_and_sequences() {
         assert_eq!(examine(&images(brand, &[9000], b"")), Ok(()));
         assert!(examine(&images(brand, &[10_000], b"")).unwrap_err().contains("10000 x 10000"));
     }
-    // libavif shows the primary image only, libheif all.
+    // libavif shows only the primary image, libheif all images.
     assert_eq!(examine(&images(b"avif", &[7, 10_000], b"")), Ok(()));
     assert!(examine(&images(b"heic", &[7, 10_000], b"")).is_err());
     for brand in [b"avis", b"msf1"] {
@@ -287,7 +287,8 @@ fn heif_has_images_and_sequences() {
 
 #[test]
 fn a_jpeg_xl_must_not_be_animated() {
-    // 8 x 8 pixels; then whether all is as usual, and further fields, the last for an animation.
+    // The size is 8 x 8 pixels. `metadata` begins with the bit for default values; the other bits are
+    // further fields, the last of which is for an animation.
     let codestream = |metadata: u32| {
         let bits = 1 | 1 << 6 | metadata << 9;
         [b"\xff\x0a".as_slice(), &bits.to_le_bytes(), &[0; 8]].concat()
@@ -302,7 +303,8 @@ fn a_jpeg_xl_must_not_be_animated() {
             assert_eq!(examine(&picture), Ok(()), "{metadata}");
         }
     }
-    // No default, further fields, an orientation, no other size, no preview, an animation.
+    // The bits mean: no default values, extra fields, an orientation, no other size, no preview, an
+    // animation.
     let message = examine(&codestream(1 << 1 | 1 << 7)).unwrap_err();
     assert!(message.contains("broken"), "{message}");
 }

@@ -1,18 +1,18 @@
-//! TIFF.
+//! Reads the header of TIFF pictures.
 
 use std::collections::HashSet;
 
 use super::bytes::{big, little, piece};
 use super::extent::{Extent, Limits};
 
-/// The most fields of a file that are read. A page has a few dozen.
+/// The maximum number of fields that are read of a file. A page has a few dozen.
 const MAX_FIELDS: u64 = 1 << 20;
 
-/// Counts the pages up to one more than the limit, each of which has a size of its own. Their chain ends
-/// where it comes to a page again.
+/// Counts the pages up to one more than the limit. Each page has a size of its own. The chain of pages
+/// also ends if it returns to an earlier page.
 pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     let is_little = bytes.starts_with(b"II");
-    // Pillow reads a big-endian BigTIFF as if it was a plain one.
+    // Pillow reads a big-endian BigTIFF as a plain TIFF.
     let is_wide = bytes.get(2) == Some(&43);
     pages(Tiff { bytes, is_little, is_wide }, limits.frames).or_else(|| {
         let is_wide = !is_little && bytes.get(3) == Some(&43);
@@ -44,25 +44,25 @@ fn pages(tiff: Tiff<'_>, most: u64) -> Option<Extent> {
     extent
 }
 
-/// A file of directories of fields, as they are in a TIFF and in the Multi-Picture Format.
+/// A file with directories of fields, such as a TIFF or the index of the Multi-Picture Format.
 #[derive(Clone, Copy)]
 pub(super) struct Tiff<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) is_little: bool,
-    /// Whether it is a BigTIFF, whose offsets have eight bytes.
+    /// True if it is a BigTIFF, whose offsets have eight bytes.
     pub(super) is_wide: bool,
 }
 
-/// What a directory says.
+/// The content of a directory.
 pub(super) struct Directory<'a> {
-    /// The fields that were asked for.
+    /// The wanted fields that were found.
     pub(super) fields: [Option<Field<'a>>; 2],
-    /// The bytes of fields that lie elsewhere in the file.
+    /// The number of bytes of all fields that are stored outside the directory.
     data: u64,
     next: Option<u64>,
 }
 
-/// A field of a directory: values of one type.
+/// A field of a directory, with values of one type.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
     pub(super) data: &'a [u8],
@@ -75,9 +75,11 @@ impl<'a> Tiff<'a> {
         if self.is_wide { self.number(8, 8) } else { self.number(4, 4) }
     }
 
-    /// Reads a directory as Pillow does: of a tag that comes several times the first counts that has
-    /// data, data of more than `limit` bytes together is passed over, and where the file breaks off, what
-    /// stands before holds. Returns nothing once too many fields have been read.
+    /// Reads a directory as Pillow does, and returns `None` once too many fields were read.
+    ///
+    /// If a tag occurs several times, the first one with data counts. Fields are skipped when the data
+    /// outside the directory has more than `limit` bytes together. If the file is cut off, the fields
+    /// before that point count.
     pub(super) fn directory(
         &self,
         mut at: u64,
@@ -140,12 +142,12 @@ impl<'a> Tiff<'a> {
 }
 
 impl Field<'_> {
-    /// Tells whether its values are plain bytes.
+    /// Returns true if its values are bytes.
     pub(super) fn is_bytes(&self) -> bool {
         [1, 7].contains(&self.kind)
     }
 
-    /// Returns the first value if it is a positive integer; bytes are no integers for Pillow.
+    /// Returns the first value if it is a positive integer. Bytes do not count, as in Pillow.
     pub(super) fn number(&self) -> Option<u64> {
         const SIGNED: [u64; 3] = [6, 8, 9];
         const UNSIGNED: [u64; 4] = [3, 4, 13, 16];
@@ -159,7 +161,7 @@ impl Field<'_> {
     }
 }
 
-/// Returns the length of a value of a type (TIFF 6.0, section 2, and the supplements).
+/// Returns the size of one value of this type (TIFF 6.0, section 2, and the supplements).
 fn unit(kind: u64) -> Option<u64> {
     match kind {
         1 | 2 | 6 | 7 => Some(1),

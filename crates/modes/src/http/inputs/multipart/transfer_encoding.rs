@@ -1,5 +1,5 @@
-//! The `Content-Transfer-Encoding` of a form's part (RFC 2045, section 6). RFC 7578 tells clients to
-//! leave it out, and mail libraries write it all the same.
+//! Decodes parts of a form that have a `Content-Transfer-Encoding` (RFC 2045, section 6). RFC 7578
+//! deprecates the header, but mail libraries still write it.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-/// The characters of base64 that are decoded at a time: whole groups of four.
+/// The number of base64 characters that are decoded at once: a multiple of four.
 const STEP: usize = 4096;
 
-/// The way in which a part's content was written.
+/// The encoding of a part's content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum TransferEncoding {
-    /// As it is.
+    /// The content is not encoded.
     #[default]
     Identity,
     Base64,
@@ -32,7 +32,8 @@ impl TransferEncoding {
         })
     }
 
-    /// Decodes a part's content, which never becomes longer. `None` where it is not so encoded.
+    /// Decodes a part's content. The result is never longer than the content. Returns `None` if the
+    /// content is not valid in this encoding.
     pub(crate) fn decode(self, content: &Bytes) -> Option<Bytes> {
         match self {
             TransferEncoding::Identity => Some(content.clone()),
@@ -81,7 +82,7 @@ fn quoted_printable(content: &[u8]) -> Option<Vec<u8>> {
                 rest = &after[2..];
             }
         }
-        // An equals sign at its end joins a line to the next one.
+        // A line that ends with an equals sign continues on the next line.
         if !text.ends_with(b"=") {
             let end = line.iter().rev().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             decoded.extend_from_slice(&line[line.len() - end..]);
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_decoded_as_they_say() {
+    fn contents_are_decoded_by_their_encoding() {
         for (name, content, expected) in [
             ("binary", &b"=C3"[..], Some(&b"=C3"[..])),
             ("8BIT", b"\xff", Some(b"\xff")),
