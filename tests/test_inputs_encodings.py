@@ -510,8 +510,8 @@ def test_a_charset_counts_for_what_comes_out_of_a_transfer_encoding(server):
         (
             "x-uuencode",
             b"x",
-            'the form cannot be read: a part has the Content-Transfer-Encoding "x-uuencode", of '
-            "which base64, quoted-printable, 7bit, 8bit and binary are read; leave it out",
+            'the form cannot be read: a part has the Content-Transfer-Encoding "x-uuencode"; '
+            "supported are base64, quoted-printable, 7bit, 8bit and binary; leave the header out",
         ),
         (
             "base64",
@@ -521,7 +521,8 @@ def test_a_charset_counts_for_what_comes_out_of_a_transfer_encoding(server):
         (
             "quoted-printable",
             b"a=xyz",
-            'the part "text" is not valid quoted-printable, which its Content-Transfer-Encoding names',
+            'the part "text" is not valid quoted-printable, '
+            "which its Content-Transfer-Encoding names",
         ),
     ],
 )

@@ -1,5 +1,5 @@
-//! The trace that a request belongs to (W3C Trace Context). Its name is in the log, and
-//! [`Tracer`] tells a collector of it.
+//! The trace that a request belongs to (W3C Trace Context). The log contains its name, and [`Tracer`]
+//! sends its spans to a collector.
 
 #[cfg(feature = "otel")]
 pub(crate) mod otlp;
@@ -22,13 +22,14 @@ const TRACEPARENT: &str = "traceparent";
 /// The trace that a request belongs to.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
-    /// What names it in the log: the request's span, or what the client sent.
+    /// The `traceparent` in the log: that of the request's span, or the one that the client sent.
     parent: Option<Arc<str>>,
     recording: Option<Box<Recording>>,
 }
 
 impl Trace {
-    /// Begins a request's part of its trace. Without a tracer that is the one which it names.
+    /// Begins the part of a request in its trace. Without a tracer, this only takes the `traceparent`
+    /// that the client sent.
     pub(crate) fn begin(
         tracer: Option<&Tracer>,
         method: &Method,
@@ -43,17 +44,17 @@ impl Trace {
         }
     }
 
-    /// The trace's name, as in the header `traceparent`.
+    /// Returns the trace's name, as in the header `traceparent`.
     pub(crate) fn parent(&self) -> Option<Arc<str>> {
         self.parent.clone()
     }
 
-    /// What the engine is to fill in, if spans are made.
+    /// Returns the times that the engine fills in, if spans are recorded.
     pub(crate) fn timing(&self) -> Option<Arc<Timing>> {
         self.recording.as_ref().map(|recording| recording.timing())
     }
 
-    /// Ends the request's part.
+    /// Ends the part of the request.
     pub(crate) fn end(&mut self, ended: &RequestEnd<'_>) {
         if let Some(recording) = self.recording.take() {
             recording.end(ended);
@@ -61,13 +62,13 @@ impl Trace {
     }
 }
 
-/// The trace that a request names.
+/// Returns the trace that a request names.
 fn named(headers: &HeaderMap) -> Option<&str> {
     let parent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
     parent.filter(|value| is_traceparent(value))
 }
 
-/// Whether this is `version-trace-parent-flags` in lower-case hexadecimal.
+/// Returns true if this is `version-trace-parent-flags` in lower-case hexadecimal.
 fn is_traceparent(value: &str) -> bool {
     let lengths = [2, 32, 16, 2];
     let hexadecimal = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_traceparent_is_one() {
+    fn an_invalid_traceparent_is_recognised() {
         assert!(is_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
         for nonsense in ["", "00-0-0-0", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"]
         {

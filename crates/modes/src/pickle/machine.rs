@@ -1,21 +1,21 @@
-//! The machine that a pickle is a program for, without the parts that import, call or rebuild
-//! objects.
+//! The stack machine that runs a pickle, without the instructions that import, call or restore objects.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crate::pickle::opcode as op;
 use crate::pickle::reader::Reader;
 use crate::pickle::tree::{Function, Id, Made, Node, take};
 use crate::pickle::value::{Limit, PickleError, Pickled};
 
-/// The newest protocol there is.
+/// The newest protocol of Python.
 const NEWEST_PROTOCOL: u8 = 5;
 
-/// As much of a refused name as is shown.
+/// The maximum number of characters of a refused name in an error.
 const SHOWN: usize = 120;
 
-/// Runs the pickle at the start of `bytes`: the values that it made, which of them it stands for,
-/// and where it ends.
+/// Runs the pickle at the start of `bytes`. Returns all values, the index of the value that the pickle
+/// describes, and the offset of its end.
 pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Made<'_>>, Id, usize), PickleError> {
     let mut machine = Machine {
         reader: Reader::new(bytes),
@@ -26,12 +26,12 @@ pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Made<'_>>, Id, usize), PickleErro
         memo: HashMap::new(),
         computed: 0,
     };
-    // An instruction adds at most one value, reference, mark or memo entry, so that this one count
-    // bounds the memory of all of them.
+    // An instruction adds at most one value, reference, mark or memo entry. So this limit also bounds
+    // the memory of all of these.
     for _ in 0..Limit::Instructions.most() {
         machine.at = machine.reader.offset();
         let opcode = machine.reader.byte()?;
-        if opcode == b'.' {
+        if opcode == op::STOP {
             let root = machine.pop()?;
             return Ok((machine.values, root, machine.reader.offset()));
         }
@@ -42,55 +42,57 @@ pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Made<'_>>, Id, usize), PickleErro
 
 struct Machine<'a> {
     reader: Reader<'a>,
-    /// Where the current instruction starts.
+    /// The offset of the current instruction.
     at: usize,
     values: Vec<Made<'a>>,
     stack: Vec<Id>,
     /// The heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
-    /// How many bytes the calls have made: a call can be repeated on one long text.
+    /// The number of bytes that calls have made. A pickle can repeat a call on one long text.
     computed: usize,
 }
 
 impl<'a> Machine<'a> {
-    /// One instruction, named beside its code as in `pickletools`.
+    /// Runs one instruction.
     fn execute(&mut self, opcode: u8) -> Result<(), PickleError> {
         let node = match opcode {
-            b'N' => Node::Scalar(Pickled::None),
-            0x88 => Node::Scalar(Pickled::Bool(true)),
-            0x89 => Node::Scalar(Pickled::Bool(false)),
-            b'I' => self.integer_or_bool()?,
-            b'J' => integer(i64::from(i32::from_le_bytes(self.reader.array()?))),
-            b'K' => integer(i64::from(self.reader.byte()?)),
-            b'M' => integer(i64::from(u16::from_le_bytes(self.reader.array()?))),
-            b'L' => {
+            op::NONE => Node::Scalar(Pickled::None),
+            op::NEWTRUE => Node::Scalar(Pickled::Bool(true)),
+            op::NEWFALSE => Node::Scalar(Pickled::Bool(false)),
+            op::INT => self.integer_or_bool()?,
+            op::BININT => integer(i64::from(i32::from_le_bytes(self.reader.array()?))),
+            op::BININT1 => integer(i64::from(self.reader.byte()?)),
+            op::BININT2 => integer(i64::from(u16::from_le_bytes(self.reader.array()?))),
+            op::LONG => {
                 let line = self.reader.text_line()?;
                 Node::Scalar(self.reader.integer_in(line)?)
             }
-            0x8a => self.long(Reader::counted::<1>)?,
-            0x8b => self.long(Reader::counted_signed)?,
-            b'F' => Node::Scalar(Pickled::Float(self.reader.number_line()?)),
-            b'G' => Node::Scalar(Pickled::Float(f64::from_be_bytes(self.reader.array()?))),
-            b'V' => Node::Text(self.reader.escaped_line()?),
-            0x8c => self.text(Reader::counted::<1>)?,
-            b'X' => self.text(Reader::counted::<4>)?,
-            0x8d => self.text(Reader::counted::<8>)?,
-            b'S' => Node::Bytes(self.reader.quoted_line()?),
-            b'T' => bytes(self.reader.counted_signed()?),
-            b'U' | b'C' => bytes(self.reader.counted::<1>()?),
-            b'B' => bytes(self.reader.counted::<4>()?),
-            0x8e | 0x96 => bytes(self.reader.counted::<8>()?),
-            b']' => Node::List(Vec::new()),
-            b'}' => Node::Dict(Vec::new()),
-            b')' => Node::Tuple(Vec::new()),
-            b'l' => Node::List(self.pop_to_mark()?),
-            b'd' => Node::Dict(self.pop_pairs()?),
-            b't' => Node::Tuple(self.pop_to_mark()?),
-            0x85..=0x87 => Node::Tuple(self.pop_many(usize::from(opcode - 0x84))?),
-            b'c' => self.global()?,
-            0x93 => self.stack_global()?,
-            b'R' => self.call()?,
+            op::LONG1 => self.long(Reader::counted::<1>)?,
+            op::LONG4 => self.long(Reader::counted_signed)?,
+            op::FLOAT => Node::Scalar(Pickled::Float(self.reader.number_line()?)),
+            op::BINFLOAT => Node::Scalar(Pickled::Float(f64::from_be_bytes(self.reader.array()?))),
+            op::UNICODE => Node::Text(self.reader.escaped_line()?),
+            op::SHORT_BINUNICODE => self.text(Reader::counted::<1>)?,
+            op::BINUNICODE => self.text(Reader::counted::<4>)?,
+            op::BINUNICODE8 => self.text(Reader::counted::<8>)?,
+            op::STRING => Node::Bytes(self.reader.quoted_line()?),
+            op::BINSTRING => bytes(self.reader.counted_signed()?),
+            op::SHORT_BINSTRING | op::SHORT_BINBYTES => bytes(self.reader.counted::<1>()?),
+            op::BINBYTES => bytes(self.reader.counted::<4>()?),
+            op::BINBYTES8 | op::BYTEARRAY8 => bytes(self.reader.counted::<8>()?),
+            op::EMPTY_LIST => Node::List(Vec::new()),
+            op::EMPTY_DICT => Node::Dict(Vec::new()),
+            op::EMPTY_TUPLE => Node::Tuple(Vec::new()),
+            op::LIST => Node::List(self.pop_to_mark()?),
+            op::DICT => Node::Dict(self.pop_pairs()?),
+            op::TUPLE => Node::Tuple(self.pop_to_mark()?),
+            op::TUPLE1 => Node::Tuple(self.pop_many(1)?),
+            op::TUPLE2 => Node::Tuple(self.pop_many(2)?),
+            op::TUPLE3 => Node::Tuple(self.pop_many(3)?),
+            op::GLOBAL => self.global()?,
+            op::STACK_GLOBAL => self.stack_global()?,
+            op::REDUCE => self.call()?,
             _ => return self.rearrange(opcode),
         };
         self.stack.push(self.values.len());
@@ -98,72 +100,71 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The instructions that make no value of their own.
+    /// Runs an instruction that makes no value of its own.
     fn rearrange(&mut self, opcode: u8) -> Result<(), PickleError> {
         match opcode {
-            // PROTO
-            0x80 if self.reader.byte()? > NEWEST_PROTOCOL => {
+            op::PROTO if self.reader.byte()? > NEWEST_PROTOCOL => {
                 return Err(self.malformed("a protocol that is newer than 5"));
             }
-            0x80 => {}
-            // FRAME: a hint for readers of streams; all bytes are here.
-            0x95 => {
+            op::PROTO => {}
+            // A frame helps readers of streams. Here all bytes are in memory already.
+            op::FRAME => {
                 let length = self.reader.unsigned::<8>()?;
                 self.reader.available(length)?;
             }
-            b'(' => self.marks.push(self.stack.len()),
-            // POP takes away a mark when nothing is above it.
-            b'0' if self.marks.last() == Some(&self.stack.len()) => {
+            op::MARK => self.marks.push(self.stack.len()),
+            // POP removes a mark if no value is above the mark.
+            op::POP if self.marks.last() == Some(&self.stack.len()) => {
                 self.marks.pop();
             }
-            b'0' => {
+            op::POP => {
                 self.pop()?;
             }
-            b'1' => {
+            op::POP_MARK => {
                 self.pop_to_mark()?;
             }
-            b'2' => {
+            op::DUP => {
                 let top = self.top()?;
                 self.stack.push(top);
             }
-            b'a' => {
+            op::APPEND => {
                 let parts = self.pop_many(1)?;
                 self.extend_list(parts)?;
             }
-            b'e' => {
+            op::APPENDS => {
                 let parts = self.pop_to_mark()?;
                 self.extend_list(parts)?;
             }
-            b's' => {
+            op::SETITEM => {
                 let parts = self.pop_many(2)?;
                 self.extend_dict(parts)?;
             }
-            b'u' => {
+            op::SETITEMS => {
                 let parts = self.pop_pairs()?;
                 self.extend_dict(parts)?;
             }
-            b'p' => {
+            op::PUT => {
                 let key = self.reader.number_line()?;
                 self.store(key)?;
             }
-            b'q' => {
+            op::BINPUT => {
                 let key = self.reader.unsigned::<1>()?;
                 self.store(key)?;
             }
-            b'r' => {
+            op::LONG_BINPUT => {
                 let key = self.reader.unsigned::<4>()?;
                 self.store(key)?;
             }
-            0x94 => self.store(self.memo.len() as u64)?,
-            b'g' => {
+            op::MEMOIZE => self.store(self.memo.len() as u64)?,
+            op::GET => {
                 let key = self.reader.number_line()?;
                 self.recall(key)?;
             }
-            b'h' => {
+            op::BINGET => {
                 let key = self.reader.unsigned::<1>()?;
                 self.recall(key)?;
             }
-            b'j' => {
+            op::LONG_BINGET => {
                 let key = self.reader.unsigned::<4>()?;
                 self.recall(key)?;
             }
@@ -172,7 +173,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// `I`, which is also how old protocols write booleans.
+    /// Reads the operand of `INT`. Old protocols also write booleans with it.
     fn integer_or_bool(&mut self) -> Result<Node<'a>, PickleError> {
         Ok(Node::Scalar(match self.reader.text_line()? {
             "00" => Pickled::Bool(false),
@@ -211,7 +212,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The function of that name, if it is one of the few.
+    /// Returns the function with this name, if it is one of the few that are allowed.
     fn function(&self, module: &str, name: &str) -> Result<Node<'a>, PickleError> {
         match (module, name) {
             ("_codecs", "encode") => Ok(Node::Function(Function::Encode)),
@@ -221,7 +222,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// `REDUCE`: one of the calls by which Python writes bytes, and no other.
+    /// Computes `REDUCE` if it is one of the calls with which Python writes bytes, and refuses any other.
     fn call(&mut self) -> Result<Node<'a>, PickleError> {
         let parts = self.pop_many(2)?;
         let Node::Function(function) = self.values[parts[0]].node else {
@@ -256,7 +257,7 @@ impl<'a> Machine<'a> {
     fn top(&self) -> Result<Id, PickleError> {
         match self.stack.last() {
             Some(top) if self.marks.last() != Some(&self.stack.len()) => Ok(*top),
-            _ => Err(self.malformed("a value is used that is not there")),
+            _ => Err(self.malformed("an instruction without the value that it needs")),
         }
     }
 
@@ -266,11 +267,11 @@ impl<'a> Machine<'a> {
         Ok(top)
     }
 
-    /// The topmost `count` values, the last one last.
+    /// Removes the topmost `count` values, and returns them from the bottom to the top.
     fn pop_many(&mut self, count: usize) -> Result<Vec<Id>, PickleError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() < floor + count {
-            return Err(self.malformed("a value is used that is not there"));
+            return Err(self.malformed("an instruction without the value that it needs"));
         }
         Ok(self.stack.split_off(self.stack.len() - count))
     }
@@ -311,13 +312,14 @@ impl<'a> Machine<'a> {
 
     fn recall(&mut self, key: u64) -> Result<(), PickleError> {
         let id = self.memo.get(&key).copied();
-        self.stack.push(id.ok_or_else(|| self.malformed("a value is recalled but never stored"))?);
+        let never_stored = || self.malformed("a value that is recalled but was never stored");
+        self.stack.push(id.ok_or_else(never_stored)?);
         Ok(())
     }
 
     fn refuse_opcode(&mut self, opcode: u8) -> PickleError {
         let name = match opcode {
-            b'i' => {
+            op::INST => {
                 return match (self.reader.line(), self.reader.line()) {
                     (Ok(module), Ok(name)) => self.refused(&format!(
                         "{}.{}",
@@ -327,19 +329,19 @@ impl<'a> Machine<'a> {
                     (Err(error), _) | (_, Err(error)) => error,
                 };
             }
-            b'b' => "BUILD (the state of an object)",
-            b'o' => "OBJ (an object)",
-            0x81 => "NEWOBJ (an object)",
-            0x92 => "NEWOBJ_EX (an object)",
-            0x82 => "EXT1 (an object of a registered type)",
-            0x83 => "EXT2 (an object of a registered type)",
-            0x84 => "EXT4 (an object of a registered type)",
-            b'P' => "PERSID (an object kept elsewhere)",
-            b'Q' => "BINPERSID (an object kept elsewhere)",
-            0x8f | 0x90 => "EMPTY_SET (a set)",
-            0x91 => "FROZENSET (a set)",
-            0x97 => "NEXT_BUFFER (data kept elsewhere)",
-            0x98 => "READONLY_BUFFER (data kept elsewhere)",
+            op::BUILD => "BUILD (the state of an object)",
+            op::OBJ => "OBJ (an object)",
+            op::NEWOBJ => "NEWOBJ (an object)",
+            op::NEWOBJ_EX => "NEWOBJ_EX (an object)",
+            op::EXT1 => "EXT1 (an object of a registered type)",
+            op::EXT2 => "EXT2 (an object of a registered type)",
+            op::EXT4 => "EXT4 (an object of a registered type)",
+            op::PERSID => "PERSID (an object stored outside the pickle)",
+            op::BINPERSID => "BINPERSID (an object stored outside the pickle)",
+            op::EMPTY_SET | op::ADDITEMS => "EMPTY_SET (a set)",
+            op::FROZENSET => "FROZENSET (a set)",
+            op::NEXT_BUFFER => "NEXT_BUFFER (data stored outside the pickle)",
+            op::READONLY_BUFFER => "READONLY_BUFFER (data stored outside the pickle)",
             _ => return self.malformed("an unknown instruction"),
         };
         self.refused(name)
@@ -378,7 +380,7 @@ fn bytes(bytes: &[u8]) -> Node<'_> {
     Node::Bytes(Cow::Borrowed(bytes))
 }
 
-/// Whether an argument names Latin-1, as Python spells it. Python 2 writes the name as bytes.
+/// Returns true if an argument is the name of Latin-1 as Python writes it. Python 2 writes it as bytes.
 fn is_latin_1(encoding: &Node<'_>) -> bool {
     let name = match encoding {
         Node::Text(name) => name.as_bytes(),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::pickle::value::{Limit, PickleError, Pickled};
 
-/// A place in the bytes of a pickle. Nothing is copied and nothing is read past the end.
+/// A reader with a position in the bytes of a pickle. It copies nothing, and never reads past the end.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     offset: usize,
@@ -15,7 +15,7 @@ impl<'a> Reader<'a> {
         Reader { bytes, offset: 0 }
     }
 
-    /// How many bytes were read.
+    /// Returns the number of bytes read so far.
     pub(super) fn offset(&self) -> usize {
         self.offset
     }
@@ -42,13 +42,13 @@ impl<'a> Reader<'a> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    /// An unsigned little-endian number of `N` bytes, at most eight.
+    /// Reads an unsigned little-endian number of `N` bytes, at most eight.
     pub(super) fn unsigned<const N: usize>(&mut self) -> Result<u64, PickleError> {
         let array = self.array::<N>()?;
         Ok(array.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    /// Bytes that follow their own number, which is unsigned in `N` bytes.
+    /// Reads an unsigned length of `N` bytes, and then this number of bytes.
     pub(super) fn counted<const N: usize>(&mut self) -> Result<&'a [u8], PickleError> {
         let count = self.unsigned::<N>()?;
         self.available(count)?;
@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
         Ok(counted)
     }
 
-    /// The same under a signed number of four bytes, which must not be negative.
+    /// Reads a signed length of four bytes, which must not be negative, and then this number of bytes.
     pub(super) fn counted_signed(&mut self) -> Result<&'a [u8], PickleError> {
         match self.rest().get(3) {
             Some(0x80..) => Err(self.malformed("a negative length")),
@@ -65,12 +65,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Checks that `count` more bytes are there.
+    /// Checks that at least `count` bytes are left.
     pub(super) fn available(&self, count: u64) -> Result<(), PickleError> {
         if count > self.rest().len() as u64 { Err(self.truncated()) } else { Ok(()) }
     }
 
-    /// The bytes up to the next line feed, which is read too.
+    /// Reads up to the next line feed, and returns the bytes before it.
     pub(super) fn line(&mut self) -> Result<&'a [u8], PickleError> {
         let end = self.rest().iter().position(|byte| *byte == b'\n');
         let line = &self.rest()[..end.ok_or_else(|| self.truncated())?];
@@ -78,22 +78,22 @@ impl<'a> Reader<'a> {
         Ok(line)
     }
 
-    /// A line as text.
+    /// Reads a line as text.
     pub(super) fn text_line(&mut self) -> Result<&'a str, PickleError> {
         let line = self.line()?;
         self.utf8(line)
     }
 
-    /// A line that holds a number, as any type that can be read from text.
+    /// Reads a line with a number of any type that can be parsed from text.
     pub(super) fn number_line<T: std::str::FromStr>(&mut self) -> Result<T, PickleError> {
-        self.text_line()?.trim().parse().map_err(|_| self.malformed("a number that is none"))
+        self.text_line()?.trim().parse().map_err(|_| self.malformed("an invalid number"))
     }
 
     pub(super) fn utf8(&self, bytes: &'a [u8]) -> Result<&'a str, PickleError> {
         std::str::from_utf8(bytes).map_err(|_| self.malformed("text that is not UTF-8"))
     }
 
-    /// The integer that a line holds in decimal, maybe with an `L` behind it.
+    /// Parses a line with a decimal integer, which may end with an `L`.
     pub(super) fn integer_in(&self, line: &str) -> Result<Pickled, PickleError> {
         let line = line.trim();
         let line = line.strip_suffix('L').unwrap_or(line);
@@ -103,12 +103,12 @@ impl<'a> Reader<'a> {
         let (sign, digits) = line.strip_prefix('-').map_or(("", line), |digits| ("-", digits));
         let digits = digits.trim_start_matches('0');
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(self.malformed("an integer that is none"));
+            return Err(self.malformed("an invalid integer"));
         }
         self.big_integer(sign, digits)
     }
 
-    /// The little-endian two's complement integer in `bytes`.
+    /// Converts a little-endian integer in two's complement.
     pub(super) fn integer(&self, bytes: &[u8]) -> Result<Pickled, PickleError> {
         let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
         if bytes.len() <= 8 {
@@ -116,7 +116,8 @@ impl<'a> Reader<'a> {
             whole[..bytes.len()].copy_from_slice(bytes);
             return Ok(Pickled::Integer(i64::from_le_bytes(whole)));
         }
-        // 2.4 decimal digits or more in each byte: what is too long is not converted first.
+        // A byte has at least 2.4 decimal digits, so a number that is too long is rejected before the
+        // slow conversion.
         if bytes.len() * 12 / 5 > Limit::Digits.most() + 3 {
             return Err(self.too_many_digits());
         }
@@ -138,7 +139,7 @@ impl<'a> Reader<'a> {
         PickleError::TooLarge { limit: Limit::Digits, offset: self.offset }
     }
 
-    /// A line with the `repr` of a Python 2 `str`: quoted, with backslash escapes.
+    /// Reads a line with the `repr` of a Python 2 `str`: in quotes, with backslash escapes.
     pub(super) fn quoted_line(&mut self) -> Result<Cow<'a, [u8]>, PickleError> {
         let line = self.line()?.trim_ascii();
         let ([b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"']) = line else {
@@ -159,14 +160,14 @@ impl<'a> Reader<'a> {
                 },
                 (byte, tail) => (u32::from(*byte), tail),
             };
-            // An octal escape over 377 keeps its low eight bits, as in Python.
+            // An octal escape above 377 keeps only its low eight bits, as in Python.
             plain.push(byte.to_le_bytes()[0]);
             rest = tail;
         }
         Ok(Cow::Owned(plain))
     }
 
-    /// A line in Python's `raw-unicode-escape`: Latin-1 with `\u` and `\U` for all other
+    /// Reads a line in Python's `raw-unicode-escape`: Latin-1, with `\u` and `\U` for all other
     /// characters.
     pub(super) fn escaped_line(&mut self) -> Result<Cow<'a, str>, PickleError> {
         let line = self.line()?;
@@ -193,7 +194,7 @@ impl<'a> Reader<'a> {
         Ok(Cow::Owned(text))
     }
 
-    /// The number in the first `N` hexadecimal digits, and what follows them.
+    /// Parses `N` hexadecimal digits. Returns the number, and the text after the digits.
     fn hexadecimal<'b, const N: usize>(
         &self,
         text: &'b [u8],
@@ -207,7 +208,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The number in one to three octal digits, and what follows them.
+/// Parses one to three octal digits. Returns the number, and the text after the digits.
 fn octal(text: &[u8]) -> (u32, &[u8]) {
     let is_octal = |byte: &&u8| matches!(byte, b'0'..=b'7');
     let count = text.iter().take(3).take_while(is_octal).count();
@@ -229,7 +230,7 @@ fn simple_escape(escaped: u8) -> Option<u8> {
     })
 }
 
-/// The absolute value of a two's complement integer, in little-endian words of 32 bits.
+/// Returns the absolute value of an integer in two's complement, as little-endian words of 32 bits.
 fn magnitude(bytes: &[u8], negative: bool) -> Vec<u32> {
     let fill = if negative { 0xff } else { 0 };
     let mut carry = negative;
@@ -247,7 +248,7 @@ fn magnitude(bytes: &[u8], negative: bool) -> Vec<u32> {
     words.collect()
 }
 
-/// The decimal digits of a number in little-endian words of 32 bits.
+/// Returns the decimal digits of a number that is given as little-endian words of 32 bits.
 fn decimal(mut words: Vec<u32>) -> String {
     const GROUP: u64 = 1_000_000_000;
     let mut groups = Vec::new();

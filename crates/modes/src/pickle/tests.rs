@@ -21,7 +21,7 @@ fn integers(integers: &[i64]) -> Vec<Pickled> {
     integers.iter().copied().map(Pickled::Integer).collect()
 }
 
-/// What every one of the samples stands for.
+/// The value that each of the samples describes.
 fn sample() -> Pickled {
     let mut numbers = integers(&[0, 255, 256, 70_000, -1, 1 << 31, i64::MIN]);
     numbers.extend([
@@ -59,11 +59,11 @@ fn every_protocol_of_both_pythons_is_read() {
 }
 
 #[test]
-fn what_is_cut_off_anywhere_is_an_error() {
+fn a_pickle_that_is_cut_off_anywhere_is_an_error() {
     for (writer, pickle) in samples::SAMPLES {
         for end in 0..pickle.len() {
             let read = decode(&pickle[..end]);
-            // A frame says how much follows, and so shows at once that something is missing.
+            // A frame gives the number of bytes that follow, so a missing end is noticed at once.
             assert!(matches!(read, Err(PickleError::Truncated { .. })), "{writer} {end}: {read:?}");
         }
     }
@@ -140,7 +140,7 @@ fn marks_copies_and_pops_work_as_in_python() {
 }
 
 #[test]
-fn what_is_not_plain_data_is_refused_by_name() {
+fn anything_but_plain_data_is_refused_by_name() {
     let table: &[(&[u8], &str)] = &[
         (b"cos\nsystem\n(S'true'\ntR.", "os.system"),
         (b"cbuiltins\neval\n(V1\ntR.", "builtins.eval"),
@@ -168,11 +168,11 @@ fn what_is_not_plain_data_is_refused_by_name() {
         (b"\x82\x01.", "EXT1 (an object of a registered type)"),
         (b"\x83\x01\0.", "EXT2 (an object of a registered type)"),
         (b"\x84\x01\0\0\0.", "EXT4 (an object of a registered type)"),
-        (b"Pid\n.", "PERSID (an object kept elsewhere)"),
-        (b"NQ.", "BINPERSID (an object kept elsewhere)"),
-        (b"\x97.", "NEXT_BUFFER (data kept elsewhere)"),
-        (b"N\x98.", "READONLY_BUFFER (data kept elsewhere)"),
-        // The few functions are of no use but to make bytes.
+        (b"Pid\n.", "PERSID (an object stored outside the pickle)"),
+        (b"NQ.", "BINPERSID (an object stored outside the pickle)"),
+        (b"\x97.", "NEXT_BUFFER (data stored outside the pickle)"),
+        (b"N\x98.", "READONLY_BUFFER (data stored outside the pickle)"),
+        // The allowed functions can do nothing but make bytes.
         (b"cbuiltins\nbytes\n.", "bytes"),
         (b"]c_codecs\nencode\na.", "_codecs.encode"),
         (b"cbuiltins\nbytes\n(J\xff\xff\xff\x7ftR.", "bytes with other arguments"),
@@ -198,20 +198,20 @@ fn what_is_not_plain_data_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_broken_is_said_where_it_is() {
+fn errors_name_the_mistake_and_its_offset() {
     let table: &[(&[u8], PickleError)] = &[
         (b"", PickleError::Truncated { offset: 0 }),
         (b"N.N.", PickleError::Trailing { offset: 2 }),
-        (b".", malformed("a value is used that is not there", 0)),
-        (b"(.", malformed("a value is used that is not there", 1)),
-        (b"N(a.", malformed("a value is used that is not there", 2)),
-        (b"N(\x85.", malformed("a value is used that is not there", 2)),
+        (b".", malformed("an instruction without the value that it needs", 0)),
+        (b"(.", malformed("an instruction without the value that it needs", 1)),
+        (b"N(a.", malformed("an instruction without the value that it needs", 2)),
+        (b"N(\x85.", malformed("an instruction without the value that it needs", 2)),
         (b"t.", malformed("a mark is missing", 0)),
         (b"(Nd.", malformed("a key without a value", 2)),
         (b"NNa.", malformed("an item for something that is not a list", 2)),
         (b"]NNs.", malformed("an entry for something that is not a dict", 3)),
-        (b"h\x07.", malformed("a value is recalled but never stored", 0)),
-        (b"g-1\n.", malformed("a number that is none", 4)),
+        (b"h\x07.", malformed("a value that is recalled but was never stored", 0)),
+        (b"g-1\n.", malformed("an invalid number", 4)),
         (b"\x80\x06N.", malformed("a protocol that is newer than 5", 0)),
         (b"\xffN.", malformed("an unknown instruction", 0)),
         (b"X\x01\0\0\0\xff.", malformed("text that is not UTF-8", 6)),
@@ -222,9 +222,9 @@ fn what_is_broken_is_said_where_it_is() {
         (b"S'\\x1'\n.", malformed("an incomplete escape", 7)),
         (b"S'a\n.", malformed("a string without its quotes", 4)),
         (b"S'\n.", malformed("a string without its quotes", 3)),
-        (b"Ione\n.", malformed("an integer that is none", 5)),
-        (b"I--1\n.", malformed("an integer that is none", 5)),
-        (b"Fone\n.", malformed("a number that is none", 5)),
+        (b"Ione\n.", malformed("an invalid integer", 5)),
+        (b"I--1\n.", malformed("an invalid integer", 5)),
+        (b"Fone\n.", malformed("an invalid number", 5)),
         (b"T\xff\xff\xff\xff.", malformed("a negative length", 1)),
         (b"\x8b\xff\xff\xff\xff.", malformed("a negative length", 1)),
         (b"VaVb\x93.", PickleError::Truncated { offset: 6 }),
@@ -247,7 +247,7 @@ fn white_space_behind_the_end_is_ignored() {
 }
 
 #[test]
-fn what_contains_itself_is_refused() {
+fn a_value_that_contains_itself_is_refused() {
     let loops: &[&[u8]] = &[b"]q\0h\0a.", b"}q\0X\x01\0\0\0ah\0s.", b"]q\0(h\0ta.", b"]q\0]h\0aa."];
     for pickle in loops {
         assert_eq!(decode(pickle), Err(PickleError::Recursive { offset: 0 }));
@@ -266,7 +266,8 @@ fn depth_is_limited() {
     assert!(nested(1_000_000).is_err());
 }
 
-/// A pickle whose `levels` lists each hold the one before ten times, with `innermost` inside all.
+/// A pickle with `levels` nested lists. Each contains the one below ten times, and the lowest contains
+/// `innermost`.
 fn laughs(innermost: &[u8], levels: usize) -> Vec<u8> {
     let level = [b"q\0]".as_slice(), &b"h\0a".repeat(10)].concat();
     [innermost, &level.repeat(levels), b"."].concat()
@@ -304,7 +305,7 @@ fn counts_are_limited() {
     assert_eq!(limit(&wide), Some(Limit::Digits));
 }
 
-/// Bytes that look random and are the same in every run (xorshift).
+/// A generator of pseudo-random numbers that are the same in every run (xorshift).
 struct Random(u64);
 
 impl Random {

@@ -1,40 +1,40 @@
-//! The values that a pickle makes, side by side, and the tree that they stand for.
+//! The flat list of a pickle's values, and the tree that is built from it.
 
 use std::borrow::Cow;
 
 use crate::pickle::value::{Limit, PickleError, Pickled};
 
-/// The index of a value.
+/// The index of a value in the list.
 pub(super) type Id = usize;
 
-/// A value whose parts are named by index, so that a list can be filled after it was shared.
+/// A value that refers to its parts by index, so that a pickle can use a list before it fills the list.
 pub(super) enum Node<'a> {
-    /// A value without parts. Never text, bytes, a list, a tuple or a dict.
+    /// A value without parts that is neither text nor bytes.
     Scalar(Pickled),
     Text(Cow<'a, str>),
     Bytes(Cow<'a, [u8]>),
     List(Vec<Id>),
     Tuple(Vec<Id>),
-    /// Keys and values in turn.
+    /// A dict: key, value, key, value and so on.
     Dict(Vec<Id>),
     /// One of the few functions that a pickle of plain data calls.
     Function(Function),
 }
 
-/// A value and where it was made.
+/// A value, and the offset of the instruction that made it.
 pub(super) struct Made<'a> {
     pub(super) node: Node<'a>,
     pub(super) offset: usize,
 }
 
-/// The functions that Python itself calls to write plain data.
+/// The functions that Python's own pickles of plain data call.
 #[derive(Clone, Copy)]
 pub(super) enum Function {
-    /// `_codecs.encode`, for bytes.
+    /// `_codecs.encode`, which makes bytes of text in Latin-1.
     Encode,
-    /// The type `bytes`, for empty bytes.
+    /// The type `bytes`, called without arguments for empty bytes.
     Bytes,
-    /// The type `bytearray`.
+    /// The type `bytearray`, called with bytes or text.
     Bytearray,
 }
 
@@ -48,14 +48,14 @@ impl Function {
     }
 }
 
-/// Builds the tree under `root`, with every shared value copied to wherever it appears.
+/// Builds the tree below `root`. A value that is used several times is copied to each place.
 pub(super) fn build(values: &[Made<'_>], root: Id) -> Result<Pickled, PickleError> {
     Builder { values, path: Vec::new(), values_used: 1, bytes_used: 0 }.build(root)
 }
 
 struct Builder<'v, 'a> {
     values: &'v [Made<'a>],
-    /// The lists, tuples and dicts that the current value is inside of.
+    /// The lists, tuples and dicts that contain the current value.
     path: Vec<Id>,
     values_used: usize,
     bytes_used: usize,
@@ -105,7 +105,7 @@ impl Builder<'_, '_> {
         if self.path.len() == Limit::Depth.most() {
             return Err(PickleError::TooLarge { limit: Limit::Depth, offset });
         }
-        // Counted before anything is reserved for them.
+        // The parts are counted before memory is allocated for them.
         self.values_used = take(self.values_used, parts.len(), Limit::Values, offset)?;
         self.path.push(id);
         let parts = parts.iter().map(|part| self.build(*part)).collect();
@@ -119,7 +119,7 @@ impl Builder<'_, '_> {
     }
 }
 
-/// Adds `more` to what is `used` of `limit`.
+/// Adds `more` to the amount `used`, and fails if the sum is above the limit.
 pub(super) fn take(
     used: usize,
     more: usize,

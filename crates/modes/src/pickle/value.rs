@@ -1,4 +1,4 @@
-//! What a pickle holds, or why it cannot be read.
+//! The values that a pickle can contain, and the errors for a pickle that cannot be read.
 
 use ai_integration_contract::number::MAX_DIGITS;
 
@@ -9,7 +9,7 @@ pub(crate) enum Pickled {
     None,
     /// `True` or `False`.
     Bool(bool),
-    /// An integer of 64 bits.
+    /// An integer that fits 64 bits.
     Integer(i64),
     /// A larger integer, in decimal.
     BigInteger(String),
@@ -17,85 +17,85 @@ pub(crate) enum Pickled {
     Float(f64),
     /// `str` of Python 3, `unicode` of Python 2.
     Text(String),
-    /// `bytes`, `bytearray`, or `str` of Python 2, which may be text as well as bytes: whoever
-    /// asked for the value knows.
+    /// `bytes`, `bytearray`, or `str` of Python 2. The last may be text or bytes, which the caller must
+    /// know.
     Bytes(Vec<u8>),
     /// A list.
     List(Vec<Pickled>),
     /// A tuple.
     Tuple(Vec<Pickled>),
-    /// A dict, in the order in which its entries were set. A key that is set twice is here twice,
-    /// and its last value is the one that counts.
+    /// A dict, in the order in which its entries were set. A key that was set twice occurs twice, and
+    /// its last value counts.
     Dict(Vec<(Pickled, Pickled)>),
 }
 
-/// The reason why a pickle cannot be read, and the byte at which it stands.
+/// The reason why a pickle cannot be read, and its offset in the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PickleError {
-    /// It asks for an import, a call or a kind of object that is not plain data.
+    /// The pickle contains an import, a call or a kind of object that is not plain data.
     #[error(
         "refused `{name}` at byte {offset}: only plain data is read from a pickle; \
          write the dict with plain bytes, str and numbers"
     )]
     Refused {
-        /// The name of what it asks for.
+        /// The name of the import, call or instruction.
         name: String,
-        /// The place in the bytes.
+        /// The offset of the instruction.
         offset: usize,
     },
-    /// It ends before its end is marked.
+    /// The pickle ends without the instruction `STOP`.
     #[error("the pickle is cut off after byte {offset}; send all of it")]
     Truncated {
-        /// The place where the bytes end.
+        /// The number of bytes.
         offset: usize,
     },
-    /// It is not a pickle, or a broken one.
+    /// The bytes are not a pickle, or a broken one.
     #[error("not a valid pickle: {what} at byte {offset}")]
     Malformed {
-        /// The fault in words.
+        /// The mistake in words.
         what: &'static str,
-        /// The place in the bytes.
+        /// The offset of the mistake.
         offset: usize,
     },
-    /// It stands for more than is read.
-    #[error("the pickle holds more than {limit}, seen at byte {offset}; send less at a time")]
+    /// The pickle describes more than one of the limits allows.
+    #[error("the pickle contains more than {limit}, at byte {offset}; send less at once")]
     TooLarge {
-        /// The limit that it is over.
+        /// The exceeded limit.
         limit: Limit,
-        /// The place in the bytes.
+        /// The offset at which the limit was exceeded.
         offset: usize,
     },
     /// A list or dict contains itself.
-    #[error("a value that contains itself is made at byte {offset}; only plain data is read")]
+    #[error("the value made at byte {offset} contains itself; only plain data is read")]
     Recursive {
-        /// The place where it is made.
+        /// The offset of the instruction that made the value.
         offset: usize,
     },
-    /// Something follows the end.
-    #[error("the pickle ends at byte {offset}, but more bytes follow; send one pickle and no more")]
+    /// More bytes follow after the end of the pickle.
+    #[error("the pickle ends at byte {offset}, but more bytes follow; send only one pickle")]
     Trailing {
-        /// The place where the pickle ends.
+        /// The offset of the end of the pickle.
         offset: usize,
     },
 }
 
-/// A limit on what a pickle may hold, with shared values counted wherever they appear.
+/// A limit for one pickle. A value that is used several times counts each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// Lists, tuples and dicts inside one another.
+    /// The nesting of lists, tuples and dicts.
     Depth,
-    /// Values of any kind.
+    /// The number of values of any kind.
     Values,
-    /// Bytes of all text, bytes and long integers together.
+    /// The number of bytes of all text, bytes and long integers together.
     Bytes,
-    /// Decimal digits of one integer; more would make its conversion slow.
+    /// The number of decimal digits of one integer. Converting a longer one would be slow.
     Digits,
-    /// Steps of the machine.
+    /// The number of instructions.
     Instructions,
 }
 
 impl Limit {
-    /// The largest number that is still read.
+    /// Returns the largest number that is allowed.
     pub(crate) const fn most(self) -> usize {
         match self {
             Limit::Depth => 64,

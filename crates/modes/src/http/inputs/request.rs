@@ -39,7 +39,7 @@ pub(crate) struct RequestInputs {
 /// The format of a body, from the request's head.
 struct Format {
     media: mime::Mime,
-    /// The encoding of the text, unless the text has a byte order mark of another encoding.
+    /// The encoding of the text, unless its first bytes show another one.
     encoding: Encoding,
 }
 

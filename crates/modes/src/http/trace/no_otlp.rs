@@ -1,4 +1,4 @@
-//! Stands in for `otlp` in a build without the feature `otel`: there is no tracer.
+//! Replaces `otlp` in a build without the feature `otel`. No spans are recorded.
 
 use std::future::Ready;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use axum::http::{HeaderMap, Method};
 
 use crate::http::trace::request_end::RequestEnd;
 
-/// A tracer, of which this build has none.
+/// A type without values, since this build has no tracer.
 #[derive(Clone)]
 pub(crate) enum Tracer {}
 
-/// A span on its way, of which this build has none.
+/// A type without values, since this build records no spans.
 #[derive(Debug)]
 pub(crate) enum Recording {}
 
 impl Tracer {
-    #[expect(clippy::unnecessary_wraps, reason = "called like the one that reads something")]
+    #[expect(clippy::unnecessary_wraps, reason = "it has the signature of the function that it replaces")]
     pub(crate) fn read(_: &Environment) -> Result<Option<Self>, SettingError> {
         Ok(None)
     }

@@ -1,8 +1,8 @@
-//! Records the spans of requests and sends them to a collector over OTLP, if the settings name one.
+//! Records the spans of requests, and sends them over OTLP if the settings name a collector.
 //!
-//! A request is a span of kind *server*, named and described as OpenTelemetry's conventions for
-//! HTTP have it; below it are `queue` and `model`, the time that it waited for a worker and the
-//! time that the worker took.
+//! Each request has a span of kind *server*, with the name and attributes of OpenTelemetry's conventions
+//! for HTTP. It has two child spans: `queue` is the time in which the request waited for a worker, and
+//! `model` is the time that the worker took.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -28,29 +28,30 @@ use crate::http::wire::trust;
 settings! {
     /// The collector of traces.
     pub(crate) struct Settings under "Logs" {
-        /// Collector of OpenTelemetry traces, by OTLP over HTTP: http://collector:4318. Further OTEL_
-        /// variables (headers, timeout, sampler, service name, resource attributes) are heeded. By
+        /// Collector of OpenTelemetry traces, for OTLP over HTTP, such as http://collector:4318. Other
+        /// OTEL_ variables (headers, timeout, sampler, service name, resource attributes) apply too. By
         /// default nothing is sent.
         otlp_endpoint: Option<Text> { name: "OTEL_EXPORTER_OTLP_ENDPOINT", value_name: "URL" },
     }
 }
 
-/// The service's name where nobody gave one.
+/// The service's name if no setting gives one.
 const SERVICE: &str = "ai-integration";
-/// The time for a collector to answer, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The time for the last spans to be sent when the server stops.
+/// The default timeout for the collector's response, which OTEL_EXPORTER_OTLP_TIMEOUT changes.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The maximum time for sending the last spans when the server shuts down.
 const LAST_SPANS: Duration = Duration::from_secs(3);
-/// The addresses that platforms ask again and again.
+/// The addresses without traces, since platforms request them regularly.
 const UNTRACED: &[&str] = &["/healthz", "/readyz", "/metrics"];
-/// Makes spans and sends them, on a thread of its own and in batches.
+
+/// Records spans and sends them in batches, on its own thread.
 #[derive(Clone)]
 pub(crate) struct Tracer {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
 
-/// A request's span, on its way.
+/// The span of a request in progress.
 #[derive(Debug)]
 pub(crate) struct Recording {
     span: Span,
@@ -59,13 +60,13 @@ pub(crate) struct Recording {
 }
 
 impl Tracer {
-    /// As the settings have it; none without a collector.
+    /// Reads the settings. Returns `None` if no collector is set.
     pub(crate) fn read(environment: &Environment) -> Result<Option<Self>, SettingError> {
         let Some(endpoint) = Settings::read(environment)?.otlp_endpoint else { return Ok(None) };
-        let says = |name, word| {
+        let has = |name, word| {
             environment.variable(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(word))
         };
-        if says("OTEL_SDK_DISABLED", "true") || says("OTEL_TRACES_EXPORTER", "none") {
+        if has("OTEL_SDK_DISABLED", "true") || has("OTEL_TRACES_EXPORTER", "none") {
             return Ok(None);
         }
         let refused = |reason: String| Settings::otlp_endpoint().invalid(&endpoint, reason);
@@ -73,22 +74,22 @@ impl Tracer {
         if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
             return Err(refused("expected an address such as http://collector:4318".to_owned()));
         }
-        // What is to be appended to the address of all signals (OTLP Exporter, Endpoint URLs).
+        // This path is appended to the URL for all signals (OTLP Exporter, Endpoint URLs).
         let address = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-        // The client has a runtime of its own, which must not be made inside of ours.
+        // The blocking client starts its own runtime, which is not allowed inside this runtime.
         let timeout = environment.variable("OTEL_EXPORTER_OTLP_TIMEOUT");
         let timeout = timeout.and_then(|milliseconds| milliseconds.trim().parse().ok());
-        let timeout = timeout.map_or(PATIENCE, Duration::from_millis);
+        let timeout = timeout.map_or(TIMEOUT, Duration::from_millis);
         let resource = resource(environment);
         let made = std::thread::spawn(move || provider(address, timeout, resource)).join();
-        let provider = made.unwrap_or_else(|_| Err("its client cannot be started".into()));
+        let provider = made.unwrap_or_else(|_| Err("the HTTP client cannot be started".into()));
         let provider = provider.map_err(|error| refused(format!("it cannot be used: {error}")))?;
         let tracer = provider.tracer(SERVICE);
         Ok(Some(Tracer { provider, tracer }))
     }
 
-    /// Begins the span of a request, which `traceparent` names from here on; what is recorded of it
-    /// is the sampler's to say. None for an address that is not traced.
+    /// Begins the span of a request. Returns its `traceparent`, and its recording if the sampler selects
+    /// the span. Returns `None` for an address without traces.
     pub(crate) fn begin(
         &self,
         method: &Method,
@@ -100,7 +101,7 @@ impl Tracer {
         }
         let parent = TraceContextPropagator::new()
             .extract_with_context(&Context::new(), &HeaderExtractor(headers));
-        // A client must not choose the number of different names.
+        // Unknown methods share one name, so that clients cannot create any number of names.
         let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
         let method = known.into_iter().find(|known| method == known).unwrap_or("_OTHER");
         let name = format!("{method} {route}");
@@ -120,7 +121,7 @@ impl Tracer {
         Some((parent, recording))
     }
 
-    /// Sends what there still is.
+    /// Sends the remaining spans.
     pub(crate) async fn stop(self) {
         let sent = move || self.provider.shutdown_with_timeout(LAST_SPANS);
         match tokio::task::spawn_blocking(sent).await {
@@ -149,7 +150,7 @@ fn provider(
         .build())
 }
 
-/// Describes this server to collectors: as OpenTelemetry's variables do, and by a name in any case.
+/// Returns the attributes of this server from OpenTelemetry's variables, with a default service name.
 fn resource(environment: &Environment) -> Resource {
     let is_name = |attribute: &str| attribute.trim().starts_with("service.name=");
     let attributes = environment.variable("OTEL_RESOURCE_ATTRIBUTES");
@@ -161,12 +162,12 @@ fn resource(environment: &Environment) -> Resource {
 }
 
 impl Recording {
-    /// The times that the engine fills in.
+    /// Returns the times that the engine fills in.
     pub(crate) fn timing(&self) -> Arc<Timing> {
         self.timing.clone()
     }
 
-    /// Ends the request's span, and makes those below it.
+    /// Ends the request's span, and records its child spans.
     pub(crate) fn end(self, ended: &RequestEnd<'_>) {
         let Recording { mut span, tracer, timing } = self;
         let now = SystemTime::now();

@@ -1,6 +1,6 @@
-//! The end of a request, as a collector is told of it.
+//! The data of a finished request that is sent to a collector.
 
-/// The figures of a request that has ended.
+/// The status, code, id and sizes of a request that has ended.
 #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "there is no collector"))]
 pub(crate) struct RequestEnd<'a> {
     pub(crate) status: u16,

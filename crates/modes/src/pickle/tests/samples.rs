@@ -1,5 +1,5 @@
-//! One list as every protocol of Python 2.7 and 3.11 writes it: `pickle.dumps(SAMPLE, protocol)`
-//! with unicode literals, the bytes being `str` in Python 2.
+//! One list, pickled with every protocol of Python 2.7 and 3.11: `pickle.dumps(SAMPLE, protocol)` with
+//! unicode literals. The bytes are `str` in Python 2.
 //!
 //! ```text
 //! SAMPLE = [
@@ -12,7 +12,7 @@
 //! ]
 //! ```
 
-/// Who wrote it, and what was written.
+/// The writer and the protocol, and the pickle.
 pub(super) const SAMPLES: &[(&str, &[u8])] = &[
     (
         "Python 2, protocol 0",
