@@ -263,8 +263,7 @@ impl Pace {
     fn check(&self, length: usize) -> Result<(), Failure> {
         let (elapsed, least_rate) = (self.begun.elapsed(), self.least_rate);
         if elapsed > SLOW_AFTER && (length as u64) < least_rate * elapsed.as_secs() {
-            let message =
-                format!("the body arrives at less than {least_rate} bytes per second");
+            let message = format!("the body arrives at less than {least_rate} bytes per second");
             return Err(Failure::refused(Refusal::RequestTimeout, message));
         }
         Ok(())

@@ -239,7 +239,9 @@ fn form(
     let mut fields = Vec::new();
     for Part { head, mut content } in multipart::parse(body, boundary).map_err(unreadable)? {
         let Some(name) = head.name else {
-            return Err(malformed("a part of the form has no name; give each the name of its input"));
+            return Err(malformed(
+                "a part of the form has no name; give each the name of its input",
+            ));
         };
         let transfer_encoding = head.transfer_encoding;
         if transfer_encoding != TransferEncoding::Identity {

@@ -18,7 +18,10 @@ pub(crate) enum Tracer {}
 pub(crate) enum Recording {}
 
 impl Tracer {
-    #[expect(clippy::unnecessary_wraps, reason = "it has the signature of the function that it replaces")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it has the signature of the function that it replaces"
+    )]
     pub(crate) fn read(_: &Environment) -> Result<Option<Self>, SettingError> {
         Ok(None)
     }

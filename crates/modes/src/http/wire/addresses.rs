@@ -46,9 +46,7 @@ impl Addresses {
                 if known.insert(*address) {
                     let number = all.serve(metrics.route(address), dialect);
                     if let Err(error) = all.declared.insert(*address, number) {
-                        tracing::error!(
-                            "requests for {address} are counted as {OTHER:?}: {error}"
-                        );
+                        tracing::error!("requests for {address} are counted as {OTHER:?}: {error}");
                     }
                 }
                 let first = first_segment(address);

@@ -10,7 +10,10 @@ use ai_integration_contract::{Environment, SettingError};
 pub(crate) enum Tls {}
 
 impl Tls {
-    #[expect(clippy::unnecessary_wraps, reason = "it has the signature of the function that it replaces")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it has the signature of the function that it replaces"
+    )]
     pub(crate) fn read(_: &Environment) -> Result<Option<Arc<Self>>, SettingError> {
         Ok(None)
     }

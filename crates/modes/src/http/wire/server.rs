@@ -171,7 +171,8 @@ impl Acceptor {
         watcher: Watcher,
         activity: Arc<Activity>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let caller = Caller { edge: self.edge.clone(), activity: activity.clone(), peer: peer.ip() };
+        let caller =
+            Caller { edge: self.edge.clone(), activity: activity.clone(), peer: peer.ip() };
         let holder = grouped(peer.ip());
         let reservation = self.edge.budget.reserve(Some(holder));
         let stream = Resetting::new(stream, activity.clone());

@@ -11,7 +11,10 @@ use crate::http::request_context::RequestId;
 pub(crate) enum Remote {}
 
 impl Remote {
-    #[expect(clippy::unnecessary_wraps, reason = "it has the signature of the function that it replaces")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it has the signature of the function that it replaces"
+    )]
     pub(crate) fn read(_: &Environment, _: usize) -> Result<Option<Self>, SettingError> {
         Ok(None)
     }
