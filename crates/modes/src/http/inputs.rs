@@ -1,5 +1,5 @@
-//! Reads the inputs of a request: its head and body, the files that it gives as URLs, and the headers
-//! of its pictures.
+//! Reads the inputs of a request: its head and body, the files that it gives as URLs, and the
+//! headers of its pictures.
 
 pub(crate) mod body;
 pub(crate) mod call;

@@ -1,5 +1,5 @@
-//! The trace that a request belongs to (W3C Trace Context). The log contains its name, and [`Tracer`]
-//! sends its spans to a collector.
+//! The trace that a request belongs to (W3C Trace Context). The log contains its name, and
+//! [`Tracer`] sends its spans to a collector.
 
 #[cfg(feature = "otel")]
 pub(crate) mod otlp;
@@ -28,8 +28,8 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Begins the part of a request in its trace. Without a tracer, this only takes the `traceparent`
-    /// that the client sent.
+    /// Begins the part of a request in its trace. Without a tracer, this only takes the
+    /// `traceparent` that the client sent.
     pub(crate) fn begin(
         tracer: Option<&Tracer>,
         method: &Method,

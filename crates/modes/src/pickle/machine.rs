@@ -1,4 +1,5 @@
-//! The stack machine that runs a pickle, without the instructions that import, call or restore objects.
+//! The stack machine that runs a pickle, without the instructions that import, call or restore
+//! objects.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,8 +15,8 @@ const NEWEST_PROTOCOL: u8 = 5;
 /// The maximum number of characters of a refused name in an error.
 const SHOWN: usize = 120;
 
-/// Runs the pickle at the start of `bytes`. Returns all values, the index of the value that the pickle
-/// describes, and the offset of its end.
+/// Runs the pickle at the start of `bytes`. Returns all values, the index of the value that the
+/// pickle describes, and the offset of its end.
 pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Made<'_>>, Id, usize), PickleError> {
     let mut machine = Machine {
         reader: Reader::new(bytes),
@@ -26,8 +27,8 @@ pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Made<'_>>, Id, usize), PickleErro
         memo: HashMap::new(),
         computed: 0,
     };
-    // An instruction adds at most one value, reference, mark or memo entry. So this limit also bounds
-    // the memory of all of these.
+    // An instruction adds at most one value, reference, mark or memo entry. So this limit also
+    // bounds the memory of all of these.
     for _ in 0..Limit::Instructions.most() {
         machine.at = machine.reader.offset();
         let opcode = machine.reader.byte()?;
@@ -222,7 +223,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Computes `REDUCE` if it is one of the calls with which Python writes bytes, and refuses any other.
+    /// Computes `REDUCE` if it is one of the calls with which Python writes bytes, and refuses any
+    /// other.
     fn call(&mut self) -> Result<Node<'a>, PickleError> {
         let parts = self.pop_many(2)?;
         let Node::Function(function) = self.values[parts[0]].node else {
@@ -380,7 +382,8 @@ fn bytes(bytes: &[u8]) -> Node<'_> {
     Node::Bytes(Cow::Borrowed(bytes))
 }
 
-/// Returns true if an argument is the name of Latin-1 as Python writes it. Python 2 writes it as bytes.
+/// Returns true if an argument is the name of Latin-1 as Python writes it. Python 2 writes it as
+/// bytes.
 fn is_latin_1(encoding: &Node<'_>) -> bool {
     let name = match encoding {
         Node::Text(name) => name.as_bytes(),

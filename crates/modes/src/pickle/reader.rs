@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::pickle::value::{Limit, PickleError, Pickled};
 
-/// A reader with a position in the bytes of a pickle. It copies nothing, and never reads past the end.
+/// A reader with a position in the bytes of a pickle. It copies nothing, and never reads past the
+/// end.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     offset: usize,
@@ -57,7 +58,8 @@ impl<'a> Reader<'a> {
         Ok(counted)
     }
 
-    /// Reads a signed length of four bytes, which must not be negative, and then this number of bytes.
+    /// Reads a signed length of four bytes, which must not be negative, and then this number of
+    /// bytes.
     pub(super) fn counted_signed(&mut self) -> Result<&'a [u8], PickleError> {
         match self.rest().get(3) {
             Some(0x80..) => Err(self.malformed("a negative length")),
@@ -116,8 +118,8 @@ impl<'a> Reader<'a> {
             whole[..bytes.len()].copy_from_slice(bytes);
             return Ok(Pickled::Integer(i64::from_le_bytes(whole)));
         }
-        // A byte has at least 2.4 decimal digits, so a number that is too long is rejected before the
-        // slow conversion.
+        // A byte has at least 2.4 decimal digits, so a number that is too long is rejected before
+        // the slow conversion.
         if bytes.len() * 12 / 5 > Limit::Digits.most() + 3 {
             return Err(self.too_many_digits());
         }

@@ -266,8 +266,8 @@ fn depth_is_limited() {
     assert!(nested(1_000_000).is_err());
 }
 
-/// A pickle with `levels` nested lists. Each contains the one below ten times, and the lowest contains
-/// `innermost`.
+/// A pickle with `levels` nested lists. Each contains the one below ten times, and the lowest
+/// contains `innermost`.
 fn laughs(innermost: &[u8], levels: usize) -> Vec<u8> {
     let level = [b"q\0]".as_slice(), &b"h\0a".repeat(10)].concat();
     [innermost, &level.repeat(levels), b"."].concat()

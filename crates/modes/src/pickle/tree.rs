@@ -7,7 +7,8 @@ use crate::pickle::value::{Limit, PickleError, Pickled};
 /// The index of a value in the list.
 pub(super) type Id = usize;
 
-/// A value that refers to its parts by index, so that a pickle can use a list before it fills the list.
+/// A value that refers to its parts by index, so that a pickle can use a list before it fills the
+/// list.
 pub(super) enum Node<'a> {
     /// A value without parts that is neither text nor bytes.
     Scalar(Pickled),

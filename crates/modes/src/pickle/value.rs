@@ -17,15 +17,15 @@ pub(crate) enum Pickled {
     Float(f64),
     /// `str` of Python 3, `unicode` of Python 2.
     Text(String),
-    /// `bytes`, `bytearray`, or `str` of Python 2. The last may be text or bytes, which the caller must
-    /// know.
+    /// `bytes`, `bytearray`, or `str` of Python 2. The last may be text or bytes, which the caller
+    /// must know.
     Bytes(Vec<u8>),
     /// A list.
     List(Vec<Pickled>),
     /// A tuple.
     Tuple(Vec<Pickled>),
-    /// A dict, in the order in which its entries were set. A key that was set twice occurs twice, and
-    /// its last value counts.
+    /// A dict, in the order in which its entries were set. A key that was set twice occurs twice,
+    /// and its last value counts.
     Dict(Vec<(Pickled, Pickled)>),
 }
 

@@ -75,8 +75,8 @@ impl BodyReader {
         coding(headers, self.takes_compressed)
     }
 
-    /// Reads the body, and charges its memory to `reservation`. A body whose announced length is over
-    /// the limit is rejected before it is read.
+    /// Reads the body, and charges its memory to `reservation`. A body whose announced length is
+    /// over the limit is rejected before it is read.
     pub(crate) async fn read(
         &self,
         request: Request,
@@ -167,8 +167,8 @@ impl BodyReader {
         Ok(received.freeze())
     }
 
-    /// Decompresses the body within the same limits. This runs on its own thread, because a small body
-    /// may decompress to a very large one.
+    /// Decompresses the body within the same limits. This runs on its own thread, because a small
+    /// body may decompress to a very large one.
     async fn decompress(
         &self,
         coding: Coding,
@@ -195,8 +195,8 @@ impl BodyReader {
     }
 }
 
-/// Waits for the next data of a body. Returns `None` at its end, and an error if the body is too slow
-/// or its memory was taken for other requests.
+/// Waits for the next data of a body. Returns `None` at its end, and an error if the body is too
+/// slow or its memory was taken for other requests.
 async fn next(
     body: &mut Body,
     pace: &Pace,
@@ -220,9 +220,9 @@ async fn next(
     }
 }
 
-/// Returns the memory to reserve for a body of which `length` bytes were received. Small reservations
-/// double, and large ones grow by [`STEP`] and include the connection's read buffer. A reservation is
-/// never larger than the `announced` length.
+/// Returns the memory to reserve for a body of which `length` bytes were received. Small
+/// reservations double, and large ones grow by [`STEP`] and include the connection's read buffer. A
+/// reservation is never larger than the `announced` length.
 fn ahead(length: usize, announced: usize) -> usize {
     let ahead = if length < STEP {
         length.next_power_of_two().max(FIRST_STEP)
@@ -248,8 +248,8 @@ struct Pace {
 
 impl Pace {
     fn new(upload: Duration, expected: usize) -> Self {
-        // A body at less than half the rate that it needs will not be complete in time. It is rejected
-        // early, so that it does not take up memory until the timeout.
+        // A body at less than half the rate that it needs will not be complete in time. It is
+        // rejected early, so that it does not take up memory until the timeout.
         let least_rate = LEAST_RATE.max(expected as u64 / upload.as_secs().max(1) / 2);
         Pace { begun: Instant::now(), upload, least_rate }
     }

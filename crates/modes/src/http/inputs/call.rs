@@ -14,8 +14,8 @@ use crate::http::failure::Failure;
 use crate::http::inputs::intake::Intake;
 use crate::http::request_context::{OTHER, RequestContext, RequestId};
 
-/// The header in which a client limits the time until the result, in seconds. The server's own limit
-/// applies as well.
+/// The header in which a client limits the time until the result, in seconds. The server's own
+/// limit applies as well.
 pub(crate) const TIMEOUT: &str = "ai-integration-timeout";
 /// The media type of a list that is sent as one body with a part for each item (RFC 2046, section
 /// 5.1.3).
@@ -35,8 +35,8 @@ pub(crate) struct Call {
     pub(crate) wants_events: bool,
     /// True if the client prefers the items of a list as parts of one body ([`MIXED`]).
     pub(crate) wants_parts: bool,
-    /// True if the client gets the progress and log lines of the call's jobs. A dialect that sets this
-    /// must read these events.
+    /// True if the client gets the progress and log lines of the call's jobs. A dialect that sets
+    /// this must read these events.
     pub(crate) is_followed: bool,
     /// Tells the scheduler that a request is about to be submitted, so that it keeps a batch open.
     pub(crate) announcement: Option<Announcement>,
@@ -69,7 +69,8 @@ where
 }
 
 impl Call {
-    /// Waits for a step before the job is submitted, and subtracts its time from the call's timeout.
+    /// Waits for a step before the job is submitted, and subtracts its time from the call's
+    /// timeout.
     pub(crate) async fn wait_for<T>(&mut self, step: impl Future<Output = T>) -> Result<T, Error> {
         let Some(total) = self.timeout else { return Ok(step.await) };
         let begun = Instant::now();

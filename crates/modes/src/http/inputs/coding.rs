@@ -20,8 +20,9 @@ pub(crate) enum Coding {
     Deflate,
 }
 
-/// Returns the content coding of a body, or an error if the coding is not accepted. All codings in all
-/// headers count (RFC 9110, section 8.4), so that a compressed body is never taken for its content.
+/// Returns the content coding of a body, or an error if the coding is not accepted. All codings in
+/// all headers count (RFC 9110, section 8.4), so that a compressed body is never taken for its
+/// content.
 pub(crate) fn coding(
     headers: &HeaderMap,
     takes_compressed: bool,
@@ -53,8 +54,8 @@ fn refused_coding(takes_compressed: bool) -> Failure {
     Failure::refused(Refusal::UnsupportedMediaType, message)
 }
 
-/// Decompresses up to `limit` bytes. `grow_to` reserves the memory for them, and returns false if there
-/// is not enough.
+/// Decompresses up to `limit` bytes. `grow_to` reserves the memory for them, and returns false if
+/// there is not enough.
 pub(crate) fn inflate(
     coding: Coding,
     body: &Bytes,
@@ -87,8 +88,8 @@ pub(crate) fn inflate(
     }
 }
 
-/// Returns true if a body in `deflate` has the zlib header that the coding requires (RFC 1950). Some
-/// clients leave it out.
+/// Returns true if a body in `deflate` has the zlib header that the coding requires (RFC 1950).
+/// Some clients leave it out.
 fn is_zlib(body: &[u8]) -> bool {
     let head = body.first_chunk::<2>().map(|head| u16::from_be_bytes(*head));
     head.is_some_and(|head| head & 0x0f00 == 0x0800 && head % 31 == 0)

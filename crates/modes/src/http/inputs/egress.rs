@@ -1,10 +1,11 @@
-//! Limits which servers a request can make this server connect to, by a URL that it gives as an input.
+//! Limits which servers a request can make this server connect to, by a URL that it gives as an
+//! input.
 //!
 //! By default there are none. If the settings allow it, files are fetched only from the public
-//! Internet and from the networks that the settings name. Clients must not reach what is behind this
-//! server: its own ports, its neighbours, or a cloud's metadata. The IP address of each connection is
-//! checked, never only the name. An address is public if the IANA registries list it as globally
-//! reachable, not merely if it is not private.
+//! Internet and from the networks that the settings name. Clients must not reach what is behind
+//! this server: its own ports, its neighbours, or a cloud's metadata. The IP address of each
+//! connection is checked, never only the name. An address is public if the IANA registries list it
+//! as globally reachable, not merely if it is not private.
 
 use std::net::IpAddr;
 
@@ -52,9 +53,11 @@ const SPECIAL: &[&str] = &[
     "168.63.129.16/32",
 ];
 
-/// The IPv6 network that is assigned for global unicast (IANA IPv6 Global Unicast Address Assignments).
+/// The IPv6 network that is assigned for global unicast (IANA IPv6 Global Unicast Address
+/// Assignments).
 const GLOBAL: &str = "2000::/3";
-/// The parts of [`GLOBAL`] that the Special-Purpose registry excludes: protocols, documentation, 6to4.
+/// The parts of [`GLOBAL`] that the Special-Purpose registry excludes: protocols, documentation,
+/// 6to4.
 const SPECIAL_GLOBAL: &[&str] = &["2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"];
 
 /// The rules on which URLs are fetched.

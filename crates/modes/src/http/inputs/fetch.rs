@@ -36,7 +36,7 @@ impl Fetcher {
         &self,
         schema: &InputsSchema,
         raw: &mut RawInputs,
-        hold: &mut Reservation,
+        reservation: &mut Reservation,
         id: &RequestId,
     ) -> Result<(), Failure> {
         let mut trial = raw.clone();
@@ -47,7 +47,7 @@ impl Fetcher {
         schema.for_unread_files().resolve(trial)?;
         let addresses = address::given(schema, raw);
         let wrong = match &self.0 {
-            Some(remote) => remote.fetch(addresses, hold, id).await?,
+            Some(remote) => remote.fetch(addresses, reservation, id).await?,
             None => addresses.map(|(place, _)| not_fetched(place)).take(MAX_NAMED).collect(),
         };
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong).into()) }

@@ -1,5 +1,5 @@
-//! Checks the pictures of a request before a model decodes them. Only their headers are read, so that a
-//! decompression bomb is rejected without being decoded.
+//! Checks the pictures of a request before a model decodes them. Only their headers are read, so
+//! that a decompression bomb is rejected without being decoded.
 
 mod bmp;
 mod boxes;
@@ -43,8 +43,8 @@ settings! {
 /// model that decodes all frames needs memory for all of them.
 const ANIMATION: u64 = 16;
 
-/// Reads the size of a picture and its number of frames from its header. It stops counting frames above
-/// the limit, and returns `None` if the header is broken.
+/// Reads the size of a picture and its number of frames from its header. It stops counting frames
+/// above the limit, and returns `None` if the header is broken.
 type Header = fn(&[u8], &Limits) -> Option<Extent>;
 
 /// The functions that read the header of each format, by the format's name.
@@ -126,7 +126,8 @@ impl ImageRules {
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(wrong)) }
     }
 
-    /// Checks one picture. The server accepts `formats`, and the schema lists the formats `declared`.
+    /// Checks one picture. The server accepts `formats`, and the schema lists the formats
+    /// `declared`.
     fn examine(&self, bytes: &[u8], formats: &[String], declared: &Formats) -> Result<(), String> {
         let format = Format::recognise(bytes);
         let header =

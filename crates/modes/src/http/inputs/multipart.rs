@@ -1,6 +1,6 @@
-//! Parses forms as `multipart/form-data` (RFC 7578 over RFC 2046) from a complete body. The parts are
-//! slices of the body, so a large file is not copied. The available streaming parsers copy each part
-//! twice, which costs more for a picture than the rest of its processing.
+//! Parses forms as `multipart/form-data` (RFC 7578 over RFC 2046) from a complete body. The parts
+//! are slices of the body, so a large file is not copied. The available streaming parsers copy each
+//! part twice, which costs more for a picture than the rest of its processing.
 
 mod transfer_encoding;
 

@@ -68,8 +68,8 @@ impl RequestInputs {
         Ok(RequestInputs { raw, reservation })
     }
 
-    /// Makes inputs from the members of a JSON object. `reservation` already has the memory of their
-    /// text, and grows by the memory that the values need in addition.
+    /// Makes inputs from the members of a JSON object. `reservation` already has the memory of
+    /// their text, and grows by the memory that the values need in addition.
     pub(crate) fn from_members(
         members: impl IntoIterator<Item = (String, Json)>,
         mut reservation: Reservation,
@@ -111,8 +111,8 @@ fn malformed(message: impl Into<Cow<'static, str>>) -> Failure {
     Error::new(Kind::MalformedRequest, message).into()
 }
 
-/// Returns the format of the body, or an error if the format is not supported. A request without a body
-/// needs no content type, and has no inputs.
+/// Returns the format of the body, or an error if the format is not supported. A request without a
+/// body needs no content type, and has no inputs.
 fn format(headers: &HeaderMap) -> Result<Option<Format>, Failure> {
     let unsupported = |message: String| Failure::refused(Refusal::UnsupportedMediaType, message);
     let value = headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty());
@@ -146,9 +146,9 @@ fn encoding(charset: &str) -> Result<Encoding, Failure> {
     })
 }
 
-/// Returns true if a body begins like JSON. No form does, since the name of an input begins with neither
-/// bracket. `curl -d` sends JSON with the content type of a form unless another type is given, and
-/// `--data-urlencode` also escapes it.
+/// Returns true if a body begins like JSON. No form does, since the name of an input begins with
+/// neither bracket. `curl -d` sends JSON with the content type of a form unless another type is
+/// given, and `--data-urlencode` also escapes it.
 fn is_json(body: &[u8]) -> bool {
     let text = Encoding::of(body, Encoding::Utf8).without_mark(body);
     let is_escaped = text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"%7b"));
@@ -260,7 +260,8 @@ fn form(
             None if head.has_type => Encoding::Utf8,
             None => form_encoding,
         };
-        // Some clients send files as parts without a file name. These stay bytes if they are not text.
+        // Some clients send files as parts without a file name. These stay bytes if they are not
+        // text.
         let text = if head.is_file { None } else { text(&name, &content, declared, reservation)? };
         let value = text.map_or_else(|| RawValue::Bytes(content), RawValue::Text);
         fields.push((name, value));
@@ -291,8 +292,8 @@ fn urlencoded(
     }))
 }
 
-/// Returns the text of the field `name`. Returns `None` if the `declared` encoding is the default and the
-/// content is not UTF-8, such as a file that a client sends without a file name.
+/// Returns the text of the field `name`. Returns `None` if the `declared` encoding is the default
+/// and the content is not UTF-8, such as a file that a client sends without a file name.
 fn text(
     name: &str,
     content: &[u8],
@@ -309,8 +310,8 @@ fn text(
     })
 }
 
-/// Collects the members of an object. A name that occurs twice is an error, since either value might be
-/// the one that was meant.
+/// Collects the members of an object. A name that occurs twice is an error, since either value
+/// might be the one that was meant.
 fn collect(
     fields: impl Iterator<Item = Result<(String, RawValue), Failure>>,
 ) -> Result<RawInputs, Failure> {
@@ -329,8 +330,8 @@ fn collect(
     Ok(inputs)
 }
 
-/// Collects the fields of a form. A name that occurs several times becomes a list, and the schema decides
-/// later whether the input may be one.
+/// Collects the fields of a form. A name that occurs several times becomes a list, and the schema
+/// decides later whether the input may be one.
 fn collect_form(
     fields: impl Iterator<Item = Result<(String, RawValue), Failure>>,
 ) -> Result<RawInputs, Failure> {

@@ -1,5 +1,6 @@
 //! Parses forms as `application/x-www-form-urlencoded` (WHATWG URL, section 5.1). The common parser
-//! replaces bytes that are not UTF-8 by a replacement character, and so would change the model's inputs.
+//! replaces bytes that are not UTF-8 by a replacement character, and so would change the model's
+//! inputs.
 
 use std::borrow::Cow;
 

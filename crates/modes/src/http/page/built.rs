@@ -1,6 +1,6 @@
-//! The page's scripts, styles and translations, built from `web/` and embedded in compressed form. In a
-//! checkout the folder `page` of this crate is a link to `web/dist`; in a package it is a copy. A
-//! build without Node.js has no such files, and the server logs this when it starts.
+//! The page's scripts, styles and translations, built from `web/` and embedded in compressed form.
+//! In a checkout the folder `page` of this crate is a link to `web/dist`; in a package it is a
+//! copy. A build without Node.js has no such files, and the server logs this when it starts.
 
 use rust_embed::{Embed, EmbeddedFile};
 

@@ -94,8 +94,8 @@ fn widget(id: &str, name: &str, field: &Field, one: &One<'_>) -> Markup {
     }
 }
 
-/// Draws a text field of one line. Dates get the browser's date picker. Times do not, because that picker
-/// has no time zone.
+/// Draws a text field of one line. Dates get the browser's date picker. Times do not, because that
+/// picker has no time zone.
 fn line(id: &str, name: &str, one: &One<'_>, format: Option<&str>) -> Markup {
     let line_type = if format == Some("date") { "date" } else { "text" };
     let placeholder =

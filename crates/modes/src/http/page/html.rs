@@ -1,5 +1,5 @@
-//! The page at `/`. Scripts draw it if this build contains them. The page also has a plain form, and pages
-//! for its results, that work without scripts.
+//! The page at `/`. Scripts draw it if this build contains them. The page also has a plain form,
+//! and pages for its results, that work without scripts.
 
 use ai_integration_contract::{Data, Outcome, json};
 use ai_integration_engine::State;
@@ -27,22 +27,23 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 1rem; border: 1px
 img, video { max-width: 100%; }
 ";
 
-/// The policy of the page with scripts. Only this server's own scripts and [`START`] may run. Files of
-/// models and users are shown from memory (`blob:` and `data:`).
+/// The policy of the page with scripts. Only this server's own scripts and [`START`] may run. Files
+/// of models and users are shown from memory (`blob:` and `data:`).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       script-src-elem 'self' 'sha256-ueep87zTg34zQieaks/GHrlfwg9CC1Vu4zxPIpkRxiM='; \
                       img-src 'self' blob: data:; media-src blob: data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'self'";
 
-/// The policy of the plain pages. No script may run, and only files within the page itself are shown.
+/// The policy of the plain pages. No script may run, and only files within the page itself are
+/// shown.
 const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
                       media-src data:; form-action 'self'; base-uri 'none'";
 
 /// The inline script that adds the page's files to the page; [`POLICY`] allows it by its hash.
 ///
-/// The files are relative to the page. If a proxy serves the page without a slash at the end, such as
-/// `/models/ocr`, the files are below that path, which only the browser knows. So the script sets the
-/// base first. Links in the HTML would be fetched before that.
+/// The files are relative to the page. If a proxy serves the page without a slash at the end, such
+/// as `/models/ocr`, the files are below that path, which only the browser knows. So the script
+/// sets the base first. Links in the HTML would be fetched before that.
 const START: &str = include_str!("start.js");
 
 /// Returns the page with the form, or with the reason why the model is not ready.
@@ -55,8 +56,8 @@ pub(crate) fn form(app: &App) -> Response {
     let scripted = html! {
         div #app data-follows[app.is_watched()] {}
         @if let Some(model) = model.filter(|_| status == StatusCode::OK) {
-            // Browsers do not run this element, because its type is not a script's. Escaping `<` keeps
-            // the data from closing the element.
+            // Browsers do not run this element, because its type is not a script's. Escaping `<`
+            // keeps the data from closing the element.
             script #model type="application/json" { (PreEscaped(model.replace('<', "\\u003c"))) }
         }
         noscript {
@@ -82,8 +83,8 @@ pub(crate) fn docs(app: &App) -> Response {
     send(app, StatusCode::OK, &files, &content, POLICY)
 }
 
-/// Draws the form without scripts, or the reason why the model is not ready. The last value is true if
-/// the browser should reload the page.
+/// Draws the form without scripts, or the reason why the model is not ready. The last value is true
+/// if the browser should reload the page.
 fn plain(app: &App) -> (StatusCode, Markup, bool) {
     let engine = app.engine();
     let state = engine.state().borrow().clone();

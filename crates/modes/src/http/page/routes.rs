@@ -48,8 +48,8 @@ async fn docs(State(app): State<App>) -> Result<Response, Failure> {
     if built::is_there() { Ok(html::docs(&app)) } else { Err(Failure::not_found()) }
 }
 
-/// Returns the number of the program's revision, and the error of a later revision that could not take
-/// over. An open page polls this.
+/// Returns the number of the program's revision, and the error of a later revision that could not
+/// take over. An open page polls this.
 async fn revision(State(app): State<App>) -> Json<Value> {
     let engine = app.engine();
     let Revision { number, broken } =
@@ -68,7 +68,8 @@ async fn asset(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let unreadable = |_| Error::new(Kind::MalformedRequest, "the address is not text in UTF-8");
+    let unreadable =
+        |_| Error::new(Kind::MalformedRequest, "the path of the URL is not valid UTF-8");
     let Path(name) = name.map_err(unreadable)?;
     let file = built::file(&name).ok_or_else(Failure::not_found)?;
     let media = match name.rsplit('.').next() {
@@ -79,8 +80,8 @@ async fn asset(
         _ => "application/octet-stream",
     };
     let tag = tag(&file);
-    // The browser must ask for the file each time, since another version of the server may run by then.
-    // If the file is the same, the response is short.
+    // The browser must ask for the file each time, since another version of the server may run by
+    // then. If the file is the same, the response is short.
     let caching = [(header::CACHE_CONTROL, "no-cache"), (header::VARY, "accept-encoding")];
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| *known == tag);
     if is_known {

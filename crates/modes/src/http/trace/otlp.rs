@@ -1,8 +1,8 @@
 //! Records the spans of requests, and sends them over OTLP if the settings name a collector.
 //!
-//! Each request has a span of kind *server*, with the name and attributes of OpenTelemetry's conventions
-//! for HTTP. It has two child spans: `queue` is the time in which the request waited for a worker, and
-//! `model` is the time that the worker took.
+//! Each request has a span of kind *server*, with the name and attributes of OpenTelemetry's
+//! conventions for HTTP. It has two child spans: `queue` is the time in which the request waited
+//! for a worker, and `model` is the time that the worker took.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -28,9 +28,9 @@ use crate::http::wire::trust;
 settings! {
     /// The collector of traces.
     pub(crate) struct Settings under "Logs" {
-        /// Collector of OpenTelemetry traces, for OTLP over HTTP, such as http://collector:4318. Other
-        /// OTEL_ variables (headers, timeout, sampler, service name, resource attributes) apply too. By
-        /// default nothing is sent.
+        /// Collector of OpenTelemetry traces, for OTLP over HTTP, such as http://collector:4318.
+        /// Other OTEL_ variables (headers, timeout, sampler, service name, resource attributes)
+        /// apply too. By default nothing is sent.
         otlp_endpoint: Option<Text> { name: "OTEL_EXPORTER_OTLP_ENDPOINT", value_name: "URL" },
     }
 }
@@ -72,7 +72,7 @@ impl Tracer {
         let refused = |reason: String| Settings::otlp_endpoint().invalid(&endpoint, reason);
         let url = reqwest::Url::parse(&endpoint).ok();
         if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
-            return Err(refused("expected an address such as http://collector:4318".to_owned()));
+            return Err(refused("expected a URL such as http://collector:4318".to_owned()));
         }
         // This path is appended to the URL for all signals (OTLP Exporter, Endpoint URLs).
         let address = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
@@ -88,8 +88,8 @@ impl Tracer {
         Ok(Some(Tracer { provider, tracer }))
     }
 
-    /// Begins the span of a request. Returns its `traceparent`, and its recording if the sampler selects
-    /// the span. Returns `None` for an address without traces.
+    /// Begins the span of a request. Returns its `traceparent`, and its recording if the sampler
+    /// selects the span. Returns `None` for an address without traces.
     pub(crate) fn begin(
         &self,
         method: &Method,
@@ -150,7 +150,8 @@ fn provider(
         .build())
 }
 
-/// Returns the attributes of this server from OpenTelemetry's variables, with a default service name.
+/// Returns the attributes of this server from OpenTelemetry's variables, with a default service
+/// name.
 fn resource(environment: &Environment) -> Resource {
     let is_name = |attribute: &str| attribute.trim().starts_with("service.name=");
     let attributes = environment.variable("OTEL_RESOURCE_ATTRIBUTES");

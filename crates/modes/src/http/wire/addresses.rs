@@ -27,9 +27,9 @@ pub(crate) struct Served {
 impl Addresses {
     /// Collects the addresses of these parts of the server.
     ///
-    /// All undeclared paths share one metrics label. Their errors are formatted by the first dialect
-    /// that declares an address with the same first segment: a client that requests `/v2/models/x`
-    /// gets the error format of the dialect that serves `/v2`.
+    /// All undeclared paths share one metrics label. Their errors are formatted by the first
+    /// dialect that declares an address with the same first segment: a client that requests
+    /// `/v2/models/x` gets the error format of the dialect that serves `/v2`.
     pub(crate) fn new<'a>(
         parts: impl IntoIterator<Item = (&'a Mounted, Option<&'static dyn Dialect>)>,
         metrics: &HttpMetrics,

@@ -44,8 +44,8 @@ pub(crate) struct Activity {
     response: AtomicU8,
     /// True if the head that was read last has both a length and a transfer coding.
     is_ambiguous: AtomicBool,
-    /// For each response of which a frame is waiting to be read: the time since which it waits. Over
-    /// HTTP/2 a client may stop reading one response while it reads others.
+    /// The time since which a frame waits for the client to read it, by the number of the request.
+    /// Over HTTP/2 a client may stop reading one response while it reads others.
     unread: Mutex<BTreeMap<usize, Instant>>,
 }
 

@@ -1,5 +1,5 @@
-//! The steps that every request passes before and after its handler: the edge gives it an id, checks
-//! it with the [`Guard`], and counts and logs it together with its response.
+//! The steps that every request passes before and after its handler: the edge gives it an id,
+//! checks it with the [`Guard`], and counts and logs it together with its response.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -39,9 +39,9 @@ use crate::http::wire::guard::{Guard, is_preflight};
 /// The status of a request whose client left before the response began, as nginx has it. It is only
 /// counted, never sent.
 const CLIENT_LEFT: u16 = 499;
-/// The number of bytes of a rejected request's body that are read and discarded, and the maximum time
-/// for it.
+/// The maximum number of bytes of a rejected request's body that are read and discarded.
 const DRAINED: usize = 64 * 1024;
+/// The maximum time for reading and discarding them.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// The largest frame of a response over HTTP/2. Response data from this size on counts against the
@@ -59,8 +59,8 @@ pub(crate) const INERT: &str = "default-src 'none'";
 /// The state that all connections share.
 pub(crate) struct Edge {
     pub(crate) router: Router,
-    /// Responds to requests that the guard rejects. It adds CORS headers, so that a page of an allowed
-    /// site can read the error.
+    /// Responds to requests that the guard rejects. It adds CORS headers, so that a page of an
+    /// allowed site can read the error.
     pub(crate) refusals: Router,
     /// The same addresses as `router`, without the CORS layer. That layer would handle every
     /// `OPTIONS` request as a preflight.
@@ -130,8 +130,8 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
                 if may_be_coded { framing::check(&parts.headers, has_both) } else { Ok(()) };
             let is_framed = framed.is_ok();
             let response = if let Err(failure) = framed.and_then(|()| edge.check(&parts, peer)) {
-                // A client that is still sending may not read the response, so a part of the body is
-                // read first.
+                // A client that is still sending may not read the response, so a part of the body
+                // is read first.
                 if !parts.headers.contains_key(EXPECT) {
                     let _ = timeout(DRAIN_TIME, drain(Body::new(body), DRAINED)).await;
                 }
@@ -253,8 +253,8 @@ fn response_state(version: Version, response: &Response<Body>) -> ResponseState 
     }
 }
 
-/// Adds the headers of `original`, such as `Allow`, to the response `error` that replaces it. A header
-/// that both have keeps the value in `error`.
+/// Adds the headers of `original`, such as `Allow`, to the response `error` that replaces it. A
+/// header that both have keeps the value in `error`.
 fn with_headers_of(original: Response<Body>, mut error: Response<Body>) -> Response<Body> {
     let (mut parts, _) = original.into_parts();
     // The original response had no body, and the router has set its length to 0.
@@ -307,8 +307,9 @@ pub(crate) struct TrackedBody {
     record: Record,
 }
 
-/// Response data that is charged to the memory budget. hyper may drop the body as soon as it has taken
-/// the last data, and keeps the data until it is written. Until then the request counts as active.
+/// Response data that is charged to the memory budget. hyper may drop the body as soon as it has
+/// taken the last data, and keeps the data until it is written. Until then the request counts as
+/// active.
 struct ChargedData {
     data: Bytes,
     _reservation: Reservation,
@@ -338,9 +339,9 @@ impl TrackedBody {
         Bytes::from_owner(ChargedData { data, _reservation: reservation, _request: request })
     }
 
-    /// Returns the next frame for an HTTP/2 stream. hyper polls for a frame only after the client has
-    /// read a part of the last one. Frames are therefore limited in size, so that a client that stops
-    /// reading is noticed.
+    /// Returns the next frame for an HTTP/2 stream. hyper polls for a frame only after the client
+    /// has read a part of the last one. Frames are therefore limited in size, so that a client that
+    /// stops reading is noticed.
     fn poll_limited(
         &mut self,
         context: &mut Context<'_>,

@@ -1,6 +1,6 @@
-//! Checks how the length of a request's body is given over HTTP/1.1 (RFC 9112, section 6). If a proxy
-//! and this server disagreed about where a body ends, a client could hide a second request in the
-//! body of the first (request smuggling).
+//! Checks how the length of a request's body is given over HTTP/1.1 (RFC 9112, section 6). If a
+//! proxy and this server disagreed about where a body ends, a client could hide a second request in
+//! the body of the first (request smuggling).
 
 use std::sync::LazyLock;
 
@@ -19,13 +19,13 @@ static STARTS: LazyLock<[Finder<'_>; 2]> = LazyLock::new(|| ["\nt", "\nT"].map(F
 const LENGTH: &[u8] = b"content-length:";
 const CODING: &[u8] = b"transfer-encoding:";
 
-/// Rejects a request whose transfer coding is anything but a single `chunked`; hyper checks only the
-/// last coding. `has_both` is true if the request also has a `Content-Length`.
+/// Rejects a request whose transfer coding is anything but a single `chunked`; hyper checks only
+/// the last coding. `has_both` is true if the request also has a `Content-Length`.
 pub(crate) fn check(headers: &HeaderMap, has_both: bool) -> Result<(), Failure> {
     let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(first) = lines.next() else { return Ok(()) };
     if has_both {
-        let message = "the request has a Content-Length beside a Transfer-Encoding";
+        let message = "the request has both a Content-Length and a Transfer-Encoding";
         return Err(Error::new(Kind::MalformedRequest, message).into());
     }
     let is_chunked = |coding: &str| coding.trim().eq_ignore_ascii_case("chunked");
@@ -44,8 +44,8 @@ pub(crate) fn check(headers: &HeaderMap, has_both: bool) -> Result<(), Failure> 
     Err(Error::new(Kind::MalformedRequest, message).into())
 }
 
-/// Scans the bytes of a head for both length headers. hyper drops a `Content-Length` that comes with
-/// a `Transfer-Encoding`, so the two cannot be found later.
+/// Scans the bytes of a head for both length headers. hyper drops a `Content-Length` that comes
+/// with a `Transfer-Encoding`, so the two cannot be found later.
 #[derive(Default)]
 pub(crate) struct HeadFields {
     /// The start of the current line, and its length so far.
@@ -127,8 +127,8 @@ impl HeadFields {
     }
 }
 
-/// Returns true if these bytes contain a whole head without a transfer coding. Most heads arrive like
-/// this, and a search is faster than reading line by line.
+/// Returns true if these bytes contain a whole head without a transfer coding. Most heads arrive
+/// like this, and a search is faster than reading line by line.
 fn is_whole_without_coding(bytes: &[u8]) -> bool {
     let has_coding = |head: &[u8]| STARTS.iter().any(|start| start.find(head).is_some());
     bytes.first().is_some_and(u8::is_ascii_alphabetic)

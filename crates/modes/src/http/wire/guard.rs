@@ -45,22 +45,22 @@ settings! {
         /// https://app.example.org; * for all. By default none.
         origins: Origins,
         /// Sites whose pages may show the model's page in a frame, separated by commas, such as
-        /// https://huggingface.co or https://*.example.org; 'self' for this server's own pages, * for
-        /// all. By default none.
+        /// https://huggingface.co or https://*.example.org; 'self' for this server's own pages, *
+        /// for all. By default none.
         frame_ancestors: FrameAncestors,
         /// A secret that every request must contain: in the header Authorization: Bearer SECRET, or
         /// as the password when a browser asks for one. It is removed from the model's environment.
-        /// /healthz and /readyz need no token. There is no flag for it, because other users can read
-        /// the arguments of a process.
+        /// /healthz and /readyz need no token. There is no flag for it, because other users can
+        /// read the arguments of a process.
         token: Option<Secret<Token>> { flag: None, refuses_empty: true },
         /// A file that contains the token.
         token_file: Option<FilePath> { refuses_empty: true },
         /// Maximum rate of requests from one client address, such as 10/s; further requests get
         /// status 429. Up to N requests may come at once. By default there is no limit.
         rate_limit: Option<Rate> { refuses_empty: true },
-        /// Addresses or networks (10.0.0.0/8) of trusted proxies, separated by commas. From these the
-        /// server reads the client's address, with or without a port, in X-Forwarded-For, and the
-        /// address of the page in the browser in X-Forwarded-Host and X-Forwarded-Proto, or in
+        /// Addresses or networks (10.0.0.0/8) of trusted proxies, separated by commas. From these
+        /// the server reads the client's address, with or without a port, in X-Forwarded-For, and
+        /// the address of the page in the browser in X-Forwarded-Host and X-Forwarded-Proto, or in
         /// Forwarded.
         trusted_proxies: List<Network>,
     }
@@ -101,21 +101,23 @@ impl Guard {
         self.token.is_some()
     }
 
-    /// Rejects a request that is not allowed. `peer` is the address of the other end of the connection.
+    /// Rejects a request that is not allowed. `peer` is the address of the other end of the
+    /// connection.
     pub(crate) fn check(&self, request: &Parts, peer: IpAddr) -> Result<(), Failure> {
         let host = self.hosts.check(request)?;
         if !request.method.is_safe() {
             let forwarded = self.forwarded(&request.headers, peer);
             self.origins.check(&request.headers, host.as_ref(), &forwarded)?;
         }
-        // Browsers send a preflight without the token, and it reveals nothing (Fetch, section 3.2.2).
+        // Browsers send a preflight without the token, and it reveals nothing (Fetch, section
+        // 3.2.2).
         let is_preflight = request.method == Method::OPTIONS && is_preflight(&request.headers);
         if is_preflight || OPEN.contains(&request.uri.path()) {
             return Ok(());
         }
         let is_trusted = self.token.as_ref().is_none_or(|token| token.is_in(&request.headers));
-        // A page loads many files, which cost little, so they do not count towards the rate. Requests
-        // with a wrong token do, so that nobody can guess the token with them.
+        // A page loads many files, which cost little, so they do not count towards the rate.
+        // Requests with a wrong token do, so that nobody can guess the token with them.
         let is_free = is_trusted && request.uri.path().starts_with(FILES);
         if let Some(rate) = &self.rate
             && !is_free
@@ -144,8 +146,8 @@ impl Guard {
         &self.frames
     }
 
-    /// Returns the client's address, or its network if the address is IPv6. `peer` is the address of
-    /// the other end of the connection.
+    /// Returns the client's address, or its network if the address is IPv6. `peer` is the address
+    /// of the other end of the connection.
     pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         client::grouped(self.proxies.client(headers, peer))
     }
@@ -163,8 +165,8 @@ impl Guard {
     }
 }
 
-/// Returns true if a request with the method `OPTIONS` is a preflight. With it a browser checks whether
-/// a page of another site may send a request.
+/// Returns true if a request with the method `OPTIONS` is a preflight. With it a browser checks
+/// whether a page of another site may send a request.
 pub(crate) fn is_preflight(headers: &HeaderMap) -> bool {
     headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }

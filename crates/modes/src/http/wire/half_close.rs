@@ -1,14 +1,14 @@
 //! Detects whether a client that closed its sending side still reads the response.
 //!
-//! A client such as `nc -N` closes its sending side after the request and still reads. A client that
-//! left closes the connection in the same way. TCP shows the difference only after a write: the
-//! system of a client that left replies with a reset.
+//! A client such as `nc -N` closes its sending side after the request and still reads. A client
+//! that left closes the connection in the same way. TCP shows the difference only after a write:
+//! the system of a client that left replies with a reset.
 //!
-//! So the server writes a few bytes that are valid at this point of any response. The pauses between
-//! them grow, because the reset takes a round trip, or longer through a proxy. Before the response
-//! these are the first bytes of `HTTP/1.1`. Between two chunks (RFC 9112, section 7.1) they are zeros,
-//! which may come before any chunk's size. At other points, and when these bytes are used up, the next
-//! write of the response itself shows whether the client is there.
+//! So the server writes a few bytes that are valid at this point of any response. The pauses
+//! between them grow, because the reset takes a round trip, or longer through a proxy. Before the
+//! response these are the first bytes of `HTTP/1.1`. Between two chunks (RFC 9112, section 7.1)
+//! they are zeros, which may come before any chunk's size. At other points, and when these bytes
+//! are used up, the next write of the response itself shows whether the client is there.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -24,8 +24,8 @@ use crate::http::wire::framing::HeadFields;
 
 /// The bytes that every response begins with.
 const START: &[u8] = b"HTTP/1.";
-/// The pause after the second byte; each further pause is eight times as long. There is no pause after
-/// the first byte, because on the same machine the reset arrives before that write returns.
+/// The pause after the second byte; each further pause is eight times as long. There is no pause
+/// after the first byte, because on the same machine the reset arrives before that write returns.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A stream of HTTP/1.1 whose client may close its sending side and still read.

@@ -20,7 +20,7 @@ pub(crate) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     /// The connections of each client, by their numbers. Older connections have lower numbers.
-    by_client: BTreeMap<IpAddr, BTreeMap<u64, Seat>>,
+    by_client: BTreeMap<IpAddr, BTreeMap<u64, Connection>>,
     count: usize,
     next: u64,
 }

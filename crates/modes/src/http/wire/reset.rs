@@ -1,7 +1,7 @@
-//! Resets a connection whose response is cut off, if only the end of the connection marks the end of
-//! the response. Such responses have no length, as over HTTP/1.0 (RFC 9112, section 6.3), and with a
-//! normal close the client would take the part for the whole. The socket option `SO_LINGER` makes the
-//! system send the reset, also if the server is killed.
+//! Resets a connection whose response is cut off, if only the end of the connection marks the end
+//! of the response. Such responses have no length, as over HTTP/1.0 (RFC 9112, section 6.3), and
+//! with a normal close the client would take the part for the whole. The socket option `SO_LINGER`
+//! makes the system send the reset, also if the server is killed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,6 +1,6 @@
-//! The accept loop. `axum::serve` has no timeouts, so a client that connects and sends nothing would
-//! stay connected for ever. Here hyper serves HTTP/1.1, or HTTP/2 if TLS has negotiated it, over
-//! connections with timeouts.
+//! The accept loop. `axum::serve` has no timeouts, so a client that connects and sends nothing
+//! would stay connected for ever. Here hyper serves HTTP/1.1, or HTTP/2 if TLS has negotiated it,
+//! over connections with timeouts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -67,9 +67,9 @@ impl Server {
         Server { stop, accepting }
     }
 
-    /// Accepts no more requests, and waits for the responses to the accepted ones. If they take longer
-    /// than `grace`, this calls `cancel`, which must end the requests, waits shortly until their
-    /// responses are written, and returns false.
+    /// Accepts no more requests, and waits for the responses to the accepted ones. If they take
+    /// longer than `grace`, this calls `cancel`, which must end the requests, waits shortly until
+    /// their responses are written, and returns false.
     pub(crate) async fn stop(self, grace: Duration, cancel: impl FnOnce()) -> bool {
         self.stop.cancel();
         let Ok(connections) = self.accepting.await else { return false };
@@ -117,7 +117,8 @@ impl Acceptor {
         let Some(mut place) = self.places.take(grouped(peer.ip())) else {
             self.edge.metrics.refused_connections.inc();
             if self.tls.is_none() {
-                // The send buffer of a new connection has room for this, so the write does not block.
+                // The send buffer of a new connection has room for this, so the write does not
+                // block.
                 let _ = stream.try_write(FULL);
             }
             return;
@@ -146,8 +147,8 @@ impl Acceptor {
         if !self.has_begun(&stream).await {
             return;
         }
-        // The future and its buffers are allocated only now, so that a connection that sends nothing
-        // needs little memory.
+        // The future and its buffers are allocated only now, so that a connection that sends
+        // nothing needs little memory.
         if let Err(error) = Box::pin(self.serve(stream, peer, watcher, activity)).await {
             tracing::debug!(%error, "a connection ended early");
         }

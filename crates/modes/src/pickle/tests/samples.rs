@@ -1,5 +1,5 @@
-//! One list, pickled with every protocol of Python 2.7 and 3.11: `pickle.dumps(SAMPLE, protocol)` with
-//! unicode literals. The bytes are `str` in Python 2.
+//! One list, pickled with every protocol of Python 2.7 and 3.11: `pickle.dumps(SAMPLE, protocol)`
+//! with unicode literals. The bytes are `str` in Python 2.
 //!
 //! ```text
 //! SAMPLE = [

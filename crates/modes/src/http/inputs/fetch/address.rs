@@ -2,8 +2,8 @@
 
 use ai_integration_contract::{InputsSchema, RawInputs, RawValue, Shape};
 
-/// Lists the values that must be files and are given as http or https URLs. Each comes with its place:
-/// the input's name, and the item's index if the input is a list.
+/// Lists the values that must be files and are given as http or https URLs. Each comes with its
+/// place: the input's name, and the item's index if the input is a list.
 pub(crate) fn given<'a>(
     schema: &'a InputsSchema,
     raw: &'a mut RawInputs,

@@ -55,7 +55,8 @@ pub(crate) struct Remote {
 
 /// The reason why a file was not fetched.
 enum FetchError {
-    /// A reason that is sent to the client, since it follows from the client's URL and the settings.
+    /// A reason that is sent to the client, since it follows from the client's URL and the
+    /// settings.
     Refused(&'static str),
     /// A reason that is only logged. It would show the client which servers exist behind this one.
     Failed(String),
@@ -90,13 +91,15 @@ impl Remote {
         let timeout = Settings::read(environment)?.url_timeout;
         let Some(egress) = egress.map(Arc::new) else { return Ok(None) };
         let unfit = |error| {
-            egress::Settings::url_hosts().invalid("…", format!("nothing can be fetched: {error}"))
+            let reason = format!("the HTTP client cannot be started: {error}");
+            egress::Settings::url_hosts().invalid("…", reason)
         };
         let client = client(&egress).map_err(unfit)?;
         Ok(Some(Remote { egress, client, timeout, most, permits: Semaphore::new(FETCHING) }))
     }
 
-    /// Replaces each URL by the content at the URL. Returns an error for each file that was not fetched.
+    /// Replaces each URL by the content at the URL. Returns an error for each file that was not
+    /// fetched.
     pub(crate) async fn fetch<'a>(
         &self,
         addresses: impl Iterator<Item = (String, &'a mut RawValue)>,
@@ -224,8 +227,8 @@ async fn content(
     Ok(whole.map_or_else(Bytes::new, BodyBuffer::freeze))
 }
 
-/// Makes a client that connects only to addresses that the rules allow. It uses no proxy, follows no
-/// redirect by itself and sends no `Referer`.
+/// Makes a client that connects only to addresses that the rules allow. It uses no proxy, follows
+/// no redirect by itself and sends no `Referer`.
 fn client(egress: &Arc<Egress>) -> Result<Client, Box<dyn StdError + Send + Sync>> {
     let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
     let client = Client::builder()
@@ -241,12 +244,12 @@ fn client(egress: &Arc<Egress>) -> Result<Client, Box<dyn StdError + Send + Sync
     Ok(client.build()?)
 }
 
-/// Resolves a name to its addresses, and fails if one of them is not allowed. The client connects to
-/// these same addresses, so a second lookup cannot return other ones (DNS rebinding).
+/// Resolves a name to its addresses, and fails if one of them is not allowed. The client connects
+/// to these same addresses, so a second lookup cannot return other ones (DNS rebinding).
 struct Resolver(Arc<Egress>);
 
-/// Looks up the addresses of a name. This does not use tokio's pool, which panics if the system cannot
-/// start a thread.
+/// Looks up the addresses of a name. This does not use tokio's pool, which panics if the system
+/// cannot start a thread.
 async fn look_up(name: String) -> io::Result<Vec<SocketAddr>> {
     let (sender, found) = oneshot::channel();
     std::thread::Builder::new().name("resolver".to_owned()).spawn(move || {

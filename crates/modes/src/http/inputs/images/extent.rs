@@ -10,9 +10,9 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Returns the largest of the sizes that a header gives. If the sizes differ, some decoders use the
-    /// first and others the last. In this case all sizes must be within the limit; otherwise this
-    /// returns `None`.
+    /// Returns the largest of the sizes that a header gives. If the sizes differ, some decoders use
+    /// the first and others the last. In this case all sizes must be within the limit; otherwise
+    /// this returns `None`.
     pub(super) fn settle(&self, sizes: &[(u64, u64)]) -> Option<(u64, u64)> {
         let largest = largest(sizes.iter().copied())?;
         let is_one = sizes.iter().all(|size| *size == largest);

@@ -3,8 +3,8 @@
 use super::bytes::little;
 use super::extent::{Extent, Limits};
 
-/// Counts the images of a GIF (GIF89a, sections 12 and following) up to one more than the limit. If an
-/// image extends beyond the screen, the screen is enlarged, as decoders do.
+/// Counts the images of a GIF (GIF89a, sections 12 and following) up to one more than the limit. If
+/// an image extends beyond the screen, the screen is enlarged, as decoders do.
 pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     let (mut width, mut height) = (little(bytes, 6, 2)?, little(bytes, 8, 2)?);
     let mut frames = 0;

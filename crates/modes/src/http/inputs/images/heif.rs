@@ -9,11 +9,12 @@ use super::sequence;
 
 /// The maximum length of the list of brands, in bytes. Files have a few dozen.
 const MAX_BRANDS: usize = 4096;
-/// The maximum length of all lists that assign properties to images, in bytes. Files have a few hundred.
+/// The maximum length of all lists that assign properties to images, in bytes. Files have a few
+/// hundred.
 const MAX_ASSOCIATIONS: usize = 1 << 20;
 
-/// Reads the sizes of the images, or of the image sequence. If a file has both, its brand decides which of
-/// them decoders show.
+/// Reads the sizes of the images, or of the image sequence. If a file has both, its brand decides
+/// which of them decoders show.
 pub(super) fn extent(bytes: &[u8], _limits: &Limits) -> Option<Extent> {
     let mut parts = Boxes::new(bytes);
     let brand = parts.next().filter(|brands| brands.content.len() <= MAX_BRANDS)?.content;
@@ -63,8 +64,8 @@ impl Size {
         }
     }
 
-    /// Returns the cropped size if only padding is cropped, and otherwise the larger of the cropped and
-    /// the coded size.
+    /// Returns the cropped size if only padding is cropped, and otherwise the larger of the cropped
+    /// and the coded size.
     fn shown(self) -> Option<(u64, u64)> {
         /// The side of the largest block in HEVC.
         const PADDING: u64 = 64;
@@ -86,8 +87,8 @@ struct Images {
     sizes: BTreeMap<u64, Size>,
     /// The id of the image that represents the file.
     primary: u64,
-    /// The ids of images that can be shown by themselves. Tiles, thumbnails and transparency are left
-    /// out.
+    /// The ids of images that can be shown by themselves. Tiles, thumbnails and transparency are
+    /// left out.
     shown: BTreeSet<u64>,
 }
 
@@ -154,8 +155,8 @@ fn associate(list: &[u8], known: &[Part<'_>], sizes: &mut BTreeMap<u64, Size>) -
     Some(())
 }
 
-/// Lists the items that are images and not marked as hidden. Every type of item that is not one of a few
-/// known types counts as an image.
+/// Lists the items that are images and not marked as hidden. Every type of item that is not one of
+/// a few known types counts as an image.
 fn visible(meta: &Part<'_>) -> impl Iterator<Item = u64> {
     const METADATA: [&[u8]; 3] = [b"Exif", b"mime", b"uri "];
     let entries = meta

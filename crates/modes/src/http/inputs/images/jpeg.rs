@@ -7,8 +7,8 @@ use super::bytes::{big, little, piece};
 use super::extent::{Extent, Limits, largest};
 use super::tiff::{Field, Tiff};
 
-/// The maximum number of segments that are read of a file. Photos have a few dozen, and a colour profile
-/// of 16 MB has about 250. Every 1024 bytes between segments count as one segment.
+/// The maximum number of segments that are read of a file. Photos have a few dozen, and a colour
+/// profile of 16 MB has about 250. Every 1024 bytes between segments count as one segment.
 pub(super) const MAX_SEGMENTS: u64 = 1 << 16;
 
 /// Reads the size in the frame header, and the sizes of the further pictures that the file lists.
@@ -37,8 +37,8 @@ struct Header<'a> {
     is_ultra_hdr: bool,
 }
 
-/// The list of further pictures (CIPA DC-007, section 5), and the offset that their places are relative
-/// to.
+/// The list of further pictures (CIPA DC-007, section 5), and the offset that their places are
+/// relative to.
 struct Index<'a> {
     bytes: &'a [u8],
     base: u64,
@@ -96,8 +96,8 @@ impl<'a> Header<'a> {
         Some(())
     }
 
-    /// Lists the offsets of the further pictures. If Pillow cannot read the list, or the file is an Ultra
-    /// HDR picture, Pillow treats the file as a plain JPEG. In these cases there are none.
+    /// Lists the offsets of the further pictures. If Pillow cannot read the list, or the file is an
+    /// Ultra HDR picture, Pillow treats the file as a plain JPEG. In these cases there are none.
     fn further_pictures(&self) -> Option<Vec<u64>> {
         const NUMBER_OF_IMAGES: u16 = 0xb001;
         const ENTRIES: u16 = 0xb002;

@@ -6,8 +6,9 @@ use super::extent::{Extent, Limits};
 
 const CODESTREAM: &[u8] = b"\xff\x0a";
 
-/// Reads the size and the metadata at the start of the codestream (ISO/IEC 18181-1, annexes D and E).
-/// The frames of an animation cannot be counted without decoding them, so animations are rejected.
+/// Reads the size and the metadata at the start of the codestream (ISO/IEC 18181-1, annexes D and
+/// E). The frames of an animation cannot be counted without decoding them, so animations are
+/// rejected.
 pub(super) fn extent(bytes: &[u8], _limits: &Limits) -> Option<Extent> {
     let start = if bytes.starts_with(CODESTREAM) { bytes } else { codestream(bytes)? };
     let mut bits = Bits { bytes: start.strip_prefix(CODESTREAM)?, at: 0 };
@@ -29,8 +30,8 @@ pub(super) fn extent(bytes: &[u8], _limits: &Limits) -> Option<Extent> {
     Some(Extent::still(size))
 }
 
-/// Returns the start of the codestream in a container. The codestream is in one box, or in several boxes
-/// that each begin with their number.
+/// Returns the start of the codestream in a container. The codestream is in one box, or in several
+/// boxes that each begin with their number.
 fn codestream(bytes: &[u8]) -> Option<&[u8]> {
     Boxes::new(bytes).find_map(|part| match &part.kind {
         b"jxlc" => Some(part.content),

@@ -1,7 +1,7 @@
 //! Recognises formats that Pillow tries last, and that require little of a file's first bytes.
 //!
-//! If Pillow cannot read a file in the format that its first bytes name, it tries these formats. The file
-//! may then open as one of them, with another size than the header that was checked.
+//! If Pillow cannot read a file in the format that its first bytes name, it tries these formats.
+//! The file may then open as one of them, with another size than the header that was checked.
 
 use super::bytes::{big, little, piece};
 

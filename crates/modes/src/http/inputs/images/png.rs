@@ -3,8 +3,9 @@
 use super::bytes::{big, piece};
 use super::extent::{Extent, Limits};
 
-/// Reads the sizes in the `IHDR` chunks, and the number of frames in the chunk `acTL` before the pixels
-/// (PNG, third edition, section 11.3.6.1). Decoders reject frames that extend beyond the picture.
+/// Reads the sizes in the `IHDR` chunks, and the number of frames in the chunk `acTL` before the
+/// pixels (PNG, third edition, section 11.3.6.1). Decoders reject frames that extend beyond the
+/// picture.
 pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     let (mut sizes, mut announced) = (Vec::new(), None);
     let (mut has_mode, mut has_frame, mut is_extra, mut has_pixels) = (false, false, false, false);
@@ -27,7 +28,8 @@ pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
             // Pillow skips pixels that come before a valid pixel format.
             b"IDAT" | b"fdAT" if has_mode => {
                 has_pixels = true;
-                // Pixels before the first frame are an extra picture, for decoders without animations.
+                // Pixels before the first frame are an extra picture, for decoders without
+                // animations.
                 is_extra = !has_frame;
             }
             _ => {}
@@ -38,7 +40,8 @@ pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     Some(Extent::animation(limits.settle(&sizes)?, frames))
 }
 
-/// Returns true if this bit depth and colour type are allowed together (PNG, third edition, table 8).
+/// Returns true if this bit depth and colour type are allowed together (PNG, third edition, table
+/// 8).
 fn is_mode(mode: &[u8]) -> bool {
     matches!(mode, [1 | 2 | 4 | 8 | 16, 0] | [8 | 16, 2 | 4 | 6] | [1 | 2 | 4 | 8, 3])
 }

@@ -31,7 +31,8 @@ fn track(track: &Part<'_>) -> Option<Track> {
         .then(|| Track { extent: Extent::animation((width, height), frames), is_av1 })
 }
 
-/// Counts the images in all chunks. The table gives the number of images per chunk for runs of chunks.
+/// Counts the images in all chunks. The table gives the number of images per chunk for runs of
+/// chunks.
 fn frames(table: &Part<'_>) -> Option<u64> {
     let chunks = table.part(0, *b"stco").or_else(|| table.part(0, *b"co64"))?;
     let chunks = big(chunks.content, 4, 4)?;

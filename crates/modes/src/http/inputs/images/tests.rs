@@ -287,8 +287,8 @@ fn heif_has_images_and_sequences() {
 
 #[test]
 fn a_jpeg_xl_must_not_be_animated() {
-    // The size is 8 x 8 pixels. `metadata` begins with the bit for default values; the other bits are
-    // further fields, the last of which is for an animation.
+    // The size is 8 x 8 pixels. `metadata` begins with the bit for default values; the other bits
+    // are further fields, the last of which is for an animation.
     let codestream = |metadata: u32| {
         let bits = 1 | 1 << 6 | metadata << 9;
         [b"\xff\x0a".as_slice(), &bits.to_le_bytes(), &[0; 8]].concat()

@@ -8,8 +8,8 @@ use super::extent::{Extent, Limits};
 /// The maximum number of fields that are read of a file. A page has a few dozen.
 const MAX_FIELDS: u64 = 1 << 20;
 
-/// Counts the pages up to one more than the limit. Each page has a size of its own. The chain of pages
-/// also ends if it returns to an earlier page.
+/// Counts the pages up to one more than the limit. Each page has a size of its own. The chain of
+/// pages also ends if it returns to an earlier page.
 pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     let is_little = bytes.starts_with(b"II");
     // Pillow reads a big-endian BigTIFF as a plain TIFF.
@@ -77,9 +77,9 @@ impl<'a> Tiff<'a> {
 
     /// Reads a directory as Pillow does, and returns `None` once too many fields were read.
     ///
-    /// If a tag occurs several times, the first one with data counts. Fields are skipped when the data
-    /// outside the directory has more than `limit` bytes together. If the file is cut off, the fields
-    /// before that point count.
+    /// If a tag occurs several times, the first one with data counts. Fields are skipped when the
+    /// data outside the directory has more than `limit` bytes together. If the file is cut off, the
+    /// fields before that point count.
     pub(super) fn directory(
         &self,
         mut at: u64,

@@ -3,8 +3,8 @@
 use super::bytes::{little, piece};
 use super::extent::{Extent, Limits};
 
-/// Reads the first chunk (RFC 9649, section 2), and counts the frames of an animation up to one more
-/// than the limit. Bytes after the length that the file gives in its header are ignored.
+/// Reads the first chunk (RFC 9649, section 2), and counts the frames of an animation up to one
+/// more than the limit. Bytes after the length that the file gives in its header are ignored.
 pub(super) fn extent(bytes: &[u8], limits: &Limits) -> Option<Extent> {
     const ANIMATION: u64 = 2;
     let end = usize::try_from(little(bytes, 4, 4)? + 8).ok()?;

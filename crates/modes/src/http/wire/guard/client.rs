@@ -25,9 +25,9 @@ impl Proxies {
         Proxies { networks, warned: Mutex::default() }
     }
 
-    /// Returns the client's address: the last entry of `X-Forwarded-For` that is not a trusted proxy,
-    /// or the first entry if all are trusted proxies. Entries before an invalid one are ignored,
-    /// because no trusted proxy wrote them.
+    /// Returns the client's address: the last entry of `X-Forwarded-For` that is not a trusted
+    /// proxy, or the first entry if all are trusted proxies. Entries before an invalid one are
+    /// ignored, because no trusted proxy wrote them.
     pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         if self.networks.is_empty() {
             return peer;
@@ -77,8 +77,8 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
     bare.parse().ok().or_else(with_port)
 }
 
-/// Returns an IPv4 address as it is, and the /64 network of an IPv6 address, since one client usually
-/// has a whole network.
+/// Returns an IPv4 address as it is, and the /64 network of an IPv6 address, since one client
+/// usually has a whole network.
 pub(crate) fn grouped(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,6 +1,6 @@
 //! Reads the address of the page in the browser from the headers that a proxy adds:
-//! `X-Forwarded-Host` and `X-Forwarded-Proto`, or `Forwarded` (RFC 7239). They are used only if they
-//! come from a trusted proxy, because any client can send them.
+//! `X-Forwarded-Host` and `X-Forwarded-Proto`, or `Forwarded` (RFC 7239). They are used only if
+//! they come from a trusted proxy, because any client can send them.
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue};
@@ -18,6 +18,7 @@ pub(crate) struct Forwarded {
 }
 
 impl Forwarded {
+    /// Reads the headers of a trusted proxy.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
         let standard = |name| parameter(first(headers, "forwarded"), name);
         let host = first(headers, "x-forwarded-host").or_else(|| standard("host"));

@@ -1,11 +1,11 @@
-//! The sites that may show this server's pages in a frame. A hostile site could show the model's page
-//! invisibly over its own, and so make visitors click in the model's page (clickjacking).
+//! The sites that may show this server's pages in a frame. A hostile site could show the model's
+//! page invisibly over its own, and so make visitors click in the model's page (clickjacking).
 
 use ai_integration_contract::setting::{Absent, SettingType};
 use axum::http::HeaderValue;
 
-/// The origins whose pages may show this server's pages in a frame, as a source list of CSP (level 3,
-/// section 6.4.2).
+/// The origins whose pages may show this server's pages in a frame, as a source list of CSP (level
+/// 3, section 6.4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FrameAncestors(String);
 
@@ -38,8 +38,8 @@ impl Absent for FrameAncestors {
 }
 
 impl FrameAncestors {
-    /// Returns the `Content-Security-Policy` of a response: the directives `contents`, and the one for
-    /// frames.
+    /// Returns the `Content-Security-Policy` of a response: the directives `contents`, and the one
+    /// for frames.
     pub(crate) fn policy(&self, contents: &str) -> HeaderValue {
         let policy = format!("{contents}; frame-ancestors {}", self.0);
         HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
@@ -56,7 +56,8 @@ impl FrameAncestors {
     }
 }
 
-/// Reads one site. The error suggests the origin that was probably meant, unless that is a wildcard.
+/// Reads one site. The error suggests the origin that was probably meant, unless that is a
+/// wildcard.
 fn source(item: &str) -> Result<String, String> {
     let item = item.to_ascii_lowercase();
     match item.trim_matches('\'') {
@@ -83,8 +84,8 @@ fn source(item: &str) -> Result<String, String> {
     ))
 }
 
-/// Returns true if this is an origin in the syntax of CSP: a scheme, a host whose first label may be
-/// `*`, and an optional port.
+/// Returns true if this is an origin in the syntax of CSP: a scheme, a host whose first label may
+/// be `*`, and an optional port.
 fn is_origin(item: &str) -> bool {
     let Some((scheme, authority)) = item.split_once("://") else { return false };
     let (host, port) = match authority.split_once(':') {

@@ -57,14 +57,14 @@ impl Hosts {
         Ok(host)
     }
 
-    /// Returns true if a host in a proxy's header is accepted. Many proxies pass the client's own header
-    /// on, so the same names are accepted as in `Host`.
+    /// Returns true if a host in a proxy's header is accepted. Many proxies pass the client's own
+    /// header on, so the same names are accepted as in `Host`.
     pub(crate) fn may_be_forwarded(&self, host: &Authority) -> bool {
         self.has(host.host())
     }
 
-    /// Returns true if the server accepts this name. IP addresses are always accepted, because no DNS
-    /// is involved.
+    /// Returns true if the server accepts this name. IP addresses are always accepted, because no
+    /// DNS is involved.
     fn has(&self, host: &str) -> bool {
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         let is_local = |host| is_listed(&["localhost", "*.localhost"], host);
@@ -72,8 +72,8 @@ impl Hosts {
     }
 }
 
-/// Returns true if the list contains this name, `*`, or a pattern such as `*.example.org` that matches
-/// the name.
+/// Returns true if the list contains this name, `*`, or a pattern such as `*.example.org` that
+/// matches the name.
 pub(crate) fn is_listed(names: &[impl AsRef<str>], host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     names.iter().any(|name| match name.as_ref().strip_prefix('*') {

@@ -50,16 +50,16 @@ impl Absent for Origins {
 }
 
 impl Origins {
-    /// Rejects a request from a page of a site that is not allowed. `host` is the host that the request
-    /// names, and `forwarded` is the address in the headers of a trusted proxy.
+    /// Rejects a request from a page of a site that is not allowed. `host` is the host that the
+    /// request names, and `forwarded` is the address in the headers of a trusted proxy.
     pub(crate) fn check(
         &self,
         headers: &HeaderMap,
         host: Option<&Authority>,
         forwarded: &Forwarded,
     ) -> Result<(), Failure> {
-        // No page can forge this header, and proxies do not change it. It refers to the address that the
-        // browser uses.
+        // No page can forge this header, and proxies do not change it. It refers to the address
+        // that the browser uses.
         let sites = || headers.get_all(FETCH_SITE).iter();
         if sites().eq(["same-origin"]) {
             return Ok(());
@@ -114,8 +114,8 @@ impl Origins {
 /// Returns true if the origin of a page has this host and its port.
 fn is_at(origin: &str, host: &Authority, is_https: bool) -> bool {
     let (scheme, authority) = origin.split_once("://").unwrap_or(("", "null"));
-    // A proxy may speak TLS without saying so, so an https origin is accepted in any case. The scheme
-    // gives the default port.
+    // A proxy may speak TLS without saying so, so an https origin is accepted in any case. The
+    // scheme gives the default port.
     let port = if scheme == "https" { 443 } else { 80 };
     let is_secure_enough = scheme == "https" || !is_https;
     is_secure_enough
