@@ -47,7 +47,7 @@ struct Machine<'a> {
     at: usize,
     values: Vec<Made<'a>>,
     stack: Vec<Id>,
-    /// The heights of the stack at which marks were set.
+    /// The size of the stack at each mark.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
     /// The number of bytes that calls have made. A pickle can repeat a call on one long text.

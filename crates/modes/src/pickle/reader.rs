@@ -1,4 +1,4 @@
-//! The operands of a pickle's instructions, read from its bytes.
+//! Reads the operands of a pickle's instructions.
 
 use std::borrow::Cow;
 

@@ -10,7 +10,7 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use crate::http::failure::{Failure, Refusal};
 
-/// The bytes that are decompressed at a time.
+/// The number of bytes that are decompressed at once.
 const STEP: usize = 64 * 1024;
 
 /// A content coding that a body may have (RFC 9110, section 8.4.1).

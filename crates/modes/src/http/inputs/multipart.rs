@@ -61,7 +61,7 @@ pub(crate) enum Malformed {
     TransferEncoding(String),
 }
 
-/// Cuts a body into its parts.
+/// Splits a body into its parts.
 pub(crate) fn parse(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Malformed> {
     if !(1..=70).contains(&boundary.len()) {
         return Err(Malformed::Boundary);
@@ -90,7 +90,8 @@ pub(crate) fn parse(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Malformed
         let rest = rest[padding..].strip_prefix(b"\r\n").ok_or(Malformed::Incomplete)?;
         let (head_length, head) = head(rest)?;
         let content = &rest[head_length..];
-        // An empty part may share its line break with the end of its headers.
+        // In an empty part, the line break after the headers may also be the one before the
+        // delimiter.
         let length = if content.starts_with(&delimiter.as_bytes()[2..]) {
             at = body.len() - content.len() + delimiter.len() - 2;
             0

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-/// Cuts a body into the names and values of its fields, in the encoding in which they were sent.
+/// Splits a body into the names and values of its fields. These are still in the encoding of the
+/// body.
 pub(crate) fn parse(body: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
     let fields = body.split(|byte| *byte == b'&').filter(|field| !field.is_empty());
     fields.map(|field| {

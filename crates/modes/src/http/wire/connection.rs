@@ -17,8 +17,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::limits::{ClientLimits, SMALL_HEAD};
 
-/// The maximum number of bytes in one read, until `LARGE_REQUEST` bytes of a request were read.
+/// The maximum number of bytes in one read while a request is small.
 const SMALL_READ: usize = 8 * 1024;
+/// The number of bytes from which on a request is no longer small.
 const LARGE_REQUEST: usize = 64 * 1024;
 thread_local! {
     /// The buffer for small reads. hyper's own buffer would have to be zeroed before each read.
@@ -101,7 +102,7 @@ impl Activity {
         self.multiplexes.load(Ordering::Relaxed)
     }
 
-    /// Returns how many requests have begun.
+    /// Returns the number of requests that have begun.
     pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::Relaxed)
     }

@@ -41,8 +41,9 @@ pub(crate) struct HalfOpen<S> {
     /// The number of bytes of the next response that were sent as probes.
     early: usize,
     probes: Probes,
-    /// The head that is being read, and the number of requests before it.
+    /// The head that is being read.
     head: HeadFields,
+    /// The number of requests before that head.
     heads: usize,
 }
 

@@ -29,7 +29,7 @@ settings! {
 /// The name of HTTP/2 in ALPN (RFC 9113, section 3.2).
 const H2: &[u8] = b"h2";
 
-/// The server's side of TLS.
+/// The server's side of TLS, with a certificate that can be reloaded.
 pub(crate) struct Tls {
     certificate: PathBuf,
     key: PathBuf,

@@ -1,6 +1,6 @@
 //! The size of a picture and of all its frames, as its header gives them.
 
-/// The limits for a picture.
+/// The limits on the size of a picture.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// The maximum number of pixels of a frame.

@@ -34,7 +34,7 @@ fn frames(bytes: &[u8], most: u64) -> u64 {
         if frames > most {
             break;
         }
-        // Chunks have an even length.
+        // Chunks are padded to an even length.
         at += 8 + length + (length & 1);
     }
     frames.max(1)
