@@ -11,7 +11,7 @@
 //!
 //! A pickle may use one value many times, so a short pickle can describe a huge tree. Therefore the
 //! machine first collects the values in a flat list. The tree is built at the end, under
-//! [limits](Limit).
+//! [limits](value::Limit).
 
 mod machine;
 mod opcode;
