@@ -400,7 +400,7 @@ def test_what_is_no_text_reaches_the_model_in_a_pipe(program, style, mode, value
     done = run(program(model(source, style)), mode=mode, stdin=stdin)
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().splitlines()[-1] == repr(given)
-    assert b"warning: handed on as it came: text: expected text, got " in done.stderr
+    assert b"warning: passed to the model unchanged: text: expected text, got " in done.stderr
     # Authors who say more than the type count on it.
     said = run(
         program(model(source.replace('"text"}', '"text", "max_bytes": 9}'))), mode=mode, stdin=stdin

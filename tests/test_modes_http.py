@@ -495,7 +495,7 @@ def test_an_address_in_another_spelling_is_taken_as_meant(program, host, address
         named = host.rstrip("/").partition("//")[2] or host
         if ":" in named:
             # The port is told by PORT alone.
-            server.wait_for_output("WARN.*HOST names the port .* does not count.*PORT=0")
+            server.wait_for_output("WARN.*HOST names the port .* is ignored.*PORT=0")
         else:
             assert "WARN" not in server.output()
 

@@ -96,7 +96,7 @@ def test_what_is_no_json_is_a_failure_of_the_model(server, text, said, kind):
     assert answer.status == 500
     problem = answer.json()
     assert problem["code"] == "model_failed"
-    assert "the model's result is not JSON, as its content type" in problem["detail"]
+    assert "the model's result is not JSON, though its content type" in problem["detail"]
     assert said in problem["detail"]
     assert "give the value itself instead of its text" in problem["detail"]
     name, event = result_event(server.post(headers=EVENTS, text=text, kind=kind))
@@ -122,9 +122,8 @@ def test_the_ancestors_address_passes_it_on_with_a_warning(server):
 def test_the_command_line_passes_it_on_with_a_warning(path):
     done = run(path, "--text", "'[1, NaN]'", mode="command_line")
     assert (done.returncode, done.stdout) == (0, b"[1, NaN]\n")
-    assert b'warning: the result is not JSON, as its content type "application/json" says: ' in (
-        done.stderr
-    )
+    warning = b'the content type of the result is "application/json", but the result is not JSON: '
+    assert b"warning: " + warning in done.stderr
     assert b"JSON has no such number" in done.stderr
     done = run(path, "--text", "'[1]'", mode="command_line")
     assert (done.returncode, done.stdout) == (0, b"[1]\n")

@@ -401,7 +401,7 @@ def test_the_command_line_writes_as_many_as_there_may_be(evaluating, tmp_path):
 def test_several_pictures_do_not_go_to_one_place(evaluating, arguments):
     done = evaluating("[red, clear]", *arguments)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert b"a list of 2 of image/png" in done.stderr
+    assert b"a list of 2 files of image/png" in done.stderr
     assert b"--output FILE" in done.stderr
 
 
@@ -428,7 +428,7 @@ def test_the_pipes_inspect_each_picture(evaluating, mode):
         assert words in done.stdout
     sad = evaluating("[red, b'nonsense']", mode=mode)
     assert sad.returncode == 1
-    assert b"8 bytes of image/png are no picture" in sad.stdout
+    assert b"8 bytes of image/png are not a picture" in sad.stdout
 
 
 def test_a_custom_mode_sees_the_list(program, tmp_path):

@@ -1,4 +1,4 @@
-//! Looks whether the page has been built, and has this crate compiled anew when it has.
+//! Warns if the web page has not been built, and rebuilds this crate when it changes.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ fn main() {
     println!("cargo::rerun-if-changed={BUILT}");
     if cfg!(feature = "http") && !Path::new(BUILT).join("page.js.gz").exists() {
         println!(
-            "cargo::warning=without the page, which `npm ci && npm run build` in web/ makes: the server \
-             will have the plain form only"
+            "cargo::warning=the web page is not built, so the server will have only a plain form; \
+             build the page with `npm ci && npm run build` in web/"
         );
     }
 }

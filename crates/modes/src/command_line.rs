@@ -1,4 +1,4 @@
-//! The command line: a flag for each input, the result on standard output or in a file.
+//! The mode `command_line`: one flag for each input, and the result on standard output or in a file.
 
 mod arguments;
 mod path_likeness;
@@ -52,16 +52,16 @@ async fn run(context: Context) -> ExitStatus {
     }
 }
 
-/// A task that the command line sets.
+/// The work that the command line asks for.
 struct Task {
     inputs: Inputs,
     output: Option<PathBuf>,
-    /// True where the model is run until somebody stops it.
+    /// True if the model is run until the user stops it (`--loop`).
     is_endless: bool,
 }
 
-/// Reads the command line, for which the model has to be known; an error is the status to leave
-/// with, told already.
+/// Waits for the inputs schema and reads the command line. An error is the exit status of the mode;
+/// the message has been printed.
 async fn ask(context: &Context) -> Result<Task, ExitStatus> {
     let mut progress = Progress::new("waiting for the model");
     let model = tokio::select! {
@@ -70,39 +70,38 @@ async fn ask(context: &Context) -> Result<Task, ExitStatus> {
     };
     progress.clear();
     let model = model.map_err(|error| {
-        // What the program printed last stands above.
+        // The last output of the program is on standard error already.
         eprint(format_args!("error: {}", error.message));
         ExitStatus::ModelUnavailable
     })?;
-    // Reading a file or standard input may block; signals must be heard meanwhile.
+    // Reading a file or standard input may block, and signals must still be handled.
     let (schema, program, words) =
         (model.schema.clone(), context.program.clone(), context.arguments.clone());
     let parse = move || {
         let arguments = arguments::parse(&schema, &program, &words)?;
-        // The model need not work for a result that would be lost.
+        // Otherwise the model would work for a result that cannot be written.
         let sink = Sink::new(arguments.output.as_deref()).and_then(|sink| sink.check());
         sink.map_err(Refusal::Message).map(|()| arguments)
     };
     let parsed = tokio::task::spawn_blocking(parse)
         .await
         .unwrap_or_else(|error| Err(Refusal::Message(error.to_string())));
-    let Arguments { raw, output, endless: is_endless } =
-        parsed.map_err(|refusal| match refusal {
-            Refusal::Clap(error) => {
-                // Help goes to standard output with status 0, a usage error to standard error with 2.
-                let _ = error.print();
-                if error.exit_code() == 0 { ExitStatus::Done } else { ExitStatus::Usage }
-            }
-            Refusal::Message(message) => {
-                eprint(format_args!("error: {message}"));
-                ExitStatus::Usage
-            }
-        })?;
+    let Arguments { raw, output, is_endless } = parsed.map_err(|refusal| match refusal {
+        Refusal::Clap(error) => {
+            // Help goes to standard output, with status 0. A usage error goes to standard error.
+            let _ = error.print();
+            if error.exit_code() == 0 { ExitStatus::Done } else { ExitStatus::Usage }
+        }
+        Refusal::Message(message) => {
+            eprint(format_args!("error: {message}"));
+            ExitStatus::Usage
+        }
+    })?;
     let inputs = model.schema.resolve(raw).map_err(|invalid| refuse(&invalid))?;
     Ok(Task { inputs, output, is_endless })
 }
 
-/// Tells users of inputs that are not valid.
+/// Reports inputs that are not valid.
 fn refuse(invalid: &Error) -> ExitStatus {
     eprint(format_args!("error: the inputs are not valid: {invalid}; see --help"));
     ExitStatus::Usage
@@ -113,7 +112,7 @@ async fn work(context: &Context, task: Task) -> ExitStatus {
     let mut timing = Timing::default();
     let mut status = ExitStatus::Done;
     loop {
-        // The first result is the one that is shown; a loop is about the time it takes.
+        // Only the first result is written. The further runs of a loop measure the time.
         let sink = (timing.runs() == 0).then(|| Sink::new(task.output.as_deref())).transpose();
         let sink = match sink {
             Ok(sink) => sink,
@@ -127,7 +126,7 @@ async fn work(context: &Context, task: Task) -> ExitStatus {
         let ticket = match context.engine.submit(request).await {
             Ok(ticket) => ticket,
             Err(error) => {
-                // There is no other requester, so it would be refused the next time too.
+                // There is no other requester, so the next request would be refused too.
                 eprint(format_args!("error: {error}"));
                 status = ExitStatus::Failed;
                 break;
@@ -143,7 +142,7 @@ async fn work(context: &Context, task: Task) -> ExitStatus {
                 eprint(format_args!("error: {problem}"));
                 return ExitStatus::Usage;
             }
-            // They are the same in each run.
+            // Each run has the same inputs.
             Err(RunError::Inputs(invalid)) => return refuse(&invalid),
             Err(RunError::Model(message)) => {
                 eprint(format_args!("the model failed:\n{}", message.trim_end()));
@@ -165,11 +164,11 @@ async fn work(context: &Context, task: Task) -> ExitStatus {
     status
 }
 
-/// The reason why a run of the model has nothing to show.
+/// The reason why a run of the model has no result to write.
 enum RunError {
-    /// The model's program cannot read the inputs.
+    /// The model process cannot read the inputs.
     Inputs(Error),
-    /// The model failed, in its own words.
+    /// The model failed with this message.
     Model(String),
     /// The result cannot be written.
     Output(String),
@@ -182,20 +181,20 @@ async fn follow(mut ticket: Ticket, mut sink: Option<Sink>) -> Result<(), RunErr
         match (event, &mut sink) {
             (Event::Progress { fraction, message }, _) => progress.update(fraction, message),
             (Event::Chunk { content_type, data }, Some(sink)) => {
-                // Text and a bar on one terminal would get in each other's way.
+                // The progress bar would overwrite the text on the terminal.
                 if sink.is_shown() {
                     progress.clear();
                 }
-                let piece = Outcome { success: true, content_type, data, ..Outcome::default() };
-                // Where nobody reads on, or the disk is full, the model need not go on either.
-                sink.stream(&piece).map_err(RunError::Output)?;
+                let chunk = Outcome { success: true, content_type, data, ..Outcome::default() };
+                // An error drops the ticket, which cancels the job: nobody can get its result.
+                sink.stream(&chunk).map_err(RunError::Output)?;
             }
             _ => {}
         }
     }
     let outcome = ticket.outcome().await.map_err(|error| match error.kind {
         Kind::InvalidInput => RunError::Inputs(error),
-        // What the program printed last stands above.
+        // The last output of the program is on standard error already.
         _ => RunError::Model(error.message.into_owned()),
     })?;
     progress.clear();
@@ -206,7 +205,8 @@ async fn follow(mut ticket: Ticket, mut sink: Option<Sink>) -> Result<(), RunErr
     if let Some(fault) = outcome.json_fault() {
         let media = outcome.content_type.as_deref().unwrap_or_default();
         eprint(format_args!(
-            "warning: the result is not JSON, as its content type {media:?} says: {fault}"
+            "warning: the content type of the result is {media:?}, but the result is not JSON: \
+             {fault}"
         ));
     }
     let written = if outcome.data == Data::None { Ok(()) } else { sink.whole(&outcome) };

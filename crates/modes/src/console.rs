@@ -1,17 +1,17 @@
-//! Words for people on the standard streams, each message in one piece: others write there too, and
-//! would come in between. A reader who has gone away (`… | head`) is no reason to panic, as
-//! `println!` would.
+//! Messages for people on the standard streams. Each message is one write, so that the output of
+//! another process does not get into the middle of it. If the reader has closed the stream
+//! (`… | head`), the message is dropped; `println!` would panic.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// A message on standard output.
+/// Prints a message to standard output.
 pub fn say(message: impl Display) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(format!("{message}\n").as_bytes()).and_then(|()| out.flush());
 }
 
-/// A message on standard error.
+/// Prints a message to standard error.
 pub fn eprint(message: impl Display) {
     let _ = io::stderr().write_all(format!("{message}\n").as_bytes());
 }

@@ -2,31 +2,31 @@
 
 use std::process::ExitCode;
 
-/// The exit status of a program in some mode.
+/// The exit status with which a mode ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// Done, or stopped as asked.
+    /// The mode is done, or was stopped on request.
     Done,
-    /// The model failed, or there is no such mode.
+    /// The model failed, or the mode does not exist.
     Failed,
     /// The command line, the settings or the inputs cannot be used.
     Usage,
     /// The server cannot listen (`EX_UNAVAILABLE` of sysexits).
     CannotListen,
-    /// The program ended again and again before it served (`EX_SOFTWARE` of sysexits).
+    /// The program ended too often before it served (`EX_SOFTWARE` of sysexits).
     ModelUnavailable,
-    /// The program cannot be executed, as shells say it.
+    /// The program cannot be executed; shells use the same status.
     NotExecutable,
-    /// There is no such program, as shells say it.
+    /// The program does not exist; shells use the same status.
     NotFound,
-    /// Ended at once by this signal, as shells say it.
+    /// This signal ended the process at once; shells use the same status.
     Signal(u8),
-    /// The status of the model's own program.
+    /// The exit status of the author's program.
     Program(u8),
 }
 
 impl ExitStatus {
-    /// The number.
+    /// Returns the number of this status.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {

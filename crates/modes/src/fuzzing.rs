@@ -1,4 +1,4 @@
-//! What the fuzz targets call; only there when they are built.
+//! The entry points of the fuzz targets. They are compiled only for fuzzing.
 
 pub use crate::http::fuzzing::{egress, guard, images, json, multipart};
 

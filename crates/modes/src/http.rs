@@ -1,4 +1,16 @@
-//! The HTTP server: the dialects of clients and platforms, the page, and what platforms probe.
+//! The mode `http`: a server for the dialects of clients and platforms, the web page, and the
+//! addresses that platforms probe.
+//!
+//! The parts, in the order in which a request meets them:
+//!
+//! 1. `config.rs` and `limits.rs` have the settings. `listen.rs` opens the socket.
+//! 2. `wire/` has the connections, and what every request passes before its handler: the guard
+//!    refuses requests, the edge counts and logs them.
+//! 3. `dialect.rs` has the trait of a dialect, with an example. `dialects/` has the dialects, whose
+//!    handlers answer requests. `probes.rs`, `openapi.rs` and `page/` have the other handlers.
+//! 4. `inputs/` reads the head and the body of a request to the model.
+//! 5. `app.rs` submits the inputs to the engine.
+//! 6. `failure.rs` words a failure, and `metrics.rs` counts it.
 
 mod about;
 mod accept;
@@ -36,7 +48,7 @@ use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use self::app::{App, Shared};
+use self::app::{App, Parts};
 use self::config::{HttpSettings, SETTINGS, ServerConfig};
 use self::dialect::Dialect;
 use self::dialects::DIALECTS;
@@ -138,8 +150,8 @@ async fn run(context: Context) -> ExitStatus {
     status
 }
 
-/// Waits until the model is given up, and tells the log why; people see there what the program has
-/// printed. A program whose files are watched is never given up: it may be mended.
+/// Waits until the model has failed for good, and logs the reason. If the program's files are watched,
+/// a failure is logged but is not for good, because a change of the files may end it.
 async fn given_up(state: &mut watch::Receiver<State>, is_watched: bool, for_people: bool) {
     loop {
         if let Ok(State::Failed(error)) =
@@ -147,6 +159,7 @@ async fn given_up(state: &mut watch::Receiver<State>, is_watched: bool, for_peop
         {
             let message = &error.message;
             if !is_watched {
+                // A log for people has the program's output already.
                 if for_people {
                     tracing::error!("{message}");
                 } else {
@@ -154,7 +167,7 @@ async fn given_up(state: &mut watch::Receiver<State>, is_watched: bool, for_peop
                 }
                 return;
             }
-            // Whoever works on the program sees what it has printed.
+            // The author works on the program, and sees its output on the terminal.
             tracing::error!("{message}; the program is tried again when its files change");
         }
         if state.wait_for(|state| !matches!(state, State::Failed(_))).await.is_err() {
@@ -163,7 +176,7 @@ async fn given_up(state: &mut watch::Receiver<State>, is_watched: bool, for_peop
     }
 }
 
-/// Tells the log when the model is ready; never ends.
+/// Logs when the model is ready, and never ends.
 async fn announce_readiness(mut state: watch::Receiver<State>, url: String) -> Infallible {
     if state.wait_for(|state| matches!(state, State::Ready(_))).await.is_ok() {
         tracing::info!("ready on {url}");
@@ -171,8 +184,8 @@ async fn announce_readiness(mut state: watch::Receiver<State>, url: String) -> I
     std::future::pending().await
 }
 
-/// Tells the log where the server is, and what an operator may not expect of it. Returns the
-/// address at which a browser on this machine opens it.
+/// Logs the server's address, and warns of settings that may surprise an operator. Returns the URL
+/// with which a browser on this machine opens the page.
 fn announce(listener: &TcpListener, config: &ServerConfig, is_watched: bool) -> String {
     if let Some(warning) = config.server.warning() {
         tracing::warn!("{warning}");
@@ -190,17 +203,18 @@ fn announce(listener: &TcpListener, config: &ServerConfig, is_watched: bool) -> 
     }
     if is_watched && !address.ip().is_loopback() {
         tracing::warn!(
-            "AI_INTEGRATION_RELOAD is for development, and others can reach this server: they see \
-             what the program prints when it cannot be started (AI_INTEGRATION_ERRORS=brief)"
+            "AI_INTEGRATION_RELOAD is for development, but other machines can reach this server: \
+             when the program cannot start, their users see its output, unless \
+             AI_INTEGRATION_ERRORS=brief"
         );
     }
     if !built::is_there() {
-        tracing::info!("this build has no page with scripts; browsers get a plain form");
+        tracing::info!("this build has no web page; browsers get a plain form");
     }
     url
 }
 
-/// Puts the server together as the settings have it.
+/// Builds the edge, and behind it all parts of the server, from the settings.
 fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     let ServerConfig { about, limits, images, fetcher, wording, guard, tracer, .. } = config;
     let metrics = Arc::new(HttpMetrics::default());
@@ -211,7 +225,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     let intake = |takes_compressed| {
         Intake::new(engine.clone(), reader.clone().taking_compressed(takes_compressed))
     };
-    let shared = Shared {
+    let parts = Parts {
         about,
         images,
         fetcher,
@@ -222,7 +236,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         metrics: metrics.clone(),
         early: Semaphore::new(context.config.queue),
     };
-    let app = App::new(shared, intake(false));
+    let app = App::new(parts, intake(false));
     let mut parts = mount(&context.environment, |takes| app.with_intake(intake(takes)))?;
     parts.push((page_routes::mount(app.clone()), None));
     parts.push((openapi::mount(app, DIALECTS), None));
@@ -244,10 +258,11 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     })
 }
 
-/// A part of the server, with the dialect that it is, if it is one.
+/// Some addresses of the server, and their dialect if they have one.
 type Part = (Mounted, Option<&'static dyn Dialect>);
 
-/// Mounts the dialects on what `app` makes for addresses that take compressed bodies, or do not.
+/// Mounts every dialect. `app` makes the state for addresses that take compressed bodies (`true`) or
+/// do not (`false`).
 fn mount(environment: &Environment, app: impl Fn(bool) -> App) -> Result<Vec<Part>, SettingError> {
     let mount = |dialect: &&'static dyn Dialect| {
         let mounted = dialect.mount(environment, &app(dialect.takes_compressed()))?;
@@ -262,8 +277,8 @@ fn router(parts: impl Iterator<Item = Router>) -> Router {
     router.fallback(async || Failure::not_found()).method_not_allowed_fallback(other_method)
 }
 
-/// Answers a method that an address has no handler for. The router adds `Allow`, which is all that
-/// `OPTIONS` asks for.
+/// Answers a request whose method has no handler at its address. The router adds the header `Allow`,
+/// so a request with `OPTIONS` needs no more.
 async fn other_method(method: Method) -> Response {
     if method == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
@@ -272,12 +287,12 @@ async fn other_method(method: Method) -> Response {
     }
 }
 
-/// Answers with the failure that a request has as an extension.
+/// Builds a router that answers each request with the failure among its extensions.
 fn refusals(guard: &Guard) -> Router {
     with_cors(Router::new().fallback(async |Extension(why): Extension<Failure>| why), guard)
 }
 
-/// Tells browsers whether a page of another site may read the answers.
+/// Adds the headers that tell browsers whether a page of another site may read the responses (CORS).
 fn with_cors(router: Router, guard: &Guard) -> Router {
     match guard.cors() {
         Some(cors) => router.layer(cors),
@@ -309,20 +324,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_that_may_ask_can_read_why_it_is_refused() {
+    async fn a_listed_site_can_read_why_its_request_is_refused() {
         let listed = "https://app.example.org";
         for (origin, allowed) in [(listed, Some(listed)), ("https://evil.test", None)] {
             let (status, headers) = refused(Method::POST, origin).await;
             assert_eq!(status, StatusCode::UNAUTHORIZED);
-            let told = headers.get("access-control-allow-origin");
-            assert_eq!(told.map(|told| told.to_str().unwrap()), allowed);
+            let sent = headers.get("access-control-allow-origin");
+            assert_eq!(sent.map(|sent| sent.to_str().unwrap()), allowed);
             assert!(headers["vary"].to_str().unwrap().contains("origin"));
             assert!(headers.contains_key("www-authenticate"));
         }
     }
 
     #[tokio::test]
-    async fn a_page_that_may_ask_may_send_the_token() {
+    async fn a_listed_site_may_send_the_token() {
         let (_, headers) = refused(Method::OPTIONS, "https://app.example.org").await;
         assert_eq!(headers["access-control-allow-headers"], "authorization");
     }

@@ -1,16 +1,16 @@
-//! Holds a result against what the contract says of results, in messages for the model's author.
+//! Inspects a result: checks that it follows the rules for results, and reports to the model's author.
 
 use std::fmt;
 
 use ai_integration_contract::{Data, Error, Outcome, json};
 
-/// The longest text that is shown whole, in characters.
+/// The longest text that is printed whole, in characters.
 const SHOWN: usize = 2000;
 
-/// What an inspection found.
+/// The findings of an inspection.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// Whether nothing is wrong.
+    /// True if nothing is wrong.
     pub(crate) is_happy: bool,
     lines: Vec<String>,
 }
@@ -21,10 +21,10 @@ impl fmt::Display for Report {
     }
 }
 
-/// Inspects the answer to one request.
-pub(crate) fn inspect(answer: &Result<Outcome, Error>) -> Report {
+/// Inspects the outcome of one request.
+pub(crate) fn inspect(outcome: &Result<Outcome, Error>) -> Report {
     let mut report = Report { is_happy: true, lines: Vec::new() };
-    match answer {
+    match outcome {
         Err(error) => report.sad(&format!("there is no result: {}", error.message)),
         Ok(outcome) if !outcome.success => {
             report.sad("the model has indicated that it failed (success is not True):");
@@ -96,12 +96,12 @@ impl Report {
                 "Good, the picture can be opened: {media}, {} x {} pixels.",
                 size.width, size.height
             )),
-            // Vector graphics and rare formats have no header that is known here.
+            // `imagesize` does not read vector graphics.
             Err(_) if media.ends_with("+xml") => {
                 self.happy(format!("Good, got {} bytes of {media}.", bytes.len()));
             }
             Err(error) => {
-                self.sad(&format!("{} bytes of {media} are no picture: {error}", bytes.len()));
+                self.sad(&format!("{} bytes of {media} are not a picture: {error}", bytes.len()));
             }
         }
     }
@@ -133,9 +133,9 @@ mod tests {
             (Outcome::json([1]), true, "[1]"),
             (Outcome::bytes("image/gif", gif), true, "2 x 3 pixels"),
             (Outcome::bytes("audio/wav", &b"RIFF"[..]), true, "4 bytes of audio/wav"),
-            (Outcome::bytes("image/jpeg", &b"nonsense"[..]), false, "no picture"),
+            (Outcome::bytes("image/jpeg", &b"nonsense"[..]), false, "not a picture"),
             (list(&[gif, gif]), true, "got a list of 2"),
-            (list(&[gif, b"nonsense"]), false, "no picture"),
+            (list(&[gif, b"nonsense"]), false, "not a picture"),
             (untyped, false, "\"content-type\" is not passed"),
             (broken, false, "cannot be parsed"),
             (empty, false, "\"data\" is not passed"),

@@ -1,4 +1,4 @@
-//! The list of modes that users see, and the one among them that a misspelt name means.
+//! The list of modes that users see, and the search for the mode that a misspelt name means.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use ai_integration_engine::CustomMode;
 
 use crate::mode::Mode;
 
-/// The fewest letters that are looked for in the names of modes.
-const FEWEST: usize = 3;
+/// The shortest word, in letters, that is searched for inside the names of modes.
+const SHORTEST_WORD: usize = 3;
 
-/// A mode as lists show it.
+/// One line of the list.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Line<'a> {
     name: &'a str,
@@ -18,8 +18,8 @@ struct Line<'a> {
     example: Option<&'a str>,
 }
 
-/// Every mode with its hint, a line each, in the order of their names. A custom mode never
-/// replaces a built-in one.
+/// Lists every mode with its hint, one line each, sorted by name. A custom mode that has the name of
+/// a built-in one is left out.
 pub(crate) fn list(modes: &[&dyn Mode], custom: &[CustomMode]) -> String {
     lines(modes, custom).iter().fold(String::new(), |mut text, line| {
         let _ = writeln!(text, " * MODE={}: {}", line.name, line.hint.unwrap_or("(no hint)"));
@@ -27,7 +27,7 @@ pub(crate) fn list(modes: &[&dyn Mode], custom: &[CustomMode]) -> String {
     })
 }
 
-/// The same list with a command for each mode that has one.
+/// Lists the modes like [`list`], with the example command of each mode that has one.
 pub(crate) fn list_with_examples(modes: &[&dyn Mode], custom: &[CustomMode]) -> String {
     lines(modes, custom).iter().fold(String::new(), |mut text, line| {
         let hint = line.hint.unwrap_or("(no hint)");
@@ -37,8 +37,8 @@ pub(crate) fn list_with_examples(modes: &[&dyn Mode], custom: &[CustomMode]) -> 
     })
 }
 
-/// The mode that `name` seems to mean: the one that it misspells, or the only one of whose name it
-/// is a part, or an abbreviation that begins like it.
+/// Returns the mode that `name` probably means: the mode whose name it misspells, or the only mode
+/// whose name contains it or is abbreviated by it.
 pub(crate) fn meant<'a>(
     name: &str,
     modes: &[&'a dyn Mode],
@@ -50,12 +50,13 @@ pub(crate) fn meant<'a>(
     }
     let plain = name.to_lowercase().replace('-', "_");
     let mut matching = lines.iter().map(|line| line.name).filter(|mode| {
-        plain.len() >= FEWEST && (mode.contains(&plain) || abbreviates(&plain, mode))
+        plain.len() >= SHORTEST_WORD && (mode.contains(&plain) || abbreviates(&plain, mode))
     });
     matching.next().filter(|_| matching.next().is_none())
 }
 
-/// Returns whether the letters of a word stand in that order in a name, the first one in front.
+/// Returns true if a name begins with the first letter of a word, and has its other letters in the
+/// same order.
 fn abbreviates(word: &str, name: &str) -> bool {
     let mut letters = name.chars();
     word.chars().next() == name.chars().next()
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn custom_modes_stand_among_the_built_in_ones() {
+    fn custom_modes_are_listed_among_the_built_in_ones() {
         let custom =
             [custom("hologram", "in the air"), custom("test_single_image", "not this one")];
         for text in [list(MODES, &custom), list_with_examples(MODES, &custom)] {
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_mode_is_told_from_another_word() {
+    fn a_misspelt_mode_is_found_and_another_word_is_not() {
         let custom = [custom("hologram", "in the air")];
         for (name, mode) in [
             ("htp", "http"),

@@ -1,5 +1,6 @@
-//! The run of a pipe mode: standard input is read whole, the model is asked once, and its answer
-//! reported. The model gets the inputs dict as it came, as far as possible: the schema is a hint.
+//! Runs a pipe mode: reads all of standard input, runs the model once and reports on its result.
+//! The inputs schema is only a hint here: an input that does not fit it is passed to the model
+//! unchanged if possible, with a warning.
 
 use std::io::{IsTerminal, Read};
 
@@ -11,8 +12,8 @@ use crate::exit::ExitStatus;
 use crate::inspection;
 use crate::mode::{Context, Running, unless_stopped};
 
-/// The most that is read from a pipe: 1 GiB.
-const MOST: u64 = 1 << 30;
+/// The most bytes that are read from standard input: 1 GiB.
+const MAX_INPUT: u64 = 1 << 30;
 
 /// Reads all of standard input.
 fn read_all() -> Result<Vec<u8>, String> {
@@ -21,9 +22,11 @@ fn read_all() -> Result<Vec<u8>, String> {
         eprint("reading from the terminal; Ctrl-D ends the input");
     }
     let mut bytes = Vec::new();
-    match stdin.lock().take(MOST + 1).read_to_end(&mut bytes) {
+    match stdin.lock().take(MAX_INPUT + 1).read_to_end(&mut bytes) {
         Err(error) => Err(format!("standard input cannot be read: {error}")),
-        Ok(_) if bytes.len() as u64 > MOST => Err(format!("the input is larger than {MOST} bytes")),
+        Ok(_) if bytes.len() as u64 > MAX_INPUT => {
+            Err(format!("the input is larger than {MAX_INPUT} bytes"))
+        }
         Ok(_) if bytes.is_empty() => {
             Err("standard input is empty; pipe the inputs in, with docker's -i flag".to_owned())
         }
@@ -31,7 +34,7 @@ fn read_all() -> Result<Vec<u8>, String> {
     }
 }
 
-/// Runs the model once on what `read` makes of standard input, and inspects the result.
+/// Runs the model once on the inputs that `read` finds in standard input, and inspects the result.
 pub(crate) fn run_once(
     context: Context,
     read: impl FnOnce(Vec<u8>, &Model) -> Result<RawInputs, String> + Send + 'static,
@@ -46,7 +49,7 @@ async fn ask(
     let model = match context.engine.model().await {
         Ok(model) => model,
         Err(error) => {
-            // What the program printed last stands above.
+            // The last output of the program is on standard error already.
             eprint(format_args!("error: {}", error.message));
             return ExitStatus::ModelUnavailable;
         }
@@ -60,14 +63,14 @@ async fn ask(
         })
         .and_then(|raw| {
             let mut hints = Hints::default();
-            let held = model.schema.resolve_as_hint(raw, &mut hints);
+            let inputs = model.schema.resolve_as_hint(raw, &mut hints);
             for FieldError { name, message } in hints.missing {
                 eprint(format_args!("warning: the model may need more inputs: {name}: {message}"));
             }
             for FieldError { name, message } in hints.misfits {
-                eprint(format_args!("warning: handed on as it came: {name}: {message}"));
+                eprint(format_args!("warning: passed to the model unchanged: {name}: {message}"));
             }
-            held.map_err(|error| invalid(&error))
+            inputs.map_err(|error| invalid(&error))
         });
     let inputs = match inputs {
         Ok(inputs) => inputs,
@@ -77,15 +80,15 @@ async fn ask(
         }
     };
     say("Attempting inference...");
-    let answer = context.engine.ask(Request::new(inputs)).await;
-    if let Err(error) = &answer
+    let outcome = context.engine.ask(Request::new(inputs)).await;
+    if let Err(error) = &outcome
         && error.kind == Kind::InvalidInput
     {
         eprint(format_args!("error: {}", invalid(error)));
         return ExitStatus::Usage;
     }
     say("Inference finished. Now inspecting the result.");
-    let report = inspection::inspect(&answer);
+    let report = inspection::inspect(&outcome);
     say(format_args!("{report}"));
     if report.is_happy { ExitStatus::Done } else { ExitStatus::Failed }
 }

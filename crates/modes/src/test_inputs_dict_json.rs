@@ -1,4 +1,5 @@
-//! The inputs dict as JSON on standard input. Pictures and other files are base64 or `data:` URLs.
+//! The mode that reads the inputs dict as JSON from standard input. Pictures and other files are
+//! base64 or `data:` URLs.
 
 use ai_integration_contract::{RawValue, json};
 use serde_json::Value as Json;

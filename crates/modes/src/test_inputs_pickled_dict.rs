@@ -1,5 +1,5 @@
-//! The inputs dict as a pickle on standard input. Only plain data is read, and nothing that a
-//! pickle may ask for is executed; see [`crate::pickle`].
+//! The mode that reads the inputs dict as a pickle from standard input. Only plain data is read. No
+//! code that a pickle names is executed; see [`crate::pickle`].
 
 use ai_integration_contract::{InputsSchema, RawInputs, RawValue, number};
 use serde_json::{Number, Value as Json};
@@ -47,7 +47,7 @@ fn read(bytes: &[u8], schema: &InputsSchema) -> Result<RawInputs, String> {
     entries.collect()
 }
 
-/// The text of a dict's key, which Python 2 writes as bytes.
+/// Returns a dict's key as text. Python 2 writes text keys as bytes.
 fn text(key: Pickled) -> Result<String, String> {
     match key {
         Pickled::Text(text) => Ok(text),
@@ -65,7 +65,7 @@ fn raw(value: Pickled) -> Result<RawValue, String> {
     })
 }
 
-/// Reads an item of a list: text in it is a value, as in JSON, and not JSON itself.
+/// Reads an item of a list. Text in a list is the value itself, and is not parsed as JSON.
 fn item(value: Pickled) -> Result<RawValue, String> {
     Ok(match value {
         Pickled::Bytes(bytes) => RawValue::Bytes(bytes.into()),

@@ -9,7 +9,7 @@ use crate::inspection;
 use crate::mode::{Context, Mode, Running, unless_stopped};
 use crate::test_single_image::CONVENTION;
 
-/// How often the model is tried.
+/// The number of runs.
 const TRIES: usize = 5;
 
 pub(crate) struct TestModelIntegration;
@@ -40,13 +40,13 @@ async fn test(context: Context) -> ExitStatus {
     let model = match context.engine.model().await {
         Ok(model) => model,
         Err(error) => {
-            // What the program printed last stands above.
+            // The last output of the program is on standard error already.
             eprint(format_args!("error: {}", error.message));
             return ExitStatus::Failed;
         }
     };
     if !has_samples(&model) {
-        tell_mistakes(&model);
+        print_mistakes(&model);
         return ExitStatus::Failed;
     }
     say("Attempting inference a few times...");
@@ -61,9 +61,9 @@ async fn test(context: Context) -> ExitStatus {
             "Attempting inference {try_number} of {TRIES} with {}...",
             names.join(", ")
         ));
-        let answer = context.engine.ask(Request::new(inputs)).await;
+        let outcome = context.engine.ask(Request::new(inputs)).await;
         say("Inference finished. Now inspecting the result.");
-        let report = inspection::inspect(&answer);
+        let report = inspection::inspect(&outcome);
         if !report.is_happy && try_number == 1 && image_alone.take().is_some() {
             say("The model asks for more than an image. Beginning again with all of its inputs.");
             with_image_alone = Some(report);
@@ -73,7 +73,7 @@ async fn test(context: Context) -> ExitStatus {
         sad += usize::from(!report.is_happy);
         try_number += 1;
     }
-    let mistakes = tell_mistakes(&model);
+    let mistakes = print_mistakes(&model);
     if let Some(report) = with_image_alone.filter(|_| sad > 0) {
         say(format_args!("With image alone:\n{report}"));
     }
@@ -85,8 +85,8 @@ async fn test(context: Context) -> ExitStatus {
     if sad == 0 && mistakes == 0 { ExitStatus::Done } else { ExitStatus::Failed }
 }
 
-/// Tells the mistakes in the schema, and returns how many there are.
-fn tell_mistakes(model: &Model) -> usize {
+/// Prints the mistakes in the inputs schema, and returns their number.
+fn print_mistakes(model: &Model) -> usize {
     let mistakes = model.schema.mistakes();
     for mistake in mistakes {
         say(format_args!("Sad! A mistake in the inputs schema: {mistake}"));
@@ -94,7 +94,7 @@ fn tell_mistakes(model: &Model) -> usize {
     mistakes.len()
 }
 
-/// Returns whether there is a sample of every required input, and tells users which inputs have none.
+/// Returns true if every required input has a sample, and prints which inputs have none.
 fn has_samples(model: &Model) -> bool {
     let mut has_all = true;
     for (name, field) in model.schema.fields() {
@@ -113,9 +113,12 @@ fn has_samples(model: &Model) -> bool {
     has_all
 }
 
-/// The inputs of the ancestor's self-test, a picture named `image` and nothing else; `None` where the
-/// schema says more than the ancestor's did. Its programs passed with these, and may read their other
-/// inputs as numbers, say, which a sample of text is not.
+/// Returns the only input that the self-test of ai_integration 1.0 used: a picture named `image`.
+/// Programs for 1.0 pass with it. They may fail with samples of their other inputs, which they may
+/// read as numbers though the samples are text.
+///
+/// Returns `None` if the schema has more than names and types, because a schema for 1.0 had no more,
+/// and if the model has no such input or no other ones.
 fn image_alone(model: &Model) -> Option<Inputs> {
     let fields = model.schema.fields();
     let image =
@@ -124,7 +127,7 @@ fn image_alone(model: &Model) -> Option<Inputs> {
     model.schema.names_types_only().then_some(inputs)
 }
 
-/// A sample of every input; the last try leaves out what may be left out.
+/// Returns a sample of every input. The last run leaves out optional inputs without a default.
 fn sample(model: &Model, try_number: usize) -> Inputs {
     let mut inputs = model.schema.samples();
     if try_number == TRIES {

@@ -1,4 +1,4 @@
-//! One picture on standard input, for models with a single image input.
+//! The mode that reads one picture from standard input, for models with a single image input.
 
 use ai_integration_contract::{RawInputs, RawValue};
 use ai_integration_engine::Model;
@@ -6,7 +6,7 @@ use ai_integration_engine::Model;
 use crate::mode::{Context, Mode, Running};
 use crate::stdin;
 
-/// The name of a single image input by convention.
+/// The conventional name of a single image input.
 pub(crate) const CONVENTION: &str = "image";
 
 pub(crate) struct TestSingleImage;
@@ -31,7 +31,7 @@ impl Mode for TestSingleImage {
     }
 }
 
-/// `image`, unless the model's only image input has another name.
+/// Returns the name of the model's only image input, or `image` if it has none or several.
 fn input_name(model: &Model) -> String {
     let mut images = model.schema.fields().iter().filter(|(_, field)| field.shape().is_image());
     match (images.next(), images.next()) {

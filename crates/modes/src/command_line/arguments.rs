@@ -11,25 +11,25 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::path_likeness::looks_like_path;
 
-/// The abbreviation that fits `--output` and `--option`. It has always meant `--output`, the older one.
+/// An abbreviation that fits `--output` and `--option`. It means `--output`, which is the older flag.
 const SHORT_OUTPUT: &str = "o";
-/// Flags of the mode itself. An input of one of these names is given as `--input-NAME`.
+/// The flags of the mode itself. An input with one of these names is given as `--input-NAME`.
 const OWN_FLAGS: &[&str] = &["help", "loop", "option", "output"];
 
-/// What a command line says.
+/// A command line that has been read.
 pub(super) struct Arguments {
     pub(super) raw: RawInputs,
-    /// Where the result goes; standard output when `None`.
+    /// The file for the result; `None` for standard output.
     pub(super) output: Option<PathBuf>,
-    /// Whether the model is run again and again, to measure it.
-    pub(super) endless: bool,
+    /// True if the model is run repeatedly, to measure it.
+    pub(super) is_endless: bool,
 }
 
-/// Why a command line is not carried out.
+/// The reason why the model is not run.
 pub(super) enum Refusal {
-    /// A usage error, or a call for help.
+    /// A usage error, or a request for help.
     Clap(clap::Error),
-    /// A file that cannot be read.
+    /// Another error, such as a file that cannot be read.
     Message(String),
 }
 
@@ -56,7 +56,7 @@ pub(super) fn parse(
     let mut raw = RawInputs::new();
     for Given { name, value, .. } in given {
         let Some(list) = list_of(schema, &name) else {
-            // The last one counts.
+            // The last value replaces those before it.
             raw.insert(name, value);
             continue;
         };
@@ -68,11 +68,12 @@ pub(super) fn parse(
     Ok(Arguments {
         raw,
         output: matches.get_one::<PathBuf>("output").cloned(),
-        endless: own_flag(&matches, "loop"),
+        is_endless: own_flag(&matches, "loop"),
     })
 }
 
-/// Returns the list to whose items a name adds one: its own, or with empty brackets as in forms.
+/// Returns the list input that a value with this name is an item of: the input with the same name, or
+/// the input `x` if the name is `x[]`, as in forms.
 fn list_of<'a>(schema: &InputsSchema, name: &'a str) -> Option<&'a str> {
     let is_list = |name: &&str| schema.fields().get(*name).map(|field| field.items.is_some());
     let bare = || name.strip_suffix("[]").filter(|bare| is_list(bare) == Some(true));
@@ -82,7 +83,7 @@ fn list_of<'a>(schema: &InputsSchema, name: &'a str) -> Option<&'a str> {
     }
 }
 
-/// A value of an input, and its place among the words.
+/// A value of an input, and its position on the command line.
 struct Given {
     place: usize,
     name: String,
@@ -119,7 +120,8 @@ fn options(matches: &ArgMatches) -> Result<Vec<Given>, String> {
     given.collect()
 }
 
-/// Returns why the words are refused: clap takes an abbreviation of several flags for none.
+/// Words the error of clap. For an abbreviation that fits several flags, clap says that no flag fits,
+/// so this lists the flags instead.
 fn refusal(command: &Command, error: clap::Error) -> Refusal {
     let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
         return Refusal::Clap(error);
@@ -133,11 +135,11 @@ fn refusal(command: &Command, error: clap::Error) -> Refusal {
     if error.kind() != clap::error::ErrorKind::UnknownArgument || fitting.len() < 2 {
         return Refusal::Clap(error);
     }
-    Refusal::Message(format!("{flag} may mean {}; write more of the one meant", fitting.join(", ")))
+    Refusal::Message(format!("{flag} fits several flags: {}; write more of it", fitting.join(", ")))
 }
 
-/// The names of the inputs that `--option` gives, whose own flags are not required then; none where the
-/// words cannot be parsed.
+/// Returns the names of the inputs that are given with `--option`, whose own flags are then not
+/// required. Returns none if the command line cannot be parsed.
 fn given_as_options(command: &Command, words: &[OsString]) -> Vec<String> {
     let lenient = command.clone().mut_args(|argument| argument.required(false));
     let matches = lenient.try_get_matches_from(words).ok();
@@ -146,7 +148,7 @@ fn given_as_options(command: &Command, words: &[OsString]) -> Vec<String> {
     options.into_iter().flatten().filter_map(name).collect()
 }
 
-/// The id of an input's argument, apart from those of the mode's own.
+/// Returns the id of an input's argument. It never equals the id of one of the mode's own flags.
 fn id(name: &str) -> String {
     format!("input {name}")
 }
@@ -155,7 +157,7 @@ fn own_flag(matches: &ArgMatches, name: &str) -> bool {
     matches.get_one::<bool>(name).copied().unwrap_or_default()
 }
 
-/// The command whose help users read.
+/// Builds the parser of the command line, whose help users read.
 pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
     let inputs = schema.fields().iter().map(|(name, field)| input_argument(name, field));
     let is_free = schema
@@ -166,9 +168,9 @@ pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
         .bin_name(program.to_owned())
         .about("Runs the model on inputs from the command line")
         .after_help(
-            "A result goes to standard output, or into the file given with --output. Messages go \
-             to standard error.\nExit status: 0 the model succeeded, 1 it failed, 2 the command \
-             line cannot be used or the result cannot be written.",
+            "The result goes to standard output, or to the file given with --output. Messages go \
+             to standard error.\nExit status: 0 if the model succeeded, 1 if it failed, 2 if the \
+             command line is not valid or the result cannot be written.",
         )
         .infer_long_args(true)
         .args_override_self(true)
@@ -202,7 +204,7 @@ pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
                 .require_equals(false)
                 .default_missing_value("yes")
                 .value_parser(clap::builder::BoolishValueParser::new())
-                .help("Run the model again and again and show how long it takes; Ctrl-C ends it"),
+                .help("Run the model repeatedly and print the time of each run; Ctrl-C stops it"),
         )
         .arg(
             Arg::new("option")
@@ -210,7 +212,10 @@ pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
                 .value_name("NAME=VALUE")
                 .action(ArgAction::Append)
                 .allow_hyphen_values(true)
-                .help("Pass on an option that the schema does not mention, or a text as it is"),
+                .help(
+                    "Give an input that the inputs schema does not have, or a text that must not \
+                     be read as a file",
+                ),
         );
     if is_free { command.mut_arg("output", |output| output.alias(SHORT_OUTPUT)) } else { command }
 }
@@ -237,7 +242,7 @@ fn input_argument(name: &str, field: &Field) -> Arg {
         .help(help(name, field));
     let argument = if dashed == long { argument } else { argument.alias(dashed) };
     let argument = if field.items.is_some() {
-        // `--f a b`, which is what a shell makes of `--f *`, means the same as `--f a --f b`.
+        // A shell turns `--f *` into `--f a b`, which must mean the same as `--f a --f b`.
         let takes_negatives = matches!(shape, Shape::Number { .. } | Shape::Choice | Shape::Json);
         let argument = argument.action(ArgAction::Append).num_args(1..);
         argument.allow_negative_numbers(takes_negatives)
@@ -257,7 +262,7 @@ fn input_argument(name: &str, field: &Field) -> Arg {
     }
 }
 
-/// The help of an input's flag: its description, and what the schema says of its values.
+/// Returns the help of an input's flag: its description, formats, number of items and default.
 fn help(name: &str, field: &Field) -> String {
     let mut help = field.description.clone().unwrap_or_else(|| match field.shape() {
         Shape::Blob { media } if field.items.is_some() => {
@@ -283,8 +288,8 @@ fn help(name: &str, field: &Field) -> String {
     help
 }
 
-/// Reads what a flag's word stands for: `-` is standard input, a path is the file, and anything
-/// else is the value itself where the input is not a file. A path that leads nowhere is no value.
+/// Reads the value of an input's flag. `-` is standard input, and the path of a file is the file. Any
+/// other text is the value itself, unless the input is a file or the text looks like a mistyped path.
 fn read(
     name: &str,
     field: &Field,
@@ -318,7 +323,7 @@ fn read(
     };
     let unread = format!("--{name} {}: the file cannot be read: {error}", word.display());
     match text {
-        // What is no text can only be meant as a path.
+        // A word that is not UTF-8 can only be a path.
         None => Err(unread),
         Some(_) if matches!(shape, Shape::Blob { .. }) => Err(unread),
         Some(text) if Path::new(text).is_file() || looks_like_path(text) => {
@@ -347,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn help_is_drawn_from_the_schema() {
+    fn help_is_made_from_the_schema() {
         let schema = schema(&json!({
             "image": {"type": "image", "description": "The picture to read"},
             "style": {"type": "choice", "choices": ["mosaic", "candy"], "default": "candy"},

@@ -1,9 +1,9 @@
-//! Stands in for `progress` in a build without the feature `terminal`: silent.
+//! Replaces `progress` in a build without the feature `terminal`, and shows nothing.
 
-/// Shows nothing.
+/// A progress bar that is never shown.
 pub(super) struct Progress;
 
-#[expect(clippy::unused_self, reason = "called like the one that shows something")]
+#[expect(clippy::unused_self, reason = "has the methods of the bar that is shown")]
 impl Progress {
     pub(super) fn new(_what: &'static str) -> Self {
         Progress

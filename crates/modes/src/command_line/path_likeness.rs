@@ -1,20 +1,20 @@
-//! Tells words that were meant as paths from text, where no file has that name: a misspelt path must
-//! not reach the model as text.
+//! Recognizes words that were probably meant as paths though no such file exists. A mistyped path
+//! must not reach the model as text.
 
 use std::path::Path;
 
-/// Endings of text files. The name of another file may well be meant as text, such as that of a picture
-/// to be made.
-const ENDINGS: &[&str] = &[
+/// The extensions of text files. The name of another file is often meant as text, for example the
+/// name of a picture that the model will make.
+const EXTENSIONS: &[&str] = &[
     "cfg", "conf", "csv", "htm", "html", "ini", "json", "jsonl", "log", "markdown", "md", "ndjson",
     "rst", "srt", "tex", "text", "toml", "tsv", "txt", "vtt", "xml", "yaml", "yml",
 ];
-/// The longest name of a file that file systems take, in bytes.
+/// The longest file name that file systems accept, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// Returns whether the word looks like a path: it begins as one (`./`, `../`, `~/`, `C:\`, or `/`
-/// with a folder that exists), or it ends like a file of text. White space is taken only in a word that
-/// does both. Addresses, patterns, dates and base64 are no paths.
+/// Returns true if the word looks like a path: it begins like one (`./`, `../`, `~/`, `C:\`, or `/`
+/// with a folder that exists), or it ends like a text file. A word with white space must do both.
+/// URLs, patterns, dates and base64 do not look like paths.
 pub(super) fn looks_like_path(word: &str) -> bool {
     let never = |character: char| character.is_control() || "*?<>|\"@".contains(character);
     let has_long_name = word.split('/').any(|name| name.len() > LONGEST_NAME);
@@ -22,12 +22,12 @@ pub(super) fn looks_like_path(word: &str) -> bool {
         return false;
     }
     if word.contains(char::is_whitespace) {
-        return has_ending(word) && (begins_in_folder(word) || is_below_root(word));
+        return has_extension(word) && (begins_in_folder(word) || is_below_root(word));
     }
-    begins_in_folder(word) || has_ending(word) || is_below_root(word) && root_exists(word)
+    begins_in_folder(word) || has_extension(word) || is_below_root(word) && root_exists(word)
 }
 
-/// Returns whether the word begins with this folder, the one above, the user's, or a drive's.
+/// Returns true if the word begins with the current folder, its parent, the home folder or a drive.
 fn begins_in_folder(word: &str) -> bool {
     let is_relative =
         ["./", "../", "~/", ".\\", "..\\"].iter().any(|start| word.starts_with(start));
@@ -37,7 +37,7 @@ fn begins_in_folder(word: &str) -> bool {
     is_relative || is_on_drive
 }
 
-/// Returns whether the word begins with a folder of the root: `/NAME/…`.
+/// Returns true if the word begins with a folder of the root: `/NAME/…`.
 fn is_below_root(word: &str) -> bool {
     first_folder(word).is_some_and(|folder| !folder.contains(char::is_whitespace))
 }
@@ -51,15 +51,15 @@ fn first_folder(word: &str) -> Option<&str> {
     (!folder.is_empty() && !rest.is_empty()).then_some(folder)
 }
 
-/// Returns whether the word has the ending of a file of text. In `\.txt` the dot is a pattern's.
-fn has_ending(word: &str) -> bool {
-    let Some((stem, ending)) = word.rsplit_once('.') else { return false };
+/// Returns true if the word has the extension of a text file. In `\.txt` the dot is part of a pattern.
+fn has_extension(word: &str) -> bool {
+    let Some((stem, extension)) = word.rsplit_once('.') else { return false };
     let has_name = !stem.is_empty() && !stem.ends_with(['/', '\\']);
-    has_name && ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+    has_name && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// Returns whether the word is an address (RFC 3986): `https://…`, `mailto:…`. A single letter is a
-/// drive.
+/// Returns true if the word begins with a URI scheme (RFC 3986): `https://…`, `mailto:…`. A single
+/// letter is a drive and not a scheme.
 fn has_scheme(word: &str) -> bool {
     let is_of_scheme = |letter: char| letter.is_ascii_alphanumeric() || "+-.".contains(letter);
     word.split_once(':').is_some_and(|(scheme, _)| {
@@ -69,7 +69,7 @@ fn has_scheme(word: &str) -> bool {
     })
 }
 
-/// Returns whether the word begins with the name of a host, as addresses without a scheme do.
+/// Returns true if the word begins with the name of a host, like a URL without its scheme.
 fn is_on_a_host(word: &str) -> bool {
     let Some((host, _)) = word.split_once('/') else { return false };
     let top_level =
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn misspelt_paths_are_told_from_text() {
+    fn mistyped_paths_look_like_paths_and_text_does_not() {
         for path in [
             "/no/such/file.txt",
             "/notes.txt",

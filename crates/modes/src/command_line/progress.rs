@@ -1,16 +1,16 @@
-//! A sign of life on the terminal while something takes long. Silent when standard error is not a
-//! terminal.
+//! A progress bar on the terminal while something takes long. Nothing is shown if standard error is
+//! not a terminal.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What is done in less needs no sign of life.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The steps of a bar.
+/// The time before the spinner appears.
+const DELAY: Duration = Duration::from_secs(1);
+/// The number of steps of a full bar.
 const STEPS: f64 = 1000.0;
 
-/// A spinner that becomes a bar when the model says how far it is.
+/// A spinner that becomes a bar when the model reports its progress.
 pub(super) struct Progress {
     bar: ProgressBar,
     late: tokio::task::JoinHandle<()>,
@@ -21,7 +21,7 @@ impl Progress {
         let bar = ProgressBar::hidden();
         let late_bar = bar.clone();
         let late = tokio::spawn(async move {
-            tokio::time::sleep(PATIENCE).await;
+            tokio::time::sleep(DELAY).await;
             late_bar.set_draw_target(ProgressDrawTarget::stderr());
             late_bar.set_message(what);
             set_style(&late_bar, "{spinner} {msg} ({elapsed})");

@@ -1,4 +1,5 @@
-//! A file that a result is written to: beside its name until it is complete, or in place.
+//! The file that a result is written to. The result goes to a temporary file in the same folder until
+//! it is complete, or into the file itself if that cannot be replaced.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -10,12 +11,12 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 use tempfile::{NamedTempFile, TempPath};
 
-/// The names that standard output has as a file.
+/// The paths of standard output.
 const STDOUT: &[&str] = &["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-/// The most links from one to the next, as Linux has it.
-const LINKS: usize = 40;
-/// The errors of a rename onto a file that can be written but not replaced: it is mounted there, or its
-/// folder is another user's.
+/// The most symbolic links that are followed in a row, as in Linux.
+const MAX_LINKS: usize = 40;
+/// The errors of a rename onto a file that can be written but not replaced, because it is a mount
+/// point or its folder belongs to another user.
 const IRREPLACEABLE: &[ErrorKind] = &[
     ErrorKind::CrossesDevices,
     ErrorKind::PermissionDenied,
@@ -25,9 +26,9 @@ const IRREPLACEABLE: &[ErrorKind] = &[
 
 /// A file that a result is written to.
 pub(super) struct ResultFile {
-    /// Its path as the user wrote it.
+    /// The path as the user wrote it.
     name: PathBuf,
-    /// The path of the file itself, behind all links.
+    /// The path of the file itself, after all symbolic links.
     path: PathBuf,
     written: Written,
 }
@@ -35,12 +36,12 @@ pub(super) struct ResultFile {
 /// The part of a result that has been written so far.
 enum Written {
     Nothing,
-    /// A file beside it that takes its name only when it is complete, so that a failed run leaves
-    /// neither an empty file nor half a result.
+    /// It is in a temporary file in the same folder. That file gets the name only when the result is
+    /// complete, so that a failed run leaves neither an empty file nor half a result.
     Beside(NamedTempFile),
-    /// That file, closed.
+    /// It is in the temporary file, which is complete and closed.
     Complete(TempPath),
-    /// The file itself.
+    /// It is in the file itself.
     InPlace(File),
 }
 
@@ -51,7 +52,7 @@ enum Place {
 }
 
 impl ResultFile {
-    /// Finds the file that a path leads to; none where that is standard output.
+    /// Finds the file that a path leads to; `None` if the path leads to standard output.
     pub(super) fn find(name: &Path) -> io::Result<Option<Self>> {
         Ok(match follow(name)? {
             Place::Stdout => None,
@@ -61,22 +62,22 @@ impl ResultFile {
         })
     }
 
-    /// Its path as the user wrote it.
+    /// Returns the path as the user wrote it.
     pub(super) fn name(&self) -> &Path {
         &self.name
     }
 
-    /// The path of the file itself, behind all links.
+    /// Returns the path of the file itself, after all symbolic links.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns whether it is a device, a pipe or the like.
+    /// Returns true if the path leads to a device, a pipe or the like.
     pub(super) fn is_special(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|known| !known.is_file())
     }
 
-    /// Says what keeps a result from being written, as far as that can be known without trying.
+    /// Returns the error that a write would give, as far as it can be known before the write.
     pub(super) fn check(&self) -> io::Result<()> {
         let named_as_folder = self.name.as_os_str().as_bytes().ends_with(b"/");
         match fs::metadata(&self.path) {
@@ -99,7 +100,7 @@ impl ResultFile {
         }
     }
 
-    /// Takes the next bytes.
+    /// Writes the next bytes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if matches!(self.written, Written::Nothing) {
             self.written = self.open()?;
@@ -111,7 +112,7 @@ impl ResultFile {
         }
     }
 
-    /// Takes no more bytes, and keeps no file open.
+    /// Ends the writing, and closes the file.
     pub(super) fn complete(&mut self) {
         self.written = match std::mem::replace(&mut self.written, Written::Nothing) {
             Written::Beside(file) => Written::Complete(file.into_temp_path()),
@@ -120,7 +121,8 @@ impl ResultFile {
         };
     }
 
-    /// Gives the complete result its name. Returns whether a file took it that was not there before.
+    /// Gives the complete result its name. Returns true if the temporary file has the name now, and
+    /// false if the result is in the file that had the name before.
     pub(super) fn finish(&mut self) -> io::Result<bool> {
         self.complete();
         let written = std::mem::replace(&mut self.written, Written::Nothing);
@@ -154,7 +156,7 @@ impl ResultFile {
     }
 
     fn open_in_place(&self) -> io::Result<File> {
-        // What is behind a descriptor goes on where it is; a file begins anew.
+        // An open descriptor is written from its position on. A file is emptied first.
         let is_descriptor = self.path.starts_with("/proc");
         File::options().write(true).append(is_descriptor).truncate(!is_descriptor).open(&self.path)
     }
@@ -165,11 +167,11 @@ impl ResultFile {
     }
 }
 
-/// Follows links to a file, which need not be there. What `/proc` has in place of a link to a
-/// descriptor's file is the end of the way: that file may have no name, or another one by now.
+/// Follows symbolic links to a file, which need not exist. The links of open descriptors in `/proc`
+/// are not followed: the file behind such a link may have no name, or another name by now.
 fn follow(name: &Path) -> io::Result<Place> {
     let mut path = name.to_owned();
-    for _ in 0..LINKS {
+    for _ in 0..MAX_LINKS {
         if STDOUT.iter().any(|stdout| path == Path::new(stdout)) {
             return Ok(Place::Stdout);
         }
@@ -194,7 +196,7 @@ fn follow(name: &Path) -> io::Result<Place> {
     Err(Errno::ELOOP.into())
 }
 
-/// Returns whether another file may take the place of this one: it is a file of one name.
+/// Returns true if another file may replace this one: it is a regular file with one name.
 fn is_replaceable(known: &Metadata) -> bool {
     known.is_file() && known.nlink() == 1
 }
@@ -203,7 +205,7 @@ fn is_irreplaceable(error: &io::Error) -> bool {
     IRREPLACEABLE.contains(&error.kind())
 }
 
-/// Gives a file the owner and the mode of the one whose place it takes.
+/// Gives a temporary file the owner and the permissions of the file that it will replace.
 fn take_after(partial: &Path, known: &Metadata) -> io::Result<()> {
     let file = File::options().write(true).open(partial)?;
     let own = file.metadata()?;
@@ -213,11 +215,11 @@ fn take_after(partial: &Path, known: &Metadata) -> io::Result<()> {
     file.set_permissions(known.permissions())
 }
 
-/// Opens a file beside the path that it is to have.
+/// Opens a temporary file in the folder of `path`.
 fn open_beside(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(".ai-integration-")
-        // What the umask takes away from this is what an ordinary new file has.
+        // The umask reduces these, as it does for an ordinary new file.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder(path))
 }
@@ -232,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_standard_output_are_told_from_files() {
+    fn names_of_standard_output_are_not_taken_for_files() {
         let own = format!("/proc/{}/fd/1", std::process::id());
         for name in STDOUT.iter().chain([&own.as_str()]) {
             assert!(matches!(follow(Path::new(name)), Ok(Place::Stdout)), "{name}");

@@ -1,4 +1,4 @@
-//! Where a result goes: standard output or a file.
+//! The target of a result: standard output or a file.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use ai_integration_contract::{Data, Outcome, json};
 use super::result_file::ResultFile;
 use crate::console::eprint;
 
-/// Takes one result, whole or in pieces.
+/// Writes one result, whole or in chunks.
 pub(super) struct Sink {
     target: Target,
     ending: Ending,
 }
 
-/// The end of what was written so far.
+/// The end of the bytes that have been written so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// A newline, or bytes that take none.
+    /// A newline, or bytes that need none.
     Complete,
-    /// Text without a newline, for which people and programs expect one.
+    /// Text without a newline. People and programs expect a newline after text.
     OpenText,
-    /// Bytes of a text type without a newline; only a terminal needs one.
+    /// Bytes of a text type without a newline. Only a terminal needs a newline after them.
     OpenBytes,
 }
 
@@ -31,12 +31,12 @@ enum Target {
         as_is: bool,
     },
     File(ResultFile),
-    /// The files of a list, which are complete and get their names together.
+    /// The files of a list. They are complete, and get their names together.
     Files(Vec<ResultFile>),
 }
 
 impl Sink {
-    /// Finds out where a path leads. Nothing is opened there before there is something to write.
+    /// Finds the target that `output` names. No file is opened before there is something to write.
     pub(super) fn new(output: Option<&Path>) -> Result<Self, String> {
         let is_terminal = io::stdout().is_terminal();
         let target = match output {
@@ -51,7 +51,7 @@ impl Sink {
         Ok(Sink { target, ending: Ending::Complete })
     }
 
-    /// Says what keeps a result from being written, as far as that can be known without trying.
+    /// Returns the error that a write would give, as far as it can be known before the write.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.target {
             Target::File(file) => file.check().map_err(|error| cannot_write(file.name(), &error)),
@@ -59,12 +59,12 @@ impl Sink {
         }
     }
 
-    /// Whether what it takes appears on a terminal.
+    /// Returns true if the result appears on a terminal.
     pub(super) fn is_shown(&self) -> bool {
         matches!(self.target, Target::Stdout { is_terminal: true, .. })
     }
 
-    /// Takes a whole result.
+    /// Writes a whole result.
     pub(super) fn whole(&mut self, outcome: &Outcome) -> Result<(), String> {
         let text = outcome.data.as_text();
         if let (Target::Stdout { is_terminal: true, as_is: false }, Some(text)) =
@@ -78,14 +78,14 @@ impl Sink {
         self.stream(outcome)
     }
 
-    /// Takes a piece of a result.
-    pub(super) fn stream(&mut self, piece: &Outcome) -> Result<(), String> {
-        let (bytes, open) = match &piece.data {
+    /// Writes a chunk of a result.
+    pub(super) fn stream(&mut self, chunk: &Outcome) -> Result<(), String> {
+        let (bytes, open) = match &chunk.data {
             Data::None => return Ok(()),
-            Data::List(list) => return self.list(list, &piece.media_type()),
+            Data::List(list) => return self.list(list, &chunk.media_type()),
             Data::Text(text) | Data::Json(text) => (text.as_bytes(), Ending::OpenText),
             Data::Bytes(bytes) => {
-                let has_text_type = piece.is_json() || piece.media_type().starts_with("text/");
+                let has_text_type = chunk.is_json() || chunk.media_type().starts_with("text/");
                 let is_text = has_text_type && std::str::from_utf8(bytes).is_ok();
                 let shown =
                     matches!(self.target, Target::Stdout { is_terminal: true, as_is: false });
@@ -94,7 +94,7 @@ impl Sink {
                         "the result is {} bytes of {}, which a terminal cannot show; write it to a \
                          file with --output FILE",
                         bytes.len(),
-                        piece.content_type.as_deref().unwrap_or("an unknown type"),
+                        chunk.content_type.as_deref().unwrap_or("an unknown type"),
                     ));
                 }
                 (&**bytes, if is_text { Ending::OpenBytes } else { Ending::Complete })
@@ -104,7 +104,7 @@ impl Sink {
         self.write(bytes)
     }
 
-    /// Writes a list, each member of which gets a file of its own.
+    /// Writes each member of a list to a file of its own.
     fn list(&mut self, list: &[impl AsRef<[u8]>], media: &str) -> Result<(), String> {
         let target = std::mem::replace(&mut self.target, Target::Files(Vec::new()));
         let place = match &target {
@@ -117,17 +117,17 @@ impl Sink {
             Target::Stdout { .. } | Target::Files(_) => "standard output".to_owned(),
         };
         Err(format!(
-            "the result is a list of {} of {media}, which cannot go to {place}; write each to a \
-             file of its own with --output FILE: out.png gives out-1.png, out-2.png and so on",
+            "the result is a list of {} files of {media}, which cannot go to {place}; write each \
+             to a file of its own with --output FILE: out.png gives out-1.png, out-2.png and so on",
             list.len(),
         ))
     }
 
-    /// Completes the result.
+    /// Ends the result with a newline if it needs one, and gives the files their names.
     pub(super) fn finish(mut self) -> Result<(), String> {
         let takes_newline = match (&self.target, self.ending) {
             (_, Ending::Complete) | (Target::File(_) | Target::Files(_), _) => false,
-            // The prompt comes next there.
+            // The shell's prompt comes next on a terminal.
             (Target::Stdout { is_terminal: true, .. }, _) => true,
             (Target::Stdout { as_is, .. }, ending) => !as_is && ending == Ending::OpenText,
         };
@@ -157,7 +157,7 @@ impl Sink {
     }
 }
 
-/// Writes the members of a list, none of which gets its name yet.
+/// Writes the members of a list. [`name_all`] gives the files their names.
 fn write_all(
     members: impl Iterator<Item = (PathBuf, impl AsRef<[u8]>)>,
 ) -> Result<Vec<ResultFile>, String> {
@@ -166,7 +166,7 @@ fn write_all(
             let mut file = file.ok_or_else(|| io::Error::other("it is standard output"))?;
             file.check()?;
             file.write(bytes.as_ref())?;
-            // Closed, since a process may not have a thousand files open.
+            // Each file is closed at once, because the number of open files is limited.
             file.complete();
             Ok(file)
         });
@@ -175,11 +175,11 @@ fn write_all(
     written.collect()
 }
 
-/// Gives files their names. If one cannot get its name, those before it are removed: a part of a list
-/// must not pass for the whole.
+/// Gives files their names. If a file cannot get its name, the files before it are removed, so that a
+/// part of a list does not look like the whole list.
 fn name_all(files: Vec<ResultFile>) -> Result<(), String> {
     let mut named: Vec<PathBuf> = Vec::new();
-    let mut told: Vec<PathBuf> = Vec::new();
+    let mut reported: Vec<PathBuf> = Vec::new();
     for mut file in files {
         let is_special = file.is_special();
         match file.finish() {
@@ -187,23 +187,23 @@ fn name_all(files: Vec<ResultFile>) -> Result<(), String> {
             Ok(false) => {}
             Err(error) => {
                 for path in named {
-                    // The error that is told is the one that came first.
+                    // The first error is the one to report.
                     let _ = std::fs::remove_file(path);
                 }
                 return Err(cannot_write(file.name(), &error));
             }
         }
         if !is_special {
-            told.push(file.name().to_owned());
+            reported.push(file.name().to_owned());
         }
     }
-    for name in told {
+    for name in reported {
         eprint(format_args!("wrote the result to {}", name.display()));
     }
     Ok(())
 }
 
-/// The path of a member of a list: `out.png` becomes `out-1.png`.
+/// Returns the path of a member of a list: `out.png` becomes `out-1.png`.
 fn numbered(path: &Path, number: usize) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(format!("-{number}"));

@@ -1,9 +1,9 @@
-//! How long the model takes, run after run.
+//! The statistics of the times that repeated runs of the model take.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The runs over which percentiles are taken: the latest ones, so that an endless loop stays small.
+/// The number of latest runs from which percentiles are computed. It bounds the memory of a loop.
 const WINDOW: usize = 10_000;
 
 /// The times of the runs so far.

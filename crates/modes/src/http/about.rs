@@ -1,23 +1,23 @@
-//! The words on the model for people: its author's, unless the operator knows better.
+//! The model's name, description and version. The operator's settings replace the author's words.
 
 use ai_integration_contract::setting::Text;
 use ai_integration_contract::{Environment, SettingError, settings};
 use ai_integration_engine::About;
 
 settings! {
-    /// The operator's words on the model.
+    /// The operator's name, description and version of the model.
     #[expect(clippy::struct_field_names, reason = "these are the names of the variables")]
     pub(crate) struct Settings under "Model" {
-        /// The model's name on the page and in the API. By default the one that its author gave it.
+        /// The model's name on the page and in the API. By default the author's.
         model_name: Option<Text>,
-        /// The model's description on the page and in the API. By default its author's.
+        /// The model's description on the page and in the API. By default the author's.
         model_description: Option<Text>,
-        /// The model's version on the page and in the API. By default its author's.
+        /// The model's version on the page and in the API. By default the author's.
         model_version: Option<Text>,
     }
 }
 
-/// What the operator says; what is absent is the author's.
+/// Reads the operator's words. A word that is `None` is left to the author.
 pub(crate) fn read(environment: &Environment) -> Result<About, SettingError> {
     let settings = Settings::read(environment)?;
     Ok(About {
@@ -28,8 +28,8 @@ pub(crate) fn read(environment: &Environment) -> Result<About, SettingError> {
     })
 }
 
-/// Both together.
-pub(crate) fn over(operator: &About, author: &About) -> About {
+/// Returns the operator's words, completed with the author's.
+pub(crate) fn merge(operator: &About, author: &About) -> About {
     let About { name, description, version, .. } = operator.clone();
     About {
         name: name.or_else(|| author.name.clone()),

@@ -1,20 +1,21 @@
-//! Reads the lists of `Accept` and `Accept-Encoding`, whose entries have weights (RFC 9110, sections 12.4.2
-//! and 12.5).
+//! Reads the headers `Accept` and `Accept-Encoding`: lists whose entries have weights (RFC 9110,
+//! sections 12.4.2 and 12.5).
 //!
-//! Clients write more than the RFC allows: Java's send `*; q=.2`, and many give a type parameters. So `*`
-//! means `*/*`, a weight is any number, and other parameters do not count.
+//! Clients send more than the RFC allows. Java sends `*; q=.2`, and many clients add parameters to a
+//! type. So `*` means `*/*`, a weight is any number, and other parameters are ignored.
 
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING};
 use axum::http::{HeaderMap, HeaderName};
 
-/// Tells whether the client names this media type as one that it takes. A range such as `*/*` names none.
+/// Returns true if the client names this media type as acceptable. A range such as `*/*` names none.
 pub(crate) fn accepts(headers: &HeaderMap, media: &str) -> bool {
     weight(headers, &ACCEPT, media).is_some_and(|weight| weight > 0.0)
 }
 
-/// Tells whether a browser shows the answer as a page: it asks because somebody opened an address or
-/// sent a form. Browsers say so by `Sec-Fetch-Mode`, but not over plain HTTP to other machines, and
-/// old ones never. Among clients that do not say so, only a browser names XHTML, or takes nothing but HTML.
+/// Returns true if a browser will show the response as a page, because the user opened an address or
+/// sent a form. Browsers say so with `Sec-Fetch-Mode`, but old ones do not, and none does over plain
+/// HTTP to another machine. Without that header, the client is taken for a browser if it accepts HTML
+/// but not JSON, or if it names HTML and XHTML but not JSON.
 pub(crate) fn awaits_page(headers: &HeaderMap) -> bool {
     if media_weight(headers, "text/html") <= 0.0 {
         return false;
@@ -29,21 +30,21 @@ pub(crate) fn awaits_page(headers: &HeaderMap) -> bool {
     is_browser || !takes_json
 }
 
-/// Tells whether the client names `media` as a type that it takes, and takes no less gladly than
-/// `other`. A range such as `*/*` counts for the `other` one only.
+/// Returns true if the client names `media` as acceptable, with a weight no lower than that of
+/// `other`. A range such as `*/*` counts only for `other`.
 pub(crate) fn prefers(headers: &HeaderMap, media: &str, other: &str) -> bool {
     let named = weight(headers, &ACCEPT, media);
     named.is_some_and(|weight| weight > 0.0 && weight >= media_weight(headers, other))
 }
 
-/// Tells whether the client takes answers in this content coding.
+/// Returns true if the client accepts responses in this content coding.
 pub(crate) fn accepts_coding(headers: &HeaderMap, coding: &str) -> bool {
     let weight_of = |name| weight(headers, &ACCEPT_ENCODING, name);
     weight_of(coding).or_else(|| weight_of("*")).is_some_and(|weight| weight > 0.0)
 }
 
-/// Returns the weight of a media type: that of the most specific range that it is in. A client that sends
-/// no `Accept` takes anything.
+/// Returns the weight of a media type, from the most specific range that contains it. A client
+/// without the header `Accept` accepts anything.
 fn media_weight(headers: &HeaderMap, media: &str) -> f32 {
     if !headers.contains_key(ACCEPT) {
         return 1.0;
@@ -53,7 +54,7 @@ fn media_weight(headers: &HeaderMap, media: &str) -> f32 {
     ranges.iter().find_map(|range| weight(headers, &ACCEPT, range)).unwrap_or(0.0)
 }
 
-/// Returns the weight of the entry of that name; the greatest where several have it.
+/// Returns the weight of the entry with this name; the greatest weight if several entries have it.
 fn weight(headers: &HeaderMap, list: &HeaderName, name: &str) -> Option<f32> {
     let values = headers.get_all(list).into_iter().filter_map(|value| value.to_str().ok());
     values
@@ -66,14 +67,14 @@ fn weight(headers: &HeaderMap, list: &HeaderName, name: &str) -> Option<f32> {
         .max_by(f32::total_cmp)
 }
 
-/// Reads the parameter `q`, from 0 to 1; `None` for one that is no number.
+/// Reads the parameter `q` as a weight from 0 to 1; `None` if it is not a number.
 fn read_weight(parameter: &str) -> Option<f32> {
     let (name, value) = parameter.split_once('=')?;
     let weight: f32 = value.trim().parse().ok()?;
     (name.trim_end().eq_ignore_ascii_case("q") && !weight.is_nan()).then(|| weight.clamp(0.0, 1.0))
 }
 
-/// Splits text where a separator stands outside quotes.
+/// Splits text at each separator that is outside quotes.
 pub(crate) fn unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |letter| {
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_sent_to_those_who_ask() {
+    fn events_are_for_clients_that_name_them() {
         for (accept, wants) in [
             ("text/event-stream", true),
             ("application/json, Text/Event-Stream;q=0.9", true),
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_sent_to_those_who_like_them_as_much_as_json() {
+    fn parts_are_for_clients_that_prefer_them_to_json() {
         for (accept, wants) in [
             ("multipart/mixed", true),
             ("Multipart/Mixed; boundary=x", true),

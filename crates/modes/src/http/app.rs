@@ -1,4 +1,4 @@
-//! The state that the handlers of all addresses share, and the one way from a request to the model.
+//! The state that all handlers share, and the one way from a request to the model.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,37 +21,37 @@ use crate::http::metrics::HttpMetrics;
 use crate::http::request_context::RequestContext;
 use crate::http::wire::guard::frames::FrameAncestors;
 
-/// The time for which a client that asks for the schema waits for a model that is being loaded.
-const DESCRIPTION: Duration = Duration::from_secs(10);
+/// The time that a request for the schema waits while the model is being loaded.
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The state that the handlers share. A dialect's own state holds it beside what else it needs, and gives it
-/// to the extractors by `impl FromRef<State> for App`.
+/// The state that all handlers share. A dialect with a state of its own keeps an `App` in it, and
+/// gives the `App` to the extractors with `impl FromRef<State> for App`.
 #[derive(Clone)]
 pub(crate) struct App {
-    shared: Arc<Shared>,
+    parts: Arc<Parts>,
     intake: Intake,
 }
 
-/// The parts that the settings make.
-pub(crate) struct Shared {
-    /// The operator's words on the model.
+/// The parts of an [`App`] that are the same for all addresses.
+pub(crate) struct Parts {
+    /// The operator's name, description and version of the model.
     pub(crate) about: About,
     pub(crate) images: images::ImageRules,
     pub(crate) fetcher: Fetcher,
     pub(crate) wording: Wording,
     /// The sites that may show the pages in a frame.
     pub(crate) frames: FrameAncestors,
-    /// True where requests have to carry a secret.
+    /// True if requests must have a token.
     pub(crate) needs_token: bool,
-    /// True where the program is started anew when its files change, and the page follows that.
+    /// True if the program is started again when its files change, and the page follows that.
     pub(crate) is_watched: bool,
     pub(crate) metrics: Arc<HttpMetrics>,
-    /// Requests that may wait until the model has told its schema; only then can they be queued.
+    /// Limits the requests that wait for the inputs schema, without which they cannot be queued.
     pub(crate) early: Semaphore,
 }
 
-impl Shared {
-    /// Holds inputs against the schema, and makes room for what they take up once they are read.
+impl Parts {
+    /// Checks inputs against the schema, and reserves the memory that their values take up.
     fn resolve(
         &self,
         model: &Model,
@@ -59,11 +59,11 @@ impl Shared {
         counted: usize,
         mut reservation: Reservation,
     ) -> Result<(Inputs, Reservation), Failure> {
-        // A value that was JSON already has been counted as it came; text that is read as JSON is
-        // counted now.
+        // JSON was counted when it was read. Text that has only now been parsed as JSON is counted
+        // here.
         let inputs = model.schema.resolve(raw)?;
-        let read: usize = inputs.values().map(Value::footprint).sum();
-        if !reservation.add(read.saturating_sub(counted)) {
+        let needed: usize = inputs.values().map(Value::footprint).sum();
+        if !reservation.add(needed.saturating_sub(counted)) {
             return Err(Failure::full());
         }
         self.images.check(&model.schema, &inputs)?;
@@ -72,16 +72,16 @@ impl Shared {
 }
 
 impl App {
-    pub(crate) fn new(shared: Shared, intake: Intake) -> Self {
-        App { shared: Arc::new(shared), intake }
+    pub(crate) fn new(parts: Parts, intake: Intake) -> Self {
+        App { parts: Arc::new(parts), intake }
     }
 
-    /// The same for addresses whose requests are read by `intake`.
+    /// Returns the same state for addresses whose requests `intake` reads.
     pub(crate) fn with_intake(&self, intake: Intake) -> Self {
-        App { shared: self.shared.clone(), intake }
+        App { parts: self.parts.clone(), intake }
     }
 
-    /// Holds the inputs against the schema and queues them, whatever the dialect.
+    /// Checks the inputs against the schema and submits them to the engine, for every dialect.
     pub(crate) async fn submit(
         &self,
         mut call: Call,
@@ -92,19 +92,19 @@ impl App {
         Ok((model, self.engine().submit(request).await?))
     }
 
-    /// Waits for the model's schema, as long as the call has time.
+    /// Waits for the model's schema, for the time that the call has at most.
     pub(crate) async fn model(&self, call: &mut Call) -> Result<Arc<Model>, Failure> {
         call.timeout = self.engine().limit(call.timeout);
         if let Some(model) = self.engine().model_now() {
             return Ok(model);
         }
         let full = |_| Error::new(Kind::QueueFull, "too many requests wait for the model");
-        let _place = self.shared.early.try_acquire().map_err(full)?;
+        let _permit = self.parts.early.try_acquire().map_err(full)?;
         Ok(call.wait_for(self.engine().model()).await??)
     }
 
-    /// Makes a request to the model of inputs that fit its schema. A call may carry several: each
-    /// takes its part of the memory that the whole has reserved.
+    /// Makes a request for the engine, from inputs that fit the schema. A call may carry the inputs of
+    /// several jobs; each takes its part of the memory that was reserved for the call.
     pub(crate) async fn prepare(
         &self,
         model: &Arc<Model>,
@@ -115,18 +115,18 @@ impl App {
         let counted: usize = raw.values().map(footprint).sum();
         let mut raw = self.gathered(model, call, raw).await?;
         if fetch::has_address(&model.schema, &raw) {
-            // A batch must not wait for another server.
+            // A batch must not wait for a download.
             call.announcement = None;
             let id = call.context.id.clone();
-            let fetched = self.shared.fetcher.fetch(&model.schema, &mut raw, &mut reservation, &id);
+            let fetched = self.parts.fetcher.fetch(&model.schema, &mut raw, &mut reservation, &id);
             Box::pin(call.wait_for(fetched)).await??;
         }
         let size = extent(&raw);
         let (inputs, reservation) = if size < LARGE {
-            self.shared.resolve(model, raw, counted, reservation)?
+            self.parts.resolve(model, raw, counted, reservation)?
         } else {
-            let (model, shared) = (model.clone(), self.shared.clone());
-            let resolve = move || shared.resolve(&model, raw, counted, reservation);
+            let (model, parts) = (model.clone(), self.parts.clone());
+            let resolve = move || parts.resolve(&model, raw, counted, reservation);
             Box::pin(call.wait_for(work_on(size, resolve))).await???
         };
         let request = Request::new(inputs)
@@ -136,7 +136,7 @@ impl App {
         Ok(if call.is_followed { request.follow() } else { request })
     }
 
-    /// Puts together the values that a form has for each list.
+    /// Collects the values that a form has for each list.
     async fn gathered(
         &self,
         model: &Arc<Model>,
@@ -151,13 +151,13 @@ impl App {
         Ok(Box::pin(call.wait_for(work_on(size, gather))).await???)
     }
 
-    /// The model, for which a starting one is waited for a little.
+    /// Returns the model. While it is being loaded, waits up to 10 s.
     pub(crate) async fn loaded_model(&self) -> Result<Arc<Model>, Error> {
         let starting = |_| Error::new(Kind::ModelUnavailable, "the model is still being loaded");
-        tokio::time::timeout(DESCRIPTION, self.engine().model()).await.map_err(starting)?
+        tokio::time::timeout(SCHEMA_TIMEOUT, self.engine().model()).await.map_err(starting)?
     }
 
-    /// The model for a front end, such as the page.
+    /// Describes the model for a front end, such as the page.
     pub(crate) fn for_front_end(&self, model: &Model) -> Json {
         serde_json::json!({
             "inputs_schema": model.schema.source(),
@@ -168,14 +168,14 @@ impl App {
         })
     }
 
-    /// The words on the model for people: the operator's, or else the author's.
+    /// Returns the model's name, description and version: the operator's, completed with the author's.
     pub(crate) fn about(&self, model: &Model) -> About {
-        about::over(&self.shared.about, &model.about)
+        about::merge(&self.parts.about, &model.about)
     }
 
-    /// Counts and logs a failure that comes after the head of its answer.
+    /// Counts and logs a failure that happens after the head of the response was sent.
     pub(crate) fn record_late(&self, failure: &Failure, context: &RequestContext) {
-        self.shared.metrics.refused(failure.code());
+        self.parts.metrics.refused(failure.code());
         failure.log(context);
     }
 
@@ -184,19 +184,19 @@ impl App {
     }
 
     pub(crate) fn wording(&self) -> Wording {
-        self.shared.wording
+        self.parts.wording
     }
 
     pub(crate) fn frames(&self) -> &FrameAncestors {
-        &self.shared.frames
+        &self.parts.frames
     }
 
     pub(crate) fn needs_token(&self) -> bool {
-        self.shared.needs_token
+        self.parts.needs_token
     }
 
     pub(crate) fn is_watched(&self) -> bool {
-        self.shared.is_watched
+        self.parts.is_watched
     }
 }
 

@@ -1,4 +1,4 @@
-//! The server's settings, and what they make.
+//! The server's settings, and the parts of the server that are made from them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
@@ -22,44 +22,45 @@ settings! {
     /// The address of the server, and the time that it has to stop.
     #[derive(Clone, Debug)]
     pub(crate) struct HttpSettings under "Server" {
-        /// Address to listen on. By default only this machine reaches the server; inside a container
-        /// it is every address (::, 0.0.0.0). A port behind it does not count. Other programs use
-        /// the variable too: there a value that is neither an address nor localhost counts as none,
+        /// Address to listen on. By default 127.0.0.1, which only this machine can reach; inside a
+        /// container every address (::, 0.0.0.0). A port after the address is ignored. Other programs
+        /// use this variable too, so a value in it that is neither an address nor localhost is ignored
         /// with a warning.
         host: Option<HostAddress> { name: "HOST" },
-        /// Port to listen on; 0 takes a free one.
+        /// Port to listen on; 0 chooses a free port.
         port: Port = 5000 { name: "PORT" },
-        /// Time for accepted requests to end after SIGTERM or SIGINT; then they are answered with an
-        /// error.
+        /// Time that accepted requests have to finish after SIGTERM or SIGINT. Those that do not are
+        /// answered with an error.
         stop_timeout: Seconds = 30,
     }
 }
 
 impl HttpSettings {
-    /// The address that the operator chose.
+    /// Returns the address that the operator chose.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.host.as_ref().and_then(|host| host.as_ref().ok()).map(|host| host.ip)
     }
 
-    /// Says what of `HOST` does not count, if anything.
+    /// Returns a warning if something in `HOST` is ignored.
     pub(crate) fn warning(&self) -> Option<String> {
         match self.host.as_ref()? {
             Ok(Host { port: Some(port), .. }) if *port != self.port.to_string() => Some(format!(
-                "HOST names the port {port:?}, which does not count: the port is PORT={} (--port)",
+                "HOST names the port {port:?}, which is ignored: the port is PORT={} (--port)",
                 self.port
             )),
             Ok(_) => None,
             Err(text) => {
                 let text: String = text.chars().take(60).collect();
                 Some(format!(
-                    "HOST={text:?} is neither an address nor localhost, and is not used; \
-                     HOST=0.0.0.0 (--host) listens on every address"
+                    "HOST={text:?} is neither an address nor localhost, and is ignored; \
+                     set HOST=0.0.0.0 (--host) to listen on every address"
                 ))
             }
         }
     }
 
-    /// Refuses an address that cannot be used where it is certainly meant for this server.
+    /// Refuses an address that cannot be used, if the flag `--host` has it. The variable `HOST` may be
+    /// meant for another program.
     fn check(&self, environment: &Environment) -> Result<(), SettingError> {
         match &self.host {
             Some(Err(text)) if environment.is_set_by_flag(Self::host()) => {
@@ -91,12 +92,12 @@ pub(crate) static SETTINGS: LazyLock<Vec<&'static [&'static Setting]>> = LazyLoc
     own.into_iter().chain(DIALECTS.iter().map(|dialect| dialect.settings())).collect()
 });
 
-/// An address of this machine, or else the text that is none: compilers, for one, keep the name of
-/// their target in a variable `HOST`.
+/// An address to listen on, or the text that is not an address. Compilers, for example, keep the name
+/// of their target in a variable `HOST`.
 #[derive(Debug)]
 pub(crate) struct HostAddress;
 
-/// An address as it is given, perhaps with a port.
+/// An address as the operator wrote it, perhaps with a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host {
     ip: IpAddr,
@@ -112,8 +113,8 @@ impl SettingType for HostAddress {
     }
 }
 
-/// Reads an address in the spellings that people and other programs have for it. One that means
-/// this machine only must never count as none, which is every address inside a container.
+/// Reads an address in the spellings that people and other programs use. A spelling of loopback must
+/// never be ignored: without an address, the server in a container listens on every address.
 fn host(text: &str) -> Option<Host> {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
     if let Some(ip) = address(text) {
@@ -135,7 +136,7 @@ fn address(text: &str) -> Option<IpAddr> {
     loopback(&name).map(IpAddr::from)
 }
 
-/// Reads an address of this machine in the short form of old programs, in which the last number fills the
+/// Reads a loopback address in the short form of old programs, in which the last number fills the
 /// rest: `127.1` is 127.0.0.1.
 fn loopback(text: &str) -> Option<Ipv4Addr> {
     let rest = text.strip_prefix("127.")?;
@@ -150,7 +151,7 @@ fn loopback(text: &str) -> Option<Ipv4Addr> {
     (last < 1 << free).then(|| Ipv4Addr::from_bits((bits << free) | last))
 }
 
-/// A port of TCP.
+/// A TCP port.
 #[derive(Debug)]
 pub(crate) struct Port;
 
@@ -163,10 +164,10 @@ impl SettingType for Port {
     }
 }
 
-/// The parts of the server that its settings make.
+/// The parts of the server that are made from the settings.
 pub(crate) struct ServerConfig {
     pub(crate) server: HttpSettings,
-    /// Addresses to listen on, the first choice first.
+    /// The addresses to listen on, in the order of preference.
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) about: About,
     pub(crate) limits: ClientLimits,
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_in_the_spellings_that_there_are() {
+    fn an_address_is_read_in_every_spelling() {
         for (text, ip, port) in [
             ("127.0.0.1", "127.0.0.1", None),
             ("::1", "::1", None),

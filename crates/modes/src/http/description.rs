@@ -1,4 +1,4 @@
-//! Descriptions of addresses in OpenAPI 3.1: what dialects put them together from.
+//! The parts from which dialects build the description of their addresses in OpenAPI 3.1.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::http::failure::{Reason, Refusal};
 
-/// Reasons for which any request may fail.
+/// The reasons for which any request may fail.
 const ANY: [Reason; 6] = [
     Reason::Failed(Kind::MalformedRequest),
     Reason::Refused(Refusal::Unauthorized),
@@ -17,16 +17,16 @@ const ANY: [Reason; 6] = [
     Reason::Refused(Refusal::UnsupportedTransferCoding),
 ];
 
-/// A part of the document: addresses, and the schemas that they name.
+/// A part of the OpenAPI document: addresses, and the schemas to which they refer.
 #[derive(Debug, Default)]
 pub(crate) struct Description {
-    /// By address, an object of operations by method.
+    /// The operations of each address: an object with a member for each method.
     pub(crate) paths: Map<String, Value>,
-    /// By name, for `#/components/schemas/`.
+    /// The schemas by name, for `#/components/schemas/`.
     pub(crate) schemas: Map<String, Value>,
 }
 
-/// The encoding of inputs, which decides what a file looks like.
+/// The encoding of inputs. The description of a file depends on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Json,
@@ -47,7 +47,7 @@ impl Description {
         self
     }
 
-    /// Adds everything of another one.
+    /// Adds everything in another description.
     pub(crate) fn merge(&mut self, other: Description) {
         for (address, operations) in other.paths {
             let Value::Object(operations) = operations else { continue };
@@ -64,25 +64,25 @@ impl Description {
     }
 }
 
-/// An operation that takes nothing; `more` are the reasons for which it may fail beside those of
-/// any request.
-pub(crate) fn operation(id: &str, summary: &str, answer: Value, more: &[Reason]) -> Value {
+/// Describes an operation without inputs. It may fail for the reasons of any request, and for those in
+/// `more`.
+pub(crate) fn operation(id: &str, summary: &str, response: Value, more: &[Reason]) -> Value {
     json!({
         "operationId": id,
         "summary": summary,
-        "responses": responses(answer, problems(ANY.iter().chain(more).copied())),
+        "responses": responses(response, problems(ANY.iter().chain(more).copied())),
     })
 }
 
-/// The reasons for which a request to the model may fail: all but those of addresses that are not
-/// there or are not asked so.
+/// Lists the reasons for which a request to the model may fail: all but those of unknown addresses and
+/// wrong methods.
 pub(crate) fn reasons_of_a_run() -> impl Iterator<Item = Reason> {
     let elsewhere =
         [Reason::Refused(Refusal::NotFound), Reason::Refused(Refusal::MethodNotAllowed)];
     Reason::all().filter(move |reason| !elsewhere.contains(reason))
 }
 
-/// The answers to failures for these reasons, by their statuses.
+/// Describes the responses to failures for these reasons, by status.
 pub(crate) fn problems(reasons: impl Iterator<Item = Reason>) -> BTreeMap<u16, Value> {
     let mut titles = BTreeMap::<u16, Vec<&str>>::new();
     for reason in reasons {
@@ -91,33 +91,34 @@ pub(crate) fn problems(reasons: impl Iterator<Item = Reason>) -> BTreeMap<u16, V
     let problem = |(status, titles): (u16, Vec<&str>)| {
         let reference = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
         let types = json!({"application/problem+json": reference});
-        let mut answer = content(&titles.join(", or "), &types);
+        let mut response = content(&titles.join(", or "), &types);
         if matches!(status, 429 | 503) {
-            answer["headers"] = json!({"Retry-After": {"$ref": "#/components/headers/RetryAfter"}});
+            let header = json!({"$ref": "#/components/headers/RetryAfter"});
+            response["headers"] = json!({"Retry-After": header});
         }
-        (status, answer)
+        (status, response)
     };
     titles.into_iter().map(problem).collect()
 }
 
-/// The responses of an operation: status 200, and others by their statuses.
-pub(crate) fn responses(answer: Value, others: impl IntoIterator<Item = (u16, Value)>) -> Value {
+/// Puts together the responses of an operation: `success` for status 200, and the others by status.
+pub(crate) fn responses(success: Value, others: impl IntoIterator<Item = (u16, Value)>) -> Value {
     let others = others.into_iter().map(|(status, other)| (status.to_string(), other));
-    let all = [("200".to_owned(), answer)].into_iter().chain(others);
+    let all = [("200".to_owned(), success)].into_iter().chain(others);
     all.collect::<Map<_, _>>().into()
 }
 
-/// A response of these media types.
+/// Describes a response that has one of these media types.
 pub(crate) fn content(description: &str, types: &Value) -> Value {
     json!({"description": description, "content": types})
 }
 
-/// A response of a JSON object.
-pub(crate) fn json_answer(description: &str) -> Value {
+/// Describes a response that is a JSON object.
+pub(crate) fn json_response(description: &str) -> Value {
     content(description, &json!({"application/json": {"schema": {"type": "object"}}}))
 }
 
-/// The body of a request to the model, in the formats that are read.
+/// Describes the body of a request to the model, in each format that the server reads.
 pub(crate) fn body(schema: &InputsSchema) -> Value {
     let encoded = |encoding| json!({"schema": inputs(schema, encoding)});
     let mut multipart = encoded(Encoding::Multipart);
@@ -135,14 +136,14 @@ pub(crate) fn body(schema: &InputsSchema) -> Value {
     })
 }
 
-/// The media types that a part of a form may have, where the schema lists them.
+/// Returns the media types that a part of a form may have, if the schema lists them.
 fn content_type((name, field): (&String, &Field)) -> Option<(String, Value)> {
     let media_types = media_types(field);
     (!media_types.is_empty())
         .then(|| (name.clone(), json!({"contentType": media_types.join(", ")})))
 }
 
-/// The media types of the formats that the schema lists for a file.
+/// Returns the media types of the formats that the schema lists for a file.
 fn media_types(field: &Field) -> Vec<&str> {
     match field.shape() {
         Shape::Blob { media } => field.constraints.formats.media_types(media).collect(),
@@ -150,15 +151,14 @@ fn media_types(field: &Field) -> Vec<&str> {
     }
 }
 
-/// The inputs of one job as an object.
+/// Describes the inputs of one job, as an object.
 pub(crate) fn inputs(schema: &InputsSchema, encoding: Encoding) -> Value {
     let fields = schema.fields();
     let properties: Map<String, Value> =
         fields.iter().map(|(name, field)| (name.clone(), property(field, encoding))).collect();
     let required: Vec<&String> =
         fields.iter().filter(|(_, field)| field.required).map(|(name, _)| name).collect();
-    // Options that the schema does not mention are passed on to the model. In a form each has one
-    // value.
+    // Inputs that the schema does not have are passed to the model. In a form each has one value.
     let scalar = json!({"type": ["string", "number", "boolean"]});
     let others = if encoding == Encoding::Json { json!(true) } else { scalar };
     json!({
@@ -166,12 +166,12 @@ pub(crate) fn inputs(schema: &InputsSchema, encoding: Encoding) -> Value {
         "properties": properties,
         "required": required,
         "additionalProperties": others,
-        // No name has control characters.
+        // A name must not have control characters.
         "propertyNames": {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"},
     })
 }
 
-/// One input in JSON Schema 2020-12.
+/// Describes one input in JSON Schema 2020-12.
 fn property(field: &Field, encoding: Encoding) -> Value {
     let item = item(field, encoding);
     let mut property = match &field.items {
@@ -198,7 +198,7 @@ fn property(field: &Field, encoding: Encoding) -> Value {
     property
 }
 
-/// One value of an input.
+/// Describes one value of an input.
 fn item(field: &Field, encoding: Encoding) -> Value {
     let mut property = match field.shape() {
         Shape::Text { format: None } => json!({"type": "string"}),
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_tells_its_format() {
+    fn a_text_has_its_format() {
         let (schema, _) = InputsSchema::parse(&json!({"d": "date", "t": "datetime", "x": "text"}));
         let properties = json!({
             "d": {"type": "string", "format": "date"},

@@ -1,11 +1,12 @@
-//! The dialects: a file and a line in the table for each.
+//! The dialects: each has a file here and a line in the table.
 
 use crate::http::dialect::Dialect;
 
 macro_rules! dialects {
     ($($module:ident :: $name:ident),+ $(,)?) => {
         $(pub(crate) mod $module;)+
-        /// Every dialect. Where two have words for an address that nobody has, the first one's count.
+        /// Every dialect of this build. If several could word the failure of a request for an unknown
+        /// address, the first of them does.
         pub(crate) const DIALECTS: &[&dyn Dialect] = &[$(&$module::$name),+];
     };
 }

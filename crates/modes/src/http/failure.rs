@@ -1,5 +1,5 @@
-//! Failures: every way a request can end without a result, what the log says of it, and the words
-//! for it that a dialect uses unless it has its own: a problem (RFC 9457).
+//! Failures: all the ways in which a request can end without a result. A failure has a status, a log
+//! line, and a wording for dialects that have none of their own: a problem document (RFC 9457).
 
 use std::borrow::Cow;
 
@@ -16,14 +16,14 @@ use crate::http::request_context::{RequestContext, RequestId};
 settings! {
     /// The wording of failures.
     pub(crate) struct Settings under "Security" {
-        /// Detail of the model's failures that clients see: everything, or briefly, without the
-        /// traceback and what the program printed last. The log has all of it in any case.
+        /// Detail of the model's failures that clients see: all of it, or without the traceback and
+        /// the program's last output. The log always has all of it.
         errors: Wording = "full" { refuses_empty: true },
     }
 }
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
-/// The second one makes browsers ask for a password.
+/// The ways to authenticate. The second one makes browsers ask for a password.
 const CHALLENGES: [HeaderValue; 2] = [
     HeaderValue::from_static("Bearer"),
     HeaderValue::from_static("Basic realm=\"model\", charset=\"UTF-8\""),
@@ -39,8 +39,8 @@ choices! {
 }
 
 kinds! {
-    /// A reason for which the server refuses a request before the model is asked. The codes are as
-    /// stable as those of [`Kind`].
+    /// A reason for which the server refuses a request before a job is made. The codes are as stable
+    /// as those of [`Kind`].
     pub(crate) enum Refusal {
         /// The request has no valid token.
         Unauthorized "unauthorized" "the request is not authorized",
@@ -48,19 +48,19 @@ kinds! {
         Forbidden "forbidden" "the request is not allowed",
         /// There is nothing at the request's address.
         NotFound "not_found" "there is nothing at this address",
-        /// The request's address is not asked with its method.
+        /// The request's address does not accept its method.
         MethodNotAllowed "method_not_allowed" "the method is not allowed",
-        /// The request is for a host that this server does not answer to.
+        /// The request is for a host name that is not this server's.
         Misdirected "misdirected" "there is no such host here",
         /// The address is longer than the limit.
         UriTooLong "uri_too_long" "the address is too long",
-        /// The request's format is not one that is read here.
+        /// The server does not read the request's format.
         UnsupportedMediaType "unsupported_media_type" "the format is not supported",
-        /// The body comes in a transfer coding that is not read here.
+        /// The server does not read the transfer coding of the body.
         UnsupportedTransferCoding "unsupported_transfer_coding" "the transfer coding is not supported",
         /// The request did not arrive in time.
         RequestTimeout "request_timeout" "the request took too long to arrive",
-        /// The client asks more often than it may.
+        /// The client sends more requests than it may.
         RateLimited "rate_limited" "too many requests",
     }
 }
@@ -70,18 +70,18 @@ kinds! {
 pub(crate) enum Reason {
     /// The server refused the request.
     Refused(Refusal),
-    /// The request got no outcome, or one that is a failure.
+    /// The job failed, or there was none.
     Failed(Kind),
 }
 
 impl Reason {
-    /// Every reason, in the order of the documentation.
+    /// Lists every reason, in the order of the documentation.
     pub(crate) fn all() -> impl Iterator<Item = Reason> {
         let refused = Refusal::ALL.iter().copied().map(Reason::Refused);
         refused.chain(Kind::ALL.iter().copied().map(Reason::Failed))
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub(crate) fn code(self) -> &'static str {
         match self {
             Reason::Refused(refusal) => refusal.code(),
@@ -89,7 +89,7 @@ impl Reason {
         }
     }
 
-    /// A few words for headings.
+    /// Returns a few words for headings.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Reason::Refused(refusal) => refusal.title(),
@@ -97,7 +97,7 @@ impl Reason {
         }
     }
 
-    /// The HTTP status (RFC 9110, section 15), unless a dialect has another one for it.
+    /// Returns the HTTP status (RFC 9110, section 15). A dialect may use another one.
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Reason::Refused(Refusal::Unauthorized) => StatusCode::UNAUTHORIZED,
@@ -124,33 +124,33 @@ impl Reason {
     }
 }
 
-/// A request without a result. An answer carries it as an extension, for the edge to count, log and
-/// put into words.
+/// The failure of a request. A response carries it as an extension, so that the edge counts it, logs
+/// it, and adds the words if the body does not have them.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
-    /// Says what went wrong; the model's own words where it reports the failure.
+    /// The cause, in the model's own words if the model reports the failure.
     message: Cow<'static, str>,
-    /// Each input that does not fit, where that is what went wrong.
+    /// The inputs that do not fit, if that is the cause.
     fields: Vec<FieldError>,
-    /// Last lines of the program's output.
+    /// The last lines of the program's output.
     output: Vec<String>,
-    /// Seconds after which the same request may go well.
+    /// Seconds after which the same request may succeed.
     retry_after: Option<u64>,
-    /// True where the answer's body tells it already.
-    is_told: bool,
-    /// True where the program has printed the traceback in the message.
+    /// True if the body of the response already has the words.
+    has_body: bool,
+    /// True if the program has already printed the traceback that is in the message.
     is_printed: bool,
 }
 
 impl Failure {
-    /// A refusal that says `message`.
+    /// Makes the failure of a request that the server refuses.
     pub(crate) fn refused(refusal: Refusal, message: impl Into<Cow<'static, str>>) -> Self {
         Failure::new(Reason::Refused(refusal), message.into())
     }
 
-    /// Returns an outcome that succeeded, and is JSON where its content type says so; any other one is a
-    /// failure in every dialect but the classic one.
+    /// Returns the outcome if it is a success whose data fits its content type. In every dialect but
+    /// the classic one, any other outcome is a failure.
     pub(crate) fn check_outcome(outcome: Outcome) -> Result<Outcome, Self> {
         if !outcome.success {
             return Err(Failure::of_model(&outcome));
@@ -160,7 +160,7 @@ impl Failure {
             Some(fault) => {
                 let media = outcome.content_type.unwrap_or_default();
                 let message = format!(
-                    "the model's result is not JSON, as its content type {media:?} says: {fault}; \
+                    "the model's result is not JSON, though its content type is {media:?}: {fault}; \
                      give the value itself instead of its text"
                 );
                 Err(Failure::new(Reason::Failed(Kind::ModelFailed), message.into()))
@@ -168,7 +168,7 @@ impl Failure {
         }
     }
 
-    /// A failure that the model itself reports.
+    /// Makes the failure that the model itself reports.
     pub(crate) fn of_model(outcome: &Outcome) -> Self {
         let message = outcome.error_message().to_owned();
         let failure = Failure::new(Reason::Failed(Kind::ModelFailed), message.into());
@@ -177,51 +177,53 @@ impl Failure {
 
     fn new(reason: Reason, message: Cow<'static, str>) -> Self {
         let (fields, output) = (Vec::new(), Vec::new());
-        let (is_told, is_printed) = (false, false);
-        Failure { reason, message, fields, output, retry_after: None, is_told, is_printed }
+        let (has_body, is_printed) = (false, false);
+        Failure { reason, message, fields, output, retry_after: None, has_body, is_printed }
     }
 
-    /// The failure of a request for an address where there is nothing.
+    /// Makes the failure of a request for an address that does not exist.
     pub(crate) fn not_found() -> Self {
-        let message = "there is nothing at this address; /openapi.json has those of the API";
+        let message = "there is nothing at this address; /openapi.json lists the API's addresses";
         Failure::refused(Refusal::NotFound, message)
     }
 
-    /// The failure of a request whose method the address does not take.
+    /// Makes the failure of a request whose method the address does not accept.
     pub(crate) fn method_not_allowed() -> Self {
-        let message = "this address does not take the method; the header Allow names what it takes";
+        let message = "this address does not accept the method; the header Allow lists the methods \
+                       that it accepts";
         Failure::refused(Refusal::MethodNotAllowed, message)
     }
 
-    /// The failure of a body, or of what it decompresses to, over the limit.
+    /// Makes the failure of a request whose body is over the limit, as sent or decompressed.
     pub(crate) fn too_large() -> Self {
-        Error::new(Kind::TooLarge, "the body is larger than this server takes").into()
+        Error::new(Kind::TooLarge, "the body is larger than this server accepts").into()
     }
 
-    /// The failure of a request for which there is no memory now.
+    /// Makes the failure of a request for which there is no memory now.
     pub(crate) fn full() -> Self {
-        let message = "the server holds as many requests as its memory allows; try again later";
+        let message = "the memory for requests is in use; try again later";
         Error::new(Kind::QueueFull, message).into()
     }
 
-    /// The failure of a body that came slowly while others needed the memory that it had.
+    /// Makes the failure of a request that lost its memory to others, because its body came slowly.
     pub(crate) fn gave_way() -> Self {
-        let message = "the body came slowly while others needed its memory; try again later";
+        let message = "the body came too slowly while other requests needed its memory; try again \
+                       later";
         Error::new(Kind::QueueFull, message).into()
     }
 
-    /// Adds a time, in seconds, after which the request may be tried again.
+    /// Adds the number of seconds after which the client may try again.
     pub(crate) fn with_retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub(crate) fn code(&self) -> &'static str {
         self.reason.code()
     }
 
-    /// The sentence for the client.
+    /// Returns the description for the client.
     pub(crate) fn detail(&self, wording: Wording) -> String {
         match (self.reason, wording) {
             (Reason::Failed(Kind::ModelFailed), Wording::Brief) => without_traceback(&self.message),
@@ -232,7 +234,7 @@ impl Failure {
         }
     }
 
-    /// The failure as a problem (RFC 9457), with our stable `code`.
+    /// Returns the failure as a problem document (RFC 9457), with our stable `code`.
     pub(crate) fn problem(&self, wording: Wording, id: &RequestId) -> Value {
         let mut problem = json!({
             "type": "about:blank",
@@ -248,19 +250,19 @@ impl Failure {
         problem
     }
 
-    /// An answer that tells the failure: `body` has the status and the words, and gets the headers
-    /// and the extension of the failure.
-    pub(crate) fn told_by(mut self, body: impl IntoResponse) -> Response {
-        self.is_told = true;
+    /// Makes a response whose body is in the handler's own words. `body` has the status and the words;
+    /// this adds the headers and the extension.
+    pub(crate) fn with_body(mut self, body: impl IntoResponse) -> Response {
+        self.has_body = true;
         self.mark(body.into_response())
     }
 
-    pub(crate) fn is_told(&self) -> bool {
-        self.is_told
+    pub(crate) fn has_body(&self) -> bool {
+        self.has_body
     }
 
-    /// Leaves what happened in the log: loudly what the operator may have to look after. People see
-    /// there what the program has printed, and are not told it again.
+    /// Logs the failure: as a warning if the operator may have to act, otherwise at the level `debug`.
+    /// A log for people has the program's output already, so that is left out there.
     pub(crate) fn log(&self, context: &RequestContext) {
         let (request_id, code, route) = (context.id.as_str(), self.code(), context.route);
         let traceparent = context.traceparent.as_deref();
@@ -295,7 +297,7 @@ impl Failure {
     }
 }
 
-/// The words of a dialect that has none of its own.
+/// Words a failure as a problem document, for dialects without words of their own.
 pub(crate) fn problem(failure: &Failure, wording: Wording, id: &RequestId) -> Response {
     let body = failure.problem(wording, id).to_string();
     (failure.reason.status(), [(CONTENT_TYPE, PROBLEM)], body).into_response()
@@ -309,7 +311,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The answer of a handler: the edge gives it its body, in the words of the address's dialect.
+/// Lets a handler return a failure. The edge adds the body, in the words of the address's dialect.
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = self.reason.status();

@@ -1,4 +1,4 @@
-//! What the fuzz targets call; only there when they are built.
+//! The entry points of the fuzz targets. They are compiled only for fuzzing.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use crate::http::inputs::images;
 use crate::http::inputs::multipart;
 use crate::http::wire::guard;
 
-/// Cuts a form whose boundary is `b`.
+/// Reads a form whose boundary is `b`.
 pub fn multipart(bytes: &[u8]) {
     let _ = multipart::parse(&Bytes::copy_from_slice(bytes), "b");
 }
 
-/// Reads a JSON object; what is read has to be what any reader reads.
+/// Reads a JSON object, which `serde_json` must read too and with the same names.
 pub fn json(bytes: &[u8]) {
     if let Ok(members) = json::members(bytes) {
         let encoding = Encoding::of(bytes, Encoding::Utf8);
@@ -29,17 +29,17 @@ pub fn json(bytes: &[u8]) {
     }
 }
 
-/// Looks at a picture's header.
+/// Reads the header of a picture.
 pub fn images(bytes: &[u8]) {
     images::fuzz(bytes);
 }
 
-/// Checks an address that an input is to be fetched from.
+/// Checks a URL from which an input would be downloaded.
 pub fn egress(bytes: &[u8]) {
     egress::fuzz(&String::from_utf8_lossy(bytes));
 }
 
-/// Checks a request whose headers are a line each.
+/// Checks a request that has one header in each line.
 pub fn guard(bytes: &[u8]) {
     let mut environment = Environment::default();
     for (setting, value) in [
@@ -63,7 +63,7 @@ pub fn guard(bytes: &[u8]) {
     if let Ok(request) = request.body(()) {
         let (parts, ()) = request.into_parts();
         if guard.check(&parts, [127, 0, 0, 1].into()).is_ok() {
-            // Only the secret opens it, and only under one of its names.
+            // The guard lets in only requests with the token, in one of its forms.
             let text = String::from_utf8_lossy(bytes).to_lowercase();
             assert!(text.contains("secret") || text.contains("basic"), "{text:?}");
         }

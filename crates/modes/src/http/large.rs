@@ -1,4 +1,4 @@
-//! Work on much data, away from the one thread that serves everybody.
+//! Work on large data, away from the one thread that serves all requests.
 
 use std::panic::resume_unwind;
 
@@ -8,18 +8,18 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{spawn_blocking, yield_now};
 
-/// Bytes from which work on them is done on another thread: below, the way there and back would take
+/// The size in bytes from which work is done on another thread. For less, the change of threads takes
 /// longer than it saves.
 pub(crate) const LARGE: usize = 2 << 20;
-/// Bytes from which work that is done at once lets others have their turn before it goes on.
+/// The size in bytes from which work on this thread is followed by a turn of the other tasks.
 const MODERATE: usize = 64 << 10;
-/// Bytes from which memory is given back on another thread: it takes time for each page.
-const MUCH: usize = 8 << 20;
-/// The pieces of work at a time. Each takes up a processor, which the model needs too.
-static PLACES: Semaphore = Semaphore::const_new(2);
+/// The size in bytes from which memory is freed on another thread, because each page takes time.
+const SLOW_TO_FREE: usize = 8 << 20;
+/// Limits the number of threads that work at a time. The model needs processors too.
+static THREADS: Semaphore = Semaphore::const_new(2);
 
-/// Does work on `size` bytes: at once where they are few, otherwise on another thread. Work that takes
-/// longer for each byte than one pass over it counts its bytes several times.
+/// Does work on `size` bytes: on this thread if they are few, otherwise on another one. Work that
+/// passes over its bytes several times must count them as often.
 pub(crate) async fn work_on<T: Send + 'static>(
     size: usize,
     work: impl FnOnce() -> T + Send + 'static,
@@ -32,10 +32,10 @@ pub(crate) async fn work_on<T: Send + 'static>(
         return Ok(done);
     }
     let stopping = || Error::new(Kind::ShuttingDown, "the server is stopping");
-    let place = PLACES.acquire().await.map_err(|_| stopping())?;
+    let permit = THREADS.acquire().await.map_err(|_| stopping())?;
     let done = spawn_blocking(move || {
-        // Held to the end, also when the client has left.
-        let _place = place;
+        // Held until the work ends, even if the client leaves.
+        let _permit = permit;
         work()
     });
     done.await.map_err(|error| match error.try_into_panic() {
@@ -44,9 +44,9 @@ pub(crate) async fn work_on<T: Send + 'static>(
     })
 }
 
-/// Gives the memory of these bytes back.
+/// Frees the memory of these bytes, on another thread if they are many.
 pub(crate) fn give_back(data: Bytes) {
-    if data.len() >= MUCH
+    if data.len() >= SLOW_TO_FREE
         && let Ok(runtime) = Handle::try_current()
     {
         runtime.spawn_blocking(move || drop(data));

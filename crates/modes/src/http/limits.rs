@@ -1,5 +1,5 @@
-//! What clients may take up: connections, memory and time. Each limit is a setting with a default
-//! that is safe; sizes that no client needs to exceed are constants here.
+//! The limits on clients: connections, memory and time. Most limits are settings with safe defaults.
+//! Limits that no client needs to exceed are constants here.
 
 use std::time::Duration;
 
@@ -9,84 +9,86 @@ use nix::libc::RLIM_INFINITY;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 
-/// The greatest length of an address (RFC 9110, section 4.1 asks for 8,000 at least).
+/// The greatest length of an address in bytes (RFC 9110, section 4.1 recommends at least 8,000).
 pub(crate) const MAX_URI: usize = 8 * 1024;
-/// The greatest length of a request's head, over HTTP/2 of its header fields.
+/// The greatest length of a request's head in bytes; over HTTP/2, that of its header fields.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// The most header fields of a request.
 pub(crate) const MAX_HEADERS: usize = 100;
-/// The length up to which a head is within what a connection costs anyhow.
+/// The length in bytes up to which a head does not count against the memory limit, because each
+/// connection takes about as much in any case.
 pub(crate) const SMALL_HEAD: usize = 8 * 1024;
-/// How long a client may take to begin with a body.
+/// The time within which a body must begin to arrive.
 pub(crate) const FIRST: Duration = Duration::from_secs(5);
-/// How long a client may pause while it sends a body.
+/// The longest pause within a body.
 pub(crate) const PAUSE: Duration = Duration::from_secs(15);
-/// The least bytes a second, over the whole of an upload that has gone on for `SLOW_AFTER`.
+/// The lowest average rate of an upload, in bytes per second, once it has lasted for [`SLOW_AFTER`].
 pub(crate) const LEAST_RATE: u64 = 1024;
-/// See [`LEAST_RATE`].
+/// The time after which [`LEAST_RATE`] applies to an upload.
 pub(crate) const SLOW_AFTER: Duration = Duration::from_secs(10);
 
 settings! {
-    /// The limits in force.
+    /// The limits on clients.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct ClientLimits under "Limits" {
-        /// Greatest length of a request's body; larger ones are answered with status 413.
+        /// Maximum length of a request's body. Larger ones are answered with status 413.
         max_body: Bytes<1, { 1 << 30 }> = "100MiB",
-        /// Memory for the bodies and long heads of all requests that are being received, wait or run,
-        /// and for large answers that are being read; further ones are answered with status 503. A body
-        /// takes its part as it comes, and may lose it to others while it comes slowly. An eighth is
-        /// kept for bodies up to 1 MiB, half of that for clients that hold less than a quarter. By
-        /// default a quarter of the machine's memory.
+        /// Memory limit for all requests together: bodies and long heads of requests that are being
+        /// received, wait or run, and large responses that are being read. Further requests are
+        /// answered with status 503. A body takes its part as it arrives, and may lose it to other
+        /// requests if it arrives slowly. An eighth is kept for bodies up to 1 MiB, and half of that
+        /// eighth for clients that hold less than a quarter. By default a quarter of the machine's
+        /// memory.
         max_in_flight: Option<Bytes<1, { usize::MAX >> 1 }>>,
-        /// Maximum open connections; a further one is answered with status 503 and closed, unless its
-        /// client has fewer than another: then one of that one's without a request is closed instead.
-        /// Capped at the limit of open files less 512 for workers and bodies.
+        /// Maximum open connections. A further one is answered with status 503 and closed. If its
+        /// client has fewer connections than another client, an idle connection of the other client is
+        /// closed instead. Capped at the limit of open files minus 512, which workers and bodies need.
         max_connections: Count<1, 1_000_000> = 10000,
-        /// Time for a request's head: from a new connection's beginning, or from the head's first
-        /// byte.
+        /// Time for a request's head, counted from the start of a new connection or from the head's
+        /// first byte.
         head_timeout: Seconds = 10,
-        /// Time that a connection is kept open for a further request. Longer than a proxy in front
-        /// keeps its own.
+        /// Time that a connection stays open without a request. Must be longer than the idle timeout
+        /// of a proxy in front of the server.
         idle_timeout: Seconds = 75,
-        /// Time for a request's body. One that does not begin within 5 s, pauses for 15 s, or comes with
-        /// less than 1 KiB a second or half the pace that it needs, is given up earlier.
+        /// Time for a request's body. The server stops earlier if the body does not begin within 5 s,
+        /// pauses for 15 s, or is slower than 1 KiB/s or half the rate that it needs to be in time.
         upload_timeout: Seconds = 600,
-        /// Time that a client may take none of its answer before it is given up.
+        /// Time that a client may read nothing of its response before the connection is closed.
         write_timeout: Seconds = 30,
     }
 }
 
 impl ClientLimits {
-    /// The memory in bytes for all bodies.
+    /// Returns the memory limit for all requests together, in bytes.
     pub(crate) fn in_flight(&self) -> usize {
         self.max_in_flight.unwrap_or_else(|| memory() / 4)
     }
 }
 
-/// The memory in bytes that there is for this process: the machine's, its container's part, or what
-/// its own limits (`ulimit -v`, `ulimit -d`) leave it.
+/// Returns the memory in bytes that this process can use: the least of the machine's memory, the
+/// container's limit, and the rest of its own limits (`ulimit -v`, `ulimit -d`).
 fn memory() -> usize {
     let of_container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
         .into_iter()
         .filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse::<usize>().ok())
         .min();
     let of_process = [(Resource::RLIMIT_AS, 0), (Resource::RLIMIT_DATA, 5)];
-    let of_process = of_process.into_iter().filter_map(|(limit, size)| {
+    let of_process = of_process.into_iter().filter_map(|(limit, column)| {
         let limit = getrlimit(limit).ok()?.0;
         if limit == RLIM_INFINITY {
             return None;
         }
-        let left = limit.saturating_sub(own_size(size).unwrap_or_default());
+        let left = limit.saturating_sub(own_size(column).unwrap_or_default());
         usize::try_from(left.max(1)).ok()
     });
     let machine = physical_memory().unwrap_or(4 << 30);
     of_container.into_iter().chain(of_process).fold(machine, usize::min)
 }
 
-/// What this process takes up already, in bytes: this one of the sizes in `/proc/self/statm`.
-fn own_size(which: usize) -> Option<u64> {
+/// Returns the memory in bytes that this process uses already, from a column of `/proc/self/statm`.
+fn own_size(column: usize) -> Option<u64> {
     let sizes = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = sizes.split_ascii_whitespace().nth(which)?.parse().ok()?;
+    let pages: u64 = sizes.split_ascii_whitespace().nth(column)?.parse().ok()?;
     let page = sysconf(SysconfVar::PAGE_SIZE).ok()??;
     pages.checked_mul(u64::try_from(page).ok()?)
 }

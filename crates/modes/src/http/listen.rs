@@ -1,4 +1,4 @@
-//! The socket of the server.
+//! The server's listening socket.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,10 +7,10 @@ use std::path::Path;
 use ai_integration_contract::Environment;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that may wait to be accepted; the system may allow fewer.
+/// The number of connections that may wait to be accepted. The system may allow fewer.
 const BACKLOG: u32 = 4096;
 
-/// Listens at the first of these addresses that can be had.
+/// Listens on the first of these addresses that is available.
 pub(crate) fn listen(addresses: &[IpAddr], port: u16) -> Result<TcpListener, String> {
     let mut problem = String::new();
     for host in addresses {
@@ -19,7 +19,7 @@ pub(crate) fn listen(addresses: &[IpAddr], port: u16) -> Result<TcpListener, Str
             Ok(listener) => return Ok(listener),
             Err(error) => {
                 problem = format!("cannot listen on {address}: {error}");
-                // A machine without IPv6 has the next one; a port in use is in use there too.
+                // Without IPv6 the next address may work. A port in use is in use there too.
                 if error.kind() == io::ErrorKind::AddrInUse {
                     break;
                 }
@@ -29,7 +29,7 @@ pub(crate) fn listen(addresses: &[IpAddr], port: u16) -> Result<TcpListener, Str
     Err(format!("{problem}; choose another address with HOST or PORT (--host, --port)"))
 }
 
-/// As `TcpListener::bind`, with room for more clients that come at once.
+/// Binds like `TcpListener::bind`, but with room for more clients that connect at the same time.
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restarted server gets its port back at once.
@@ -38,8 +38,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Lists the addresses to listen at, the first choice first: on loopback by default, since nothing else protects the
-/// model; on every address inside a container, which has walls of its own.
+/// Lists the addresses to listen on, in the order of preference. The default is loopback, because
+/// nothing else protects the model. In a container, which has a network of its own, it is every
+/// address.
 pub(crate) fn addresses(host: Option<IpAddr>, environment: &Environment) -> Vec<IpAddr> {
     match host {
         Some(host) => vec![host],
@@ -50,8 +51,8 @@ pub(crate) fn addresses(host: Option<IpAddr>, environment: &Environment) -> Vec<
     }
 }
 
-/// Tells whether this process runs inside a container: as its first process, or where the usual engines
-/// leave a mark.
+/// Returns true if this process runs in a container: as its first process, or with a mark of the usual
+/// container engines.
 fn is_container(environment: &Environment) -> bool {
     std::process::id() == 1
         || environment.variable("container").is_some()
@@ -59,7 +60,8 @@ fn is_container(environment: &Environment) -> bool {
         || ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
 }
 
-/// An address that can be opened: the unspecified one is this machine to a browser here.
+/// Returns an address that a browser on this machine can open: loopback instead of the unspecified
+/// address.
 pub(crate) fn readable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
@@ -67,13 +69,14 @@ pub(crate) fn readable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Returns the words that follow the server's address in the log: the bound address where it is another one,
-/// and on an address that nobody chose the way to listen on all, since a container may not look like one.
+/// Returns the words that follow the server's address in the log. They name the bound address if it is
+/// another one. If loopback was not chosen, they say how to listen on every address, because some
+/// containers are not recognized.
 pub(crate) fn whereabouts(address: SocketAddr, is_chosen: bool) -> String {
     if address.ip().is_unspecified() {
         format!(" (bound to {address}: every address of this machine)")
     } else if address.ip().is_loopback() && !is_chosen {
-        " (this machine only; in a container, or to be reached from other machines, set HOST=0.0.0.0)"
+        " (only this machine can reach it; for a container or for other machines, set HOST=0.0.0.0)"
             .to_owned()
     } else {
         String::new()
@@ -85,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_tells_the_bound_address_and_the_way_to_others() {
+    fn the_log_names_the_bound_address_and_the_setting_for_others() {
         let said = |address: &str, is_chosen| whereabouts(address.parse().unwrap(), is_chosen);
         assert!(said("0.0.0.0:5000", true).contains("bound to 0.0.0.0:5000"));
         assert!(said("[::]:5000", false).contains("bound to [::]:5000"));

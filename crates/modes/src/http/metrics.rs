@@ -1,4 +1,4 @@
-//! The server's counts. Names and meanings are in `docs/operations/metrics.md`.
+//! The metrics of the server. `docs/operations/metrics.md` has their names and meanings.
 
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::http::failure::Reason;
+use crate::http::trace::request_end::RequestEnd;
 
-/// What a request was answered with.
+/// The labels of the count of requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AnswerLabels {
+struct RequestLabels {
     route: &'static str,
     status: u16,
 }
@@ -22,18 +23,18 @@ struct AnswerLabels {
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
 
-/// A histogram of seconds, from 100 us in 22 buckets to 210 s, and beyond.
+/// Makes a histogram of seconds with 22 buckets, from 100 µs to 210 s.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.0001, 2.0, 22))
 }
 
-/// A histogram of bytes, from 256 in 12 buckets to 1 GiB, and beyond.
+/// Makes a histogram of bytes with 12 buckets, from 256 bytes to 1 GiB.
 fn bytes() -> Histogram {
     Histogram::new(exponential_buckets(256.0, 4.0, 12))
 }
 
-/// The metrics of one address, at hand: to look them up for each request would cost more than to
-/// count.
+/// The metrics of one address. They are kept with the address, because a look-up for each request
+/// would cost more than the count.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) path: &'static str,
@@ -41,10 +42,10 @@ pub(crate) struct Route {
     duration: Histogram,
 }
 
-/// The server's own metrics.
+/// The metrics of the server.
 #[derive(Debug)]
 pub(crate) struct HttpMetrics {
-    requests: Family<AnswerLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
     duration: Family<Label, Histogram, fn() -> Histogram>,
     request_size: Histogram,
     response_size: Histogram,
@@ -56,7 +57,7 @@ pub(crate) struct HttpMetrics {
 impl Default for HttpMetrics {
     fn default() -> Self {
         let refusals = Family::<Label, Counter>::default();
-        // What has not happened yet is there as a zero: a rate needs a value before the first one.
+        // Each count begins with zero, because a rate needs a value before the first failure.
         for code in Reason::all().map(Reason::code) {
             drop(refusals.get_or_create(&[("code", code)]));
         }
@@ -73,89 +74,83 @@ impl Default for HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// What is counted for an address.
+    /// Returns the metrics of an address.
     pub(crate) fn route(&self, path: &'static str) -> Route {
         Route {
             path,
-            ok: self.requests.get_or_create_owned(&AnswerLabels { route: path, status: 200 }),
+            ok: self.requests.get_or_create_owned(&RequestLabels { route: path, status: 200 }),
             duration: self.duration.get_or_create_owned(&[("route", path)]),
         }
     }
 
-    /// A request has been answered, to its last byte or as far as its client wanted.
+    /// Counts a request that was answered, to the last byte or until the client stopped reading.
     #[expect(clippy::cast_precision_loss, reason = "bodies are small enough")]
-    pub(crate) fn answered(
-        &self,
-        route: &Route,
-        status: u16,
-        after: Duration,
-        read: u64,
-        written: u64,
-    ) {
+    pub(crate) fn answered(&self, route: &Route, after: Duration, end: &RequestEnd<'_>) {
         if cfg!(unobserved) {
             return;
         }
-        if status == 200 {
+        if end.status == 200 {
             route.ok.inc();
         } else {
-            self.requests.get_or_create(&AnswerLabels { route: route.path, status }).inc();
+            let labels = RequestLabels { route: route.path, status: end.status };
+            self.requests.get_or_create(&labels).inc();
         }
         route.duration.observe(after.as_secs_f64());
-        self.request_size.observe(read as f64);
-        self.response_size.observe(written as f64);
+        self.request_size.observe(end.read as f64);
+        self.response_size.observe(end.written as f64);
     }
 
-    /// A request was refused, or failed, for the reason with this code.
+    /// Counts a request that was refused or failed, for the reason with this code.
     pub(crate) fn refused(&self, code: &'static str) {
         self.refusals.get_or_create(&[("code", code)]).inc();
     }
 }
 
-/// Everything that the server counts.
+/// Registers all metrics of the server.
 pub(crate) fn registry(http: &HttpMetrics, budget: &Budget) -> Registry {
     let mut registry = Registry::with_prefix("ai_integration");
-    registry.register("http_requests", "Requests, by answer", http.requests.clone());
+    registry.register("http_requests", "Requests by route and status", http.requests.clone());
     registry.register_with_unit(
         "http_request_duration",
-        "Time from a request's head to the last byte of its answer",
+        "Time from a request's head to the last byte of its response",
         Unit::Seconds,
         http.duration.clone(),
     );
     registry.register_with_unit(
         "http_request_size",
-        "Length of requests' bodies, where they tell it",
+        "Length of requests' bodies, 0 if it is not announced",
         Unit::Bytes,
         http.request_size.clone(),
     );
     registry.register_with_unit(
         "http_response_size",
-        "Length of answers' bodies",
+        "Length of responses' bodies",
         Unit::Bytes,
         http.response_size.clone(),
     );
     registry.register(
         "http_failures",
-        "Requests without a result, by the code of the reason",
+        "Requests without a result by the code of the reason",
         http.refusals.clone(),
     );
     registry.register("http_connections", "Open connections", http.connections.clone());
     registry.register(
         "http_connections_refused",
-        "Connections over the limit",
+        "Connections refused because of the limit",
         http.refused_connections.clone(),
     );
     registry.register_collector(Box::new(InFlight(budget.clone())));
     registry
 }
 
-/// The memory of requests and answers.
+/// The memory of requests and responses.
 #[derive(Debug)]
 struct InFlight(Budget);
 
 impl prometheus_client::collector::Collector for InFlight {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let gauge = ConstGauge::new(i64::try_from(self.0.taken()).unwrap_or(i64::MAX));
-        let help = "Bodies of requests that are being received, wait or run, and large answers";
+        let help = "Bodies of requests that are being received, wait or run, and large responses";
         gauge.encode(encoder.encode_descriptor(
             "http_in_flight",
             help,

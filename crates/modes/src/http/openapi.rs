@@ -1,4 +1,5 @@
-//! The API in OpenAPI 3.1, as its dialects describe themselves for the model's inputs schema.
+//! The description of the API in OpenAPI 3.1. Each dialect describes its own addresses for the model's
+//! inputs schema.
 
 use ai_integration_contract::{InputsSchema, Kind};
 use ai_integration_engine::About;
@@ -9,7 +10,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use crate::http::app::App;
-use crate::http::description::{Description, json_answer, operation};
+use crate::http::description::{Description, json_response, operation};
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason};
 use crate::http::inputs::call::{LONGEST, SHORTEST};
@@ -23,20 +24,20 @@ struct Document {
     dialects: &'static [&'static dyn Dialect],
 }
 
-/// The address of the document.
+/// Makes the address of the document.
 pub(crate) fn mount(app: App, dialects: &'static [&'static dyn Dialect]) -> Mounted {
-    let document = Document { app, dialects };
-    Routes::new().at("/openapi.json", get(tell)).with_state(document)
+    let state = Document { app, dialects };
+    Routes::new().at("/openapi.json", get(document)).with_state(state)
 }
 
-async fn tell(State(document): State<Document>) -> Result<Response, Failure> {
+async fn document(State(document): State<Document>) -> Result<Response, Failure> {
     let Document { app, dialects } = document;
     let model = app.loaded_model().await?;
     let about = app.about(&model);
     Ok(Json(describe(dialects, &model.schema, &about, app.needs_token())).into_response())
 }
 
-/// The description of the API for a model with this schema.
+/// Describes the API for a model with this schema.
 fn describe(
     dialects: &[&dyn Dialect],
     schema: &InputsSchema,
@@ -44,7 +45,7 @@ fn describe(
     needs_token: bool,
 ) -> Value {
     let waits = [Reason::Failed(Kind::ModelUnavailable)];
-    let itself = operation("openapi", "This document", json_answer("OpenAPI 3.1"), &waits);
+    let itself = operation("openapi", "This document", json_response("OpenAPI 3.1"), &waits);
     let mut all = Description::default();
     for dialect in dialects {
         all.merge(dialect.describe(schema));
@@ -64,7 +65,7 @@ fn describe(
                 .as_deref()
                 .unwrap_or("A model served by ai_integration."),
         },
-        // Counted from the document's own address: a proxy may serve all of this below a path.
+        // Relative to the address of the document, because a proxy may serve the API below a path.
         "servers": [{"url": "./"}],
         "paths": all.paths,
         "security": if needs_token { json!([{"token": []}]) } else { json!([]) },
@@ -72,16 +73,16 @@ fn describe(
             "securitySchemes": {"token": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "The server's secret, if it has one",
+                "description": "The server's token, if one is set",
             }},
             "parameters": {"Timeout": {
                 "name": "AI-Integration-Timeout",
                 "in": "header",
-                "description": "Seconds until an answer is of no use any more",
+                "description": "Seconds within which the client needs the response",
                 "schema": {"type": "number", "minimum": SHORTEST, "maximum": LONGEST},
             }},
             "headers": {"RetryAfter": {
-                "description": "Seconds after which the same request may go well",
+                "description": "Seconds after which the same request may succeed",
                 "schema": {"type": "integer", "minimum": 1},
             }},
             "schemas": schemas,
@@ -93,7 +94,7 @@ fn problem_schema() -> Value {
     let codes: Vec<&str> = Reason::all().map(Reason::code).collect();
     json!({
         "type": "object",
-        "description": "A problem (RFC 9457).",
+        "description": "A problem document (RFC 9457).",
         "required": ["title", "status", "code", "detail"],
         "properties": {
             "type": {"type": "string"},
@@ -117,7 +118,7 @@ mod tests {
     use crate::http::dialects::DIALECTS;
 
     #[test]
-    fn the_schema_becomes_an_api() {
+    fn an_api_is_described_for_a_schema() {
         let (schema, _) = InputsSchema::parse(&json!({
             "image": {"type": "image", "description": "A picture"},
             "style": {"type": "choice", "choices": ["a", "b"], "default": "a"},

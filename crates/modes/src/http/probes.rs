@@ -1,11 +1,11 @@
-//! The addresses that platforms ask whatever the clients speak: whether the server is alive, whether
-//! the model is ready, and what has been counted (OpenMetrics 1.0).
+//! The addresses that platforms probe: `/healthz` for the server, `/readyz` for the model, and
+//! `/metrics` (OpenMetrics 1.0).
 
 use std::sync::Arc;
 
-use ai_integration_engine::{Engine, State};
+use ai_integration_engine::{Engine, State as EngineState};
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::header::{self, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
-use crate::http::description::{Description, content, json_answer, operation};
+use crate::http::description::{Description, content, json_response, operation};
 use crate::http::routes::{Mounted, Routes};
 
 const OPENMETRICS: HeaderValue =
@@ -23,7 +23,7 @@ const OPENMETRICS: HeaderValue =
 #[derive(Clone)]
 struct Probed {
     engine: Engine,
-    /// The server's counts.
+    /// The metrics of the server.
     registry: Arc<Registry>,
 }
 
@@ -36,51 +36,56 @@ pub(crate) fn mount(engine: Engine, registry: Registry) -> Mounted {
 }
 
 pub(crate) fn describe() -> Description {
-    let mut ready = operation("readyz", "Whether the model is ready", json_answer("It is"), &[]);
-    ready["responses"]["503"] = json_answer("It is not; `reason` says why");
-    let mut alive = operation("healthz", "Whether the server is alive", json_answer("It is"), &[]);
-    // Platforms ask them without a token.
+    let is_ready = json_response("The model is ready");
+    let mut ready = operation("readyz", "Check that the model is ready", is_ready, &[]);
+    ready["responses"]["503"] = json_response("The model is not ready; `reason` says why");
+    let is_alive = json_response("The server is alive");
+    let mut alive = operation("healthz", "Check that the server is alive", is_alive, &[]);
+    // Platforms probe these two without a token.
     for open in [&mut ready, &mut alive] {
         open["security"] = json!([]);
     }
     let text = json!({"application/openmetrics-text": {"schema": {"type": "string"}}});
-    let counted = content("OpenMetrics 1.0", &text);
+    let metrics = content("OpenMetrics 1.0", &text);
     Description::default().at("/healthz", "get", alive).at("/readyz", "get", ready).at(
         "/metrics",
         "get",
-        operation("metrics", "What is counted, for Prometheus", counted, &[]),
+        operation("metrics", "Get the metrics, for Prometheus", metrics, &[]),
     )
 }
 
-async fn metrics(Shared(probed): Shared<Probed>) -> Response {
+async fn metrics(State(probed): State<Probed>) -> Response {
     let mut text = String::new();
     probed.engine.encode_metrics(&mut text);
-    // Writing to a string does not fail.
+    // A write to a string never fails.
     let _ = encode(&mut text, &probed.registry);
     ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
 }
 
-/// The server answers; that is all this says.
+/// Answers always, which shows that the server is alive.
 async fn alive() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// Tells whether a request would be worked on now, and if not, why.
-async fn ready(Shared(probed): Shared<Probed>) -> Response {
+/// Answers with status 200 if the model is ready, and otherwise with status 503 and the reason.
+async fn ready(State(probed): State<Probed>) -> Response {
     let (status, body) = readiness(&probed.engine.state().borrow());
     let busy = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(RETRY_AFTER, "1")]);
     (status, busy, Json(body)).into_response()
 }
 
-/// Whoever asks needs no token, so the program's last output stays in the log.
-fn readiness(state: &State) -> (StatusCode, Value) {
+/// Makes the response to `/readyz`. It leaves out the program's output, because anyone may read it
+/// without a token.
+fn readiness(state: &EngineState) -> (StatusCode, Value) {
     match state {
-        State::Ready(workers) => (StatusCode::OK, json!({"status": "ready", "workers": workers})),
-        State::Starting => {
+        EngineState::Ready(workers) => {
+            (StatusCode::OK, json!({"status": "ready", "workers": workers}))
+        }
+        EngineState::Starting => {
             let reason = "the model is being loaded";
             (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "starting", "reason": reason}))
         }
-        State::Failed(error) => {
+        EngineState::Failed(error) => {
             let reason = &error.message;
             (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "failed", "reason": reason}))
         }
@@ -93,10 +98,10 @@ mod tests {
     use ai_integration_contract::{Error, Kind};
 
     #[test]
-    fn the_programs_output_is_not_told() {
+    fn the_programs_output_is_left_out() {
         let output = ["FileNotFoundError: /srv/weights.bin".to_owned()];
         let error = Error::new(Kind::ModelUnavailable, "it exited with status 1");
-        let (status, body) = readiness(&State::Failed(error.with_output(&output)));
+        let (status, body) = readiness(&EngineState::Failed(error.with_output(&output)));
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body, json!({"status": "failed", "reason": "it exited with status 1"}));
     }

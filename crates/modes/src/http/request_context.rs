@@ -1,4 +1,4 @@
-//! The context of a request, which the edge makes for its handler and for the log.
+//! The context of a request. The edge makes it for the handler and for the log.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,36 +6,36 @@ use std::sync::Arc;
 use ai_integration_engine::Timing;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header that names a request, in logs and answers; a client or proxy may choose it.
+/// The header with the id of a request, for logs and responses. A client or proxy may choose the id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The greatest length of a request's id.
+/// The greatest length of a request's id, in bytes.
 const MAX_ID: usize = 64;
 
-/// The label of requests for addresses that are not declared.
+/// The label of requests for addresses that no part of the server declares.
 pub(crate) const OTHER: &str = "other";
 
-/// The name of a request.
+/// The id of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub(crate) HeaderValue);
 
-/// The context of a request. Handlers find it among the request's extensions.
+/// The context of a request, among the request's extensions.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
     pub(crate) id: RequestId,
-    /// The client's address, or of IPv6 its network; trusted proxies are no clients.
+    /// The client's address; for IPv6 the address of its network. A trusted proxy is not the client.
     pub(crate) client: Option<IpAddr>,
-    /// The address as it was declared, for logs and statistics.
+    /// The requested address as it was declared, for logs and metrics.
     pub(crate) route: &'static str,
     /// The trace that the request belongs to, as in the header `traceparent`.
     pub(crate) traceparent: Option<Arc<str>>,
-    /// The place where the job's times are written down, if the request's trace is recorded.
+    /// Receives the times of the job, if the request's trace is recorded.
     pub(crate) timing: Option<Arc<Timing>>,
-    /// True where the log is in lines for people, between those that the program prints.
+    /// True if log lines are written for people, among the lines that the program prints.
     pub(crate) is_logged_for_people: bool,
 }
 
 impl RequestId {
-    /// The id that the client chose, if that is a plain word, or a new one.
+    /// Returns the id that the client chose, if it is a plain word, or a new id.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let is_plain = |id: &&HeaderValue| {
             let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);

@@ -1,4 +1,4 @@
-//! Addresses and what answers them.
+//! Addresses with their handlers.
 
 use axum::Router;
 use axum::routing::MethodRouter;
@@ -9,10 +9,10 @@ pub(crate) struct Routes<S> {
     addresses: Vec<&'static str>,
 }
 
-/// Addresses with their state: a part of the server's router.
+/// Addresses whose handlers have their state: a part of the server's router.
 pub(crate) struct Mounted {
     pub(crate) router: Router,
-    /// The addresses as they were declared, which label logs and statistics.
+    /// The addresses as they were declared, which label logs and metrics.
     pub(crate) addresses: Vec<&'static str>,
 }
 
@@ -28,7 +28,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
-    /// Adds an address without a label of its own: its requests are counted among all others.
+    /// Adds an address without a label of its own. Its requests are counted under `other`.
     pub(crate) fn unlabelled(mut self, address: &str, methods: MethodRouter<S>) -> Self {
         self.router = self.router.route(address, methods);
         self

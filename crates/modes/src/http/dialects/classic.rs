@@ -1,9 +1,11 @@
-//! The ancestor's dialect: `POST /` with a form, answered by JSON with `id`, `output_url`,
-//! `scale_applied`, `inputs`, `output` and `visualizer_data`, or with `{"err": …}`; the plain
-//! form of the page is sent here too, and answered by a page.
+//! The dialect of ai_integration 1.0. It answers `POST /` with a JSON object that has `id`,
+//! `output_url`, `scale_applied`, `inputs`, `output` and `visualizer_data`, or with `{"err": …}`.
+//! The plain form of the page is sent to the same address, and is answered with a page.
 //!
-//! The statuses are those of `/infer`, but for a model that itself reports a failure: that is
-//! status 200 here, as it always was.
+//! The statuses are those of `/infer`, with one exception: a failure that the model itself reports has
+//! status 200, as in version 1.0.
+
+use std::sync::Arc;
 
 use ai_integration_contract::{
     Data, Environment, InputsSchema, Outcome, RawInputs, RawValue, SettingError, Shape,
@@ -43,8 +45,8 @@ impl Dialect for Classic {
     }
 
     fn describe(&self, schema: &InputsSchema) -> Description {
-        let answer = json!({
-            "description": "The result and what surrounds it, or a failure that the model \
+        let success = json!({
+            "description": "The result as a part of an object, or a failure that the model \
                             reported.",
             "content": {
                 "application/json": {"schema": {"$ref": "#/components/schemas/Classic"}},
@@ -52,14 +54,14 @@ impl Dialect for Classic {
             },
         });
         let failed = json!({
-            "description": "Why there is no result; the statuses are those of `/infer`",
+            "description": "The reason why there is no result; the statuses are those of `/infer`",
             "content": {
                 "application/json": {"schema": {
                     "type": "object",
                     "required": ["err"],
                     "properties": {"err": {"type": "string"}},
                 }},
-                // What is refused before its address is looked at.
+                // The body of a request that is refused before the dialect is known.
                 "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
                 "text/html": {"schema": {"type": "string"}},
             },
@@ -67,26 +69,26 @@ impl Dialect for Classic {
         let statuses = problems(reasons_of_a_run()).into_keys();
         let run = json!({
             "operationId": "classic",
-            "summary": "Run the model, and get JSON around the result",
+            "summary": "Run the model, and get the result as a part of a JSON object",
             "parameters": [{"$ref": "#/components/parameters/Timeout"}],
             "requestBody": body(schema),
-            "responses": responses(answer, statuses.map(|status| (status, failed.clone()))),
+            "responses": responses(success, statuses.map(|status| (status, failed.clone()))),
         });
-        Description::default().at("/", "post", run).schema("Classic", answer_schema())
+        Description::default().at("/", "post", run).schema("Classic", response_schema())
     }
 }
 
-fn answer_schema() -> Value {
+fn response_schema() -> Value {
     json!({
         "type": "object",
         "properties": {
             "id": {"type": "string"},
-            "output": {"description": "The result, parsed where it is JSON"},
+            "output": {"description": "The result, parsed if it is JSON"},
             "output_url": {
                 "type": ["string", "array", "null"],
                 "items": {"type": "string"},
-                "description": "The result as a `data:` URL where it is a picture or another \
-                                file; as an array of them where it is a list",
+                "description": "The result as a `data:` URL if it is a picture or another file, \
+                                or an array of such URLs if it is a list of them",
             },
             "scale_applied": {"type": "number"},
             "inputs": {"type": "array", "items": {
@@ -94,7 +96,7 @@ fn answer_schema() -> Value {
                 "properties": {"is_img": {"type": "boolean"}, "url": {"type": "string"}},
             }},
             "visualizer_data": {},
-            "err": {"type": "string", "description": "What the model reported instead of a result"},
+            "err": {"type": "string", "description": "The failure that the model reported"},
         },
     })
 }
@@ -106,18 +108,18 @@ async fn infer(
     inputs: Result<RequestInputs, Failure>,
 ) -> Response {
     let wants_page = awaits_page(&headers);
-    let answered = match (call, inputs) {
+    let ended = match (call, inputs) {
         (Ok(call), Ok(mut inputs)) => {
             if wants_page {
                 leave_out_empty(&mut inputs.raw);
             }
-            answer(&app, call, inputs).await
+            run(&app, call, inputs).await
         }
         (Err(failure), _) | (_, Err(failure)) => Err(failure),
     };
     let wording = app.wording();
-    match answered {
-        Ok((model, given, outcome)) if outcome.success => {
+    match ended {
+        Ok(Run { model, given, outcome }) if outcome.success => {
             warn_of_fault(&outcome);
             let size = outcome.data.len() + extent(&given);
             let app = app.clone();
@@ -125,25 +127,25 @@ async fn infer(
                 if wants_page {
                     return html::result(&app, &outcome);
                 }
-                Json(Answer::new(&model, &given, &outcome)).into_response()
+                Json(ClassicResult::new(&model, &given, &outcome)).into_response()
             });
             written.await.unwrap_or_else(|error| Failure::from(error).into_response())
         }
-        Ok((_, _, outcome)) => {
+        Ok(Run { outcome, .. }) => {
             let failure = Failure::of_model(&outcome);
             let message = failure.detail(wording);
             if wants_page {
-                failure.told_by(html::failure(&app, &message))
+                failure.with_body(html::failure(&app, &message))
             } else {
-                failure.told_by(Json(json!({"err": message})))
+                failure.with_body(Json(json!({"err": message})))
             }
         }
         Err(failure) => {
             let (reason, message) = (failure.reason, failure.detail(wording));
             if wants_page {
-                failure.told_by(html::problem(&app, reason.status(), reason.title(), &message))
+                failure.with_body(html::problem(&app, reason.status(), reason.title(), &message))
             } else {
-                failure.told_by((reason.status(), Json(json!({"err": message}))))
+                failure.with_body((reason.status(), Json(json!({"err": message}))))
             }
         }
     }
@@ -152,15 +154,15 @@ async fn infer(
 /// Warns of a result that is not JSON though its content type says so.
 fn warn_of_fault(outcome: &Outcome) {
     if outcome.json_fault().is_some() {
-        // Without the fault, which quotes the result: only the client may see that.
+        // The fault quotes the result, which only the client may see, so it is not logged.
         tracing::warn!(
-            "a result of type {:?} is not JSON; it is passed on as text",
+            "a result of type {:?} is not JSON; it is sent as text",
             outcome.content_type.as_deref().unwrap_or_default()
         );
     }
 }
 
-/// Leaves out the rows of lists that are empty: the plain form has some to spare.
+/// Leaves out empty items of lists, because the plain form has spare rows.
 fn leave_out_empty(raw: &mut RawInputs) {
     let is_empty = |item: &RawValue| matches!(item, RawValue::Text(text) if text.is_empty());
     raw.retain(|_, value| {
@@ -170,11 +172,16 @@ fn leave_out_empty(raw: &mut RawInputs) {
     });
 }
 
-/// The model, what the request gave of its inputs, and the outcome.
-type Answered = (std::sync::Arc<Model>, RawInputs, Outcome);
+/// A run of the model that has ended.
+struct Run {
+    model: Arc<Model>,
+    /// The inputs as the request had them.
+    given: RawInputs,
+    outcome: Outcome,
+}
 
-async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered, Failure> {
-    // The answer shows the inputs; bytes are shared, not copied.
+async fn run(app: &App, call: Call, inputs: RequestInputs) -> Result<Run, Failure> {
+    // The response contains the inputs. This clone shares their bytes.
     let size = extent(&inputs.raw);
     let (mut given, inputs) = work_on(size, move || (inputs.raw.clone(), inputs)).await?;
     let (model, ticket) = app.submit(call, inputs).await?;
@@ -183,12 +190,12 @@ async fn answer(app: &App, call: Call, inputs: RequestInputs) -> Result<Answered
         let gather = move || model.schema.gather(&mut given).map(|()| given);
         given = work_on(size, gather).await??;
     }
-    Ok((model, given, ticket.outcome().await?))
+    Ok(Run { model, given, outcome: ticket.outcome().await? })
 }
 
-/// The answer with a result.
+/// The body of a response that has a result.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct ClassicResult<'a> {
     id: String,
     output_url: Option<Urls>,
     scale_applied: u8,
@@ -202,7 +209,7 @@ struct Answer<'a> {
 enum Output<'a> {
     None,
     Text(&'a str),
-    /// As the model wrote it: to read it would take up many times its length.
+    /// JSON as the model wrote it, because a parsed copy would take many times as much memory.
     Json(&'a JsonText),
 }
 
@@ -214,7 +221,7 @@ enum Urls {
     List(Vec<String>),
 }
 
-/// An input for whoever draws the result over it.
+/// An input of the request, for clients that draw the result over it.
 #[derive(Serialize)]
 struct Shown {
     is_img: bool,
@@ -236,14 +243,14 @@ impl Shown {
                 _ => data_url(media, text.as_bytes()),
             },
             RawValue::Json(json) => data_url(media, json.to_string().as_bytes()),
-            // No item of a list is a list.
+            // An item of a list is never a list.
             RawValue::List(_) => data_url(media, b""),
         };
         Shown { is_img: is_image, url }
     }
 }
 
-impl<'a> Answer<'a> {
+impl<'a> ClassicResult<'a> {
     fn new(model: &'a Model, given: &RawInputs, outcome: &'a Outcome) -> Self {
         let (mut output, mut output_url) = (Output::None, None);
         match &outcome.data {
@@ -266,7 +273,7 @@ impl<'a> Answer<'a> {
                 output = json.map_or(Output::Text(text), Output::Json);
             }
         }
-        Answer {
+        ClassicResult {
             id: uuid::Uuid::new_v4().to_string(),
             output_url,
             scale_applied: 1,
@@ -277,14 +284,14 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// The data as text, when the content type says that it is and it is UTF-8.
+/// Returns the data as text, if the content type is one of text and the data is UTF-8.
 fn data_is_text(outcome: &Outcome) -> Option<&str> {
     let media = outcome.media_type();
     let is_text = outcome.is_json() || media.is_empty() || media.starts_with("text/");
     outcome.data.as_text().filter(|_| is_text)
 }
 
-/// The inputs of the schema as `data:` URLs, for whoever draws the result over them.
+/// Returns the inputs that the schema has as `data:` URLs, for clients that draw the result over them.
 fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Shown> {
     let fields = model.schema.fields().iter();
     let given = fields.filter_map(|(name, field)| Some((given.get(name)?, field)));
@@ -301,8 +308,8 @@ fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Shown> {
     shown.collect()
 }
 
-/// The URL of a file that came as text: its own address, or a `data:` URL of the bytes that came as
-/// base64, with the media type of a picture where it was named.
+/// Returns the URL of a file that the request had as text. For base64 this is a `data:` URL of the
+/// bytes, with the picture type that the client named if there is one. Other text is a URL already.
 fn file_url(media: &str, text: &str) -> String {
     let Some(bytes) = decode_base64(text) else {
         return text.to_owned();

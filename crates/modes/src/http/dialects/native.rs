@@ -1,5 +1,5 @@
-//! The native dialect: `POST /infer` answers with the result itself under its own content type,
-//! and errors are problems with honest statuses.
+//! The native dialect. `POST /infer` answers with the result itself, under the content type that the
+//! model gives it. Failures are problem documents (RFC 9457) with fitting HTTP statuses.
 
 mod charset;
 mod events;
@@ -21,7 +21,7 @@ use self::mixed::mixed;
 use crate::http::app::App;
 use crate::http::data_url::data_urls;
 use crate::http::description::{
-    Description, body, json_answer, operation, problems, reasons_of_a_run, responses,
+    Description, body, json_response, operation, problems, reasons_of_a_run, responses,
 };
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason};
@@ -35,11 +35,11 @@ use crate::http::routes::{Mounted, Routes};
 const INERT: [(HeaderName, HeaderValue); 1] =
     [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"))];
 
-/// The passes over a list's bytes until they are an answer: base64, and JSON or the parts of a body.
+/// The passes over a list's bytes while the response is made: base64, and JSON or the parts of a body.
 const PASSES: usize = 3;
 
-/// The most pieces of an answer that are taken at its begin without waiting.
-const AT_ONCE: usize = 64;
+/// The most chunks that are taken without waiting when the response begins.
+const MAX_FIRST_CHUNKS: usize = 64;
 
 pub(crate) struct Native;
 
@@ -55,10 +55,10 @@ impl Dialect for Native {
 
     fn describe(&self, schema: &InputsSchema) -> Description {
         let any_type = json!({
-            "description": "The result, under the content type that the model gives it; with \
-                            `Accept: text/event-stream`, everything that happens until it is \
-                            there. A list of pictures is a JSON array of their `data:` URLs, or, \
-                            with `Accept: multipart/mixed`, a part for each.",
+            "description": "The result, under the content type that the model gives it. With \
+                            `Accept: text/event-stream`, the events of the request until its \
+                            result. A list of pictures is a JSON array of `data:` URLs, or, with \
+                            `Accept: multipart/mixed`, a body with one part for each picture.",
             "content": {"*/*": {"schema": {}}, MIXED: {"schema": {}}},
         });
         let infer = json!({
@@ -70,7 +70,7 @@ impl Dialect for Native {
         });
         let waits = [Reason::Failed(Kind::ModelUnavailable)];
         let summary = "The inputs schema as the model's author wrote it";
-        let schema = operation("schema", summary, json_answer("The schema"), &waits);
+        let schema = operation("schema", summary, json_response("The inputs schema"), &waits);
         Description::default().at("/infer", "post", infer).at("/schema", "get", schema)
     }
 }
@@ -106,7 +106,7 @@ async fn whole(outcome: Outcome, wants_parts: bool) -> Result<Response, Failure>
     }
 }
 
-/// The answer of a list: its members as the parts of one body, or as `data:` URLs.
+/// Makes the response for a list: its members as the parts of one body, or as `data:` URLs.
 fn listed(content_type: &HeaderValue, media: &str, list: &[Bytes], wants_parts: bool) -> Response {
     let vary = [(header::VARY, HeaderValue::from_static("accept"))];
     if wants_parts {
@@ -116,8 +116,8 @@ fn listed(content_type: &HeaderValue, media: &str, list: &[Bytes], wants_parts: 
     (INERT, vary, Json(data_urls(media, list))).into_response()
 }
 
-/// Answers with the whole result, or with its pieces as they come. A failure after the first pieces
-/// can only be told by breaking the body off, which clients see as an incomplete answer.
+/// Answers with the whole result, or with its chunks as they come. After the first chunks, the only way
+/// to report a failure is to break off the body, which clients see as an incomplete response.
 async fn streamed(
     app: App,
     context: RequestContext,
@@ -128,9 +128,9 @@ async fn streamed(
         return whole(ticket.outcome().await?, wants_parts).await;
     };
     let media = content_type(media.as_deref(), &data);
-    let (pieces, has_ended) = at_once(data, &mut ticket);
+    let (chunks, has_ended) = first_chunks(data, &mut ticket);
     let rest = if has_ended {
-        // Nothing is out yet, so a failure can still be told.
+        // Nothing has been sent, so a failure can still be reported in full.
         succeeded(ticket).await?;
         None
     } else {
@@ -145,45 +145,45 @@ async fn streamed(
         }
         let failure = succeeded(ticket).await.err()?;
         app.record_late(&failure, &context);
-        // The connection writes out what it has while it waits, and nothing once the body is broken.
+        // Lets the connection send the chunks that it has. After the error it sends nothing more.
         tokio::task::yield_now().await;
         Some((Err(std::io::Error::other(failure.code())), None))
     });
-    let first = stream::iter(pieces.into_iter().map(Ok::<Bytes, std::io::Error>));
+    let first = stream::iter(chunks.into_iter().map(Ok::<Bytes, std::io::Error>));
     let body = Body::from_stream(stream::StreamExt::chain(first, rest));
     Ok((INERT, [(header::CONTENT_TYPE, media)], [UNBUFFERED], body).into_response())
 }
 
-/// The first piece and those that are there already, and whether no more will come.
-fn at_once(first: Data, ticket: &mut Ticket) -> (Vec<Bytes>, bool) {
-    let mut pieces = vec![first.into_bytes()];
-    while pieces.len() < AT_ONCE {
+/// Returns the first chunk with those that have already come, and true if no more will come.
+fn first_chunks(first: Data, ticket: &mut Ticket) -> (Vec<Bytes>, bool) {
+    let mut chunks = vec![first.into_bytes()];
+    while chunks.len() < MAX_FIRST_CHUNKS {
         match ticket.event().now_or_never() {
-            Some(Some(Event::Chunk { data, .. })) => pieces.push(data.into_bytes()),
+            Some(Some(Event::Chunk { data, .. })) => chunks.push(data.into_bytes()),
             Some(Some(_)) => {}
-            Some(None) => return (pieces, true),
+            Some(None) => return (chunks, true),
             None => break,
         }
     }
-    (pieces, false)
+    (chunks, false)
 }
 
-/// Waits for the end of an answer whose pieces have been read.
+/// Waits for the end of a result whose chunks have all been read.
 async fn succeeded(ticket: Ticket) -> Result<(), Failure> {
     let outcome = ticket.outcome().await?;
     if outcome.success { Ok(()) } else { Err(Failure::of_model(&outcome)) }
 }
 
-/// The content type under which data is sent. Text travels as UTF-8, and says so whatever the model
-/// says; bytes are in the charset that the model names.
+/// Returns the content type under which data is sent. Text is sent as UTF-8, whatever charset the
+/// model names. Bytes are in the charset that the model names.
 fn content_type(media: Option<&str>, data: &Data) -> HeaderValue {
     let unknown = HeaderValue::from_static("application/octet-stream");
     let Some(media) = media else { return unknown };
     let value = match media {
-        // The usual ones, for which nothing need be put together.
+        // The usual types need no allocation.
         "application/json" => return HeaderValue::from_static("application/json"),
         "text/plain" => return HeaderValue::from_static("text/plain; charset=utf-8"),
-        _ => HeaderValue::from_str(&charset::told(media, data)),
+        _ => HeaderValue::from_str(&charset::with_charset(media, data)),
     };
     value.unwrap_or(unknown)
 }

@@ -215,7 +215,7 @@ impl Edge {
             record.code = Some(failure.code());
             self.metrics.refused(failure.code());
             failure.log(context);
-            if !failure.is_told() {
+            if !failure.has_body() {
                 let dialect = self.addresses.get(record.address).dialect;
                 let error = match dialect {
                     Some(dialect) => dialect.refuse(&failure, self.wording, &context.id),
@@ -294,8 +294,9 @@ impl Drop for Record {
         let after = self.begun.elapsed();
         let Record { status, code, read, written, .. } = *self;
         let route = &self.edge.addresses.get(self.address).route;
-        self.edge.metrics.answered(route, status, after, read, written);
-        self.trace.end(&RequestEnd { status, code, id: self.context.id.as_str(), read, written });
+        let end = RequestEnd { status, code, id: self.context.id.as_str(), read, written };
+        self.edge.metrics.answered(route, after, &end);
+        self.trace.end(&end);
     }
 }
 

@@ -1,20 +1,20 @@
-//! The `charset` of an answer's content type (RFC 9110, section 8.3.2).
+//! The `charset` in the content type of a response (RFC 9110, section 8.3.2).
 
 use std::borrow::Cow;
 
 use ai_integration_contract::Data;
 
-/// A model's content type with the charset in which its data is sent. Text is sent in UTF-8 whatever
-/// the model names; bytes stay in the charset that it names.
-pub(crate) fn told<'a>(media: &'a str, data: &Data) -> Cow<'a, str> {
+/// Returns a model's content type with the charset in which the data is sent. Text is sent in UTF-8,
+/// whatever charset the model names. Bytes stay in the charset that the model names.
+pub(crate) fn with_charset<'a>(media: &'a str, data: &Data) -> Cow<'a, str> {
     let is_text = matches!(data, Data::Text(_) | Data::Json(_));
     let mut named = parameters(media).filter_map(charset).peekable();
-    let is_told = if named.peek().is_none() {
+    let is_right = if named.peek().is_none() {
         !media.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("text/"))
     } else {
         !is_text || named.all(|charset| charset.eq_ignore_ascii_case("utf-8"))
     };
-    if is_told {
+    if is_right {
         return media.into();
     }
     let others = parameters(media).filter(|parameter| charset(parameter).is_none());
@@ -22,7 +22,8 @@ pub(crate) fn told<'a>(media: &'a str, data: &Data) -> Cow<'a, str> {
     format!("{}; charset=utf-8", kept.join(";")).into()
 }
 
-/// The media type and its parameters, which semicolons part outside of quoted strings.
+/// Splits a content type into the media type and its parameters. A semicolon in a quoted string does
+/// not split.
 fn parameters(media: &str) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     media.split(move |character| {
@@ -35,7 +36,7 @@ fn parameters(media: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The charset that a parameter names.
+/// Returns the charset that a parameter names.
 fn charset(parameter: &str) -> Option<&str> {
     let (name, value) = parameter.split_once('=')?;
     let is_charset = name.trim().eq_ignore_ascii_case("charset");
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_says_utf_8_and_bytes_what_the_model_says() {
+    fn text_is_utf_8_and_bytes_are_as_the_model_says() {
         for (media, of_text, of_bytes) in [
             ("text/html", "text/html; charset=utf-8", "text/html; charset=utf-8"),
             ("Text/HTML;", "Text/HTML; charset=utf-8", "Text/HTML; charset=utf-8"),
@@ -64,7 +65,7 @@ mod tests {
         ] {
             for (data, expected) in [(Data::from("a"), of_text), (vec![0xe9].into(), of_bytes)] {
                 let expected = if expected == "=" { media } else { expected };
-                assert_eq!(told(media, &data), expected);
+                assert_eq!(with_charset(media, &data), expected);
             }
         }
     }

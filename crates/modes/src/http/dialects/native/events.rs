@@ -1,5 +1,5 @@
-//! A job as server-sent events (WHATWG HTML, section 9.2): everything that happens to it, each with
-//! a JSON object as its data. The last one is `result` or `error`.
+//! The events of a job as server-sent events (WHATWG HTML, section 9.2). The data of each event is a
+//! JSON object. The last event is `result` or `error`.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -21,22 +21,21 @@ use crate::http::failure::{Failure, Wording};
 use crate::http::large::work_on;
 use crate::http::request_context::RequestContext;
 
-/// Asks proxies to pass pieces of an answer on as they come; nginx and others heed it.
+/// Asks proxies to pass on each chunk at once. nginx and others obey this header.
 pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
-/// Without an event for this long a comment is sent, so that nobody on the way gives the
-/// connection up.
+/// The time without an event after which a comment is sent, so that no proxy closes the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The passes over a piece's bytes until it is an event: base64, JSON, and the lines of the event.
+/// The passes over a chunk's bytes while its event is made: base64, JSON, and the event's lines.
 const PASSES: usize = 4;
 
-/// How often a job that waits looks for its place in the queue.
-const LOOK: Duration = Duration::from_millis(500);
+/// The time between two looks at the position of a job in the queue.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) fn stream(app: App, context: RequestContext, ticket: Ticket) -> Response {
-    let followed = Followed { app, context, ticket, place: None, has_begun: false };
+    let followed = Followed { app, context, ticket, position: None, has_begun: false };
     let events = stream::unfold(Some(followed), |followed| async {
         let mut followed = followed?;
         let (event, rest) = match followed.next().await {
@@ -49,39 +48,40 @@ pub(crate) fn stream(app: App, context: RequestContext, ticket: Ticket) -> Respo
     ([UNBUFFERED], events).into_response()
 }
 
-/// A job on its way, and what its requester has been told.
+/// A job whose events are sent.
 struct Followed {
     app: App,
     context: RequestContext,
     ticket: Ticket,
-    /// Its place in the queue.
-    place: Option<usize>,
+    /// The position in the queue that was sent last.
+    position: Option<usize>,
     has_begun: bool,
 }
 
 impl Followed {
-    /// What happens next; `None` when nothing more does before the end.
+    /// Returns the next event; `None` if only the last event is left.
     async fn next(&mut self) -> Option<Sent> {
         while !self.has_begun {
-            let place = self.ticket.position();
-            if let Some(position) = place
-                && place != self.place
+            let latest = self.ticket.position();
+            if let Some(position) = latest
+                && latest != self.position
             {
-                self.place = place;
-                return Some(sent("queued", &json!({"position": position})));
+                self.position = latest;
+                return Some(server_sent("queued", &json!({"position": position})));
             }
-            // Further back it changes no less often, but matters less.
-            let patience = LOOK * u32::try_from(place.unwrap_or(0) / 100 + 1).unwrap_or(1).min(10);
-            if let Ok(event) = timeout(patience, self.event()).await {
+            // Far back in the queue, the exact position matters less.
+            let hundreds = u32::try_from(latest.unwrap_or(0) / 100 + 1).unwrap_or(1);
+            let pause = POLL_INTERVAL * hundreds.min(10);
+            if let Ok(event) = timeout(pause, self.event()).await {
                 self.has_begun = true;
-                return happened(event?).await;
+                return convert(event?).await;
             }
         }
-        happened(self.event().await?).await
+        convert(self.event().await?).await
     }
 
-    /// The next event that the requester may hear of: where errors are brief the program's output,
-    /// which has tracebacks in it, is the operator's alone.
+    /// Returns the next event that the client may see. If errors are brief, log lines are left out,
+    /// because the program's output has tracebacks.
     async fn event(&mut self) -> Option<Event> {
         let is_brief = self.app.wording() == Wording::Brief;
         loop {
@@ -93,14 +93,14 @@ impl Followed {
     }
 
     async fn end(self) -> Sent {
-        ended(&self.app, &self.context, self.ticket).await
+        last(&self.app, &self.context, self.ticket).await
     }
 }
 
-/// The event of what happened; `None` when the server stops before it is written.
-async fn happened(event: Event) -> Option<Sent> {
+/// Converts an event of the engine; `None` if the server stops before the event is made.
+async fn convert(event: Event) -> Option<Sent> {
     Some(match event {
-        Event::Started => sent("started", &json!({})),
+        Event::Started => server_sent("started", &json!({})),
         Event::Chunk { content_type, data } => {
             let written = work_on(PASSES * data.len(), move || {
                 let mut chunk = Map::new();
@@ -108,23 +108,24 @@ async fn happened(event: Event) -> Option<Sent> {
                     chunk.insert("content_type".to_owned(), content_type.into());
                 }
                 put(&mut chunk, &data);
-                sent("chunk", &Value::Object(chunk))
+                server_sent("chunk", &Value::Object(chunk))
             });
             return written.await.ok();
         }
         Event::Progress { fraction, message } => {
-            sent("progress", &json!({"fraction": fraction, "message": message}))
+            server_sent("progress", &json!({"fraction": fraction, "message": message}))
         }
-        Event::Log(message) => sent("log", &json!({"message": message})),
+        Event::Log(message) => server_sent("log", &json!({"message": message})),
     })
 }
 
-async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
+/// Waits for the outcome of a job and makes the last event.
+async fn last(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
     let outcome = ticket.outcome().await.map_err(Failure::from);
     let failure = match outcome.and_then(Failure::check_outcome) {
         Ok(outcome) => {
             let written = work_on(PASSES * outcome.data.len(), move || {
-                sent("result", &Value::Object(result(outcome)))
+                server_sent("result", &Value::Object(result(outcome)))
             });
             match written.await {
                 Ok(result) => return result,
@@ -134,10 +135,10 @@ async fn ended(app: &App, context: &RequestContext, ticket: Ticket) -> Sent {
         Err(failure) => failure,
     };
     app.record_late(&failure, context);
-    sent("error", &failure.problem(app.wording(), &context.id))
+    server_sent("error", &failure.problem(app.wording(), &context.id))
 }
 
-/// The data of the event with a result.
+/// Makes the data of the event `result`.
 fn result(outcome: Outcome) -> Map<String, Value> {
     let media = outcome.media_type();
     let mut result = Map::new();
@@ -150,7 +151,7 @@ fn result(outcome: Outcome) -> Map<String, Value> {
     result
 }
 
-/// Text as `text`, bytes as `base64` (RFC 4648); nothing for no data.
+/// Adds text as `text` and bytes as `base64` (RFC 4648).
 fn put(object: &mut Map<String, Value>, data: &Data) {
     match data {
         Data::None | Data::List(_) => {}
@@ -163,7 +164,7 @@ fn put(object: &mut Map<String, Value>, data: &Data) {
     }
 }
 
-fn sent(name: &str, data: &Value) -> Sent {
+fn server_sent(name: &str, data: &Value) -> Sent {
     // JSON has no line breaks outside its strings, where they are escaped.
     Sent::default().event(name).data(data.to_string())
 }

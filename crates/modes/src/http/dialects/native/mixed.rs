@@ -1,4 +1,4 @@
-//! Several pictures, or other files, as the parts of one body: `multipart/mixed` (RFC 2046,
+//! Writes several pictures or other files as the parts of one body: `multipart/mixed` (RFC 2046,
 //! section 5.1.3).
 
 use ai_integration_contract::Format;
@@ -27,7 +27,7 @@ pub(crate) fn mixed(content_type: &HeaderValue, media: &str, list: &[Bytes]) -> 
     (format!("{MIXED}; boundary={boundary}"), body)
 }
 
-/// A boundary that occurs in no part.
+/// Makes a boundary that occurs in no part.
 fn boundary(list: &[Bytes]) -> String {
     loop {
         let boundary = Uuid::new_v4().simple().to_string();
@@ -38,7 +38,7 @@ fn boundary(list: &[Bytes]) -> String {
     }
 }
 
-/// The usual extension of files of this media type.
+/// Returns the usual extension of files with this media type.
 fn extension(media: &str) -> &'static str {
     match Format::find(media).map(Format::name) {
         Some("jpeg") => "jpg",
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_ends_as_usual() {
+    fn a_file_has_the_usual_extension() {
         for (media, ending) in [
             ("image/png", "png"),
             ("image/jpeg", "jpg"),
