@@ -1,6 +1,33 @@
-//! The usage modes: how a model is used from outside. Each mode is a file here and a line in the
-//! table below; all of them meet the model through the engine they are given, and know nothing else
-//! of it. A mode that needs much stands behind a feature, which its line names.
+//! The usage modes of ai_integration: how a model is used from outside.
+//!
+//! One model can answer a command line, read its inputs from a pipe, test itself or serve HTTP. The
+//! setting `MODE` chooses. Each way is a [`Mode`]: one file in this crate, and one line in the table
+//! `modes!`. A mode reaches the model only through the [`Engine`](ai_integration_engine::Engine) in
+//! its [`Context`], and does not know how a worker is run.
+//!
+//! # The parts, in reading order
+//!
+//! 1. `mode.rs` has the trait [`Mode`], with an example of a whole mode, and the [`Context`] that a
+//!    mode works with. `exit.rs` has the [`ExitStatus`] with which it ends.
+//! 2. `lib.rs` has the table of the modes, [`MODES`]. `listing.rs` writes the list that users see.
+//! 3. `test_single_image.rs`, `test_inputs_dict_json.rs` and `test_inputs_pickled_dict.rs` are the
+//!    pipe modes. `stdin.rs` has what they share, and `pickle.rs` reads pickles.
+//! 4. `test_model_integration.rs` is the self-test. `inspection.rs` words what it finds in a result.
+//! 5. `command_line.rs` makes a flag of each input, and writes the result.
+//! 6. `http.rs` is the server. It begins with a reading order of its own.
+//!
+//! # Features
+//!
+//! All of them are on by default. A mode or an ability that needs many dependencies is behind one.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `http` | the mode `http`: the API and the web page |
+//! | `otel` | traces of `http` for an OpenTelemetry collector |
+//! | `pickle` | the mode `test_inputs_pickled_dict` |
+//! | `terminal` | progress bars, and colours in the help |
+//! | `tls` | a certificate for `http`, and HTTP/2 |
+//! | `url-inputs` | inputs that `http` downloads from a URL |
 
 pub mod console;
 mod exit;
@@ -25,7 +52,7 @@ macro_rules! modes {
         $($(#[cfg(feature = $feature)])? mod $module;)+
         /// Every mode of this build.
         pub const MODES: &[&dyn Mode] = &[$($(#[cfg(feature = $feature)])? &$module::$name),+];
-        /// The modes that this build leaves out, each with the feature that brings it.
+        /// The modes that this build lacks, each with the feature that adds it.
         const LEFT_OUT: &[(&str, &str)] =
             &[$($(#[cfg(not(feature = $feature))] (stringify!($module), $feature),)?)+];
     };
@@ -40,15 +67,14 @@ modes! {
     test_single_image::TestSingleImage,
 }
 
-/// The mode that is used when none is chosen.
+/// The mode that is used if none is chosen.
 pub const DEFAULT_MODE: &dyn Mode = &command_line::CommandLine;
 
 settings! {
     /// The choice of the mode.
     #[derive(Clone, Debug)]
     pub struct Usage under "Model" {
-        /// The way in which the model is used; without it the modes are listed and command_line is
-        /// used.
+        /// Way in which the model is used. By default the modes are listed, and command_line is used.
         mode: Option<ModeName> { name: "MODE" },
     }
 }
@@ -70,33 +96,38 @@ impl SettingType for ModeName {
     }
 }
 
-/// The built-in mode of that name.
+/// Finds the built-in mode of this name.
+///
+/// ```
+/// assert_eq!(ai_integration_modes::find("command_line").map(|mode| mode.is_serving()), Some(false));
+/// assert!(ai_integration_modes::find("telepathy").is_none());
+/// ```
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn Mode> {
     MODES.iter().copied().find(|mode| mode.name() == name)
 }
 
-/// The feature of the crate `ai-integration` that brings the mode of that name, where this build was
-/// made without it.
+/// Returns the feature of the crate `ai-integration` that adds the mode of this name, if this build
+/// was made without that feature.
 #[must_use]
 pub fn left_out(name: &str) -> Option<&'static str> {
     LEFT_OUT.iter().find(|(mode, _)| *mode == name).map(|(_, feature)| *feature)
 }
 
-/// Every mode with its hint, a line each, in the order of their names. A custom mode never
-/// replaces a built-in one.
+/// Lists every mode with its hint, one line each, sorted by name. A custom mode that has the name of
+/// a built-in one is left out.
 #[must_use]
 pub fn list(custom: &[CustomMode]) -> String {
     listing::list(MODES, custom)
 }
 
-/// The same list with a command for each mode that has one.
+/// Lists the modes like [`list`], with the example command of each mode that has one.
 #[must_use]
 pub fn list_with_examples(custom: &[CustomMode]) -> String {
     listing::list_with_examples(MODES, custom)
 }
 
-/// The mode that a name which no mode has seems to mean.
+/// Returns the mode that a user probably meant by a name that no mode has.
 #[must_use]
 pub fn meant<'a>(name: &str, custom: &'a [CustomMode]) -> Option<&'a str> {
     listing::meant(name, MODES, custom)

@@ -1,6 +1,6 @@
-//! Dialects: the addresses of a platform or a kind of client, with their own settings, state,
-//! description and words for every refusal. Health, metrics and the page are none: they are
-//! the same whatever the clients speak.
+//! A dialect: the addresses and words of one kind of HTTP client or platform. A dialect may have
+//! settings, state, a part of the OpenAPI document and a wording of failures. Health, metrics and the
+//! page belong to no dialect, because they are the same for all clients.
 
 use ai_integration_contract::{Environment, InputsSchema, Setting, SettingError};
 use axum::response::Response;
@@ -11,17 +11,22 @@ use crate::http::failure::{Failure, Wording, problem};
 use crate::http::request_context::RequestId;
 use crate::http::routes::Mounted;
 
-/// A dialect.
+/// The addresses and words of one kind of HTTP client or platform.
+///
+/// A new dialect implements this trait in a file of its own in `http/dialects`, and gets one line in
+/// the table `dialects!` of `http/dialects.rs`. It needs `name` and `mount`; the other methods have
+/// defaults. The trait is private to this crate, and examples in documentation cannot use private
+/// items, so `http/dialect/tests.rs` has a whole small dialect as an example.
 pub(crate) trait Dialect: Sync {
-    /// The name, for the log.
+    /// Returns the name of the dialect, for the log.
     fn name(&self) -> &'static str;
 
-    /// The settings that steer it.
+    /// Returns the settings of the dialect.
     fn settings(&self) -> &'static [&'static Setting] {
         &[]
     }
 
-    /// Tells whether bodies may come compressed, in gzip or deflate.
+    /// Returns true if the bodies of requests may be compressed with gzip or deflate.
     fn takes_compressed(&self) -> bool {
         false
     }
@@ -32,15 +37,18 @@ pub(crate) trait Dialect: Sync {
     /// A setting that cannot be used.
     fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError>;
 
-    /// Describes the addresses for a model with this schema, in OpenAPI 3.1.
+    /// Describes the addresses in OpenAPI 3.1, for a model with this inputs schema.
     fn describe(&self, schema: &InputsSchema) -> Description {
         let _ = schema;
         Description::default()
     }
 
-    /// Words a failure that no handler has told: one that a handler returned as it is, or one of the
-    /// edge, which refuses requests before any handler sees them.
+    /// Words a failure. It comes from a handler that returned a [`Failure`], or from the edge, which
+    /// refuses requests before any handler sees them.
     fn refuse(&self, failure: &Failure, wording: Wording, id: &RequestId) -> Response {
         problem(failure, wording, id)
     }
 }
+
+#[cfg(test)]
+mod tests;
