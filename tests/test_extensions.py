@@ -7,9 +7,11 @@ of the sources, which is built and used. What `make docs` writes (`docs/settings
 too, and are not part of the patches.
 
 A patch that no longer applies is refreshed by hand: make the change in the sources, write it with
-`git add -N . && git diff -U1 > tests/extensions/NAME.patch`, and take it back.
+`git add -N . && git diff -U1 > tests/extensions/NAME.patch`, and take it back. `make docs` writes
+the patches into CONTRIBUTING.md.
 """
 
+import functools
 import gzip
 import json
 import os
@@ -170,6 +172,18 @@ def test_the_mode_is_used_listed_and_generated(binary, command, model):
     assert [field["name"] for field in json.loads(done.stdout)] == ["text", "colour"]
     assert " * MODE=test_schema: Print the model's inputs" in printed(binary, "modes")
     assert '    "test_schema",\n' in printed(binary, "mode-names")
+
+
+def test_the_test_that_the_page_shows_passes(command, program):
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shown = {}
+    exec(compile(source, "CONTRIBUTING.md", "exec"), shown)
+    shown["serve"] = functools.partial(serve, command=command)
+    tests = [test for name, test in shown.items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test(program)
 
 
 def test_a_request_of_the_dialect_carries_several_jobs(server):
