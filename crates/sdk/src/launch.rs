@@ -55,6 +55,22 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
 }
 
+impl Launch {
+    /// Returns the context of a mode that uses the model behind `engine`.
+    fn context(self, engine: Engine, config: Config, logs_for_people: bool) -> Context {
+        let Launch { environment, name, arguments } = self;
+        Context {
+            engine,
+            environment,
+            config: Arc::new(config),
+            program: name,
+            arguments,
+            logs_for_people,
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
 /// Sets what the argument `serve` means: `MODE=http` on port 8080, unless `PORT` says otherwise.
 pub fn serve_by_convention(environment: &mut Environment) {
     environment.set(Usage::mode(), SERVING);
@@ -125,9 +141,8 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
             }
         }
         let mut signals = stop_signals();
-        let chosen = (mode, is_default);
-        let ended =
-            carry_out(launch, chosen, engine.into(), config, for_people, &mut signals).await;
+        let context = launch.context(engine.into(), config, for_people);
+        let ended = carry_out((mode, is_default), context, &mut signals).await;
         let status = match ended {
             ModeEnd::Done(status) => status,
             ModeEnd::BrokenOff(status) => {
@@ -203,8 +218,8 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
         match chosen {
             Ok(chosen) => {
                 let mut signals = stop_signals();
-                let (engine, for_people) = (engine.into(), logging.is_for_people);
-                match carry_out(launch, chosen, engine, config, for_people, &mut signals).await {
+                let context = launch.context(engine.into(), config, logging.is_for_people);
+                match carry_out(chosen, context, &mut signals).await {
                     ModeEnd::Done(status) | ModeEnd::BrokenOff(status) => status,
                 }
             }
@@ -281,24 +296,11 @@ enum ModeEnd {
 }
 
 async fn carry_out(
-    launch: Launch,
     (mode, is_default): (&'static dyn Mode, bool),
-    engine: Engine,
-    config: Config,
-    logs_for_people: bool,
+    context: Context,
     signals: &mut mpsc::Receiver<u8>,
 ) -> ModeEnd {
-    let Launch { environment, name, arguments } = launch;
-    let stop = CancellationToken::new();
-    let context = Context {
-        engine: engine.clone(),
-        environment,
-        config: Arc::new(config),
-        program: name,
-        arguments,
-        logs_for_people,
-        stop: stop.clone(),
-    };
+    let (engine, stop) = (context.engine.clone(), context.stop.clone());
     let mut running: Running = Box::pin(async move {
         if is_default && let Ok(model) = engine.model().await {
             let listed = list(&model.custom_modes);
