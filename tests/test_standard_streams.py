@@ -1,6 +1,7 @@
 """Standard output is the result's alone, and a program works without any of its streams."""
 
 import json
+import os
 import pickle
 import socket
 import subprocess
@@ -414,6 +415,29 @@ def without(streams, command, stdin=None, **variables):
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["modes"], ["settings-reference"], ["mode-names"], ["completions", "bash"], ["--help"]],
+)
+def test_the_command_does_not_mind_a_reader_that_leaves(words):
+    """As in `ai-integration modes | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [BINARY, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def nothing_else_below_3(held):

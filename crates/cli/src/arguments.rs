@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use ai_integration::settings;
 use ai_integration_contract::Setting;
+use ai_integration_modes::console::say;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
@@ -195,7 +196,7 @@ impl TypedValueParser for Completed {
 
 /// Prints the completion script of a shell.
 pub(crate) fn print_completions(shell: Shell) {
-    print!("{}", completions(shell));
+    say(completions(shell).trim_end());
 }
 
 fn completions(shell: Shell) -> String {

@@ -10,6 +10,7 @@ mod run;
 use std::process::ExitCode;
 
 use ai_integration::{ExitStatus, settings};
+use ai_integration_modes::console::say;
 use clap::Parser;
 
 use crate::arguments::{Action, Arguments};
@@ -31,11 +32,11 @@ fn carry_out(action: Action) -> ExitStatus {
             ExitStatus::Done
         }
         Action::SettingsReference => {
-            print!("{}", settings::reference());
+            say(settings::reference().trim_end());
             ExitStatus::Done
         }
         Action::ModeNames => {
-            print!("{}", modes::python_names());
+            say(modes::python_names().trim_end());
             ExitStatus::Done
         }
     }

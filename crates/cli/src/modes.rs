@@ -5,13 +5,14 @@ use std::process::{Command, Stdio};
 
 use ai_integration::{ExitStatus, environment};
 use ai_integration_engine::CustomMode;
+use ai_integration_modes::console::say;
 use ai_integration_modes::{MODES, Mode};
 
 use crate::program;
 
 /// `ai-integration modes`.
 pub(crate) fn print() -> ExitStatus {
-    print!("{}", ai_integration_modes::list_with_examples(&custom()));
+    say(ai_integration_modes::list_with_examples(&custom()).trim_end());
     ExitStatus::Done
 }
 
