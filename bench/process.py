@@ -40,13 +40,13 @@ class Running:
     `scratch` is the folder of its temporary files.
     """
 
-    def __init__(self, server, work, process, port, log, scratch):
+    def __init__(self, server, work, process, start, log):
         self.server = server
         self.work = work
         self.process = process
-        self.port = port
+        self.port = start.port
+        self.scratch = start.scratch
         self.log = log
-        self.scratch = scratch
         self.first_answer = None
 
     def check(self, work, times=1):
@@ -165,7 +165,7 @@ def serve(server, work, folder):
             env=environment(server, start),
             start_new_session=True,
         )
-    running = Running(server, work, process, port, log, scratch)
+    running = Running(server, work, process, start, log)
     try:
         running.wait_for_first_answer(since)
         yield running

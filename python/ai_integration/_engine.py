@@ -40,18 +40,14 @@ class Engine(object):
         """The engine that started this program."""
         return cls(Link.inherit(descriptor))
 
-    def introduce(self, version, inputs_schema, visualizer_config, about, modes, batch):
-        """Tell the engine that the model is loaded, and what it takes."""
+    def introduce(self, model, batch):
+        """Tell the engine that the model is loaded; `model` is a dict that describes it."""
         header = {
             "type": "ready",
             "protocol": PROTOCOL,
-            "client": "python/" + version,
-            "inputs_schema": inputs_schema,
-            "about": about,
-            "visualizer_config": visualizer_config,
-            "modes": modes,
             "shared_memory": self._link.shares,
         }
+        header.update(model)
         if batch is not None:
             header["batch"] = {"max_size": batch[0], "max_wait_ms": batch[1]}
         descriptor = None

@@ -67,15 +67,13 @@ class Answer(object):
         "success",
     )
 
-    def __init__(
-        self, success, content_type=None, data=None, error=None, pieces=None, is_json=False
-    ):
+    def __init__(self, success, content_type=None, data=None, error=None, is_json=False):
         self.success = success
         self.content_type = content_type
         self.data = data
         self.error = error
         self.parts = None
-        self.pieces = pieces
+        self.pieces = None
         self.is_json = is_json
         self.is_printed = False
 

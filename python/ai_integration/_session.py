@@ -311,8 +311,14 @@ class Session(object):
             # In a mode that does not serve the engine has set another policy than `auto`.
             keeps = not self.is_start_loop
         policy.keeps_by_default = keeps
-        modes = [{"name": name, "hint": custom[name].hint} for name in sorted(custom)]
-        engine.introduce(__version__, inputs_schema, visualizer_config, about, modes, batch)
+        model = {
+            "client": "python/" + __version__,
+            "inputs_schema": inputs_schema,
+            "about": about,
+            "visualizer_config": visualizer_config,
+            "modes": [{"name": name, "hint": custom[name].hint} for name in sorted(custom)],
+        }
+        engine.introduce(model, batch)
         return engine
 
 

@@ -34,7 +34,7 @@ class Side:
         self.python = python
         self.variables = variables
 
-    def run(self, program, mode, arguments=(), stdin=b"", told=None, variables=None):
+    def run(self, program, mode, arguments=(), stdin=b"", told=None, **variables):
         """Runs a one-shot mode, and gives what is seen of it.
 
         `told` are words that the user should read, on standard output or standard error.
@@ -42,7 +42,7 @@ class Side:
         folder = program.parent
         seen, output = folder / (self.name + "-seen"), folder / (self.name + "-output")
         words = [str(output) if word == "OUTPUT" else str(word) for word in arguments]
-        variables = {"MODE": mode, "SEEN": seen, **self.variables, **(variables or {})}
+        variables = {"MODE": mode, "SEEN": seen, **self.variables, **variables}
         done = subprocess.run(
             [self.python, str(program), *words],
             input=stdin,
@@ -100,10 +100,10 @@ class Side:
             process.wait(PATIENCE)
 
 
-def asked(port, seen, body=None, headers=None, method=None, path="/"):
-    """Sends a request, and gives what is seen of it."""
+def asked(port, seen, body=None, path="/", **request):
+    """Sends a request with what `urllib.request.Request` takes, and gives what is seen of it."""
     url = "http://127.0.0.1:%d%s" % (port, path)
-    request = urllib.request.Request(url, data=body, headers=headers or {}, method=method)
+    request = urllib.request.Request(url, data=body, **request)
     known = len(notes(seen))
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:

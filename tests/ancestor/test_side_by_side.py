@@ -272,7 +272,13 @@ def test_a_program_in_a_one_shot_mode(tmp_path, case, style):
     path.write_text(program(case.program, style))
     runs = [
         in_background(
-            side.run, path, case.mode, case.arguments, case.stdin, case.told, case.variables
+            side.run,
+            path,
+            case.mode,
+            case.arguments,
+            case.stdin,
+            case.told,
+            **(case.variables or {}),
         )
         for side in sides()
     ]
@@ -419,9 +425,7 @@ MODULE_MODES = {"asking": asking}
         shutil.copytree(side.package(), package / "ai_integration")
         (package / "ai_integration" / "modes" / "asking.py").write_text(mode)
         told = "schema ['text'], result Once and so on"
-        runs.append(
-            side.run(path, "asking", told=told, variables={"PYTHONPATH": package, **OUR_ENGINE})
-        )
+        runs.append(side.run(path, "asking", told=told, PYTHONPATH=package, **OUR_ENGINE))
     check(*runs, ["the-status-after-a-loop"] if style == "loop" else [])
     assert runs[1]["told"], runs[1]
 

@@ -41,7 +41,7 @@ class Options(NamedTuple):
 class Client:
     """A model that is served at an address; threads may share one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is an option that a caller names
         self,
         url,
         token=None,

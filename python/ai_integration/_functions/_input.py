@@ -23,7 +23,7 @@ class Input:
 
     __slots__ = _PROPERTIES
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a property of the schema
         self,
         description=None,
         *,

@@ -7,7 +7,7 @@ from . import _models, _returned, _signature
 _MOST = 1000000
 
 
-def run(
+def run(  # noqa: PLR0913 -- each is an option that a caller names
     function,
     *,
     name=None,
