@@ -295,6 +295,21 @@ def test_the_python_package_has_no_circle_of_modules():
     assert graph.from_front == []
 
 
+def test_no_function_in_python_is_longer_than_one_in_rust_may_be():
+    """clippy counts the lines of Rust; ruff has no rule for Python's."""
+    limits = (REPOSITORY / "clippy.toml").read_text()
+    most = int(re.search(r"^too-many-lines-threshold = (\d+)$", limits, re.MULTILINE)[1])
+    folders = ["bench", "examples", "packaging", "python", "tests", "web/tests"]
+    paths = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")]
+    assert len(paths) > 100
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, functions):
+                lines = node.end_lineno - node.lineno + 1
+                assert lines <= most, "%s:%d: %d lines" % (path, node.lineno, lines)
+
+
 def files(**sources):
     """A crate's files: `a__b` is `a/b.rs`."""
     return {

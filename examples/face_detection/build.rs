@@ -6,6 +6,7 @@ use std::{env, error::Error, path::Path, process::Command};
 use serde_json::Value;
 
 #[expect(clippy::disallowed_methods, reason = "Cargo tells a build script all in variables")]
+#[expect(clippy::disallowed_macros, reason = "Cargo reads what a build script prints")]
 fn main() -> Result<(), Box<dyn Error>> {
     let metadata = Command::new(env::var("CARGO")?)
         .args(["metadata", "--format-version=1", "--locked", "--filter-platform"])

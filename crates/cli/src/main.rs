@@ -1,6 +1,7 @@
 //! The `ai-integration` command.
 
 mod arguments;
+#[expect(clippy::disallowed_methods, reason = "`check` has a thread of its own to wait on")]
 mod check;
 mod init;
 mod modes;

@@ -108,7 +108,7 @@ impl<T> Model<T> {
         let environment = environment::read();
         match link::take(&environment) {
             Some(link) => (link, ready),
-            None => exit(supervise(name, environment)),
+            None => leave(supervise(name, environment)),
         }
     }
 
@@ -124,8 +124,14 @@ impl<T> Model<T> {
                 },
             }
         }
-        exit(0)
+        leave(0)
     }
+}
+
+/// Ends the process with this status.
+#[expect(clippy::disallowed_methods, reason = "a model's loop has no caller to return to")]
+fn leave(status: i32) -> ! {
+    exit(status)
 }
 
 /// Carries out the mode with this very program as its worker.
