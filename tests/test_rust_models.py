@@ -319,7 +319,7 @@ def test_a_struct_is_the_schema(describe):
     words = " ".join(answer.stdout.decode().split())
     for shown in (
         "--image <FILE> The picture to look at [formats: png, jpeg]",
-        "--words <NUMBER> The most words of the answer [default: 20]",
+        "--words <NUMBER> The maximum number of words in the result [default: 20]",
         "[possible values: plain, verse]",
         "How loud [optional]",
         "--attachments <FILE>...",

@@ -1,4 +1,5 @@
-//! A model whose inputs are a struct, and which takes several at once. It tells what it was given.
+//! A model whose inputs are a struct, and which takes several requests at once. It describes the
+//! inputs that it got.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +13,7 @@ struct Describe {
     /// The picture to look at
     #[schemars(extend("formats" = ["png", "jpeg"]))]
     image: Image,
-    /// The most words of the answer
+    /// The maximum number of words in the result
     #[serde(default = "twenty")]
     #[schemars(range(min = 1, max = 50))]
     words: u32,

@@ -1,4 +1,4 @@
-//! A model whose inputs are read by their names: it repeats a text.
+//! A model that reads its inputs by name and repeats a text.
 
 use ai_integration::{InvalidInput, Model, Outcome, json};
 

@@ -1,11 +1,11 @@
-//! The environment of this process: the one place that touches it.
+//! The environment of this process. Only this module reads or changes it.
 
 use std::ffi::OsString;
 
 use ai_integration_contract::Environment;
 
-/// Reads the environment of this process. A variable whose name is not UTF-8 is none of ours. In a
-/// value what is not UTF-8 is replaced: the setting then does not fit, instead of being none.
+/// Reads the environment of this process. Variables whose names are not UTF-8 are left out. Bytes
+/// of a value that are not UTF-8 are replaced, so that the setting is refused instead of ignored.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 pub fn read() -> Environment {
@@ -15,11 +15,15 @@ pub fn read() -> Environment {
     Environment::new(std::env::vars_os().filter_map(utf8))
 }
 
-/// Takes a variable out of the environment, so that programs that the model starts do not get it.
+/// Removes a variable from the environment, so that programs which the model starts do not inherit
+/// it.
 #[expect(unsafe_code, reason = "the environment is shared by all threads")]
-#[expect(clippy::disallowed_methods, reason = "only what this process was told may be removed")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only variables that were set for this process may be removed"
+)]
 pub(crate) fn forget(variable: &str) {
-    // SAFETY: called from the model's first call, before it has begun to work; a program that
-    // reads the environment on another thread at that moment is asked not to by the docs.
+    // SAFETY: this is called from the model's first call, before the model does its work. The
+    // documentation asks programs not to read the environment on another thread at that moment.
     unsafe { std::env::remove_var(variable) };
 }

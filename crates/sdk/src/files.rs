@@ -1,4 +1,4 @@
-//! The types for inputs that are files, in structs of a model's own.
+//! Types for the file inputs in a model's own structs.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,12 +8,12 @@ use bytes::Bytes;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// The name under which the bytes of a file are asked for.
+/// The struct name by which a type asks the deserializer for the bytes of a file.
 pub(crate) const HANDLE: &str = "$ai_integration::file";
 
 thread_local! {
-    /// The file on its way from the deserializer of [`hand_over`] to its visitor. Serde knows borrowed
-    /// bytes and vectors, but no shared ones, and large files should not be copied.
+    /// The file, on its way from the deserializer in [`hand_over`] to its visitor. Serde can pass
+    /// borrowed bytes and vectors but no shared bytes, and large files should not be copied.
     static HANDED_OVER: Cell<Option<Bytes>> = const { Cell::new(None) };
 }
 
@@ -39,7 +39,8 @@ impl<'de> Visitor<'de> for FileVisitor {
         HANDED_OVER.take().ok_or_else(|| E::invalid_type(Unexpected::Unit, &self))
     }
 
-    /// Asks for bytes where the deserializer knows no [`HANDLE`], as that of a flattened struct.
+    /// Reads plain bytes if the deserializer does not know [`HANDLE`], such as that of a flattened
+    /// struct.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, other: D) -> Result<Bytes, D::Error> {
         other.deserialize_byte_buf(self)
     }
@@ -58,7 +59,7 @@ macro_rules! files {
         $(
             $(#[$doc])+
             ///
-            /// It reads as a slice of bytes, and is cheap to clone: the bytes are shared.
+            /// It dereferences to a slice of bytes. A clone is cheap, because the bytes are shared.
             #[derive(Clone, PartialEq, Eq)]
             pub struct $name(Bytes);
 
@@ -99,6 +100,14 @@ macro_rules! files {
 
 files! {
     /// The bytes of a picture.
+    ///
+    /// ```
+    /// use ai_integration::Image;
+    ///
+    /// fn is_png(image: &Image) -> bool {
+    ///     image.starts_with(b"\x89PNG")
+    /// }
+    /// ```
     Image,
     /// The bytes of a sound.
     Audio,

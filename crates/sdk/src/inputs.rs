@@ -1,6 +1,7 @@
-//! The inputs of a job, by name.
+//! The inputs of a job by name.
 
 mod deserializer;
+mod integers;
 mod name;
 
 use std::sync::Arc;
@@ -10,100 +11,115 @@ use serde::Deserialize;
 
 use crate::invalid_input::InvalidInput;
 
-/// The types of the model's numbers, for messages.
+/// The Rust types of numbers, for error messages.
 const INTEGER: &str = "an i64";
 const FLOAT: &str = "a float of 64 bits";
 
-/// The inputs of one job. They have been held against the schema: a required input is there and
-/// of its declared type.
+/// The inputs of one job. They fit the schema: every required input is present and has its declared
+/// type.
+///
+/// ```no_run
+/// use ai_integration::{Model, Outcome, json};
+///
+/// let schema = json!({
+///     "text": {"type": "text"},
+///     "times": {"type": "integer", "required": false},
+/// });
+/// Model::new(schema).run(|inputs| {
+///     let times = inputs.get_as::<Option<u8>>("times")?.unwrap_or(2);
+///     Ok(Outcome::text(inputs.text("text").repeat(times.into())))
+/// })
+/// ```
 #[derive(Clone, Debug)]
 pub struct Inputs(pub(crate) Arc<ai_integration_contract::Inputs>);
 
 impl Inputs {
-    /// An input, or `None` when it is optional and was not given.
+    /// Returns an input, or `None` if the client did not give this optional input.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// An input of any type, read by serde: `get_as::<u8>("level")`, `get_as::<Option<&str>>("style")`
-    /// or `get_as::<Vec<Image>>("pages")`. An optional input that was not given is `None`.
-    ///
+    /// Reads an input as any type that serde can deserialize, such as `get_as::<u8>("level")`,
+    /// `get_as::<Option<&str>>("style")` or `get_as::<Vec<Image>>("pages")`. An optional input that
+    /// the client did not give is `None`.
     /// # Errors
-    /// The input does not fit the type, or was not given and the type is no `Option`.
+    /// Returns an error if the input does not fit the type, or if it is absent and the type is not
+    /// an `Option`.
     pub fn get_as<'de, T: Deserialize<'de>>(&'de self, name: &str) -> Result<T, InvalidInput> {
         deserializer::read_one(name, self.get(name))
     }
 
-    /// All inputs as a struct, read by serde. It may borrow texts and files, as `&str` and `&[u8]`; an
-    /// [`Image`](crate::Image) and its like share their bytes.
+    /// Reads all inputs as a struct by serde. The struct may borrow texts and files as `&str` and
+    /// `&[u8]`; an [`Image`](crate::Image) and its siblings share their bytes.
     ///
     /// # Errors
-    /// An input does not fit its field, or was not given and its field is neither an `Option` nor has a
-    /// default.
+    /// Returns an error if an input does not fit its field, or if an input is absent and its field
+    /// is neither an `Option` nor has a default.
     pub fn deserialize<'de, T: Deserialize<'de>>(&'de self) -> Result<T, InvalidInput> {
         deserializer::read(&self.0)
     }
 
-    /// A required input of type text, or a choice that is text.
+    /// Returns a required input of the type text, or a choice that is text.
     ///
     /// # Panics
-    /// When the schema does not declare a required text input of that name.
+    /// Panics if the schema does not declare a required text input of that name.
     #[must_use]
     #[track_caller]
     pub fn text(&self, name: &str) -> &str {
         self.require(name, "text", Value::as_text)
     }
 
-    /// The bytes of a required image, audio, video or file input.
+    /// Returns the bytes of a required image, audio, video or file input.
     ///
     /// # Panics
-    /// When the schema does not declare a required input of that name with bytes.
+    /// Panics if the schema does not declare a required file input of that name.
     #[must_use]
     #[track_caller]
     pub fn bytes(&self, name: &str) -> &[u8] {
         self.require(name, "bytes", |value| value.as_bytes().map(AsRef::as_ref))
     }
 
-    /// A required number or integer, as the nearest float. Integers from 2^53 on may become others;
-    /// [`integer`](Inputs::integer) keeps them.
+    /// Returns a required number or integer as the nearest float. Integers from 2^53 may be
+    /// rounded; [`integer`](Inputs::integer) keeps them exact.
     ///
     /// # Panics
-    /// When the schema does not declare a required number of that name.
+    /// Panics if the schema does not declare a required number of that name.
     #[must_use]
     #[track_caller]
     pub fn number(&self, name: &str) -> f64 {
         self.require(name, "number", |value| value.as_json().and_then(serde_json::Value::as_f64))
     }
 
-    /// A required integer. Wider ones have their digits in [`get`](Inputs::get), up to the range of
-    /// floats; `min` and `max` in the schema keep them away.
+    /// Returns a required integer. [`get`](Inputs::get) returns the digits of integers that do not
+    /// fit an `i64`, up to the range of floats. With `min` and `max` in the schema such integers
+    /// are refused before they reach the model.
     ///
     /// # Errors
-    /// The client gave one that does not fit.
+    /// Returns an error if the client gave an integer that does not fit an `i64`.
     ///
     /// # Panics
-    /// When the schema does not declare a required integer of that name.
+    /// Panics if the schema does not declare a required integer of that name.
     #[track_caller]
     pub fn integer(&self, name: &str) -> Result<i64, InvalidInput> {
         let number = self.require(name, "integer", number);
         number.as_i64().ok_or_else(|| beyond(name, INTEGER))
     }
 
-    /// A required boolean.
+    /// Returns a required boolean.
     ///
     /// # Panics
-    /// When the schema does not declare a required boolean of that name.
+    /// Panics if the schema does not declare a required boolean of that name.
     #[must_use]
     #[track_caller]
     pub fn flag(&self, name: &str) -> bool {
         self.require(name, "boolean", |value| value.as_json().and_then(serde_json::Value::as_bool))
     }
 
-    /// A required list of texts, or of choices that are text.
+    /// Returns the items of a required list of texts, or of choices that are text.
     ///
     /// # Panics
-    /// When the schema does not declare a required list of text of that name.
+    /// Panics if the schema does not declare a required list of text of that name.
     #[must_use]
     #[track_caller]
     pub fn texts(&self, name: &str) -> Vec<&str> {
@@ -113,10 +129,10 @@ impl Inputs {
         })
     }
 
-    /// The bytes of each file of a required list of images, audio, video or files.
+    /// Returns the bytes of each file in a required list of images, audio, video or files.
     ///
     /// # Panics
-    /// When the schema does not declare a required list of that name with bytes.
+    /// Panics if the schema does not declare a required list of files of that name.
     #[must_use]
     #[track_caller]
     pub fn files(&self, name: &str) -> Vec<&[u8]> {
@@ -124,18 +140,18 @@ impl Inputs {
             Value::List(items) => {
                 items.iter().map(|item| item.as_bytes().map(AsRef::as_ref)).collect()
             }
-            // An empty list has no bytes in it.
+            // An empty list has no bytes, so it is stored as JSON.
             value => value.as_json()?.as_array()?.is_empty().then(Vec::new),
         })
     }
 
-    /// A required list of numbers or integers, each as the nearest float.
+    /// Returns the items of a required list of numbers or integers, each as the nearest float.
     ///
     /// # Errors
-    /// The client gave one that is beyond the range of floats.
+    /// Returns an error if the client gave a number beyond the range of floats.
     ///
     /// # Panics
-    /// When the schema does not declare a required list of numbers of that name.
+    /// Panics if the schema does not declare a required list of numbers of that name.
     #[track_caller]
     pub fn numbers(&self, name: &str) -> Result<Vec<f64>, InvalidInput> {
         let numbers = self.require(name, "list of numbers", number_items);
@@ -145,13 +161,13 @@ impl Inputs {
         numbers.into_iter().enumerate().map(read).collect()
     }
 
-    /// A required list of integers.
+    /// Returns the items of a required list of integers.
     ///
     /// # Errors
-    /// The client gave one that does not fit.
+    /// Returns an error if the client gave an integer that does not fit an `i64`.
     ///
     /// # Panics
-    /// When the schema does not declare a required list of integers of that name.
+    /// Panics if the schema does not declare a required list of integers of that name.
     #[track_caller]
     pub fn integers(&self, name: &str) -> Result<Vec<i64>, InvalidInput> {
         let numbers = self.require(name, "list of integers", number_items);
@@ -161,10 +177,10 @@ impl Inputs {
         numbers.into_iter().enumerate().map(read).collect()
     }
 
-    /// A required list of booleans.
+    /// Returns the items of a required list of booleans.
     ///
     /// # Panics
-    /// When the schema does not declare a required list of booleans of that name.
+    /// Panics if the schema does not declare a required list of booleans of that name.
     #[must_use]
     #[track_caller]
     pub fn flags(&self, name: &str) -> Vec<bool> {
@@ -173,12 +189,13 @@ impl Inputs {
         })
     }
 
-    /// All inputs by name.
+    /// Returns all inputs with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Returns the inputs where no number is beyond the range of floats, so that any is one to the model.
+    /// Returns the inputs if every number is within the range of floats, so that the model can read
+    /// each as an `f64`.
     pub(crate) fn checked(self) -> Result<Self, InvalidInput> {
         let beyond_floats = |value| number(value).is_some_and(|number| number.as_f64().is_none());
         let found = self.0.iter().find(|(_, value)| beyond_floats(value));
@@ -197,7 +214,7 @@ impl Inputs {
     }
 }
 
-/// The error of an integer that the model's numbers cannot hold.
+/// Returns the error for an integer that the Rust type cannot hold.
 fn beyond(name: &str, holder: &str) -> InvalidInput {
     InvalidInput::new(name, format!("the integer does not fit {holder}"))
 }

@@ -1,4 +1,4 @@
-//! The loop of a Rust model: jobs come, answers go.
+//! The loop of a Rust model: it receives jobs and sends results.
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
@@ -13,33 +13,34 @@ use ai_integration_engine::{FromWorker, JobId, Ready, ToWorker, WorkerSide};
 use crate::inputs::Inputs;
 use crate::invalid_input::InvalidInput;
 
-/// What is answered for a job that is dropped without an answer.
+/// The error that a request gets if the model drops its job without a result.
 const UNANSWERED: &str = "Programming Error: the model ended the job without sending a result";
-/// What is answered for a job that is not worked on any further; nobody reads it.
+/// The error that a job gets if it was cancelled before the model began. No client reads it.
 const CANCELLED: &str = "the request was cancelled";
 
-/// Cancellations that are remembered.
+/// The maximum number of cancelled jobs that are remembered.
 const CANCELLATIONS: usize = 10_000;
 
-/// Nobody waits for the job any more.
+/// The request was cancelled, so that its result is not needed any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{CANCELLED}")]
 pub struct Cancelled;
 
-/// The jobs of a worker, one by one as they come. Ends when there are no more.
+/// The jobs of a worker, one at a time. The iterator ends when the engine shuts down.
 #[derive(Debug)]
 pub struct Jobs<T = Inputs>(JobSource<T>);
 
-/// The jobs of a worker, in batches. Ends when there are no more.
+/// The jobs of a worker in batches. The iterator ends when the engine shuts down.
 #[derive(Debug)]
 pub struct Batches<T = Inputs>(JobSource<T>);
 
 #[derive(Debug)]
 struct JobSource<T> {
     link: Rc<RefCell<WorkerLink>>,
-    /// Makes of the inputs what the model takes.
+    /// Converts the inputs of a job to the type that the model reads.
     read: fn(Inputs) -> Result<T, InvalidInput>,
-    /// Sent with the first request for a job.
+    /// The message that tells the engine that the model is loaded. It is sent when the model asks
+    /// for its first job.
     ready: Option<Ready>,
 }
 
@@ -54,7 +55,7 @@ struct WorkerLink {
 struct Received {
     id: JobId,
     inputs: Arc<ai_integration_contract::Inputs>,
-    /// True where the next one belongs to the same batch.
+    /// True if the next job belongs to the same batch.
     more: bool,
 }
 
@@ -65,7 +66,8 @@ impl WorkerLink {
                 self.received.push_back(Received { id, inputs, more });
             }
             ToWorker::Cancel(id) => {
-                // What came too late is never forgotten; there is little of it.
+                // The id of a cancelled job that has already ended is never removed, so the set is
+                // bounded.
                 if self.cancelled.len() < CANCELLATIONS {
                     self.cancelled.insert(id);
                 }
@@ -74,9 +76,9 @@ impl WorkerLink {
         }
     }
 
-    /// Takes in what has come meanwhile.
-    fn look(&mut self) {
-        // An engine that is gone is noticed when the next job is asked for.
+    /// Reads the messages that have arrived, without blocking.
+    fn read_arrived(&mut self) {
+        // If the engine has ended, the next call of `batch` returns an error.
         while let Ok(Some(message)) = self.end.poll() {
             self.receive(message);
         }
@@ -101,7 +103,8 @@ impl<T> JobSource<T> {
         JobSource { link: Rc::new(RefCell::new(link)), read, ready: Some(ready) }
     }
 
-    /// The next jobs, whose `more` says where they end; `None` when there are no more.
+    /// Returns the jobs of the next batch, or `None` when the engine shuts down. A batch ends with
+    /// the first job whose `more` is false.
     fn batch(&mut self) -> io::Result<Option<Vec<Job<T>>>> {
         let mut link = self.link.borrow_mut();
         if let Some(ready) = self.ready.take() {
@@ -154,8 +157,8 @@ impl<T> Iterator for Jobs<T> {
     type Item = Job<T>;
 
     fn next(&mut self) -> Option<Job<T>> {
-        // A broken link means that the engine is gone, and with it whoever could be told. Without
-        // a word on batches in `ready` each has one member.
+        // A broken link means that the engine has ended, so the error cannot be reported to anyone.
+        // `ready` asks for no batches, so each batch has one job.
         self.0.batch().ok()??.pop()
     }
 }
@@ -168,7 +171,23 @@ impl<T> Iterator for Batches<T> {
     }
 }
 
-/// One request to the model. It reads like its inputs.
+/// One request to the model. It dereferences to its inputs.
+///
+/// ```no_run
+/// use ai_integration::{InvalidInput, Model, Outcome, json};
+///
+/// let schema = json!({"text": {"type": "text"}});
+/// for job in Model::new(schema).jobs() {
+///     let words: Vec<&str> = job.text("text").split_whitespace().collect();
+///     if words.is_empty() {
+///         job.refuse(InvalidInput::new("text", "it has no words"));
+///         continue;
+///     }
+///     // A client that leaves cancels its job; the model can stop early.
+///     let is_cancelled = words.iter().any(|word| job.send_chunk("text/plain", *word).is_err());
+///     job.send(if is_cancelled { Outcome::failure("cancelled") } else { Outcome::text("") });
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Job<T = Inputs> {
     id: JobId,
@@ -178,34 +197,34 @@ pub struct Job<T = Inputs> {
 }
 
 impl<T> Job<T> {
-    /// Answers the request.
+    /// Sends the result of the request.
     pub fn send(mut self, outcome: Outcome) {
         self.finish(FromWorker::Result(self.id, outcome));
     }
 
-    /// Answers the request with what is wrong with an input: over HTTP with status 422. The model has
-    /// not failed then, but the client.
+    /// Refuses the request because of an input. Over HTTP the client gets status 422, and the
+    /// failure does not count as the model's.
     pub fn refuse(mut self, invalid: InvalidInput) {
         self.finish(FromWorker::InvalidInputs(self.id, vec![invalid.into()]));
     }
 
-    /// Sends a piece of the answer ahead, text or bytes, for whoever reads it as a stream. The
-    /// pieces together are the answer's data; end it with [`Job::send`] and an outcome without
-    /// data.
+    /// Sends a chunk of the result, text or bytes. Clients that stream get it at once; for other
+    /// clients the chunks are joined. After the last chunk call [`Job::send`] with an outcome
+    /// without data.
     pub fn send_chunk(&self, content_type: &str, data: impl Into<Data>) -> Result<(), Cancelled> {
-        self.tell(FromWorker::Chunk(self.id, Some(content_type.to_owned()), data.into()))
+        self.send_event(FromWorker::Chunk(self.id, Some(content_type.to_owned()), data.into()))
     }
 
-    /// Tells how far the job is, from 0 to 1, and what is being done.
+    /// Reports progress: the fraction that is done, from 0 to 1, and what the model is doing.
     pub fn progress(&self, fraction: f64, message: &str) -> Result<(), Cancelled> {
-        self.tell(FromWorker::Progress(self.id, Some(fraction), Some(message.to_owned())))
+        self.send_event(FromWorker::Progress(self.id, Some(fraction), Some(message.to_owned())))
     }
 
-    /// Whether nobody waits for the answer any more. Does not block.
+    /// Returns true if the request was cancelled. Does not block.
     #[must_use]
     pub fn cancelled(&self) -> bool {
         let mut link = self.link.borrow_mut();
-        link.look();
+        link.read_arrived();
         link.cancelled.contains(&self.id)
     }
 
@@ -214,7 +233,7 @@ impl<T> Job<T> {
             return;
         }
         let mut link = self.link.borrow_mut();
-        // An engine that is gone is noticed when the next job is asked for.
+        // If the engine has ended, the next call of `batch` returns an error.
         if let Err(error) = link.end.send(answer)
             && error.kind() == io::ErrorKind::InvalidData
         {
@@ -224,7 +243,7 @@ impl<T> Job<T> {
         link.cancelled.remove(&self.id);
     }
 
-    fn tell(&self, message: FromWorker) -> Result<(), Cancelled> {
+    fn send_event(&self, message: FromWorker) -> Result<(), Cancelled> {
         if self.cancelled() {
             return Err(Cancelled);
         }
@@ -243,7 +262,7 @@ impl<T> Deref for Job<T> {
 
 impl<T> Drop for Job<T> {
     fn drop(&mut self) {
-        // A panic is told by the end of the process, with its message.
+        // After a panic the process ends, and the engine reports the panic's message to the client.
         if self.is_open && !std::thread::panicking() {
             self.finish(FromWorker::Result(self.id, Outcome::failure(UNANSWERED)));
         }

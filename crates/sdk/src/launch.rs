@@ -1,5 +1,5 @@
-//! From settings to an exit status: reads the environment, starts the engine and the mode, listens
-//! to signals, and leaves in good order.
+//! Runs a mode, from settings to exit status: reads the environment, starts the engine and the
+//! mode, handles signals, and shuts down in order.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -31,27 +31,27 @@ use crate::logging::{self, Logging};
 use crate::settings;
 use crate::settings::{OnException, PythonClient};
 
-/// The mode of programs that are to serve and name none: that are started with the argument `serve`, a
-/// hosting convention, or with `--reload`.
+/// The mode of programs that should serve but name no mode: programs that are started with
+/// `--reload`, or with the argument `serve`, which some hosting platforms pass.
 pub const SERVING: &str = "http";
-/// The port of such programs.
+/// The port for the argument `serve`.
 const CONVENTION_PORT: &str = "8080";
-/// The setting that is of no use outside of servers, as users write it.
+/// The setting that only serving modes support, as users write it.
 const RELOAD: &str = "AI_INTEGRATION_RELOAD (--reload)";
-/// What a one-shot mode gets to say its last words when it is interrupted.
+/// The time that an interrupted one-shot mode has to write its last output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// What workers get to leave once their mode is done, before they are ended. Longer than those take
-/// that have to be told twice; nobody waits for what one may still work on.
+/// The time that workers have to exit after their mode is done, before they are killed. A worker
+/// that needs two requests to exit takes less. No client waits for its work at that point.
 const LEAVE: Duration = Duration::from_secs(7);
 
-/// What is to be carried out.
+/// A mode to run: the settings, and the command line of the program.
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// The settings.
     pub environment: Environment,
     /// The program as the user called it, for help texts.
     pub name: String,
-    /// The arguments after the program.
+    /// The arguments that follow the program's name.
     pub arguments: Vec<OsString>,
 }
 
@@ -71,7 +71,7 @@ impl Launch {
     }
 }
 
-/// Sets what the argument `serve` means: `MODE=http` on port 8080, unless `PORT` says otherwise.
+/// Applies the argument `serve`: sets `MODE=http`, and the port 8080 unless `PORT` is set.
 pub fn serve_by_convention(environment: &mut Environment) {
     environment.set(Usage::mode(), SERVING);
     let port = find(SERVING).and_then(Mode::port);
@@ -80,7 +80,7 @@ pub fn serve_by_convention(environment: &mut Environment) {
     }
 }
 
-/// The mode that the settings choose, and whether nobody chose it.
+/// Returns the mode that the settings choose, and true if no mode is set and the default applies.
 fn choose(environment: &Environment) -> Result<(&'static dyn Mode, bool), String> {
     match environment.variable(Usage::mode().name) {
         None => Ok((DEFAULT_MODE, true)),
@@ -88,7 +88,7 @@ fn choose(environment: &Environment) -> Result<(&'static dyn Mode, bool), String
     }
 }
 
-/// Carries out the mode with `program` as its worker, kept running.
+/// Runs the mode with `program` as its worker, which is restarted when it ends.
 #[must_use]
 pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
     let (mode, is_default) = match choose(&launch.environment) {
@@ -108,13 +108,14 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
     }
     if !mode.is_serving() {
         if client.on_exception == OnException::Auto {
-            // The program cannot tell whether its mode serves. A self-test makes all of its tries.
+            // The program cannot tell whether its mode serves, so the engine decides what an
+            // exception does. A self-test needs the program for all of its attempts.
             let name = PythonClient::on_exception().name.to_owned();
             let policy = if mode.is_supervised() { "continue" } else { "stop" };
             program.variables.push((name, policy.to_owned()));
         }
-        // Done after one request or a few: one worker, which either starts or does not. What it
-        // prints stays apart from results.
+        // The mode needs one request or a few, so one worker is enough and a failed start is final.
+        // The program's output must not mix with results.
         config.workers = Some(1);
         config.start_attempts = 1;
         program.stdout = Output::Stderr;
@@ -167,14 +168,14 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
     })
 }
 
-/// Returns the exit status of the engine once the mode ended with `status`. Where the program was given up,
-/// its `last` exit may tell more.
+/// Returns the exit status of the engine for a mode that ended with `status`. If the engine gave
+/// the program up, the program's `last` exit may decide the status.
 fn status_after(status: ExitStatus, last: Option<&Exit>, is_serving: bool) -> ExitStatus {
     match (status, last) {
         (ExitStatus::Done, _) => ExitStatus::Done,
         (_, Some(Exit::NotFound)) => ExitStatus::NotFound,
         (_, Some(Exit::NotExecutable)) => ExitStatus::NotExecutable,
-        // Outside of servers somebody waits for a result, and there is none.
+        // In a one-shot mode the user waits for a result, and there is none.
         (ExitStatus::ModelUnavailable, Some(Exit::Left(program)))
             if is_serving || *program != 0 =>
         {
@@ -184,7 +185,7 @@ fn status_after(status: ExitStatus, last: Option<&Exit>, is_serving: bool) -> Ex
     }
 }
 
-/// Carries out the mode for the program at the other end of `socket`, which started this process
+/// Runs the mode for the program at the other end of `socket`. That program started this process
 /// and is its worker.
 #[must_use]
 pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
@@ -239,7 +240,8 @@ fn prepare(
     ignore_unwanted();
     save_addresses();
     environment.check(settings::all())?;
-    // Only the Python client acts on these; it does not get to refuse them before a model is loaded.
+    // Only the Python package applies these settings. They are checked here so that a wrong value
+    // is refused before a model is loaded.
     let client = PythonClient::read(environment)?;
     let config = Config::read(environment)?;
     let logging = logging::start(environment, mode.is_serving())?;
@@ -270,11 +272,12 @@ fn refused(error: impl Display) -> ExitStatus {
     ExitStatus::Usage
 }
 
-/// The turns of tasks that have something to do until the runtime looks again for what has come in. A
-/// turn with much data takes up to half a millisecond.
+/// The number of tasks that the runtime polls before it checks for new input and output. One task
+/// with much data can take half a millisecond.
 const TURNS: u32 = 16;
 
-/// One thread is enough: the work per request is small, and the other cores are the model's.
+/// Runs the work on one thread. That is enough, because the work per request is small, and the
+/// other processor cores are left to the model.
 fn with_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime: Runtime = match builder.enable_all().event_interval(TURNS).build() {
@@ -282,16 +285,16 @@ fn with_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
         Err(error) => return refused(error),
     };
     let status = runtime.block_on(work);
-    // A thread that is blocked in a read of standard input must not keep us.
+    // A thread that blocks in a read of standard input must not delay the exit.
     runtime.shutdown_background();
     status
 }
 
-/// How a mode ended.
+/// The way in which a mode ended.
 enum ModeEnd {
-    /// By itself, or stopped in good order.
+    /// It ended by itself, or shut down in order after a signal.
     Done(ExitStatus),
-    /// By a signal, at once.
+    /// It was interrupted by a signal.
     BrokenOff(ExitStatus),
 }
 
@@ -327,15 +330,15 @@ async fn carry_out(
     }
 }
 
-/// The numbers of SIGTERM and SIGINT as they come, and of the first SIGXCPU, which says that the
-/// processor time of this process is almost used up: time to stop in good order.
+/// Returns the numbers of SIGTERM and SIGINT as they arrive. The first SIGXCPU counts too: the
+/// processor time of this process is almost used up, so the mode must shut down.
 fn stop_signals() -> mpsc::Receiver<u8> {
     let (sender, receiver) = mpsc::channel(4);
     let out_of_time = SignalKind::from_raw(Signal::SIGXCPU as i32);
     if let Ok(mut signals) = signal(out_of_time) {
         let sender = sender.clone();
         tokio::spawn(async move {
-            // It comes again with each further second of processor time.
+            // The system sends the signal again for each further second of processor time.
             if signals.recv().await.is_some() {
                 tracing::error!("the limit of processor time (ulimit -t) is reached: stopping");
                 let _ = sender.send(Signal::SIGXCPU as u8).await;
@@ -357,7 +360,7 @@ fn stop_signals() -> mpsc::Receiver<u8> {
     receiver
 }
 
-/// Passes signals that have a meaning for the model, if any, on to the workers.
+/// Forwards signals that may mean something to the model to the workers.
 fn forward_signals(supervisor: &Supervisor) {
     let kinds = [
         (SignalKind::user_defined1(), Signal::SIGUSR1),
@@ -374,7 +377,7 @@ fn forward_signals(supervisor: &Supervisor) {
     }
 }
 
-/// Starts the program anew on SIGHUP, the signal by which servers are usually told to.
+/// Reloads the program on SIGHUP, the usual signal for a reload.
 fn reload_on_hangup(supervisor: &Supervisor) {
     let Ok(mut signals) = signal(SignalKind::hangup()) else { return };
     let supervisor = supervisor.clone();
@@ -385,7 +388,7 @@ fn reload_on_hangup(supervisor: &Supervisor) {
     });
 }
 
-/// The socket behind a descriptor that the starting process named.
+/// Returns the socket for a descriptor that the parent process named on the command line.
 #[must_use]
 pub fn inherited_socket(descriptor: i32) -> Option<StdUnixStream> {
     crate::link::socket(descriptor)

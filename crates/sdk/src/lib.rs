@@ -1,5 +1,5 @@
-//! Write a model as one small loop, and let `MODE` decide how it is used: from a command line,
-//! through pipes, as an HTTP API with a web page, as a self-test.
+//! Runs a model in Rust on a command line, through pipes, or as an HTTP API with a web page. The
+//! model is one loop; the environment variable `MODE` chooses how the model is used.
 //!
 //! ```no_run
 //! use ai_integration::{Model, Outcome, json};
@@ -13,8 +13,8 @@
 //! # Inputs as a struct
 //!
 //! A struct that derives [`Deserialize`](serde::Deserialize) and
-//! [`JsonSchema`](https://docs.rs/schemars) says which inputs there are, and each job reads like one of
-//! it. In `Cargo.toml` this needs `serde` with its feature `derive`, and `schemars` 1.
+//! [`JsonSchema`](https://docs.rs/schemars) declares the inputs, and each job dereferences to that
+//! struct. Add `serde` with its feature `derive`, and `schemars` 1, to `Cargo.toml`.
 //!
 //! ```no_run
 //! use ai_integration::{Image, Model, Outcome};
@@ -26,7 +26,7 @@
 //!     /// The picture to look at
 //!     #[schemars(extend("formats" = ["png", "jpeg"]))]
 //!     image: Image,
-//!     /// The most words of the answer
+//!     /// The maximum number of words in the result
 //!     #[serde(default = "twenty")]
 //!     #[schemars(range(min = 1, max = 50))]
 //!     words: u32,
@@ -52,44 +52,53 @@
 //! }
 //! ```
 //!
-//! [`inputs_schema`] has a table of what becomes of a field. A request of which no such struct can be
-//! read is refused before it gets to the loop, over HTTP with status 422.
+//! [`inputs_schema`] has a table of the types and attributes. If the struct cannot be read from a
+//! request, the request is refused before it reaches the loop, over HTTP with status 422.
 //!
-//! Of inputs by name, [`Inputs::get_as`] reads one as any type: `job.get_as::<Option<u8>>("level")`.
-//! [`Job::refuse`] answers with its error.
+//! # Inputs by name
+//!
+//! Without a struct, a job has a method for each type, such as [`Inputs::text`] and
+//! [`Inputs::bytes`]. [`Inputs::get_as`] reads an input as any type that serde can deserialize:
+//! `job.get_as::<Option<u8>>("level")`. Pass its error to [`Job::refuse`].
+//!
+//! # Results
+//!
+//! An [`Outcome`] is the result of a job: text, JSON, a file, several files, or a failure.
+//! [`Job::send`] sends it. Before that, [`Job::send_chunk`] can send the result in chunks, and
+//! [`Job::progress`] reports how much is done.
 //!
 //! # Processes
 //!
-//! The program starts itself again as a worker, so that a crash of the model is answered with an
-//! error and takes nothing else down. Load the model after [`Model::jobs`] has been called: the
-//! process that supervises never gets there.
+//! The program starts itself again as a worker, so a crash of the model ends one request and not the
+//! server. Load the model after the call of [`Model::jobs`]: in the process that supervises, that
+//! call does not return.
 //!
 //! # Numbers
 //!
-//! An integer is one of any length: [`Inputs::integer`] is an error where it does not fit. So that none
-//! is rounded on the way, `serde_json` is built with its feature `arbitrary_precision`, in the whole
-//! program: there an `f64` in a type of the model's own that is `untagged`, or has `flatten` or a `tag`,
-//! cannot be read from JSON.
+//! An input of the type integer can have any length; [`Inputs::integer`] returns an error if it does
+//! not fit an `i64`. To keep all digits, this crate builds `serde_json` with its feature
+//! `arbitrary_precision`. That applies to the whole program and has one drawback: an `f64` cannot be
+//! read from JSON inside a type that is `untagged`, or has `flatten` or a `tag`.
 //!
 //! # Features
 //!
-//! All of them are on by default.
+//! All features are on by default.
 //!
-//! | feature | brings |
+//! | feature | adds |
 //! |---|---|
 //! | `http` | the mode `http`: the API, the web page, metrics |
-//! | `tls` | a certificate of the server's own, and with it HTTP/2; brings `http` |
-//! | `otel` | traces, sent to a collector by OpenTelemetry's protocol; brings `http` |
-//! | `url-inputs` | files that a request gives as addresses; brings `http` |
+//! | `tls` | TLS by the server itself, and HTTP/2 over it; turns on `http` |
+//! | `otel` | traces to a collector of OpenTelemetry; turns on `http` |
+//! | `url-inputs` | files that a request gives as URLs; turns on `http` |
 //! | `pickle` | the mode `test_inputs_pickled_dict` |
-//! | `schema` | inputs as a struct, with the crate `schemars`: `Model::of`, `inputs_schema` |
+//! | `schema` | inputs as a struct, by the crate `schemars`: `Model::of`, `inputs_schema` |
 //! | `terminal` | progress bars on the command line, and colours in its help |
 //!
-//! With `default-features = false` a model needs about a third of the crates. It still has the modes
-//! `command_line`, `test_inputs_dict_json`, `test_single_image` and `test_model_integration`, and
-//! the command `ai-integration run` serves it in every mode, as it does any program: the model is
-//! then its worker, and no feature of the model's counts. A `MODE` that was left out is refused with
-//! the name of the feature that brings it, and a setting that was left out as any name that is none.
+//! With `default-features = false` a model needs about a third of the crates. Four modes remain:
+//! `command_line`, `test_inputs_dict_json`, `test_single_image` and `test_model_integration`. The
+//! command `ai-integration run` still runs the model in every mode, because the command has all
+//! features and the model is only its worker. Without the command, the error for another `MODE` names
+//! the missing feature, and the settings of missing features are unknown.
 
 pub mod environment;
 mod files;

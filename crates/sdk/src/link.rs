@@ -1,4 +1,4 @@
-//! Finding the link that the engine handed to this process.
+//! Finds the link that the engine gave to this process.
 
 use std::os::fd::{FromRawFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -9,16 +9,16 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::environment::forget;
 
-/// The link, when the engine started this process as a worker. It is taken out of the
-/// environment: a program that the model starts is no worker.
+/// Returns the link if the engine started this process as a worker. The variable is removed from
+/// the environment, because a program that the model starts is not a worker.
 pub(crate) fn take(environment: &Environment) -> Option<WorkerSide> {
     let descriptor = environment.variable(LINK_VARIABLE)?.parse().ok()?;
     forget(LINK_VARIABLE);
     socket(descriptor).map(WorkerSide::over_socket)
 }
 
-/// The socket behind a descriptor that this process inherited, or `None` when it is no descriptor.
-/// From here on no program that is started inherits it.
+/// Returns the socket for a descriptor that this process inherited, or `None` if the number is not
+/// an open descriptor. Programs that this process starts later do not inherit it.
 pub(crate) fn socket(descriptor: RawFd) -> Option<UnixStream> {
     let socket = adopt(descriptor)?;
     fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
@@ -30,7 +30,7 @@ fn adopt(descriptor: RawFd) -> Option<UnixStream> {
     if descriptor <= 2 {
         return None;
     }
-    // SAFETY: the descriptor was made for this process by the one that started it, and nothing
-    // else here uses it. A wrong number gives failing calls, no more.
+    // SAFETY: the parent process made the descriptor for this process, and no other code here uses
+    // it. With a wrong number calls fail, and nothing worse happens.
     Some(unsafe { UnixStream::from_raw_fd(descriptor) })
 }

@@ -1,4 +1,4 @@
-//! Logs on standard error.
+//! The log on standard error.
 
 use std::fmt::{self, Debug, Write};
 use std::io::{self, IsTerminal};
@@ -18,41 +18,42 @@ settings! {
     /// The level and the form of the log.
     #[derive(Clone, Debug)]
     pub(crate) struct Settings under "Logs" {
-        /// Least level that is logged on standard error: error, warn, info, debug or trace. By default
-        /// info when serving and warn otherwise.
+        /// Lowest level that is logged on standard error: error, warn, info, debug or trace. By
+        /// default info in serving modes, and warn in other modes.
         log: Option<LogLevel>,
-        /// The form of the log: lines for people, or a JSON object a line. By default JSON when
-        /// serving where standard error is no terminal.
+        /// Format of the log. human: lines for people. json: one JSON object per line. By default
+        /// json in serving modes if standard error is not a terminal, and human otherwise.
         log_format: Option<LogFormat>,
-        /// The form of what the model's program prints: passed through as it is, or each line as a
-        /// JSON object with `stream`, on the stream that it came from. By default as the log.
+        /// Format of what the model's program prints. raw: unchanged. json: each line becomes a
+        /// JSON object with `stream`, and stays on its stream. By default json if the log is json,
+        /// and raw otherwise.
         program_output: Option<ProgramOutput>,
     }
 }
 
 choices! {
-    /// The form of the log.
+    /// The format of the log.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum LogFormat {
         /// Lines for people.
         Human = "human",
-        /// A JSON object a line.
+        /// One JSON object per line.
         Json = "json",
     }
 }
 
 choices! {
-    /// The form of what the model's program prints.
+    /// The format of what the program prints.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum ProgramOutput {
-        /// As it is.
+        /// Unchanged.
         Raw = "raw",
-        /// A JSON object a line.
+        /// One JSON object per line.
         Json = "json",
     }
 }
 
-/// The least level of what is logged.
+/// The type of the lowest level that is logged.
 #[derive(Debug)]
 pub(crate) struct LogLevel;
 
@@ -69,23 +70,23 @@ impl SettingType for LogLevel {
     }
 }
 
-/// Lines that may wait for a reader of standard error; further ones are lost.
+/// The maximum number of log lines that are buffered for standard error. Further lines are lost.
 const WAITING_LINES: usize = 4096;
 
-/// The log. What is logged has been written when this is dropped.
+/// The log. When it is dropped, all buffered lines have been written.
 #[derive(Debug)]
 pub(crate) struct Logging {
-    /// The form of what the model's program prints, unless that stays as it is.
+    /// The format of the program's output; `None` if the output is unchanged.
     pub(crate) program_form: Option<LineForm>,
-    /// True where the log is in lines for people.
+    /// True if the log is in lines for people.
     pub(crate) is_for_people: bool,
     _guard: WorkerGuard,
 }
 
-/// Begins to log.
+/// Starts the log.
 ///
-/// The lines go through a thread of their own: a standard error that nobody reads (a full pipe, a
-/// stopped terminal) must not stop the engine.
+/// A thread writes the lines. So a standard error that is not read, such as a full pipe or a
+/// stopped terminal, does not stop the engine.
 pub(crate) fn start(environment: &Environment, is_serving: bool) -> Result<Logging, SettingError> {
     let settings = Settings::read(environment)?;
     let default = if is_serving { Level::INFO } else { Level::WARN };
@@ -100,12 +101,12 @@ pub(crate) fn start(environment: &Environment, is_serving: bool) -> Result<Loggi
         .with_target(false)
         .log_internal_errors(false);
     let is_terminal = io::stderr().is_terminal();
-    // One-shot modes speak to whoever called them, terminal or not.
+    // In a one-shot mode the log is for the person who called the program, on a terminal or not.
     let is_json = match settings.log_format {
         Some(format) => format == LogFormat::Json,
         None => is_serving && !is_terminal,
     };
-    // A second call keeps the first one's way of logging.
+    // A second call leaves the first log in place.
     let _ = if is_json {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {
@@ -119,7 +120,7 @@ pub(crate) fn start(environment: &Environment, is_serving: bool) -> Result<Loggi
     Ok(Logging { program_form, is_for_people: !is_json, _guard: guard })
 }
 
-/// Writes a field of an event for people.
+/// Writes one field of a log event for people.
 fn human_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     match field.name() {
         "message" => write!(Unforgeable(writer), "{value:?}"),
@@ -127,8 +128,8 @@ fn human_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
     }
 }
 
-/// Writes text such that none of it can pass for another line of the log, nor act on a terminal:
-/// further lines are indented, and characters that are none to be seen are spelled out.
+/// Writes text so that no part of it can look like another log line or control a terminal. Further
+/// lines are indented, and invisible characters are escaped.
 struct Unforgeable<'a, 'w>(&'a mut Writer<'w>);
 
 impl Write for Unforgeable<'_, '_> {
@@ -148,7 +149,7 @@ impl Write for Unforgeable<'_, '_> {
     }
 }
 
-/// Returns whether a character begins a line, or changes how others are shown.
+/// Returns true if a character starts a line or changes how other characters are shown.
 fn acts(character: char) -> bool {
     let turns = matches!(
         character,
@@ -158,7 +159,7 @@ fn acts(character: char) -> bool {
     is_control || turns || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
-/// Writes a line of the model's program as one of the log, whose fields it has.
+/// Writes a line of the program's output as a log line with the same fields.
 fn json_line(line: &PrintedLine<'_>, out: &mut Vec<u8>) {
     let mut timestamp = String::new();
     let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));

@@ -1,4 +1,4 @@
-//! A model in Rust.
+//! A model written in Rust.
 
 use std::error::Error;
 use std::process::exit;
@@ -16,8 +16,20 @@ use crate::job::{Batches, Jobs};
 use crate::launch::{self, Launch};
 use crate::{environment, link, settings};
 
-/// A model: its inputs schema, and how its results may be drawn. Its jobs read like a `T`: like
-/// [`Inputs`] by name, or like a struct of the model's own.
+/// A model: its inputs schema, and what people should know about it. Each job dereferences to a
+/// `T`: to [`Inputs`] by name, or to a struct of the model's own.
+///
+/// ```no_run
+/// use ai_integration::{Model, Outcome, json};
+///
+/// let model = Model::new(json!({"text": {"type": "text"}}))
+///     .name("shout")
+///     .description("Writes a text in capitals.")
+///     .version("1.2");
+/// for job in model.jobs() {
+///     job.send(Outcome::text(job.text("text").to_uppercase()));
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a model does nothing until `jobs` or `run` is called"]
 pub struct Model<T = Inputs> {
@@ -28,52 +40,53 @@ pub struct Model<T = Inputs> {
 }
 
 impl Model {
-    /// A model with this inputs schema: an object of input names to properties, such as
-    /// `json!({"image": {"type": "image"}})`.
+    /// Creates a model with this inputs schema: an object of input names and their properties, such
+    /// as `json!({"image": {"type": "image"}})`.
     pub fn new(inputs_schema: Json) -> Self {
         Model::reading(inputs_schema, Inputs::checked)
     }
 }
 
 impl<T> Model<T> {
-    /// Creates a model of whose inputs this function makes what the jobs read like.
+    /// Creates a model that converts the inputs of each job by this function.
     pub(crate) fn reading(schema: Json, read: fn(Inputs) -> Result<T, InvalidInput>) -> Self {
         Model { schema, visualizer_config: Json::Null, about: About::default(), read }
     }
 
-    /// The model's name, for people. In help texts by default the program's.
+    /// Sets the name that people see. By default help texts show the program's name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.about.name = Some(name.into());
         self
     }
 
-    /// What the model does, in some sentences, for people.
+    /// Sets the description that people see: what the model does, in a few sentences.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.about.description = Some(description.into());
         self
     }
 
-    /// Which version of the model this is, for people.
+    /// Sets the model's version, in the author's own scheme.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.about.version = Some(version.into());
         self
     }
 
-    /// Inputs that people may try: an object of input names to values. May be called again.
+    /// Adds an example that people can try: an object of input names and values. May be called
+    /// several times.
     pub fn example(mut self, inputs: serde_json::Map<String, Json>) -> Self {
         self.about.examples.push(inputs);
         self
     }
 
-    /// How results may be drawn over the input picture, such as
-    /// `json!({"list_key": "faces", "label_key": "name"})`.
+    /// Sets how the page draws results over the input picture, such as `json!({"list_key": "faces",
+    /// "label_key": "name"})`.
     pub fn visualizer(mut self, config: Json) -> Self {
         self.visualizer_config = config;
         self
     }
 
-    /// The jobs to work on, one by one. In the process that the user started this call does not
-    /// return: it carries out the mode, with this program started again as its worker.
+    /// Returns the jobs of this worker, one at a time. In the process that the user started, this
+    /// call does not return: it runs the mode and starts this program again as the mode's worker.
     #[must_use]
     pub fn jobs(self) -> Jobs<T> {
         let read = self.read;
@@ -81,9 +94,24 @@ impl<T> Model<T> {
         Jobs::new(link, ready, read)
     }
 
-    /// The jobs to work on, in batches of up to `max_size`, for a model that is faster on several
-    /// inputs at once. A batch starts at once when the model is idle and nothing more is on its
-    /// way, and otherwise waits for up to `max_wait`. Returns as [`Model::jobs`] does.
+    /// Returns the jobs of this worker in batches of up to `max_size`, for a model that is faster
+    /// on several inputs at once. A batch starts at once if the model is idle and no further
+    /// request is arriving; otherwise it starts after at most `max_wait`. As with [`Model::jobs`],
+    /// the call returns only in a worker.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use ai_integration::{Model, Outcome, json};
+    ///
+    /// let model = Model::new(json!({"text": {"type": "text"}}));
+    /// for batch in model.batches(8, Duration::from_millis(5)) {
+    ///     let lengths: Vec<usize> = batch.iter().map(|job| job.text("text").len()).collect();
+    ///     for (job, length) in batch.into_iter().zip(lengths) {
+    ///         job.send(Outcome::json(length));
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn batches(self, max_size: usize, max_wait: Duration) -> Batches<T> {
         let read = self.read;
@@ -112,8 +140,19 @@ impl<T> Model<T> {
         }
     }
 
-    /// The function form: answers every request by calling `infer`. An [`InvalidInput`] becomes an
-    /// error of the client, any other error a failed result with its text. Ends with the process.
+    /// Answers every request by calling `infer`, and ends the process when there are no more. An
+    /// [`InvalidInput`] is reported as an error of the client, over HTTP with status 422. The text
+    /// of any other error becomes a failed result.
+    ///
+    /// ```no_run
+    /// use ai_integration::{InvalidInput, Model, Outcome, json};
+    ///
+    /// Model::new(json!({"text": {"type": "text"}})).run(|inputs| {
+    ///     let first = inputs.text("text").split_whitespace().next();
+    ///     let first = first.ok_or_else(|| InvalidInput::new("text", "it has no words"))?;
+    ///     Ok(Outcome::text(first))
+    /// })
+    /// ```
     pub fn run(self, mut infer: impl FnMut(&T) -> Result<Outcome, Box<dyn Error>>) -> ! {
         for job in self.jobs() {
             match infer(&job) {
@@ -134,7 +173,7 @@ fn leave(status: i32) -> ! {
     exit(status)
 }
 
-/// Carries out the mode with this very program as its worker.
+/// Runs the mode with this program as its worker.
 fn supervise(name: Option<String>, mut environment: Environment) -> i32 {
     let executable = match std::env::current_exe() {
         Ok(executable) => executable,

@@ -1,4 +1,4 @@
-//! The inputs schema of a type of the model's own, from what its `JsonSchema` says.
+//! The inputs schema of a model's own type, made from the type's `JsonSchema`.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -12,25 +12,26 @@ use crate::files::{Audio, File, Image, Video};
 use crate::inputs::Inputs;
 use crate::model::Model;
 
-/// The properties of an input of type json.
+/// The properties that an input of the type json can have.
 const OF_ANY: [&str; 4] = ["description", "title", "default", "examples"];
-/// The words of JSON Schema that say nothing to clients of a model.
+/// The keywords of JSON Schema that are left out, because they mean nothing to clients of a model.
 const UNTOLD: [&str; 4] = ["deprecated", "readOnly", "uniqueItems", "writeOnly"];
 
 impl Model {
-    /// Creates a model whose inputs are the fields of a struct, and whose jobs read like that struct.
-    /// [`inputs_schema`] says which field becomes which input. A request from which the struct cannot
-    /// be read is answered with what is wrong, and does not become a job.
+    /// Creates a model whose inputs are the fields of a struct. Each job dereferences to that
+    /// struct, and [`inputs_schema`] lists which field becomes which input. If the struct cannot be
+    /// read from a request, the request is refused before it becomes a job.
     ///
     /// # Panics
-    /// When [`inputs_schema`] does.
+    /// Panics if [`inputs_schema`] panics.
     #[track_caller]
     pub fn of<T: DeserializeOwned + JsonSchema>() -> Model<T> {
         Model::reading(inputs_schema::<T>(), |inputs: Inputs| inputs.deserialize())
     }
 }
 
-/// Makes the inputs schema of a struct that derives `serde::Deserialize` and `schemars::JsonSchema`.
+/// Makes the inputs schema of a struct that derives `serde::Deserialize` and
+/// `schemars::JsonSchema`.
 ///
 /// | in the struct | in the schema |
 /// |---|---|
@@ -73,8 +74,8 @@ impl Model {
 /// ```
 ///
 /// # Panics
-/// When the type is no struct with named fields, flattens an enum, or has an input that is a `Vec<u8>`: that is a list of
-/// numbers, and no file.
+/// Panics if the type is not a struct with named fields, if it flattens an enum, or if a field is a
+/// `Vec<u8>`, which is a list of numbers and not a file.
 #[must_use]
 #[track_caller]
 pub fn inputs_schema<T: JsonSchema>() -> Json {
@@ -107,14 +108,14 @@ pub fn inputs_schema<T: JsonSchema>() -> Json {
     Json::Object(inputs.collect())
 }
 
-/// Returns whether a schema is that of a `Vec<u8>`.
+/// Returns true if a schema is that of a `Vec<u8>`.
 fn is_bytes(schema: &Json) -> bool {
     schema.pointer("/items/format").is_some_and(|format| format == "uint8")
         && schema.get("maxItems").is_none()
 }
 
-/// Turns a JSON Schema into the properties of an input. Words for which inputs have another one are read
-/// as that, and stay.
+/// Turns a JSON Schema into the properties of an input. Keywords that have another name in an
+/// inputs schema are kept, because the schema is read with both names.
 fn properties(mut schema: Map<String, Json>) -> Map<String, Json> {
     strip_null(&mut schema);
     strip_length(&mut schema);
@@ -160,8 +161,8 @@ fn of_text(format: &str, media: Option<&str>) -> &'static str {
     }
 }
 
-/// Takes the items out of an array's schema and returns the properties of one; `None` where they are not
-/// all of one type, or are lists.
+/// Removes the items from an array's schema and returns the properties of an item. Returns `None`
+/// if the items are lists or have different types.
 fn item(array: &mut Map<String, Json>) -> Option<Map<String, Json>> {
     let properties = match array.remove("items")? {
         Json::Object(item) => properties(item),
@@ -171,7 +172,7 @@ fn item(array: &mut Map<String, Json>) -> Option<Map<String, Json>> {
     is_one.then_some(properties)
 }
 
-/// Takes away the `null` that an `Option` allows for.
+/// Removes the `null` that an `Option` allows.
 fn strip_null(schema: &mut Map<String, Json>) {
     let of_two = |schema: &Map<String, Json>, word| match schema.get(word)?.as_array()?.as_slice() {
         [some, null] if null == "null" || null.get("type")? == "null" => Some(some.clone()),
@@ -191,7 +192,7 @@ fn strip_null(schema: &mut Map<String, Json>) {
     }
 }
 
-/// Takes away the length of a `char`, which is judged when it is read.
+/// Removes the length of a `char`. Serde checks it when the value is read.
 fn strip_length(schema: &mut Map<String, Json>) {
     const LENGTH: [&str; 2] = ["minLength", "maxLength"];
     if LENGTH.iter().all(|word| schema.get(*word).is_some_and(|length| length == 1)) {
@@ -199,7 +200,8 @@ fn strip_length(schema: &mut Map<String, Json>) {
     }
 }
 
-/// Puts the choices together that an enum has one by one, for the sake of their descriptions.
+/// Collects the choices of an enum. The schema lists them one by one, so that each can have a
+/// description.
 fn gather_choices(schema: &mut Map<String, Json>) {
     let choices = |alternative: &Json| match alternative.get("const") {
         Some(choice) => Some(vec![choice.clone()]),
@@ -213,7 +215,7 @@ fn gather_choices(schema: &mut Map<String, Json>) {
     }
 }
 
-/// Joins the lines of each paragraph.
+/// Joins the lines of each paragraph into one line.
 fn unwrapped(text: &str) -> String {
     let paragraphs: Vec<_> = text.split("\n\n").map(|lines| lines.replace('\n', " ")).collect();
     paragraphs.join("\n\n")

@@ -1,4 +1,4 @@
-//! Every setting there is, gathered from the parts that own them.
+//! All settings, collected from the parts that own them.
 
 use std::fmt::Write as _;
 
@@ -11,33 +11,34 @@ use ai_integration_modes::{MODES, Usage};
 use crate::logging;
 
 settings! {
-    /// Settings that the Python client reads. They are here so that the command line has them as
-    /// flags, and that what they say is refused before a model is loaded.
+    /// Settings that the Python package reads. They are declared here so that the command line has
+    /// a flag for each, and refuses wrong values before a model is loaded.
     #[derive(Clone, Debug)]
     pub struct PythonClient under "Model" {
-        /// Reaction to an exception in a Python model's `with` block, which the requester is told in
-        /// any case. auto: a serving program goes on, and is replaced when the exception says that the
-        /// process is broken (out of memory, an error of CUDA and the like) or after three requests
-        /// in a row that ended in one; with start_loop, and in one-shot modes, it is stop. stop ends
-        /// the program, and a serving one is started again; continue keeps it in any case.
+        /// What an exception in the `with` block of a Python model does; the request fails in any
+        /// case. auto: a serving program goes on, but is restarted if the exception means that its
+        /// process is broken (such as out of memory or an error of CUDA), or after three failed
+        /// requests in a row; with start_loop and in one-shot modes auto means stop. stop: the
+        /// program ends, and a serving program is restarted. continue: the program always goes on.
         on_exception: OnException = "auto",
-        /// Reaction to NaN and Infinity, which JSON does not have, in a Python model's JSON results.
-        /// refuse is an error that names their place; null sends null instead.
+        /// What NaN and Infinity in a Python model's JSON results do; JSON has no such numbers.
+        /// refuse: the request fails, and the error names their place. null: null is sent instead.
         nan: NotANumber = "refuse",
-        /// Folders with usage modes in Python, separated by colons.
+        /// Folders with usage modes written in Python, separated by colons.
         modes_path: Option<Text> { value_name: "FOLDERS" },
-        /// The engine's program, for a Python client that is not installed beside it.
+        /// Path of the engine's executable, if the Python package is not installed together with
+        /// it.
         binary: Option<FilePath> { flag: None },
     }
 }
 
 choices! {
-    /// The reaction of a Python model to an exception.
+    /// What an exception does to a Python model's program.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum OnException {
-        /// A serving program goes on, and is replaced when it is broken.
+        /// A serving program goes on, and is restarted if its process is broken.
         Auto = "auto",
-        /// The program ends, and is started again.
+        /// The program ends. A serving program is restarted.
         Stop = "stop",
         /// The program goes on.
         Continue = "continue",
@@ -45,12 +46,12 @@ choices! {
 }
 
 choices! {
-    /// The reaction to a number that JSON does not have.
+    /// What a number that JSON does not have does to a result.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum NotANumber {
-        /// The result is refused.
+        /// The request fails.
         Refuse = "refuse",
-        /// It is sent as null.
+        /// The number is sent as null.
         Null = "null",
     }
 }
@@ -59,15 +60,16 @@ settings! {
     /// Variables that the engine sets for its workers.
     #[derive(Clone, Debug)]
     pub struct OfWorkers under "Not for users" {
-        /// Set by the engine for its workers: the descriptor of their link. Not for users.
+        /// Set by the engine for its workers: the file descriptor of the worker's link. Not for
+        /// users.
         link: Option<Text> { name: LINK_VARIABLE, flag: None },
-        /// Set by the engine for its workers: by this it finds what they started, to end it with
-        /// them. Not for users.
+        /// Set by the engine for its workers: an id by which the engine finds the processes that a
+        /// worker started, to end them together with the worker. Not for users.
         worker_id: Option<Text> { name: WORKER_VARIABLE, flag: None },
     }
 }
 
-/// Lists every setting, in the order of the documentation.
+/// Returns every setting, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Setting> + Clone {
     let before = [Usage::SETTINGS, PythonClient::SETTINGS, Config::SETTINGS];
     let of_modes = MODES.iter().flat_map(|mode| mode.settings()).copied();
@@ -75,13 +77,13 @@ pub fn all() -> impl Iterator<Item = &'static Setting> + Clone {
     before.into_iter().chain(of_modes).chain(after).flatten().copied()
 }
 
-/// The variables that the model's program does not get to see.
+/// Returns the variables that are removed from the model's environment.
 #[must_use]
 pub fn secrets() -> Vec<&'static str> {
     all().filter(|setting| setting.is_secret).flat_map(Setting::names).collect()
 }
 
-/// The reference page of the settings, in Markdown.
+/// Returns the reference page of the settings in Markdown.
 #[must_use]
 pub fn reference() -> String {
     let mut page = String::from(INTRODUCTION);
@@ -109,23 +111,23 @@ const INTRODUCTION: &str = "\
 Each setting is an environment variable, and most are also flags of
 `ai-integration run`. This page is generated: `make docs`.
 
-An `AI_INTEGRATION_` variable that is not in this list is an error, so that a misspelt one
-is not silently without effect; but for those that Kubernetes sets for a Service of that
-name. A name that a setting had before still works, with a warning.
+An unknown variable that begins with `AI_INTEGRATION_` is an error, so that a misspelt setting
+is not silently ignored. Variables that Kubernetes sets for a Service of that name are allowed.
+The former name of a setting still works, with a warning.
 
-An empty value is the same as none, but where that would leave the server open or without a
-limit: it is refused for the settings that say so, since an unset variable of Compose or Kubernetes
-may be behind it.
+An empty value means the default. Some settings refuse an empty value, because without them the
+server would be open or without a limit: the value may be empty by mistake, such as by an unset
+variable in a file of Compose or Kubernetes. The list says which settings do.
 
-Sizes and times can be written with their unit, in any case:
+Sizes and times can have a unit, in upper or lower case:
 
 | | units | a number without a unit |
 |---|---|---|
-| sizes | `B`, `kB`, `MB`, `GB`, `TB` (10 MB are 10,000,000 bytes); `KiB`, `MiB`, `GiB`, `TiB` (10 MiB are 10,485,760) | in what stands behind the flag: `BYTES` or `MIB` |
-| times | `ms`, `s`, `m` or `min`, `h` | in seconds, which may have a fraction |
+| sizes | `B`, `kB`, `MB`, `GB`, `TB` (10 MB are 10,000,000 bytes); `KiB`, `MiB`, `GiB`, `TiB` (10 MiB are 10,485,760 bytes) | has the unit that the flag's column names: `BYTES` or `MIB` |
+| times | `ms`, `s`, `m` or `min`, `h` | is in seconds and may have a fraction |
 
-Times are above 0 and at most a day: where there is no limit by default, only leaving it out
-means none.
+A time must be above 0 and at most a day. If a setting has no limit by default, leave it out to
+have none.
 ";
 
 fn row(setting: &Setting) -> String {
@@ -140,7 +142,7 @@ fn row(setting: &Setting) -> String {
         [] => String::new(),
         names => format!(" Formerly `{}`.", names.join("`, `")),
     };
-    let empty = if setting.refuses_empty { " Not to be empty." } else { "" };
+    let empty = if setting.refuses_empty { " Must not be empty." } else { "" };
     format!("| `{}` | {flag} | {default} | {}{former}{empty} |", setting.name, setting.help)
 }
 

@@ -1,4 +1,4 @@
-//! Reads inputs by serde, as types of the model's own.
+//! Reads inputs by serde as a model's own types.
 
 use ai_integration_contract::{Inputs, Value, number};
 use bytes::Bytes;
@@ -8,13 +8,14 @@ use serde::forward_to_deserialize_any;
 use serde_json::{Error, Number, Value as Json};
 
 use crate::files;
+use crate::inputs::integers::integers;
 use crate::inputs::name::Name;
 use crate::invalid_input::InvalidInput;
 
-/// The name for what is wrong with no single input.
+/// The name in errors that concern no single input.
 const ALL: &str = "inputs";
 
-/// Reads all inputs as a struct, or another type that is read from a map.
+/// Reads all inputs as a struct, or as another type that serde reads from a map.
 pub(super) fn read<'de, T: Deserialize<'de>>(inputs: &'de Inputs) -> Result<T, InvalidInput> {
     let all = MapDeserializer::new(members(inputs));
     serde_path_to_error::deserialize(all).map_err(|error| {
@@ -24,7 +25,7 @@ pub(super) fn read<'de, T: Deserialize<'de>>(inputs: &'de Inputs) -> Result<T, I
     })
 }
 
-/// Reads the input of this name, or its absence.
+/// Reads the input of this name, or reports that it is absent.
 pub(super) fn read_one<'de, T: Deserialize<'de>>(
     name: &str,
     value: Option<&'de Value>,
@@ -43,13 +44,13 @@ pub(super) fn read_one<'de, T: Deserialize<'de>>(
     })
 }
 
-/// One input, or a part of one.
+/// An input, or a part of one.
 #[derive(Clone, Copy)]
 enum Input<'de> {
     Text(&'de str),
     File(&'de Bytes),
     List(&'de [Value]),
-    /// Anything but text.
+    /// Any JSON value except text.
     Json(&'de Json),
 }
 
@@ -76,22 +77,6 @@ impl<'de> IntoDeserializer<'de, Error> for Input<'de> {
     fn into_deserializer(self) -> Self {
         self
     }
-}
-
-/// The methods for integers. Their visitors know the ranges.
-macro_rules! integers {
-    ($($method:ident)+) => {
-        $(
-            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-                match self {
-                    Input::Json(Json::Number(number)) if is_too_wide(number) => {
-                        Err(Error::custom("the integer is too large"))
-                    }
-                    _ => self.deserialize_any(visitor),
-                }
-            }
-        )+
-    };
 }
 
 impl<'de> Deserializer<'de> for Input<'de> {
@@ -148,7 +133,7 @@ impl<'de> Deserializer<'de> for Input<'de> {
         }
     }
 
-    /// Reads a number as the nearest float, however it is written.
+    /// Reads a number as the nearest float, in any notation.
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
             Input::Json(number @ Json::Number(_)) => number.deserialize_f64(visitor),
@@ -156,7 +141,7 @@ impl<'de> Deserializer<'de> for Input<'de> {
         }
     }
 
-    /// Reads a number that would become infinite as an error.
+    /// Reads a number, and refuses one that would become infinite.
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
             Input::Json(Json::Number(number)) if is_too_large(number) => {
@@ -166,10 +151,7 @@ impl<'de> Deserializer<'de> for Input<'de> {
         }
     }
 
-    integers! {
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
-    }
+    integers!(integer);
 
     forward_to_deserialize_any! {
         bool char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct
@@ -177,7 +159,17 @@ impl<'de> Deserializer<'de> for Input<'de> {
     }
 }
 
-/// Pairs each name with what is read of its value.
+/// Reads a number, and refuses an integer that no Rust type can hold.
+fn integer<'de, V: Visitor<'de>>(input: Input<'de>, visitor: V) -> Result<V::Value, Error> {
+    match input {
+        Input::Json(Json::Number(number)) if is_too_wide(number) => {
+            Err(Error::custom("the integer is too large"))
+        }
+        _ => input.deserialize_any(visitor),
+    }
+}
+
+/// Pairs each name with the deserializer of its value.
 fn members<'de, V: 'de>(
     values: impl IntoIterator<Item = (&'de String, &'de V)>,
 ) -> impl Iterator<Item = (Name<'de>, Input<'de>)>
@@ -187,13 +179,13 @@ where
     values.into_iter().map(|(name, value)| (Name(name), value.into()))
 }
 
-/// Returns whether a number is an integer that no type of Rust holds.
+/// Returns true if a number is an integer that no Rust type can hold.
 fn is_too_wide(number: &Number) -> bool {
     number::is_integer(number) && number.as_i128().is_none() && number.as_u128().is_none()
 }
 
-/// Returns whether a number is finite, and infinite as a float of 32 bits.
-#[expect(clippy::cast_possible_truncation, reason = "what becomes of the number is looked at")]
+/// Returns true if a number is finite as a float of 64 bits but infinite as one of 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "the result of the cast is tested")]
 fn is_too_large(number: &Number) -> bool {
     number.as_f64().is_some_and(|number| number.is_finite() && (number as f32).is_infinite())
 }
