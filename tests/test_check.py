@@ -116,7 +116,7 @@ FAULTS = {
             "        text, inputs['text'] = inputs['text'], globals().get('text', '')\n" + SEND,
         ),
         "own_answer",
-        "the answer of the request before it",
+        "the result of the request before it",
     ),
     "a mistake in the schema": (
         instead('"type": "text"', '"type": "text", "examples": "hello"'),

@@ -167,7 +167,7 @@ def test_nothing_is_ever_overwritten(tmp_path):
     for name in ("taken", "file", "link"):
         done = init(name, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
-        assert "already something at %s" % name in done.stderr
+        assert "%s already exists" % name in done.stderr
         assert "choose another name" in done.stderr
     assert written(folder) == ["entrypoint.py"]
     assert (folder / "entrypoint.py").read_text() == (tmp_path / "file").read_text() == "mine"

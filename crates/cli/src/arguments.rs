@@ -1,4 +1,4 @@
-//! What the command line of `ai-integration` may say.
+//! The command line of `ai-integration`: its commands, flags and help.
 
 use std::ffi::{OsStr, OsString};
 
@@ -29,45 +29,45 @@ pub(crate) enum Action {
     /// Serve a program with a model over HTTP on port 8080
     #[command(override_usage = "ai-integration serve [OPTIONS] PROGRAM [ARGS]...")]
     Serve(Run),
-    /// Write a folder with a small model, to begin with
+    /// Write a folder with a small model as a start
     Init(Init),
-    /// Check a program with a model, or the image of a container, before it is shipped
+    /// Check a program with a model, or a container image, before you ship it
     #[command(override_usage = "ai-integration check [OPTIONS] PROGRAM [ARGS]...\n       \
                                 ai-integration check [OPTIONS] IMAGE")]
     Check(Check),
     /// List the usage modes
     Modes,
-    /// Print a script that completes this command's words in your shell
+    /// Print a shell completion script
     Completions {
         /// The shell
         shell: Shell,
     },
-    /// Carry out a mode for the program that started this process
+    /// Run a mode for the program that started this process
     #[command(hide = true)]
     Attached(Attached),
     /// Print the reference page of the settings
     #[command(hide = true)]
     SettingsReference,
-    /// Print the Python client's module of the modes' names
+    /// Print the Python package's module with the names of the modes
     #[command(hide = true)]
     ModeNames,
 }
 
-/// A program to run, and the settings that flags set.
+/// A program to run, and the settings from flags.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// The program, then its own arguments
+    /// The program, followed by its own arguments
     #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: Vec<OsString>,
 }
 
-/// A folder to be written.
+/// A folder to write.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// The model's name, which is the folder's, too
+    /// The name of the model and of its folder
     pub(crate) name: String,
     /// The kind of model
     #[arg(long, value_name = "KIND", default_value = "text")]
@@ -75,29 +75,29 @@ pub(crate) struct Init {
     pub(crate) template: String,
 }
 
-/// A program or an image to check, and how.
+/// A program or an image to check, with the options of the check.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Longest time for each run of the program, with loading the model
+    /// Time limit for each run of the program, including the loading of the model
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
-    /// Print one JSON object in the end
+    /// Print one JSON object at the end, instead of lines
     #[arg(long)]
     pub(crate) json: bool,
-    /// The program, then its own arguments, as ENTRYPOINT names them; or the name of an image
+    /// The program as in ENTRYPOINT, followed by its own arguments; or the name of an image
     #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: Vec<OsString>,
 }
 
-/// The link to a program that started this process, and how that was called.
+/// The link to the program that started this process, and that program's command line.
 #[derive(Debug, Args)]
 pub(crate) struct Attached {
-    /// The descriptor of the link
+    /// The file descriptor of the link
     #[arg(long)]
     pub(crate) link: i32,
-    /// The program's name, which is `-c` for code on Python's command line
+    /// The program's name; `-c` for code on Python's command line
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) program: OsString,
     /// The program's arguments
@@ -105,15 +105,15 @@ pub(crate) struct Attached {
     pub(crate) arguments: Vec<OsString>,
 }
 
-/// The settings given as flags. The flags are drawn from the table of settings.
+/// The settings that are given as flags. The flags are made from the table of settings.
 #[derive(Debug, Default)]
 pub(crate) struct Settings(pub(crate) Vec<Given>);
 
-/// A setting with the value of its flag.
+/// A setting and the value of its flag.
 #[derive(Debug)]
 pub(crate) struct Given {
     pub(crate) setting: &'static Setting,
-    /// The variable that the flag stands for: the setting's, or one that it was before.
+    /// The variable that the flag sets: the current or a former name of the setting.
     pub(crate) name: &'static str,
     pub(crate) value: String,
 }
@@ -159,7 +159,7 @@ fn argument(setting: &'static Setting, flag: &'static str) -> Arg {
     };
     let named = Arg::new(flag).long(flag);
     let named = match setting.implied {
-        // What follows it is the program.
+        // The value must be joined by `=`, because the next word is the program.
         Some(value) => named.num_args(0..=1).require_equals(true).default_missing_value(value),
         None => named,
     };
@@ -171,8 +171,8 @@ fn argument(setting: &'static Setting, flag: &'static str) -> Arg {
         .help_heading(setting.heading)
 }
 
-/// Takes any text, and has shells complete these words. What the text may be is the setting's to
-/// say, whether it comes from a flag or from a variable.
+/// Accepts any text, and lets shells complete these words. The setting checks the value itself,
+/// whether it comes from a flag or from a variable.
 #[derive(Clone, Debug)]
 struct Completed(Vec<&'static str>);
 
@@ -207,7 +207,7 @@ fn completions(shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// The command without what is hidden, which `clap_complete` would have shells complete.
+/// Returns the command without its hidden parts, which `clap_complete` would complete.
 fn visible(command: &Command) -> Command {
     let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
     let subcommands = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());

@@ -1,7 +1,8 @@
-//! `ai-integration check`: looks at a program, or at the image of a container, before it is shipped.
+//! `ai-integration check`: tests a program or a container image before it is shipped.
 //!
-//! The subject is used as a platform would use it, from outside: it is started in several modes, asked,
-//! and stopped. Each check is a file in `check/checks` and a line in the table of `check/checks.rs`.
+//! The check uses the program from outside, as a platform would: it starts the program in several
+//! modes, sends requests, and stops it. Each check is a file in `check/checks` and a line in the
+//! table of `check/checks.rs`.
 
 mod checks;
 mod container;
@@ -26,10 +27,10 @@ use crate::check::session::Session;
 use crate::check::subject::Subject;
 use crate::check::verdict::Verdict;
 
-/// `ai-integration check`.
+/// Runs `ai-integration check`.
 pub(crate) fn run(arguments: &Check) -> ExitStatus {
     if let Err(error) = interruption::listen() {
-        eprint(format_args!("error: signals cannot be listened to: {error}"));
+        eprint(format_args!("error: signals cannot be handled: {error}"));
         return ExitStatus::Failed;
     }
     let limit = Duration::from_secs(arguments.timeout);
@@ -44,7 +45,7 @@ pub(crate) fn run(arguments: &Check) -> ExitStatus {
     let mut session = match Session::new(subject, limit) {
         Ok(session) => session,
         Err(error) => {
-            eprint(format_args!("error: there is no folder for temporary files: {error}"));
+            eprint(format_args!("error: no folder for temporary files can be made: {error}"));
             return ExitStatus::Failed;
         }
     };

@@ -1,4 +1,4 @@
-//! `ai-integration init`: writes a folder with a small model, to begin with.
+//! `ai-integration init`: writes a folder with a small model as a start.
 
 pub(crate) mod templates;
 
@@ -12,10 +12,10 @@ use ai_integration_modes::console::{eprint, say};
 use crate::arguments::Init;
 use crate::init::templates::Template;
 
-/// The longest name, in bytes.
+/// The maximum length of a name in bytes.
 const LONGEST: usize = 64;
 
-/// `ai-integration init`.
+/// Runs `ai-integration init`.
 pub(crate) fn run(arguments: &Init) -> ExitStatus {
     let name = &arguments.name;
     let Some(template) = Template::find(&arguments.template) else {
@@ -34,14 +34,14 @@ pub(crate) fn run(arguments: &Init) -> ExitStatus {
     }
 }
 
-/// Refuses what cannot be the name of a folder, a model and an image alike.
+/// Refuses a name that cannot be the name of a folder, a model and an image at once.
 fn check_name(name: &str) -> Result<(), String> {
     let fits = |letter: char| {
         letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '-' | '_')
     };
     let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
     let ends = name.ends_with(|last: char| last.is_ascii_alphanumeric());
-    // Images may have any number of - in a row, and no more than two of _.
+    // The name of an image may have any number of `-` in a row, but at most two `_`.
     let is_mixed = ["___", "-_", "_-"].iter().any(|marks| name.contains(marks));
     if begins && ends && !is_mixed && name.len() <= LONGEST && name.chars().all(fits) {
         return Ok(());
@@ -53,12 +53,12 @@ fn check_name(name: &str) -> Result<(), String> {
     let other = other.trim_start_matches(|first: char| !first.is_ascii_lowercase());
     let other = if other.is_empty() || other.len() > LONGEST { "my-model" } else { other };
     Err(format!(
-        "{name:?} cannot be the name of a folder, a model and an image: use up to {LONGEST} small \
-         letters, digits, - and _ between them, beginning with a letter, such as {other}"
+        "{name:?} cannot be the name of a folder, a model and an image: use up to {LONGEST} \
+         lower-case letters, digits, - and _, begin with a letter and do not end with - or _, such as {other}"
     ))
 }
 
-/// Makes the folder, or takes one that is empty.
+/// Creates the folder, or uses it if it exists and is empty.
 fn begin_folder(name: &str) -> Result<(), String> {
     let folder = Path::new(name);
     match fs::create_dir(folder) {
@@ -67,13 +67,13 @@ fn begin_folder(name: &str) -> Result<(), String> {
             let is_empty = fs::read_dir(folder).is_ok_and(|mut files| files.next().is_none());
             let taken = || {
                 format!(
-                    "there is already something at {name}, which is left as it is: choose another \
-                     name, or move it away"
+                    "{name} already exists, and is left unchanged: choose another name, or move it \
+                     away"
                 )
             };
             is_empty.then_some(()).ok_or_else(taken)
         }
-        Err(error) => Err(format!("the folder {name} cannot be made: {error}")),
+        Err(error) => Err(format!("the folder {name} cannot be created: {error}")),
     }
 }
 

@@ -1,4 +1,6 @@
-//! The `ai-integration` command.
+//! The command `ai-integration`. It runs a program with a model in any usage mode, lists the modes,
+//! starts new models (`init`), and checks finished ones (`check`). The crate `ai-integration` does
+//! the work of `run` and `serve`.
 
 mod arguments;
 #[expect(clippy::disallowed_methods, reason = "`check` has a thread of its own to wait on")]

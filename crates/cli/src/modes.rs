@@ -1,4 +1,4 @@
-//! The list of modes.
+//! `ai-integration modes`: the list of modes.
 
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
@@ -10,13 +10,14 @@ use ai_integration_modes::{MODES, Mode};
 
 use crate::program;
 
-/// `ai-integration modes`.
+/// Runs `ai-integration modes`.
 pub(crate) fn print() -> ExitStatus {
     say(ai_integration_modes::list_with_examples(&custom()).trim_end());
     ExitStatus::Done
 }
 
-/// The modes that the environment's Python adds; none where there is no Python, or no client.
+/// Returns the modes that the environment's Python package adds; none if there is no Python or no
+/// package.
 fn custom() -> Vec<CustomMode> {
     let listed = Command::new(program::python(&environment::read()))
         .args(["-m", "ai_integration.modes"])
@@ -31,7 +32,7 @@ fn custom() -> Vec<CustomMode> {
     }
 }
 
-/// The module of the Python client that names the built-in modes.
+/// Returns the module of the Python package that lists the built-in modes.
 pub(crate) fn python_names() -> String {
     let built_in = words(MODES.iter().copied());
     let serving = words(MODES.iter().copied().filter(|mode| mode.is_serving()));
@@ -56,7 +57,7 @@ SUPERVISED = (
     )
 }
 
-/// The names of the modes as the lines of a tuple in Python.
+/// Returns the names of the modes as the lines of a Python tuple.
 fn words<'a>(modes: impl Iterator<Item = &'a dyn Mode>) -> String {
     modes.fold(String::new(), |mut lines, mode| {
         let _ = writeln!(lines, "    {:?},", mode.name());

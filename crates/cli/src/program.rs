@@ -1,17 +1,18 @@
-//! What to execute for a program that a user names.
+//! The command that a user's program is executed by.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use ai_integration_contract::Environment;
 
-/// The command for a program and its arguments: a `.py` file is run by the environment's Python.
+/// Returns the command for a program and its arguments. A `.py` file is run by the environment's
+/// Python.
 pub(crate) fn command(program: &[OsString], environment: &Environment) -> Vec<OsString> {
     let mut command = program.to_vec();
     if program.first().is_some_and(|name| is_script(name)) {
         command.insert(0, python(environment));
     } else if let Some(name) = command.first_mut() {
-        // A file of this folder is meant, as `./model` would say in a shell.
+        // The name means a file in this folder, which a shell would call `./model`.
         if !name.as_encoded_bytes().contains(&b'/') && Path::new(&*name).is_file() {
             *name = Path::new(".").join(&*name).into();
         }
@@ -19,7 +20,8 @@ pub(crate) fn command(program: &[OsString], environment: &Environment) -> Vec<Os
     command
 }
 
-/// The script that is named but is not there: Python would say so only after it has started.
+/// Returns the named script if it does not exist. Python would report that only after it has
+/// started.
 pub(crate) fn missing_script(program: &[OsString]) -> Option<&Path> {
     let script = Path::new(program.first().filter(|name| is_script(name))?);
     (!script.exists()).then_some(script)
@@ -29,7 +31,8 @@ fn is_script(name: &OsStr) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "py")
 }
 
-/// Whether a command runs Python, whose client knows modes that this command does not.
+/// Returns true if a command runs Python. The Python package has modes that this command does not
+/// know.
 pub(crate) fn is_python(command: &[OsString]) -> bool {
     let name = command.first().map(Path::new).and_then(Path::file_name);
     name.is_some_and(|name| {
@@ -41,22 +44,23 @@ pub(crate) fn is_python(command: &[OsString]) -> bool {
 /// The program that a command line names, and its arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Called {
-    /// The program's name, as a help text has it.
+    /// The program's name in help texts.
     pub(crate) name: String,
-    /// The words after the script, when an interpreter of Python is named first; behind a launcher the
-    /// words after `--`.
+    /// The program's arguments: the words after the script if the first word is a Python
+    /// interpreter, or the words after `--` if it is a launcher.
     pub(crate) arguments: Vec<OsString>,
-    /// True where the other words run the program, and these ones can be kept from it.
+    /// True if the program can be run without these arguments.
     pub(crate) is_separable: bool,
 }
 
-/// Finds the program among the words of a command line, and its arguments.
+/// Finds the program and its arguments among the words of a command line.
 pub(crate) fn called_as(words: &[OsString]) -> Called {
     let place = if is_python(words) { script_position(words) } else { 0 };
     let word = words.get(place).or(words.first());
     let word = word.map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let behind = words.get(place + 1..).unwrap_or_default();
-    // A launcher (`env python model.py`, `python -m cProfile model.py`) needs words of its own there.
+    // A launcher (`env python model.py`, `python -m cProfile model.py`) has its own words before
+    // those of the program.
     let is_other =
         |word: &OsString| is_script(word) || word == "-m" || is_python(std::slice::from_ref(word));
     let is_script = words.get(place).is_some_and(|word| is_script(word));
@@ -69,20 +73,20 @@ pub(crate) fn called_as(words: &[OsString]) -> Called {
     }
 }
 
-/// The module that a word names together with its flag, as in `-mpackage`.
+/// Returns the module in a word that also contains its flag, such as `-mpackage`.
 fn module(word: &str) -> Option<String> {
     flag(word).filter(|(letter, _)| *letter == 'm').map(|(_, name)| name.to_owned())
 }
 
-/// Finds the first letter of a cluster of Python's flags that takes a value, and the value's part that
-/// stands in the same word: `-um` has `m` and none, `-mpackage` has `m` and `package`.
+/// Finds the first flag in a group of Python's flags that takes a value, and the part of the value
+/// in the same word. `-um` gives `m` and an empty value, `-mpackage` gives `m` and `package`.
 fn flag(word: &str) -> Option<(char, &str)> {
     let letters = word.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
     let at = letters.find(['c', 'm', 'W', 'X', 'Q'])?;
     Some((char::from(letters.as_bytes()[at]), &letters[at + 1..]))
 }
 
-/// Finds the script, the module's name or the code in a command line of Python.
+/// Returns the position of the script, the module's name or the code in a Python command line.
 fn script_position(command: &[OsString]) -> usize {
     let mut position = 1;
     while let Some(word) = command.get(position).map(|word| word.to_string_lossy()) {
@@ -97,8 +101,8 @@ fn script_position(command: &[OsString]) -> usize {
     position
 }
 
-/// The Python of the environment: the active virtual environment's, the one this command is
-/// installed beside, or the one on the path.
+/// Returns the Python of the environment: that of the active virtual environment, the one beside
+/// this command, or the one on the path.
 pub(crate) fn python(environment: &Environment) -> OsString {
     let active = environment.variable("VIRTUAL_ENV").map(|folder| Path::new(folder).join("bin"));
     let beside = std::env::current_exe().ok().and_then(|file| Some(file.parent()?.to_owned()));

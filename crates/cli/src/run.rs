@@ -1,4 +1,4 @@
-//! Running a program with a model.
+//! `ai-integration run` and `serve`: run a program with a model.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -17,18 +17,18 @@ use ai_integration_modes::{DEFAULT_MODE, Mode, Usage, find};
 use crate::arguments::{Attached, Given, Run, Settings};
 use crate::program::{self, Called};
 
-/// `ai-integration run`.
+/// Runs `ai-integration run`.
 pub(crate) fn run(run: &Run) -> ExitStatus {
     let mut environment = with_flags(environment::read(), &run.settings);
     let has_mode = environment.variable(Usage::mode().name).is_some();
     if !has_mode && environment.is_set_by_flag(Config::reload()) {
-        // The one kind of program that it is for.
+        // A reload makes sense in serving modes only, so this is the default mode with it.
         environment.set(Usage::mode(), SERVING);
     }
     supervise(environment, run)
 }
 
-/// `ai-integration serve`.
+/// Runs `ai-integration serve`.
 pub(crate) fn serve(run: &Run) -> ExitStatus {
     let mut environment = environment::read();
     launch::serve_by_convention(&mut environment);
@@ -36,7 +36,7 @@ pub(crate) fn serve(run: &Run) -> ExitStatus {
     supervise(environment, run)
 }
 
-/// `ai-integration attached`, which the Python client calls.
+/// Runs `ai-integration attached`, which the Python package calls.
 pub(crate) fn attached(attached: Attached) -> ExitStatus {
     let Some(socket) = launch::inherited_socket(attached.link) else {
         eprint(format_args!("error: {} is not the descriptor of a link", attached.link));
@@ -63,15 +63,17 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
         return ExitStatus::NotFound;
     }
     let mut command = program::command(&run.program, &environment);
-    // The program's own client reads its settings from the environment, flags or not.
+    // The Python package in the program reads its settings from the environment, so flags are
+    // copied there.
     let given = &run.settings.0;
     let variables: Vec<(String, String)> =
         given.iter().map(|given| (given.name.to_owned(), given.value.clone())).collect();
     let mode = environment.variable(Usage::mode().name);
     if mode.is_some_and(|mode| find(mode).is_none()) && program::is_python(&command) {
-        // A custom mode is the Python client's to carry out, or to refuse; no engine starts it again.
+        // The Python package runs a custom mode, or refuses it. There is no engine that could
+        // restart the program.
         if environment.read::<Switch>(Config::reload()).unwrap_or_default() {
-            eprint(format_args!("error: {} cannot be had in a custom mode", Config::reload().name));
+            eprint(format_args!("error: {} does not work in a custom mode", Config::reload().name));
             return ExitStatus::Usage;
         }
         let mut program = Command::new(&command[0]);
@@ -84,9 +86,9 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
     }
     let Called { name, arguments, is_separable } = program::called_as(&run.program);
     if is_separable && mode.map_or(Some(DEFAULT_MODE), find).is_some_and(Mode::takes_arguments) {
-        // Libraries of the program that read its arguments would refuse these.
+        // Libraries of the program that read its arguments would refuse those of the mode.
         command.truncate(command.len() - arguments.len());
-        // What divided them from a launcher's words.
+        // This word separated the arguments from a launcher's words.
         command.pop_if(|word| word == "--");
     }
     let launch = Launch { environment, name, arguments };

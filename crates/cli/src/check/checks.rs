@@ -1,7 +1,7 @@
-//! The checks, in the order in which they are made: those of the server before those that run the
-//! program once more, which need the server's schema.
+//! The checks, in the order in which they run. The checks of the server come before those that
+//! start the program again, because these need the schema from the server.
 //!
-//! To add one: write a file with a `CHECK`, and a line into the table.
+//! To add a check, write a file with a `CHECK`, and add a line to the table.
 
 use crate::check::session::Check;
 

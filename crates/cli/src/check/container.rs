@@ -1,4 +1,4 @@
-//! Images of containers, run by podman or docker.
+//! Container images, run by podman or docker.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,25 +11,25 @@ use serde_json::Value as Json;
 
 use crate::check::running::{Outside, Running};
 
-/// The programs that run containers, the first one that there is being taken.
+/// The programs that run containers. The first one that is installed is used.
 const PROGRAMS: [&str; 2] = ["podman", "docker"];
-/// The folder of the check inside of the container.
+/// The path of the check's folder inside the container.
 pub(crate) const FOLDER: &str = "/ai-integration-check";
 
-/// The time in which an image has to be described.
+/// The time limit for the description of an image.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An image, and the program that runs its containers.
 pub(crate) struct Image {
     pub(crate) name: OsString,
     program: &'static str,
-    /// The image's `Config`, as both programs describe it.
+    /// The image's `Config`, in the form that both programs print.
     pub(crate) settings: Json,
     started: AtomicUsize,
 }
 
 impl Image {
-    /// Finds an image of this machine by its name.
+    /// Finds an image on this machine by its name.
     pub(crate) fn find(name: &OsString, environment: &Environment) -> Result<Self, String> {
         let shown = name.to_string_lossy();
         let folders = environment.variable("PATH").unwrap_or_default();
@@ -58,8 +58,8 @@ impl Image {
         Ok(Image { name: name.clone(), program, settings, started: AtomicUsize::new(0) })
     }
 
-    /// The command that runs a container, locked down as the container format allows, and the commands
-    /// that reach it.
+    /// Returns the command that runs a container, as locked down as the container format allows,
+    /// and the commands that reach the container.
     pub(crate) fn command(
         &self,
         variables: &[(&str, String)],
@@ -73,10 +73,11 @@ impl Image {
         command.args(["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]);
         command.args(["--security-opt", "no-new-privileges"]);
         if self.program == "podman" {
-            // Podman, unlike docker, would make more folders writable than those that are named.
+            // Without this flag podman, unlike docker, makes more folders writable than the named
+            // ones.
             command.arg("--read-only-tmpfs=false");
         }
-        // The letter is for SELinux, which would keep the container from the folder.
+        // The `z` sets the label of SELinux, which would deny the container access to the folder.
         command.arg("-v").arg(format!("{}:{FOLDER}:z", folder.display()));
         for (name, value) in variables {
             command.arg("-e").arg(format!("{name}={value}"));

@@ -1,4 +1,4 @@
-//! A client for one request to a server on this machine.
+//! An HTTP client for one request to a server on this machine.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 use crate::check::interruption;
 use crate::check::verdict::gist;
 
-/// The longest answer that is read.
+/// The maximum length of a response in bytes.
 const LONGEST: usize = 256 << 20;
-/// The interval at which a wait looks whether it is to be broken off.
+/// The interval at which a wait looks for an interruption.
 const PULSE: Duration = Duration::from_millis(100);
 const HEADERS: usize = 64;
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Without its parameters, in lower case; empty where there is none.
+    /// The content type without its parameters, in lower case; empty if the response has none.
     pub(crate) content_type: String,
     pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    /// The gist of the reason in a problem (RFC 9457), or of the body.
+    /// Returns a short reason: from a problem document (RFC 9457), or from the body.
     pub(crate) fn reason(&self) -> String {
         let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let detail = problem["detail"].as_str().or_else(|| problem["title"].as_str());
@@ -31,24 +31,24 @@ impl Answer {
     }
 }
 
-/// A port of loopback on which nothing listens.
+/// Returns a free port of the loopback interface.
 pub(crate) fn free_port() -> Option<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
     Some(listener.local_addr().ok()?.port())
 }
 
-/// Gets a page.
+/// Sends a GET request.
 pub(crate) fn get(port: u16, path: &str, limit: Duration) -> Result<Answer, String> {
     send(port, &head("GET", path, port, ""), b"", limit)
 }
 
-/// Posts a JSON text.
+/// Sends a POST request with a JSON body.
 pub(crate) fn post(port: u16, path: &str, json: &str, limit: Duration) -> Result<Answer, String> {
     let more = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", json.len());
     send(port, &head("POST", path, port, &more), json.as_bytes(), limit)
 }
 
-/// Of HTTP/1.0, whose answers end with the connection and have no chunks.
+/// Returns a request's head of HTTP/1.0, whose response ends with the connection and has no chunks.
 fn head(method: &str, path: &str, port: u16, more: &str) -> String {
     format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n{more}\r\n")
 }
@@ -72,10 +72,10 @@ fn send(port: u16, head: &str, body: &[u8], limit: Duration) -> Result<Answer, S
             Err(error) => return Err(broken(error)),
         }
         if answer.len() > LONGEST {
-            return Err(format!("the answer is longer than {} MiB", LONGEST >> 20));
+            return Err(format!("the response is longer than {} MiB", LONGEST >> 20));
         }
         if Instant::now() >= deadline || interruption::signal().is_some() {
-            return Err(format!("there was no answer within {} s", limit.as_secs()));
+            return Err(format!("there was no response within {} s", limit.as_secs()));
         }
     }
 }
@@ -84,7 +84,7 @@ fn parse(bytes: &[u8]) -> Result<Answer, String> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let Ok(httparse::Status::Complete(length)) = response.parse(bytes) else {
-        return Err("the answer is no HTTP, or broke off".to_owned());
+        return Err("the response is not HTTP, or broke off".to_owned());
     };
     let status = response.code.unwrap_or_default();
     let named =

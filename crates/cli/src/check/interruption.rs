@@ -1,4 +1,5 @@
-//! Signals that break a check off. Every wait looks here, so that what was started is ended first.
+//! Signals that interrupt a check. Every wait looks for them, so that the processes of the check
+//! are ended first.
 
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -6,10 +7,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal as stream};
 
-/// The signal that came; 0 for none.
+/// The signal that arrived; 0 for none.
 static SIGNAL: AtomicU8 = AtomicU8::new(0);
 
-/// Listens to the signals that ask for an end, from now on.
+/// Starts to listen for the signals that ask the process to end.
 pub(crate) fn listen() -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     let (mut interrupts, mut terminations, mut hangups) = {
@@ -33,7 +34,7 @@ pub(crate) fn listen() -> io::Result<()> {
     Ok(())
 }
 
-/// The signal that asked for an end.
+/// Returns the signal that asked the process to end.
 pub(crate) fn signal() -> Option<u8> {
     Some(SIGNAL.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
 }

@@ -1,4 +1,4 @@
-//! Processes that a program left behind. On Linux this command adopts them, and so finds them.
+//! Processes that a program left running. On Linux this command adopts them, and so finds them.
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{adopt, end_all, left};
@@ -19,19 +19,22 @@ mod linux {
     use nix::unistd::Pid;
 
     const PAUSE: Duration = Duration::from_millis(20);
-    /// The time in which killed processes have to be gone.
+    /// The time limit for killed processes to end.
     const PATIENCE: Duration = Duration::from_secs(5);
 
-    /// The children that this process had before it adopted others, which are none of the program's.
+    /// The children that this process had before it adopted others. They do not belong to the
+    /// program.
     static OWN: OnceLock<Vec<Pid>> = OnceLock::new();
 
-    /// Has the kernel give this process the orphans of what it starts; returns whether it will.
+    /// Asks the kernel to make this process the parent of orphans of its children. Returns true if
+    /// the kernel does so.
     pub(crate) fn adopt() -> bool {
         OWN.get_or_init(children);
         set_child_subreaper(true).is_ok()
     }
 
-    /// Waits until no child runs, for `grace` at most, and returns the command lines of those that do.
+    /// Waits up to `grace` until no child runs, and returns the command lines of those that still
+    /// run.
     pub(crate) fn left(grace: Duration) -> Vec<String> {
         let deadline = Instant::now() + grace;
         loop {
@@ -43,7 +46,8 @@ mod linux {
         }
     }
 
-    /// Kills every child, and what is adopted then; nothing where orphans are not adopted.
+    /// Kills every child, and the orphans that this adopts. Does nothing if orphans are not
+    /// adopted.
     pub(crate) fn end_all() {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -58,20 +62,20 @@ mod linux {
         }
     }
 
-    /// The children that are the program's; none where orphans are not adopted.
+    /// Returns the program's children; none if orphans are not adopted.
     fn adopted() -> Vec<Pid> {
         let Some(own) = OWN.get() else { return Vec::new() };
         children().into_iter().filter(|pid| !own.contains(pid)).collect()
     }
 
-    /// The children of this process that run; those that have ended are collected.
+    /// Returns the running children of this process, and collects those that have ended.
     fn children() -> Vec<Pid> {
         let own = std::process::id().to_string();
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let mine = pids.filter(|pid: &i32| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // The name, in parentheses, may have anything in it.
+            // The process name, in parentheses, may contain any character.
             let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
             fields.is_some_and(|mut fields| fields.nth(1) == Some(&*own))
         });

@@ -1,4 +1,4 @@
-//! Tells the verdicts: a line for each check as it ends, or one JSON object in the end.
+//! Reports the verdicts: one line when a check ends, or one JSON object at the end.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use serde_json::{Value as Json, json};
 
 use crate::check::verdict::{Fault, Verdict};
 
-/// The pace of the sign that shows that something goes on.
+/// The interval of the progress sign.
 const TICK: Duration = Duration::from_millis(120);
 
 /// The verdicts so far.
 pub(crate) struct Report {
     subject: String,
     is_json: bool,
-    /// Shown on a terminal while a check runs.
+    /// The progress sign on a terminal while a check runs.
     spinner: ProgressBar,
     checks: Vec<Json>,
-    /// The reasons for which checks were skipped, with the names of these.
+    /// The reasons for skipped checks, each with the names of the checks.
     reasons: Vec<(String, Vec<String>)>,
     passed: usize,
     doubtful: usize,
@@ -79,7 +79,7 @@ impl Report {
             return;
         }
         if word == "skipped" {
-            // One fault may be the reason for many.
+            // Several checks can be skipped for one reason.
             match self.reasons.iter_mut().find(|(reason, _)| *reason == fault.cause) {
                 Some((_, names)) => names.push(name.to_owned()),
                 None => self.reasons.push((fault.cause, vec![name.to_owned()])),
@@ -90,12 +90,12 @@ impl Report {
         self.spinner.suspend(|| say(lines.trim_end()));
     }
 
-    /// Takes the sign of something going on off the terminal.
+    /// Removes the progress sign from the terminal.
     pub(crate) fn break_off(&self) {
         self.spinner.finish_and_clear();
     }
 
-    /// Says how it all went, and returns the exit status of that.
+    /// Prints the summary, and returns its exit status.
     pub(crate) fn end(self) -> ExitStatus {
         self.spinner.finish_and_clear();
         let is_right = self.failed == 0;
@@ -117,7 +117,7 @@ impl Report {
     }
 }
 
-/// The lines on one check.
+/// Returns the lines of one check.
 fn lines(mark: &str, name: &str, fault: &Fault, took: Duration) -> String {
     let Fault { cause, way_out, output } = fault;
     let mut lines = format!("{mark:<9} {name:<13} {cause} ({:.1} s)\n", took.as_secs_f64());

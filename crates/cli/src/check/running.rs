@@ -1,4 +1,4 @@
-//! A run of the program that is checked, and what it prints.
+//! A run of the checked program, and its output.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -12,28 +12,30 @@ use nix::unistd::Pid;
 
 use crate::check::{interruption, processes};
 
-/// The most that is kept of what a run prints: its end.
+/// The maximum number of bytes that are kept of a run's output. Its end is kept.
 const KEPT: usize = 1 << 20;
-/// The most lines that are shown of it, and the longest of them in characters.
+/// The maximum number of output lines that are shown, and the maximum length of each in characters.
 const SHOWN: usize = 12;
 const LONGEST: usize = 300;
 const PAUSE: Duration = Duration::from_millis(10);
-/// The time in which the output of a run that has ended is read, should others hold it open.
+/// The time for reading the rest of the output of an ended run, because other processes may hold it
+/// open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// The time that a command which reaches a container may take.
+/// The time limit for a command that reaches a container.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A run, which is ended with this value.
+/// A run. When this is dropped, the run is ended.
 pub(crate) struct Running {
     child: Child,
     output: Arc<Mutex<Output>>,
     readers: Vec<JoinHandle<()>>,
-    /// The commands that send SIGTERM to the program and that end it, where it is not the child itself.
+    /// The commands that send SIGTERM to the program and that kill it, if the program is not the
+    /// child process.
     outside: Option<Outside>,
 }
 
-/// Commands that reach a program which runs elsewhere, in a container.
+/// Commands that reach a program inside a container.
 pub(crate) struct Outside {
     pub(crate) terminate: Vec<OsString>,
     pub(crate) remove: Vec<OsString>,
@@ -42,7 +44,7 @@ pub(crate) struct Outside {
 #[derive(Default)]
 struct Output {
     stdout: Vec<u8>,
-    /// Both streams, as they came.
+    /// Both output streams, in the order of arrival.
     all: Vec<u8>,
 }
 
@@ -58,7 +60,7 @@ impl Running {
         Ok(Running { child, output, readers, outside })
     }
 
-    /// The status of a program that has ended.
+    /// Returns the status of a program that has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().ok()??;
         let deadline = Instant::now() + LAST_WORDS;
@@ -68,7 +70,7 @@ impl Running {
         Some(status)
     }
 
-    /// Waits for the program's end; `None` where it goes on.
+    /// Waits for the program's end. Returns `None` if it is still running.
     pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
@@ -89,17 +91,17 @@ impl Running {
         }
     }
 
-    /// Its standard output.
+    /// Returns the standard output.
     pub(crate) fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.output().stdout).into_owned()
     }
 
-    /// Both of its streams, as they came.
+    /// Returns both output streams, in the order of arrival.
     pub(crate) fn printed(&self) -> String {
         String::from_utf8_lossy(&self.output().all).into_owned()
     }
 
-    /// The last lines that it printed.
+    /// Returns the last lines of the output.
     pub(crate) fn last_lines(&self) -> String {
         let printed = self.printed();
         let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -126,7 +128,7 @@ impl Drop for Running {
     }
 }
 
-/// Reads a stream to its end on a thread, and keeps the end of what came.
+/// Reads a stream to its end on a thread, and keeps the last part.
 fn keep(
     mut stream: impl Read + Send + 'static,
     output: Arc<Mutex<Output>>,

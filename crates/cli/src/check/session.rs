@@ -1,4 +1,4 @@
-//! The checks of one subject share this: its server, its schema, and the files around it.
+//! The state that the checks of one subject share: its server, its schema, and the files around it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,11 +17,11 @@ use crate::check::running::Running;
 use crate::check::subject::{Start, Subject};
 use crate::check::verdict::Verdict;
 
-/// The time that processes get to end after the program.
+/// The time that processes have to end after the program.
 const GRACE: Duration = Duration::from_secs(2);
-/// The most files that are watched.
+/// The maximum number of files that are watched.
 const WATCHED: usize = 20_000;
-/// Folders that tools write, and whose files say nothing of the program.
+/// Folders that tools write. Changes in them are not the program's.
 const UNWATCHED: [&str; 6] = ["__pycache__", "node_modules", "target", "venv", "dist", "build"];
 
 /// A check.
@@ -33,7 +33,7 @@ pub(crate) struct Check {
     pub(crate) run: fn(&mut Session) -> Verdict,
 }
 
-/// The subjects of a check.
+/// The subjects that a check applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {
     Any,
@@ -44,22 +44,23 @@ pub(crate) enum Of {
 /// A subject under check.
 pub(crate) struct Session {
     pub(crate) subject: Subject,
-    /// The longest time that a run of the program may take.
+    /// The time limit for one run of the program.
     pub(crate) limit: Duration,
-    /// The reason for which no further check makes sense.
+    /// The reason why no further check makes sense.
     pub(crate) hopeless: Option<&'static str>,
     pub(crate) server: Option<Server>,
     pub(crate) schema: Option<InputsSchema>,
-    /// True where the server answers samples; where it does not, what is asked later is no fault of its own.
+    /// True if the server gives results for samples. Otherwise later checks of requests are
+    /// skipped, so that one fault is reported once.
     pub(crate) answers: bool,
-    /// True where the command line gives a result.
+    /// True if the command line gives a result.
     pub(crate) has_command_line: bool,
-    /// The command lines of the processes that were left behind.
+    /// The command lines of processes that were left running.
     pub(crate) left: Vec<String>,
-    /// True where such processes can be found.
+    /// True if such processes can be found.
     pub(crate) adopts: bool,
     shared: PathBuf,
-    /// Removed together with the session.
+    /// The folder is removed together with the session.
     _folder: TempDir,
     before: BTreeMap<PathBuf, SystemTime>,
 }
@@ -71,12 +72,13 @@ pub(crate) struct Server {
 }
 
 impl Session {
-    /// Begins to look at a subject.
+    /// Begins to check a subject.
     pub(crate) fn new(subject: Subject, limit: Duration) -> io::Result<Self> {
         let folder = TempDir::with_prefix("ai-integration-check-")?;
         let shared = folder.path().join("shared");
         fs::create_dir(&shared)?;
-        // The user of a container is another one; those of this machine do not get through the folder.
+        // The container runs as another user, who needs access. Other users of this machine have no
+        // access, because the parent folder is closed to them.
         fs::set_permissions(&shared, fs::Permissions::from_mode(0o777))?;
         let adopts = matches!(subject, Subject::Program(_)) && processes::adopt();
         let mut session = Session {
@@ -97,7 +99,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Returns whether a check is one of this subject.
+    /// Returns true if a check applies to this subject.
     pub(crate) fn has(&self, check: &Check) -> bool {
         let kind = match self.subject {
             Subject::Program(_) => Of::Programs,
@@ -106,7 +108,7 @@ impl Session {
         check.of == Of::Any || check.of == kind
     }
 
-    /// The folder for the files of the check.
+    /// Returns the folder for the files of the check.
     pub(crate) fn folder(&self) -> &Path {
         &self.shared
     }
@@ -124,7 +126,8 @@ impl Session {
         self.subject.start(&start, self.folder())
     }
 
-    /// Waits for the end of a run, and notes what it leaves behind; `None` where it does not end.
+    /// Waits for the end of a run, and records the processes that it leaves. Returns `None` if the
+    /// run does not end.
     pub(crate) fn finish(&mut self, running: &mut Running, limit: Duration) -> Option<ExitStatus> {
         let status = running.wait(limit)?;
         if self.adopts {
@@ -134,11 +137,11 @@ impl Session {
         Some(status)
     }
 
-    /// The files around the program that came or changed since the session began.
+    /// Returns the files around the program that are new or changed since the session began.
     pub(crate) fn written(&self) -> Vec<PathBuf> {
         let now = self.files().into_iter();
         let is_new = |(file, time): &(PathBuf, SystemTime)| self.before.get(file) != Some(time);
-        // The report may be one of them: `ai-integration check … > report.txt`.
+        // The report may be one of these files: `ai-integration check … > report.txt`.
         let report = [fstat(io::stdout()), fstat(io::stderr())].map(Result::ok);
         let is_report = |file: &PathBuf| {
             let about = fs::metadata(file).ok();
@@ -148,7 +151,8 @@ impl Session {
         now.filter(is_new).map(|(file, _)| file).filter(|file| !is_report(file)).collect()
     }
 
-    /// The files in the program's folder and in this one, with the times of their last change.
+    /// Returns the files in the program's folder and in the current folder, with the times of their
+    /// last change.
     fn files(&self) -> BTreeMap<PathBuf, SystemTime> {
         let mut files = BTreeMap::new();
         if matches!(self.subject, Subject::Image(_)) {
@@ -184,7 +188,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // The server has files open in the folder.
+        // The server must end first, because it has files open in the folder.
         self.server = None;
     }
 }

@@ -1,4 +1,4 @@
-//! The subject of the check: a program, or the image of a container with one.
+//! The subject of the check: a program, or a container image with a program.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,14 +14,14 @@ use crate::check::container::{FOLDER, Image};
 use crate::check::running::Running;
 use crate::program;
 
-/// The settings that a program is run with as they are in the environment; the others would change
-/// what a server asks of its clients.
+/// The settings of the environment that also apply to the checked program. Others are removed,
+/// because they would change what a server requires of its clients.
 const KEPT: [&str; 3] =
     ["AI_INTEGRATION_BINARY", "AI_INTEGRATION_DEVICES", "AI_INTEGRATION_MODES_PATH"];
-/// The most that is read of a program's first line, in bytes.
+/// The maximum number of bytes that are read of a program's first line.
 const LONGEST_LINE: u64 = 256;
-/// Commands that keep a process from the network: as root, and as another user. The first that works
-/// here is taken.
+/// Commands that keep a process from the network, for root and for another user. The first one that
+/// works here is used.
 const WITHOUT_NETWORK: [&[&str]; 2] =
     [&["unshare", "--net"], &["unshare", "--user", "--map-current-user", "--net"]];
 
@@ -31,15 +31,15 @@ pub(crate) enum Subject {
     Image(Image),
 }
 
-/// A program with its own arguments, as they are executed.
+/// A program with its own arguments, in the form in which it is executed.
 pub(crate) struct Program {
     name: String,
     command: Vec<OsString>,
-    /// The settings that are taken from it.
+    /// The settings that are removed from its environment.
     removed: Vec<&'static str>,
 }
 
-/// A way in which the program is started.
+/// A way to start the program.
 #[derive(Default)]
 pub(crate) struct Start<'a> {
     pub(crate) arguments: Vec<OsString>,
@@ -48,7 +48,7 @@ pub(crate) struct Start<'a> {
 }
 
 impl Subject {
-    /// Finds what these words name: a file, a program on the path, or an image.
+    /// Finds the subject of these words: a file, a program on the path, or an image.
     pub(crate) fn find(words: &[OsString]) -> Result<Self, String> {
         let environment = environment::read();
         let Some(first) = words.first() else { return Err("no program is named".to_owned()) };
@@ -79,7 +79,7 @@ impl Subject {
         }))
     }
 
-    /// The name for people.
+    /// Returns the name for people.
     pub(crate) fn name(&self) -> String {
         match self {
             Subject::Program(program) => program.name.clone(),
@@ -87,14 +87,15 @@ impl Subject {
         }
     }
 
-    /// The file of the program.
+    /// Returns the file of the program.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         let Subject::Program(program) = self else { return None };
         let words = program.command.iter().map(PathBuf::from);
         words.rev().find(|word| word.is_file())
     }
 
-    /// The way out where it cannot be executed, as far as its file tells; `None` for an image.
+    /// Returns the way out if the program cannot be executed, judged by its file; `None` for an
+    /// image.
     pub(crate) fn way_to_execute(&self) -> Option<String> {
         let Subject::Program(program) = self else { return None };
         let file = Path::new(program.command.first()?);
@@ -114,13 +115,16 @@ impl Subject {
                  interpreter's name: save it with LF"
             ),
             Some(line) => {
-                format!("install what its first line names, or mend it: #!{}", line.trim())
+                format!(
+                    "install the interpreter that its first line names, or correct the line: #!{}",
+                    line.trim()
+                )
             }
-            None => format!("{shown} has to be a program for this machine, or to begin with #!"),
+            None => format!("{shown} must be a program for this machine, or begin with #!"),
         })
     }
 
-    /// The path by which the program finds a file that is in `folder` here.
+    /// Returns the path by which the program finds a file that is in `folder` here.
     pub(crate) fn path_of(&self, file: &Path, folder: &Path) -> PathBuf {
         match (self, file.strip_prefix(folder)) {
             (Subject::Image(_), Ok(inside)) => Path::new(FOLDER).join(inside),
@@ -128,12 +132,12 @@ impl Subject {
         }
     }
 
-    /// Returns whether it can be run without a network.
+    /// Returns true if the program can run without a network.
     pub(crate) fn can_be_offline(&self) -> bool {
         matches!(self, Subject::Image(_)) || without_network().is_some()
     }
 
-    /// Starts it; `folder` is the folder that it shares with this process.
+    /// Starts the program. It shares `folder` with this process.
     pub(crate) fn start(&self, start: &Start<'_>, folder: &Path) -> Result<Running, String> {
         let (mut command, outside) = match self {
             Subject::Program(program) => (program.command(start), None),

@@ -1,47 +1,47 @@
 //! The verdict of one check.
 
-/// The verdict on one side of a program.
+/// The verdict of one check.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// It is as it should be, in a sentence.
+    /// The program is right, in a sentence.
     Passed(String),
-    /// It works, and may not do so elsewhere.
+    /// The program works here, and may not work elsewhere.
     Doubtful(Fault),
-    /// It does not work.
+    /// The program does not work.
     Failed(Fault),
-    /// It was not looked at, for this reason.
+    /// The check was not made, for this reason.
     Skipped(String),
 }
 
 /// A fault, for the author of the program.
 #[derive(Debug, Default)]
 pub(crate) struct Fault {
-    /// The cause, in a sentence.
+    /// The cause.
     pub(crate) cause: String,
-    /// The way out, in a sentence.
+    /// The way out.
     pub(crate) way_out: String,
-    /// The last lines that the program printed; empty where they say nothing on it.
+    /// The last lines of the program's output; empty if they are not related to the fault.
     pub(crate) output: String,
 }
 
 impl Fault {
-    /// Describes a fault of which the program's output says nothing.
+    /// Creates a fault to which the program's output is not related.
     pub(crate) fn new(cause: impl Into<String>, way_out: impl Into<String>) -> Self {
         Fault { cause: cause.into(), way_out: way_out.into(), output: String::new() }
     }
 
-    /// Adds what the program printed last.
+    /// Adds the last lines of the program's output.
     pub(crate) fn with_output(mut self, output: String) -> Self {
         self.output = output;
         self
     }
 }
 
-/// The most of a gist that is shown, in characters.
+/// The maximum number of characters of a summary.
 const LONGEST: usize = 300;
 
-/// Returns a line for a text of several: the exception of a traceback, and else the first line and the
-/// last one, which is the exception where a program's last output follows.
+/// Summarises a text in one line: the exception of a traceback, or otherwise the first and the last
+/// line. The last line is the exception if the text ends with a program's output.
 pub(crate) fn gist(text: &str) -> String {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();

@@ -1,16 +1,16 @@
-//! The templates of `ai-integration init`: a folder in `templates` for each, and a line in the table
-//! below.
+//! The templates of `ai-integration init`: one folder in `templates` for each, and a line in the
+//! table below.
 //!
-//! `{{name}}` in a file stands for the model's name. Files whose own names mean something to the tools of
-//! this repository have others there.
+//! `{{name}}` in a file is replaced by the model's name. Files whose names mean something to the
+//! tools of this repository have other names here.
 
 use std::borrow::Cow;
 
 use rust_embed::Embed;
 
-/// The folder of what all templates in Python have.
+/// The folder with the files that all Python templates share.
 const PYTHON: &str = "python";
-/// The names of files here, and those that are written.
+/// The names of files in this repository, and the names under which they are written.
 const RENAMED: [(&str, &str); 3] = [
     ("dot-gitignore", ".gitignore"),
     ("dot-dockerignore", ".dockerignore"),
@@ -23,7 +23,7 @@ const NAME: &str = "{{name}}";
 pub(crate) struct Template {
     name: &'static str,
     language: Language,
-    /// The flags of a first question, and the file of the template that they name.
+    /// The flags of a first request. Files in them are files of the template.
     question: &'static str,
     file: Option<&'static str>,
 }
@@ -88,7 +88,7 @@ impl Template {
         TEMPLATES.iter().find(|template| template.name == name)
     }
 
-    /// The files for a model of this name, by their paths in its folder.
+    /// Returns the files for a model of this name, with their paths in its folder.
     pub(crate) fn files(&self, name: &str) -> Vec<(String, Vec<u8>)> {
         let shared = (self.language == Language::Python).then_some(PYTHON);
         let folders: Vec<&str> = shared.into_iter().chain([self.name]).collect();
@@ -100,7 +100,8 @@ impl Template {
         files.collect()
     }
 
-    /// The commands that install what a model of this name needs, ask it, and serve it.
+    /// Returns the commands that install the requirements of a model of this name, run it once, and
+    /// serve it.
     pub(crate) fn commands(&self, name: &str) -> [String; 3] {
         let file = self.file.map(|file| format!(" {name}/{file}")).unwrap_or_default();
         let (install, program) = match self.language {

@@ -1,4 +1,4 @@
-//! Checks whether a request gets an answer, and the answer is what its content type says.
+//! Checks that a request gets a result, and that the result has its content type.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::check::session::{Check, Of, Session};
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check =
-    Check { name: "answer", title: "asking the server", of: Of::Any, run: check };
+    Check { name: "answer", title: "sending a request", of: Of::Any, run: check };
 
-/// Content types under which anything may come.
+/// Content types that any data has.
 const ANY: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
 
 fn check(session: &mut Session) -> Verdict {
@@ -26,28 +26,28 @@ fn check(session: &mut Session) -> Verdict {
         Err(cause) => return unanswered(session, &cause),
     };
     match misnamed(&answer) {
-        Some(cause) => Fault::new(cause, "let content-type name what the data is").into(),
+        Some(cause) => Fault::new(cause, "set content-type to the type of the data").into(),
         None if answer.body.is_empty() => Verdict::Doubtful(Fault::new(
-            "the answer to a sample is empty",
-            "give the input an example in the schema that has an answer",
+            "the result for a sample is empty",
+            "add an example to the schema for which the model has a result",
         )),
         None if answer.content_type == "application/json"
             && answer.body.trim_ascii() == b"null" =>
         {
             Verdict::Doubtful(Fault::new(
-                "the answer to a sample is null",
-                "let the function return its result, or give the input an example that has one",
+                "the result for a sample is null",
+                "return the result from the function, or add an example for which it has a result",
             ))
         }
         None => Verdict::Passed(format!(
-            "a request was answered with {} bytes of {}",
+            "a request got {} bytes of {}",
             answer.body.len(),
             answer.content_type
         )),
     }
 }
 
-/// Asks the server; an answer is one of success.
+/// Sends a request; a response with another status than success is an error.
 pub(crate) fn ask(port: u16, body: &str, limit: Duration) -> Result<Answer, String> {
     let answer = http::post(port, "/infer", body, limit)?;
     if answer.status == 200 {
@@ -59,13 +59,13 @@ pub(crate) fn ask(port: u16, body: &str, limit: Duration) -> Result<Answer, Stri
 fn unanswered(session: &mut Session, cause: &str) -> Verdict {
     session.answers = false;
     let output = session.server.as_ref().map(|server| server.running.last_lines());
-    let way_out = "mend the exception or the result that is told";
+    let way_out = "fix the exception or the result that the message names";
     Fault::new(format!("a request was not answered: {cause}"), way_out)
         .with_output(output.unwrap_or_default())
         .into()
 }
 
-/// The sample of each input as a request's JSON.
+/// Returns the request as JSON: a sample of each input.
 pub(crate) fn body(schema: &InputsSchema) -> String {
     let samples = schema.samples().into_iter().map(|(name, value)| (name, in_json(value)));
     Json::Object(samples.collect::<Map<_, _>>()).to_string()
@@ -80,11 +80,11 @@ fn in_json(value: Value) -> Json {
     }
 }
 
-/// Tells how the data differs from what the content type says.
+/// Describes how the data differs from its content type.
 fn misnamed(answer: &Answer) -> Option<String> {
     let Answer { content_type: said, body, .. } = answer;
     if said.is_empty() {
-        return Some("the answer has no content type".to_owned());
+        return Some("the result has no content type".to_owned());
     }
     let known = Format::find(said);
     let found = Format::recognise(body);
@@ -97,7 +97,7 @@ fn misnamed(answer: &Answer) -> Option<String> {
     }
     if said.starts_with("text/") {
         let is_text = std::str::from_utf8(body).is_ok();
-        return (!is_text).then(|| format!("it says {said}, but the data is no text"));
+        return (!is_text).then(|| format!("it says {said}, but the data is not text"));
     }
     let is_misfit = known.is_some_and(|known| known.begins.is_some() && !known.has(body));
     match found.filter(|found| is_misfit && is_other(found)) {

@@ -1,4 +1,4 @@
-//! Checks whether the program leaves its arguments and its standard output to the mode `command_line`.
+//! Checks that the program leaves its arguments and its standard output to the mode `command_line`.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -22,18 +22,19 @@ pub(crate) const CHECK: Check = Check {
     run: check,
 };
 
-/// The flags of the command line itself: an input of that name has another one.
+/// The flags of the command line itself. An input with one of these names has the flag
+/// `--input-NAME`.
 const TAKEN: [&str; 4] = ["output", "option", "loop", "help"];
-/// The most that is shown of what spoils a result, in characters.
+/// The maximum number of characters that are shown of stray output.
 const SHOWN: usize = 80;
 
 /// A run of the program on a sample of each input.
 pub(crate) struct Call {
-    /// True where it ended in time and well, with a result.
+    /// True if the program succeeded in time and wrote a result.
     pub(crate) is_answered: bool,
     has_result: bool,
     is_late: bool,
-    /// In words, for a fault.
+    /// The end of the run in words, for a fault.
     pub(crate) end: String,
     pub(crate) running: Running,
 }
@@ -54,7 +55,7 @@ fn check(session: &mut Session) -> Verdict {
     if call.is_late && call.has_result {
         Fault::new(
             "the program did not end after its result",
-            "let it end with its loop: threads of its own as daemons, and no waiting at the exit",
+            "end the program with its loop: make its threads daemons, and do not wait at the exit",
         )
         .into()
     } else if !call.is_answered {
@@ -67,11 +68,11 @@ fn check(session: &mut Session) -> Verdict {
         .with_output(call.running.last_lines())
         .into()
     } else if stray.trim().is_empty() {
-        Verdict::Passed("the command line wrote its result, and nothing beside it".to_owned())
+        Verdict::Passed("the command line wrote its result and nothing else".to_owned())
     } else {
         let stray: String = stray.trim().chars().take(SHOWN).collect();
         Fault::new(
-            format!("something beside the result is on standard output, and spoils it: {stray:?}"),
+            format!("other output is mixed with the result on standard output: {stray:?}"),
             "import ai_integration before anything prints, or print to standard error",
         )
         .into()
@@ -99,14 +100,14 @@ pub(crate) fn call(session: &mut Session, is_offline: bool) -> Result<Call, Stri
     let is_answered = has_result && status.is_some_and(|status| status.success());
     let end = match status {
         None => format!("did not end within {} s", limit.as_secs()),
-        Some(status) if status.success() => "ended well without it".to_owned(),
+        Some(status) if status.success() => "succeeded without a result".to_owned(),
         Some(status) => format!("ended with {status}"),
     };
     let is_late = status.is_none();
     Ok(Call { is_answered, has_result, is_late, end, running })
 }
 
-/// The flags for a sample of each input; files are written into the folder.
+/// Returns the flags for a sample of each input. Files are written into the folder.
 fn flags(
     schema: &InputsSchema,
     folder: &Path,
@@ -135,7 +136,7 @@ fn flags(
                 Value::Json(json) => json.to_string(),
                 Value::List(_) => continue,
             };
-            // As an option a text is taken as it stands, also where it looks like a path.
+            // `--option` takes a text unchanged, even if it looks like a path.
             flags.extend(["--option".into(), format!("{name}={text}").into()]);
         }
     }

@@ -1,5 +1,4 @@
-//! Checks whether the exit status of a command line that cannot be used is 2, as scripts and schedulers
-//! expect.
+//! Checks that a wrong command line ends with exit status 2, as scripts and schedulers expect.
 
 use crate::check::session::{Check, Of, Session};
 use crate::check::subject::Start;
@@ -7,7 +6,7 @@ use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check = Check {
     name: "exit_status",
-    title: "looking at the status of a wrong command line",
+    title: "checking the exit status of a wrong command line",
     of: Of::Any,
     run: check,
 };

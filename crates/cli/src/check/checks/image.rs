@@ -1,4 +1,4 @@
-//! Checks what the image says of itself: its entry point, its arguments and its user.
+//! Checks the image's settings: its entry point, arguments and user.
 
 use serde_json::Value as Json;
 
@@ -7,12 +7,12 @@ use crate::check::subject::Subject;
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check =
-    Check { name: "image", title: "looking at the image's settings", of: Of::Images, run: check };
+    Check { name: "image", title: "checking the image's settings", of: Of::Images, run: check };
 
 fn check(session: &mut Session) -> Verdict {
     match &session.subject {
         Subject::Image(image) => verdict(&image.settings),
-        Subject::Program(_) => Verdict::Skipped("a program is no image".to_owned()),
+        Subject::Program(_) => Verdict::Skipped("a program is not an image".to_owned()),
     }
 }
 
@@ -37,7 +37,7 @@ fn verdict(settings: &Json) -> Verdict {
     if !arguments.is_empty() {
         return Fault::new(
             format!("CMD gives the program arguments: {}", arguments.join(" ")),
-            "leave CMD out, and all of the program's words to ENTRYPOINT",
+            "remove CMD, and put the program's words into ENTRYPOINT",
         )
         .into();
     }
@@ -47,7 +47,7 @@ fn verdict(settings: &Json) -> Verdict {
         Ok(1..) => Verdict::Passed(format!("it runs {} as user {user}", entrypoint.join(" "))),
         _ => Verdict::Doubtful(Fault::new(
             format!("its user is {}, which Kubernetes refuses under runAsNonRoot", named(user)),
-            "let USER be a number that is not 0: USER 1000",
+            "set USER to a number that is not 0: USER 1000",
         )),
     }
 }

@@ -1,4 +1,5 @@
-//! Checks whether the program goes on after its answers: one without a loop is started anew each time.
+//! Checks that the program goes on after a result. A program without a loop is restarted after each
+//! request.
 
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use crate::check::session::{Check, Of, Session};
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check =
-    Check { name: "lasting", title: "looking whether it goes on", of: Of::Any, run: check };
+    Check { name: "lasting", title: "checking that it goes on", of: Of::Any, run: check };
 
-/// The time in which the end of a program is seen.
+/// The time in which the end of a program becomes visible in the metrics.
 const PAUSE: Duration = Duration::from_millis(500);
 const ENDS: &str = "ai_integration_worker_ends_total";
-/// Ends that were wanted.
+/// The causes of an end that the engine itself wanted.
 const WANTED: [&str; 2] = ["cause=\"stopped\"", "cause=\"retired\""];
 
 fn check(session: &mut Session) -> Verdict {
@@ -28,7 +29,7 @@ fn check(session: &mut Session) -> Verdict {
         Err(error) => return Verdict::Skipped(format!("/metrics: {error}")),
     };
     if ends == 0.0 {
-        Verdict::Passed("the program went on after each answer".to_owned())
+        Verdict::Passed("the program went on after each result".to_owned())
     } else {
         let times = if ends > 1.0 { format!("{ends} times") } else { "once".to_owned() };
         Fault::new(
@@ -41,7 +42,7 @@ fn check(session: &mut Session) -> Verdict {
     }
 }
 
-/// Counts the ends of workers that nobody wanted.
+/// Counts the ends of workers for other causes than the wanted ones.
 fn ends(metrics: &str) -> f64 {
     let lines = metrics.lines().filter(|line| line.starts_with(ENDS));
     let unwanted = lines.filter(|line| !WANTED.iter().any(|cause| line.contains(cause)));

@@ -1,4 +1,5 @@
-//! Checks whether the program keeps memory of each request, until it is killed for it.
+//! Checks that the program does not keep memory of each request, which would end with an
+//! out-of-memory kill.
 
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use crate::check::session::{Check, Of, Session};
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check =
-    Check { name: "memory", title: "looking at its memory", of: Of::Any, run: check };
+    Check { name: "memory", title: "checking its memory", of: Of::Any, run: check };
 
 const RESIDENT: &str = "ai_integration_worker_resident_memory_bytes{";
-/// The most requests that are made. The first that adds less than `STEP` is the last.
+/// The maximum number of requests. The check stops at the first request that adds less than `STEP`.
 const REQUESTS: usize = 5;
 const MEGABYTE: f64 = 1e6;
-/// The growth with each request that is no chance any more, in bytes.
+/// The growth with each request that is too much for chance, in bytes.
 const STEP: f64 = 32.0 * MEGABYTE;
 
 fn check(session: &mut Session) -> Verdict {
@@ -27,7 +28,7 @@ fn check(session: &mut Session) -> Verdict {
     }
     let (port, limit, body) = (server.port, session.limit, answer::body(schema));
     let Some(first) = resident(port, limit) else {
-        return Verdict::Skipped("/metrics tells nothing of its memory".to_owned());
+        return Verdict::Skipped("/metrics does not report its memory".to_owned());
     };
     let mut last = first;
     for _ in 0..REQUESTS {
@@ -49,7 +50,7 @@ fn check(session: &mut Session) -> Verdict {
     .into()
 }
 
-/// The memory of all workers, in bytes; `None` where it is not told.
+/// Returns the memory of all workers in bytes, or `None` if the metrics lack it.
 fn resident(port: u16, limit: Duration) -> Option<f64> {
     let answer = http::get(port, "/metrics", limit).ok()?;
     let metrics = String::from_utf8_lossy(&answer.body).into_owned();

@@ -1,4 +1,4 @@
-//! Checks whether the model needs the network when it runs.
+//! Checks that the model runs without the network.
 
 use crate::check::checks::command_line::call;
 use crate::check::session::{Check, Of, Session};
@@ -12,7 +12,7 @@ fn check(session: &mut Session) -> Verdict {
         return Verdict::Skipped("its command line gives no result to compare".to_owned());
     }
     if !session.subject.can_be_offline() {
-        let reason = "the network cannot be taken from a program here (unshare --net)";
+        let reason = "this machine cannot run a program without the network (unshare --net)";
         return Verdict::Skipped(reason.to_owned());
     }
     let offline = match call(session, true) {
@@ -20,9 +20,9 @@ fn check(session: &mut Session) -> Verdict {
         Err(error) => return Fault::new(error, "").into(),
     };
     if offline.is_answered {
-        return Verdict::Passed("it answers without a network".to_owned());
+        return Verdict::Passed("it gives its result without a network".to_owned());
     }
-    let way_out = "put the model's weights into the image, and look for them before a download";
+    let way_out = "put the model's weights into the image, and load them from there instead of downloading them";
     Verdict::Doubtful(
         Fault::new(format!("without a network it {}", offline.end), way_out)
             .with_output(offline.running.last_lines()),

@@ -1,4 +1,4 @@
-//! Checks whether a request gets its own answer, and not that of the request before.
+//! Checks that a request gets its own result, and not the result of the request before it.
 
 use ai_integration_contract::{Field, InputsSchema, Value};
 use serde_json::Value as Json;
@@ -10,12 +10,13 @@ use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check = Check {
     name: "own_answer",
-    title: "looking whether each request gets its own answer",
+    title: "checking that each request gets its own result",
     of: Of::Any,
     run: check,
 };
 
-/// The times that an answer has to be late before it is no chance any more: a model may answer by chance.
+/// The number of times that a result must be late before it counts as a fault, because a model may
+/// repeat a result by chance.
 const TIMES: usize = 5;
 
 fn check(session: &mut Session) -> Verdict {
@@ -34,7 +35,7 @@ fn check(session: &mut Session) -> Verdict {
         Ok::<_, String>(answer.body)
     };
     let is_late = || -> Result<bool, String> {
-        // A request of its own kind came before each pair, so that the late answer is known.
+        // A request with this sample came before each pair, so its result would be the late one.
         let known = ask(&one)?;
         for _ in 0..TIMES {
             if ask(&other)? != known || ask(&one)? == known || ask(&one)? != known {
@@ -44,19 +45,20 @@ fn check(session: &mut Session) -> Verdict {
         Ok(true)
     };
     match is_late() {
-        Err(reason) => Verdict::Skipped(format!("a second sample has no answer: {reason}")),
+        Err(reason) => Verdict::Skipped(format!("a second sample has no result: {reason}")),
         Ok(false) => {
-            Verdict::Passed("a request does not get the answer of the last one".to_owned())
+            Verdict::Passed("a request does not get the result of the request before it".to_owned())
         }
         Ok(true) => Fault::new(
-            "a request gets the answer of the request before it",
-            "keep nothing of one request for the next: compute each result from its own inputs",
+            "a request gets the result of the request before it",
+            "keep no data of one request for the next: compute each result from its own inputs",
         )
         .into(),
     }
 }
 
-/// The sample of each input as a request's JSON, with another value where one is easily made.
+/// Returns the request as JSON with a second sample: another value for the first input that has
+/// one.
 fn other_body(schema: &InputsSchema) -> Option<String> {
     let mut body: Json = answer::body(schema).parse().ok()?;
     let mut is_other = false;

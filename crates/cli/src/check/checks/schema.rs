@@ -1,4 +1,4 @@
-//! Checks whether the server tells which inputs the model takes.
+//! Checks that the server reports the inputs of the model.
 
 use ai_integration_contract::InputsSchema;
 use serde_json::Value as Json;
@@ -10,7 +10,7 @@ use crate::check::verdict::{Fault, Verdict};
 pub(crate) const CHECK: Check =
     Check { name: "schema", title: "asking for the schema", of: Of::Any, run: check };
 
-const WAY_OUT: &str = "mend inputs_schema: docs/schema.md lists its types and properties";
+const WAY_OUT: &str = "correct inputs_schema: docs/schema.md lists its types and properties";
 
 fn check(session: &mut Session) -> Verdict {
     let Some(server) = &session.server else {

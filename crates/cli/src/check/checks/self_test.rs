@@ -1,4 +1,4 @@
-//! Checks whether the program answers samples of its inputs: the mode `test_model_integration`.
+//! Checks that the program works on samples of its inputs: the mode `test_model_integration`.
 
 use crate::check::session::{Check, Of, Session};
 use crate::check::subject::Start;
@@ -6,36 +6,33 @@ use crate::check::verdict::{Fault, Verdict, gist};
 
 pub(crate) const CHECK: Check = Check {
     name: "self_test",
-    title: "loading the model, and answering five samples",
+    title: "loading the model, and running five samples",
     of: Of::Any,
     run: check,
 };
 
-/// Words of the self-test, and of the Python client.
+/// Messages of the self-test and of the Python package.
 const HAPPY: &str = "The model is integrated right!";
 const SAD: &str = "Sad! ";
 const BEGUN: &str = "Attempting inference";
 const TWICE: &str = "a second result for the same request was ignored";
 
-/// Words of a server, which was not asked for.
+/// A message of the server, which the check did not start.
 const SERVES: &str = "listening on http://";
 const OTHER_MODE: &str = "leave MODE as it is in the environment, and serving to ai_integration: the \
                           program became a server where it was asked to test itself";
 
-/// The status of `env` and shells for a program that is not there.
+/// The exit status of `env` and of shells for a program that does not exist.
 const NOT_FOUND: i32 = 127;
 
-/// The way out for each cause, by words in what the self-test says.
+/// The way out for each cause, by words in the self-test's output.
 const WAYS_OUT: [(&str, &str); 6] = [
-    ("without send_result", "give every request a result, on every way through the block"),
+    ("without send_result", "send a result for every request, on every path through the block"),
     ("is not a picture", "let content-type name what the data is"),
     ("are no picture", "let content-type name what the data is"),
     ("JSON cannot be parsed", "let content-type name what the data is"),
-    ("inputs schema", "mend the schema: docs/schema.md lists its types and properties"),
-    (
-        "Read-only file system",
-        "write nowhere but to /tmp, and put what is downloaded into the image",
-    ),
+    ("inputs schema", "correct the schema: docs/schema.md lists its types and properties"),
+    ("Read-only file system", "write only to /tmp, and put downloaded files into the image"),
 ];
 
 fn check(session: &mut Session) -> Verdict {
@@ -45,7 +42,7 @@ fn check(session: &mut Session) -> Verdict {
         Err(error) => {
             session.hopeless = Some("the program cannot be started");
             let way_out = session.subject.way_to_execute();
-            let usual = || "name the program as ENTRYPOINT would".to_owned();
+            let usual = || "give the program as ENTRYPOINT names it".to_owned();
             return Fault::new(error, way_out.unwrap_or_else(usual)).into();
         }
     };
@@ -69,8 +66,8 @@ fn check(session: &mut Session) -> Verdict {
     }
     let printed = running.printed();
     let Some(status) = status else {
-        session.hopeless = Some("its answers take too long");
-        let cause = format!("five samples were not answered within {} s", limit.as_secs());
+        session.hopeless = Some("its results take too long");
+        let cause = format!("five samples had no result within {} s", limit.as_secs());
         let way_out = "make the model faster, or give it more time: --timeout SECONDS";
         return Fault::new(cause, way_out).with_output(running.last_lines()).into();
     };
@@ -78,7 +75,7 @@ fn check(session: &mut Session) -> Verdict {
         return sad(&said).with_output(running.last_lines()).into();
     }
     if printed.contains(TWICE) {
-        let cause = "a request is answered twice: the second result is lost";
+        let cause = "a request got two results: the second is lost";
         return Fault::new(cause, "call send_result once for each request").into();
     }
     Verdict::Passed("five samples of its inputs were answered".to_owned())
@@ -86,7 +83,7 @@ fn check(session: &mut Session) -> Verdict {
 
 fn way_to_begin(goes_on: bool) -> &'static str {
     if goes_on {
-        "let it call ai_integration.run(f) or get_next_input, or give it more time: --timeout SECONDS"
+        "call ai_integration.run(f) or get_next_input in the program, or give it more time: --timeout SECONDS"
     } else {
         "mend what its last lines tell; it has to come to ai_integration.run(f) or get_next_input, \
          without arguments (a program in another language: ai-integration check ai-integration run \
@@ -94,10 +91,10 @@ fn way_to_begin(goes_on: bool) -> &'static str {
     }
 }
 
-/// Describes a self-test that went wrong by the first thing that it says.
+/// Describes a failed self-test by its first message.
 fn sad(said: &str) -> Fault {
     let mut lines = said.lines().skip_while(|line| !line.starts_with(SAD));
-    let first = lines.next().unwrap_or("the self-test ended in between").trim_start_matches(SAD);
+    let first = lines.next().unwrap_or("the self-test ended early").trim_start_matches(SAD);
     let more = lines.take_while(|line| !line.starts_with(SAD) && !line.starts_with(BEGUN));
     let more: Vec<&str> = more.filter(|line| !line.trim().is_empty()).collect();
     let more = more.join("\n");
@@ -106,7 +103,7 @@ fn sad(said: &str) -> Fault {
         reason if first.ends_with(':') && !reason.is_empty() => reason,
         _ => first.to_owned(),
     };
-    let cause = format!("a sample was not answered right: {cause}");
+    let cause = format!("a sample got no valid result: {cause}");
     let is_told = |words: &str| first.contains(words) || more.contains(words);
     let way_out = WAYS_OUT.iter().find(|(words, _)| is_told(words));
     let usual = "mend the exception or the result; a sample that the model cannot use is replaced by \

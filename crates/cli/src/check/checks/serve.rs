@@ -1,5 +1,5 @@
-//! Checks whether the one argument `serve`, which some hosting platforms pass, starts the server of an
-//! image.
+//! Checks that the argument `serve` starts the server of an image. Some hosting platforms pass this
+//! one argument.
 
 use crate::check::checks::start::wait_until_ready;
 use crate::check::http;
@@ -16,7 +16,7 @@ pub(crate) const CHECK: Check = Check {
 
 fn check(session: &mut Session) -> Verdict {
     let Some(port) = http::free_port() else {
-        return Verdict::Skipped("no port of this machine is free".to_owned());
+        return Verdict::Skipped("this machine has no free port".to_owned());
     };
     let variables = vec![("PORT", port.to_string())];
     let start = Start { arguments: vec!["serve".into()], variables, ..Start::default() };

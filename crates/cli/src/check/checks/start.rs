@@ -1,4 +1,4 @@
-//! Checks whether the program becomes a server that is ready: the mode `http`.
+//! Checks that the program starts as a server and becomes ready: the mode `http`.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ pub(crate) const CHECK: Check =
 
 const PAUSE: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Words of systems and languages for a port that is taken.
+/// Messages of systems and languages about a port that is in use.
 const TAKEN: [&str; 3] = ["already in use", "EADDRINUSE", "port is already allocated"];
 
 fn check(session: &mut Session) -> Verdict {
     let Some(port) = http::free_port() else {
-        return Verdict::Skipped("no port of this machine is free".to_owned());
+        return Verdict::Skipped("this machine has no free port".to_owned());
     };
     let mut variables = vec![("PORT", port.to_string())];
     if matches!(session.subject, Subject::Program(_)) {
@@ -38,7 +38,7 @@ fn check(session: &mut Session) -> Verdict {
     }
 }
 
-/// Waits until a server says that it is ready.
+/// Waits until a server reports that it is ready.
 pub(crate) fn wait_until_ready(
     running: &mut Running,
     port: u16,
@@ -66,12 +66,12 @@ fn ended(running: &Running, status: &str) -> Fault {
     let fault = if TAKEN.iter().any(|words| printed.contains(words)) {
         Fault::new(
             "the port is taken: the program listens on it by itself",
-            "leave PORT to ai_integration, which serves the model there",
+            "do not listen on PORT in the program: ai_integration serves the model there",
         )
     } else {
         Fault::new(
             format!("the server ended before it was ready, with {status}"),
-            "mend what its last lines tell: as a server it has to load the model and come to its loop",
+            "fix the error in its last lines: as a server the program must load the model and reach its loop",
         )
     };
     fault.with_output(running.last_lines())

@@ -1,5 +1,5 @@
-//! Checks whether SIGTERM ends the server as the container format says, and the request that it has is
-//! answered first.
+//! Checks that SIGTERM ends the server as the container format requires, and that the request in
+//! progress gets its response first.
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread::{self, sleep};
@@ -13,9 +13,10 @@ use crate::check::verdict::{Fault, Verdict};
 pub(crate) const CHECK: Check =
     Check { name: "stop", title: "ending the server by SIGTERM", of: Of::Any, run: check };
 
-/// The time that a server takes at most: `AI_INTEGRATION_STOP_TIMEOUT`, and what comes after it.
+/// The maximum time for the end: `AI_INTEGRATION_STOP_TIMEOUT`, and the time that the engine needs
+/// after it.
 const LIMIT: Duration = Duration::from_secs(42);
-/// The time after which an idle server that has not ended makes a rollout slow.
+/// The time after which the end of an idle server slows down a rollout.
 const SLOW: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 const SIGTERM: i32 = 15;
@@ -36,7 +37,7 @@ fn check(session: &mut Session) -> Verdict {
     let took = began.elapsed();
     let Server { running, .. } = server;
     let output = running.last_lines();
-    // Ends what has not ended, so that the request ends too.
+    // This kills a program that is still running, so that its request ends too.
     drop(running);
     let lost = match request.join() {
         Ok(Ok(_)) => None,
@@ -47,7 +48,7 @@ fn check(session: &mut Session) -> Verdict {
     match status {
         None => Fault::new(
             format!("it did not end within {seconds:.0} s of SIGTERM"),
-            format!("the signal does not reach it, or is ignored: {EXEC}"),
+            format!("the signal does not reach the program, or is ignored: {EXEC}"),
         )
         .with_output(output)
         .into(),
@@ -61,13 +62,13 @@ fn check(session: &mut Session) -> Verdict {
         Some(_) => match lost.filter(|_| session.answers) {
             Some(reason) => Fault::new(
                 format!("the request that it had at SIGTERM was lost: {reason}"),
-                "leave SIGTERM to ai_integration, which answers first what it has accepted",
+                "do not handle SIGTERM in the program: ai_integration finishes the accepted requests first",
             )
             .with_output(output)
             .into(),
             None if took > SLOW => Verdict::Doubtful(Fault::new(
                 format!("it took {seconds:.1} s to end; `docker stop` kills after 10 s"),
-                "let the program end with its loop: threads as daemons, no handler of SIGTERM",
+                "end the program with its loop: make its threads daemons, and do not handle SIGTERM",
             )),
             None if !session.answers => {
                 Verdict::Passed(format!("SIGTERM ended it with status 0 after {seconds:.1} s"))
@@ -79,7 +80,7 @@ fn check(session: &mut Session) -> Verdict {
     }
 }
 
-/// Waits until a worker has a request, or the request is over.
+/// Waits until a worker has a request, or until the request has ended.
 fn wait_for_work(port: u16, is_over: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(1);
     while !is_over() && Instant::now() < deadline {

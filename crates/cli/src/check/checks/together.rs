@@ -1,4 +1,4 @@
-//! Checks whether several requests that come at once are all answered.
+//! Checks that several requests at once all get a response.
 
 use std::thread;
 
@@ -6,16 +6,12 @@ use crate::check::checks::answer;
 use crate::check::session::{Check, Of, Session};
 use crate::check::verdict::{Fault, Verdict};
 
-pub(crate) const CHECK: Check = Check {
-    name: "together",
-    title: "asking the server eight times at once",
-    of: Of::Any,
-    run: check,
-};
+pub(crate) const CHECK: Check =
+    Check { name: "together", title: "sending eight requests at once", of: Of::Any, run: check };
 
 const REQUESTS: usize = 8;
-/// The reason for which what needs an answer is skipped.
-pub(crate) const UNANSWERED: &str = "a single request has no answer either";
+/// The reason for skipping the checks that need a response.
+pub(crate) const UNANSWERED: &str = "a single request has no result either";
 
 fn check(session: &mut Session) -> Verdict {
     let (Some(server), Some(schema)) = (&session.server, &session.schema) else {
@@ -34,10 +30,10 @@ fn check(session: &mut Session) -> Verdict {
     let mut lost = answers.iter().filter_map(|answer| answer.as_ref().err());
     let count = lost.clone().count();
     match lost.next() {
-        None => Verdict::Passed(format!("{REQUESTS} requests at once were all answered")),
+        None => Verdict::Passed(format!("{REQUESTS} requests at once all got results")),
         Some(reason) => Fault::new(
             format!("{count} of {REQUESTS} requests at once were lost: {reason}"),
-            "keep nothing of one request for the next, and leave the loop running",
+            "keep no data of one request for the next, and do not leave the loop",
         )
         .with_output(server.running.last_lines())
         .into(),

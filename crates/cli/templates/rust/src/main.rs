@@ -1,4 +1,4 @@
-//! Tells how easy an English text is to read, by Flesch's formula.
+//! Reports how easy an English text is to read, by Flesch's formula.
 
 use ai_integration::{Model, Outcome, json};
 use schemars::JsonSchema;
@@ -35,7 +35,7 @@ fn ratio(count: usize, of: usize) -> f64 {
     count as f64 / of as f64
 }
 
-/// Counts the groups of vowels, which is about the number of syllables; a last "e" is silent.
+/// Counts the groups of vowels, which is about the number of syllables. A final "e" is silent.
 fn syllables(word: &str) -> usize {
     let word = word.to_lowercase();
     let spoken = word.strip_suffix('e').unwrap_or(&word);
