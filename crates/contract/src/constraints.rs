@@ -1,4 +1,4 @@
-//! The constraints that a field of the schema puts on its values, beside their type.
+//! The constraints that a schema's field puts on its values, in addition to their type.
 
 use serde_json::{Number, Value as Json};
 
@@ -8,38 +8,38 @@ use crate::number;
 /// The bounds and choices that narrow the values of a type.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Constraints {
-    /// The only values allowed; any when empty.
+    /// The allowed values; empty if all values are allowed.
     pub choices: Vec<Json>,
-    /// The least number allowed.
+    /// The least number that is allowed.
     pub min: Option<Number>,
-    /// The greatest number allowed.
+    /// The greatest number that is allowed.
     pub max: Option<Number>,
-    /// The greatest length allowed, for text and files.
+    /// The maximum length of text and files in bytes.
     pub max_bytes: Option<u64>,
-    /// The formats in which a file may come.
+    /// The formats that a file may have.
     pub formats: Formats,
 }
 
 impl Constraints {
-    /// The choices as people write them: text without quotes, anything else as JSON.
+    /// Returns the choices as people write them: text without quotes, anything else as JSON.
     #[must_use]
     pub fn choice_labels(&self) -> Vec<String> {
         self.choices.iter().map(label).collect()
     }
 
-    /// The choice that a text names, by its label or as another spelling of the same number.
+    /// Finds the choice that a text names: by its label, or by another notation of the same number.
     pub(crate) fn find_choice(&self, wanted: &str) -> Option<&Json> {
         let named = self.choices.iter().find(|choice| label(choice) == wanted);
         named.or_else(|| self.choices.iter().find(|choice| is_same_number(&label(choice), wanted)))
     }
 
-    /// Returns whether a number lies between `min` and `max`.
+    /// Returns true if a number is between `min` and `max`.
     pub(crate) fn has_in_range(&self, number: &Number) -> bool {
         self.min.as_ref().is_none_or(|min| number::compare(number, min).is_ge())
             && self.max.as_ref().is_none_or(|max| number::compare(number, max).is_le())
     }
 
-    /// A number inside the range, whole or not: its middle, or the bound that it has.
+    /// Returns a number inside the range: its middle, or the only bound that it has.
     pub(crate) fn sample_number(&self, whole: bool) -> Number {
         let middle = match (&self.min, &self.max) {
             (Some(min), Some(max)) => {
@@ -55,7 +55,7 @@ impl Constraints {
                 Number::from_f64(middle)
             }
         });
-        // A float next to large bounds may lie outside them.
+        // The rounding of a float can move it beyond a large bound.
         let bounds = [&self.min, &self.max].into_iter().flatten();
         let within = sample.iter().chain(bounds).find(|number| self.has_in_range(number)).cloned();
         within.or(sample).unwrap_or_else(|| 1.into())
@@ -69,7 +69,7 @@ fn label(choice: &Json) -> String {
     }
 }
 
-/// Returns whether both are spellings of one number, such as `2.5` and `2.50`.
+/// Returns true if both are notations of one number, such as `2.5` and `2.50`.
 fn is_same_number(one: &str, other: &str) -> bool {
     let read = |text| number::whole(text).or_else(|_| number::parse(text));
     match (read(one), read(other)) {

@@ -1,4 +1,4 @@
-//! The encodings in which text comes: UTF-8, and those that other systems still send.
+//! The encodings of text: UTF-8, and others that some clients still send.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use self::Encoding::{Latin1, Utf8, Utf16Be, Utf16Le, Utf32Be, Utf32Le, Windows12
 /// An encoding of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// UTF-8 (RFC 3629), of which ASCII is a part.
+    /// UTF-8 (RFC 3629), which includes ASCII.
     Utf8,
     /// UTF-16 (RFC 2781) with the low byte first.
     Utf16Le,
@@ -17,13 +17,14 @@ pub enum Encoding {
     Utf32Le,
     /// UTF-32 with the highest byte first.
     Utf32Be,
-    /// ISO 8859-1: each byte is the character of its number.
+    /// ISO 8859-1: each byte is the character with that number.
     Latin1,
     /// The Western code page of Windows.
     Windows1252,
 }
 
-/// The byte order marks. That of UTF-32 begins like that of UTF-16, and stands before it.
+/// The byte order marks. The marks of UTF-32 come first, because one of them begins with a mark of
+/// UTF-16.
 const MARKS: [(&[u8], Encoding); 5] = [
     (b"\xef\xbb\xbf", Utf8),
     (b"\xff\xfe\0\0", Utf32Le),
@@ -32,36 +33,36 @@ const MARKS: [(&[u8], Encoding); 5] = [
     (b"\xfe\xff", Utf16Be),
 ];
 
-/// The characters of `Windows1252` from 0x80 to 0x9F; the numbers that it leaves open stay what
-/// they are in `Latin1`.
+/// The characters of `Windows1252` from 0x80 to 0x9F. The five numbers that it does not define are
+/// the characters of `Latin1`.
 const WINDOWS: [char; 32] = [
     '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
     '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
-/// The place where bytes are no text in the encoding that they are said to have.
+/// The first place where bytes are not text in their declared encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("byte {}, 0x{byte:02X}, is not {encoding}", .offset + 1)]
 pub struct NotText {
-    /// The encoding.
+    /// The declared encoding.
     pub encoding: Encoding,
-    /// The number of bytes before the first that does not fit.
+    /// The number of bytes before the first wrong byte.
     pub offset: usize,
-    /// That byte.
+    /// The wrong byte.
     pub byte: u8,
 }
 
 impl Encoding {
-    /// The encodings for messages.
+    /// The names of the encodings, for messages.
     pub const NAMES: &str = "UTF-8, UTF-16, UTF-32, ISO-8859-1 or windows-1252";
 
-    /// Finds an encoding by the name that a `charset` gives it.
+    /// Finds an encoding by its name in a `charset` parameter.
     #[must_use]
     pub fn named(charset: &str) -> Option<Self> {
         let name = charset.trim().to_ascii_lowercase().replace('_', "-");
         Some(match name.as_str() {
             "utf-8" | "utf8" | "utf-8-sig" | "us-ascii" | "ascii" => Utf8,
-            // The byte order mark says otherwise, or the first characters do.
+            // This is a default: the byte order mark or the first characters decide.
             "utf-16" | "utf16" | "utf-16le" | "ucs-2" | "unicode" => Utf16Le,
             "utf-16be" | "unicodefffe" => Utf16Be,
             "utf-32" | "utf32" | "utf-32le" => Utf32Le,
@@ -72,8 +73,9 @@ impl Encoding {
         })
     }
 
-    /// Finds the encoding of text that begins with a byte order mark or, as JSON does, with ASCII:
-    /// then its zero bytes tell (RFC 4627, section 3). Any other text has the `declared` one.
+    /// Detects the encoding of a text by its byte order mark, or by the zero bytes around a first
+    /// ASCII character, with which every JSON text begins (RFC 4627, section 3). Any other text has
+    /// the `declared` encoding.
     #[must_use]
     pub fn of(text: &[u8], declared: Encoding) -> Self {
         let marked = MARKS.iter().find(|(mark, _)| text.starts_with(mark));
@@ -87,20 +89,21 @@ impl Encoding {
         }
     }
 
-    /// Returns whether each character takes two or four bytes, so that ASCII is no part of it.
+    /// Returns true if each character has at least two bytes, so that ASCII text is not valid in
+    /// it.
     #[must_use]
     pub fn is_wide(self) -> bool {
         matches!(self, Utf16Le | Utf16Be | Utf32Le | Utf32Be)
     }
 
-    /// The text without its byte order mark.
+    /// Returns the text without its byte order mark.
     #[must_use]
     pub fn without_mark(self, text: &[u8]) -> &[u8] {
         let mut marks = MARKS.iter().filter(|(_, encoding)| *encoding == self);
         marks.find_map(|(mark, _)| text.strip_prefix(*mark)).unwrap_or(text)
     }
 
-    /// Counts the bytes that the text takes up in UTF-8, without its byte order mark.
+    /// Counts the bytes of the text in UTF-8, without its byte order mark.
     pub fn measure(self, text: &[u8]) -> Result<usize, NotText> {
         let mut rest = self.without_mark(text);
         let mut length = 0;
@@ -114,7 +117,7 @@ impl Encoding {
         Ok(length)
     }
 
-    /// Decodes text that [`measure`](Self::measure) has found to be `length` bytes in UTF-8.
+    /// Decodes a text. [`measure`](Self::measure) has returned its `length` in UTF-8.
     #[must_use]
     pub fn decode(self, text: &[u8], length: usize) -> String {
         let mut decoded = String::with_capacity(length);
@@ -126,7 +129,8 @@ impl Encoding {
         decoded
     }
 
-    /// Reads the first character, with its length in bytes. `None` where there is none.
+    /// Reads the first character, and returns it with its length in bytes. Returns `None` if the
+    /// text is empty or the bytes are not a character.
     fn first(self, text: &[u8]) -> Option<(char, usize)> {
         let single = *text.first()?;
         match self {

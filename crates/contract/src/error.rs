@@ -1,4 +1,4 @@
-//! The errors of requests: every way in which one can end without the model's
+//! The errors of requests: every way in which a request can end without the model's
 //! [`Outcome`](crate::Outcome).
 
 use std::borrow::Cow;
@@ -6,18 +6,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Declares an enum of error kinds, each a line of a table: its name, its stable code and a few
-/// words for headings. The enum gets `ALL`, `code` and `title`.
+/// Declares an enum of error kinds as a table. A row has a kind's name, its stable code and a short
+/// title. The enum gets `ALL`, `code` and `title`.
 ///
 /// ```
 /// ai_integration_contract::kinds! {
-///     /// The reasons for which a door stays shut.
+/// The reasons why a file is not stored.
 ///     pub enum Reason {
-///         /// The key is not the door's.
-///         WrongKey "wrong_key" "the key does not fit",
+///         /// The disk is full.
+///         DiskFull "disk_full" "the disk is full",
 ///     }
 /// }
-/// assert_eq!(Reason::ALL[0].code(), "wrong_key");
+/// assert_eq!(Reason::ALL[0].code(), "disk_full");
 /// ```
 #[macro_export]
 macro_rules! kinds {
@@ -37,7 +37,7 @@ macro_rules! kinds {
             /// Every kind, in the order of the documentation.
             $visibility const ALL: &[$name] = &[$($name::$kind),+];
 
-            /// Returns the stable code, as it appears in answers.
+            /// Returns the stable code that responses contain.
             #[must_use]
             $visibility const fn code(self) -> &'static str {
                 match self {
@@ -45,7 +45,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Returns a few words for headings.
+            /// Returns a short title for headings.
             #[must_use]
             $visibility const fn title(self) -> &'static str {
                 match self {
@@ -56,35 +56,36 @@ macro_rules! kinds {
     };
 }
 
-/// The most faulty values that an error names, where a request may have any number of them.
+/// The maximum number of wrong values that an error lists. A request can have any number of them.
 pub const MAX_NAMED: usize = 20;
 
 kinds! {
-    /// A reason for which a request got no outcome. The code of a kind is stable: clients may rely
+    /// The reason why a request has no outcome. The code of a kind is stable, so clients may rely
     /// on it.
     pub enum Kind {
         /// The inputs do not fit the schema.
         InvalidInput "invalid_input" "the inputs are not valid",
-        /// The request cannot be read as what it says it is.
+        /// The request is malformed: its body does not have its content type, for example.
         MalformedRequest "malformed_request" "the request cannot be read",
-        /// The request, or the answer, is larger than the limit.
+        /// The request or the result is larger than a limit.
         TooLarge "too_large" "too large",
-        /// The queue has no room.
+        /// The queue is full.
         QueueFull "queue_full" "the queue is full",
-        /// The model never became ready, and no further attempt is made.
+        /// The model never became ready, and its program is not started again.
         ModelUnavailable "model_unavailable" "the model is not available",
-        /// The model's process ended while it worked on the request.
+        /// The model process ended while it worked on the request.
         ModelCrashed "model_crashed" "the model crashed",
-        /// The engine is stopping.
+        /// The engine is shutting down.
         ShuttingDown "shutting_down" "the server is stopping",
-        /// No answer within the time allowed.
+        /// There is no result within the time limit.
         Timeout "timeout" "no answer in time",
-        /// The model itself says that it failed. Where an outcome can be told, that says it.
+        /// The model reported a failure. This kind is used if a dialect or a queue cannot carry the
+        /// outcome itself.
         ModelFailed "model_failed" "the model reported a failure",
     }
 }
 
-/// An input of a request that does not fit.
+/// An input of a request that does not fit the schema.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// The input's name.
@@ -93,30 +94,30 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// A request that got no outcome: its [`Kind`] and a sentence for the client.
+/// The error of a request without an outcome: its [`Kind`], and a message for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// The kind of error, for programs.
     pub kind: Kind,
-    /// Says what went wrong and what to do, for people. Never a path, an address or a host's name.
+    /// The message for people: the fault, and what to do. It never contains a path, an address or a
+    /// host name.
     pub message: Cow<'static, str>,
-    /// Each input that does not fit, where that is what went wrong.
+    /// The inputs that do not fit, if that is the error.
     pub fields: Vec<FieldError>,
-    /// Last lines of the program's output: its author's words, which a public server keeps to
-    /// itself.
+    /// The last lines of the program's output. A public server does not show them to clients.
     pub output: Vec<String>,
-    /// Seconds after which the same request may go well.
+    /// The time in seconds after which the same request may succeed.
     pub retry_after: Option<u64>,
 }
 
 impl Error {
-    /// Makes an error of `kind` that says `message`.
+    /// Creates an error of `kind` with `message`.
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
         let (fields, output) = (Vec::new(), Vec::new());
         Error { kind, message: message.into(), fields, output, retry_after: None }
     }
 
-    /// Makes the error of a request of which these inputs do not fit.
+    /// Creates the error of a request whose inputs do not fit.
     #[must_use]
     pub fn invalid_inputs(fields: Vec<FieldError>) -> Self {
         let each = fields.iter().map(|field| format!("{}: {}", field.name, field.message));
@@ -131,7 +132,7 @@ impl Error {
         self
     }
 
-    /// Adds a time, in seconds, after which the request may be tried again.
+    /// Adds the time in seconds after which the client may retry.
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
@@ -141,7 +142,7 @@ impl Error {
 
 impl std::error::Error for Error {}
 
-/// The message, and the output where there is some.
+/// Writes the message, and the output if there is some.
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.message)?;

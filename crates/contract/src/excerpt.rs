@@ -1,9 +1,9 @@
-//! Excerpts of a client's values for messages: the whole value where it is short.
+//! Excerpts of a client's values for messages. Short values are shown whole.
 
-/// The most characters of a value that are shown.
+/// The maximum number of characters that are shown.
 const SHOWN: usize = 40;
 
-/// Puts the text in quotes, and only its beginning where it is long.
+/// Puts a text in quotes; a long text is cut.
 pub(crate) fn quote(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
@@ -11,7 +11,7 @@ pub(crate) fn quote(text: &str) -> String {
     }
 }
 
-/// Keeps the digits of a number, and only the first ones where they are many.
+/// Returns the digits of a number; a long number is cut.
 pub(crate) fn shorten(mut number: String) -> String {
     if number.len() > SHOWN {
         number.truncate(SHOWN);

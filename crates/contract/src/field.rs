@@ -1,4 +1,4 @@
-//! A field of the inputs schema: one input, its type and its constraints.
+//! A field of the inputs schema: one input with its type and constraints.
 
 mod form;
 mod formats;
@@ -14,40 +14,40 @@ use crate::raw::RawValue;
 use crate::shape::Shape;
 use crate::value::Value;
 
-/// The most items of a list that is made as a sample.
+/// The maximum number of items in a sample of a list.
 const SAMPLED: u64 = 1000;
 
-/// One input of the schema.
+/// A field of the schema: one input.
 #[derive(Clone, Debug)]
 pub struct Field {
-    /// The declared type, or text when the declared one is not known.
+    /// The declared type; a fallback to text if the declared type is unknown.
     pub input_type: &'static dyn InputType,
-    /// True where a request must give it: unless the schema says `required: False` or gives a
-    /// default.
+    /// True if a request must give the input: the schema has neither `required: False` nor a
+    /// default for it.
     pub required: bool,
-    /// The bounds on the number of its items where the input is a list. The other members describe
-    /// one item, but for the default and the examples, which are lists.
+    /// The bounds on the number of items, if the input is a list. The other members describe one
+    /// item, except the default and the examples, which are lists.
     pub items: Option<ItemCount>,
-    /// The value for a request that does not give it. It fits the type.
+    /// The value if a request does not give the input. It fits the type.
     pub default: Option<Json>,
-    /// The input's meaning, for people.
+    /// The description for people.
     pub description: Option<String>,
-    /// The media type in which a page should record for the input, where its form asks for one.
+    /// The media type in which the page should record, if the form's input needs a certain one.
     pub recording: Option<&'static str>,
-    /// The bounds and choices that narrow the values of the type.
+    /// The constraints on the values of the type.
     pub constraints: Constraints,
     /// Sample values, for people and for the self-test.
     pub examples: Vec<Json>,
 }
 
 impl Field {
-    /// Returns the form which front ends know. A field with choices is a choice, whatever its type.
+    /// Returns the shape for front ends. A field with choices is a choice, whatever its type.
     #[must_use]
     pub fn shape(&self) -> Shape {
         if self.has_choices() { Shape::Choice } else { self.input_type.shape() }
     }
 
-    /// Describes what fits in words.
+    /// Describes the expected value in words.
     #[must_use]
     pub fn expectation(&self) -> String {
         match &self.items {
@@ -63,7 +63,7 @@ impl Field {
         self.input_type.expectation(&self.constraints)
     }
 
-    /// Reads the input's value, or says what was expected.
+    /// Reads the input's value. The error describes the expected value.
     pub fn accept(&self, raw: RawValue) -> Result<Value, String> {
         self.read("", raw).map_err(|errors| {
             let told = errors.into_iter().map(|FieldError { name: place, message }| {
@@ -73,8 +73,8 @@ impl Field {
         })
     }
 
-    /// Reads the value of the input of this name, or says what was expected; for a list that is said of
-    /// each item under its place, such as `name[3]`.
+    /// Reads the value of the input of this name. An error describes the expected value. The errors
+    /// of a list name the place of each wrong item, such as `name[3]`.
     pub(crate) fn read(&self, name: &str, raw: RawValue) -> Result<Value, Vec<FieldError>> {
         let error = |message| FieldError { name: name.to_owned(), message };
         let Some(count) = &self.items else {
@@ -98,7 +98,7 @@ impl Field {
         if errors.is_empty() { Ok(values.into_iter().collect()) } else { Err(errors) }
     }
 
-    /// Returns the items of a value that has to be a list of `count` items.
+    /// Returns the items of a value that must be a list of `count` items.
     pub(crate) fn items_of(
         &self,
         count: &ItemCount,
@@ -121,25 +121,26 @@ impl Field {
         }
     }
 
-    /// Reads one value.
+    /// Reads one value, which is not a list.
     pub(crate) fn read_item(&self, raw: RawValue) -> Result<Value, String> {
         if matches!(raw, RawValue::List(_)) {
             return Err("given more than once; this input takes one value".to_owned());
         }
-        // Put into words only when it is refused: most values are not.
+        // The expectation is put into words only for an error, because most values fit.
         let accepted = self.input_type.accept(raw, &self.constraints);
         accepted.map_err(|refusal| refusal.message(|| self.item_expectation()))
     }
 
-    /// Reads the input's value as [`read`](Self::read) does, but leaves a JSON value what it is where any
-    /// text fits, and text with a NUL too. The second part of the answer says what does not fit.
+    /// Reads the input's value as [`read`](Self::read) does, but keeps JSON values unchanged if the
+    /// schema allows any text, and keeps text with a NUL character. The second part of the result
+    /// is the error for a value that does not fit.
     pub(crate) fn read_as_it_came(
         &self,
         name: &str,
         raw: RawValue,
     ) -> Result<(Value, Option<FieldError>), Vec<FieldError>> {
         let is_text = self.shape() == Shape::Text { format: None };
-        // Authors who say more of an input than its type count on that.
+        // If an author declares more than the type, the program relies on it.
         let is_bare = is_text && self.items.is_none() && self.constraints == Constraints::default();
         let misfit = |given: &str| {
             let message = format!("expected {}, got {given}", self.expectation());
@@ -163,8 +164,8 @@ impl Field {
         })
     }
 
-    /// A valid value: an example, the default, a choice, or the type's own sample; `None` where the type has
-    /// no sample in a listed format.
+    /// Returns a valid value: an example, the default, a choice, or the type's own sample. Returns
+    /// `None` if the type has no sample in a listed format.
     #[must_use]
     pub fn sample(&self) -> Option<Value> {
         let named = self.examples.iter().chain(&self.default).cloned();

@@ -1,22 +1,23 @@
-//! The table of known file formats: their names, their media types, and the headers by which their files
-//! are recognised.
+//! The table of known file formats: names, media types, and the headers by which files are
+//! recognised.
 //!
-//! To add one: write a row into the table below, and what is longer than a line into `headers`.
+//! To add a format, write a row into the table below. A recogniser of more than one line goes into
+//! `headers`.
 
 mod headers;
 
-/// A format of files.
+/// A file format.
 #[derive(Debug)]
 pub struct Format {
-    /// Its short names, the usual one first; those that files end in are among them.
+    /// Its short names, the usual one first. They include the endings of file names.
     pub names: &'static [&'static str],
     /// Its media types, the usual one first.
     pub media_types: &'static [&'static str],
-    /// Tells by its content whether a file is of the format; `None` where the content cannot tell.
+    /// Returns true if the content of a file has this format; `None` if the content cannot show it.
     pub begins: Option<fn(&[u8]) -> bool>,
 }
 
-/// The short name and the media type that AVIF and HEIC have in common, and the names of both.
+/// The short name and the media type that AVIF and HEIC share, and the names of both.
 pub const HEIF: ([&str; 2], [&str; 2]) = (["heif", "image/heif"], ["avif", "heic"]);
 
 impl Format {
@@ -28,7 +29,7 @@ impl Format {
         Format { names, media_types, begins: Some(begins) }
     }
 
-    /// A format that the content of a file cannot tell, such as CSV.
+    /// Creates a format that the content of a file cannot show, such as CSV.
     const fn unmarked(
         names: &'static [&'static str],
         media_types: &'static [&'static str],
@@ -36,13 +37,13 @@ impl Format {
         Format { names, media_types, begins: None }
     }
 
-    /// The usual name.
+    /// Returns the usual name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.names[0]
     }
 
-    /// Finds a format by a short name or by a media type, in lower case.
+    /// Finds a format by a short name or a media type, in lower case.
     #[must_use]
     pub fn find(word: &str) -> Option<&'static Self> {
         let usual = FORMATS.iter().find(|known| known.media_types[0] == word);
@@ -53,26 +54,26 @@ impl Format {
         })
     }
 
-    /// Tells the format of a file by its content.
+    /// Recognises the format of a file by its content.
     #[must_use]
     pub fn recognise(bytes: &[u8]) -> Option<&'static Self> {
         FORMATS.iter().find(|known| known.has(bytes))
     }
 
-    /// Returns whether a file is of this format by its content.
+    /// Returns true if the content of a file shows this format.
     #[must_use]
     pub fn has(&self, bytes: &[u8]) -> bool {
         self.begins.is_some_and(|begins| begins(bytes))
     }
 
-    /// The usual media type within a media range.
+    /// Returns the usual media type within a media range.
     #[must_use]
     pub fn media_type_in(&self, range: &str) -> Option<&'static str> {
         self.media_types.iter().copied().find(|media_type| is_in(media_type, range))
     }
 }
 
-/// Returns whether a media type lies in a media range, such as `image/png` in `image/*`.
+/// Returns true if a media type is in a media range, such as `image/png` in `image/*`.
 pub(crate) fn is_in(media_type: &str, range: &str) -> bool {
     match range.strip_suffix('*') {
         Some("*/" | "") => true,
@@ -81,8 +82,8 @@ pub(crate) fn is_in(media_type: &str, range: &str) -> bool {
     }
 }
 
-/// Every known format. One whose files are also of a more general format stands before that one, as Opus
-/// does before Ogg.
+/// Every known format. A format whose files also match a more general format comes first, such as
+/// Opus before Ogg.
 pub(crate) const FORMATS: &[Format] = &[
     // Pictures.
     Format::new(&["png"], &["image/png", "image/x-png", "image/apng"], |bytes| {

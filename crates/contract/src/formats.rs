@@ -1,16 +1,16 @@
-//! The formats that an input is declared to have: the property `formats` of a field.
+//! The formats that an input declares: the property `formats` of a field.
 
 use crate::format::{FORMATS, Format, HEIF, is_in};
 use crate::likeness::nearest;
 
-/// The longest part of a media type (RFC 6838, section 4.2).
+/// The maximum length of each part of a media type (RFC 6838, section 4.2).
 const LONGEST_PART: usize = 127;
 
-/// The formats in which a file may come; any where none is listed.
+/// The formats that a file may have; empty if all are allowed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Formats(Vec<Listed>);
 
-/// A format of the list: the usual name of a known one, or the media type or range of another.
+/// A listed format: the usual name of a known format, or another media type or media range.
 #[derive(Clone, Debug)]
 struct Listed {
     word: String,
@@ -23,33 +23,35 @@ impl PartialEq for Listed {
     }
 }
 
-/// A reason for which a word is left out of the list.
+/// The reason why a word of the list is ignored.
 pub(crate) enum Misfit {
-    /// No format has the name.
+    /// No format has this name.
     Unknown,
     /// The format has no media type in the media range.
     Elsewhere,
 }
 
 impl Formats {
-    /// Returns whether none is listed, so that every file is taken.
+    /// Returns true if no format is listed, so that every file is allowed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The listed formats by name: `jpeg` for a known one, else the media type.
+    /// Returns the names of the listed formats: `jpeg` for a known format, otherwise the media
+    /// type.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|listed| listed.word.as_str())
     }
 
-    /// The listed media types, as far as they lie in a media range.
+    /// Returns the listed media types that are in a media range.
     pub fn media_types<'a>(&'a self, range: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter_map(move |listed| listed.media_type_in(range))
     }
 
-    /// The list for the `accept` of a form's file input (HTML, section 4.10.5.1.17): media types in the
-    /// range, and the endings of files' names; the range itself where no format is listed.
+    /// Returns the value of `accept` for a form's file input (HTML, section 4.10.5.1.17): the media
+    /// types in the range, and the endings of file names. If no format is listed, returns the range
+    /// itself.
     #[must_use]
     pub fn accept(&self, range: &str) -> String {
         if self.is_empty() {
@@ -63,15 +65,15 @@ impl Formats {
         parts.collect::<Vec<_>>().join(",")
     }
 
-    /// Returns whether a file may come: its content tells a listed format, or tells none while one is listed
-    /// that no content tells.
+    /// Returns true if a file is allowed: its content shows a listed format. A file with unknown
+    /// content is allowed if the list has a format that no content shows.
     #[must_use]
     pub fn admit(&self, bytes: &[u8]) -> bool {
         self.are_shown_by(bytes)
             || self.0.iter().any(Listed::is_unmarked) && Format::recognise(bytes).is_none()
     }
 
-    /// Returns whether the content of a file tells a listed format; true where none is listed.
+    /// Returns true if the content of a file shows a listed format, or if no format is listed.
     pub(crate) fn are_shown_by(&self, bytes: &[u8]) -> bool {
         let is_shown = |listed: &Listed| match listed.known {
             Some(known) => known.has(bytes),
@@ -82,7 +84,7 @@ impl Formats {
         self.0.is_empty() || self.0.iter().any(is_shown)
     }
 
-    /// Adds a format by a short name, the ending of a file, a media type or a media range.
+    /// Adds a format by a short name, the ending of a file name, a media type or a media range.
     pub(crate) fn add(&mut self, word: &str, range: &str) -> Result<(), Misfit> {
         let lower = word.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let plain = lower.strip_prefix('.').unwrap_or(&lower);
@@ -97,7 +99,7 @@ impl Formats {
             Listed { word: known.name().to_owned(), known: Some(known) }
         } else {
             let (family, _) = plain.split_once('/').filter(is_media_type).ok_or(Misfit::Unknown)?;
-            // Files of any kind have media types under `application`.
+            // Files of any kind can have a media type that begins with `application`.
             if !is_in(plain, range) && !matches!(family, "application" | "*") {
                 return Err(Misfit::Elsewhere);
             }
@@ -111,7 +113,7 @@ impl Formats {
 }
 
 impl Listed {
-    /// The media type of a known format in the range; that of another one whatever the range.
+    /// Returns a media type in the range for a known format, and the word itself for another one.
     fn media_type_in(&self, range: &str) -> Option<&str> {
         match self.known {
             Some(known) => known.media_type_in(range),
@@ -119,7 +121,7 @@ impl Listed {
         }
     }
 
-    /// Returns whether no content tells the format.
+    /// Returns true if no content shows the format.
     fn is_unmarked(&self) -> bool {
         match self.known {
             Some(known) => known.begins.is_none(),
@@ -128,7 +130,7 @@ impl Listed {
     }
 }
 
-/// The formats of files in a media range that a misspelt word may have meant, or all of them.
+/// Suggests the format that a misspelt word may mean, or lists all formats in a media range.
 pub(crate) fn suggestion(word: &str, range: &str) -> String {
     let fitting = || FORMATS.iter().filter(|known| known.media_type_in(range).is_some());
     let word = word.trim().trim_start_matches('.');

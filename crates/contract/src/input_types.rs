@@ -1,6 +1,6 @@
-//! The types that an input may be declared as, one file each.
+//! The types that an input can have, one file for each.
 //!
-//! To add one: write its file beside the others and name it in the table below.
+//! To add a type, write its file beside the others, and add a line to the table below.
 
 use crate::input_type::InputType;
 
@@ -30,12 +30,12 @@ input_types! {
 mod samples;
 mod unknown;
 
-/// Finds the type of that name.
+/// Finds the type of this name.
 pub(crate) fn find(name: &str) -> Option<&'static dyn InputType> {
     INPUT_TYPES.iter().copied().find(|input_type| input_type.name() == name)
 }
 
-/// Returns the type as which an input of an unknown one is served, so that old programs run.
+/// Returns the type that replaces an unknown type, so that old programs run.
 pub(crate) fn fallback() -> &'static dyn InputType {
     &unknown::Unknown
 }

@@ -1,18 +1,18 @@
-//! The numbers of items that a list may have.
+//! The number of items that a list can have.
 
 use std::fmt;
 
-/// The bounds on the number of items of an input that is a list.
+/// The bounds on the number of items of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ItemCount {
     /// The least number of items.
     pub min: u64,
-    /// The greatest number of items; any when `None`.
+    /// The greatest number of items; `None` if there is no limit.
     pub max: Option<u64>,
 }
 
 impl ItemCount {
-    /// Returns whether a list may have so many items.
+    /// Returns true if a list can have this many items.
     #[must_use]
     pub fn has(&self, items: usize) -> bool {
         let items = items as u64;
@@ -20,7 +20,7 @@ impl ItemCount {
     }
 }
 
-/// In words, such as "a list of 1 to 4 items".
+/// Writes the bounds in words, such as "a list of 1 to 4 items".
 impl fmt::Display for ItemCount {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let noun = |count: u64| if count == 1 { "item" } else { "items" };

@@ -1,6 +1,7 @@
-//! JSON from outside, in which no object gives a key twice: readers differ in which one counts, and
-//! what one of them has checked is not what the other one uses. And with a bound on the number of
-//! values: in memory each takes up many times what it does as text. Numbers keep their values.
+//! Reads JSON from clients, with two restrictions. An object must not contain a key twice, because
+//! readers differ in which value they use, and a checked value might not be the used one. The
+//! number of values is limited, because a value takes much more memory than its text. Numbers keep
+//! all digits.
 
 mod malformed;
 
@@ -15,28 +16,29 @@ pub use self::malformed::Malformed;
 use crate::encoding::Encoding;
 use crate::number;
 
-/// The most values of a text: lists, objects, and what is in them.
+/// The maximum number of values in a text: lists, objects, and the values in them.
 pub const MAX_VALUES: usize = 1_000_000;
-/// What a value takes up in memory beside its text; with its key somewhat more, without less.
+/// The estimated memory of a value in addition to its text, in bytes. A value with a key takes
+/// more, a value without a key less.
 const VALUE: usize = 128;
-/// The key under which `serde_json` hands over the text of a number that is no integer of 64 bits.
+/// The key under which `serde_json` passes the text of a number that is not an integer of 64 bits.
 const NUMBER: &str = "$serde_json::private::Number";
 
-/// Reads any JSON text, in UTF-8 (RFC 8259), UTF-16 or UTF-32 (RFC 4627), with a byte order mark or
-/// without.
+/// Reads any JSON text in UTF-8 (RFC 8259), UTF-16 or UTF-32 (RFC 4627), with or without a byte
+/// order mark.
 pub fn parse(text: &[u8]) -> Result<Value, Malformed> {
     read(text, |reader, count| Strict(count).deserialize(reader))
 }
 
-/// Reads an object's members, in their order; its own keys may repeat. The text is encoded as for
-/// [`parse`].
+/// Reads the members of an object in their order. The object's own keys may repeat. The encodings
+/// are those of [`parse`].
 pub fn members(text: &[u8]) -> Result<Vec<(String, Value)>, Malformed> {
     read(text, |reader, count| reader.deserialize_map(Members { list: Vec::new(), count }))
 }
 
-/// Checks that a text is JSON as others read it: in UTF-8 without a byte order mark (RFC 8259,
-/// section 8.1). Keys may repeat, and values and levels be as many as they like, since nothing is
-/// kept of them.
+/// Checks that a text is JSON that other programs can read: UTF-8 without a byte order mark (RFC
+/// 8259, section 8.1). Keys may repeat, and the number of values and levels is not limited, because
+/// no value is stored.
 pub fn check(text: &[u8]) -> Result<(), Malformed> {
     let is_sound = |text| serde_json::from_str::<IgnoredAny>(text).is_ok();
     if std::str::from_utf8(text).is_ok_and(is_sound) {
@@ -50,7 +52,7 @@ pub fn check(text: &[u8]) -> Result<(), Malformed> {
     Err(Malformed::Fault(format!("{given}; send UTF-8 without a byte order mark")))
 }
 
-/// About what a value takes up in memory beside its text, in bytes.
+/// Estimates the memory of a value in addition to its text, in bytes.
 #[must_use]
 pub fn footprint(value: &Value) -> usize {
     VALUE
@@ -61,7 +63,7 @@ pub fn footprint(value: &Value) -> usize {
         }
 }
 
-/// About the length of a value as text, in bytes. Nothing is looked at beyond `most`.
+/// Estimates the length of a value as text, in bytes. Stops counting beyond `most`.
 #[must_use]
 pub fn extent(value: &Value, most: usize) -> usize {
     let add = |sum: usize, value: &Value, key: usize| {
@@ -117,7 +119,7 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// Any value, with unique keys all the way down. It is counted with those before.
+/// A value in which no object has a key twice. It is added to the count of values.
 struct Strict<'a>(&'a mut usize);
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
@@ -165,7 +167,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(element) = elements.next_element_seed(Strict(self.0))? {
             list.push(element);
         }
-        // Room for further ones would be most of what many small lists take up.
+        // Spare capacity would be most of the memory of many small lists.
         list.shrink_to_fit();
         Ok(list.into())
     }
@@ -186,8 +188,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 }
 
-/// The text of a number. It comes as a string of its own, which no string of the client's does:
-/// those are lent from the text that is read.
+/// The text of a number. `serde_json` passes it as an owned string, while the client's strings are
+/// borrowed from the text that is read. So a client cannot forge it.
 struct NumberText;
 
 impl<'de> DeserializeSeed<'de> for NumberText {

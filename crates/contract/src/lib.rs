@@ -1,9 +1,22 @@
-//! The vocabulary that every part of ai_integration shares: what a model asks for
-//! ([`InputsSchema`]), what it is given ([`Inputs`]), what it answers ([`Outcome`]), how things
-//! fail ([`Error`]), how that travels ([`wire`]), and which settings exist ([`Setting`]).
+//! The vocabulary that all parts of ai_integration share: the inputs that a model takes
+//! ([`InputsSchema`]), the values that it gets ([`Inputs`]), its result ([`Outcome`]), the errors
+//! ([`Error`]), their wire form ([`wire`]), and the settings ([`Setting`]).
 //!
-//! This crate does no input or output and knows no runtime, so that the rules in it can be tested
-//! on their own and used from any side.
+//! ```
+//! use ai_integration_contract::{InputsSchema, RawInputs, RawValue};
+//! use serde_json::json;
+//!
+//! let schema = json!({"size": {"type": "integer", "min": 1, "max": 50}});
+//! let (schema, remarks) = InputsSchema::parse(&schema);
+//! assert!(remarks.is_empty());
+//!
+//! let request = RawInputs::from([("size".to_owned(), RawValue::Text("51".to_owned()))]);
+//! let error = schema.resolve(request).unwrap_err();
+//! assert_eq!(error.fields[0].message, "expected an integer from 1 to 50, got \"51\"");
+//! ```
+//!
+//! This crate does no input or output and has no runtime, so its rules can be tested alone and used
+//! from everywhere.
 
 mod constraints;
 mod encoding;

@@ -1,10 +1,10 @@
-//! The likeness of names, by which a misspelt one is told.
+//! Finds the name that a misspelt name may mean.
 
-/// The greatest length in bytes of names that are held against each other.
+/// The maximum length in bytes of names that are compared.
 const LONGEST: usize = 100;
 
-/// Finds the name among the `known` ones that `name` is a misspelling of: a third of its letters or fewer,
-/// and at most two, are wrong, missing, too many or swapped.
+/// Finds the name among the `known` names that `name` may be a misspelling of. Up to a third of its
+/// letters, and at most two, may be wrong, missing, superfluous or swapped.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {

@@ -1,29 +1,29 @@
-//! Numbers as JSON and people write them, read without a change of their value: an integer keeps all
-//! its digits, and anything else becomes the nearest float of 64 bits, as in Python.
+//! Reads numbers from JSON and from people without changing their value. An integer keeps all its
+//! digits; any other number becomes the nearest float of 64 bits, as in Python.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde_json::Number;
 
-/// The most digits of an integer: as many as Python turns into an `int` and back by default.
+/// The maximum number of digits of an integer, which is Python's default limit for an `int`.
 pub const MAX_DIGITS: usize = 4300;
 
-/// A reason for which a text is not read as a number.
+/// The reason why a text cannot be read as a number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
-    /// It is no number.
+    /// The text is not a number.
     #[error("text that is not a number")]
     Malformed,
-    /// It is an integer with more digits than are read.
+    /// The integer has too many digits.
     #[error("an integer of {0} digits; up to {MAX_DIGITS} are read")]
     TooManyDigits(usize),
-    /// It lies outside the range of floats.
+    /// The number is outside the range of floats.
     #[error("a number that is too large for a float of 64 bits")]
     OutOfRange,
 }
 
-/// Reads a number. Signs, leading zeros and exponents may be written in any of the usual ways.
+/// Reads a number. Signs, leading zeros and exponents are allowed in all usual notations.
 pub fn parse(text: &str) -> Result<Number, NumberError> {
     let (sign, unsigned) = signed(text);
     if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -37,8 +37,9 @@ pub fn parse(text: &str) -> Result<Number, NumberError> {
     }
 }
 
-/// Reads a whole number, which may be written with a point or an exponent. It is judged by its
-/// decimal digits: the nearest float may be whole where they are not, or another whole number.
+/// Reads a whole number, which may have a point or an exponent. Its decimal digits decide whether
+/// it is whole, because the nearest float may be whole when the number is not, or may be another
+/// whole number.
 pub(crate) fn whole(text: &str) -> Result<Number, NumberError> {
     let number = parse(text)?;
     if is_integer(&number) {
@@ -53,7 +54,7 @@ pub(crate) fn whole(text: &str) -> Result<Number, NumberError> {
     if significant.is_empty() {
         return Ok(0.into());
     }
-    // Beyond these is nothing that a float can be near to, but zero.
+    // A smaller exponent gives a number whose nearest float is zero.
     let exponent = exponent.parse::<i64>().unwrap_or(i64::MIN);
     let zeros = digits.len() - significant.len();
     let (zeros, after) = (i64::try_from(zeros), i64::try_from(after.len()));
@@ -62,8 +63,8 @@ pub(crate) fn whole(text: &str) -> Result<Number, NumberError> {
     parse(&format!("{sign}{significant}{}", "0".repeat(zeros)))
 }
 
-/// Reads a number of a JSON text. One that [`whole`] would read otherwise as its nearest float
-/// keeps its text, which a reader of floats makes the same of.
+/// Reads a number of a JSON text. The number keeps its text if [`whole`] would not read its nearest
+/// float as the same value. Readers of floats get the same float from the text.
 pub(crate) fn of_json(text: &str) -> Result<Number, NumberError> {
     let number = parse(text)?;
     let is_usual = number.as_str() == text || is_integer(&number);
@@ -73,7 +74,7 @@ pub(crate) fn of_json(text: &str) -> Result<Number, NumberError> {
     text.parse().map_err(|_| NumberError::Malformed)
 }
 
-/// Parts the sign from what it stands before.
+/// Splits a number into its sign and the rest.
 fn signed(text: &str) -> (&'static str, &str) {
     match text.strip_prefix('-') {
         Some(unsigned) => ("-", unsigned),
@@ -91,16 +92,15 @@ fn float(text: &str) -> Result<Number, NumberError> {
     })
 }
 
-/// Returns whether a number is written as an integer, so that Python reads an `int`.
+/// Returns true if a number is written as an integer, so that Python reads it as an `int`.
 #[must_use]
 pub fn is_integer(number: &Number) -> bool {
     number.as_str().bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
-/// Compares the values of two numbers, of which either may be an integer beyond the range of
-/// floats.
+/// Compares the values of two numbers. Either can be an integer beyond the range of floats.
 pub(crate) fn compare(one: &Number, other: &Number) -> Ordering {
-    // Rounding to a float never changes the order of two numbers, it may only make them equal.
+    // Rounding to a float can make two numbers equal, but never changes their order.
     let (nearest, other_nearest) = (nearest(one), nearest(other));
     match nearest.total_cmp(&other_nearest) {
         Ordering::Equal if nearest.abs() >= EXACT_IN_FLOAT => {
@@ -110,15 +110,15 @@ pub(crate) fn compare(one: &Number, other: &Number) -> Ordering {
     }
 }
 
-/// Whole numbers below 2^53 are exact in a float; above some become others.
+/// Whole numbers below 2^53 are exact in a float; some of those above are rounded.
 const EXACT_IN_FLOAT: f64 = 9_007_199_254_740_992.0;
 
-/// The nearest float, in which `-0.0` is zero; infinity beyond their range.
+/// Returns the nearest float. `-0.0` becomes zero, and numbers beyond the range become infinite.
 fn nearest(number: &Number) -> f64 {
     number.as_str().parse::<f64>().unwrap_or_default() + 0.0
 }
 
-/// All digits of a whole number, whose nearest float is this.
+/// Returns all digits of a whole number whose nearest float is `nearest`.
 fn digits(number: &Number, nearest: f64) -> Cow<'_, str> {
     if is_integer(number) { number.as_str().into() } else { format!("{nearest:.0}").into() }
 }
@@ -222,7 +222,7 @@ mod tests {
         fn numbers_are_compared_by_their_values(
             one: i64, other: i64, near in -2_i64..=2, one_is_float: bool, other_is_float: bool,
         ) {
-            // A float has an exact value, which is written without an exponent.
+            // A float has an exact value, which is written here without an exponent.
             let whole = |value: i64, is_float: bool| {
                 #[expect(clippy::cast_precision_loss, reason = "a float is wanted")]
                 let float = value as f64;

@@ -1,4 +1,4 @@
-//! What a model answers.
+//! The result of a model.
 
 use std::borrow::Cow;
 
@@ -6,33 +6,33 @@ use bytes::Bytes;
 
 use crate::json;
 
-/// The most bytes of JSON text that are checked.
+/// The maximum length of JSON text that is checked, in bytes.
 const MAX_CHECKED: usize = 1_000_000;
-/// The greatest length of a content type in bytes.
+/// The maximum length of a content type in bytes.
 const MAX_CONTENT_TYPE: usize = 1024;
-/// The most characters of a content type that an error quotes.
+/// The maximum number of characters of a content type that an error quotes.
 const QUOTED: usize = 80;
-/// The most pieces of data that a list of them holds.
+/// The maximum number of members of a list.
 pub const MAX_LIST: usize = 1000;
 
 /// The data of a result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Data {
-    /// Nothing.
+    /// No data.
     #[default]
     None,
     /// Text in UTF-8.
     Text(String),
-    /// JSON text in UTF-8 that a library wrote from a value, so that it need not be checked.
+    /// JSON text in UTF-8 that a library wrote from a value, so it is valid.
     Json(String),
-    /// Bytes of the result's content type.
+    /// Bytes with the result's content type.
     Bytes(Bytes),
-    /// From 2 to [`MAX_LIST`] pictures or other files, each of the result's content type.
+    /// From 2 to [`MAX_LIST`] pictures or other files. All have the result's content type.
     List(Vec<Bytes>),
 }
 
 impl Data {
-    /// The data as bytes; nothing is no bytes, and the members of a list follow one another.
+    /// Returns the data as bytes. The members of a list are joined.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         match self {
@@ -43,7 +43,7 @@ impl Data {
         }
     }
 
-    /// The data as text where it is UTF-8.
+    /// Returns the data as text, if it is UTF-8.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -53,7 +53,7 @@ impl Data {
         }
     }
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -64,7 +64,7 @@ impl Data {
         }
     }
 
-    /// Whether there is no byte.
+    /// Returns true if the length is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -95,30 +95,41 @@ impl From<Vec<u8>> for Data {
     }
 }
 
-/// A model's result: the ancestor's result dict with `content-type`, `data`, `success`, `error`.
+/// A model's outcome. It has the members of the result dict of ai_integration 1: `content-type`,
+/// `data`, `success` and `error`.
+///
+/// ```
+/// use ai_integration_contract::Outcome;
+///
+/// let picture = Outcome::bytes("image/png", &b"\x89PNG"[..]);
+/// assert!(picture.success && picture.is_image());
+/// let failure = Outcome::failure("the picture shows no face");
+/// assert_eq!(failure.error_message(), "the picture shows no face");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Whether the model says that it succeeded.
+    /// True if the model reported success.
     pub success: bool,
-    /// The media type of `data` (RFC 2045), when the model gave one.
+    /// The media type of `data` (RFC 2045), if the model gave one.
     pub content_type: Option<String>,
-    /// The answer itself.
+    /// The data of the result.
     pub data: Data,
-    /// The model's message when it failed.
+    /// The model's message, if it failed.
     pub error: Option<String>,
-    /// True where the program has printed the traceback in `error` on its standard error, so that who
-    /// sees that output need not be shown it again. It does not travel through a queue.
+    /// True if the program has already printed the traceback in `error` on its standard error. So a
+    /// user who sees that output does not need to see it again. This member does not travel through
+    /// a queue.
     pub is_printed: bool,
 }
 
 impl Outcome {
-    /// A successful answer of text.
+    /// Creates a successful result of text.
     pub fn text(text: impl Into<String>) -> Self {
         Outcome::success("text/plain", Data::Text(text.into()))
     }
 
-    /// A successful answer of JSON. A value that JSON cannot express gives a failed outcome that
-    /// says why.
+    /// Creates a successful result of JSON. If the value cannot be written as JSON, this is a
+    /// failure with the reason.
     pub fn json(value: impl serde::Serialize) -> Self {
         match serde_json::to_string(&value) {
             Ok(text) => Outcome::success("application/json", Data::Json(text)),
@@ -128,14 +139,14 @@ impl Outcome {
         }
     }
 
-    /// A successful answer of bytes with their media type, such as `image/png`.
+    /// Creates a successful result of bytes with their media type, such as `image/png`.
     pub fn bytes(content_type: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
         Outcome::success(content_type, Data::Bytes(bytes.into()))
     }
 
-    /// A successful answer of several pictures, or other files, with the media type that all of them
-    /// have. A list of one is that one; an empty one, one of more than [`MAX_LIST`] and one of text
-    /// or JSON give a failed outcome that says why.
+    /// Creates a successful result of several pictures or other files, with their common media
+    /// type. A list of one file becomes that file. Lists that are empty, have more than
+    /// [`MAX_LIST`] members, or are of text or JSON become a failure with the reason.
     pub fn list(content_type: impl Into<String>, list: Vec<Bytes>) -> Self {
         let length = list.len();
         let data = match <[Bytes; 1]>::try_from(list) {
@@ -150,7 +161,7 @@ impl Outcome {
         Outcome::success(content_type, data).checked()
     }
 
-    /// A failed answer with the message for whoever asked.
+    /// Creates a failure with a message for the client.
     pub fn failure(message: impl Into<String>) -> Self {
         Outcome {
             success: false,
@@ -166,22 +177,24 @@ impl Outcome {
         Outcome { success: true, content_type, data, ..Outcome::default() }
     }
 
-    /// The media type without parameters, in lower case; empty when the model gave none.
+    /// Returns the media type without parameters, in lower case; empty if the model gave none.
     #[must_use]
     pub fn media_type(&self) -> String {
         let full = self.content_type.as_deref().unwrap_or_default();
         full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// Whether the content type is JSON: `application/json`, `text/json` or `…+json` (RFC 6839).
+    /// Returns true if the content type is JSON: `application/json`, `text/json` or `…+json` (RFC
+    /// 6839).
     #[must_use]
     pub fn is_json(&self) -> bool {
         let media = self.media_type();
         media == "application/json" || media == "text/json" || media.ends_with("+json")
     }
 
-    /// Returns the fault of a successful answer that is not JSON though its content type says so. Text
-    /// that a library wrote from a value is not checked, nor is more than 1 MB, which would take long.
+    /// Returns the fault of a successful result that is not JSON although its content type is. Text
+    /// that a library wrote is not checked. Neither is text of more than 1 MB, because the check
+    /// would take too long.
     #[must_use]
     pub fn json_fault(&self) -> Option<json::Malformed> {
         let text = match &self.data {
@@ -193,22 +206,22 @@ impl Outcome {
         if is_checked { json::check(text).err() } else { None }
     }
 
-    /// Whether the content type is a picture's.
+    /// Returns true if the content type is that of a picture.
     #[must_use]
     pub fn is_image(&self) -> bool {
         self.media_type().starts_with("image/")
     }
 
-    /// Tells whether several pieces of data of the content type make a list: those of pictures, sounds
-    /// and other files do. Several texts or values are one result of JSON.
+    /// Returns true if results of this content type can form a list: pictures, sounds and other
+    /// files can. Several texts or JSON values are one JSON result instead.
     #[must_use]
     pub fn may_be_list(&self) -> bool {
         let media = self.media_type();
         !(media.is_empty() || media.starts_with("text/") || self.is_json())
     }
 
-    /// The outcome as it may be passed on: a result whose content type cannot be is the model's
-    /// failure, and so is one that does not go with a list.
+    /// Returns the outcome in a form that can be passed on. A result with an invalid content type,
+    /// or a list of a type that cannot form one, becomes a failure.
     #[must_use]
     pub fn checked(self) -> Self {
         match check_content_type(self.content_type.as_deref()) {
@@ -227,7 +240,7 @@ impl Outcome {
         }
     }
 
-    /// The message of a failed outcome, never empty.
+    /// Returns the message of a failure. It is never empty.
     #[must_use]
     pub fn error_message(&self) -> &str {
         match self.error.as_deref() {
@@ -236,7 +249,7 @@ impl Outcome {
         }
     }
 
-    /// The message of a failed outcome for somebody who sees what the program prints.
+    /// Returns the message of a failure for a user who also sees the program's output.
     #[must_use]
     pub fn error_beside_output(&self) -> Cow<'_, str> {
         match self.error_message() {
@@ -246,21 +259,21 @@ impl Outcome {
     }
 }
 
-/// Returns a message without the Python tracebacks in it: what stands before the first, and the last
-/// part, which says what went wrong.
+/// Removes Python tracebacks from a message. Returns the text before the first traceback, and the
+/// exception at the end of the last one.
 #[must_use]
 pub fn without_traceback(message: &str) -> String {
     const HEADING: &str = "Traceback (most recent call last):";
     let Some((before, _)) = message.split_once(HEADING) else { return message.to_owned() };
     let last = message.rsplit(HEADING).next().unwrap_or_default();
-    // The calls are indented; the exception begins with the first line that is not.
+    // The calls are indented. The exception begins with the first line that is not indented.
     let exception = last.lines().skip(1).skip_while(|line| line.starts_with(' '));
     let lines: Vec<&str> = before.lines().chain(exception).collect();
     lines.join("\n").trim().to_owned()
 }
 
-/// Refuses a content type that is too long, or that no header field can carry (RFC 9110, section 5.5).
-/// The error says so to the model's author.
+/// Refuses a content type that is too long, or that a header field cannot contain (RFC 9110,
+/// section 5.5). The error is for the model's author.
 pub fn check_content_type(content_type: Option<&str>) -> Result<(), String> {
     let Some(text) = content_type else { return Ok(()) };
     let reason = if text.len() > MAX_CONTENT_TYPE {
@@ -274,7 +287,7 @@ pub fn check_content_type(content_type: Option<&str>) -> Result<(), String> {
     Err(format!("the content type {start:?} {reason}; expected a media type such as image/png"))
 }
 
-/// Tells whether no header field can carry this byte.
+/// Returns true if a header field cannot contain this byte.
 fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
 }

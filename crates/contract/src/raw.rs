@@ -1,4 +1,4 @@
-//! Values as they arrive, before the schema is applied: from a form, a command line, a pipe.
+//! Input values as they arrive from a form, a command line or a pipe, before the schema is applied.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -11,7 +11,7 @@ use crate::encoding::Encoding;
 use crate::excerpt::{quote, shorten};
 use crate::value::Value;
 
-/// One input as it arrived. The variant says where it came from, and so how it may be read.
+/// One input as it arrived. The variant shows its source, which decides how it can be read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RawValue {
     /// The content of a file or an uploaded part.
@@ -20,12 +20,12 @@ pub enum RawValue {
     Text(String),
     /// A member of a JSON object.
     Json(serde_json::Value),
-    /// Several values under one name, such as the fields of a form that repeat it.
+    /// Several values under one name, such as repeated fields of a form.
     List(Vec<RawValue>),
 }
 
 impl RawValue {
-    /// The value for an error message: its kind and, when it is short, itself.
+    /// Describes the value for an error message: its kind, and a short value itself.
     pub(crate) fn describe(&self) -> String {
         match self {
             RawValue::Bytes(bytes) => match Encoding::Utf8.measure(bytes) {
@@ -57,8 +57,8 @@ impl From<Value> for RawValue {
 /// All inputs of one request as they arrived.
 pub type RawInputs = IndexMap<String, RawValue>;
 
-/// Reads base64 (RFC 4648, either alphabet, padding optional, line breaks ignored), plain or as a
-/// `data:` URL (RFC 2397). `None` when it is neither.
+/// Decodes base64 (RFC 4648, either alphabet, optional padding, line breaks ignored), alone or in a
+/// `data:` URL (RFC 2397). Returns `None` for other text.
 #[must_use]
 pub fn decode_base64(text: &str) -> Option<Bytes> {
     let encoded = match text.strip_prefix("data:") {

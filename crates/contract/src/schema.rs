@@ -1,7 +1,7 @@
-//! The inputs schema: which inputs a model takes, and how requests are held against it.
+//! The inputs schema: the inputs of a model, and the check of requests.
 //!
-//! The form is the ancestor's: a dict of name to properties, of which `type` is one. Old programs
-//! must run, so whatever in a schema is not understood is a warning, never a refusal.
+//! The format is that of ai_integration 1: a dict of names and properties, one of which is `type`.
+//! Old programs must run, so an unknown part of a schema is a warning, never an error.
 
 mod gathering;
 
@@ -18,12 +18,12 @@ use crate::raw::{RawInputs, RawValue};
 use crate::shape::Shape;
 use crate::value::{Inputs, Value};
 
-/// The most names that are held against a missing input's.
+/// The maximum number of names that are compared with the name of a missing input.
 const RATED: usize = 20;
-/// The most names that are listed of what came in the place of a missing input.
+/// The maximum number of unknown names that the error of a missing input lists.
 const LISTED: usize = 5;
 
-/// The inputs that a model takes, in the author's order.
+/// The inputs of a model, in the author's order.
 #[derive(Clone, Debug, Default)]
 pub struct InputsSchema {
     fields: IndexMap<String, Field>,
@@ -31,18 +31,18 @@ pub struct InputsSchema {
     mistakes: Vec<String>,
 }
 
-/// The remarks on a request whose schema is a mere hint.
+/// Faults of a request that do not refuse it, because its schema is only a hint.
 #[derive(Debug, Default)]
 pub struct Hints {
-    /// Inputs that a request would have to give.
+    /// Required inputs that the request lacks.
     pub missing: Vec<FieldError>,
-    /// Values that do not fit, and are handed on nevertheless.
+    /// Values that do not fit and are passed on anyway.
     pub misfits: Vec<FieldError>,
 }
 
 impl InputsSchema {
-    /// Reads a schema from its JSON form, an object of name to properties; `null` is an empty
-    /// schema. What is not understood is left out and told in the second part of the answer.
+    /// Reads a schema from its JSON form, an object of names and properties; `null` is an empty
+    /// schema. The second part of the result has a remark on every part that was left out.
     #[must_use]
     pub fn parse(source: &Json) -> (Self, Vec<String>) {
         let mut remarks = Remarks::default();
@@ -61,7 +61,7 @@ impl InputsSchema {
             let named_type;
             let properties = match properties {
                 Json::Object(properties) => properties,
-                // {"image": "image"} says the same as {"image": {"type": "image"}}.
+                // {"image": "image"} means the same as {"image": {"type": "image"}}.
                 other => {
                     named_type = Map::from_iter([("type".to_owned(), other.clone())]);
                     &named_type
@@ -74,27 +74,28 @@ impl InputsSchema {
         (schema, remarks.all)
     }
 
-    /// The author's mistakes in the schema, in words. What is merely not known here is none.
+    /// Returns remarks on the author's mistakes in the schema. A property that is only unknown is
+    /// not a mistake.
     #[must_use]
     pub fn mistakes(&self) -> &[String] {
         &self.mistakes
     }
 
-    /// Finds a name in a schema's JSON form that no input can have: one with control characters,
-    /// which flags, forms and logs cannot carry.
+    /// Finds an input's name with control characters in a schema's JSON form. Flags, forms and logs
+    /// cannot contain such a name.
     #[must_use]
     pub fn unfit_name(source: &Json) -> Option<&str> {
         source.as_object()?.keys().map(String::as_str).find(|name| has_control(name))
     }
 
-    /// The inputs by name, in order.
+    /// Returns the inputs by name, in order.
     #[must_use]
     pub fn fields(&self) -> &IndexMap<String, Field> {
         &self.fields
     }
 
-    /// The inputs for a front end, in order: each with its `name`, its `shape` and whether it is
-    /// `required`, and what else is known of it under the names of the schema.
+    /// Returns the inputs for a front end, in order: each with its `name`, `shape` and `required`,
+    /// and its other properties under the names of the schema.
     #[must_use]
     pub fn describe(&self) -> Json {
         let described = self.fields.iter().map(|(name, field)| {
@@ -129,14 +130,14 @@ impl InputsSchema {
         described.collect()
     }
 
-    /// The schema as the author wrote it.
+    /// Returns the schema as the author wrote it.
     #[must_use]
     pub fn source(&self) -> &Map<String, Json> {
         &self.source
     }
 
-    /// Returns the schema without its bounds on the content of files, for requests whose files have not
-    /// been read yet.
+    /// Returns the schema without its constraints on the content of files, for requests whose files
+    /// have not been read yet.
     #[must_use]
     pub fn for_unread_files(&self) -> Self {
         let mut schema = self.clone();
@@ -149,15 +150,15 @@ impl InputsSchema {
         schema
     }
 
-    /// Returns whether an input is a list.
+    /// Returns true if an input is a list.
     #[must_use]
     pub fn has_lists(&self) -> bool {
         self.fields.values().any(|field| field.items.is_some())
     }
 
-    /// Puts together the values that a form has for a list `f`: its fields `f`, `f[]`, or `f[0]`, `f[1]`. A
-    /// list of files becomes one of values that can each be replaced. [`resolve`] does this by itself; callers
-    /// that look at the lists before that call this first.
+    /// Collects the values of each list `f` from the fields of a form: `f`, `f[]`, or `f[0]`,
+    /// `f[1]`. A list of files becomes a list of values that can be replaced one by one.
+    /// [`resolve`] does this too; call it first if you need the lists before.
     ///
     /// [`resolve`]: InputsSchema::resolve
     pub fn gather(&self, raw: &mut RawInputs) -> Result<(), Error> {
@@ -168,21 +169,21 @@ impl InputsSchema {
         if errors.is_empty() { Ok(()) } else { Err(Error::invalid_inputs(errors)) }
     }
 
-    /// Holds a request against the schema: reads each value as its type, fills in defaults, and
-    /// passes on what the schema does not mention. All that is wrong is reported at once.
+    /// Checks a request by the schema: reads each value as its type, fills in defaults, and passes
+    /// on inputs that the schema does not have. The error lists all faults.
     pub fn resolve(&self, raw: RawInputs) -> Result<Inputs, Error> {
         self.hold(raw, None)
     }
 
-    /// Holds a request against the schema as [`resolve`](Self::resolve) does, but takes it as a mere
-    /// hint: values that come as JSON stay what they are for inputs of which it says only that they
-    /// are text, and inputs that are missing are no error. Missing inputs, and values that do not
-    /// fit, are added to `hints`, whatever else is wrong.
+    /// Checks a request as [`resolve`](Self::resolve) does, but treats the schema as a hint. JSON
+    /// values stay unchanged for inputs whose only property is the type text, and a missing input
+    /// is not an error. Missing inputs and values that do not fit are added to `hints`, even if the
+    /// result is an error.
     pub fn resolve_as_hint(&self, raw: RawInputs, hints: &mut Hints) -> Result<Inputs, Error> {
         self.hold(raw, Some(hints))
     }
 
-    /// Holds a request against the schema, as a rule where there are no `hints` to be filled.
+    /// Checks a request. The schema is a hint if there are `hints` to fill.
     fn hold(&self, mut raw: RawInputs, mut hints: Option<&mut Hints>) -> Result<Inputs, Error> {
         self.gather(&mut raw)?;
         let mut inputs = Inputs::with_capacity(self.fields.len().max(raw.len()));
@@ -238,8 +239,9 @@ impl InputsSchema {
         if errors.is_empty() { Ok(inputs) } else { Err(Error::invalid_inputs(errors)) }
     }
 
-    /// Names what came in the place of a missing input, for the message on it: the unmentioned name
-    /// that is most like its own, or else the first ones. Empty where nothing unmentioned came.
+    /// Returns the part of a missing input's error that names other inputs of the request: the
+    /// unknown name that is most like the missing one, or the first unknown names. Empty if the
+    /// request has no unknown names.
     fn instead(&self, name: &str, raw: &RawInputs) -> String {
         let unmentioned =
             || raw.keys().map(String::as_str).filter(|other| !self.fields.contains_key(*other));
@@ -254,8 +256,8 @@ impl InputsSchema {
         format!("; instead came {}{more}", listed.join(", "))
     }
 
-    /// Returns whether no input has another property than its type: the form of the ancestor's
-    /// schemas, which left it to the program what may be missing.
+    /// Returns true if every input has its type as only property. In such schemas of ai_integration
+    /// 1 the program decides which inputs may be missing.
     #[must_use]
     pub fn names_types_only(&self) -> bool {
         let of_types = |properties: &Json| {
@@ -264,7 +266,7 @@ impl InputsSchema {
         self.source.values().all(of_types)
     }
 
-    /// One valid value for every input of which there is one, for a self-test.
+    /// Returns one valid value for every input that has a sample, for a self-test.
     #[must_use]
     pub fn samples(&self) -> Inputs {
         let fields = self.fields.iter();
@@ -272,8 +274,7 @@ impl InputsSchema {
     }
 }
 
-/// Returns the value of an input that is not held against anything; `None` for one that was given more
-/// than once.
+/// Returns the value of an input without a check, or `None` if it was given more than once.
 fn as_it_came(value: RawValue) -> Option<Value> {
     match value {
         RawValue::Bytes(bytes) => Some(Value::Bytes(bytes)),
@@ -287,7 +288,7 @@ fn has_control(name: &str) -> bool {
     name.chars().any(char::is_control)
 }
 
-/// Returns the list for the `accept` of a browser's file input, where the schema lists formats.
+/// Returns the value of `accept` for a browser's file input, if the schema lists formats.
 fn accept(field: &Field) -> Option<String> {
     match field.shape() {
         Shape::Blob { media } if !field.constraints.formats.is_empty() => {
@@ -301,7 +302,7 @@ fn list(values: &[Json]) -> Option<Json> {
     (!values.is_empty()).then(|| values.into())
 }
 
-/// Says how a value is absent that stands for "not given".
+/// Describes the form in which an input is absent.
 fn absence(value: &RawValue) -> &'static str {
     match value {
         RawValue::Bytes(_) => "missing: the file is empty",
@@ -311,9 +312,9 @@ fn absence(value: &RawValue) -> &'static str {
     }
 }
 
-/// Returns whether a value stands for "not given": JSON's `null`, the empty file that a browser
-/// sends for a file input left alone, and an empty form field where empty text says nothing; for a
-/// list also several of these.
+/// Returns true if a value means "not given": JSON's `null`, the empty file that a browser sends
+/// for an unused file input, and an empty form field unless the input is text. For a list, several
+/// of these mean the same.
 fn is_absent(value: &RawValue, field: &Field) -> bool {
     if field.items.is_some() {
         return match value {

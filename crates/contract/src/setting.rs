@@ -1,9 +1,9 @@
 //! Settings: environment variables, most of which are also flags of `ai-integration run`.
 //!
-//! A part of the program declares its settings beside its code with [`settings!`](crate::settings),
-//! a line and a doc comment each. The declaration yields the typed field, the reading with its
-//! checks and default, the flag, the help and the reference page. The values come from one
-//! [`Environment`], which whoever starts the program fills once.
+//! A part of the program declares its settings beside its code with [`settings!`](crate::settings):
+//! one line and a doc comment for each. The macro makes the typed field, the code that reads and
+//! checks it, the default, the flag, the help and the reference page. The values come from an
+//! [`Environment`], which is filled once when the program starts.
 
 mod declaration;
 mod environment;

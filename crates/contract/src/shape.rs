@@ -1,7 +1,7 @@
-//! The neutral forms in which input types and front ends meet.
+//! The neutral shapes by which input types and front ends know each other.
 //!
-//! A command-line flag, a form's widget, an OpenAPI schema and a self-test's sample are all
-//! derived from a [`Shape`], so that a new input type needs no change in any front end.
+//! A command-line flag, a form's widget, an OpenAPI schema and a self-test's sample are all derived
+//! from a [`Shape`]. So a new input type needs no change in a front end.
 
 use std::fmt;
 
@@ -16,13 +16,13 @@ use crate::number::{self, NumberError};
 use crate::raw::{RawValue, decode_base64};
 use crate::value::Value;
 
-/// The form of an input as front ends see it.
+/// The shape of an input for front ends.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Shape {
     /// Text in UTF-8.
     Text {
-        /// The format in the words of JSON Schema, such as `date`; `None` for any text.
+        /// The format as named by JSON Schema, such as `date`; `None` for any text.
         #[serde(skip_serializing_if = "Option::is_none")]
         format: Option<&'static str>,
     },
@@ -33,10 +33,10 @@ pub enum Shape {
     },
     /// A number within the field's range.
     Number {
-        /// True where only whole numbers fit.
+        /// True if the number must be whole.
         whole: bool,
     },
-    /// Yes or no.
+    /// True or false.
     Flag,
     /// One of the field's choices.
     Choice,
@@ -44,17 +44,17 @@ pub enum Shape {
     Json,
 }
 
-/// A reason for which a value is not taken.
+/// The reason why a value is refused.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
-    /// The value is not of the type, and comes back.
+    /// The value does not have the type. It is returned for the error.
     Unfit(RawValue),
-    /// The value is of the type, and has a fault that these words tell.
+    /// The value has the type, but also the fault in this message.
     Faulty(String),
 }
 
 impl Refusal {
-    /// Puts the refusal into words for the client, with what was expected instead.
+    /// Returns the message for the client, with the expected value.
     pub(crate) fn message(&self, expectation: impl FnOnce() -> String) -> String {
         match self {
             Refusal::Unfit(raw) => format!("expected {}, got {}", expectation(), raw.describe()),
@@ -64,7 +64,7 @@ impl Refusal {
 }
 
 impl Shape {
-    /// Returns whether the value is a picture.
+    /// Returns true if the value is a picture.
     #[must_use]
     pub fn is_image(&self) -> bool {
         matches!(self, Shape::Blob { media } if media.starts_with("image/"))
@@ -81,7 +81,7 @@ impl Shape {
             Shape::Json => self.any_json(raw, constraints)?,
         };
         check_length(&value, constraints)?;
-        // C code behind a model would see the rest cut off.
+        // C code in a model would cut the text at the NUL.
         if matches!(&value, Value::Text(text) if text.as_bytes().contains(&0)) {
             let message = "expected text, got some with a NUL character in it";
             return Err(Refusal::Faulty(message.to_owned()));
@@ -89,7 +89,7 @@ impl Shape {
         if constraints.choices.is_empty() { Ok(value) } else { choice(value.into(), constraints) }
     }
 
-    /// Describes what fits in words, such as "an integer from 1 to 50", leaving choices aside.
+    /// Describes the expected value in words, without choices, such as "an integer from 1 to 50".
     #[must_use]
     pub fn expectation(&self, constraints: &Constraints) -> String {
         match self {
@@ -158,7 +158,7 @@ fn text(raw: RawValue) -> Result<String, RawValue> {
     }
 }
 
-/// Reads a file, and refuses one whose content is not of a listed format.
+/// Reads a file, and refuses it if its content has no listed format.
 fn file(raw: RawValue, media: &str, constraints: &Constraints) -> Result<Bytes, Refusal> {
     let bytes = blob(raw).map_err(Refusal::Unfit)?;
     let Constraints { formats, .. } = constraints;
@@ -172,7 +172,7 @@ fn file(raw: RawValue, media: &str, constraints: &Constraints) -> Result<Bytes, 
     Err(Refusal::Faulty(format!("expected {} (its formats), got {given}", noun(media, formats))))
 }
 
-/// The word for a file in a media range, with its formats where they are listed.
+/// Returns the noun for a file in a media range, with its formats if they are listed.
 fn noun(media: &str, formats: &Formats) -> String {
     let what = match media.split('/').next() {
         Some("image") => "a picture",
@@ -197,7 +197,7 @@ fn blob(raw: RawValue) -> Result<Bytes, RawValue> {
     bytes.filter(|bytes| !bytes.is_empty()).ok_or(raw)
 }
 
-/// The text of a scalar, whichever way it arrived.
+/// Returns the text of a scalar from any source.
 fn scalar_text(raw: &RawValue) -> Option<String> {
     match raw {
         RawValue::Bytes(bytes) => {
@@ -209,7 +209,7 @@ fn scalar_text(raw: &RawValue) -> Option<String> {
     }
 }
 
-/// Reads a number; a whole one may be written as a float, as Python does with `1e22`.
+/// Reads a number. A whole number may be written as a float, as Python writes `1e22`.
 fn any_number(raw: &RawValue, whole: bool) -> Result<Number, NumberError> {
     if matches!(raw, RawValue::Json(Json::Bool(_))) {
         return Err(NumberError::Malformed);

@@ -1,25 +1,25 @@
-//! The values that a model is given.
+//! The values that a model gets.
 
 use bytes::Bytes;
 use indexmap::IndexMap;
 
 use crate::json;
 
-/// One input, ready for the model.
+/// The value of one input, ready for the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Text: `str` in Python.
     Text(String),
     /// Bytes exactly as they were sent: `bytes` in Python.
     Bytes(Bytes),
-    /// A number, a boolean, or any other JSON value; also a list in which nothing is bytes.
+    /// A number, a boolean, or any other JSON value, including a list without bytes.
     Json(serde_json::Value),
-    /// A list in which something is bytes: a `list` in Python. Its items are no lists of this kind.
+    /// A list with bytes: a `list` in Python. It contains no other such list.
     List(Vec<Value>),
 }
 
 impl Value {
-    /// The text, when this is text.
+    /// Returns the text, if the value is text.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -29,7 +29,7 @@ impl Value {
         }
     }
 
-    /// The bytes, when these are bytes.
+    /// Returns the bytes, if the value is bytes.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match self {
@@ -38,7 +38,8 @@ impl Value {
         }
     }
 
-    /// About the bytes that the value has, as text where it is JSON. Nothing is looked at beyond `most`.
+    /// Estimates the length of the value in bytes; JSON counts as its text. Stops counting beyond
+    /// `most`.
     #[must_use]
     pub fn extent(&self, most: usize) -> usize {
         match self {
@@ -49,7 +50,7 @@ impl Value {
         }
     }
 
-    /// The number, boolean or other JSON value, when it is one.
+    /// Returns the JSON value, if the value is one.
     #[must_use]
     pub fn as_json(&self) -> Option<&serde_json::Value> {
         match self {
@@ -58,7 +59,7 @@ impl Value {
         }
     }
 
-    /// The items, when this is a list in which something is bytes.
+    /// Returns the items, if the value is a list with bytes.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Value]> {
         match self {
@@ -67,7 +68,7 @@ impl Value {
         }
     }
 
-    /// About the memory that the value takes up beside its text and bytes.
+    /// Estimates the memory of the value in addition to its text and bytes, in bytes.
     #[must_use]
     pub fn footprint(&self) -> usize {
         match self {
@@ -80,7 +81,7 @@ impl Value {
     }
 }
 
-/// The value of a list.
+/// Collects the items of a list into one value.
 impl FromIterator<Value> for Value {
     fn from_iter<T: IntoIterator<Item = Value>>(items: T) -> Self {
         let items: Vec<Value> = items.into_iter().collect();
@@ -96,6 +97,6 @@ impl FromIterator<Value> for Value {
     }
 }
 
-/// All inputs of one request by name, in the order of the schema; options that the schema does
-/// not mention follow.
+/// All inputs of one request by name, in the order of the schema. Inputs that the schema does not
+/// have follow.
 pub type Inputs = IndexMap<String, Value>;

@@ -1,20 +1,19 @@
-//! The wire form of what the parts of ai_integration say to each other: inputs on their way to a
-//! model, and the outcome or the error that comes back. The link of a worker and a broker's queue
-//! share it, and it is the same whatever carries it.
+//! The wire form of the data between the parts of ai_integration: the inputs of a request, and its
+//! outcome or error. The link of a worker and the queue of a broker use the same form.
 //!
 //! # Layout
-//! Everything travels in a *frame*:
+//! All data travels in *frames*:
 //!
 //! | offset | size | meaning |
 //! |---|---|---|
 //! | 0 | 4 | `H`, length of the header in bytes, unsigned, big-endian: from 2 to [`MAX_HEADER`] |
 //! | 4 | 4 | `B`, length of the body in bytes, unsigned, big-endian: up to [`MAX_BODY`] |
 //! | 8 | `H` | the header: a JSON object (RFC 8259, UTF-8) |
-//! | 8 + `H` | `B` | the body: raw bytes, cut by what the header says |
+//! | 8 + `H` | `B` | the body: raw bytes, divided as the header describes |
 //!
-//! [`inputs`] and [`data`] say how values are put into header and body. The header of a message on
-//! a worker's link is in `docs/worker-protocol.md`. A [`Message`] stands by itself, one frame from
-//! the first byte to the last, with one of these headers:
+//! [`inputs`] and [`data`] define how values are split between header and body. The header of a
+//! message on a worker's link is defined in `docs/worker-protocol.md`. A [`Message`] is
+//! self-contained: exactly one frame, with one of these headers:
 //!
 //! ```json
 //! {"version": 1, "type": "inputs", "inputs": [["image", "bytes", 5120], ["size", "value", 3]]}
@@ -22,17 +21,18 @@
 //! {"version": 1, "type": "error", "code": "queue_full", "message": "…", "retry_after": 1}
 //! ```
 //!
-//! An outcome may have an `error`, as the model worded it. An error may have `fields`, a list of
-//! `{"name": …, "message": …}`, and `output`, a list of lines. What is absent is none or empty.
+//! An outcome can have an `error`, the model's message. An error can have `fields`, a list of
+//! `{"name": …, "message": …}`, and `output`, a list of lines. A missing member means none or
+//! empty.
 //!
 //! # Versions
-//! A field that the reader does not know is ignored, and so is `null` in the place of one that may
-//! be absent; that is how the form grows. A change which an old reader would get wrong, such as a
-//! new kind of input, raises [`VERSION`], and readers refuse a version above theirs. A message names
-//! the least version that knows all that is in it: the second where an input or the data is a list
-//! with bytes in it, else the first. The code of an error is no such change: one that the reader does
-//! not know is read as [`Kind::ModelFailed`](crate::Kind::ModelFailed), a failure that there is no use
-//! in trying again, with its message kept.
+//! A reader ignores unknown fields, and treats `null` as an absent optional field. So new fields
+//! need no new version. A change that an old reader would misunderstand, such as a new kind of
+//! input, increments [`VERSION`]; readers refuse versions above theirs. A message names the lowest
+//! version that covers its content: version 2 if an input or the data is a list with bytes,
+//! otherwise version 1. A new error code does not need a new version: a reader treats an unknown
+//! code as [`Kind::ModelFailed`](crate::Kind::ModelFailed), which should not be retried, and keeps
+//! its message.
 
 pub mod data;
 mod frame;

@@ -1,8 +1,8 @@
-//! Checks the property `as` of a field: the form in which the model's program gets a file.
+//! Checks the property `as` of a field: the form in which the program gets a file.
 //!
-//! The engine hands over the bytes in any case, and the Python client makes of them what the property
-//! says. Only the page has to know of it: what browsers record by default is decoded by none of the
-//! libraries that programs use for sounds.
+//! The engine always passes the bytes, and the Python package converts them. Only the page must
+//! know the form of sounds: what browsers record by default cannot be decoded by the libraries that
+//! programs use.
 
 use serde_json::Value as Json;
 
@@ -10,7 +10,7 @@ use crate::field::Field;
 use crate::likeness::nearest;
 use crate::shape::Shape;
 
-/// The forms, each with the types that have it.
+/// The forms, and the types that have each.
 const FORMS: [(&str, &[&str]); 4] = [
     ("bytes", &["image", "audio", "video", "file"]),
     ("path", &["image", "audio", "video", "file"]),
@@ -18,8 +18,8 @@ const FORMS: [(&str, &[&str]); 4] = [
     ("pil", &["image"]),
 ];
 
-/// Tells what is wrong with the form of a field whose other properties have been read, and returns
-/// the media type in which a page should record for it.
+/// Checks the form of a field whose other properties have been read, and remarks on faults. Returns
+/// the media type in which a page should record.
 pub(super) fn check(
     field: &Field,
     value: &Json,

@@ -6,7 +6,7 @@ use crate::field::Field;
 use crate::formats::{Formats, Misfit, suggestion};
 use crate::shape::Shape;
 
-/// Reads the formats of a field whose type has been read, and tells what is wrong with them.
+/// Reads the formats of a field whose type has been read, and remarks on faults.
 pub(super) fn read(field: &mut Field, value: &Json, note: &mut impl FnMut(String, bool)) {
     let words: Option<Vec<&str>> =
         value.as_array().and_then(|words| words.iter().map(Json::as_str).collect());

@@ -1,6 +1,6 @@
-//! Reads a field of the schema from its properties, and tells what is wrong with them.
+//! Reads a field of the schema from its properties, and remarks on faults.
 //!
-//! Old programs must run, so nothing here is refused: a property that cannot be used is left out.
+//! Old programs must run, so no schema is refused: a property that cannot be used is left out.
 
 use serde_json::{Map, Number, Value as Json};
 
@@ -14,7 +14,7 @@ use crate::number;
 use crate::raw::{RawValue, decode_base64};
 use crate::shape::Shape;
 
-/// The properties that a field may have.
+/// The properties that a field can have.
 pub(crate) const PROPERTIES: [&str; 14] = [
     "type",
     "required",
@@ -31,7 +31,7 @@ pub(crate) const PROPERTIES: [&str; 14] = [
     "max_items",
     "examples",
 ];
-/// Names of properties in JSON Schema, and their names here.
+/// Names of properties in JSON Schema, and the names that this schema uses for them.
 pub(crate) const PROPERTY_SYNONYMS: [(&str, &str); 6] = [
     ("enum", "choices"),
     ("maxItems", "max_items"),
@@ -40,7 +40,7 @@ pub(crate) const PROPERTY_SYNONYMS: [(&str, &str); 6] = [
     ("minimum", "min"),
     ("title", "description"),
 ];
-/// Names of types in Python and in JSON Schema, and their names here.
+/// Names of types in Python and in JSON Schema, and the names that this schema uses for them.
 pub(crate) const TYPE_SYNONYMS: [(&str, &str); 10] = [
     ("array", "json"),
     ("bool", "boolean"),
@@ -54,15 +54,16 @@ pub(crate) const TYPE_SYNONYMS: [(&str, &str); 10] = [
     ("string", "text"),
 ];
 
-/// The names of types by which authors may mean a list of another type.
+/// Names of types by which authors may mean a list.
 const LISTS: [&str; 2] = ["array", "list"];
 
-/// The remarks on a schema, in words for its author.
+/// The remarks on a schema, for its author.
 #[derive(Debug, Default)]
 pub(crate) struct Remarks {
-    /// All of it, for the log.
+    /// All remarks, for the log.
     pub(crate) all: Vec<String>,
-    /// The part that says what the author got wrong. The rest may be another program's own.
+    /// The remarks on the author's mistakes. The other remarks may concern properties that another
+    /// program uses.
     pub(crate) mistakes: Vec<String>,
 }
 
@@ -76,7 +77,7 @@ impl Remarks {
     }
 }
 
-/// Reads a field from the properties that the schema gives it.
+/// Reads a field from its properties in the schema.
 pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Remarks) -> Field {
     let mut note = |text: String, is_mistake| remarks.note(name, &text, is_mistake);
     let mut field = Field {
@@ -94,7 +95,8 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
     for (property, value) in properties {
         let known = synonym(&PROPERTY_SYNONYMS, property).unwrap_or(property);
         if !PROPERTIES.contains(&known) {
-            // Every other word of two letters is like it.
+            // `as` is so short that it resembles every other word of two letters, so only its other
+            // cases count.
             let is_rated = |name: &&str| *name != "as" || known.eq_ignore_ascii_case(name);
             let meant = nearest(known, PROPERTIES.into_iter().filter(is_rated));
             let hint = meant.map_or(String::new(), |meant| format!(": did you mean {meant:?}?"));
@@ -159,8 +161,8 @@ fn read_type(
     })
 }
 
-/// Sets a property; `None` where the value is none for it. One that came by a `synonym` of its name
-/// does not take the place of another.
+/// Sets a property. Returns `None` if the value does not fit the property. A property under a
+/// `synonym` of its name does not replace one under its own name.
 fn set(
     field: &mut Field,
     list: &mut ListProperties,
@@ -190,7 +192,7 @@ fn set(
     Some(())
 }
 
-/// The properties that make a list of an input.
+/// The properties that make an input a list.
 #[derive(Default)]
 struct ListProperties {
     is_list: bool,
@@ -199,7 +201,7 @@ struct ListProperties {
 }
 
 impl ListProperties {
-    /// Returns the bounds on the number of items, where the input is a list.
+    /// Returns the bounds on the number of items if the input is a list.
     fn read(self, note: &mut impl FnMut(String, bool)) -> Option<ItemCount> {
         let ListProperties { is_list, min, max } = self;
         if !is_list {
@@ -228,7 +230,7 @@ impl ListProperties {
     }
 }
 
-/// Finds properties that contradict each other, and leaves out what can never be.
+/// Finds properties that contradict each other, and leaves them out.
 fn check(field: &mut Field, note: &mut impl FnMut(String, bool)) {
     let constraints = &mut field.constraints;
     if let (Some(min), Some(max)) = (&constraints.min, &constraints.max)
@@ -263,7 +265,7 @@ fn check(field: &mut Field, note: &mut impl FnMut(String, bool)) {
     }
 }
 
-/// Checks an example. A file may be given as an address, which is read only when the model is run.
+/// Checks an example. A file can be given as a URL, which is read only when the model runs.
 fn check_example(field: &Field, example: &Json) -> Result<(), String> {
     let raw = RawValue::Json(example.clone());
     if !matches!(field.input_type.shape(), Shape::Blob { .. }) {
@@ -284,7 +286,7 @@ fn synonym<'a>(synonyms: &[(&str, &'a str)], name: &str) -> Option<&'a str> {
     synonyms.iter().find(|(other, _)| *other == name).map(|(_, name)| *name)
 }
 
-/// Reads `min` or `max`. People read 1 where the author wrote 1.0.
+/// Reads `min` or `max`. A bound of 1.0 is kept as 1, because messages show it.
 fn bound(value: &Json) -> Option<Number> {
     let bound = value.as_number()?;
     if number::is_integer(bound) {

@@ -1,11 +1,11 @@
-//! Recognises files by their headers, where that takes more than comparing their first bytes.
+//! Recognises files by their headers, if comparing the first bytes is not enough.
 
-/// The most bytes at the start of a file in which its marks are looked for.
+/// The number of bytes at the start of a file that are searched.
 const HEAD: usize = 4096;
 
-/// The brands of AVIF, of images and of sequences of them.
+/// The brands of AVIF images and image sequences.
 const AVIF: [&[u8]; 2] = [b"avif", b"avis"];
-/// The brands of images in HEIF that are not AVIF, and of sequences of them.
+/// The brands of HEIF images and image sequences that are not AVIF.
 const HEIC: [&[u8]; 11] = [
     b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2",
     b"msf1",
@@ -16,8 +16,8 @@ pub(super) fn is_riff(bytes: &[u8], form: &[u8]) -> bool {
     is_container && bytes.get(8..12) == Some(form)
 }
 
-/// Recognises a bitmap by the lengths that its second header can have, as Pillow does: many a text begins
-/// with its two letters.
+/// Recognises a bitmap by the possible lengths of its second header, as Pillow does. The two
+/// letters at the start are not enough, because a text can begin with them.
 pub(super) fn is_bmp(bytes: &[u8]) -> bool {
     const LENGTHS: [u8; 8] = [12, 16, 40, 52, 56, 64, 108, 124];
     bytes.starts_with(b"BM")
@@ -26,15 +26,15 @@ pub(super) fn is_bmp(bytes: &[u8]) -> bool {
             .is_some_and(|length| LENGTHS.contains(&length[0]) && length[1..] == [0; 3])
 }
 
-/// Recognises a TIFF; some programs write the bytes of its mark the wrong way round.
+/// Recognises a TIFF. Some programs write the bytes of its mark in the wrong order.
 pub(super) fn is_tiff(bytes: &[u8]) -> bool {
     [b"MM\0*", b"II*\0", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0"]
         .iter()
         .any(|mark| bytes.starts_with(*mark))
 }
 
-/// Returns the major brand of a file in the ISO base media format, then its compatible brands (ISO/IEC
-/// 14496-12, section 4.3); none where it has no box `ftyp`.
+/// Returns the major brand of a file in the ISO base media format, followed by its compatible
+/// brands (ISO/IEC 14496-12, section 4.3). Returns none if the file has no box `ftyp`.
 fn brands(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let is_wide = bytes.starts_with(&[0, 0, 0, 1]);
     let start = if is_wide { 16 } else { 8 };
@@ -45,7 +45,7 @@ fn brands(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let end = length.min(bytes.len()).min(start + HEAD);
     let is_marked = bytes.get(4..8) == Some(b"ftyp");
     let listed = bytes.get(start..end).filter(|_| is_marked).unwrap_or_default();
-    // Between the major brand and the compatible ones stands a version.
+    // A version is between the major brand and the compatible brands.
     listed.chunks(4).enumerate().filter(|(place, _)| *place != 1).map(|(_, brand)| brand)
 }
 
@@ -65,7 +65,7 @@ pub(super) fn is_3gp(bytes: &[u8]) -> bool {
     brands(bytes).next().is_some_and(|brand| brand.starts_with(b"3g")) && !is_picture(bytes)
 }
 
-/// Recognises a QuickTime film by its brand, or by the box that an old one begins with.
+/// Recognises a QuickTime film by its brand; an old film by its first box.
 pub(super) fn is_quick_time(bytes: &[u8]) -> bool {
     if let Some(brand) = brands(bytes).next() {
         return brand == b"qt  " && !is_picture(bytes);
@@ -74,7 +74,7 @@ pub(super) fn is_quick_time(bytes: &[u8]) -> bool {
     is_box && bytes[0] < b' '
 }
 
-/// Recognises MP4 by a major brand that no other format has: its own are dozens.
+/// Recognises MP4 by a major brand that no other format has, because MP4 has dozens of brands.
 pub(super) fn is_mp4(bytes: &[u8]) -> bool {
     const OTHERS: [&[u8]; 4] = [b"qt  ", b"jp2 ", b"jpx ", b"crx "];
     brands(bytes)
@@ -104,7 +104,7 @@ pub(super) fn is_opus(bytes: &[u8]) -> bool {
     bytes.starts_with(b"OggS") && bytes.get(28..36) == Some(b"OpusHead")
 }
 
-/// Skips the tag of ID3v2 that sounds of several formats begin with, if there is one.
+/// Skips a tag of ID3v2, with which sounds of several formats can begin.
 pub(super) fn behind_tag(bytes: &[u8]) -> &[u8] {
     if !bytes.starts_with(b"ID3") {
         return bytes;
@@ -114,8 +114,8 @@ pub(super) fn behind_tag(bytes: &[u8]) -> &[u8] {
     bytes.get(10 + length..).unwrap_or_default()
 }
 
-/// Recognises MP3 by its first frame and the one behind it (ISO/IEC 11172-3, section 2.4.1.3), or by a tag
-/// with neither AAC nor FLAC behind it.
+/// Recognises MP3 by its first two frames (ISO/IEC 11172-3, section 2.4.1.3), or by a tag that is
+/// not followed by AAC or FLAC.
 pub(super) fn is_mp3(bytes: &[u8]) -> bool {
     let sound = behind_tag(bytes);
     if sound.len() != bytes.len() {
@@ -133,14 +133,14 @@ pub(super) fn is_aac(bytes: &[u8]) -> bool {
     })
 }
 
-/// Returns whether a frame stands at the start, and another behind it or nothing.
+/// Returns true if a frame is at the start, followed by another frame or by the end of the data.
 fn is_frame_before(bytes: &[u8], frame: impl Fn([u8; 6]) -> Option<usize>) -> bool {
     let Some(length) = bytes.first_chunk().copied().and_then(&frame) else { return false };
     let behind = bytes.get(length..).and_then(|rest| rest.first_chunk().copied());
     behind.is_none_or(|head| frame(head).is_some())
 }
 
-/// Returns the length of a frame of MP3 with this head.
+/// Returns the length of an MP3 frame with this header.
 fn mp3_frame(head: [u8; 6]) -> Option<usize> {
     const KILOBITS: [[usize; 15]; 2] = [
         [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
@@ -158,13 +158,13 @@ fn mp3_frame(head: [u8; 6]) -> Option<usize> {
     (is_frame && kilobits > 0).then_some(length)
 }
 
-/// Recognises a transport stream by the marks of three packets.
+/// Recognises a transport stream by the sync bytes of three packets.
 pub(super) fn is_transport_stream(bytes: &[u8]) -> bool {
     const PACKET: usize = 188;
     [0, PACKET, 2 * PACKET].iter().all(|at| bytes.get(*at) == Some(&b'G'))
 }
 
-/// Recognises a PDF as its readers do, by a mark somewhere in the first 1,024 bytes.
+/// Recognises a PDF by a mark within the first 1,024 bytes, as PDF readers do.
 pub(super) fn is_pdf(bytes: &[u8]) -> bool {
     contains(&bytes[..bytes.len().min(1024)], b"%PDF-")
 }
@@ -177,12 +177,13 @@ pub(super) fn is_svg(bytes: &[u8]) -> bool {
     head.starts_with(b"<svg") || is_markup && contains(head, b"<svg")
 }
 
-/// Recognises an icon by its number of pictures, and by the byte in the first that is zero.
+/// Recognises an icon by its number of pictures, and by the reserved byte of the first picture,
+/// which is zero.
 pub(super) fn is_icon(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0\0\x01\0") && bytes.get(4..6) != Some(&[0, 0]) && bytes.get(9) == Some(&0)
 }
 
-/// Recognises a picture of Netpbm: a letter and a digit, then a number or a comment.
+/// Recognises a Netpbm picture: a letter and a digit, then a number or a comment.
 pub(super) fn is_netpbm(bytes: &[u8]) -> bool {
     let [b'P', b'1'..=b'6', space, rest @ ..] = bytes else { return false };
     let next = rest.trim_ascii_start().first();
@@ -193,8 +194,8 @@ pub(super) fn is_zip(bytes: &[u8]) -> bool {
     [b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"].iter().any(|mark| bytes.starts_with(*mark))
 }
 
-/// Recognises a document of Office Open XML by a folder of its own, which the directory at the end of the
-/// archive names.
+/// Recognises an Office Open XML document by its own folder, which is named in the directory at the
+/// end of the archive.
 pub(super) fn is_office(bytes: &[u8], folder: &[u8]) -> bool {
     const DIRECTORY: usize = 64 << 10;
     let end = &bytes[bytes.len().saturating_sub(DIRECTORY)..];
@@ -203,12 +204,12 @@ pub(super) fn is_office(bytes: &[u8], folder: &[u8]) -> bool {
         && contains(end, folder)
 }
 
-/// Recognises an archive whose first file tells its media type: `OpenDocument` and EPUB.
+/// Recognises an archive whose first file contains its media type: `OpenDocument` and EPUB.
 pub(super) fn is_package(bytes: &[u8], media_type: &[u8]) -> bool {
     let told = bytes.get(30..).and_then(|rest| rest.strip_prefix(b"mimetype"));
     bytes.starts_with(b"PK\x03\x04")
         && told.and_then(|told| told.strip_prefix(media_type)).is_some_and(|rest| {
-            // A template's type goes on where the document's ends.
+            // The media type of a template begins with that of a document and is longer.
             rest.first().is_none_or(|byte| *byte != b'-')
         })
 }

@@ -1,4 +1,4 @@
-//! Sounds, as the bytes of a file: WAV, MP3, or what else the model reads.
+//! Sounds, as the bytes of a file: WAV, MP3, or any other format that the model reads.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;

@@ -1,4 +1,4 @@
-//! Yes or no.
+//! Booleans: true or false.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;

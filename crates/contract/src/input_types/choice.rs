@@ -1,4 +1,4 @@
-//! One of the values listed under `choices`; the model receives it as it is listed.
+//! One of the values listed under `choices`. The model gets the value as it is listed.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;
@@ -17,7 +17,8 @@ impl InputType for Choice {
         Shape::Choice
     }
 
-    /// Reached only when the schema lists no choices, in which case nothing fits.
+    /// Returns a placeholder. It is used only if the schema lists no choices, and then no value
+    /// fits.
     fn sample(&self, _constraints: &Constraints) -> Value {
         Value::Text(String::new())
     }

@@ -1,5 +1,5 @@
-//! A day of the calendar: `2024-02-29` (ISO 8601, RFC 3339's `full-date`). The model receives the
-//! text without the space around it.
+//! A calendar date: `2024-02-29` (ISO 8601, RFC 3339's `full-date`). The model gets the text
+//! without surrounding spaces.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;
@@ -35,10 +35,10 @@ impl InputType for Date {
     }
 }
 
-/// Returns whether the text is `YYYY-MM-DD` and names a day of the Gregorian calendar.
+/// Returns true if the text is `YYYY-MM-DD` and names a day of the Gregorian calendar.
 ///
-/// This is written out, since libraries for dates bring time zones or a language of formats, and
-/// every model written in Rust would compile them.
+/// This is own code because libraries for dates bring time zones or format languages, which every
+/// Rust model would have to compile.
 pub(super) fn is_date(text: &str) -> bool {
     let parts = text.splitn(3, '-').map(digits).collect::<Option<Vec<_>>>();
     let Some([(year, 4), (month, 2), (day, 2)]) = parts.as_deref() else { return false };
@@ -52,7 +52,7 @@ pub(super) fn is_date(text: &str) -> bool {
     (1..=days).contains(day)
 }
 
-/// Reads a number of digits only, with their count.
+/// Reads a number that consists of digits only, and returns it with the count of its digits.
 pub(super) fn digits(text: &str) -> Option<(u32, usize)> {
     let are_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| are_digits).map(|number| (number, text.len()))

@@ -1,8 +1,8 @@
-//! A time of a day: `2024-02-29T12:30:00Z` (ISO 8601, RFC 3339's `date-time`). The model receives
-//! the text without the space around it.
+//! A date with a time of day: `2024-02-29T12:30:00Z` (ISO 8601, RFC 3339's `date-time`). The model
+//! gets the text without surrounding spaces.
 //!
-//! A space may stand for the `T`, and seconds and offset may be missing, as browsers and people
-//! write it. Without an offset it is a local time, and where that is the model decides.
+//! A space can replace the `T`, and seconds and offset can be missing, because browsers and people
+//! write it that way. A time without an offset is a local time in a zone that the model chooses.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;
@@ -60,8 +60,8 @@ fn is_datetime(text: &str) -> bool {
     is_date(date) && has_time && has_offset
 }
 
-/// Returns whether the text is hours and minutes, and seconds where there are three parts. A leap
-/// second is refused: programs' own types of time cannot hold it.
+/// Returns true if the text is hours and minutes, and seconds if there is a third part. A leap
+/// second is refused, because the time types of programs cannot hold it.
 fn is_clock(text: &str, parts: std::ops::RangeInclusive<usize>) -> bool {
     let limits = [24, 60, 60];
     parts.contains(&text.split(':').count())

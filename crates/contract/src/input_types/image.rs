@@ -1,4 +1,4 @@
-//! Pictures, as the bytes of a file: JPEG, PNG, or what else the model reads.
+//! Pictures, as the bytes of a file: JPEG, PNG, or any other format that the model reads.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;

@@ -1,4 +1,4 @@
-//! Whole numbers, of up to as many digits as Python reads.
+//! Integers with up to 4,300 digits, the limit of Python.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;

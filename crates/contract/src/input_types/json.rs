@@ -1,4 +1,4 @@
-//! Any JSON value; the model receives it parsed.
+//! Any JSON value. The model gets it parsed.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;

@@ -1,4 +1,4 @@
-//! Numbers, whole or not.
+//! Numbers, with or without a fraction.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;

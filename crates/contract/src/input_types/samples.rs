@@ -1,4 +1,4 @@
-//! The samples of files, for self-tests.
+//! Sample files for self-tests.
 
 use bytes::Bytes;
 
@@ -12,8 +12,8 @@ pub(super) const SILENCE: &[u8] = include_bytes!("samples/silence.wav");
 /// Half a second of solid grey: MP4, H.264, 64 × 48 pixels.
 pub(super) const GREY_VIDEO: &[u8] = include_bytes!("samples/grey.mp4");
 
-/// Samples of what a model may take instead of the usual ones: pictures of 600 × 400 pixels, silence, an
-/// empty page, an empty archive.
+/// Samples in other formats: pictures of 600 × 400 pixels, silence, an empty page, an empty
+/// archive.
 const OTHERS: [&[u8]; 9] = [
     include_bytes!("samples/grey.png"),
     include_bytes!("samples/grey.webp"),
@@ -26,7 +26,7 @@ const OTHERS: [&[u8]; 9] = [
     include_bytes!("samples/empty.zip"),
 ];
 
-/// The usual sample of a type, or another one where that is of no listed format.
+/// Returns the usual sample of a type, or another sample if the usual one has no listed format.
 pub(super) fn pick(usual: &'static [u8], constraints: &Constraints) -> Value {
     let all = [usual, GREY, SILENCE, GREY_VIDEO].into_iter().chain(OTHERS);
     let fitting = all.into_iter().find(|file| constraints.formats.are_shown_by(file));

@@ -1,4 +1,4 @@
-//! An input of a type that is not known: text, or bytes where those come, so that old programs run.
+//! The fallback for an unknown type: text, or bytes if the client sends bytes. So old programs run.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;

@@ -1,4 +1,4 @@
-//! Videos, as the bytes of a file: MP4, WebM, or what else the model reads.
+//! Videos, as the bytes of a file: MP4, WebM, or any other format that the model reads.
 
 use crate::constraints::Constraints;
 use crate::input_type::InputType;

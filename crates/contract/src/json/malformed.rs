@@ -1,24 +1,24 @@
-//! The faults of JSON text in words for people, with their places.
+//! Describes the faults of JSON text in words, with their places.
 
 use crate::encoding::{Encoding, NotText};
 use crate::excerpt::quote;
 
-/// The end of the parser's message on JSON that is no object where one is wanted.
+/// The end of the parser's message if JSON is not an object but must be.
 const NO_OBJECT: &str = ", expected an object";
 
-/// A reason for which a text is not read as JSON.
+/// The reason why a text cannot be read as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// It is not in its encoding.
+    /// The text is not valid in its encoding.
     #[error("its {0}")]
     NotText(#[from] NotText),
-    /// It is no JSON, or more of it than is read; with the place in words.
+    /// The text is not JSON, or exceeds a limit. The message names the place.
     #[error("{0}")]
     Fault(String),
 }
 
 impl Malformed {
-    /// The fault that the parser has found in this text.
+    /// Describes the fault that the parser found in this text.
     #[cold]
     pub(super) fn of(text: &[u8], error: &serde_json::Error) -> Self {
         let read = end(text, error);
@@ -33,7 +33,7 @@ impl Malformed {
         if valid.trim_ascii().is_empty() {
             return Malformed::Fault("it is empty".to_owned());
         }
-        // What was read ends with the character that does not fit, and mostly in its midst.
+        // The text before the fault ends with the wrong character, and often in the middle of it.
         let at = valid.floor_char_boundary(read.saturating_sub(1));
         let message = error.to_string();
         let fault = message.rsplit_once(" at line ").map_or(message.as_str(), |(fault, _)| fault);
@@ -55,7 +55,7 @@ impl Malformed {
     }
 }
 
-/// The number of bytes up to the end of the character at which the parser stopped.
+/// Returns the number of bytes up to the end of the character at which the parser stopped.
 fn end(text: &[u8], error: &serde_json::Error) -> usize {
     let mut ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     let line = match error.line() {
@@ -72,7 +72,7 @@ fn place(text: &str, at: usize) -> String {
     format!(", at line {line} column {column}")
 }
 
-/// Puts the parser's message on what stands at `at` into words.
+/// Puts the parser's message about the text at `at` into words.
 fn in_words(message: &str, text: &str, at: usize) -> String {
     let found = found(text, at);
     let got = if found.is_empty() { "the end".to_owned() } else { quote(found) };
@@ -112,7 +112,7 @@ fn in_words(message: &str, text: &str, at: usize) -> String {
     }
 }
 
-/// The word or the character that begins at `at`.
+/// Returns the word or the character that begins at `at`.
 fn found(text: &str, at: usize) -> &str {
     let rest = &text[at..];
     let end = rest.find(|character| !in_word(character)).unwrap_or(rest.len());
@@ -120,7 +120,7 @@ fn found(text: &str, at: usize) -> &str {
     &rest[..end.max(single)]
 }
 
-/// The whole word around `at`.
+/// Returns the whole word around `at`.
 fn word(text: &str, at: usize) -> &str {
     found(text, begin_of_word(text, at))
 }
@@ -133,7 +133,7 @@ fn in_word(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '.' | '-' | '+')
 }
 
-/// Tells the JSON for a value that other languages write in another way.
+/// Suggests the JSON for a value that other languages write differently.
 fn advice(found: &str) -> &'static str {
     match found {
         "'" | "`" => "; text stands in double quotes",

@@ -1,5 +1,5 @@
-//! Puts together lists that come in forms. A form has no lists: its fields repeat the list's name, as
-//! browsers do, put brackets behind it, as PHP and axios do, or number it.
+//! Collects lists from forms. A form has no lists: its fields repeat the list's name (browsers),
+//! add brackets (PHP, axios), or add numbers in brackets.
 
 use indexmap::IndexMap;
 use serde_json::Value as Json;
@@ -10,19 +10,19 @@ use crate::json;
 use crate::raw::{RawInputs, RawValue};
 use crate::shape::Shape;
 
-/// The most digits of the number in `name[number]`.
+/// The maximum number of digits in `name[number]`.
 const DIGITS: usize = 9;
 
-/// The values that a form has for one list.
+/// The values of one list in a form.
 #[derive(Default)]
 struct Gathered {
-    /// Those under its name and under its name with empty brackets, as they came.
+    /// The values under the list's name, or its name with empty brackets, in order of arrival.
     in_order: Vec<RawValue>,
-    /// Those that are numbered.
+    /// The values with a number.
     numbered: Vec<(u32, RawValue)>,
 }
 
-/// Puts the values for each list together, and returns what is wrong with the others.
+/// Collects the values of each list, and returns errors for the values that have no place.
 pub(super) fn gather(fields: &IndexMap<String, Field>, raw: &mut RawInputs) -> Vec<FieldError> {
     let mut lists = IndexMap::<String, Gathered>::new();
     let mut errors = Vec::new();
@@ -58,14 +58,14 @@ pub(super) fn gather(fields: &IndexMap<String, Field>, raw: &mut RawInputs) -> V
     errors
 }
 
-/// The place that the name of a value says it has in a list.
+/// The place of a value in a list, by the field's name.
 enum Place {
-    /// The name is the list's.
+    /// The name is that of the list.
     Whole,
-    /// With empty brackets.
+    /// The name has empty brackets.
     Next,
     Number(u32),
-    /// With something else in brackets.
+    /// The brackets contain something else.
     Unknown,
 }
 
@@ -75,7 +75,7 @@ impl Place {
     }
 }
 
-/// Finds the list that a name belongs to, and the place there.
+/// Finds the list that a name belongs to, and the value's place in it.
 fn list_of<'a>(fields: &IndexMap<String, Field>, key: &'a str) -> Option<(&'a str, Place)> {
     let is_list = |name: &str| fields.get(name).is_some_and(|field| field.items.is_some());
     if fields.contains_key(key) {
@@ -96,7 +96,7 @@ fn list_of<'a>(fields: &IndexMap<String, Field>, key: &'a str) -> Option<(&'a st
 }
 
 impl Gathered {
-    /// Puts a value into its place in the list, or says why it has none.
+    /// Puts a value into its place in the list. The error is the reason why it has no place.
     fn add(&mut self, list: &str, place: Place, value: RawValue) -> Result<(), String> {
         match (place, value) {
             (_, RawValue::Json(_)) => {
@@ -131,7 +131,7 @@ impl Gathered {
     }
 }
 
-/// Reads a lone text that is no item as a JSON array of the items.
+/// Reads a single text that is not a valid item as a JSON array of the items.
 fn spelt_out(items: &[RawValue], field: &Field) -> Option<RawValue> {
     let [RawValue::Text(text)] = items else { return None };
     if !text.trim_start().starts_with('[') || field.read_item(items[0].clone()).is_ok() {

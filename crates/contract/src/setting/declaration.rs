@@ -1,42 +1,43 @@
-//! Describes a setting, and the types that its value can have.
+//! A setting's description, and the trait of the types that its value can have.
 
 use super::error::SettingError;
 
-/// The start of every setting's name, unless it follows a convention of others.
+/// The start of every setting's name, unless the setting follows another convention.
 pub(super) const PREFIX: &str = "AI_INTEGRATION_";
 
-/// One setting: an environment variable which is also a flag of `ai-integration run`.
+/// A setting: an environment variable, which usually has a flag of `ai-integration run`.
 ///
-/// [`settings!`](crate::settings) makes these; each of the fields can be given there.
+/// [`settings!`](crate::settings) makes these. A declaration there can set each field.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// The environment variable.
     pub name: &'static str,
-    /// Names that the variable had. They still count, with a warning.
+    /// Former names of the variable. They still work, with a warning.
     pub was: &'static [&'static str],
-    /// The flag without its dashes; none for a setting that is only a variable.
+    /// The flag without its dashes; `None` if the setting has only a variable.
     pub flag: Option<&'static str>,
     /// The placeholder for the value in help texts.
     pub value_name: &'static str,
-    /// The value when nobody sets it, as it would be written; empty for none.
+    /// The default as a user would write it; empty if there is none.
     pub default: &'static str,
-    /// The value that the flag gives where it stands alone, if it can.
+    /// The value of the flag without a value; `None` if the flag needs one.
     pub implied: Option<&'static str>,
-    /// A sentence or two on what the setting does.
+    /// One or two sentences on what the setting does.
     pub help: &'static str,
-    /// The heading under which help and reference page show it.
+    /// The heading of the setting in the help and on the reference page.
     pub heading: &'static str,
-    /// True for a value that is shown to nobody, and kept from the model's program.
+    /// True if the value is never shown, and is removed from the model's environment.
     pub is_secret: bool,
-    /// True where an empty value is refused instead of counting as none: without a value the server
-    /// is open, or without a limit, and an unset variable behind it must not do that unnoticed.
+    /// True if an empty value is an error instead of meaning the default. The default leaves the
+    /// server open or without a limit, and an unset variable inside the value must not have that
+    /// effect unnoticed.
     pub refuses_empty: bool,
-    /// Lists the words that the value can be, for shells to complete; none where it is open.
+    /// Returns the words that the value can be, for shell completion; empty if it can be anything.
     pub choices: fn() -> Vec<&'static str>,
 }
 
 impl Setting {
-    /// A setting of the type `T`, with all that follows from the names which a declaration has.
+    /// Creates a setting of the type `T` from its names, default, help and heading.
     #[must_use]
     pub const fn of<T: SettingType>(
         name: &'static str,
@@ -60,12 +61,12 @@ impl Setting {
         }
     }
 
-    /// The variable's name, then those that it had.
+    /// Returns the variable's name, followed by its former names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.name).chain(self.was.iter().copied())
     }
 
-    /// The flags of the names that the setting had, each with its variable.
+    /// Returns the flags of the former names, each with its variable.
     pub fn former_flags(&self) -> impl Iterator<Item = (String, &'static str)> + use<> {
         let former = if self.flag.is_some() { self.was } else { &[] };
         former.iter().map(|name| {
@@ -74,13 +75,13 @@ impl Setting {
         })
     }
 
-    /// The error for a value of this setting: the reason says what would fit.
+    /// Returns the error for a value of this setting. The reason describes a valid value.
     #[must_use]
     pub fn invalid(&self, value: &str, reason: impl Into<String>) -> SettingError {
         self.invalid_as(self.name, value, reason)
     }
 
-    /// The error for a value that was given under `name`, which may be one that the setting had.
+    /// Returns the error for a value that was given under `name`, which can be a former name.
     pub(super) fn invalid_as(
         &self,
         name: &'static str,
@@ -94,29 +95,29 @@ impl Setting {
 
 /// A type that a setting's value can have in a declaration.
 pub trait SettingType {
-    /// The value as the program works with it.
+    /// The type of the value in the program.
     type Value;
     /// The placeholder for the value in help texts.
     const VALUE_NAME: &'static str;
-    /// The value that a flag gives where it stands alone, if it can.
+    /// The value of a flag without a value; `None` if the flag needs one.
     const IMPLIED: Option<&'static str> = None;
-    /// True for a value that is shown to nobody, and kept from the model's program.
+    /// True if the value is never shown, and is removed from the model's environment.
     const IS_SECRET: bool = false;
 
-    /// Lists the words that the value can be, for shells to complete; none where it is open.
+    /// Returns the words that the value can be, for shell completion; empty if it can be anything.
     #[must_use]
     fn choices() -> Vec<&'static str> {
         Vec::new()
     }
 
-    /// Reads a value as a person wrote it. The error says what was expected instead, with an
-    /// example where that helps: `a whole number from 1 to 256`.
+    /// Reads a value that a user wrote. The error describes a valid value, with an example if that
+    /// helps: `a whole number from 1 to 256`.
     fn read(text: &str) -> Result<Self::Value, String>;
 }
 
 /// A type whose setting can be left out without a default.
 pub trait Absent: SettingType {
-    /// The value of a setting that nobody sets.
+    /// Returns the value of a setting that is left out.
     fn absent() -> Self::Value;
 }
 

@@ -1,4 +1,4 @@
-//! Holds the variables that settings are read from.
+//! The variables that settings are read from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,27 +6,27 @@ use std::fmt;
 use super::declaration::{Absent, PREFIX, Setting, SettingType};
 use super::error::SettingError;
 
-/// The variables that this process was started with, with flags laid over them.
+/// The environment variables of this process, overridden by the flags.
 #[derive(Clone, Default)]
 pub struct Environment {
     values: BTreeMap<String, String>,
-    /// The names of values that were set over the variables.
+    /// The names of the variables that a flag has set.
     set: BTreeSet<String>,
 }
 
 impl Environment {
-    /// An environment of these variables.
+    /// Creates an environment of these variables.
     #[must_use]
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         Environment { values: variables.into_iter().collect(), ..Self::default() }
     }
 
-    /// Sets a value over what was there, as a flag does.
+    /// Overrides the value of a setting, as a flag does.
     pub fn set(&mut self, setting: &Setting, value: impl Into<String>) {
         self.set_as(setting.name, setting, value);
     }
 
-    /// Sets a value under `name`, which may be one that the setting had.
+    /// Overrides a value under `name`, which can be a former name of the setting.
     pub fn set_as(&mut self, name: &str, setting: &Setting, value: impl Into<String>) {
         for other in setting.names() {
             self.values.remove(other);
@@ -35,20 +35,20 @@ impl Environment {
         self.set.insert(name.to_owned());
     }
 
-    /// Returns whether the setting has its value from a flag, and not from a variable that other
-    /// programs may have set for themselves.
+    /// Returns true if the value comes from a flag, and not from a variable that may be meant for
+    /// another program.
     #[must_use]
     pub fn is_set_by_flag(&self, setting: &Setting) -> bool {
         self.given(setting).is_some_and(|(name, _)| self.set.contains(name))
     }
 
-    /// Any variable, whether it is a setting or not.
+    /// Returns any variable, whether it is a setting or not.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
 
-    /// The value or the default as the type that the setting was declared with.
+    /// Reads a setting's value or default as its declared type.
     pub fn read<T: SettingType>(&self, setting: &Setting) -> Result<T::Value, SettingError> {
         self.check_empty(setting)?;
         let (name, text) = self.given(setting).unwrap_or((setting.name, setting.default));
@@ -56,21 +56,21 @@ impl Environment {
         T::read(text).map_err(unfit)
     }
 
-    /// The same for a setting that has no default.
+    /// Reads a setting that has no default.
     pub fn read_optional<T: Absent>(&self, setting: &Setting) -> Result<T::Value, SettingError> {
         self.check_empty(setting)?;
         self.given(setting).map_or_else(|| Ok(T::absent()), |_| self.read::<T>(setting))
     }
 
-    /// Returns whether the setting was given a value.
+    /// Returns true if the setting has a value.
     #[must_use]
     pub fn has(&self, setting: &Setting) -> bool {
         self.given(setting).is_some()
     }
 
-    /// Refuses what cannot be meant: a variable that looks like a setting of ours and is none, so
-    /// that a misspelt one is not silently without effect; and a setting with another value under a
-    /// name that it had. Variables that Kubernetes sets for a Service of our name are let be.
+    /// Refuses an unknown variable with our prefix, so that a misspelt setting is not silently
+    /// ignored, and a setting whose current and former name have different values. Variables that
+    /// Kubernetes sets for a Service of our name are allowed.
     pub fn check(
         &self,
         settings: impl Iterator<Item = &'static Setting> + Clone,
@@ -93,7 +93,7 @@ impl Environment {
         Ok(())
     }
 
-    /// The settings that have their value from a name that they had, with that name.
+    /// Returns the settings whose value was given under a former name, with that name.
     pub fn renamed(
         &self,
         settings: impl Iterator<Item = &'static Setting>,
@@ -104,7 +104,7 @@ impl Environment {
         })
     }
 
-    /// Refuses an empty value of a setting for which that is not the same as none.
+    /// Refuses an empty value if the setting does not allow it.
     fn check_empty(&self, setting: &Setting) -> Result<(), SettingError> {
         let set = setting.names().find(|name| self.variable(name).is_some());
         match set {
@@ -115,29 +115,30 @@ impl Environment {
         }
     }
 
-    /// The value that somebody gave, with the name that they used for it.
+    /// Returns the given value with the name that was used for it.
     fn given(&self, setting: &Setting) -> Option<(&'static str, &str)> {
         setting.names().find_map(|name| Some((name, self.value(name)?)))
     }
 
-    /// The value of a variable without space around it, unless it is empty.
+    /// Returns the value of a variable without surrounding spaces, or `None` if it is empty.
     fn value(&self, name: &str) -> Option<&str> {
         self.variable(name).map(str::trim).filter(|value| !value.is_empty())
     }
 }
 
-/// The names only: any value may be a secret.
+/// Writes the names only, because any value can be a secret.
 impl fmt::Debug for Environment {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_map().entries(self.values.keys().map(|name| (name, format_args!("***")))).finish()
     }
 }
 
-/// The setting with the name that is most like this one.
+/// Returns the setting whose name is most like this name.
 fn nearest(name: &str, settings: impl Iterator<Item = &'static Setting>) -> Option<&'static str> {
     settings
         .map(|known| {
-            // A name such as PORT, which follows a convention of others, is easily taken for one of ours.
+            // A name that follows another convention, such as PORT, may be written with our prefix
+            // by mistake.
             let is_same = name.strip_prefix(PREFIX) == Some(known.name);
             let likeness = if is_same { 1.0 } else { strsim::jaro_winkler(name, known.name) };
             (likeness, known.name)
@@ -146,8 +147,9 @@ fn nearest(name: &str, settings: impl Iterator<Item = &'static Setting>) -> Opti
         .map(|(_, name)| name)
 }
 
-/// Tells whether Kubernetes sets such a variable in every pod beside a Service, as in
-/// `NAME_SERVICE_HOST=10.0.0.11`, `NAME_PORT=tcp://10.0.0.11:5000` or `NAME_PORT_5000_TCP_PROTO=tcp`.
+/// Returns true if Kubernetes sets such a variable for a Service in every pod, such as
+/// `NAME_SERVICE_HOST=10.0.0.11`, `NAME_PORT=tcp://10.0.0.11:5000` or
+/// `NAME_PORT_5000_TCP_PROTO=tcp`.
 fn is_service_link(name: &str, value: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_of_port = |rest: &str| {

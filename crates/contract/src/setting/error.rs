@@ -1,6 +1,6 @@
-//! Settings that cannot be used as they are.
+//! The errors of settings.
 
-/// A setting that cannot be used as it is.
+/// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
     /// The value does not fit.
@@ -8,12 +8,12 @@ pub enum SettingError {
     Invalid {
         /// The variable.
         name: &'static str,
-        /// Its value; `***` in the place of a secret.
+        /// Its value; `***` for a secret.
         value: String,
-        /// The reason: what would fit, or why this does not.
+        /// The reason: a valid value, or the fault of this value.
         reason: String,
     },
-    /// The value is empty where that would leave the server open, or without a limit.
+    /// The value is empty, which would leave the server open or without a limit.
     #[error("{name} is set, but empty; give it a value, or remove it to do without it")]
     Empty {
         /// The variable.
@@ -27,14 +27,14 @@ pub enum SettingError {
         /// The setting with the most similar name.
         suggestion: Option<&'static str>,
     },
-    /// A setting has one value under its name and another under a name that it had.
+    /// A setting has different values under its current and a former name.
     #[error(
         "{name} and {former} are one setting with two values; leave {former} out, its old name"
     )]
     Contradiction {
         /// The variable.
         name: &'static str,
-        /// The name that it had.
+        /// The former name.
         former: &'static str,
     },
 }

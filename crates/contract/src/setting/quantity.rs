@@ -1,9 +1,9 @@
 //! Settings that are numbers, sizes or times.
 //!
-//! A size or a time can be written with its unit, in any case and with or without a space: `10MB`
-//! is 10,000,000 bytes and `10MiB` is 10,485,760; `30s`, `500ms`, `5m` or `5min`, `1h`. `K`, `M` and
-//! `G` alone are refused, since they mean the one here and the other there. A bare number has the
-//! unit that the setting's type names.
+//! A size or a time can have a unit, in upper or lower case, with or without a space: `10MB` is
+//! 10,000,000 bytes and `10MiB` is 10,485,760; `30s`, `500ms`, `5m` or `5min`, `1h`. `K`, `M` and
+//! `G` alone are refused, because they are ambiguous. The setting's type defines the unit of a
+//! number without one.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const SIZES: &[(&str, usize)] = &[
 const TIMES: &[(&str, f64)] =
     &[("ms", 0.001), ("s", 1.0), ("m", 60.0), ("min", 60.0), ("h", 3600.0)];
 
-/// The longest time that a setting can be, in seconds.
+/// The maximum time of a setting in seconds.
 const DAY: f64 = 86_400.0;
 
 /// A whole number from `LEAST` to `MOST`.
@@ -49,7 +49,7 @@ impl<const LEAST: usize, const MOST: usize> SettingType for Count<LEAST, MOST> {
     }
 }
 
-/// A size from `LEAST` to `MOST` bytes. A bare number is one of bytes.
+/// A size from `LEAST` to `MOST` bytes. A number without a unit is in bytes.
 #[derive(Debug)]
 pub struct Bytes<const LEAST: usize, const MOST: usize>;
 
@@ -66,7 +66,7 @@ impl<const LEAST: usize, const MOST: usize> SettingType for Bytes<LEAST, MOST> {
     }
 }
 
-/// A size from 1 to `MOST` MiB. A bare number is one of MiB; the value is in bytes.
+/// A size from 1 to `MOST` MiB. A number without a unit is in MiB; the value is in bytes.
 #[derive(Debug)]
 pub struct Mebibytes<const MOST: usize>;
 
@@ -81,7 +81,7 @@ impl<const MOST: usize> SettingType for Mebibytes<MOST> {
     }
 }
 
-/// A time above 0, up to a day. A bare number is one of seconds.
+/// A time above 0, up to a day. A number without a unit is in seconds.
 #[derive(Debug)]
 pub struct Seconds;
 
@@ -103,14 +103,14 @@ fn size(text: &str, bare: usize) -> Option<usize> {
 }
 
 fn seconds(text: &str) -> Option<f64> {
-    // A bare number first: 1e3 ends in no unit.
+    // A plain number is tried first, because 1e3 must not be split at the `e`.
     text.parse().ok().or_else(|| {
         let (number, unit) = split(text);
         Some(number.parse::<f64>().ok()? * factor(TIMES, unit)?)
     })
 }
 
-/// The number and the letters behind it.
+/// Splits a text into a number and the letters after it.
 fn split(text: &str) -> (&str, &str) {
     let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     (number.trim_end(), &text[number.len()..])
@@ -124,7 +124,7 @@ fn bare_unit(unit: &str, bare: usize) -> Option<usize> {
     unit.is_empty().then_some(bare)
 }
 
-/// The size in the largest binary unit of which it is a whole number.
+/// Returns the size in the largest binary unit of which it is a whole multiple.
 fn readable(bytes: usize) -> String {
     let units = [("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)];
     let unit = units.into_iter().find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size));

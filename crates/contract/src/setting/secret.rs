@@ -1,16 +1,16 @@
-//! Values that nobody may see.
+//! Values that are never shown.
 
 use std::fmt;
 
 use super::declaration::SettingType;
 
-/// A value that is shown to nobody: not in errors, not in a debugger's view, and not in the
-/// environment of the model's program. In a declaration, `Secret<Text>` makes a setting one.
+/// A value that is never shown in errors or in debug output, and is removed from the model's
+/// environment. In a declaration, `Secret<Text>` makes a setting secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// The value, for the one place that needs it.
+    /// Returns the value, for the code that needs it.
     #[must_use]
     pub fn expose(self) -> T {
         self.0

@@ -1,7 +1,7 @@
-//! Derives the variable and the flag of a setting from its field's name, while the program is
-//! compiled. Only the macro `settings!` calls this.
+//! Makes the names of a setting's variable and flag from its field, at compile time. Only the macro
+//! `settings!` calls this.
 
-/// The text in capitals. `N` is its length.
+/// Returns the text in capitals. `N` is its length.
 #[must_use]
 pub const fn upper_case<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = copied(text);
@@ -13,7 +13,7 @@ pub const fn upper_case<const N: usize>(text: &str) -> [u8; N] {
     bytes
 }
 
-/// The text with dashes in the place of underscores. `N` is its length.
+/// Returns the text with dashes instead of underscores. `N` is its length.
 #[must_use]
 pub const fn kebab_case<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = copied(text);
@@ -27,11 +27,11 @@ pub const fn kebab_case<const N: usize>(text: &str) -> [u8; N] {
     bytes
 }
 
-/// The bytes as a text again.
+/// Returns the bytes as text.
 ///
 /// # Panics
 ///
-/// Never for what the functions above made: they replace ASCII by ASCII.
+/// Never panics for the results of the functions above, because they replace ASCII by ASCII.
 #[must_use]
 pub const fn text(bytes: &'static [u8]) -> &'static str {
     match std::str::from_utf8(bytes) {

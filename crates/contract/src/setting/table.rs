@@ -1,9 +1,9 @@
 //! The macro that declares settings.
 
-/// Declares the settings of a part of the program, and the struct that they are read into.
+/// Declares the settings of a part of the program, and the struct that holds their values.
 ///
 /// Each setting is a doc comment and a line: the field, the [type](crate::setting::SettingType) of
-/// its value, and its default, if it has one. A field without a default is an `Option` or a list.
+/// its value, and a default. A field without a default must be an `Option` or a list.
 ///
 /// ```
 /// use ai_integration_contract::setting::{Count, Secret, Seconds, Text};
@@ -15,9 +15,9 @@
 ///     pub struct Config under "Workers" {
 ///         /// Requests that may wait for a worker; further ones are refused.
 ///         queue: Count<1, 1_000_000> = 1024,
-///         /// Seconds a model gets to finish a request after its timeout.
+///         /// Time that a model gets to finish a request after its timeout.
 ///         timeout_grace: Option<Seconds> { was: &["AI_INTEGRATION_GRACE"] },
-///         /// A secret that requests have to carry.
+///         /// A secret that every request must contain.
 ///         token: Option<Secret<Text>> { flag: None },
 ///     }
 /// }
@@ -29,14 +29,14 @@
 /// assert!(Config::token().is_secret);
 /// ```
 ///
-/// This yields
+/// The macro makes
 /// * the struct, whose fields have the values' types and the doc comments;
-/// * `SETTINGS`, the list of the declared settings, and a function for each that is named like its
-///   field. The variable is the field's name in capitals after `AI_INTEGRATION_`, the flag is it with
-///   dashes, the help is the doc comment, and the heading is what stands behind `under`. Braces
-///   behind a declaration replace any of a [`Setting`](crate::Setting)'s fields;
-/// * `read`, which reads all of them from an [`Environment`](crate::Environment), checks them, and
-///   puts in the defaults.
+/// * `SETTINGS`, the list of the declared settings, and a function for each setting with the name of
+///   its field. The variable is `AI_INTEGRATION_` and the field's name in capitals. The flag is the
+///   field's name with dashes. The help is the doc comment. The heading is the text after `under`.
+///   Braces after a declaration replace any field of its [`Setting`](crate::Setting);
+/// * `read`, which reads all settings from an [`Environment`](crate::Environment), checks them, and
+///   fills in the defaults.
 #[macro_export]
 macro_rules! settings {
     (
@@ -57,7 +57,7 @@ macro_rules! settings {
         }
 
         impl $table {
-            /// Every setting that is declared here, in the order of the documentation.
+            /// Every setting of this declaration, in the order of the documentation.
             $visibility const SETTINGS: &'static [&'static $crate::Setting] =
                 &[$(Self::$field()),+];
 

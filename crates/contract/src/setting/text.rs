@@ -1,4 +1,4 @@
-//! Settings that are words: any text, paths, lists, and one of a few words.
+//! Settings that are text: any text, paths, lists, and one word of several.
 
 use std::marker::PhantomData;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ impl SettingType for Text {
     }
 }
 
-/// A text in which case does not matter; its value is in lower case.
+/// A text in any case. Its value is in lower case.
 #[derive(Debug)]
 pub struct Lowercase;
 
@@ -31,7 +31,7 @@ impl SettingType for Lowercase {
     }
 }
 
-/// A setting that is on or off; its flag can stand alone.
+/// A setting that is on or off. Its flag needs no value.
 #[derive(Debug)]
 pub struct Switch;
 
@@ -66,7 +66,7 @@ impl SettingType for FilePath {
     }
 }
 
-/// Values between commas. Left out or empty, there are none.
+/// A list of values that are separated by commas. If it is left out or empty, the list is empty.
 #[derive(Debug)]
 pub struct List<T>(PhantomData<T>);
 

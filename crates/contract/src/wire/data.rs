@@ -7,13 +7,13 @@ use crate::outcome::{Data, MAX_LIST};
 
 use super::frame::{FrameError, Segment};
 
-/// The kind of data that a body holds; none where there is no data, and then the body is empty.
+/// The kind of the data in a body. Without data there is no kind, and the body is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DataKind {
     /// Text in UTF-8.
     Text,
-    /// JSON text in UTF-8 that was written from a value.
+    /// JSON text in UTF-8 that a library wrote from a value.
     Json,
     /// Any bytes.
     Bytes,
@@ -21,7 +21,7 @@ pub enum DataKind {
     List,
 }
 
-/// Data on its way out: the members of the header that describe it, and the body.
+/// Data to send: the members of the header that describe it, and the body.
 #[derive(Clone, Debug, Default)]
 pub struct Split<'a> {
     /// The kind of the data.
@@ -32,7 +32,7 @@ pub struct Split<'a> {
     pub segments: Vec<Segment<'a>>,
 }
 
-/// Splits data into what the header says of it and the body.
+/// Splits data into the members of the header and the body.
 #[must_use]
 pub fn split(data: &Data) -> Split<'_> {
     let whole = |kind, segment| Split { kind: Some(kind), parts: None, segments: vec![segment] };
@@ -49,7 +49,7 @@ pub fn split(data: &Data) -> Split<'_> {
     }
 }
 
-/// Puts data together again. `parts` counts for a list only.
+/// Joins data from a message. `parts` is used for a list only.
 pub fn join(
     kind: Option<DataKind>,
     parts: Option<Vec<usize>>,
@@ -69,7 +69,7 @@ fn text(body: Bytes) -> Result<String, FrameError> {
     String::from_utf8(body.into()).map_err(|error| FrameError::Body(error.to_string()))
 }
 
-/// Cuts a body into the members of a list.
+/// Splits a body into the members of a list.
 fn cut(parts: &[usize], mut body: Bytes) -> Result<Data, FrameError> {
     if !(2..=MAX_LIST).contains(&parts.len()) {
         let message = format!("a list of {} parts; it has from 2 to {MAX_LIST}", parts.len());

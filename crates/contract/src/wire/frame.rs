@@ -1,20 +1,19 @@
-//! The frame: two lengths, a header of JSON and a body of raw bytes.
+//! A frame: two lengths, a JSON header and a body of raw bytes.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 
-/// The version of the messages that stand by themselves. They name the least one that knows all that
-/// is in them.
+/// The current version of self-contained messages. A message names the lowest version that covers
+/// its content.
 pub const VERSION: u32 = 2;
-/// The greatest length of a header in bytes.
+/// The maximum length of a header in bytes.
 pub const MAX_HEADER: usize = 1 << 20;
-/// The greatest length of a body in bytes.
+/// The maximum length of a body in bytes.
 pub const MAX_BODY: usize = 1 << 30;
-/// The length of what stands before the header: two lengths of four bytes each.
+/// The length in bytes before the header: two lengths of four bytes each.
 pub const PREFIX: usize = 8;
 
-/// A frame that is not in the wire form. Where it came over a link, that cannot be used any
-/// further.
+/// A frame that does not have the wire form. After such a frame a link cannot be used any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The header's length is outside its limits.
@@ -23,21 +22,21 @@ pub enum FrameError {
     /// The body's length is over its limit.
     #[error("a body of {0} bytes; up to {MAX_BODY} are allowed")]
     BodyLength(usize),
-    /// The header is not one of the messages.
+    /// The header is not that of a known message.
     #[error("a header that is not a message: {0}")]
     Header(String),
-    /// The body is not what the header says.
+    /// The body does not match the header.
     #[error("a body that is not what its header says: {0}")]
     Body(String),
-    /// The bytes end before, or after, the frame's end.
+    /// The bytes end before or after the frame's end.
     #[error("{given} bytes for a frame of {expected}")]
     Length {
-        /// The number of bytes that there are.
+        /// The number of bytes that were given.
         given: usize,
-        /// The number of bytes that there should be.
+        /// The number of bytes that the frame needs.
         expected: usize,
     },
-    /// The message is of a version that is not known here.
+    /// The message has an unknown version.
     #[error("a message of version {0}; from 1 to {VERSION} can be read")]
     Version(u32),
 }
@@ -45,9 +44,9 @@ pub enum FrameError {
 /// A part of a frame's body.
 #[derive(Clone, Debug)]
 pub enum Segment<'a> {
-    /// Text, which is copied when it has to be kept.
+    /// Text. It is copied when it must be kept.
     Text(&'a str),
-    /// Bytes, which are shared when they have to be kept.
+    /// Bytes. They are shared when they must be kept.
     Bytes(&'a Bytes),
     /// JSON text that was written for the frame.
     Json(Bytes),
@@ -64,7 +63,7 @@ impl Segment<'_> {
         }
     }
 
-    /// Returns the segment's bytes to be kept: a copy only of text.
+    /// Returns the segment's bytes in a form that can be kept. Only text is copied.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         match self {
@@ -75,8 +74,8 @@ impl Segment<'_> {
     }
 }
 
-/// Appends a frame's lengths and its header; the body, of this length, is to follow. On an error
-/// `out` is what it was.
+/// Appends a frame's lengths and header. The body of this length must follow. On an error `out` is
+/// unchanged.
 pub fn put_head(
     out: &mut BytesMut,
     header: &impl Serialize,
@@ -103,7 +102,7 @@ pub fn put_head(
     Ok(())
 }
 
-/// Reads the lengths of a frame's header and body, which are the sender's word.
+/// Reads the lengths of a frame's header and body. The sender may be wrong about them.
 pub fn read_lengths(prefix: [u8; PREFIX]) -> Result<(usize, usize), FrameError> {
     let [h0, h1, h2, h3, b0, b1, b2, b3] = prefix;
     let header = u32::from_be_bytes([h0, h1, h2, h3]) as usize;

@@ -1,10 +1,10 @@
-//! The wire form of inputs: the header has an entry for each, in their order, and the body their
-//! segments one after another, in the order of the entries.
+//! The wire form of inputs. The header has one entry for each input, in their order. The body has
+//! their segments, in the order of the entries.
 //!
-//! An entry is a list: the input's name, its [`InputKind`], and the length in bytes of its segment,
-//! or its value where that is short. A fourth element says where the segment begins in memory that
-//! both sides share; such a segment is not in the body. The third element of a list is one of such
-//! lists without names, one for each item.
+//! An entry is a list of three elements: the input's name, its [`InputKind`], and the length of its
+//! segment in bytes or, for a short value, the value itself. A fourth element is the offset of the
+//! segment in the memory file of both sides; such a segment is not in the body. For a list, the
+//! third element is a list of such entries without names, one for each item.
 
 use bytes::Bytes;
 use serde::ser::{SerializeTuple, Serializer};
@@ -16,7 +16,7 @@ use crate::value::{Inputs, Value};
 
 use super::frame::{FrameError, MAX_BODY, MAX_HEADER, Segment};
 
-/// The way in which an input travels.
+/// The form in which an input travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputKind {
@@ -28,27 +28,27 @@ pub enum InputKind {
     Json,
     /// A JSON value in the entry itself: a short number, a boolean or `null`.
     Value,
-    /// A list of the other kinds, in which something is bytes.
+    /// A list with bytes, of items of the other kinds.
     List,
 }
 
-/// An input in the header of a message on its way out.
+/// An input in the header of a message to send.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
     name: &'a str,
     item: Item<'a>,
 }
 
-/// An input, or an item of one, without its name.
+/// An input, or an item of a list, without its name.
 #[derive(Clone, Debug)]
 enum Item<'a> {
-    /// With the value itself.
+    /// The value itself.
     Value(&'a Json),
-    /// With the length of its segment in the body.
+    /// The length of its segment in the body.
     Inline(InputKind, usize),
-    /// With its length, and where in the memory that both sides share it begins.
+    /// The length of its segment, and the segment's offset in the memory file.
     InMemory(InputKind, usize, usize),
-    /// With its own items.
+    /// The list's items.
     List(Vec<Item<'a>>),
 }
 
@@ -97,24 +97,24 @@ impl Serialize for Entry<'_> {
     }
 }
 
-/// An input in the header of a message that has come. All segments are in the body.
+/// An input in the header of a received message. All segments are in the body.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ReceivedEntry(String, InputKind, Json);
 
-/// An item of a list that has come.
+/// An item of a received list.
 #[derive(Deserialize)]
 struct ReceivedItem(InputKind, Json);
 
-/// Inputs on their way out. The segments borrow from the inputs, but for JSON text.
+/// Inputs to send. The segments borrow from the inputs, except JSON text.
 #[derive(Clone, Debug)]
 pub struct Split<'a> {
     /// The entries of the header.
     pub entries: Vec<Entry<'a>>,
-    /// The segments of the body, in the order of the entries that have some.
+    /// The segments of the body, in the order of the entries that have one.
     pub segments: Vec<Segment<'a>>,
 }
 
-/// The most characters of a number in an entry.
+/// The maximum number of characters of a number in an entry.
 const SHORT: usize = 32;
 
 /// Splits inputs into the entries of the header and the segments of the body.
@@ -143,8 +143,8 @@ fn item<'a>(value: &'a Value, segments: &mut Vec<Segment<'a>>) -> Item<'a> {
 }
 
 impl Split<'_> {
-    /// Takes segments out of the body that lie in memory which both sides share: for each segment
-    /// `offsets` says where it begins there, `None` where it stays.
+    /// Moves segments from the body to the memory file. `offsets` has the place of each segment
+    /// there, or `None` for a segment that stays in the body.
     pub fn place(&mut self, offsets: &[Option<usize>]) {
         let mut each = offsets.iter();
         for entry in &mut self.entries {
@@ -175,7 +175,7 @@ fn is_short(json: &Json) -> bool {
     }
 }
 
-/// Puts inputs together again.
+/// Joins inputs from a message.
 pub fn join(entries: Vec<ReceivedEntry>, mut body: Bytes) -> Result<Inputs, FrameError> {
     let mut inputs = Inputs::with_capacity(entries.len());
     for ReceivedEntry(name, kind, rest) in entries {
@@ -196,7 +196,7 @@ pub fn join(entries: Vec<ReceivedEntry>, mut body: Bytes) -> Result<Inputs, Fram
     Ok(inputs)
 }
 
-/// Reads one value, whose segment is the next one of the body.
+/// Reads one value, whose segment is the next one in the body.
 fn value(kind: InputKind, rest: Json, body: &mut Bytes) -> Result<Value, FrameError> {
     let mut segment = || {
         let length = rest.as_u64().and_then(|length| usize::try_from(length).ok());
@@ -224,15 +224,15 @@ fn broken(error: &dyn std::fmt::Display) -> FrameError {
     FrameError::Body(error.to_string())
 }
 
-/// Returns whether an input is a list with bytes in it, which readers of the first version do not know.
+/// Returns true if an input is a list with bytes, which readers of version 1 do not know.
 pub(super) fn has_list(inputs: &Inputs) -> bool {
     inputs.values().any(|value| matches!(value, Value::List(_)))
 }
 
-/// Returns whether inputs fit a frame, at the most that they may need there.
+/// Returns true if inputs fit a frame in the largest form that they can need.
 #[must_use]
 pub fn fit(inputs: &Inputs) -> bool {
-    // A byte of a name takes six when it has to be escaped; kind, value and commas are short.
+    // Escaping can turn one byte of a name into six. Kind, value and commas are short.
     let items = |value: &Value| value.as_list().map_or(0, <[Value]>::len);
     let header = inputs.iter().map(|(name, value)| name.len() * 6 + 64 * (1 + items(value)));
     let body = inputs.values().map(size);
@@ -248,7 +248,7 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// Counts the bytes that a value takes up as text.
+/// Counts the bytes of a value as text.
 fn length(json: &Json) -> usize {
     struct Counter(usize);
 

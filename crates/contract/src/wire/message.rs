@@ -1,4 +1,5 @@
-//! Messages that stand by themselves, as a queue carries them: a request's inputs, and its answer.
+//! Self-contained messages, as a queue carries them: the inputs of a request, and its outcome or
+//! error.
 
 use std::borrow::Cow;
 
@@ -13,24 +14,24 @@ use super::data::{self, DataKind};
 use super::frame::{FrameError, PREFIX, Segment, VERSION, put_head, read_lengths};
 use super::inputs::{self, Entry, ReceivedEntry};
 
-/// Something that can travel by itself, as one frame. The memory that reading takes up is bounded
-/// by the bytes that there are, not by what they announce.
+/// A value that can travel as one frame. The memory for reading it is limited by the bytes that
+/// arrived, not by the lengths that they announce.
 pub trait Message: Sized {
     /// Writes the message.
     ///
     /// # Errors
-    /// It is too large for a frame.
+    /// Returns an error if the message is too large for a frame.
     fn to_bytes(&self) -> Result<Bytes, FrameError>;
 
-    /// Reads the message, which the bytes are from the first to the last. Those in it are slices of
-    /// them.
+    /// Reads a message, which must take up all of the bytes. Bytes in it are slices of them.
     ///
     /// # Errors
-    /// They are cut off, not a frame, of a later version, or another message.
+    /// Returns an error if the bytes are cut off, are not a frame, have a later version, or are
+    /// another message.
     fn from_bytes(bytes: Bytes) -> Result<Self, FrameError>;
 }
 
-/// A request's inputs.
+/// The inputs of a request.
 impl Message for Inputs {
     fn to_bytes(&self) -> Result<Bytes, FrameError> {
         let inputs::Split { entries, segments } = inputs::split(self);
@@ -47,13 +48,13 @@ impl Message for Inputs {
     }
 }
 
-/// A request's answer: the model's outcome, or why there is none.
+/// The outcome of a request, or the error instead of one.
 impl Message for Result<Outcome, Error> {
     fn to_bytes(&self) -> Result<Bytes, FrameError> {
         match self {
             Ok(outcome) => {
                 let data::Split { kind, parts, segments } = data::split(&outcome.data);
-                // Readers of the first version know no mark for JSON, and take it as text.
+                // Readers of version 1 do not know the kind JSON, and accept it as text.
                 let kind =
                     kind.map(|kind| if kind == DataKind::Json { DataKind::Text } else { kind });
                 let header = OutcomeHeader {
@@ -83,7 +84,7 @@ impl Message for Result<Outcome, Error> {
 
 /// The first version.
 const FIRST: u32 = 1;
-/// The version since which inputs and data may be lists with bytes in them.
+/// The version that added lists with bytes.
 const LISTS: u32 = 2;
 
 const INPUTS: &str = "inputs";
@@ -198,7 +199,7 @@ fn seal(
     Ok(out.freeze())
 }
 
-/// Takes a frame apart, into header and body.
+/// Splits a frame into header and body.
 fn open(mut bytes: Bytes) -> Result<(Bytes, Bytes), FrameError> {
     let given = bytes.len();
     let Some(prefix) = bytes.first_chunk() else {
@@ -213,7 +214,7 @@ fn open(mut bytes: Bytes) -> Result<(Bytes, Bytes), FrameError> {
     Ok((bytes.split_off(PREFIX), body))
 }
 
-/// Reads the type of a message, where its version is one that is known here.
+/// Reads the type of a message, if its version is known.
 fn kind(header: &[u8]) -> Result<&'static str, FrameError> {
     let received = read::<Received<'_>>(header)?;
     if !(1..=VERSION).contains(&received.version) {

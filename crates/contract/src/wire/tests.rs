@@ -40,7 +40,7 @@ fn frame(header: &str, body: &[u8]) -> Bytes {
     [&prefix(header.len(), body.len())[..], header.as_bytes(), body].concat().into()
 }
 
-/// A change here is a change of the form: old readers have to understand it, or it needs a new
+/// A change here is a change of the wire form. Old readers must understand it, or it needs a new
 /// version.
 #[test]
 fn the_bytes_are_these() {
