@@ -103,7 +103,7 @@ def test_a_failure_is_status_1_with_its_reason(language):
     answer = use(language, "--text", "123", mode="command_line")
     assert answer.returncode == 1
     assert answer.stdout == b""
-    assert b"the text has no letters to go by" in answer.stderr
+    assert b"the text has no letters" in answer.stderr
 
 
 def test_help_is_drawn_from_the_schema(language):
@@ -164,8 +164,8 @@ def test_a_server(language):
         assert server.classic(text=GERMAN)["output"]["language"] == "deu"
         failed = server.post(text="123")
         assert failed.status == 500
-        assert failed.json()["detail"] == "the text has no letters to go by"
-        assert server.classic(text="123") == {"err": "the text has no letters to go by"}
+        assert failed.json()["detail"] == "the text has no letters"
+        assert server.classic(text="123") == {"err": "the text has no letters"}
         schema = server.get("/schema").json()["inputs_schema"]
         assert schema == {"text": {"type": "text", "description": "A sentence or more."}}
         assert "/infer" in server.get("/openapi.json").json()["paths"]

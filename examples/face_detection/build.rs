@@ -1,11 +1,14 @@
-//! Finds the detector's weights, which the rustface package carries beside its source, so that
-//! they become a part of the program.
+//! Finds the detector's weights, which are in the rustface package beside its source, so that the
+//! compiler includes them in the program.
 
 use std::{env, error::Error, path::Path, process::Command};
 
 use serde_json::Value;
 
-#[expect(clippy::disallowed_methods, reason = "Cargo tells a build script all in variables")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Cargo passes its values to a build script in variables"
+)]
 #[expect(clippy::disallowed_macros, reason = "Cargo reads what a build script prints")]
 fn main() -> Result<(), Box<dyn Error>> {
     let metadata = Command::new(env::var("CARGO")?)

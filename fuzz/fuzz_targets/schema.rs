@@ -1,5 +1,5 @@
 #![no_main]
-//! A schema and inputs for it, one line of JSON each: whatever fits has to fit again.
+//! Reads a schema and inputs for it, each a line of JSON. No bytes may cause a panic.
 
 use ai_integration_contract::{InputsSchema, RawValue};
 use serde_json::{Map, Value};

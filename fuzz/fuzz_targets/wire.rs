@@ -1,5 +1,5 @@
 #![no_main]
-//! Messages that stand by themselves: whatever is read can be written and read again.
+//! Reads self-contained messages. A message that was read can be written and read again.
 
 use ai_integration_contract::wire::Message;
 use ai_integration_contract::{Error, Inputs, Outcome};

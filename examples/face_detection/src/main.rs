@@ -15,10 +15,10 @@ const WEIGHTS: &[u8] = include_bytes!(env!("FACE_DETECTION_WEIGHTS"));
 /// detector finds faces from 40 pixels on, so this finds those of a group photo in good time.
 const SEARCH_SIDE: u32 = 1024;
 
-/// One face of the answer, in pixels of the upright picture.
+/// One face of the result, in pixels of the upright picture.
 #[derive(Serialize)]
 struct Face {
-    /// Left, top, width, height.
+    /// The left edge, the top edge, the width and the height.
     bounding_box: [u32; 4],
     score: f64,
 }
@@ -45,7 +45,7 @@ fn main() {
     }
 }
 
-/// The picture as a person sees it: upright.
+/// Opens a picture and turns it upright, as people see it.
 fn open_picture(data: &[u8]) -> Result<DynamicImage, ImageError> {
     let mut decoder = ImageReader::new(Cursor::new(data)).with_guessed_format()?.into_decoder()?;
     let orientation = decoder.orientation()?;
@@ -73,8 +73,8 @@ fn find(detector: &mut dyn Detector, picture: &DynamicImage) -> Vec<Face> {
         .collect()
 }
 
-/// Start and length of the part of a side that lies inside the searched picture, whose length is
-/// `searched`, as pixels of the whole one.
+/// Returns the start and the length of the part of a side that is inside the searched picture. The
+/// searched side has `searched` pixels; the result is in pixels of the whole picture.
 fn span(start: i32, length: u32, searched: u32, whole: u32) -> (u32, u32) {
     let end = start.saturating_add_unsigned(length).max(0).cast_unsigned().min(searched);
     let start = start.max(0).cast_unsigned().min(end);

@@ -7,17 +7,17 @@ STEP = 0.05  # seconds
 
 
 def level(samples):
-    """The mean level of samples in dBFS; -96 of silence."""
+    """Returns the mean level of samples in dBFS; -96 for silence."""
     mean = numpy.sqrt(numpy.mean(numpy.square(samples, dtype=float))) if len(samples) else 0
     return max(-96.0, 20 * float(numpy.log10(mean))) if mean else -96.0
 
 
 def measure(audio: Tuple[int, numpy.ndarray], threshold: float = -40) -> dict:
-    """Tells how loud a recording is, and where it is silent.
+    """Measures how loud a recording is, and finds its silent parts.
 
     Args:
         audio: The recording
-        threshold: The level below which it is silent, in dBFS
+        threshold: The level below which the recording is silent, in dBFS
     """
     rate, samples = audio
     samples = samples.reshape(len(samples), -1).mean(axis=1)

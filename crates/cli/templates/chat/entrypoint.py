@@ -17,7 +17,7 @@ ANSWERS = [
 def reply(message: str):
     """Answers in a conversation, as Weizenbaum's ELIZA did.
 
-    Each word that is yielded is shown at once.
+    The client sees each word as soon as it is yielded.
 
     Args:
         message: Something on your mind, in English

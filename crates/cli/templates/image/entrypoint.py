@@ -11,10 +11,10 @@ FILTERS = {
 
 
 def draw(image: Image.Image, filter: Literal["edges", "poster", "blur"] = "edges") -> Image.Image:
-    """Draws a picture anew with a filter.
+    """Applies a filter to a picture.
 
     Args:
-        image: The picture to draw anew
+        image: The picture
     """
     return FILTERS[filter](image.convert("RGB"))
 

@@ -5,11 +5,11 @@ import ai_integration
 
 
 def summarize(text: str, sentences: int = 1) -> str:
-    """Sums a text up by its most telling sentences.
+    """Summarises a text by its most important sentences.
 
     Args:
         text: An article in any language that ends its sentences with . ! or ?
-        sentences: The number of sentences that are kept
+        sentences: The number of sentences to keep
     """
     frequency = Counter(re.findall(r"\w{4,}", text.lower()))
     parts = re.findall(r"[^.!?\s][^.!?]*[.!?]*", text)

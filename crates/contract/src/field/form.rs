@@ -23,7 +23,7 @@ const FORMS: [(&str, &[&str]); 4] = [
 pub(super) fn check(
     field: &Field,
     value: &Json,
-    note: &mut impl FnMut(String, bool),
+    remark: &mut impl FnMut(String, bool),
 ) -> Option<&'static str> {
     let names = || FORMS.iter().map(|(name, _)| *name);
     let form = FORMS.iter().find(|(name, _)| value.as_str() == Some(name));
@@ -44,6 +44,6 @@ pub(super) fn check(
             format!("{value} is not a value for it; {hint}")
         }
     };
-    note(format!("the property as is ignored: {problem}"), true);
+    remark(format!("the property as is ignored: {problem}"), true);
     None
 }

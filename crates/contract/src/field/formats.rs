@@ -7,18 +7,18 @@ use crate::formats::{Formats, Misfit, suggestion};
 use crate::shape::Shape;
 
 /// Reads the formats of a field whose type has been read, and remarks on faults.
-pub(super) fn read(field: &mut Field, value: &Json, note: &mut impl FnMut(String, bool)) {
+pub(super) fn read(field: &mut Field, value: &Json, remark: &mut impl FnMut(String, bool)) {
     let words: Option<Vec<&str>> =
         value.as_array().and_then(|words| words.iter().map(Json::as_str).collect());
     let Some(words) = words.filter(|words| !words.is_empty()) else {
         let text = format!(
             "the property formats is ignored: {value} is not a value for it; give a list such as [\"png\", \"jpeg\"]"
         );
-        return note(text, true);
+        return remark(text, true);
     };
     let Shape::Blob { media } = field.input_type.shape() else {
         let text = "the property formats is ignored: only the types image, audio, video and file have formats";
-        return note(text.to_owned(), true);
+        return remark(text.to_owned(), true);
     };
     let mut formats = Formats::default();
     for word in words {
@@ -27,7 +27,7 @@ pub(super) fn read(field: &mut Field, value: &Json, note: &mut impl FnMut(String
             Err(Misfit::Unknown) => format!("is not known; {}", suggestion(word, media)),
             Err(Misfit::Elsewhere) => format!("is never of the type {}", field.input_type.name()),
         };
-        note(format!("the format {word:?} is left out: it {problem}"), true);
+        remark(format!("the format {word:?} is left out: it {problem}"), true);
     }
     field.constraints.formats = formats;
 }

@@ -68,7 +68,7 @@ pub(crate) struct Remarks {
 }
 
 impl Remarks {
-    fn note(&mut self, name: &str, text: &str, is_mistake: bool) {
+    fn add(&mut self, name: &str, text: &str, is_mistake: bool) {
         let remark = format!("input {name:?}: {text}");
         if is_mistake {
             self.mistakes.push(remark.clone());
@@ -79,9 +79,9 @@ impl Remarks {
 
 /// Reads a field from its properties in the schema.
 pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Remarks) -> Field {
-    let mut note = |text: String, is_mistake| remarks.note(name, &text, is_mistake);
+    let mut remark = |text: String, is_mistake| remarks.add(name, &text, is_mistake);
     let mut field = Field {
-        input_type: read_type(properties.get("type"), &mut note),
+        input_type: read_type(properties.get("type"), &mut remark),
         required: true,
         items: None,
         default: None,
@@ -100,7 +100,7 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
             let is_rated = |name: &&str| *name != "as" || known.eq_ignore_ascii_case(name);
             let meant = nearest(known, PROPERTIES.into_iter().filter(is_rated));
             let hint = meant.map_or(String::new(), |meant| format!(": did you mean {meant:?}?"));
-            note(
+            remark(
                 format!("the property {property:?} is not known and is ignored{hint}"),
                 meant.is_some(),
             );
@@ -112,20 +112,20 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
             form = Some(value);
         } else if set(&mut field, &mut list, known, value, property != known).is_none() {
             let text = format!("the property {property} is ignored: {value} is not a value for it");
-            note(text, true);
+            remark(text, true);
         }
     }
     if let Some(value) = formats {
-        super::formats::read(&mut field, value, &mut note);
+        super::formats::read(&mut field, value, &mut remark);
     }
-    field.recording = form.and_then(|value| super::form::check(&field, value, &mut note));
-    field.items = list.read(&mut note);
-    check(&mut field, &mut note);
+    field.recording = form.and_then(|value| super::form::check(&field, value, &mut remark));
+    field.items = list.read(&mut remark);
+    check(&mut field, &mut remark);
     if let Some(default) = default {
         field.required = false;
         match field.accept(RawValue::Json(default.clone())) {
             Ok(_) => field.default = Some(default),
-            Err(problem) => note(format!("the default is ignored: {problem}"), true),
+            Err(problem) => remark(format!("the default is ignored: {problem}"), true),
         }
     }
     field
@@ -133,7 +133,7 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
 
 fn read_type(
     declared: Option<&Json>,
-    note: &mut impl FnMut(String, bool),
+    remark: &mut impl FnMut(String, bool),
 ) -> &'static dyn InputType {
     let name = declared.and_then(Json::as_str);
     if let Some(name) = name.filter(|name| LISTS.contains(name)) {
@@ -141,7 +141,7 @@ fn read_type(
             "the type {name:?} is served as \"json\"; for a list of values of one type, give that \
              type and \"list\": True"
         );
-        note(text, false);
+        remark(text, false);
     }
     let known =
         name.and_then(|name| input_types::find(synonym(&TYPE_SYNONYMS, name).unwrap_or(name)));
@@ -156,7 +156,7 @@ fn read_type(
         let text = format!(
             "the type {declared} is not known and is served as text, or as bytes where those come; {hint}"
         );
-        note(text, meant.is_some());
+        remark(text, meant.is_some());
         input_types::fallback()
     })
 }
@@ -202,7 +202,7 @@ struct ListProperties {
 
 impl ListProperties {
     /// Returns the bounds on the number of items if the input is a list.
-    fn read(self, note: &mut impl FnMut(String, bool)) -> Option<ItemCount> {
+    fn read(self, remark: &mut impl FnMut(String, bool)) -> Option<ItemCount> {
         let ListProperties { is_list, min, max } = self;
         if !is_list {
             for (name, _) in [("min_items", min), ("max_items", max)]
@@ -212,7 +212,7 @@ impl ListProperties {
                 let text = format!(
                     "the property {name} is ignored: the input is no list; add \"list\": True"
                 );
-                note(text, true);
+                remark(text, true);
             }
             return None;
         }
@@ -223,7 +223,7 @@ impl ListProperties {
                 "min_items is {min} and max_items is {max}, between which no number is; both are \
                  ignored"
             );
-            note(text, true);
+            remark(text, true);
             return Some(ItemCount::default());
         }
         Some(ItemCount { min: min.unwrap_or_default(), max })
@@ -231,12 +231,12 @@ impl ListProperties {
 }
 
 /// Finds properties that contradict each other, and leaves them out.
-fn check(field: &mut Field, note: &mut impl FnMut(String, bool)) {
+fn check(field: &mut Field, remark: &mut impl FnMut(String, bool)) {
     let constraints = &mut field.constraints;
     if let (Some(min), Some(max)) = (&constraints.min, &constraints.max)
         && number::compare(min, max).is_gt()
     {
-        note(
+        remark(
             format!("min is {min} and max is {max}, between which no number is; both are ignored"),
             true,
         );
@@ -245,7 +245,7 @@ fn check(field: &mut Field, note: &mut impl FnMut(String, bool)) {
     let is_choice = field.input_type.shape() == Shape::Choice;
     if is_choice && constraints.choices.is_empty() {
         let text = "a choice without choices accepts nothing; list them under \"choices\"";
-        note(text.to_owned(), true);
+        remark(text.to_owned(), true);
     }
     if !is_choice {
         let any = Constraints { choices: Vec::new(), ..constraints.clone() };
@@ -253,14 +253,14 @@ fn check(field: &mut Field, note: &mut impl FnMut(String, bool)) {
             let accepted = field.input_type.accept(RawValue::Json(choice.clone()), &any);
             if let Err(refusal) = accepted {
                 let problem = refusal.message(|| field.input_type.expectation(&any));
-                note(format!("nobody can choose {choice}: {problem}"), true);
+                remark(format!("nobody can choose {choice}: {problem}"), true);
             }
         }
     }
     for example in std::mem::take(&mut field.examples) {
         match check_example(field, &example) {
             Ok(()) => field.examples.push(example),
-            Err(problem) => note(format!("an example is left out: {problem}"), true),
+            Err(problem) => remark(format!("an example is left out: {problem}"), true),
         }
     }
 }
