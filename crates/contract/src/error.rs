@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// ai_integration_contract::kinds! {
-///     ///     /// The reasons why a file is not stored.
+///     /// The reasons why a file is not stored.
 ///     pub enum Reason {
 ///         /// The disk is full.
 ///         DiskFull "disk_full" "the disk is full",

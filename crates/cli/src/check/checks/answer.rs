@@ -118,7 +118,7 @@ mod tests {
             ("audio/wav", b"nothing", Some("something else")),
             ("application/json", b"{\"a\": 1}", None),
             ("application/json", b"{'a': 1}", Some("cannot be parsed")),
-            ("text/plain", b"\xff\xfe", Some("no text")),
+            ("text/plain", b"\xff\xfe", Some("not text")),
             ("application/octet-stream", b"\xff\xd8\xff\xe0", None),
             ("application/x-own", b"own", None),
             ("", b"own", Some("no content type")),
