@@ -27,7 +27,8 @@ use crate::{environment, link, settings};
 ///     .description("Writes a text in capitals.")
 ///     .version("1.2");
 /// for job in model.jobs() {
-///     job.send(Outcome::text(job.text("text").to_uppercase()));
+///     let capitals = job.text("text").to_uppercase();
+///     job.send(Outcome::text(capitals));
 /// }
 /// ```
 #[derive(Clone, Debug)]
