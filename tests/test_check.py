@@ -70,7 +70,7 @@ FAULTS = {
         "invalid literal for int()",
     ),
     "no result": (instead(SEND, "        pass\n"), "self_test", "without send_result"),
-    "two results": (instead(SEND, SEND + SEND), "self_test", "answered twice"),
+    "two results": (instead(SEND, SEND + SEND), "self_test", "got two results"),
     "text as a picture": (instead("text/plain", "image/png"), "self_test", "text is not a picture"),
     "text as a sound": (instead("text/plain", "audio/wav"), "answer", "it says audio/wav"),
     "no loop": (instead("while True", "for _ in range(1)"), "lasting", "and was started anew"),
