@@ -82,7 +82,7 @@ FAULTS = {
     "prints on standard output": (
         "print('loading weights')\n" + GOOD,
         "command_line",
-        'spoils it: "loading weights"',
+        'on standard output: "loading weights"',
     ),
     "listens on the port": (
         instead("SCHEMA =", LISTENS + "SCHEMA ="),
