@@ -68,7 +68,7 @@ def test_a_user_without_a_number_is_doubtful_and_prints_spoil_a_result(check, im
     assert checks["image"]["verdict"] == "doubtful"
     assert "its user is model" in checks["image"]["message"]
     assert status == 1
-    assert 'spoils it: "setting up the model"' in checks["command_line"]["message"]
+    assert 'on standard output: "setting up the model"' in checks["command_line"]["message"]
 
 
 @pytest.mark.parametrize(
