@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-/** What all scripts and styles together may weigh on the wire, in bytes. */
+/** The most bytes that all scripts and styles have together when compressed. */
 const BUDGET = 40 * 1024;
 
 /** Compresses what was built, as the server embeds it, and holds it against the budget. */

@@ -236,7 +236,7 @@ function count({ minItems, maxItems }: Schema): string {
   return minItems ? `${minItems} or more ` : "";
 }
 
-/** What a reference within the document stands for. */
+/** Returns the target of a reference within the document. */
 function resolved<T extends { $ref?: string }>(api: Api, part: T): T {
   let found: unknown = part;
   for (let step = 0; step < 5; step += 1) {

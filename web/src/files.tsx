@@ -69,7 +69,7 @@ function fits({ shape }: Input, file: File): boolean {
   );
 }
 
-/** Whether an input takes a file by its type and name; without a type only the server can tell. */
+/** Returns true if an input takes a file by its type and name; without a type only the server can tell. */
 function isTaken(input: Input, { type, name }: File): boolean {
   return !type || type === "application/octet-stream" || isListed(input, type, name);
 }
@@ -227,7 +227,7 @@ function Files({ input, id, onRemove }: { input: Input; id: string; onRemove: ()
   );
 }
 
-/** Whether files are dragged or on the clipboard, and not just text. */
+/** Returns true if files are dragged or on the clipboard, and not just text. */
 export const hasFiles = (data: DataTransfer | null) => data?.types.includes("Files") ?? false;
 
 function Preview({ file, id }: { file: File; id: string }) {

@@ -16,7 +16,7 @@ interface Broken {
 
 const PAUSE = 1000;
 
-/** Why the program on the server's disk cannot be started. */
+/** The reason why the program on the server's disk cannot be started. */
 export const broken = signal<Broken | null>(null);
 
 /** Asks the server now and then, where it follows changes itself. Returns what ends that. */

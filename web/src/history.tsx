@@ -42,7 +42,7 @@ interface Entry {
 /** Entries of one model, and of all that were served at this address. */
 const MOST = 30;
 const MOST_OF_ALL = 100;
-/** What the files of an entry may take up in all, in bytes; larger ones last as long as the page. */
+/** The most bytes that the files of an entry take up together; larger ones last as long as the page. */
 const LARGEST = 32 * 1024 * 1024;
 
 const history = signal<Entry[]>([]);

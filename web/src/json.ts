@@ -24,5 +24,5 @@ export function writeJson(value: Json): string {
   );
 }
 
-/** What has it is what tells the source of a number, but TypeScript does not know of it yet. */
+/** `JSON.rawJSON` keeps a number as it was written. TypeScript does not declare it yet. */
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };

@@ -2,7 +2,7 @@
 
 import { type Json, parseJson, writeJson } from "./json";
 
-/** What an input looks like from outside, whatever its type is called. */
+/** The shape of an input, independent of the name of its type. */
 export type Shape =
   | { kind: "text"; format?: string }
   | { kind: "blob"; media: string }
@@ -25,7 +25,7 @@ export interface Input {
   formats?: string[];
   /** The same as media types and endings of names, for a picker (HTML, section 4.10.5.1.17). */
   accept?: string;
-  /** The media type to record in, where the model's program cannot decode any other that is usual. */
+  /** The media type to record in, where the program cannot decode any other that is usual. */
   recording?: string;
   /** True where the input is a list; all but the default and the examples is said of one item. */
   list?: boolean;
@@ -70,7 +70,7 @@ export async function whenReady(tellWhy: (reason: string) => void): Promise<Mode
   }
 }
 
-/** What a record has under a name itself: names come from anywhere, and `constructor` is one, too. */
+/** Returns a record's own property. Names come from users, and `constructor` may be one. */
 export function own<T>(record: { [name: string]: T }, name: string): T | undefined {
   return Object.hasOwn(record, name) ? record[name] : undefined;
 }
@@ -81,7 +81,7 @@ export function typed(value: Json | undefined): string {
   return typeof value === "string" ? value : writeJson(value);
 }
 
-/** Whether the input lists the media type or the ending of the name; true where it lists none. */
+/** Returns true if the input lists the media type or the ending of the name; true where it lists none. */
 export function isListed({ accept }: Input, type: string, name = ""): boolean {
   const ending = /\.[^.]+$/.exec(name.toLowerCase())?.[0];
   const isIt = (one: string) =>
@@ -96,6 +96,6 @@ export const MOST_ROWS = 100;
 export const leastItems = ({ required, min_items = 0 }: Input) =>
   required ? Math.min(Math.max(min_items, 1), MOST_ROWS) : 0;
 
-/** Whether any text fits, an empty one among them. */
+/** Returns true if any text is valid, even an empty one. */
 export const isFreeText = ({ shape }: Input) => shape.kind === "text" && !shape.format;
 export const isBlob = (input: Input) => input.shape.kind === "blob";

@@ -9,7 +9,7 @@ import type { Drawn } from "./shapes";
 const PAGE = 200;
 /** Beyond that many outlines, a label is shown only of the one that is looked at. */
 const MOST_LABELS = 100;
-/** So many different labels are names of kinds, which help; more are texts, which hide the picture. */
+/** The most labels that differ. If there are more, they are texts, and would hide the picture. */
 const MOST_KINDS = 12;
 const COLOURS = 8;
 

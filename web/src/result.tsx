@@ -1,4 +1,4 @@
-/** What came of a call: by its content type, and never as markup. */
+/** Shows the result of a call by its content type, and never as markup. */
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Compare } from "./compare";
@@ -28,7 +28,7 @@ import { Table } from "./table";
 import { Tree } from "./tree";
 import { each, extension, sent } from "./values";
 
-/** As much text is shown at once; all of it is in the download. */
+/** The most text that is shown at once; all of it is in the download. */
 const MOST_TEXT = 200_000;
 /** Members of a list that are shown at first, and more with each click. */
 const PAGE = 60;

@@ -29,7 +29,7 @@ export const phase = signal<Phase>("idle");
 export const position = signal<number | null>(null);
 export const progress = signal<{ fraction: number | null; message: string | null } | null>(null);
 export const logs = signal<string[]>([]);
-/** What has come of the answer's text so far. */
+/** The text of the response so far. */
 export const streamed = signal("");
 export const outcome = signal<Outcome | null>(null);
 export const problem = signal<Problem | null>(null);
@@ -191,7 +191,7 @@ export const essence = (type: string) => type.split(";")[0]?.trim().toLowerCase(
 
 export const isJson = (type: string) => /^application\/json$|\+json$/.test(essence(type));
 
-/** Whether data of this type is text, however the model sent it. */
+/** Returns true if data of this type is text, however the model sent it. */
 const isText = (type: string) => isJson(type) || /^$|^text\//.test(essence(type));
 
 function finish(type: string, parts: Part[]) {

@@ -13,7 +13,7 @@ export interface Drawn {
 
 type Record = { [key: string]: Json };
 
-/** How deep lists are looked for, and how many entries of one are drawn. */
+/** The depth to which lists are searched, and the most entries of a list that are drawn. */
 const DEPTH = 4;
 const MOST = 20_000;
 

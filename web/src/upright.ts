@@ -3,7 +3,7 @@
  * heed that, many models do not: the page sends such a photo turned, so that both see the same.
  */
 
-/** How much of a file may come before the tag. */
+/** The most bytes of a file that may come before the tag. */
 const HEAD = 256 * 1024;
 
 /** The photo as it is to be seen; the same file where it is so already. */

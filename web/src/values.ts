@@ -1,4 +1,4 @@
-/** What is filled in, and how it goes to the server, into the address, and back. */
+/** The values in the form, and their way to the server, into the address, and back. */
 
 import { computed, signal } from "@preact/signals";
 import { type Json, writeJson } from "./json";
@@ -25,7 +25,7 @@ export const errors = computed(() => {
   return new Map([...said, ...refusals.value]);
 });
 
-/** What was sent with the call that is shown: the form may have changed since. */
+/** The values of the request that is shown: the form may have changed since. */
 export const sent = signal<{ values: Values; extras: Extra[] }>({ values: new Map(), extras: [] });
 
 export function set(name: string, value: Value) {
@@ -85,7 +85,7 @@ export function carryOver(before: Input[], now: Input[]) {
   values.value = new Map(now.map((input) => [input.name, kept(input)]));
 }
 
-/** Whether an input takes the value that was filled in for another one of its name. */
+/** Returns true if an input takes the value that was filled in for another one of its name. */
 function takes(input: Input, old: Input, value: Value): boolean {
   const isSame =
     JSON.stringify([input.shape, input.list]) === JSON.stringify([old.shape, old.list]);
@@ -124,7 +124,7 @@ export function textOf({ shape }: Input, value: Json): string {
   return typed(value);
 }
 
-/** What is sent: an input that was left empty is not given, unless it had a default to be emptied. */
+/** The values that are sent: an input that was left empty is not given, unless it had a default to be emptied. */
 export function given(inputs: Input[]): [string, string | File][] {
   const ofSchema = inputs.flatMap((input): [string, string | File][] => {
     const value = values.value.get(input.name) ?? null;

@@ -5,7 +5,7 @@ import { t } from "./i18n";
 import { type Input, leastItems, MOST_ROWS, typed } from "./model";
 import { itemErrors, itemsOf, newItem, set, setItem, values } from "./values";
 
-/** Whether the input is a switch, which is on or off and never left alone. */
+/** Returns true if the input is a switch, which is on or off and never left alone. */
 export const isSwitch = ({ shape, required, list, default: start }: Input) =>
   shape.kind === "flag" && !list && (required || start !== undefined);
 
@@ -76,7 +76,7 @@ interface WidgetProperties {
   change(text: string): void;
 }
 
-/** What is written into a line, by the format of its text. */
+/** The text of a line, by the format of its text. */
 const PLACEHOLDERS = new Map([["date-time", "2024-02-29T12:30:00Z"]]);
 
 export function Widget({ input, id, described, isWrong, label, text, change }: WidgetProperties) {

@@ -44,7 +44,7 @@ describe("an input that lists formats", () => {
   it("refuses another file in words, wherever it is dropped", async () => {
     const page = await open(browser, server.url);
     const gif = Buffer.from("GIF89a");
-    const words = "a.gif is not taken here; these are: png";
+    const words = "a.gif is not accepted here. Accepted: png";
     for (const target of [field(page, "photo").locator(".picker"), page.locator("body")]) {
       await drop(target, ["a.gif", "image/gif", gif]);
       await field(page, "photo").getByText(words).waitFor();

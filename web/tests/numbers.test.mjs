@@ -17,7 +17,7 @@ after(async () => {
   await server?.stop();
 });
 
-/** What the model was given, as Python writes it. */
+/** The inputs of the model, as Python writes it. */
 const given = async (page) => {
   const raw = page.locator("summary", { hasText: "Raw" });
   await raw.click();

@@ -454,7 +454,7 @@ describe("what is kept and shared", () => {
     await page.waitForSelector("img[alt='Preview of receipt.png']");
     await page.waitForSelector(".overlay path");
     await inspect(page, "history");
-    await entries.first().getByRole("button", { name: "Forget" }).click();
+    await entries.first().getByRole("button", { name: "Delete" }).click();
     await becomes(() => entries.count(), 1);
     await page.getByRole("button", { name: "Clear the history" }).click();
     await becomes(() => entries.count(), 0);

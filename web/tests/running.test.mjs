@@ -1,4 +1,4 @@
-/** What is seen while a call runs: the place in the queue, progress, text as it comes; and its end. */
+/** The page while a request runs: the place in the queue, progress, text as it comes; and its end. */
 
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
@@ -104,7 +104,7 @@ it("says so when the server is gone, and goes on when it is back", async () => {
   await page.context().close();
 });
 
-it("waits for a model that is being loaded, or says why there is none", async () => {
+it("waits for a model that is loading, or says why there is none", async () => {
   const port = String(20000 + Math.floor(Math.random() * 20000));
   const starting = Server.start(model("slow_start"), { PORT: port });
   const page = await (await browser.newContext()).newPage();
