@@ -207,7 +207,7 @@ class Bench:
 
 
 def machine():
-    """What the figures depend on, and how busy the machine was when it began."""
+    """Describes the machine, and how busy the machine was when it began."""
     cpu = next(
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()

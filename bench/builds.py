@@ -175,7 +175,7 @@ def compare_memory(before, after, starts):
 
 
 def count(build, work, requests):
-    """What a request costs the engine, counted some times in one start."""
+    """Measures the cost of a request in the engine, counted some times in one start."""
     with tempfile.TemporaryDirectory(prefix="builds-", dir="/tmp") as folder:
         counted = callgrind.Callgrind(build.program, Path(folder))
         with serve(build._replace(program=counted.program), work) as running:
@@ -185,7 +185,7 @@ def count(build, work, requests):
 
 
 def memory(build):
-    """What an idle engine takes up, after the first answer and after a load.
+    """Measures the memory of an idle engine, after the first answer and after a load.
 
     It is started from a copy. How much of a program a process gets mapped with each page that it
     touches depends on how the file came into the page cache, and that differs by half a megabyte.

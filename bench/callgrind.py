@@ -11,7 +11,7 @@ PATIENCE = 30
 
 
 class Count(NamedTuple):
-    """What one request costs: instructions, and waits for something to happen.
+    """The cost of one request: instructions, and waits for something to happen.
 
     Each wait takes some instructions, and whether two events come together may be chance: counts
     with different numbers of waits say little.

@@ -21,7 +21,7 @@ KINDS = (RIGHT, FAILED, BROKEN, SILENT, WRONG)
 
 
 class Outcome(NamedTuple):
-    """What became of a request.
+    """The end of a request.
 
     `failed` is an honest error, with a status and a body; `broken` a connection that was refused,
     reset or closed; `silent` no answer for 20 s; `wrong` anything else that is not right.
@@ -80,7 +80,7 @@ class Asker:
         return answer.status, answer.read()
 
     def _has_ended(self):
-        """Whether the server has closed the connection between two requests, as it may."""
+        """Returns true if the server has closed the connection between two requests, as it may."""
         open_socket = self.connection.sock
         if open_socket is None:
             return True

@@ -1,4 +1,4 @@
-"""What has to be installed: an environment for each server, oha, the floor. Each is made once.
+"""The benchmarks' environments: an environment for each server, oha, the floor. Each is made once.
 
 Everything is under `.cache/bench`. A stamp beside each environment holds what it was made from, so
 that a changed requirement or a new wheel makes it again.

@@ -70,7 +70,7 @@ def recovery(figures):
 
 
 def left(figures, usually):
-    """What the server was not rid of, now and in the end."""
+    """Describes what the server had not released, now and at the end."""
     parts, rest = [], []
     if not figures["ends_the_server"]:
         if figures["workers"] != scene.WORK.workers:

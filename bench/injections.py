@@ -245,7 +245,7 @@ def half_bodies(act):
 
 
 def raw_exchange(act, sent, and_end=False, patience=10):
-    """What is answered to bytes, by its status."""
+    """Sends bytes over a connection of its own, and reads the response."""
     with act.connect(patience) as client:
         received = b""
         try:

@@ -44,7 +44,7 @@ class Figures:
         return sum(run["errors"] for run in self.results["runs"].get(server, {}).get(work, []))
 
     def missing(self, server, work):
-        """Why there are no figures, or why there are fewer than there should be; or None."""
+        """The reason why there are no figures, or fewer than there should be; or None."""
         failed = self.results["failed"].get(server)
         return failed or self.results["reasons"].get(server, {}).get(work)
 
@@ -166,7 +166,7 @@ def rows_of_starts(figures):
 
 
 def missing(figures):
-    """What was not measured, and why; the same reason for several works is one line."""
+    """Lists what was not measured, and why; the same reason for several works is one line."""
     found = {}
     for name in figures.servers:
         if name in FLOORS:

@@ -30,7 +30,7 @@ BUSY = 0.2
 
 
 class Resources:
-    """What all processes of a server take up: ids, open descriptors, MB."""
+    """The resources of all processes of a server: ids, open descriptors, MB."""
 
     def __init__(self, running):
         collect_orphans(running)
@@ -185,7 +185,7 @@ class Scene:
         self.outliving = len(self.still_running())
 
     def still_running(self):
-        """What is left of the server, without what was already told to be its end."""
+        """The rest of the server, without what was already reported as its end."""
         collect_orphans(self.running)
         gone = {self.running.process.pid} if self.running.process.poll() is not None else set()
         return {pid for pid in self.running.tree() - gone if state(pid) not in ("Z", None)}
@@ -221,7 +221,7 @@ def wait_until(look, patience):
 
 
 def collect_orphans(running):
-    """What this process has adopted and has ended is collected, as process 1 would do it."""
+    """Collects ended processes that this process has adopted, as process 1 would."""
     for pid in running.tree() - {running.process.pid}:
         if parent(pid) == os.getpid():
             with contextlib.suppress(ChildProcessError):
@@ -247,7 +247,7 @@ def parent(pid):
 
 
 def links(pid):
-    """What the open descriptors of a process lead to."""
+    """Returns the targets of a process's open descriptors."""
     found = []
     with contextlib.suppress(OSError):
         for name in os.listdir(f"/proc/{pid}/fd"):

@@ -23,7 +23,7 @@ class Request(NamedTuple):
 
 
 class Start(NamedTuple):
-    """What differs between two starts of the same server. `bin` is that of its environment."""
+    """The difference between two starts of the same server. `bin` is that of its environment."""
 
     model: str
     workers: int

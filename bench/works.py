@@ -1,4 +1,4 @@
-"""What the servers are asked to do, and what right answers look like."""
+"""The requests that the servers get, and the checks of their responses."""
 
 import random
 import struct

@@ -50,7 +50,7 @@ def picture(size=(4, 3), color=(200, 30, 90), kind="PNG", mode="RGB"):
 
 
 class Reply:
-    """What came of asking a model: its data as text where that can be, or its error."""
+    """The outcome of a request to a model: its data as text where that can be, or its error."""
 
     def __init__(self, success, text, status, output, errors):
         self.success = success
@@ -121,7 +121,7 @@ def asked(server, mode, inputs):
 
 
 def one_shot(done):
-    """What a finished process said."""
+    """Returns the output of a finished process."""
     output, errors = done.stdout.decode(), done.stderr.decode()
     reported = re.search(
         r"^Good, (?:the JSON can be parsed|got text of \d+ bytes):\n", output, re.M

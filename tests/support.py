@@ -225,7 +225,7 @@ def wait_until_listening(process, port, log):
 
 
 def alive(pid):
-    """Whether a process runs; one that has ended and waits to be collected does not."""
+    """Returns true if a process runs; one that has ended and waits to be collected does not."""
     return process_state(pid) not in (None, "Z", "X")
 
 

@@ -965,7 +965,7 @@ def words(size):
 
 
 def same(answer, expected):
-    """Whether an answer's body is what it should be; nothing prints megabytes when it is not."""
+    """Returns true if a response has the expected body; nothing prints megabytes when it is not."""
     assert answer.status == 200, answer
     return len(answer.body) == len(expected) and answer.body == expected
 

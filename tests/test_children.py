@@ -173,7 +173,7 @@ def ask(server, way, method="spawn"):
 
 
 def is_told(answer):
-    """Whether a request got the sentence that names the guard."""
+    """Returns true if a request got the sentence that names the guard."""
     assert answer.status == 500, answer
     error = answer.json()["detail"]
     return GUARD in error and "entrypoint.py, line" in error and "called get_next_input" in error

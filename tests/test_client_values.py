@@ -436,7 +436,7 @@ def results(evaluating):
 
 
 def printed(evaluating, expression, kind, folder):
-    """What the command line writes: the bytes of a file, or those of several."""
+    """Returns what the command line writes: the bytes of a file, or those of several."""
     words = ["--text=" + expression, "--type", kind, "--output", folder / "out.bin"]
     done = run(evaluating, *words, mode="command_line")
     assert done.returncode == 0, done

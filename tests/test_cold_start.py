@@ -1,4 +1,4 @@
-"""How long it takes until something happens. The bounds are generous, for slow and busy machines;
+"""Tests of the time that starts take. The bounds are generous, for slow and busy machines;
 the figures are printed (`pytest -s`)."""
 
 import re

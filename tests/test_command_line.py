@@ -378,7 +378,7 @@ def test_a_file_that_is_mounted_is_written_in_place(program, tmp_path):
 
 
 def as_nobody(folder):
-    """What makes a command another user's, for whom the folder is not to be written."""
+    """Makes a command another user's, for whom the folder is not to be written."""
     folder.chmod(0o555)
     if os.getuid() != 0:
         return []

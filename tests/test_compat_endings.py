@@ -1,4 +1,4 @@
-"""How requests and programs end: exceptions, exits, missing and superfluous results, exit statuses,
+"""Ends of requests and programs: exceptions, exits, missing and superfluous results, exit statuses,
 and what is still done on the way out."""
 
 import os

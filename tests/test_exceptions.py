@@ -1,4 +1,4 @@
-"""What an exception in the model's block costs: one request, and now and then the process."""
+"""The cost of an exception in the model's block: one request, and now and then the process."""
 
 import io
 import threading

@@ -54,7 +54,7 @@ TOKEN = {"Authorization": "Bearer s3cret"}
 
 
 def git(*words, hint=""):
-    """What git prints; the hint is for whoever sees it fail."""
+    """Returns the output of git, with a hint if it fails."""
     done = subprocess.run(
         ["git", *map(str, words)],
         cwd=REPOSITORY,
@@ -68,7 +68,7 @@ def git(*words, hint=""):
 
 
 def changes(patch):
-    """How many lines a patch adds to and takes from each file, and its new files."""
+    """Counts the lines that a patch adds to and takes from each file, and its new files."""
     listed = git("apply", "--numstat", "--summary", patch)
     lines = re.findall(r"^(\d+)\t(\d+)\t(\S+)$", listed, re.M)
     new = re.findall(r"^ create mode \d+ (\S+)$", listed, re.M)

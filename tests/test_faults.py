@@ -1,5 +1,5 @@
-"""Whatever happens to the model's process, the engine lives on: one request pays for it, its answer
-names the cause, and nothing is left behind."""
+"""If anything happens to the model process, the engine lives on: one request pays for it, its
+response names the cause, and nothing is left behind."""
 
 import array
 import fcntl
@@ -110,7 +110,7 @@ class Load:
 
 
 class Baseline:
-    """What the engine holds when it is at rest."""
+    """The resources of the idle engine."""
 
     def __init__(self, server, workers=1):
         self.pid = server.process.pid

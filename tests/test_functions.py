@@ -227,7 +227,7 @@ MODES = {
 
 @functools.lru_cache(maxsize=None)
 def seen_in(mode):
-    """What the function saw in a mode, by the names of its parameters."""
+    """Returns the arguments of the function in a mode, by the names of its parameters."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "entrypoint.py"
         program.write_text(NAMES + textwrap.dedent(EVERYTHING))

@@ -1,4 +1,4 @@
-"""Whatever is wrong with what users give: one clear message on standard error that says what to do,
+"""If an input is wrong, users get one clear message on standard error that says what to do,
 the documented exit status, nothing on standard output, and the model never sees it."""
 
 import base64

@@ -82,7 +82,7 @@ def seen(path, answer):
 
 
 def told(path, answer, status):
-    """What the user is told."""
+    """Checks the status, and returns the message that the user gets."""
     assert answer.status == status, answer
     return answer.json()["err" if path == "/" else "detail"]
 

@@ -1,5 +1,5 @@
-"""How a program becomes what `MODE` says: by itself, by the command, by a hosting platform's word,
-from a prompt; and what it starts is never mistaken for it."""
+"""A program starts the mode that `MODE` names: by itself, by the command, by a hosting
+platform's word, from a prompt. The processes that it starts are never mistaken for it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a model prints: whom it is told, and in which form it reaches the log."""
+"""The output of a model reaches the right clients, and the log in the right form."""
 
 import json
 import re
@@ -77,7 +77,7 @@ def test_the_error_of_a_crash_shows_only_what_was_printed_for_its_request(progra
 
 
 def jobs(server):
-    """How many jobs wait for the worker or lie there."""
+    """Returns the number of jobs that wait for the worker or are with it."""
     found = re.findall(
         r"^ai_integration_(?:queue_depth|jobs_in_flight) (\d+)",
         server.get("/metrics").body.decode(),
@@ -88,7 +88,7 @@ def jobs(server):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_among_many_quick_requests_each_crash_has_its_own_words(program, place):
-    """Where several jobs lie ready at the worker, the engine is not told when one begins."""
+    """If a worker holds several jobs, the engine gets no message when one starts."""
     with serve(program(printing(place, WAYS["stdout"]))) as server:
         stop = threading.Event()
 

@@ -24,7 +24,7 @@ NAMES += ["pypy3", "pypy"]
 
 @functools.lru_cache(maxsize=None)
 def identity(interpreter):
-    """What an interpreter is, or None when it does not run or is too old for us."""
+    """Returns the version of an interpreter, or None when it does not run or is too old for us."""
     code = "import platform, sys; print(platform.python_implementation()); print(sys.version)"
     try:
         done = subprocess.run(

@@ -110,7 +110,7 @@ def on_white(picture):
 
 
 def as_written(picture, kind):
-    """What comes back of an RGBA picture that Pillow writes, on white where the format needs it."""
+    """Returns the pixels of an RGBA picture that Pillow wrote, on white without alpha."""
     if kind in WITHOUT_ALPHA:
         picture = on_white(picture)
     if kind not in LOSSY:
@@ -123,7 +123,7 @@ def as_written(picture, kind):
 
 
 def is_like(one, other):
-    """Whether two RGBA pictures differ by no more than rounding."""
+    """Returns true if two RGBA pictures differ by no more than rounding."""
     assert one.size == other.size
     differences = [
         # On white: what lies under full transparency is nobody's concern.

@@ -1,4 +1,4 @@
-"""What signals do to a server, to a one-shot program, and to the processes behind them."""
+"""The effects of signals on a server, to a one-shot program, and to the processes behind them."""
 
 import os
 import re

@@ -48,7 +48,7 @@ def installed():
 
 
 class Graph:
-    """Which file uses which, and at which line first; what is taken from the front."""
+    """The uses of files by files, each with its first line, and the names from the front."""
 
     def __init__(self):
         self.lines = {}
@@ -151,7 +151,7 @@ def leaves(tree):
 
 
 class RustFile:
-    """What a file of a crate says: its modules, those for tests, and the paths that it uses."""
+    """Reads a file of a crate: its modules, those for tests, and the paths that it uses."""
 
     def __init__(self, place, source):
         self.modules = [place]
@@ -248,7 +248,7 @@ def python_graph(sources, package):
 
 
 def imports(source, folder, package):
-    """What a module imports of its own package, each with its line.
+    """Lists a module's imports from its own package, each with its line.
 
     Imports in functions count: they only put off what cannot be read in order either.
     """
@@ -319,7 +319,7 @@ def files(**sources):
 
 
 def uses(**sources):
-    """Which file uses which, without the endings of their names."""
+    """The uses of files by files, without the endings of their names."""
     lines = rust_graph(files(**sources)).lines
     return {(start[: -len(".rs")], end[: -len(".rs")]) for start, end in lines}
 

@@ -1,4 +1,4 @@
-"""What the installed wheel says of itself, its bill of materials and its licences, and how many
+"""The installed wheel's own metadata, its bill of materials and its licences, and how many
 crates a model in Rust brings."""
 
 import hashlib

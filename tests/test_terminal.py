@@ -1,4 +1,4 @@
-"""What a person sees on a terminal: results that end with a newline, each traceback once, the list
+"""The output on a terminal: results that end with a newline, each traceback once, the list
 of modes, and the mode that a misspelt one means."""
 
 import contextlib

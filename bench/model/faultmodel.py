@@ -21,7 +21,7 @@ _hoard = []
 
 
 def set_up():
-    """What each worker does first: it is told from other processes by a file with its id."""
+    """The first step of each worker: it is told from other processes by a file with its id."""
     Path(os.environ["TMPDIR"], f"worker-{os.getpid()}").touch()
     if "LIMIT_MEMORY" in os.environ:
         pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -67,7 +67,7 @@ def reading_order(pieces):
 
 
 def slope_of(piece):
-    """How much a piece's upper edge falls for each pixel to the right."""
+    """Returns how far a piece's upper edge falls for each pixel to the right."""
     (left, start), (right, end) = piece["mask_vertices"][:2]
     return (end - start) / max(right - left, 1)
 

@@ -397,7 +397,7 @@ def test_the_address_and_the_settings_that_bring_it_back(tmp_path, style):
 
 
 def listening(server):
-    """Whether other machines can reach a server, as an outcome."""
+    """Returns if other machines can reach a server, as an outcome."""
     said = server.log.read_text()
     # The suite does not let 1.0.16 do what it would.
     if "would listen on" in said:

@@ -1,4 +1,4 @@
-"""What this machine offers for containers, and the base system that is made from it."""
+"""The container tools of this machine, and the base system that is made from it."""
 
 import contextlib
 import glob

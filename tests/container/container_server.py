@@ -74,7 +74,7 @@ class Server:
                 return Answer(error.code, error.headers.get("Content-Type", ""), error.read())
 
     def accepts(self) -> bool:
-        """Whether it would take another request."""
+        """Returns true if the server accepts another request."""
         try:
             return self.get("/readyz").status == 200
         except OSError:
@@ -91,7 +91,7 @@ class Server:
         return state.stdout.strip() == "true"
 
     def is_healthy(self) -> bool:
-        """What the image's HEALTHCHECK says."""
+        """Returns the result of the image's HEALTHCHECK."""
         return self._podman.run("healthcheck", "run", self._name, check=False).returncode == 0
 
     def wait_for_log(self, line: str) -> None:
@@ -104,7 +104,7 @@ class Server:
         return printed.stdout + printed.stderr
 
     def execute(self, *command: str) -> str:
-        """What a command prints inside the container."""
+        """Returns the output of a command inside the container."""
         return self._podman.run("exec", self._name, *command).stdout
 
     def processes(self) -> Dict[int, Process]:

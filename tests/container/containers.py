@@ -195,7 +195,7 @@ class Podman:
 
 
 class Finished(NamedTuple):
-    """How a program ended and what it printed."""
+    """The exit status and the output of a program."""
 
     returncode: int
     stdout: str

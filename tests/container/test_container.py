@@ -89,7 +89,7 @@ class TestOneShotModes:
 
 
 class TestChoiceOfMode:
-    """What MODE may be."""
+    """The values that MODE accepts."""
 
     def test_an_unknown_mode_is_named_beside_those_there_are(self, podman, image):
         done = podman.run_model(image, environment={"MODE": "telepathy"})
@@ -191,7 +191,7 @@ class TestHttp:
 
 
 class TestExitStatus:
-    """What a host's supervisor is told."""
+    """The messages to a host's supervisor."""
 
     def test_a_port_that_is_taken(self, podman, image):
         with socket.socket() as holder:

@@ -46,7 +46,7 @@ def upload(server: container_server.Server, **fields: "str | bytes") -> containe
 
 
 def statuses(server: container_server.Server) -> List[Dict[str, str]]:
-    """What the kernel says about the engine and its workers: /proc/PID/status of each."""
+    """The kernel's report on the engine and its workers: /proc/PID/status of each."""
     processes = server.processes().values()
     served = [process.pid for process in processes if process.pid == 1 or process.parent == 1]
     printed = [server.execute("cat", f"/proc/{pid}/status") for pid in served]

@@ -1,4 +1,4 @@
-"""What is published, in environments that have nothing else: `make test-dist`.
+"""Tests the published packages, in environments that have nothing else: `make test-dist`.
 
 The wheel and the source distribution are those in `dist`, from `make dist` and `make sdist`.
 """

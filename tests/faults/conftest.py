@@ -9,7 +9,7 @@ from scene import rows, table  # noqa: E402
 
 @pytest.fixture(scope="session", autouse=True)
 def report():
-    """A table of all faults in the end, for whoever looks at the output (-s)."""
+    """Prints a table of all faults at the end, which `-s` shows."""
     yield
     if rows:
         print("\n" + table())

@@ -170,7 +170,7 @@ def scene(program, fault, connections=8, codes=(), may_fail=0, **settings):
 
 
 class Before:
-    """What the server takes up before a fault, which it has to take up after it again."""
+    """The resources of the server before a fault, to which it must return afterwards."""
 
     def __init__(self, server):
         time.sleep(0.2)

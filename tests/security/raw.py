@@ -43,7 +43,8 @@ def statuses(answer):
 
 
 def seconds_until_closed(connection, patience=30):
-    """How long the other side takes to close the connection; it may say something before."""
+    """Returns the time that the other side takes to close the connection.
+    It may send something before."""
     begin = time.monotonic()
     connection.settimeout(patience)
     with contextlib.suppress(ConnectionResetError):

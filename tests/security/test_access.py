@@ -1,4 +1,4 @@
-"""Who may ask: Host, Origin, token, rate, TLS."""
+"""Access to the server: Host, Origin, token, rate, TLS."""
 
 import re
 import ssl

@@ -1,5 +1,5 @@
-"""What clients claim takes nothing from others: a client that announces much and sends little, or
-leaves what it has begun half finished, beside honest ones."""
+"""The claims of one client take nothing from others: a client that announces much and sends little,
+or leaves what it has begun half finished, beside honest ones."""
 
 import contextlib
 import http.client
@@ -87,7 +87,7 @@ def ask(server, body=SMALL, kind="application/json"):
 
 
 def honest(server, seconds, body=SMALL, clients=4):
-    """What honest clients get that ask one after the other."""
+    """Returns the responses to honest clients, which send one request after the other."""
     deadline = time.monotonic() + seconds
 
     def go_on():

@@ -1,4 +1,4 @@
-"""What a client of HTTP/2 may take up, who decides how much of each answer he takes."""
+"""Limits on clients of HTTP/2, which decide how much of each response they read."""
 
 import contextlib
 import re

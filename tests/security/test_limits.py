@@ -1,4 +1,4 @@
-"""What clients may take up: time, connections, memory."""
+"""Limits on what clients use: time, connections, memory."""
 
 import contextlib
 import re

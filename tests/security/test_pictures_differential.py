@@ -57,7 +57,7 @@ def pillow():
 
 
 def refusal(connection, data):
-    """Why the server refuses a picture, or nothing."""
+    """Returns the server's reason to refuse a picture, or nothing."""
     body, kind = multipart({"image": data})
     connection.request("POST", "/infer", body, {"Content-Type": kind})
     answer = connection.getresponse()
@@ -67,8 +67,9 @@ def refusal(connection, data):
 
 
 def is_ambiguous(data):
-    """Whether decoders may differ on a file, so that all that it says has to be within the limits:
-    a PNG or a JPEG that says several sizes, images beside a sequence of images, images that are
+    """Returns true if decoders may differ on a file, so that all that it says must be within the
+    limits: a PNG or a JPEG that says several
+    sizes, images beside a sequence of images, images that are
     cropped, and images some of which are broken."""
     frame = rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xde]\0[\x0b\x11]"
     return (

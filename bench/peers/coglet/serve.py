@@ -1,4 +1,5 @@
-"""What `python -m cog.server.http` does, but on loopback only, and with its files out of /tmp."""
+"""Starts cog's server as `python -m cog.server.http` does, but on loopback only, and with its
+files out of /tmp."""
 
 import os
 

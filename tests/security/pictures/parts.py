@@ -1,4 +1,4 @@
-"""What the makers of nearly right pictures share."""
+"""Parts that the makers of nearly valid pictures share."""
 
 import functools
 import io

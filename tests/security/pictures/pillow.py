@@ -1,4 +1,4 @@
-"""What Pillow says of a file, asked in a process of its own whose memory is limited: a header may
+"""Reads a file with Pillow, in a process of its own whose memory is limited: a header may
 ask for all that there is."""
 
 import io
@@ -38,8 +38,8 @@ def prepare():
 
 
 def view(data, pixels, most):
-    """What Pillow says of a file; nothing if it cannot open it. It looks at `most` frames, up to
-    the first of more than so many pixels."""
+    """Returns what Pillow reads from a file; nothing if it cannot open it. It looks
+    at `most` frames, up to the first that has too many pixels."""
     try:
         with Image.open(io.BytesIO(data)) as file:
             return look(file, pixels, most)
