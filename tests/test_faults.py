@@ -63,7 +63,7 @@ POISONABLE = """
 # What the answer to each poison says.
 CAUSES = {
     "_exit": r"exit status 3\. Its last output:\n +the last words",
-    "kill": r"killed by signal 9 \(SIGKILL\), often the system's answer when memory runs out",
+    "kill": r"killed by signal 9 \(SIGKILL\), often sent by the system when memory runs out",
     "segfault": r"killed by signal 11 \(SIGSEGV\), a memory error in native code",
     "raise": r"Traceback \(most recent call last\):(.|\n)*RuntimeError: the weights are cursed",
     "exit": r"sys\.exit\(7\)",

@@ -257,7 +257,7 @@ BRACKETS = "put it in brackets: a list of one is [ … ]"
         ({"choice": ["two", "four"]}, {"choice[1]": 'expected one of two, 1, three, got "four"'}),
         (
             {"integer[]": [1]},
-            {"integer[]": "in JSON the list integer is an array under its name"},
+            {"integer[]": "in JSON, give the list integer as an array under its name"},
         ),
         ({"one": ["a"]}, {"one": "expected text, got a list of 1"}),
         (
@@ -291,7 +291,7 @@ def test_what_is_wrong_with_a_list_is_told_by_its_place(server, inputs, errors):
         ([("one", "a"), ("one", "b")], "one: given more than once; this input takes one value"),
         (
             [("more", "a"), ("more", "b")],
-            "more: given more than once; only an input that the schema makes a list may be",
+            "more: given more than once; only an input that the schema declares as a list can be",
         ),
         (
             [("integer", "1"), ("integer[0]", "2")],
@@ -455,15 +455,15 @@ MISTAKES = {
     ),
     "min_items above max_items": (
         {"list": True, "type": "text", "min_items": 3, "max_items": 2},
-        "min_items is 3 and max_items is 2, between which no number is; both are ignored",
+        "min_items is 3 and max_items is 2, so no number fits; both are ignored",
     ),
     "min_items without list": (
         {"type": "text", "min_items": 1},
-        'the property min_items is ignored: the input is no list; add "list": True',
+        'the property min_items is ignored: the input is not a list; add "list": True',
     ),
     "maxItems without list": (
         {"type": "text", "list": False, "maxItems": 1},
-        'the property max_items is ignored: the input is no list; add "list": True',
+        'the property max_items is ignored: the input is not a list; add "list": True',
     ),
     "a default of one value": (
         {"type": "integer", "list": True, "default": 1},

@@ -349,14 +349,14 @@ MISSING = [
         "test_inputs_dict_json",
         b'{"image": "' + GREY + b'", "title": null, "scale": null}',
         "[('scale', 0.5), ('title', None)]",
-        ["title: missing: null came"],
+        ["title: missing: got null"],
     ),
     ("test_inputs_pickled_dict", pickle.dumps({}), "[('scale', 0.5)]", ["title: missing"]),
     (
         "test_inputs_pickled_dict",
         pickle.dumps({"title": None, "image": b""}),
         "[('scale', 0.5), ('title', None)]",
-        ["title: missing: null came", "image: missing: the file is empty"],
+        ["title: missing: got null", "image: missing: the file is empty"],
     ),
 ]
 
@@ -617,7 +617,7 @@ class TestRenamedSettings:
     def test_both_names_with_different_values_are_refused(self, program, old, new, value, other):
         path = program(model(ONE_TEXT))
         done = run(path, mode="command_line", **{old: value, new: other})
-        one_paragraph(refused(done, 2, old, new, "one setting with two values"))
+        one_paragraph(refused(done, 2, old, new, "have different values"))
 
 
 def test_on_exception_that_does_not_fit_is_said_in_a_one_shot_mode_too(program):

@@ -279,17 +279,17 @@ def test_json_under_the_type_of_a_form_is_refused(server, optional, path, kind, 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"txt": "x"}, 'text: missing; expected text; "txt" came: did you mean "text"?'),
-        ({"Text": "x"}, 'text: missing; expected text; "Text" came: did you mean "text"?'),
-        ({"prompt": "x"}, 'text: missing; expected text; instead came "prompt"'),
+        ({"txt": "x"}, 'text: missing; expected text; found "txt": did you mean "text"?'),
+        ({"Text": "x"}, 'text: missing; expected text; found "Text": did you mean "text"?'),
+        ({"prompt": "x"}, 'text: missing; expected text; found instead: "prompt"'),
         (
             {"a": "1", "test": "x"},
-            'text: missing; expected text; "test" came: did you mean "text"?',
+            'text: missing; expected text; found "test": did you mean "text"?',
         ),
-        ({"a": "1", "b": "2"}, 'text: missing; expected text; instead came "a", "b"'),
+        ({"a": "1", "b": "2"}, 'text: missing; expected text; found instead: "a", "b"'),
         (
             dict.fromkeys("abcdefg", "1"),
-            'text: missing; expected text; instead came "a", "b", "c", "d", "e", …',
+            'text: missing; expected text; found instead: "a", "b", "c", "d", "e", …',
         ),
         ({}, "text: missing; expected text"),
     ],
@@ -308,7 +308,7 @@ def test_a_missing_input_names_what_came_in_a_pipe(program):
     done = run(program(model(ONE_TEXT)), mode="test_inputs_dict_json", stdin=b'{"txt": "x"}')
     # The schema is a hint there, so the model is asked all the same.
     assert done.returncode == 0
-    assert b'text: missing; expected text; "txt" came: did you mean "text"?' in done.stderr
+    assert b'text: missing; expected text; found "txt": did you mean "text"?' in done.stderr
 
 
 # --- the parser's words ---
@@ -317,7 +317,7 @@ BROKEN = [
     (b"{'text': 'x'}", 'expected a key in double quotes, got "\'", at line 1 column 2'),
     (
         b"{\"text\": 'x'}",
-        'expected a value, got "\'"; text stands in double quotes, at line 1 column 10',
+        'expected a value, got "\'"; put text in double quotes, at line 1 column 10',
     ),
     (b'{text: "x"}', 'expected a key in double quotes, got "text", at line 1 column 2'),
     (
@@ -347,15 +347,15 @@ BROKEN = [
     ),
     (
         '{"grün": “x”}'.encode(),
-        'expected a value, got "“"; text stands in straight double quotes, at line 1 column 10',
+        'expected a value, got "“"; put text in straight double quotes, at line 1 column 10',
     ),
     (
         b'{"text": hello}',
-        'expected a value, got "hello"; text stands in double quotes, at line 1 column 10',
+        'expected a value, got "hello"; put text in double quotes, at line 1 column 10',
     ),
     (
         b'{"text": nul}',
-        'expected a value, got "nul"; text stands in double quotes, at line 1 column 10',
+        'expected a value, got "nul"; put text in double quotes, at line 1 column 10',
     ),
     (b'{"text": // x\n1}', 'expected a value, got "/"; JSON has no comments, at line 1 column 10'),
     (b'{"text": 01}', "a number is not written as in 7, -0.5 or 1e3, at line 1 column 11"),
@@ -363,7 +363,7 @@ BROKEN = [
         b'{"text": "a\nb"}',
         "a line ends inside a string; write the line break as \\n, at line 1 column 12",
     ),
-    (b'{"text": "a\tb"}', "a tab stands inside a string; write it as \\t, at line 1 column 12"),
+    (b'{"text": "a\tb"}', "a string contains a tab; write it as \\t, at line 1 column 12"),
     (
         b'{"text": "C:\\dir"}',
         '"dir" cannot follow a backslash; write \\\\ for a backslash, at line 1 column 14',
@@ -374,7 +374,7 @@ BROKEN = [
     ),
     (
         b'{"text": "\\u12"}',
-        "four hexadecimal digits have to follow \\u, at line 1 column 16",
+        "four hexadecimal digits must follow \\u, at line 1 column 16",
     ),
     (b'{"text": "x"} x', 'expected nothing after the value, got "x", at line 1 column 15'),
     (b'{"text": "x"', "it is cut off in the middle of an object, at line 1 column 13"),
@@ -392,7 +392,7 @@ BROKEN = [
     ),
     (
         b"t1.json",
-        'expected a value, got "t1.json"; text stands in double quotes, at line 1 column 1',
+        'expected a value, got "t1.json"; put text in double quotes, at line 1 column 1',
     ),
     (
         b'{"text": ' + b"[" * 200 + b"]" * 200 + b"}",

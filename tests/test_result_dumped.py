@@ -36,7 +36,7 @@ BROKEN = [
     ("json.dumps([float('-inf')])", "JSON has no such number"),
     ("str({'a': 1})", "expected a key in double quotes"),
     ("repr([None, True])", '"None"; JSON has true, false and null'),
-    ("'hello'", "text stands in double quotes"),
+    ("'hello'", "put text in double quotes"),
     ("''", "it is empty"),
     ("' \\n'", "it is empty"),
     ("b''", "it is empty"),

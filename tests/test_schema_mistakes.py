@@ -36,7 +36,7 @@ MISTAKES = {
     ),
     "the bounds": (
         {"type": "number", "min": 2, "max": 1.5},
-        "min is 2 and max is 1.5, between which no number is; both are ignored",
+        "min is 2 and max is 1.5, so no number fits; both are ignored",
         "7",
         "7",
     ),
@@ -61,7 +61,7 @@ MISTAKES = {
     "an unlike format": (
         {"type": "video", "formats": ["mp4", "hologram"]},
         'the format "hologram" is left out: it is not known; these are: ogg, 3gp, mov, mp4, '
-        "webm, mkv, avi, mpeg, ts, flv, asf; others go by their media type",
+        "webm, mkv, avi, mpeg, ts, flv, asf; give any other format as its media type",
         b"\0\0\0\x10ftypisom\0\0\0\0",
         repr(b"\0\0\0\x10ftypisom\0\0\0\0"),
     ),
@@ -173,7 +173,7 @@ MISTAKES = {
     ),
     "a choice": (
         {"type": "integer", "choices": [1, "two"]},
-        'nobody can choose "two": expected an integer, got "two"',
+        'the choice "two" does not fit: expected an integer, got "two"',
         "1",
         "1",
     ),

@@ -73,9 +73,9 @@ impl Encoding {
         })
     }
 
-    /// Detects the encoding of a text by its byte order mark, or by the zero bytes around a first
-    /// ASCII character, with which every JSON text begins (RFC 4627, section 3). Any other text has
-    /// the `declared` encoding.
+    /// Detects the encoding of a text by its byte order mark, or by the zero bytes around its first
+    /// character, which is ASCII in every JSON text (RFC 4627, section 3). Any other text has the
+    /// `declared` encoding.
     #[must_use]
     pub fn of(text: &[u8], declared: Encoding) -> Self {
         let marked = MARKS.iter().find(|(mark, _)| text.starts_with(mark));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn each_encoding_is_told_apart_and_read() {
+    fn each_encoding_is_detected_and_read() {
         for (text, declared, expected) in [
             (&b"{}"[..], Utf8, "{}"),
             (b"\xef\xbb\xbf{\xc3\xa9}", Latin1, "{é}"),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_do_not_fit_are_told_by_their_place() {
+    fn wrong_bytes_are_reported_with_their_place() {
         for (text, message) in [
             (&b"{\xe9}"[..], "byte 2, 0xE9, is not UTF-8"),
             (b"\xef\xbb\xbf{\xe9}", "byte 5, 0xE9, is not UTF-8"),

@@ -65,13 +65,14 @@ kinds! {
     pub enum Kind {
         /// The inputs do not fit the schema.
         InvalidInput "invalid_input" "the inputs are not valid",
-        /// The request is malformed: its body does not have its content type, for example.
+        /// The request is malformed. For example, its body does not match its content type.
         MalformedRequest "malformed_request" "the request cannot be read",
         /// The request or the result is larger than a limit.
         TooLarge "too_large" "too large",
         /// The queue is full.
         QueueFull "queue_full" "the queue is full",
-        /// The model never became ready, and its program is not started again.
+        /// The model cannot take the request: its program cannot be started, has ended for good, or
+        /// keeps ending before it starts the request.
         ModelUnavailable "model_unavailable" "the model is not available",
         /// The model process ended while it worked on the request.
         ModelCrashed "model_crashed" "the model crashed",

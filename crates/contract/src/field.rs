@@ -32,7 +32,7 @@ pub struct Field {
     pub default: Option<Json>,
     /// The description for people.
     pub description: Option<String>,
-    /// The media type in which the page should record, if the form's input needs a certain one.
+    /// The media type in which the web page should record sounds; `None` if any is allowed.
     pub recording: Option<&'static str>,
     /// The constraints on the values of the type.
     pub constraints: Constraints,
@@ -66,10 +66,10 @@ impl Field {
     /// Reads the input's value. The error describes the expected value.
     pub fn accept(&self, raw: RawValue) -> Result<Value, String> {
         self.read("", raw).map_err(|errors| {
-            let told = errors.into_iter().map(|FieldError { name: place, message }| {
+            let described = errors.into_iter().map(|FieldError { name: place, message }| {
                 if place.is_empty() { message } else { format!("{place}: {message}") }
             });
-            told.collect::<Vec<_>>().join("; ")
+            described.collect::<Vec<_>>().join("; ")
         })
     }
 
@@ -158,7 +158,7 @@ impl Field {
             RawValue::Text(text) | RawValue::Json(Json::String(text))
                 if is_bare && text.contains('\0') =>
             {
-                (Value::Text(text), misfit("some with a NUL character in it"))
+                (Value::Text(text), misfit("text with a NUL character"))
             }
             raw => (self.read(name, raw)?, None),
         })

@@ -1,7 +1,7 @@
-//! Reads JSON from clients, with two restrictions. An object must not contain a key twice, because
-//! readers differ in which value they use, and a checked value might not be the used one. The
-//! number of values is limited, because a value takes much more memory than its text. Numbers keep
-//! all digits.
+//! Reads JSON from clients, with two restrictions. An object must not contain a key twice: some
+//! readers use the first value and others the last one, so the model might use a value that was not
+//! checked. The number of values is limited, because a value takes much more memory than its text.
+//! Numbers keep all digits.
 
 mod malformed;
 
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_unique_below_the_first_level_which_tells() {
+    fn a_key_that_is_given_twice_is_refused_except_among_members() {
         let text = br#"{"a": [1, -2, 0.5, null, true, {"b": "c"}], "a": 1}"#;
         let read = members(text).unwrap();
         let whole = serde_json::json!([1, -2, 0.5, null, true, {"b": "c"}]);
@@ -235,8 +235,8 @@ mod tests {
         let nested = |levels: usize| parse(&[b"[".repeat(levels), b"]".repeat(levels)].concat());
         assert_eq!((nested(127).is_ok(), nested(128).is_ok()), (true, false));
         let deep = [b"{\"a\":".as_slice(), &[b'['; 1000], &[b']'; 1000], b"}"].concat();
-        let told = members(&deep).unwrap_err().to_string();
-        assert_eq!(told, "it is nested more than 127 levels deep, at line 1 column 132");
+        let message = members(&deep).unwrap_err().to_string();
+        assert_eq!(message, "it is nested more than 127 levels deep, at line 1 column 132");
     }
 
     #[test]
@@ -275,8 +275,8 @@ mod tests {
         #[test]
         fn every_text_is_read_or_refused_with_a_place(text in "[{}\\[\\]\",:'\\\\u0t.é\n -]{0,20}") {
             for error in [parse(text.as_bytes()).err(), members(text.as_bytes()).err()] {
-                let told = error.map_or_else(|| "it is empty".to_owned(), |error| error.to_string());
-                prop_assert!(told == "it is empty" || told.contains(", at line "), "{}", told);
+                let message = error.map_or_else(|| "it is empty".to_owned(), |error| error.to_string());
+                prop_assert!(message == "it is empty" || message.contains(", at line "), "{}", message);
             }
         }
 

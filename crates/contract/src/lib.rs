@@ -15,8 +15,19 @@
 //! assert_eq!(error.fields[0].message, "expected an integer from 1 to 50, got \"51\"");
 //! ```
 //!
-//! This crate does no input or output and has no runtime, so its rules can be tested alone and used
-//! from everywhere.
+//! This crate does no input or output and has no runtime, so every other crate can use it, and its
+//! rules can be tested alone.
+//!
+//! # Where to begin
+//!
+//! 1. [`InputsSchema::parse`] reads the schema of a model, and [`InputsSchema::resolve`] checks a
+//!    request by it. Each [`Field`] of the schema describes one input.
+//! 2. [`InputType`] is the trait of the types that an input can have. To add a type, add a file to
+//!    `src/input_types` and a line to the table in `src/input_types.rs`.
+//! 3. [`Outcome`] is the end of a request in the model: a result or a failure. [`Error`] is the
+//!    reason why a request has no outcome. Its [`Kind`] has the code that clients see.
+//! 4. [`settings!`](crate::settings) declares settings, and an [`Environment`] has their values.
+//! 5. [`wire`] describes these data as bytes.
 
 mod constraints;
 mod encoding;

@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelling_is_told_from_another_word() {
+    fn a_misspelling_is_found_and_another_word_is_not() {
         let known = ["required", "choices", "min", "max", "max_bytes"];
         for (name, meant) in [
             ("requried", "required"),

@@ -63,8 +63,9 @@ pub(crate) fn whole(text: &str) -> Result<Number, NumberError> {
     parse(&format!("{sign}{significant}{}", "0".repeat(zeros)))
 }
 
-/// Reads a number of a JSON text. The number keeps its text if [`whole`] would not read its nearest
-/// float as the same value. Readers of floats get the same float from the text.
+/// Reads a number of a JSON text. The number keeps its text if [`whole`] reads the text and its
+/// nearest float as different values. Code that reads the number as a float gets the same float in
+/// both cases.
 pub(crate) fn of_json(text: &str) -> Result<Number, NumberError> {
     let number = parse(text)?;
     let is_usual = number.as_str() == text || is_integer(&number);
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_json_keeps_its_text_where_its_float_is_another_whole_number() {
+    fn a_number_of_json_keeps_its_text_if_its_float_is_another_whole_number() {
         for (text, number) in [
             ("9007199254740993.0", "9007199254740993.0"),
             ("1.0000000000000000001", "1.0000000000000000001"),
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_or_too_large_for_one_is_told_apart() {
+    fn the_error_says_if_a_text_is_no_number_or_is_too_large() {
         for text in ["", "-", "+-1", "1_000", "0x10", "NaN", "-inf", "infinity", "one", "١"] {
             assert_eq!(read(text), Err(NumberError::Malformed), "{text}");
         }

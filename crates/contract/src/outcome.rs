@@ -155,7 +155,7 @@ impl Outcome {
         };
         if matches!(data, Data::List(_)) && !(2..=MAX_LIST).contains(&length) {
             return Outcome::failure(format!(
-                "the result is a list of {length}; one has from 1 to {MAX_LIST}"
+                "the result is a list of {length} members; a list must have from 1 to {MAX_LIST}"
             ));
         }
         Outcome::success(content_type, data).checked()
@@ -192,9 +192,9 @@ impl Outcome {
         media == "application/json" || media == "text/json" || media.ends_with("+json")
     }
 
-    /// Returns the fault of a successful result that is not JSON although its content type is. Text
-    /// that a library wrote is not checked. Neither is text of more than 1 MB, because the check
-    /// would take too long.
+    /// Returns the fault of a successful result that is not JSON although its content type is JSON.
+    /// Text that a library wrote is not checked. Neither is text of more than 1 MB, because the
+    /// check would take too long.
     #[must_use]
     pub fn json_fault(&self) -> Option<json::Malformed> {
         let text = match &self.data {
@@ -228,8 +228,8 @@ impl Outcome {
             Ok(()) if matches!(self.data, Data::List(_)) && !self.may_be_list() => {
                 let media = self.content_type.as_deref().unwrap_or("no content type");
                 Outcome::failure(format!(
-                    "the model's result: a list of data goes with the content type of a picture or \
-                     another file, not with {media}"
+                    "the model's result: a list must have the content type of a picture or another \
+                     file, not {media}"
                 ))
             }
             Ok(()) => self,
@@ -313,8 +313,8 @@ mod tests {
             let failed = Outcome::bytes(unfit.as_str(), "x").checked();
             assert!(!failed.success && failed.data.is_empty());
             assert!(failed.error_message().contains(words), "{failed:?}");
-            let told = Outcome { content_type: Some(unfit), ..Outcome::failure("my words") };
-            assert_eq!(told.checked().error_message(), "my words");
+            let failure = Outcome { content_type: Some(unfit), ..Outcome::failure("my words") };
+            assert_eq!(failure.checked().error_message(), "my words");
         }
     }
 
@@ -345,8 +345,8 @@ mod tests {
         for (media, length, words) in [
             ("image/png", 0, "a list of 0"),
             ("image/png", MAX_LIST + 1, "a list of 1001"),
-            ("text/html", 2, "not with text/html"),
-            ("application/json", 2, "not with application/json"),
+            ("text/html", 2, "another file, not text/html"),
+            ("application/json", 2, "another file, not application/json"),
             ("", 2, "a picture or another file"),
         ] {
             let failed = list(media, length);

@@ -31,7 +31,7 @@ pub struct InputsSchema {
     mistakes: Vec<String>,
 }
 
-/// Faults of a request that do not refuse it, because its schema is only a hint.
+/// The faults of a request that is accepted in spite of them, because its schema is only a hint.
 #[derive(Debug, Default)]
 pub struct Hints {
     /// Required inputs that the request lacks.
@@ -229,8 +229,8 @@ impl InputsSchema {
                 continue;
             }
             let Some(value) = as_it_came(value) else {
-                let message = "given more than once; only an input that the schema makes a list \
-                               may be";
+                let message = "given more than once; only an input that the schema declares as a \
+                               list can be";
                 errors.push(FieldError { name, message: message.to_owned() });
                 continue;
             };
@@ -246,14 +246,14 @@ impl InputsSchema {
         let unmentioned =
             || raw.keys().map(String::as_str).filter(|other| !self.fields.contains_key(*other));
         if let Some(other) = nearest(name, unmentioned().take(RATED)) {
-            return format!("; {other:?} came: did you mean {name:?}?");
+            return format!("; found {other:?}: did you mean {name:?}?");
         }
         let listed: Vec<String> = unmentioned().take(LISTED).map(quote).collect();
         let more = if unmentioned().nth(LISTED).is_some() { ", …" } else { "" };
         if listed.is_empty() {
             return String::new();
         }
-        format!("; instead came {}{more}", listed.join(", "))
+        format!("; found instead: {}{more}", listed.join(", "))
     }
 
     /// Returns true if every input has its type as only property. In such schemas of ai_integration
@@ -307,7 +307,7 @@ fn absence(value: &RawValue) -> &'static str {
     match value {
         RawValue::Bytes(_) => "missing: the file is empty",
         RawValue::Text(_) => "empty",
-        RawValue::Json(_) => "missing: null came",
+        RawValue::Json(_) => "missing: got null",
         RawValue::List(items) => items.first().map_or("missing", absence),
     }
 }

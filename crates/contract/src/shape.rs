@@ -1,4 +1,4 @@
-//! The neutral shapes by which input types and front ends know each other.
+//! The neutral shapes that describe an input type to the front ends.
 //!
 //! A command-line flag, a form's widget, an OpenAPI schema and a self-test's sample are all derived
 //! from a [`Shape`]. So a new input type needs no change in a front end.
@@ -83,7 +83,7 @@ impl Shape {
         check_length(&value, constraints)?;
         // C code in a model would cut the text at the NUL.
         if matches!(&value, Value::Text(text) if text.as_bytes().contains(&0)) {
-            let message = "expected text, got some with a NUL character in it";
+            let message = "expected text, got text with a NUL character";
             return Err(Refusal::Faulty(message.to_owned()));
         }
         if constraints.choices.is_empty() { Ok(value) } else { choice(value.into(), constraints) }

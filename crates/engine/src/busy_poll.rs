@@ -1,7 +1,7 @@
-//! Busy polling between requests that arrive shortly after each other. To sleep and to be woken
-//! takes tens of microseconds on a virtual machine, which is more than all the work on a small
-//! request. So a busy engine polls for up to 100 microseconds before it sleeps. It does so only
-//! while polling helps, and never on a machine with a single processor, which the model needs.
+//! Busy polling between requests that arrive shortly after each other. On a virtual machine it
+//! takes tens of microseconds to fall asleep and to wake up, which is more than all the work on a
+//! small request. So a busy engine polls for up to 100 microseconds before it sleeps. It does so
+//! only while polling helps, and never on a machine with a single processor, which the model needs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,10 @@ use tokio::task::yield_now;
 
 /// The time for which the engine polls before it sleeps.
 const SPIN: Duration = Duration::from_micros(100);
-/// The upper bound of the confidence counter.
+/// The upper bound of the confidence, which counts successes: it rises by one if an event arrives
+/// while the engine polls, and falls by one if none does.
 const CONFIDENT: u32 = 16;
-/// While the confidence is low, the engine polls after one in this many events.
+/// While the confidence is low, the engine polls only after one event of this many.
 const TRIAL: u64 = 32;
 
 /// Keeps the runtime awake for up to [`SPIN`] after each event.

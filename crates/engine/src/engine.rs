@@ -106,13 +106,14 @@ impl Engine {
     /// Submits a request and waits for its outcome.
     ///
     /// # Errors
-    /// The errors of [`Engine::submit`], and those of [`Ticket::outcome`], such as a crash or a timeout.
+    /// The errors of [`Engine::submit`], and those of [`Ticket::outcome`], such as a crash or a
+    /// timeout.
     pub async fn ask(&self, request: Request) -> Result<Outcome, Error> {
         self.submit(request).await?.outcome().await
     }
 
-    /// Returns the timeout that a request gets if it asks for `timeout`: the smaller one of that
-    /// and the engine's own. `None` stands for no limit.
+    /// Returns the timeout of a request that asks for `timeout`: the smaller one of `timeout` and
+    /// the engine's own timeout. `None` stands for no limit.
     #[must_use]
     pub fn limit(&self, timeout: Option<Duration>) -> Option<Duration> {
         match &self.0 {

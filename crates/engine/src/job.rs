@@ -1,4 +1,4 @@
-//! Jobs: the request that makes one, the ticket with its events and outcome, and the memory budget.
+//! Jobs: requests, tickets with their events and outcomes, and the memory budget.
 
 pub(crate) mod budget;
 mod channel;

@@ -7,11 +7,14 @@
 //!        Ticket <------- events, outcome ----'
 //! ```
 //!
-//! # The parts, in reading order
+//! # Where to begin
+//!
+//! To use the crate, begin with the example below. To change it, read the parts in this order. The
+//! module doc of each says what is in its folder:
 //!
 //! 1. `job`: a [`Request`] carries the inputs. Its [`Ticket`] yields [`Event`]s and then the
-//!    outcome. Whoever runs the job holds the [`Responder`]. A [`Budget`] limits the memory of all
-//!    requests together.
+//!    outcome. The code that runs the job holds the [`Responder`]. A [`Budget`] limits the memory
+//!    of all requests together.
 //! 2. `engine`: requesters hold an [`Engine`]. Behind it is the [`Embedded`] engine of this
 //!    process, or a remote [`Queue`].
 //! 3. `scheduler`: it decides which worker gets which job. It is plain data without a clock; the
@@ -78,7 +81,7 @@
 //!   even if the model still works on the job.
 //! * A worker that *drains* gets no more jobs and finishes those that it has. Then the engine
 //!   closes its link.
-//! * A worker is *lost* when its process has ended, for whatever `EndCause`. The jobs that it had
+//! * A worker is *lost* when its process has ended, for any `EndCause`. The jobs that it had
 //!   started fail, and the others go back into the queue.
 //! * The engine *fails* if the program cannot be started any more. Every job that waits, and every
 //!   later request, gets the same error.

@@ -69,7 +69,7 @@ impl Link {
         (link, WorkerSide::in_process(to_worker, from_worker))
     }
 
-    /// From now on sends large bodies as memory files, if the transport supports them.
+    /// Sends large bodies as memory files from now on, if the transport supports them.
     pub(crate) fn share(&mut self) {
         if let Transport::Socket(link) = &mut self.0 {
             link.share();
@@ -90,7 +90,7 @@ impl Link {
         match &mut self.0 {
             Transport::Socket(link) => link.send(message).await,
             Transport::InProcess { outgoing, .. } => {
-                // If the worker is gone, `receive` returns that.
+                // If the worker has ended, `receive` reports it.
                 outgoing.as_ref().map(|outgoing| outgoing.send(message));
                 Ok(())
             }

@@ -1,5 +1,5 @@
 //! The scheduler: it decides which worker gets which job. It is plain data, without input, output
-//! or a clock. Its owner passes the time in, and carries out what it decides.
+//! or a clock. Its owner passes the time in, and carries out its decisions.
 //!
 //! ```text
 //! submit ─▶ waiting ─▶ sent to a worker ─▶ running ─▶ ended
@@ -318,7 +318,7 @@ impl<J> Scheduler<J> {
         true
     }
 
-    /// Puts a job back into the queue that no worker holds any more.
+    /// Puts a job that no worker holds any more back into the queue.
     fn requeue(&mut self, id: JobId) {
         let Some(entry) = self.jobs.get_mut(&id) else { return };
         entry.holder = None;
@@ -347,7 +347,8 @@ impl<J> Scheduler<J> {
     /// Removes a worker that is lost and had started every job up to `last`, besides those whose
     /// start it reported. Jobs that it had not started go back to the head of the queue, unless too
     /// many workers ended when they were about to start the job; `crashed` says how this worker
-    /// ended. Started jobs of a batch go back too if they `may_run_again`. Returns the jobs that end.
+    /// ended. Started jobs of a batch go back too if they `may_run_again`. Returns the jobs that
+    /// end.
     pub(crate) fn worker_lost(
         &mut self,
         worker: WorkerId,
@@ -394,7 +395,7 @@ impl<J> Scheduler<J> {
         while let Some(alarm) = self.alarms.take_due(now) {
             match alarm {
                 Alarm::Overdue(worker, _) => return Some(Due::Overdue(worker)),
-                // The worker may have hung. That is found out when it gets its next job.
+                // If the worker hangs, it does not start its next job in time, and is killed.
                 Alarm::Resume(worker) => {
                     if let Some(state) = self.workers.get_mut(&worker) {
                         state.resume();

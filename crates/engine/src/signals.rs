@@ -1,4 +1,4 @@
-//! Signals that would end the engine although nobody wants that. Some come from a file that has
+//! Ignores signals that would end the engine without need. Some come from a file that has
 //! reached its size limit (`ulimit -f`), or from a timer that the program had set before it became
 //! the engine. Others were meant for the model, and were sent to a whole process group.
 

@@ -1,8 +1,8 @@
 //! Checks the property `as` of a field: the form in which the program gets a file.
 //!
-//! The engine always passes the bytes, and the Python package converts them. Only the page must
-//! know the form of sounds: what browsers record by default cannot be decoded by the libraries that
-//! programs use.
+//! The engine always passes the bytes, and the Python package converts them. The web page must know
+//! the form of sounds, because the libraries that programs use cannot decode the recordings that
+//! browsers make by default.
 
 use serde_json::Value as Json;
 
@@ -19,7 +19,7 @@ const FORMS: [(&str, &[&str]); 4] = [
 ];
 
 /// Checks the form of a field whose other properties have been read, and remarks on faults. Returns
-/// the media type in which a page should record.
+/// the media type in which the web page should record sounds, if only one can be used.
 pub(super) fn check(
     field: &Field,
     value: &Json,

@@ -95,8 +95,8 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
     for (property, value) in properties {
         let known = synonym(&PROPERTY_SYNONYMS, property).unwrap_or(property);
         if !PROPERTIES.contains(&known) {
-            // `as` is so short that it resembles every other word of two letters, so only its other
-            // cases count.
+            // `as` is similar to every word of two letters, so only a word that differs from it by
+            // upper case counts as a misspelling of it.
             let is_rated = |name: &&str| *name != "as" || known.eq_ignore_ascii_case(name);
             let meant = nearest(known, PROPERTIES.into_iter().filter(is_rated));
             let hint = meant.map_or(String::new(), |meant| format!(": did you mean {meant:?}?"));
@@ -154,7 +154,7 @@ fn read_type(
         };
         let declared = declared.map_or("none".to_owned(), Json::to_string);
         let text = format!(
-            "the type {declared} is not known and is served as text, or as bytes where those come; {hint}"
+            "the type {declared} is not known and is served as text, or as bytes if the client sends bytes; {hint}"
         );
         remark(text, meant.is_some());
         input_types::fallback()
@@ -210,7 +210,7 @@ impl ListProperties {
                 .filter(|(_, bound)| bound.is_some())
             {
                 let text = format!(
-                    "the property {name} is ignored: the input is no list; add \"list\": True"
+                    "the property {name} is ignored: the input is not a list; add \"list\": True"
                 );
                 remark(text, true);
             }
@@ -236,15 +236,13 @@ fn check(field: &mut Field, remark: &mut impl FnMut(String, bool)) {
     if let (Some(min), Some(max)) = (&constraints.min, &constraints.max)
         && number::compare(min, max).is_gt()
     {
-        remark(
-            format!("min is {min} and max is {max}, between which no number is; both are ignored"),
-            true,
-        );
+        remark(format!("min is {min} and max is {max}, so no number fits; both are ignored"), true);
         (constraints.min, constraints.max) = (None, None);
     }
     let is_choice = field.input_type.shape() == Shape::Choice;
     if is_choice && constraints.choices.is_empty() {
-        let text = "a choice without choices accepts nothing; list them under \"choices\"";
+        let text =
+            "the type choice without choices accepts no value; list the values under \"choices\"";
         remark(text.to_owned(), true);
     }
     if !is_choice {
@@ -253,7 +251,7 @@ fn check(field: &mut Field, remark: &mut impl FnMut(String, bool)) {
             let accepted = field.input_type.accept(RawValue::Json(choice.clone()), &any);
             if let Err(refusal) = accepted {
                 let problem = refusal.message(|| field.input_type.expectation(&any));
-                remark(format!("nobody can choose {choice}: {problem}"), true);
+                remark(format!("the choice {choice} does not fit: {problem}"), true);
             }
         }
     }

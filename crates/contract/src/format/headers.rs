@@ -206,9 +206,9 @@ pub(super) fn is_office(bytes: &[u8], folder: &[u8]) -> bool {
 
 /// Recognises an archive whose first file contains its media type: `OpenDocument` and EPUB.
 pub(super) fn is_package(bytes: &[u8], media_type: &[u8]) -> bool {
-    let told = bytes.get(30..).and_then(|rest| rest.strip_prefix(b"mimetype"));
+    let declared = bytes.get(30..).and_then(|rest| rest.strip_prefix(b"mimetype"));
     bytes.starts_with(b"PK\x03\x04")
-        && told.and_then(|told| told.strip_prefix(media_type)).is_some_and(|rest| {
+        && declared.and_then(|declared| declared.strip_prefix(media_type)).is_some_and(|rest| {
             // The media type of a template begins with that of a document and is longer.
             rest.first().is_none_or(|byte| *byte != b'-')
         })

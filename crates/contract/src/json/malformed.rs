@@ -93,13 +93,13 @@ fn in_words(message: &str, text: &str, at: usize) -> String {
         "trailing characters" => format!("expected nothing after the value, got {got}"),
         "control character (\\u0000-\\u001F) found while parsing a string" => match found {
             "\n" | "\r" => "a line ends inside a string; write the line break as \\n".to_owned(),
-            "\t" => "a tab stands inside a string; write it as \\t".to_owned(),
-            _ => format!("the control character {got} stands inside a string"),
+            "\t" => "a string contains a tab; write it as \\t".to_owned(),
+            _ => format!("a string contains the control character {got}"),
         },
         "invalid escape" if text[..at].ends_with('\\') => {
             format!("{got} cannot follow a backslash; write \\\\ for a backslash")
         }
-        "invalid escape" => "four hexadecimal digits have to follow \\u".to_owned(),
+        "invalid escape" => "four hexadecimal digits must follow \\u".to_owned(),
         "invalid number" => "a number is not written as in 7, -0.5 or 1e3".to_owned(),
         "lone leading surrogate in hex escape" | "unexpected end of hex escape" => {
             "half of a character is escaped, such as \\ud83d without \\ude00".to_owned()
@@ -136,8 +136,8 @@ fn in_word(character: char) -> bool {
 /// Suggests the JSON for a value that other languages write differently.
 fn advice(found: &str) -> &'static str {
     match found {
-        "'" | "`" => "; text stands in double quotes",
-        "“" | "”" | "„" | "«" => "; text stands in straight double quotes",
+        "'" | "`" => "; put text in double quotes",
+        "“" | "”" | "„" | "«" => "; put text in straight double quotes",
         "True" | "False" | "None" | "TRUE" | "FALSE" | "NULL" | "Null" | "nil" | "undefined" => {
             "; JSON has true, false and null"
         }
@@ -145,7 +145,7 @@ fn advice(found: &str) -> &'static str {
         "/" | "#" => "; JSON has no comments",
         "," | "]" | "}" | ":" => "",
         _ if found.starts_with(['+', '.']) => "; numbers are written as in 7, -0.5 or 1e3",
-        _ if found.starts_with(char::is_alphabetic) => "; text stands in double quotes",
+        _ if found.starts_with(char::is_alphabetic) => "; put text in double quotes",
         _ => "",
     }
 }

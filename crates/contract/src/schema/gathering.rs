@@ -100,7 +100,7 @@ impl Gathered {
     fn add(&mut self, list: &str, place: Place, value: RawValue) -> Result<(), String> {
         match (place, value) {
             (_, RawValue::Json(_)) => {
-                return Err(format!("in JSON the list {list} is an array under its name"));
+                return Err(format!("in JSON, give the list {list} as an array under its name"));
             }
             (Place::Whole | Place::Next, RawValue::List(items)) => self.in_order.extend(items),
             (Place::Whole | Place::Next, value) => self.in_order.push(value),

@@ -45,7 +45,7 @@ fn every_wrong_field_is_reported_at_once() {
 }
 
 #[test]
-fn values_are_read_from_wherever_they_come() {
+fn values_are_read_from_every_source() {
     let schema = schema(&json!({
         "n": {"type": "number"}, "i": {"type": "integer"}, "b": {"type": "boolean"},
         "c": {"type": "choice", "choices": [1, 2.5, "three"]}, "t": {"type": "text"},
@@ -179,7 +179,8 @@ fn a_hint_refuses_nothing_that_is_missing_and_changes_no_scalar() {
     assert_eq!(inputs, Inputs::from(expected));
     let names: Vec<_> = hints.missing.iter().map(|missing| missing.name.as_str()).collect();
     assert_eq!(names, ["image", "title"]);
-    // What does not fit another type than text is still refused; what is missing is no part of that.
+    // A value that does not fit a type other than text is still refused. Missing inputs are not
+    // part of the error.
     let mut hints = Hints::default();
     let given = raw(&json!({"title": [1], "day": 5, "n": "x"}));
     let error = schema.resolve_as_hint(given, &mut hints).unwrap_err();
@@ -201,7 +202,7 @@ fn a_hint_that_something_is_text_changes_no_value() {
             value.as_str().map_or(Value::Json(value.clone()), |text| Value::Text(text.into()));
         assert_eq!(inputs, Inputs::from([("title".to_owned(), expected)]));
         assert_eq!(hints.misfits.len(), 1, "{value}");
-        // Authors who say more than the type count on it.
+        // If an author declares more than the type, the program relies on it.
         for name in ["short", "all"] {
             let given = raw(&json!({(name): {"a": value}}));
             assert!(schema.resolve_as_hint(given, &mut hints).is_err(), "{name}: {value}");
@@ -244,11 +245,11 @@ fn an_old_schema_runs_with_warnings() {
 }
 
 #[test]
-fn a_mistake_is_told_with_what_was_meant() {
+fn a_mistake_is_reported_with_a_suggestion() {
     for (field, expected) in [
         (
             json!({"type": "imge"}),
-            "the type \"imge\" is not known and is served as text, or as bytes where those come; did you mean \"image\"?",
+            "the type \"imge\" is not known and is served as text, or as bytes if the client sends bytes; did you mean \"image\"?",
         ),
         (
             json!({"type": "text", "requried": false}),
@@ -256,7 +257,7 @@ fn a_mistake_is_told_with_what_was_meant() {
         ),
         (
             json!({"type": "integer", "min": 5, "max": 2}),
-            "min is 5 and max is 2, between which no number is; both are ignored",
+            "min is 5 and max is 2, so no number fits; both are ignored",
         ),
         (
             json!({"type": "integer", "max": 2, "default": 3}),
@@ -268,11 +269,11 @@ fn a_mistake_is_told_with_what_was_meant() {
         ),
         (
             json!({"type": "int", "enum": [1, "two"]}),
-            "nobody can choose \"two\": expected an integer, got \"two\"",
+            "the choice \"two\" does not fit: expected an integer, got \"two\"",
         ),
         (
             json!({"type": "choice"}),
-            "a choice without choices accepts nothing; list them under \"choices\"",
+            "the type choice without choices accepts no value; list the values under \"choices\"",
         ),
         (
             json!({"type": "text", "required": "no"}),
@@ -286,7 +287,7 @@ fn a_mistake_is_told_with_what_was_meant() {
 }
 
 #[test]
-fn what_is_not_known_is_told_and_is_no_mistake() {
+fn an_unknown_property_is_reported_and_is_not_a_mistake() {
     for field in [json!({"type": "hologram"}), json!({"type": "text", "unit": "m"}), json!({})] {
         let (schema, warnings) = InputsSchema::parse(&json!({"x": field}));
         assert_eq!(warnings.len(), 1, "{warnings:?}");

@@ -266,9 +266,9 @@ mod tests {
         let renamed = environment(&[old]);
         assert_eq!(check(&[old]), Ok(()));
         assert_eq!(renamed.read::<Workers>(&WORKERS), Ok(3));
-        let told: Vec<_> = renamed.renamed([&WORKERS, &TOKEN].into_iter()).collect();
+        let found: Vec<_> = renamed.renamed([&WORKERS, &TOKEN].into_iter()).collect();
         assert!(
-            matches!(told[..], [("AI_INTEGRATION_PROCESSES", setting)] if setting.name == WORKERS.name)
+            matches!(found[..], [("AI_INTEGRATION_PROCESSES", setting)] if setting.name == WORKERS.name)
         );
         let wrong = environment(&[(old.0, "x")]).read::<Workers>(&WORKERS).unwrap_err();
         assert!(wrong.to_string().starts_with("AI_INTEGRATION_PROCESSES=\"x\""), "{wrong}");
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(check(&[old, (WORKERS.name, "3")]), Ok(()));
         let error = check(&[old, (WORKERS.name, "4")]).unwrap_err();
         assert!(error.contains(old.0) && error.contains(WORKERS.name), "{error}");
-        // A flag is laid over both.
+        // A flag overrides both.
         let mut environment = environment(&[old]);
         environment.set(&WORKERS, "4");
         assert!(environment.check([&WORKERS].into_iter()).is_ok());

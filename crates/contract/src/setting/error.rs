@@ -29,7 +29,7 @@ pub enum SettingError {
     },
     /// A setting has different values under its current and a former name.
     #[error(
-        "{name} and {former} are one setting with two values; leave {former} out, its old name"
+        "{former} is the old name of {name}, and the two have different values; remove {former}"
     )]
     Contradiction {
         /// The variable.

@@ -43,7 +43,7 @@ impl<const LEAST: usize, const MOST: usize> SettingType for Count<LEAST, MOST> {
     fn read(text: &str) -> Result<usize, String> {
         let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
         number.ok_or_else(|| match MOST {
-            usize::MAX => format!("a whole number from {LEAST} on"),
+            usize::MAX => format!("a whole number of at least {LEAST}"),
             _ => format!("a whole number from {LEAST} to {MOST}"),
         })
     }
@@ -146,7 +146,7 @@ mod tests {
             assert_eq!(error, "a whole number from 1 to 256", "{malformed:?}");
         }
         let any = Count::<1, { usize::MAX }>::read("0").unwrap_err();
-        assert_eq!(any, "a whole number from 1 on");
+        assert_eq!(any, "a whole number of at least 1");
     }
 
     #[test]

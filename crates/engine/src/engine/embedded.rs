@@ -150,8 +150,8 @@ impl Embedded {
         let is_full = core.scheduler.submit(id, job, deadline, now).is_err();
         if is_full {
             let message = format!("{} requests are waiting already; try again later", limits.queue);
-            // A place is free sooner, but as many clients as there are waiting requests may retry
-            // then.
+            // The first place becomes free earlier. But all refused clients are given this time, so
+            // the queue should have room for many of them.
             let seconds = core.scheduler.time_to_drain().as_secs().saturating_add(1).min(3600);
             return Err(Error::new(Kind::QueueFull, message).with_retry_after(seconds));
         }

@@ -6,7 +6,7 @@ use ai_integration_contract::Error;
 #[derive(Clone, Debug, Default)]
 pub struct Revision {
     /// A number that changes whenever new workers have taken over. Each engine begins with a random
-    /// one.
+    /// number.
     pub number: u32,
     /// The latest attempt to replace the workers, if it failed.
     pub broken: Option<Broken>,

@@ -1,8 +1,8 @@
 //! The memory limit for all requests together.
 //!
-//! The reservation of a request body grows as the body is received. Until the body is complete, its
-//! reservation may be revoked: when there is no memory for another request, bodies that arrive
-//! slowly give way to it (`ledger`).
+//! The reservation of a request body grows as the body is received. If there is no
+//! memory for another request, a body that is not complete may have to *give way*: its reservation
+//! is revoked, and its bytes are dropped. Bodies that arrive slowly give way first (`ledger`).
 
 mod ledger;
 

@@ -31,7 +31,7 @@ const BYTES_PER_MILLISECOND: usize = 64;
 /// The channel of one job.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    /// True if the requester follows the job: it gets its start, progress and log lines too.
+    /// True if the requester follows the job: it also gets the job's start, progress and log lines.
     is_followed: bool,
     state: Mutex<State>,
     /// Notified when the window has room again.

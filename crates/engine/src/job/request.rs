@@ -31,7 +31,7 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// The job's key, for a queue that stores jobs. The embedded engine ignores it.
     pub key: Option<JobKey>,
-    /// True if the requester follows the job: it gets its start, progress and log lines too.
+    /// True if the requester follows the job: it also gets the job's start, progress and log lines.
     pub is_followed: bool,
     /// The record of the job's timestamps.
     pub timing: Option<Arc<Timing>>,
@@ -44,7 +44,7 @@ pub struct Request {
 /// The size of inputs, in bytes, from which they are checked on another thread.
 const LARGE: usize = 1 << 20;
 
-/// Timestamps of a job's life, for tracing. One is unset until its event has happened.
+/// The timestamps of a job, for tracing. Each is unset until its event has happened.
 #[derive(Debug, Default)]
 pub struct Timing {
     /// The time when the job was put into the queue.

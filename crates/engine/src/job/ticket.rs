@@ -106,9 +106,9 @@ impl Ticket {
     }
 
     /// Waits for the next event. Without [`Request::follow`](crate::Request::follow) all events are
-    /// chunks. `None` means that no more will come: then [`Ticket::outcome`] returns the outcome,
-    /// with the result unless it came in chunks. A requester that has begun to read events must go
-    /// on, or the model is blocked.
+    /// chunks. `None` means that there are no more events. Then [`Ticket::outcome`] returns the
+    /// outcome, without the chunks that were read as events. A requester that has begun to read
+    /// events must go on, or the model is blocked.
     pub async fn event(&mut self) -> Option<Event> {
         self.channel.event().await
     }
@@ -142,8 +142,8 @@ impl Responder {
         self.0.is_followed()
     }
 
-    /// Passes an event on to a requester that follows the job. It is dropped if the requester's
-    /// window is full.
+    /// Passes an event on to a requester that follows the job. The event is dropped if the
+    /// requester's window is full.
     pub fn offer(&self, event: Event) {
         self.0.offer(event);
     }

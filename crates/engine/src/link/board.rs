@@ -15,13 +15,14 @@ use crate::job::id::JobId;
 /// The size of a number on the board, in bytes.
 const NUMBER: usize = 8;
 /// The index of the number of bytes that the worker had printed on standard output when it started
-/// the job. For this and the next two, the number for standard error follows.
+/// the job. The indices below are also those for standard output. Each is followed by the index for
+/// standard error.
 const PRINTED: usize = 1;
 /// The index of the number of bytes that the engine has read.
 const READ: usize = 3;
 /// The index of the inode of the worker's pipe.
 const PIPES: usize = 5;
-/// The flag of a number up to which the engine is reading at the moment.
+/// The flag that is set in the number of bytes while the engine is reading up to that number.
 const IS_READING: u64 = 1 << 63;
 
 /// One of a worker's output streams.

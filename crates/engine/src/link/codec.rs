@@ -1,4 +1,4 @@
-//! The codec of frames: it cuts them out of a byte stream, and encodes them for one. Their layout
+//! The codec of frames: it decodes them from a byte stream, and encodes them into one. Their layout
 //! is in `docs/worker-protocol.md`.
 
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ pub(crate) struct Frame {
     pub(crate) body: Bytes,
 }
 
-/// Cuts frames out of a byte stream, however its bytes arrive.
+/// Decodes frames from a byte stream, whose bytes may arrive in parts of any size.
 #[derive(Debug, Default)]
 pub(crate) struct FrameDecoder {
     buffer: BytesMut,

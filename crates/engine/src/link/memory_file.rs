@@ -178,7 +178,7 @@ pub(crate) fn read(file: OwnedFd, length: usize) -> io::Result<Bytes> {
     let is_sealed = pool::is_sealed(&file)?;
     let mut file = File::from(file);
     if !is_sealed || file.metadata()?.len() != length as u64 {
-        return Err(io::Error::other("it is not sealed, or has another length than announced"));
+        return Err(io::Error::other("it is not sealed, or its length is not the announced one"));
     }
     file.rewind()?;
     // A worker may announce any length, and a sparse file of that length costs it nothing.

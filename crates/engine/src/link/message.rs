@@ -18,7 +18,7 @@ use crate::model::{About, CustomMode, Model};
 /// The version of the worker protocol that this crate implements.
 pub const PROTOCOL: u32 = 1;
 
-/// A message that breaks the protocol. The link is not used any further.
+/// A message that breaks the protocol. The link is not used after it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Violation {
     #[error("the worker sent {0}")]
@@ -86,8 +86,7 @@ impl Ready {
     pub(crate) fn describe(self) -> (Model, Vec<String>) {
         let (schema, mut warnings) = InputsSchema::parse(&self.inputs_schema);
         if self.inputs_schema.is_null() {
-            warnings
-                .push("the model gave no inputs schema, which is read as an empty one".to_owned());
+            warnings.push("the model gave no inputs schema; it is taken as empty".to_owned());
         }
         let Ready { about, visualizer_config, modes: custom_modes, .. } = self;
         (Model { schema, about: *about, visualizer_config, custom_modes }, warnings)

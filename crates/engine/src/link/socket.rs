@@ -144,8 +144,8 @@ impl SocketLink {
                 self.reading = Some(spawn_blocking(move || decode(frame, file)));
                 continue;
             }
-            // A descriptor arrives with the first byte of the frame that announces it. If one were
-            // left over, it would be taken for the body of a later frame.
+            // A descriptor arrives with the first byte of the frame that announces it. A
+            // descriptor that is left over would be taken for the body of a later frame.
             if !self.files.is_empty() && self.decoder.buffer().is_empty() {
                 return Err(FrameError::Body("no frame announced its memory file".to_owned()));
             }
@@ -155,8 +155,8 @@ impl SocketLink {
                 self.state = Sending::Closed;
                 self.encoder.clear();
                 // The worker may still run without having received its jobs, and the engine would
-                // wait for it. After this shutdown the link ends behind the bytes that have
-                // arrived.
+                // wait for it. After this shutdown the link ends once the bytes that have
+                // arrived are read.
                 self.shut_down(Shutdown::Both);
             }
             match self.read() {
@@ -253,8 +253,8 @@ impl SocketLink {
         let Self { socket, buffer, control, files, .. } = self;
         let read = socket.try_io(Interest::READABLE, || {
             let mut slices = [IoSliceMut::new(buffer)];
-            // Not nix's `recvmsg`: if only some of the descriptors can be opened here, it does not
-            // return these, and nobody closes them.
+            // nix's `recvmsg` is not used: if only some of the descriptors can be opened here, it
+            // does not return them, so they could not be closed.
             let mut control = RecvAncillaryBuffer::new(control);
             let message = recvmsg(&*socket, &mut slices, &mut control, CLOSED_ON_EXEC)?;
             for control in control.drain() {
@@ -333,7 +333,8 @@ mod tests {
     use super::*;
     use crate::link::memory_file::{BodyBuffer, Placement};
 
-    /// A size that no other test uses, so that new memory is that which this test has freed.
+    /// A size that no other test uses, so that new memory of this size is memory that this test has
+    /// freed.
     const SIZE: usize = 16 << 20;
 
     fn body(byte: u8) -> Bytes {

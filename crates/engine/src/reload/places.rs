@@ -33,8 +33,9 @@ impl Places {
             let path = Path::new(word);
             if path.is_file() && (is_source(path) || is_script(path)) {
                 if is_installed(path) {
-                    // A command of a virtual environment runs code in another folder: usually that
-                    // of the package that is being developed, where the program is started.
+                    // A command of a virtual environment runs code in another folder. Usually
+                    // it is the folder of the package that is being developed, and the program is
+                    // started in it.
                     places.add_folder(Path::new("."));
                 } else {
                     places.add_script(path);

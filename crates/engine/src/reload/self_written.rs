@@ -14,11 +14,11 @@ use super::file_watcher::Change;
 const SOON: Duration = Duration::from_secs(2);
 /// The number of suspect changes in a row that count at once.
 const AT_ONCE: u32 = 5;
-/// The longest time in seconds without a change until a further suspect change counts.
+/// The longest time in seconds without another change, after which a further suspect change counts.
 const LONGEST_PAUSE: u32 = 5;
-/// The number of changes in a row during starts of the program, from which the pauses are long and
-/// double. So the last save of a person still counts, and a program that writes at each start is
-/// reloaded less and less often.
+/// The number of changes in a row during starts of the program after which the pauses are long, and
+/// double each time. So the last save of a person still counts, and a program that writes at each
+/// start is reloaded less and less often.
 const TOO_MANY: u32 = 8;
 /// The first of the long pauses.
 const LONG_PAUSE: Duration = Duration::from_secs(15);
@@ -75,7 +75,7 @@ impl SelfWritten {
         let is_at_start = started.is_none_or(|started| at < started);
         let first = Streak { at_start: 0, suspect: 0, last: at, rests: 0, is_deferred: false };
         let streak = self.0.entry(file.to_owned()).or_insert(first);
-        // A change that follows a suspect one is as suspect.
+        // A change that follows a suspect one is suspect too.
         let goes_on = streak.suspect > 0 && at < streak.last + SOON;
         let is_suspect = goes_on || started.is_none_or(|started| at < started + SOON);
         streak.at_start = if is_at_start { streak.at_start.saturating_add(1) } else { 0 };
@@ -88,15 +88,15 @@ impl SelfWritten {
         if streak.at_start == TOO_MANY {
             tracing::warn!(
                 "{} changed {TOO_MANY} times in a row while the program was being started; {reason}. \
-                 The next change counts after {} s without another, and this time doubles after each \
-                 reload; {way_out}",
+                 The next change counts after {} s without another one, and this time doubles after \
+                 each reload; {way_out}",
                 file.display(),
                 LONG_PAUSE.as_secs()
             );
         } else if streak.suspect == AT_ONCE + 1 {
             tracing::warn!(
                 "{} changes again and again while the program starts or just after; {reason}. \
-                 A further change counts after 1 to {LONGEST_PAUSE} s without another; {way_out}",
+                 A further change counts after 1 to {LONGEST_PAUSE} s without another one; {way_out}",
                 file.display()
             );
         }

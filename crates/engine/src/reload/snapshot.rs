@@ -118,7 +118,7 @@ impl Snapshot {
         }
     }
 
-    /// Adds a file. One that cannot be read counts as removed.
+    /// Adds a file. A file that cannot be read counts as removed.
     fn add(&mut self, file: PathBuf, before: &Snapshot) {
         let known = before.files.get(&file);
         if let Ok(version) = Version::read(&file, known) {

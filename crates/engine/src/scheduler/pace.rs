@@ -31,7 +31,7 @@ impl ServiceTime {
     }
 
     /// Returns the number of batches that a worker may hold if those after the first may take
-    /// `work` together. One as long as nothing has been measured.
+    /// `work` together. Returns 1 until a time has been measured.
     pub(super) fn depth(&self, work: Duration, most: u32) -> u32 {
         let Some(usual) = self.0 else { return 1 };
         let ready = work.as_nanos() / usual.as_nanos().max(1);

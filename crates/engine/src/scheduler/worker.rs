@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(pub(crate) u64);
 
-/// A worker sent a message about a job that it does not hold, or whose turn it is not.
+/// A worker sent a message about a job that it does not hold, or about its jobs in the wrong order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutOfTurn;
 
@@ -158,8 +158,8 @@ impl Worker {
     }
 
     /// Sets the time by which the worker must start its next job: the worker may take as long to
-    /// start a job as to finish it. That ends workers that hang between two jobs. Returns the job
-    /// and the time, if the time was not set before.
+    /// start a job as to finish it. So a worker that hangs between two jobs is killed. Returns the
+    /// job and the time, if the time was not set before.
     pub(super) fn arm_start_deadline(&mut self, now: Instant) -> Option<(JobId, Instant)> {
         let next = self.sent.front_mut().filter(|_| self.running.is_empty())?;
         let Sent { id, limit: Some(limit), overdue: overdue @ None, .. } = next else {

@@ -162,7 +162,7 @@ impl fmt::Display for Ending {
             }
             Some(EndCause::Overdue) => {
                 return out
-                    .write_str("it did not end a request within its timeout, and was killed");
+                    .write_str("it did not finish a request within its timeout, and was killed");
             }
             Some(EndCause::Stopped) => return out.write_str("the server stopped it"),
             Some(
@@ -216,7 +216,7 @@ pub(super) fn is_shortage(error: &io::Error) -> bool {
 /// Returns the usual meaning of a signal that the engine did not send.
 fn meaning(number: i32) -> Option<&'static str> {
     match Signal::try_from(number).ok()? {
-        Signal::SIGKILL => Some("often the system's answer when memory runs out"),
+        Signal::SIGKILL => Some("often sent by the system when memory runs out"),
         Signal::SIGSEGV => Some("a memory error in native code"),
         Signal::SIGBUS => Some("a memory error in native code, or a full /dev/shm"),
         Signal::SIGABRT => Some("native code gave up: a failed check or an uncaught C++ exception"),

@@ -235,8 +235,8 @@ impl Executor {
         match message {
             FromWorker::Start(id, printed) => {
                 self.engine.start_job(self.worker, id).map_err(out_of_turn("`start`"))?;
-                // Without that number the job may lose its first lines, but never gets those of
-                // another.
+                // Without that number the job may lose its first lines, but never gets the lines
+                // of another job.
                 let printed = printed.unwrap_or_else(|| self.pipes.printed());
                 self.begun.push((id, printed));
                 for line in &self.lines {
@@ -404,9 +404,10 @@ pub async fn serve_attached(engine: Embedded, mut link: Link) {
         Some(EndCause::Violation(violation)) => {
             Error::new(Kind::ModelCrashed, violation.to_string())
         }
-        Some(EndCause::Overdue) => {
-            Error::new(Kind::ModelUnavailable, "the model did not end a request within its timeout")
-        }
+        Some(EndCause::Overdue) => Error::new(
+            Kind::ModelUnavailable,
+            "the model did not finish a request within its timeout",
+        ),
         _ => Error::new(Kind::ModelUnavailable, "the model process has ended"),
     });
 }

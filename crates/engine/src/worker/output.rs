@@ -51,7 +51,7 @@ pub struct PrintedLine<'a> {
 /// A function that appends a line in another form, such as a JSON object, to the output.
 pub type LineForm = fn(&PrintedLine<'_>, &mut Vec<u8>);
 
-/// The way of a worker's output.
+/// The form of a worker's printed lines, and the receivers of copies of them.
 #[derive(Clone, Debug)]
 pub(super) struct Passage {
     /// The worker's number, if there are several.

@@ -120,7 +120,7 @@ impl Pipes {
         Printed::new(on(Stream::Stdout).unwrap_or_default(), on(Stream::Stderr).unwrap_or_default())
     }
 
-    /// From now on writes on the worker's board how much of its output has been read.
+    /// Writes on the worker's board, from now on, how much of its output has been read.
     pub(crate) fn attach_board(&self, board: &Arc<Board>) {
         self.0.iter().for_each(|pipe| pipe.attach_board(board));
     }

@@ -99,7 +99,7 @@ impl Process {
         let passage =
             Passage { worker: slot, form: program.form, tail: tail.clone(), lines: sender };
         let mut process = Process { pid, leaves: false, exit, pipes, tail, lines };
-        // On an error no process is returned, so nobody would wait for the end of one that runs.
+        // On an error no process is returned, so the caller could not end it.
         process
             .pass_output(child, program.stdout, passage)
             .inspect_err(|_| process.signal(Signal::SIGKILL))?;

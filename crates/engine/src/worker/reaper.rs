@@ -114,8 +114,8 @@ impl Reaper {
         let mut watched = self.watched();
         let which = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
         loop {
-            // Not nix's `waitpid`: it fails if a real-time signal killed the process, and loses
-            // that exit.
+            // nix's `waitpid` is not used: it fails if a real-time signal killed the process, and
+            // loses that exit.
             let (pid, status) = match wait(which) {
                 Ok(Some((pid, status))) => (Pid::from_raw(pid.as_raw_pid()), status),
                 Err(Errno::INTR) => continue,
@@ -134,12 +134,14 @@ impl Reaper {
                 // The processes that the worker started are killed with it.
                 let _ = killpg(pid, Signal::SIGKILL);
                 let exit = if was_killed { Exit::Stopped(STOPPED) } else { exit };
-                // The end is reported after that. The search for the processes may take a while.
+                // The search for processes that have left the group may take a while. The end is
+                // reported after it.
                 let conclude = move || {
                     kill_descendants(vec![name]);
                     end.send_replace(Some(exit));
                 };
-                // Not `spawn_blocking`, which panics if the system cannot start a thread.
+                // `spawn_blocking` is not used, because it panics if the system cannot start a
+                // thread.
                 let thread = thread::Builder::new().name("descendants".to_owned());
                 if thread.spawn(conclude.clone()).is_err() {
                     conclude();

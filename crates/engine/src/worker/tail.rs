@@ -98,8 +98,8 @@ mod tests {
     fn a_line_that_was_begun_before_the_moment_is_cut() {
         let line = Line::new(Stream::Stderr, 10, "one, two\n".as_bytes());
         let since = |stderr| line.since(Printed::new(u64::MAX, stderr));
-        for (moment, told) in [(0, "one, two"), (10, "one, two"), (14, " two"), (15, "two")] {
-            assert_eq!(since(moment).as_deref(), Some(told));
+        for (moment, expected) in [(0, "one, two"), (10, "one, two"), (14, " two"), (15, "two")] {
+            assert_eq!(since(moment).as_deref(), Some(expected));
         }
         assert!([18, 19, 1000, u64::MAX].map(since).iter().all(Option::is_none));
         let long = Line::new(Stream::Stdout, 0, "ä".repeat(5000).as_bytes());

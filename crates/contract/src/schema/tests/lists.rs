@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn a_mistake_with_a_list_is_told() {
+fn a_mistake_with_a_list_is_reported() {
     for (field, expected) in [
         (
             json!({"type": "text", "list": "yes"}),
@@ -16,11 +16,11 @@ fn a_mistake_with_a_list_is_told() {
         ),
         (
             json!({"type": "text", "min_items": 1}),
-            "the property min_items is ignored: the input is no list; add \"list\": True",
+            "the property min_items is ignored: the input is not a list; add \"list\": True",
         ),
         (
             json!({"type": "text", "list": true, "min_items": 3, "max_items": 2}),
-            "min_items is 3 and max_items is 2, between which no number is; both are ignored",
+            "min_items is 3 and max_items is 2, so no number fits; both are ignored",
         ),
         (
             json!({"type": "integer", "list": true, "default": 5}),
@@ -46,7 +46,7 @@ fn a_mistake_with_a_list_is_told() {
 }
 
 #[test]
-fn a_type_that_may_be_meant_as_a_list_is_told_of_the_property() {
+fn a_remark_on_a_type_that_may_mean_a_list_names_the_property() {
     for name in ["list", "array"] {
         let (schema, warnings) = InputsSchema::parse(&json!({"x": {"type": name}}));
         let expected = format!(
@@ -114,7 +114,7 @@ fn lists_are_put_together_from_forms() {
         (vec![("n[0][y]", text("1"))], "n[0][y]: items of the list n are given as n, n[] or n[0]"),
         (
             vec![("n[]", RawValue::Json(json!([1])))],
-            "n[]: in JSON the list n is an array under its name",
+            "n[]: in JSON, give the list n as an array under its name",
         ),
         (vec![("n", list(&["1", ""]))], "n[1]: expected an integer, got \"\""),
         (
@@ -124,7 +124,7 @@ fn lists_are_put_together_from_forms() {
         (vec![("one", list(&["1", "2"]))], "one: given more than once; this input takes one value"),
         (
             vec![("more", list(&["1", "2"]))],
-            "more: given more than once; only an input that the schema makes a list may be",
+            "more: given more than once; only an input that the schema declares as a list can be",
         ),
     ] {
         assert_eq!(resolve(given), Err(message.to_owned()));
@@ -132,18 +132,18 @@ fn lists_are_put_together_from_forms() {
 }
 
 #[test]
-fn what_is_wrong_with_items_is_told_by_their_places() {
+fn wrong_items_are_reported_with_their_places() {
     let schema = schema(&json!({"n": {"type": "integer", "list": true}}));
     assert_eq!(
         messages(&schema, &json!({"n": [1, "x", 2, null]})),
         ["n[1]: expected an integer, got \"x\"", "n[3]: expected an integer, got null"]
     );
-    let told = messages(&schema, &json!({"n": vec!["x"; 1000]}));
-    assert_eq!(told.len(), 21);
-    assert_eq!(told[20], "n: further items do not fit either");
+    let reported = messages(&schema, &json!({"n": vec!["x"; 1000]}));
+    assert_eq!(reported.len(), 21);
+    assert_eq!(reported[20], "n: further items do not fit either");
     assert_eq!(messages(&schema, &json!({})), ["n: missing; expected a list, each an integer"]);
     assert_eq!(
         messages(&schema, &json!({"n": null})),
-        ["n: missing: null came; expected a list, each an integer"]
+        ["n: missing: got null; expected a list, each an integer"]
     );
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Reservations up to this size may use the last eighth of a budget, so that a few large, slow
-/// bodies cannot lock out everyone else. Half of this eighth is for holders with at most a quarter
-/// of the budget.
+/// bodies cannot block all other requests. Half of this eighth is for holders with at most a
+/// quarter of the budget.
 pub(super) const SMALL: usize = 1 << 20;
 /// A reservation up to this size makes larger bodies that are being received give way, because it
 /// is for a body that is complete as soon as it arrives.
@@ -198,7 +198,7 @@ impl Ledger {
 
     /// Returns the number of bytes that must become free before the asker can grow.
     fn missing(&self, asker: &Asker) -> usize {
-        // Usually less is taken than the part that every reservation may use.
+        // Every reservation may use the first seven eighths. Usually they suffice.
         if self.taken.saturating_add(asker.more) <= self.most - self.most / 8 {
             return 0;
         }

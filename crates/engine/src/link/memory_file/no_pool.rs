@@ -1,4 +1,4 @@
-//! Replaces the pool of memory files on systems that have none, so that no body is in one.
+//! Replaces the pool on systems without memory files, where all bodies go through the socket.
 
 use std::io;
 use std::ops::{Deref, DerefMut};

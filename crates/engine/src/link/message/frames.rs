@@ -1,5 +1,5 @@
-//! The frames of messages: how each becomes a frame, and is read from one. Both directions are
-//! here, so that the protocol is written once.
+//! Encodes messages as frames, and decodes them. Both directions are in this file, so that the
+//! protocol is defined in one place.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};

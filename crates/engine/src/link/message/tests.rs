@@ -171,8 +171,8 @@ fn a_header_or_body_that_does_not_fit_is_an_error() {
 fn a_failure_says_that_its_traceback_was_printed() {
     let header =
         r#"{"type": "result", "id": 7, "success": false, "error": "no", "is_printed": true}"#;
-    let Ok(FromWorker::Result(ID, told)) = decode(header, b"") else { panic!() };
-    assert!(told.is_printed);
-    let message = FromWorker::Result(ID, told);
+    let Ok(FromWorker::Result(ID, outcome)) = decode(header, b"") else { panic!() };
+    assert!(outcome.is_printed);
+    let message = FromWorker::Result(ID, outcome);
     assert_eq!(FromWorker::decode(&frame(|encoder| message.encode(encoder))), Ok(message));
 }

@@ -265,9 +265,9 @@ impl Inner {
         Next::StartAgain { after }
     }
 
-    /// Returns true if a program that sends `leave` ends the engine. In its loop it does so with
-    /// any status, because the loop cannot go on then. Before its loop it does so with status 0,
-    /// and only if the program has never served: one that has served may serve again.
+    /// Returns true if a program that sends `leave` ends the engine. A program that was in its loop
+    /// always does. A program that ends before its loop does so only if its status is 0 and the
+    /// program has never served, because otherwise a restart may help.
     fn may_leave(&self, was_ready: bool, status: i32) -> bool {
         was_ready || (status == 0 && self.engine.model().borrow().is_none())
     }
