@@ -291,7 +291,7 @@ def test_what_is_wrong_with_a_list_is_told_by_its_place(server, inputs, errors):
         ([("one", "a"), ("one", "b")], "one: given more than once; this input takes one value"),
         (
             [("more", "a"), ("more", "b")],
-            "more: given more than once; only an input that the schema declares as a list can be",
+            "more: given more than once; only an input that the schema declares as a list can have several values",
         ),
         (
             [("integer", "1"), ("integer[0]", "2")],
@@ -455,7 +455,7 @@ MISTAKES = {
     ),
     "min_items above max_items": (
         {"list": True, "type": "text", "min_items": 3, "max_items": 2},
-        "min_items is 3 and max_items is 2, so no number fits; both are ignored",
+        "min_items is 3 and max_items is 2, so no list fits; both are ignored",
     ),
     "min_items without list": (
         {"type": "text", "min_items": 1},

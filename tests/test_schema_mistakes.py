@@ -60,14 +60,14 @@ MISTAKES = {
     ),
     "an unlike format": (
         {"type": "video", "formats": ["mp4", "hologram"]},
-        'the format "hologram" is left out: it is not known; these are: ogg, 3gp, mov, mp4, '
+        'the format "hologram" is left out: it is not known; known: ogg, 3gp, mov, mp4, '
         "webm, mkv, avi, mpeg, ts, flv, asf; give any other format as its media type",
         b"\0\0\0\x10ftypisom\0\0\0\0",
         repr(b"\0\0\0\x10ftypisom\0\0\0\0"),
     ),
     "no media type": (
         {"type": "file", "formats": ["png", "no such/thing"]},
-        'the format "no such/thing" is left out: it is not known; these are: png, jpeg, ',
+        'the format "no such/thing" is left out: it is not known; known: png, jpeg, ',
         PNG,
         GOT_PNG,
     ),
@@ -79,7 +79,7 @@ MISTAKES = {
     ),
     "an unlike form": (
         {"type": "file", "as": "tensor"},
-        'the property as is ignored: "tensor" is not a value for it; these are: bytes, path, numpy,'
+        'the property as is ignored: "tensor" is not a value for it; known: bytes, path, numpy,'
         " pil",
         PNG,
         GOT_PNG,
@@ -92,7 +92,7 @@ MISTAKES = {
     ),
     "a form that is no text": (
         {"type": "image", "as": ["pil"], "list": False},
-        'the property as is ignored: ["pil"] is not a value for it; these are: bytes, path, numpy,',
+        'the property as is ignored: ["pil"] is not a value for it; known: bytes, path, numpy,',
         PNG,
         GOT_PNG,
     ),

@@ -139,7 +139,7 @@ pub(crate) fn suggestion(word: &str, range: &str) -> String {
         return format!("did you mean {:?}?", known.name());
     }
     let names: Vec<&str> = fitting().map(Format::name).collect();
-    format!("these are: {}; give any other format as its media type", names.join(", "))
+    format!("known: {}; give any other format as its media type", names.join(", "))
 }
 
 fn is_media_type((family, kind): &(&str, &str)) -> bool {

@@ -230,7 +230,7 @@ impl InputsSchema {
             }
             let Some(value) = as_it_came(value) else {
                 let message = "given more than once; only an input that the schema declares as a \
-                               list can be";
+                               list can have several values";
                 errors.push(FieldError { name, message: message.to_owned() });
                 continue;
             };
@@ -256,7 +256,7 @@ impl InputsSchema {
         format!("; found instead: {}{more}", listed.join(", "))
     }
 
-    /// Returns true if every input has its type as only property. In such schemas of ai_integration
+    /// Returns true if every input has its type as its only property. In such schemas of ai_integration
     /// 1 the program decides which inputs may be missing.
     #[must_use]
     pub fn names_types_only(&self) -> bool {

@@ -31,7 +31,7 @@ settings! {
         /// Restarts a worker after this many requests, or up to a tenth fewer, so that workers do
         /// not restart together. For models that leak.
         max_requests: Option<Count<1, { usize::MAX }>>,
-        /// Resident memory from which a worker is restarted, after it has finished its requests.
+        /// Resident memory at which a worker is restarted, after it has finished its requests.
         max_rss: Option<Mebibytes<{ 1 << 30 }>>,
         /// Memory that a worker may allocate (RLIMIT_DATA). Beyond it the model gets an
         /// out-of-memory error. By default there is no limit.

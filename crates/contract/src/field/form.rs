@@ -39,7 +39,7 @@ pub(super) fn check(
             let meant = value.as_str().and_then(|word| nearest(word, names()));
             let hint = match meant {
                 Some(meant) => format!("did you mean {meant:?}?"),
-                None => format!("these are: {}", names().collect::<Vec<_>>().join(", ")),
+                None => format!("known: {}", names().collect::<Vec<_>>().join(", ")),
             };
             format!("{value} is not a value for it; {hint}")
         }

@@ -220,8 +220,7 @@ impl ListProperties {
             && min > max
         {
             let text = format!(
-                "min_items is {min} and max_items is {max}, between which no number is; both are \
-                 ignored"
+                "min_items is {min} and max_items is {max}, so no list fits; both are ignored"
             );
             remark(text, true);
             return Some(ItemCount::default());

@@ -18,9 +18,9 @@ use crate::job::budget::Reservation;
 use crate::job::chunks::Chunks;
 use crate::job::event::Event;
 
-/// The size of buffered events, in bytes, from which the model is blocked.
+/// The size of buffered events, in bytes, at which the model is blocked.
 const WINDOW: usize = 256 * 1024;
-/// The number of buffered events from which the model is blocked.
+/// The number of buffered events at which the model is blocked.
 const MAX_EVENTS: usize = 4096;
 /// The time for which a slow reader may block the model. For every [`BYTES_PER_MILLISECOND`] that
 /// it reads, a reader earns one millisecond back.

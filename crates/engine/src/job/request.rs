@@ -41,7 +41,7 @@ pub struct Request {
     fits: Option<bool>,
 }
 
-/// The size of inputs, in bytes, from which they are checked on another thread.
+/// The least size in bytes of inputs that are checked on another thread.
 const LARGE: usize = 1 << 20;
 
 /// The timestamps of a job, for tracing. Each is unset until its event has happened.

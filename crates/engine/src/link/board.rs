@@ -1,5 +1,5 @@
 //! The board: a memory file in which a worker records the job that it has started, and how much it
-//! had printed by then. The file outlives the worker, and saves one message for each job.
+//! had printed before. The file outlives the worker, and saves one message for each job.
 //!
 //! The engine reads a worker's output from pipes, later than it is written. So only the worker can
 //! tell where the output of a job begins: it adds the number of bytes that the engine has read to
@@ -34,7 +34,7 @@ pub enum Stream {
     Stderr,
 }
 
-/// A moment in the output of a worker: the number of bytes that it had printed by then, on standard
+/// A moment in the output of a worker: the number of bytes that it had printed before, on standard
 /// output and on standard error. The greatest number stands for "unknown".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Printed([u64; 2]);

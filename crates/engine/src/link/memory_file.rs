@@ -24,7 +24,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::link::codec::{INLINE, MemoryFile};
 
-/// The size in bytes from which bodies are in memory files, if both sides support them.
+/// The least size in bytes of bodies that are in memory files, if both sides support them.
 const SHARED_FROM: usize = 256 * 1024;
 /// The most memory in bytes that is allocated before a body arrives, if it is not in a memory file.
 const AT_ONCE: usize = SHARED_FROM;

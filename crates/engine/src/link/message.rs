@@ -116,7 +116,7 @@ impl Batching {
 pub enum FromWorker {
     /// The model is loaded and asks for its first job.
     Ready(Ready),
-    /// The model starts a job. A worker that keeps a board adds how much it had printed by then.
+    /// The model starts a job. A worker that keeps a board adds how much it had printed before.
     Start(JobId, Option<Printed>),
     /// The model has finished a job.
     Result(JobId, Outcome),

@@ -23,7 +23,7 @@ use crate::link::memory_file;
 use crate::link::message::frames::shared_length;
 use crate::link::message::{FromWorker, ToWorker};
 
-/// The size of a body in bytes from which it is encoded or decoded on another thread, because the
+/// The least size in bytes of a body that is encoded or decoded on another thread, because the
 /// engine's thread serves all requests.
 const LARGE: usize = 1 << 20;
 /// The number of bytes that are read at once.

@@ -57,8 +57,8 @@ impl WorkerSide {
         WorkerSide(Transport::InProcess(receiver, sender))
     }
 
-    /// Waits for the engine's next message; `None` when no more will come. It blocks the thread, so
-    /// it must not be called inside an asynchronous runtime.
+    /// Waits for the engine's next message; `None` if the engine has closed the link. Blocks the
+    /// thread, so it must not be called inside an asynchronous runtime.
     pub fn receive(&mut self) -> io::Result<Option<ToWorker>> {
         if let Transport::InProcess(receiver, _) = &mut self.0 {
             return Ok(receiver.blocking_recv());
@@ -104,7 +104,7 @@ impl WorkerSide {
     /// Sends a message to the engine.
     ///
     /// # Errors
-    /// The engine is gone, or the message does not fit a frame.
+    /// The engine has ended, or the message does not fit a frame.
     pub fn send(&mut self, message: FromWorker) -> io::Result<()> {
         match &mut self.0 {
             Transport::InProcess(_, sender) => {

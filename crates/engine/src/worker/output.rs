@@ -10,7 +10,7 @@ use crate::link::board::Stream;
 use crate::worker::pipe::Pipe;
 use crate::worker::tail::{Line, Tail};
 
-/// The length in bytes from which a line is passed on before it is complete.
+/// The length in bytes at which a line is passed on before it is complete.
 const LONGEST_LINE: usize = 64 * 1024;
 
 /// One of the engine's own output streams.

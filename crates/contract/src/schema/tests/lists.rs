@@ -20,7 +20,7 @@ fn a_mistake_with_a_list_is_reported() {
         ),
         (
             json!({"type": "text", "list": true, "min_items": 3, "max_items": 2}),
-            "min_items is 3 and max_items is 2, so no number fits; both are ignored",
+            "min_items is 3 and max_items is 2, so no list fits; both are ignored",
         ),
         (
             json!({"type": "integer", "list": true, "default": 5}),
@@ -60,7 +60,7 @@ fn a_remark_on_a_type_that_may_mean_a_list_names_the_property() {
 }
 
 #[test]
-fn lists_are_put_together_from_forms() {
+fn lists_are_collected_from_forms() {
     let schema = schema(&json!({
         "n": {"type": "integer", "list": true, "required": false},
         "f": {"type": "file", "list": true, "required": false},
@@ -124,7 +124,7 @@ fn lists_are_put_together_from_forms() {
         (vec![("one", list(&["1", "2"]))], "one: given more than once; this input takes one value"),
         (
             vec![("more", list(&["1", "2"]))],
-            "more: given more than once; only an input that the schema declares as a list can be",
+            "more: given more than once; only an input that the schema declares as a list can have several values",
         ),
     ] {
         assert_eq!(resolve(given), Err(message.to_owned()));
