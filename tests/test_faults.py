@@ -865,7 +865,7 @@ VIOLATIONS = {
     "second start": "`start` out of turn",
     "second ready": "second `ready` out of turn",
     "body too much": "5 bytes where there should be none",
-    "no text": "a body that is not what its header says",
+    "no text": "a body that does not match its header",
     "chunk of another": "`chunk` out of turn",
     "garbage": "a header of 1195725856 bytes",
     "half a frame": "exit status 4",

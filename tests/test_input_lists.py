@@ -291,7 +291,8 @@ def test_what_is_wrong_with_a_list_is_told_by_its_place(server, inputs, errors):
         ([("one", "a"), ("one", "b")], "one: given more than once; this input takes one value"),
         (
             [("more", "a"), ("more", "b")],
-            "more: given more than once; only an input that the schema declares as a list can have several values",
+            "more: given more than once; only an input that the schema declares as a list can have "
+            "several values",
         ),
         (
             [("integer", "1"), ("integer[0]", "2")],

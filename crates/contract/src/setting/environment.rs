@@ -93,7 +93,7 @@ impl Environment {
         Ok(())
     }
 
-    /// Returns the settings whose value was given under a former name, with that name.
+    /// Returns the settings whose value was given under a former name, each with that name.
     pub fn renamed(
         &self,
         settings: impl Iterator<Item = &'static Setting>,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_of_our_name_is_no_misspelt_setting() {
+    fn variables_of_a_service_are_not_misspelt_settings() {
         for (name, value) in [
             ("AI_INTEGRATION_SERVICE_HOST", "10.0.0.11"),
             ("AI_INTEGRATION_SERVICE_PORT", "5000"),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_a_setting_had_still_counts() {
+    fn a_former_name_still_works() {
         let old = ("AI_INTEGRATION_PROCESSES", "3");
         let renamed = environment(&[old]);
         assert_eq!(check(&[old]), Ok(()));

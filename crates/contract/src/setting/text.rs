@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_what_stands_between_commas() {
+    fn a_list_has_the_values_between_commas() {
         let read = List::<Lowercase>::read;
         assert_eq!(read("a, B,,c ,"), Ok(["a", "b", "c"].map(str::to_owned).to_vec()));
         assert_eq!(read(","), Ok(Vec::new()));

@@ -26,7 +26,7 @@ pub enum FrameError {
     #[error("a header that is not a message: {0}")]
     Header(String),
     /// The body does not match the header.
-    #[error("a body that is not what its header says: {0}")]
+    #[error("a body that does not match its header: {0}")]
     Body(String),
     /// The bytes end before or after the frame's end.
     #[error("{given} bytes for a frame of {expected}")]

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::pace::Arrivals;
 use crate::link::message::Batching;
 
-/// The rules of the model for batches, with the observations from which the waiting time follows.
+/// The rules of the model for batches, and the observations that decide how long a batch waits.
 #[derive(Debug, Default)]
 pub(super) struct BatchPolicy {
     batching: Option<Batching>,

@@ -50,7 +50,7 @@ pub struct Program {
     pub form: Option<LineForm>,
 }
 
-/// A running model process. It leads a process group of its own, which is killed when it ends.
+/// A running model process. It leads a process group of its own, which is killed when the process ends.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) pid: i32,
@@ -170,7 +170,7 @@ fn before_exec(command: &mut Command, limits: WorkerRlimits) {
     }
 }
 
-/// Makes the kernel kill the process when its parent ends. On other systems than Linux the worker
+/// Makes the kernel kill the process when its parent ends. On systems other than Linux the worker
 /// notices the end of its parent at its next `get_next_input`.
 #[cfg(all(target_os = "linux", not(portable)))]
 fn die_with_parent(parent: Pid) -> io::Result<()> {

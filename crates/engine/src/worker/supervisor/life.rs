@@ -180,9 +180,10 @@ impl Supervisor {
         (stopped.or(ended_for), Some(executor))
     }
 
-    /// Waits for the end of a conversation. Meanwhile it drains the worker when its place is taken
-    /// or its memory has grown too large, and replaces it when it asks for that. Returns the end of
-    /// the conversation, and the reason to kill the worker if the engine is shut down.
+    /// Waits for the end of a conversation. Meanwhile drains the worker when another worker takes
+    /// over or the memory has grown too large, and replaces the worker when it asks for that.
+    /// Returns the end of the conversation, and the reason to kill the worker if the engine is shut
+    /// down.
     async fn watch(
         &self,
         life: &Life,
@@ -250,7 +251,7 @@ impl Inner {
         }
     }
 
-    /// Decides what follows the end of a worker whose start was no success.
+    /// Decides what follows the end of a worker whose start failed.
     fn not_ready(&self, life: &Life, backoff: &mut Backoff, ending: Ending) -> Next {
         let name = self.name(life.slot);
         // With `reload` the program would fail in the same way until a file changes.
