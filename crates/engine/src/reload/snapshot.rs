@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contents_count_and_times_do_not() {
+    fn a_new_content_is_a_change_and_a_new_time_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let places = Places { folders: vec![folder.path().to_owned()], files: Vec::new() };
         let file = |name: &str| folder.path().join(name);

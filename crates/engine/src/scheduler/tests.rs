@@ -86,7 +86,7 @@ fn the_position_of_a_job_is_the_number_before_it() {
 }
 
 #[test]
-fn a_batch_that_is_being_started_counts_for_no_position() {
+fn a_batch_that_is_being_started_is_not_counted_in_positions() {
     let (mut scheduler, now) = scheduler(3);
     scheduler.set_batching(Some(Batching { max_size: 2, max_wait_ms: 0.0 }));
     scheduler.join(A, None, true, now);
@@ -170,7 +170,7 @@ fn a_batch_waits_only_for_jobs_that_are_expected() {
 }
 
 #[test]
-fn a_worker_with_a_quota_gets_no_more_than_that() {
+fn a_worker_gets_no_more_jobs_than_its_quota() {
     let (mut scheduler, now) = scheduler(5);
     scheduler.set_batching(Some(Batching { max_size: 4, max_wait_ms: 0.0 }));
     scheduler.join(A, Some(3), false, now);
@@ -248,7 +248,7 @@ fn a_worker_that_does_not_start_its_job_is_killed() {
 }
 
 #[test]
-fn a_paused_worker_gets_no_jobs_and_its_end_is_blamed_on_none() {
+fn a_paused_worker_gets_no_jobs_and_its_end_is_not_blamed_on_a_job() {
     let (mut scheduler, now) = scheduler(3);
     for round in 0..5 {
         let worker = WorkerId(round);

@@ -62,7 +62,7 @@ async fn pass(milliseconds: u64) {
 }
 
 #[test]
-fn the_last_sixteenth_is_for_holders_of_little() {
+fn the_last_sixteenth_is_for_clients_with_little_memory() {
     let budget = Budget::new(SMALL * 16);
     let parts = || (0..15).map(|_| budget.reserve(ONE));
     let mut taken: Vec<Reservation> = parts().collect();
@@ -97,7 +97,7 @@ async fn the_slowest_body_gives_way_first_and_a_complete_one_never_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn small_requests_and_holders_of_little_need_not_wait_for_slow_bodies() {
+async fn small_requests_and_clients_with_little_memory_do_not_wait_for_slow_bodies() {
     let budget = Budget::new(SMALL * 16);
     let first = coming(&budget, ONE, SMALL * 7);
     let second = coming(&budget, ONE, SMALL * 7);

@@ -79,7 +79,7 @@ async fn a_program_that_does_not_exist_is_reported() {
 }
 
 #[tokio::test]
-async fn a_process_group_ends_with_its_worker_and_stopping_ends() {
+async fn a_process_group_ends_with_its_worker_and_stop_returns() {
     let _alone = ALONE.lock().await;
     let (_engine, supervisor) = supervise("sleep 60 & sleep 60", 100);
     let stopped = timeout(Duration::from_secs(5), supervisor.stop()).await;
