@@ -13,11 +13,13 @@ pub struct Format {
     pub names: &'static [&'static str],
     /// Its media types, the usual one first.
     pub media_types: &'static [&'static str],
-    /// Returns true if the content of a file has this format; `None` if the content cannot show it.
+    /// Returns true if the content of a file has this format; `None` if the content cannot show the
+    /// format.
     pub begins: Option<fn(&[u8]) -> bool>,
 }
 
-/// The short name and the media type that AVIF and HEIC share, and the names of both.
+/// The HEIF family: the short name and the media type of both its formats, and the names of these
+/// formats, AVIF and HEIC.
 pub const HEIF: ([&str; 2], [&str; 2]) = (["heif", "image/heif"], ["avif", "heic"]);
 
 impl Format {
@@ -258,7 +260,7 @@ pub(crate) const FORMATS: &[Format] = &[
     }),
     Format::new(&["npy"], &["application/x-npy"], |bytes| bytes.starts_with(b"\x93NUMPY")),
     Format::new(&["glb"], &["model/gltf-binary"], |bytes| bytes.starts_with(b"glTF")),
-    // Text, and other formats that may begin with anything.
+    // Text, and other formats whose files may begin with any bytes.
     Format::unmarked(&["txt"], &["text/plain"]),
     Format::unmarked(&["csv"], &["text/csv"]),
     Format::unmarked(&["tsv"], &["text/tab-separated-values"]),

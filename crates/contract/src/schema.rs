@@ -256,8 +256,8 @@ impl InputsSchema {
         format!("; found instead: {}{more}", listed.join(", "))
     }
 
-    /// Returns true if every input has its type as its only property. In such schemas of ai_integration
-    /// 1 the program decides which inputs may be missing.
+    /// Returns true if every input has its type as its only property. In such schemas of
+    /// ai_integration 1 the program decides which inputs may be missing.
     #[must_use]
     pub fn names_types_only(&self) -> bool {
         let of_types = |properties: &Json| {

@@ -20,8 +20,8 @@ const MOST_ENTRIES: usize = 50_000;
 const MOST_ENTRIES_OF_ONE: usize = 35_000;
 /// The maximum number of bytes that are read of a file.
 const MOST_READ: u64 = 256 << 20;
-/// The least age in seconds at which an unchanged timestamp proves that a file has not changed. Some
-/// file systems count in whole seconds.
+/// The least age in seconds at which an unchanged timestamp proves that a file has not changed.
+/// Some file systems count in whole seconds.
 const CERTAIN: i64 = 2;
 
 /// The contents of a program's files.

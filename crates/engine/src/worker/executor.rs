@@ -235,8 +235,8 @@ impl Executor {
         match message {
             FromWorker::Start(id, printed) => {
                 self.engine.start_job(self.worker, id).map_err(out_of_turn("`start`"))?;
-                // Without that number the job may lose its first lines, but never gets the lines
-                // of another job.
+                // A worker without a board sends no number. If the engine counts instead, the job
+                // may lose its first lines, but never gets the lines of another job.
                 let printed = printed.unwrap_or_else(|| self.pipes.printed());
                 self.begun.push((id, printed));
                 for line in &self.lines {

@@ -50,7 +50,8 @@ pub struct Program {
     pub form: Option<LineForm>,
 }
 
-/// A running model process. It leads a process group of its own, which is killed when the process ends.
+/// A running model process. It leads a process group of its own, which is killed when the process
+/// ends.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) pid: i32,

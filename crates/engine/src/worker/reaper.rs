@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::worker::ending::Exit;
 
 /// The environment variable with the name of a worker, which every process that the worker starts
-/// inherits. By it the engine finds processes that have left the worker's process group.
+/// inherits. With it the engine finds processes that have left the worker's process group.
 pub const WORKER_VARIABLE: &str = "AI_INTEGRATION_WORKER_ID";
 
 /// The maximum number of searches for the processes that an ended worker has started.

@@ -13,8 +13,8 @@ use crate::job::request::{Request, Timing};
 use crate::job::ticket::{Jobs, Passing, Responder, Ticket};
 use crate::metrics::Metrics;
 
-/// The least size in bytes of inputs that are freed on another thread, because it takes long to free
-/// many small values, and the engine's thread serves all requests.
+/// The least size in bytes of inputs that are freed on another thread, because it takes long to
+/// free many small values, and the engine's thread serves all requests.
 const LARGE: usize = 1 << 20;
 
 /// A job of the embedded engine. If it is dropped before [`Job::answer`], its requester gets the

@@ -1,4 +1,5 @@
-//! The accounts of a budget: who holds how many bytes, and which reservation gives way to which.
+//! The accounts of a budget: the bytes that each client holds, and the order in which reservations
+//! give way to others.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ pub(super) struct Ledger {
 struct Incoming {
     holder: Option<IpAddr>,
     bytes: usize,
-    /// The time when the reservation last grew, or began or stopped to wait for memory.
+    /// The time when the reservation last grew, or began or stopped waiting for memory.
     grown: Instant,
     /// True while the reservation waits for memory, so that the client is not to blame for the
     /// pause.
@@ -64,10 +65,10 @@ pub(super) struct Asker {
 /// The order in which bodies give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Turn {
-    /// First the bodies that are slow, larger or of a holder with too much; the one that has not
-    /// grown for the longest time goes first.
+    /// First the bodies that are slow, that are larger than a tiny asker, or whose holder has more
+    /// than its share. The body that has not grown for the longest time goes first.
     Slowest(Instant),
-    /// Then the bodies that wait for memory as well; the one that began last goes first.
+    /// Then the bodies that wait for memory as well. The body that began last goes first.
     Latest(Reverse<u64>),
 }
 
@@ -104,8 +105,8 @@ impl Ledger {
         }
     }
 
-    /// Grants what the asker asks for, if there is memory or others give way. Returns true if
-    /// granted.
+    /// Grants the bytes that the asker asks for, if there is memory or others give way. Returns
+    /// true if they are granted.
     pub(super) fn ask(&mut self, asker: &Asker) -> bool {
         if asker.number.is_some_and(|number| !self.has(number)) {
             return false;
