@@ -476,7 +476,7 @@ def test_an_input_of_an_unknown_type_is_served_as_text_with_a_warning(
     """
     reply = ask(mode, program(model(source, style)), {"thing": "abc"}, tmp_path)
     assert reply.text.strip() == "'abc'"
-    assert '"hologram" is not known and is served as text' in reply.errors + reply.output
+    assert '"hologram" is not known and is treated as text' in reply.errors + reply.output
 
 
 @both_styles

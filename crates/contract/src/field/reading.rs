@@ -138,7 +138,7 @@ fn read_type(
     let name = declared.and_then(Json::as_str);
     if let Some(name) = name.filter(|name| LISTS.contains(name)) {
         let text = format!(
-            "the type {name:?} is served as \"json\"; for a list of values of one type, give that \
+            "the type {name:?} is treated as \"json\"; for a list of values of one type, give that \
              type and \"list\": True"
         );
         remark(text, false);
@@ -154,7 +154,7 @@ fn read_type(
         };
         let declared = declared.map_or("none".to_owned(), Json::to_string);
         let text = format!(
-            "the type {declared} is not known and is served as text, or as bytes if the client sends bytes; {hint}"
+            "the type {declared} is not known and is treated as text, or as bytes if the client sends bytes; {hint}"
         );
         remark(text, meant.is_some());
         input_types::fallback()

@@ -249,7 +249,7 @@ fn a_mistake_is_reported_with_a_suggestion() {
     for (field, expected) in [
         (
             json!({"type": "imge"}),
-            "the type \"imge\" is not known and is served as text, or as bytes if the client sends bytes; did you mean \"image\"?",
+            "the type \"imge\" is not known and is treated as text, or as bytes if the client sends bytes; did you mean \"image\"?",
         ),
         (
             json!({"type": "text", "requried": false}),

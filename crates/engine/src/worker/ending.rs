@@ -223,7 +223,7 @@ fn meaning(number: i32) -> Option<&'static str> {
         Signal::SIGILL => Some("an instruction that this processor does not have"),
         Signal::SIGFPE => Some("an arithmetic error in native code, such as a division by zero"),
         Signal::SIGTERM => Some("another process asked it to end"),
-        Signal::SIGXCPU => Some("its limit of processor time"),
+        Signal::SIGXCPU => Some("it has reached its limit of processor time"),
         Signal::SIGXFSZ => Some("a file that it wrote to has reached its limit"),
         _ => None,
     }

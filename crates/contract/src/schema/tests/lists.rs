@@ -50,7 +50,7 @@ fn a_remark_on_a_type_that_may_mean_a_list_names_the_property() {
     for name in ["list", "array"] {
         let (schema, warnings) = InputsSchema::parse(&json!({"x": {"type": name}}));
         let expected = format!(
-            "input \"x\": the type {name:?} is served as \"json\"; for a list of values of one type, give \
+            "input \"x\": the type {name:?} is treated as \"json\"; for a list of values of one type, give \
              that type and \"list\": True"
         );
         assert_eq!(warnings, [expected]);

@@ -90,15 +90,15 @@ impl Supervisor {
         let begun = Instant::now();
         match inner.config.replace {
             Replace::Before => self.log_renewal(&self.renew(life.slot..=life.slot).await),
-            // If that fails, the task that keeps the worker running logs the reason.
+            // If the restart fails, the task that keeps the worker running logs the reason.
             Replace::After => drop(self.end_and_start_again(life.slot).await),
         }
         pauses.record(begun.elapsed());
     }
 
-    /// Starts a new worker beside that of each slot. Once all of them are ready they take over, and
-    /// the old ones finish their jobs. If one of them does not become ready, the old ones go on,
-    /// and the error is the reason.
+    /// Starts a new worker beside the old one in each slot. Once all new workers are ready they take
+    /// over, and the old ones finish their jobs. If a new worker does not become ready, the old ones
+    /// go on, and the error is the reason.
     async fn renew(&self, slots: RangeInclusive<usize>) -> Result<(), Error> {
         let inner = &*self.0;
         let mut serving = inner.serving.lock().await;
@@ -131,7 +131,7 @@ impl Supervisor {
         }
     }
 
-    /// Replaces the worker of one slot after the other. If one cannot be started, it stops: the
+    /// Replaces the worker of one slot after the other. Stops if a new worker cannot be started: the
     /// workers of the remaining slots go on.
     async fn renew_one_by_one(&self, slots: RangeInclusive<usize>) -> Result<(), Error> {
         for slot in slots {
@@ -143,8 +143,8 @@ impl Supervisor {
         }
     }
 
-    /// Drains the worker of a slot, starts another one in its place, and waits until that is ready.
-    /// The error is the reason why the new one could not be started.
+    /// Drains the worker of a slot, starts another one in its place, and waits until the new one is
+    /// ready. The error is the reason why it could not be started.
     async fn end_and_start_again(&self, slot: usize) -> Result<(), Error> {
         let inner = &*self.0;
         let mut serving = inner.serving.lock().await;
