@@ -345,10 +345,10 @@ impl<J> Scheduler<J> {
     }
 
     /// Removes a worker that is lost and had started every job up to `last`, besides those whose
-    /// start it reported. Jobs that it had not started go back to the head of the queue, unless too
-    /// many workers ended when they were about to start the job; `crashed` says how this worker
-    /// ended. Started jobs of a batch go back too if they `may_run_again`. Returns the jobs that
-    /// end.
+    /// start it reported. Jobs that it had not started go back to the head of the queue. But a job
+    /// fails if too many workers ended when they were about to start it; `crashed` says how this
+    /// worker ended. Started jobs of a batch go back too if they `may_run_again`. Returns the jobs
+    /// that end.
     pub(crate) fn worker_lost(
         &mut self,
         worker: WorkerId,

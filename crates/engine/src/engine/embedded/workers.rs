@@ -156,7 +156,7 @@ impl Embedded {
 
     /// Removes a worker that is lost and had started every job up to `last`. A job that it had
     /// started fails with `error`, or is retried alone if it was in a batch. The others go back
-    /// into the queue, unless too many workers ended when they were about to start the job;
+    /// into the queue. But a job fails if too many workers ended when they were about to start it;
     /// `crashed` says how this worker ended. The argument of `error` is true for a job that had
     /// been started.
     pub(crate) fn worker_lost(

@@ -15,7 +15,7 @@ use crate::link::codec::MemoryFile;
 
 /// The size of free files in bytes, all together, that are kept for reuse.
 const KEPT: usize = 64 << 20;
-/// The limit on the number of files; see [`limit_files`].
+/// The limit on the number of files, which [`limit_files`] lowers.
 static MAX_FILES: AtomicUsize = AtomicUsize::new(256);
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), lent: BTreeMap::new() });
@@ -69,7 +69,7 @@ impl Memory {
         // SAFETY: no other process has the file yet, and once it is sealed none can write to it or
         // truncate it.
         let map = unsafe { MmapMut::map_mut(&file)? };
-        // Since Linux 5.1: only mappings that exist already may write.
+        // With this seal, which Linux 5.1 added, only existing mappings can write.
         let future_write = SealFlags::FUTURE_WRITE;
         let seals = SealFlags::SHRINK | SealFlags::GROW | future_write | SealFlags::SEAL;
         fcntl_add_seals(&file, seals)?;
@@ -127,8 +127,8 @@ fn pool() -> MutexGuard<'static, Pool> {
 pub(super) fn take(size: usize) -> io::Result<Memory> {
     let size = size.checked_next_power_of_two().ok_or(io::ErrorKind::OutOfMemory)?;
     let mut pool = pool();
-    // The pages of a reused file exist already, however few bytes arrive. So their number is
-    // limited.
+    // The pages of a reused file exist already, even if few bytes arrive. So the size of these
+    // files is limited.
     let may_refill = REFILLED.load(Ordering::Relaxed).saturating_add(size) <= KEPT;
     let fits = |memory: &Memory| may_refill && memory.len() == size;
     if let Some(at) = pool.free.iter().rposition(fits) {
@@ -163,12 +163,12 @@ pub(super) fn find(bytes: &[u8]) -> Option<(MemoryFile, usize)> {
     (offset + bytes.len() <= *length).then(|| (Arc::clone(file), offset))
 }
 
-/// See [`super::limit_files`].
+/// Implements [`super::limit_files`].
 pub(super) fn limit_files(most: usize) {
     MAX_FILES.fetch_min(most, Ordering::Relaxed);
 }
 
-/// See [`super::trim`].
+/// Implements [`super::trim`].
 pub(super) fn trim() {
     let mut pool = pool();
     pool.free.retain(|memory| !memory.is_idle);

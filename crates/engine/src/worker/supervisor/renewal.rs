@@ -96,9 +96,9 @@ impl Supervisor {
         pauses.record(begun.elapsed());
     }
 
-    /// Starts a new worker beside the old one in each slot. Once all new workers are ready they take
-    /// over, and the old ones finish their jobs. If a new worker does not become ready, the old ones
-    /// go on, and the error is the reason.
+    /// Starts a new worker beside the old one in each slot. Once all new workers are ready they
+    /// take over, and the old ones finish their jobs. If a new worker does not become ready, the
+    /// old ones go on, and the error is the reason.
     async fn renew(&self, slots: RangeInclusive<usize>) -> Result<(), Error> {
         let inner = &*self.0;
         let mut serving = inner.serving.lock().await;
@@ -131,8 +131,8 @@ impl Supervisor {
         }
     }
 
-    /// Replaces the worker of one slot after the other. Stops if a new worker cannot be started: the
-    /// workers of the remaining slots go on.
+    /// Replaces the worker of one slot after the other. Stops if a new worker cannot be started:
+    /// the workers of the remaining slots go on.
     async fn renew_one_by_one(&self, slots: RangeInclusive<usize>) -> Result<(), Error> {
         for slot in slots {
             self.end_and_start_again(slot).await?;
