@@ -25,7 +25,7 @@ const MAX_EVENTS: usize = 4096;
 /// The time for which a slow reader may block the model. For every [`BYTES_PER_MILLISECOND`] that
 /// it reads, a reader earns one millisecond back.
 const MAX_BLOCKED: Duration = Duration::from_secs(10);
-/// The speed at which a reader never loses time: 64 bytes per millisecond, about 64 KiB/s.
+/// The speed at which a reader never loses time: 64 bytes per millisecond, which is 64 kB/s.
 const BYTES_PER_MILLISECOND: usize = 64;
 
 /// The channel of one job.
@@ -149,8 +149,8 @@ impl Channel {
         }
     }
 
-    /// Waits for the next event; `None` when no more will come. A requester that has called this
-    /// must go on reading, or the model is blocked.
+    /// Waits for the next event; `None` if there are no more events. A requester that has called
+    /// this must go on reading, or the model is blocked.
     pub(crate) async fn event(&self) -> Option<Event> {
         poll_fn(|context| self.poll_event(context)).await
     }
