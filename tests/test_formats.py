@@ -28,7 +28,7 @@ MODEL = """
 TYPE_JSON = {"Content-Type": "application/json"}
 TYPE_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PHOTO = {"photo": {"type": "image", "formats": ["png", "jpeg"]}}
-REFUSED = "expected a picture in one of png, jpeg (its formats), got %s"
+REFUSED = "expected a picture in one of the formats png, jpeg, got %s"
 OPERATOR = "; AI_INTEGRATION_IMAGE_FORMATS sets the formats that the server accepts"
 
 
@@ -113,7 +113,7 @@ def test_another_format_is_refused_by_name(every, given):
     for word, message in got.items():
         kind, name = word.split(" ")
         noun = {"image": "picture", "audio": "sound", "video": "video", "file": "file"}[kind]
-        assert message.startswith("expected a %s in %s (its formats), got " % (noun, name)), message
+        assert message.startswith("expected a %s in the format %s, got " % (noun, name)), message
         assert message.split(" got ")[1] in own, message
 
 
@@ -122,7 +122,7 @@ def test_a_format_is_told_however_it_is_written(every):
     for name, content in OTHERS:
         answer = every.post(**{words[name]: content})
         # A picture's size is looked at as well, and these have none.
-        assert "(its formats)" not in answer.body.decode(), (name, answer)
+        assert "in the format" not in answer.body.decode(), (name, answer)
         other = every.post(**{words["exr" if name != "exr" else "png"]: content})
         assert other.json()["errors"][0]["message"].endswith(", got " + name), other
 
@@ -133,12 +133,14 @@ def test_what_tells_no_format_is_something_else(every, name):
     content = UNTOLD[name]
     for word in ["png", "mp3", "mp4", "zip", "pdf"]:
         message = every.post(**{words[word]: content}).json()["errors"][0]["message"]
-        assert message.endswith("(its formats), got %d bytes of something else" % len(content))
+        refused = " in the format %s, got %d bytes of something else" % (word, len(content))
+        assert message.endswith(refused)
     for word in UNMARKED:
         assert every.post(**{words[word]: content}).status == 200, word
     for word in UNMARKED:
         answer = every.post(**{words[word]: MARKED["pdf"]})
-        assert answer.json()["errors"][0]["message"].endswith("(its formats), got pdf")
+        message = answer.json()["errors"][0]["message"]
+        assert message.endswith(" in the format %s, got pdf" % word)
 
 
 def test_a_media_type_without_a_known_header_is_a_declaration(module_program):
@@ -151,13 +153,13 @@ def test_a_media_type_without_a_known_header_is_a_declaration(module_program):
         assert "input " not in server.output()
         for name, content, words in [
             ("mine", b"whatever", None),
-            ("mine", MARKED["png"], "a file in application/x-mine (its formats), got png"),
+            ("mine", MARKED["png"], "a file in the format application/x-mine, got png"),
             ("both", b"whatever", None),
             ("both", MARKED["png"], None),
-            ("both", MARKED["gif"], "a picture in one of image/x-mine, png (its formats), got gif"),
+            ("both", MARKED["gif"], "a picture in one of the formats image/x-mine, png, got gif"),
             ("any", MARKED["webp"], None),
             ("any", MARKED["pdf"], None),
-            ("any", MARKED["wav"], "a file in one of image/*, pdf (its formats), got wav"),
+            ("any", MARKED["wav"], "a file in one of the formats image/*, pdf, got wav"),
             ("any", b"whatever", "got 8 bytes of something else"),
         ]:
             answer = server.post(**{name: content})
@@ -242,9 +244,9 @@ def test_command_line_and_pipes_heed_the_formats(program, tmp_path, name):
 
 # Of the operator's setting and the input's formats: what is taken, and what the others are told.
 BOTH = [
-    (None, ["heic"], {"heic"}, {"png": "a picture in heic (its formats), got png"}),
-    (None, ["HEIF"], {"heic", "avif"}, {"png": "in one of avif, heic (its formats), got png"}),
-    (None, ["jp2", "svg"], {"jp2", "svg"}, {"png": "in one of jp2, svg (its formats), got png"}),
+    (None, ["heic"], {"heic"}, {"png": "a picture in the format heic, got png"}),
+    (None, ["HEIF"], {"heic", "avif"}, {"png": "in one of the formats avif, heic, got png"}),
+    (None, ["jp2", "svg"], {"jp2", "svg"}, {"png": "in one of the formats jp2, svg, got png"}),
     (None, None, {"png", "avif"}, {"heic": "got heic" + OPERATOR}),
     (
         "png,gif",
@@ -252,7 +254,7 @@ BOTH = [
         {"png"},
         {
             "heic": "expected a picture (png, gif), got heic" + OPERATOR,
-            "gif": "in one of png, heic (its formats), got gif",
+            "gif": "in one of the formats png, heic, got gif",
         },
     ),
     ("png", ["jp2"], set(), {"jp2": "expected a picture (png), got jp2" + OPERATOR}),
@@ -262,7 +264,7 @@ BOTH = [
         set(),
         {"heic": "got heic" + OPERATOR},
     ),
-    ("*", ["png"], {"png"}, {"heic": "a picture in png (its formats), got heic"}),
+    ("*", ["png"], {"png"}, {"heic": "a picture in the format png, got heic"}),
     ("heif", None, {"heic", "avif"}, {"mp4": "got mp4"}),
 ]
 

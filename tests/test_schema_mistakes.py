@@ -161,13 +161,13 @@ MISTAKES = {
     ),
     "a default in another format": (
         {"type": "image", "formats": ["jpeg"], "default": PNG_URL},
-        "the default is ignored: expected a picture in jpeg (its formats), got png",
+        "the default is ignored: expected a picture in the format jpeg, got png",
         JPEG,
         repr(JPEG),
     ),
     "an example in another format": (
         {"type": "image", "formats": ["jpeg"], "examples": [JPEG_URL, PNG_URL]},
-        "an example is left out: expected a picture in jpeg (its formats), got png",
+        "an example is left out: expected a picture in the format jpeg, got png",
         JPEG,
         repr(JPEG),
     ),

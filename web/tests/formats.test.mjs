@@ -60,7 +60,7 @@ describe("an input that lists formats", () => {
     await page.getByText("a.mine").waitFor();
     await drop(field(page, "song").locator(".picker"), ["a.mp3", "", gif]);
     await page.getByRole("button", { name: "Run" }).click();
-    await page.getByText("expected a sound in mp3 (its formats), got gif").first().waitFor();
+    await page.getByText("expected a sound in the format mp3, got gif").first().waitFor();
     await page.end();
   });
 

@@ -169,7 +169,7 @@ fn file(raw: RawValue, media: &str, constraints: &Constraints) -> Result<Bytes, 
         || format!("{} bytes of something else", bytes.len()),
         |format| format.name().to_owned(),
     );
-    Err(Refusal::Faulty(format!("expected {} (its formats), got {given}", noun(media, formats))))
+    Err(Refusal::Faulty(format!("expected {}, got {given}", noun(media, formats))))
 }
 
 /// Returns the noun for a file in a media range, with its formats if they are listed.
@@ -183,8 +183,8 @@ fn noun(media: &str, formats: &Formats) -> String {
     let names: Vec<&str> = formats.names().collect();
     match names.as_slice() {
         [] => what.to_owned(),
-        [name] => format!("{what} in {name}"),
-        names => format!("{what} in one of {}", names.join(", ")),
+        [name] => format!("{what} in the format {name}"),
+        names => format!("{what} in one of the formats {}", names.join(", ")),
     }
 }
 
