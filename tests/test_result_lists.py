@@ -447,7 +447,7 @@ def test_a_custom_mode_sees_the_list(program, tmp_path):
 def test_the_page_tells_of_lists(server):
     page = PAGE.read_text()
     assert "| a list or tuple of 2 to 1,000 of these |" in page
-    table = page.split("| way | what comes of a list |")[1].split("\n\n")[0]
+    table = page.split("| way | what happens to a list |")[1].split("\n\n")[0]
     ways = dict(line.strip("| ").split(" | ") for line in table.splitlines()[2:])
     assert ways.keys() == {
         "`POST /infer`",
