@@ -1,7 +1,23 @@
+"""Runs a model from a command line, a pipe, an HTTP server or a hosting platform.
+
+A model is a function that is passed to `run`, or a loop around `get_next_input` and `send_result`.
+The environment variable `MODE` decides where its inputs come from and where its results go:
+
+    import ai_integration
+
+    while True:
+        with ai_integration.get_next_input(inputs_schema={"image": {"type": "image"}}) as inputs:
+            ai_integration.send_result(
+                {"content-type": "image/jpeg", "data": inputs["image"], "success": True}
+            )
+
+This package runs in the model process. The native `ai-integration` binary does everything else;
+the package reaches it over an inherited socket.
+"""
+
 import os
 import pathlib
 import ssl
-from types import TracebackType
 from typing import (
     Any,
     AsyncIterator,
@@ -16,10 +32,10 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
-    Type,
-    TypeVar,
     Union,
 )
+
+from typing_extensions import Self
 
 from . import fake_inference_function as fake_inference_function
 from . import image_helpers as image_helpers
@@ -52,7 +68,12 @@ __all__ = [
     "send_results",
 ]
 
-class Cancelled(BaseException): ...
+class Cancelled(BaseException):
+    """The client has left or has cancelled the request; nobody waits for the result.
+
+    `send_chunk` and `progress` raise this exception. Do not catch it: the model then goes on with
+    the next request. It is a `BaseException`, so that `except Exception` does not catch it.
+    """
 
 def run(
     function: Callable[..., Any],
@@ -62,9 +83,26 @@ def run(
     version: Optional[str] = None,
     examples: Optional[Sequence[Mapping[str, Any]]] = None,
     visualizer_config: Any = None,
-) -> NoReturn: ...
+) -> NoReturn:
+    """Serves a function, or a class with `predict` or `__call__`, in the mode that `MODE` names.
+
+    The parameters are the inputs: the annotations give their types and defaults, and the docstring
+    describes them. The returned value is the result; yielded values are streamed. `setup` of a
+    class is called once, before the first request. `name`, `description` and `version` are texts
+    for people; without them, the name and the docstring of the function are used. `examples` is a
+    list of dicts of inputs to try.
+
+    Raises `TypeError` with all reasons if the function cannot be served. Does not return: the
+    program exits when there are no more requests.
+    """
 
 class Input:
+    """Adds properties to a parameter: `steps: Annotated[int, Input("Steps", min=1)] = 20`.
+
+    Each argument is a property of the inputs schema; None leaves the property out. `type` may name
+    another input type whose values have the same Python type, such as "audio" for bytes.
+    """
+
     description: Optional[str]
     type: Optional[str]
     min: Optional[float]
@@ -89,9 +127,16 @@ class Input:
         max_items: Optional[int] = None,
         examples: Optional[Sequence[Any]] = None,
     ) -> None: ...
-    def properties(self) -> Dict[str, Any]: ...
+    def properties(self) -> Dict[str, Any]:
+        """Returns the properties that are not None, as a dict."""
 
 class Result:
+    """A returned value with its content type, or a failure.
+
+    `data` is any value that a function may return, and `content_type` is its media type. With an
+    `error` the request fails, and the client gets this text.
+    """
+
     data: Any
     content_type: Optional[str]
     error: Optional[str]
@@ -104,6 +149,17 @@ class Result:
     ) -> None: ...
 
 class get_next_input(ContextManager[Dict[str, Any]]):
+    """Waits for the next request and holds it open for the length of a `with` block.
+
+    `inputs_schema` names the inputs and their types. `visualizer_config`, any JSON value, is
+    passed to the page or program that displays results. `name`, `description` and `version` are
+    texts about the model for people. `examples` is a list of dicts of inputs to try. The arguments
+    of the first call count for all calls.
+
+    The block gets the inputs as a dict and answers with `send_result`. If an exception leaves the
+    block, the request fails with its message. In a mode that serves, the program then goes on
+    after the block; in other modes the exception is raised again.
+    """
     def __init__(
         self,
         inputs_schema: Optional[Mapping[str, Mapping[str, Any]]] = None,
@@ -118,9 +174,24 @@ class get_next_input(ContextManager[Dict[str, Any]]):
     def __enter__(self) -> Dict[str, Any]: ...
     def __exit__(self, kind: Any, value: Any, trace: Any) -> bool: ...
 
-def send_result(result: Any) -> None: ...
+def send_result(result: Any) -> None:
+    """Answers the open request with a result.
+
+    A result is a dict with the keys `content-type`, `data`, `success` and `error`, or the data
+    alone: text, bytes, a picture or any JSON value. The package then finds the content type.
+
+    A request has one result. A second result, or a result without an open request, is ignored
+    with a warning. If the result cannot be sent, the request fails with a message that says why.
+    """
 
 class get_next_inputs(ContextManager[List[Dict[str, Any]]]):
+    """Waits for the next batch of requests and holds it open for the length of a `with` block.
+
+    The block gets a list of up to `max_batch_size` dicts of inputs and answers with
+    `send_results`. If the model is idle and no further request is on its way, a batch starts at
+    once; otherwise it waits up to `max_wait_ms` milliseconds for more requests. The other
+    arguments are those of `get_next_input`.
+    """
     def __init__(
         self,
         inputs_schema: Optional[Mapping[str, Mapping[str, Any]]] = None,
@@ -137,15 +208,43 @@ class get_next_inputs(ContextManager[List[Dict[str, Any]]]):
     def __enter__(self) -> List[Dict[str, Any]]: ...
     def __exit__(self, kind: Any, value: Any, trace: Any) -> bool: ...
 
-def send_results(results: Sequence[Any]) -> None: ...
-def send_chunk(data: Union[str, bytes], content_type: Optional[str] = None) -> None: ...
-def progress(fraction: Optional[float] = None, message: Optional[str] = None) -> None: ...
-def cancelled() -> bool: ...
+def send_results(results: Sequence[Any]) -> None:
+    """Answers the open batch with a list of results, in the order of the inputs.
 
-_Client = TypeVar("_Client", bound=Client)
-_AsyncClient = TypeVar("_AsyncClient", bound=AsyncClient)
+    Each request of the batch succeeds or fails by itself; an exception in the list is a failure.
+    If the list has the wrong length, every request fails, and `ValueError` is raised. Results
+    whose `data` is an iterator are streamed together, a chunk of each in turn.
+    """
+
+def send_chunk(data: Union[str, bytes], content_type: Optional[str] = None) -> None:
+    """Sends a chunk of the open request's result, text or bytes, before the result is complete.
+
+    A client that reads a stream gets the chunk at once. Call `send_result` at the end; its data, if
+    any, is the last chunk. Only the `content_type` of the first chunk counts. Raises `Cancelled` if
+    the client has left or has cancelled the request.
+    """
+
+def progress(fraction: Optional[float] = None, message: Optional[str] = None) -> None:
+    """Reports the progress of the open request: a fraction from 0 to 1, and a message.
+
+    In a batch the report is for every request. Raises `Cancelled` if the client has left or has
+    cancelled the request.
+    """
+
+def cancelled() -> bool:
+    """Returns true if the open request, or every request of the open batch, is cancelled.
+
+    Does not block. Returns false if no request is open.
+    """
 
 class Client:
+    """Calls a model at an HTTP address.
+
+    Threads may share a client. `token` is sent as a bearer token. `timeout` and `connect_timeout`
+    are seconds, `retries` is the number of tries after the first one, and `max_bytes` is the
+    largest accepted response. `context` holds the TLS settings. With `allow_unknown`, inputs that
+    the schema does not name are sent too.
+    """
     def __init__(
         self,
         url: str,
@@ -159,28 +258,37 @@ class Client:
         allow_unknown: bool = False,
     ) -> None: ...
     def with_options(
-        self: _Client,
+        self,
         *,
         timeout: float = ...,
         retries: int = ...,
         max_bytes: int = ...,
         allow_unknown: bool = ...,
-    ) -> _Client: ...
+    ) -> Self:
+        """Returns a client with other limits; both share the connections."""
     @property
-    def schema(self) -> Dict[str, Any]: ...
-    def predict(self, /, **inputs: Any) -> Any: ...
-    def stream(self, /, **inputs: Any) -> Iterator[Any]: ...
-    def events(self, /, **inputs: Any) -> Iterator[Tuple[str, Any]]: ...
-    def close(self) -> None: ...
-    def __enter__(self: _Client) -> _Client: ...
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        value: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None: ...
+    def schema(self) -> Dict[str, Any]:
+        """The inputs schema as the model's author wrote it; the client requests it once."""
+    def predict(self, /, **inputs: Any) -> Any:
+        """Runs the model, and returns its result."""
+    def stream(self, /, **inputs: Any) -> Iterator[Any]:
+        """Runs the model, and yields the chunks of its result as they arrive."""
+    def events(self, /, **inputs: Any) -> Iterator[Tuple[str, Any]]:
+        """Runs the model, and yields each event as a pair of its kind and its value.
+
+        The kinds include progress, log lines, chunks and, at the end, the result.
+        """
+    def close(self) -> None:
+        """Closes the connections."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: object, value: object, trace: object) -> None: ...
 
 class AsyncClient:
+    """Calls a model at an HTTP address from `asyncio`; a cancelled task ends its call.
+
+    `concurrency` is the number of calls that run at the same time; the other arguments are those
+    of `Client`.
+    """
     def __init__(
         self,
         url: str,
@@ -195,28 +303,39 @@ class AsyncClient:
         allow_unknown: bool = False,
     ) -> None: ...
     def with_options(
-        self: _AsyncClient,
+        self,
         *,
         timeout: float = ...,
         retries: int = ...,
         max_bytes: int = ...,
         allow_unknown: bool = ...,
-    ) -> _AsyncClient: ...
+    ) -> Self:
+        """Returns a client with other limits; both share the connections and threads."""
     @property
-    def schema(self) -> Awaitable[Dict[str, Any]]: ...
-    async def predict(self, /, **inputs: Any) -> Any: ...
-    def stream(self, /, **inputs: Any) -> AsyncIterator[Any]: ...
-    def events(self, /, **inputs: Any) -> AsyncIterator[Tuple[str, Any]]: ...
-    async def close(self) -> None: ...
-    async def __aenter__(self: _AsyncClient) -> _AsyncClient: ...
-    async def __aexit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        value: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None: ...
+    def schema(self) -> Awaitable[Dict[str, Any]]:
+        """An awaitable that gives the inputs schema as the model's author wrote it."""
+    async def predict(self, /, **inputs: Any) -> Any:
+        """Runs the model, and returns its result."""
+    def stream(self, /, **inputs: Any) -> AsyncIterator[Any]:
+        """Runs the model, and yields the chunks of its result as they arrive."""
+    def events(self, /, **inputs: Any) -> AsyncIterator[Tuple[str, Any]]:
+        """Runs the model, and yields each event as a pair of its kind and its value.
+
+        The kinds include progress, log lines, chunks and, at the end, the result.
+        """
+    async def close(self) -> None:
+        """Closes the connections and ends the threads."""
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, kind: object, value: object, trace: object) -> None: ...
 
 class ClientError(Exception):
+    """The reason why a request has no result.
+
+    `code` is the stable code of the server (docs/http.md) or of the client (docs/client.md).
+    `status` is the status of the response, or None without a response. `request_id` is the id of
+    the request in the server's log. `inputs` has a message for each input that is not valid.
+    """
+
     code: str
     status: Optional[int]
     request_id: Optional[str]
@@ -231,11 +350,19 @@ class ClientError(Exception):
     ) -> None: ...
 
 class File(bytes):
+    """The bytes of a result that is neither JSON nor text, with their `content_type`.
+
+    `name` is the file name that the server gives, for example to each file of a list, or None.
+    """
+
     content_type: str
     name: Optional[str]
     def __new__(
         cls, content: bytes, content_type: str = ..., name: Optional[str] = None
     ) -> File: ...
-    def save(self, path: Union[str, os.PathLike[str]]) -> pathlib.Path: ...
-    def pil(self) -> Any: ...
-    def numpy(self) -> Any: ...
+    def save(self, path: Union[str, os.PathLike[str]]) -> pathlib.Path:
+        """Writes the bytes to a file, and returns its path."""
+    def pil(self) -> Any:
+        """Returns the picture as a Pillow image, as a model gets it with `"as": "pil"`."""
+    def numpy(self) -> Any:
+        """Returns the pixels of a picture as an array, or `(rate, array)` of a sound."""

@@ -1,3 +1,5 @@
+"""The older style: a model as one function instead of a loop."""
+
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, overload
 
 @overload
@@ -5,7 +7,17 @@ def start_loop(
     inference_function: Callable[..., Any],
     inputs_schema: Optional[Mapping[str, Mapping[str, Any]]] = None,
     visualizer_config: Any = None,
-) -> NoReturn: ...
+) -> NoReturn:
+    """Calls `inference_function(inputs_dict)` for every request and sends the result it returns.
+
+    If the function cannot be called with a single dict, it gets by name the inputs that its
+    parameters name: `def infer(image, style)`.
+
+    With a `max_batch_size` the function gets a list of at most that number of dicts and returns a
+    list of results; see `get_next_inputs`. Does not return: the program exits when there are no
+    more requests.
+    """
+
 @overload
 def start_loop(
     inference_function: Callable[[List[Dict[str, Any]]], List[Any]],
