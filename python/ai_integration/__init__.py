@@ -1,7 +1,7 @@
-"""Write a model once; run it from a command line, a pipe, an HTTP server or a hosting platform.
+"""Runs a model from a command line, a pipe, an HTTP server or a hosting platform.
 
-A model is a function that `run` is given, or a loop around `get_next_input` and `send_result`. The
-environment variable `MODE` decides where its inputs come from and where its results go:
+A model is a function that is passed to `run`, or a loop around `get_next_input` and `send_result`.
+The environment variable `MODE` decides where its inputs come from and where its results go:
 
     import ai_integration
 
@@ -11,15 +11,15 @@ environment variable `MODE` decides where its inputs come from and where its res
                 {"content-type": "image/jpeg", "data": inputs["image"], "success": True}
             )
 
-This package is the thin half that lives in the model's process. Everything else is the native
-`ai-integration` binary, which it reaches over an inherited socket.
+This package runs in the model process. The native `ai-integration` binary does everything else;
+the package reaches it over an inherited socket.
 """
 
 from . import _process
 
-# The link is taken, and the program handed over, before the rest of the program is imported:
-# whatever the model starts must not inherit the link, nothing must be loaded in vain, and nothing
-# that the rest prints may mix into a result.
+# The package takes the link, or hands the program over, before the rest of the program is imported.
+# Processes that the model starts must not inherit the link, no module may be loaded in vain, and no
+# output of the program may mix into a result.
 if _process.take_link():
     from . import _children, _leaving
 
@@ -62,7 +62,7 @@ __all__ = [
     "send_results",
 ]
 
-# What needs Python 3.8, by its module, which is imported when the name is first used.
+# These names need Python 3.8. Each is imported from its module when it is first used.
 _ON_USE = {
     "AsyncClient": "_client.async_client",
     "Client": "_client.client",

@@ -8,12 +8,12 @@ _LONGEST = 60000
 
 
 class get_next_inputs(object):
-    """Wait for the next batch of requests and hold it open for the length of a `with` block.
+    """Waits for the next batch of requests and holds it open for the length of a `with` block.
 
     The block gets a list of up to `max_batch_size` dicts of inputs and answers with
-    `send_results`. A batch starts at once when the model is idle and no further request is on its
-    way; otherwise it waits for up to `max_wait_ms` for more. The other arguments are those of
-    `get_next_input`.
+    `send_results`. If the model is idle and no further request is on its way, a batch starts at
+    once; otherwise it waits up to `max_wait_ms` milliseconds for more requests. The other
+    arguments are those of `get_next_input`.
     """
 
     __slots__ = ("_batch", "_jobs", "_options")
@@ -34,11 +34,11 @@ class get_next_inputs(object):
 
 
 def send_results(results):
-    """Answer the open batch with a list of result dicts, in the order of the inputs.
+    """Answers the open batch with a list of results, in the order of the inputs.
 
-    Each member succeeds or fails by itself; in the place of a failed result dict there may be an
-    exception. A list of the wrong length is an error of the program: every requester is told, and
-    `ValueError` is raised. Iterators as `data` are streamed together, a piece of each in turn.
+    Each request of the batch succeeds or fails by itself; an exception in the list is a failure.
+    If the list has the wrong length, every request fails, and `ValueError` is raised. Results
+    whose `data` is an iterator are streamed together, a chunk of each in turn.
     """
     from . import _results
 

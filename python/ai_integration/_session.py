@@ -15,25 +15,24 @@ _ABOUT = ("name", "description", "version", "examples")
 
 
 class Cancelled(BaseException):
-    """Nobody waits for the answer any more.
+    """The client has left or has cancelled the request; nobody waits for the result.
 
-    Raised by `send_chunk` and `progress`. Let it leave the block: the loop goes on with the next
-    request. It is no `Exception`, so that a model which shrugs off a failed `progress` call does
-    not go on for nobody.
+    `send_chunk` and `progress` raise this exception. Do not catch it: the model then goes on with
+    the next request. It is a `BaseException`, so that `except Exception` does not catch it.
     """
 
 
 class get_next_input(object):
-    """Wait for the next request and hold it open for the length of a `with` block.
+    """Waits for the next request and holds it open for the length of a `with` block.
 
     `inputs_schema` names the inputs and their types. `visualizer_config`, any JSON value, is
-    handed on to whoever displays results. `name`, `description` and `version` are texts for people
-    about the model, `examples` a list of dicts of inputs to try. What the first call says counts
-    for all.
+    passed to the page or program that displays results. `name`, `description` and `version` are
+    texts about the model for people. `examples` is a list of dicts of inputs to try. The arguments
+    of the first call count for all calls.
 
-    The block gets the inputs as a dict and answers with `send_result`. An exception that leaves
-    it is reported to the requester. In a serving mode the program then goes on after the block,
-    unless it catches the exception itself; in others the exception goes on its way.
+    The block gets the inputs as a dict and answers with `send_result`. If an exception leaves the
+    block, the request fails with its message. In a mode that serves, the program then goes on
+    after the block; in other modes the exception is raised again.
     """
 
     __slots__ = ("_jobs", "_options")
@@ -51,11 +50,13 @@ class get_next_input(object):
 
 
 def send_result(result):
-    """Answer the open request with a result dict: `content-type`, `data`, `success`, `error`.
+    """Answers the open request with a result.
 
-    Data alone, such as text, a picture or a dict of other keys, is a success of its obvious type.
-    A request is answered once. A second result, or one without an open request, is refused with a
-    warning. A result that cannot be sent reaches the requester as a failure that says why.
+    A result is a dict with the keys `content-type`, `data`, `success` and `error`, or the data
+    alone: text, bytes, a picture or any JSON value. The package then finds the content type.
+
+    A request has one result. A second result, or a result without an open request, is ignored
+    with a warning. If the result cannot be sent, the request fails with a message that says why.
     """
     session().answer(result)
 

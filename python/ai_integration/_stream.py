@@ -1,15 +1,15 @@
-"""What is said about a request while it is worked on."""
+"""The functions that a model calls while it works on a request: chunks, progress, cancellation."""
 
 from . import _process
 from ._session import Cancelled, session
 
 
 def send_chunk(data, content_type=None):
-    """Send a piece of the open request's answer ahead: text or bytes.
+    """Sends a chunk of the open request's result, text or bytes, before the result is complete.
 
-    Whoever reads the answer as a stream gets it at once. End with `send_result`, whose data, if it
-    has any, is the last piece. The `content_type` counts with the first piece. Raises `Cancelled`
-    once nobody waits for the answer.
+    A client that reads a stream gets the chunk at once. Call `send_result` at the end; its data, if
+    any, is the last chunk. Only the `content_type` of the first chunk counts. Raises `Cancelled` if
+    the client has left or has cancelled the request.
     """
     from . import _results
 
@@ -25,9 +25,10 @@ def send_chunk(data, content_type=None):
 
 
 def progress(fraction=None, message=None):
-    """Tell how far the open request is, from 0 to 1, and what is being done.
+    """Reports the progress of the open request: a fraction from 0 to 1, and a message.
 
-    In a batch it holds for every member. Raises `Cancelled` once nobody waits for the answer.
+    In a batch the report is for every request. Raises `Cancelled` if the client has left or has
+    cancelled the request.
     """
     if fraction is not None:
         fraction = float(fraction)
@@ -49,9 +50,9 @@ def progress(fraction=None, message=None):
 
 
 def cancelled():
-    """Whether nobody waits for the open request any more, or for any member of the batch.
+    """Returns true if the open request, or every request of the open batch, is cancelled.
 
-    Does not block. False where no request is open.
+    Does not block. Returns false if no request is open.
     """
     current = session()
     with current.lock:

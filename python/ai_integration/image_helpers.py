@@ -4,7 +4,7 @@ import io
 
 
 def make_image_rgb_jpeg(img_bytes):
-    """Turn the bytes of a picture in any format that Pillow reads into those of an RGB JPEG.
+    """Turns the bytes of a picture in any format that Pillow reads into those of an RGB JPEG.
 
     The quality is high and the colours are not subsampled, since models look at every pixel.
     """
@@ -19,11 +19,11 @@ def make_image_rgb_jpeg(img_bytes):
 
 
 def open_image(img_bytes):
-    """Turn the bytes of a picture in any format that Pillow reads into a PIL picture.
+    """Turns the bytes of a picture in any format that Pillow reads into a PIL picture.
 
-    It is decoded whole, turned as the camera was held, and RGB, or RGBA where the file has
-    transparency; of an animation it is the first frame. Raises `ValueError` where the bytes are no
-    such picture.
+    The picture is decoded whole and turned as the camera was held. It is RGB, or RGBA if the file
+    has transparency. An animation gives its first frame. Raises `ValueError` if the bytes are not
+    a picture that Pillow reads.
     """
     from . import _input_pictures
 
@@ -32,7 +32,7 @@ def open_image(img_bytes):
 
 
 def to_array(img_bytes):
-    """Turn the bytes of a picture into a NumPy array of `uint8`: height by width by 3, or by 4.
+    """Turns the bytes of a picture into a NumPy array of `uint8`: height by width by 3, or by 4.
 
     The pixels are those of `open_image`.
     """

@@ -4,7 +4,7 @@ from .public_interface import start_loop as _start_loop  # noqa: F401
 
 
 def get_args_supported_by_function(x):
-    """Return the names of the arguments that the function `x` takes by position or by name."""
+    """Returns the names of the arguments that the function `x` takes by position or by name."""
     import inspect
 
     # Python 2 has only the older one.
@@ -13,7 +13,7 @@ def get_args_supported_by_function(x):
 
 
 def getValidKwargs(func, args):
-    """Return those of the `args` that `func` names; print a warning about each of the others."""
+    """Returns those of the `args` that `func` names; prints a warning about each of the others."""
     supported = get_args_supported_by_function(func)
     for name in args:
         if name not in supported:

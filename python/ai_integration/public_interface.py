@@ -11,20 +11,20 @@ def start_loop(
     max_batch_size=None,
     max_wait_ms=5,
 ):
-    """Call `inference_function(inputs_dict)` for every request and send the dict it returns.
+    """Calls `inference_function(inputs_dict)` for every request and sends the result it returns.
 
-    A function that cannot be called with a single dict gets its inputs by name, and only those that
-    it names: `def infer(image, style)`.
+    If the function cannot be called with a single dict, it gets by name the inputs that its
+    parameters name: `def infer(image, style)`.
 
-    With a `max_batch_size` the function takes a list of up to so many dicts and returns a list of
-    results; see `get_next_inputs`. Does not return: the program leaves when there are no more
-    requests.
+    With a `max_batch_size` the function gets a list of at most that number of dicts and returns a
+    list of results; see `get_next_inputs`. Does not return: the program exits when there are no
+    more requests.
     """
     if not callable(inference_function):
         raise TypeError("start_loop needs an inference_function that takes a dict of inputs")
     session().is_start_loop = True
     if max_batch_size is None:
-        # Only here, since it takes longer to load than all that a loop needs.
+        # Loaded only here, because it takes longer to load than the loop itself.
         from . import _parameters
 
         if _parameters.takes_names_only(inference_function):

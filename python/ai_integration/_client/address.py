@@ -47,8 +47,10 @@ class Address(NamedTuple):
         return None if self.scheme == "https" and target.scheme == "http" else target
 
     def shares_secrets_with(self, other):
-        """Whether a secret for this address may be told at the other one: to the same server, or to
-        its usual port for HTTPS from the one for HTTP."""
+        """Returns true if a secret for this address may be sent to the other one.
+
+        The other one must be the same server, or its port 443 for HTTPS after port 80 for HTTP.
+        """
         is_upgrade = (other.scheme, other.port) == ("https", 443)
         return self.origin == other.origin or (
             is_upgrade and (self.scheme, self.host, self.port) == ("http", other.host, 80)
@@ -59,7 +61,7 @@ class Address(NamedTuple):
 
 
 class Proxy(NamedTuple):
-    """A proxy, and the header that it is told a password by."""
+    """A proxy, and the header that gives it a password."""
 
     host: str
     port: int

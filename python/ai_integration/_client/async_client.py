@@ -11,14 +11,18 @@ _END = object()
 
 
 class AsyncClient:
-    """A model at an address, for coroutines; a task that is cancelled ends its call."""
+    """Calls a model at an HTTP address from `asyncio`; a cancelled task ends its call.
+
+    `concurrency` is the number of calls that run at the same time; the other arguments are those
+    of `Client`.
+    """
 
     def __init__(self, url, token=None, timeout=300, retries=3, *, concurrency=32, **options):
         self._client = Client(url, token, timeout, retries, **options)
         self._threads = ThreadPoolExecutor(concurrency, "ai_integration client")
 
     def with_options(self, **options):
-        """The same client, with the same connections and threads, under other limits."""
+        """Returns a client with other limits; both share the connections and threads."""
         client = object.__new__(type(self))
         client._client = self._client.with_options(**options)
         client._threads = self._threads
@@ -26,7 +30,7 @@ class AsyncClient:
 
     @property
     def schema(self):
-        """An awaitable of the inputs schema as the model's author wrote it."""
+        """An awaitable that gives the inputs schema as the model's author wrote it."""
         call = self._client._call()
         return self._run(call, self._client._inputs_schema, call)
 
@@ -36,17 +40,20 @@ class AsyncClient:
         return await self._run(call, self._client._predict, call, inputs)
 
     def stream(self, /, **inputs):
-        """Runs the model, and yields the pieces of its result as they come."""
+        """Runs the model, and yields the chunks of its result as they arrive."""
         call = self._client._call()
         return self._iterate(call, self._client._stream(call, inputs))
 
     def events(self, /, **inputs):
-        """Runs the model, and yields what happens until the result is there, and the result."""
+        """Runs the model, and yields each event as a pair of its kind and its value.
+
+        The kinds include progress, log lines, chunks and, at the end, the result.
+        """
         call = self._client._call()
         return self._iterate(call, self._client._events(call, inputs))
 
     async def close(self):
-        """Closes the connections, and ends the threads."""
+        """Closes the connections and ends the threads."""
         self._client.close()
         self._threads.shutdown(wait=False)
 

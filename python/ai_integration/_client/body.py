@@ -147,7 +147,7 @@ def _form(given):
 
 
 def _fits_a_form(each):
-    """Whether a form says the same as JSON; an empty list, say, is no field at all there."""
+    """Returns true if a form can carry the input; an empty list, for example, has no field."""
     if (each.is_list and not each.items) or not each.name.isprintable():
         return False
     return all(_is_field(item, each.kind) for item in each.items)
@@ -232,7 +232,7 @@ def _joined(segments):
 
 
 def _blocks(file, length, name):
-    """What a file gives, as many bytes as it had when the request was made."""
+    """Yields the content of a file, up to the length that it had when the request was made."""
     left = length
     while left is None or left > 0:
         block = file.read(_BLOCK if left is None else min(left, _BLOCK))

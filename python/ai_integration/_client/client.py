@@ -1,4 +1,4 @@
-"""The client itself: a model at an address, used like a function."""
+"""The client: it calls a model at an address like a function."""
 
 import contextlib
 import copy
@@ -14,11 +14,11 @@ from .errors import ClientError, refusal
 from .inputs import Schema
 from .transport import Request, Transport
 
-# A list of pictures comes without base64 then; everything else is taken as it is.
+# With this header, a list of pictures comes without base64.
 _ANYTHING = "multipart/mixed, */*;q=0.9"
 _EVENTS = "text/event-stream, */*;q=0.1"
 _MOST_OF_A_SCHEMA = 16 << 20
-# Eleven days; sockets know no much longer time.
+# About 11 days, in seconds; the timeout of a socket cannot be much longer.
 _LONGEST = 1000000
 
 
@@ -39,7 +39,13 @@ class Options(NamedTuple):
 
 
 class Client:
-    """A model that is served at an address; threads may share one."""
+    """Calls a model at an HTTP address.
+
+    Threads may share a client. `token` is sent as a bearer token. `timeout` and `connect_timeout`
+    are seconds, `retries` is the number of tries after the first one, and `max_bytes` is the
+    largest accepted response. `context` holds the TLS settings. With `allow_unknown`, inputs that
+    the schema does not name are sent too.
+    """
 
     def __init__(  # noqa: PLR0913 -- each is an option that a caller names
         self,
@@ -64,14 +70,14 @@ class Client:
         self._server = _Server(address, Transport(address, authorization, connect_timeout, context))
 
     def with_options(self, **options):
-        """The same client, with the same connections, under other limits."""
+        """Returns a client with other limits; both share the connections."""
         client = copy.copy(self)
         client._options = self._options._replace(**options).checked()
         return client
 
     @property
     def schema(self):
-        """The inputs schema as the model's author wrote it; the server is asked for it once."""
+        """The inputs schema as the model's author wrote it; the client requests it once."""
         return self._inputs_schema(self._call())
 
     def predict(self, /, **inputs):
@@ -79,11 +85,14 @@ class Client:
         return self._predict(self._call(), inputs)
 
     def stream(self, /, **inputs):
-        """Runs the model, and yields the pieces of its result as they come."""
+        """Runs the model, and yields the chunks of its result as they arrive."""
         return self._stream(self._call(), inputs)
 
     def events(self, /, **inputs):
-        """Runs the model, and yields what happens until the result is there, and the result."""
+        """Runs the model, and yields each event as a pair of its kind and its value.
+
+        The kinds include progress, log lines, chunks and, at the end, the result.
+        """
         return self._events(self._call(), inputs)
 
     def close(self):
@@ -120,7 +129,7 @@ class Client:
         with self._infer(call, inputs, _EVENTS) as answer:
             for event in events.happened(answer, self._options.max_bytes):
                 yield event
-                # The time that the caller took is not the server's.
+                # The time that the caller takes does not count toward the timeout.
                 call.renew()
 
     def _infer(self, call, inputs, accept):
@@ -146,7 +155,7 @@ class Client:
         return self._server.transport.exchange(call, self._options.retries, request)
 
     def _schema(self, call):
-        """The schema, and whether the server was asked for it just now."""
+        """Returns the schema, and true if it was requested just now."""
         server = self._server
         known = server.schema
         if known is not None:
@@ -163,7 +172,7 @@ class Client:
 
 
 class _Server:
-    """What clients of one server share."""
+    """The connections and the schema that clients of one server share."""
 
     def __init__(self, address, transport):
         self.address = address
@@ -172,12 +181,12 @@ class _Server:
         self._lock = threading.Lock()
 
     def forget(self, schema):
-        """Sees to it that the server is asked again, unless that has been done."""
+        """Drops this schema, so that the next call requests it again."""
         with self._lock:
             if self.schema is schema:
                 self.schema = None
 
     def moved_to(self, address):
-        """Notes where redirects have led."""
+        """Keeps the address that redirects have led to."""
         if address is not None:
             self.address = address

@@ -82,7 +82,7 @@ class Connection:
         return count
 
     def is_alive(self):
-        """Whether an idle connection is still open: nothing is to be read from one."""
+        """Returns true if an idle connection is still open and has nothing to read."""
         try:
             self._socket.settimeout(0)
             socket.socket.recv(self._socket, 1, socket.MSG_PEEK)
@@ -97,7 +97,7 @@ class Connection:
 
 
 class _Incoming(io.RawIOBase):
-    """What a server sends."""
+    """The bytes that a server sends, as a raw stream."""
 
     def __init__(self, connection):
         self._connection = connection

@@ -1,12 +1,12 @@
-"""The one error of the client, which says why there is no result."""
+"""The error that the client raises if a request has no result."""
 
 
 class ClientError(Exception):
-    """A request without a result.
+    """The reason why a request has no result.
 
-    `code` is the server's stable code for the reason (docs/http.md), or one of the client's own
-    (docs/client.md). `status` is that of the answer, where one came; `request_id` is the id under
-    which the server's log has the request; `inputs` has a message for each input that does not fit.
+    `code` is the stable code of the server (docs/http.md) or of the client (docs/client.md).
+    `status` is the status of the response, or None without a response. `request_id` is the id of
+    the request in the server's log. `inputs` has a message for each input that is not valid.
     """
 
     def __init__(self, message, code, status=None, request_id=None, inputs=None):

@@ -1,4 +1,4 @@
-"""What happens to a request, as the server tells it: server-sent events (WHATWG HTML, 9.2)."""
+"""The events of a request, which the server sends as server-sent events (WHATWG HTML, 9.2)."""
 
 import base64
 import json

@@ -17,9 +17,9 @@ _MIXED = "multipart/mixed"
 
 
 class File(bytes):
-    """A result that is neither JSON nor text: its bytes, which know their `content_type`.
+    """The bytes of a result that is neither JSON nor text, with their `content_type`.
 
-    `name` is the name that the server gives it, as it does to each member of a list.
+    `name` is the file name that the server gives, for example to each file of a list, or None.
     """
 
     def __new__(cls, content, content_type="application/octet-stream", name=None):
@@ -35,20 +35,20 @@ class File(bytes):
         return "File(%s, %d bytes)" % (self.content_type, len(self))
 
     def save(self, path):
-        """Writes the file, and returns its path."""
+        """Writes the bytes to a file, and returns its path."""
         path = pathlib.Path(path)
         path.write_bytes(self)
         return path
 
     def pil(self):
-        """The picture, as a model gets one by `"as": "pil"`."""
+        """Returns the picture as a Pillow image, as a model gets it with `"as": "pil"`."""
         from .. import _input_pictures
 
         _input_pictures.check("pil")
         return _input_pictures.open_image(self)
 
     def numpy(self):
-        """The pixels of a picture, or `(rate, array)` of a sound, as by `"as": "numpy"`."""
+        """Returns the pixels of a picture as an array, or `(rate, array)` of a sound."""
         from .. import _input_pictures, _input_sounds
 
         kind = media_type(self.content_type)
@@ -71,7 +71,7 @@ def value_of(content_type, body):
         try:
             return body.decode(_charset(content_type))
         except (LookupError, UnicodeError):
-            # Its bytes are all that is sure of it.
+            # Without a known encoding, the bytes are the value.
             return File(body, content_type)
     if kind == _MIXED:
         return _members(content_type, body)
@@ -101,11 +101,11 @@ class Pieces:
             try:
                 self._decoder = codecs.getincrementaldecoder(_charset(content_type))()
             except LookupError:
-                # Its bytes are all that is sure of it.
+                # Without a known encoding, the bytes are the value.
                 pass
 
     def of(self, piece, is_last=False):
-        """What a piece completes."""
+        """Returns the values that a chunk completes."""
         try:
             if self._decoder is not None and isinstance(piece, bytes):
                 piece = self._decoder.decode(piece, is_last)

@@ -180,7 +180,7 @@ def _redirected(answer, request, redirects):
 
 
 def _was_closed(connection):
-    """Whether a kept connection ended as one that the server had closed before the request."""
+    """Returns true if the server had probably closed a kept connection before the request."""
     is_soon = not connection.is_sent or time.monotonic() - connection.sent_at < _STALE
     return is_soon and not connection.received
 
@@ -196,7 +196,7 @@ def _failure(connection, reason):
 
 
 def _is_lasting(reason):
-    """Whether a connection that failed would fail again."""
+    """Returns true if a connection that failed would fail again."""
     if isinstance(reason, socket.gaierror):
         return reason.errno != socket.EAI_AGAIN
     return isinstance(reason, ssl.SSLCertVerificationError)

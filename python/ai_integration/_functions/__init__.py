@@ -1,8 +1,8 @@
-"""A model that is a function or a class: its inputs are told by its signature.
+"""A model that is a function or a class: its signature defines its inputs.
 
-`_models` looks at what was given, `_signature` at its parameters, `_annotations` at the annotation
-of one, and `_docstrings` at what is said of them. `_run` is the loop, and `_returned` makes results
-of what comes back. These files are for Python 3.8 and newer, and loaded on first use.
+`_models` reads the function or class, `_signature` its parameters, `_annotations` the annotation of
+a parameter, and `_docstrings` the descriptions. `_run` is the loop, and `_returned` makes results
+of the returned values. These files need Python 3.8, and are loaded on first use.
 """
 
 from ._input import Input

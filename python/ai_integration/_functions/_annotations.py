@@ -83,9 +83,9 @@ class Unservable(Exception):
 
 
 class Annotation:
-    """What an annotation says: the kind of its values, whether None and lists fit, and its inputs.
+    """An annotation: the kind of its values, and whether it accepts None and lists.
 
-    `sequence` is the class of a list, or None. `said` are the properties that `Input`s name.
+    `sequence` is the class of a list, or None. `said` has the properties that its `Input`s give.
     """
 
     def __init__(self, annotation):
@@ -282,7 +282,7 @@ def of_default(value):
 
 
 def _underlying(annotation):
-    """What a NewType or a named alias (`type X = …`) stands for."""
+    """Returns the type that a NewType or a named alias (`type X = …`) stands for, or None."""
     if type(annotation).__name__ == "TypeAliasType":
         return annotation.__value__
     return getattr(annotation, "__supertype__", None)
@@ -307,13 +307,13 @@ def _simple(annotation):
 
 
 def _is_array(annotation):
-    """Whether it is NumPy's array, also with what is in it, as `NDArray[uint8]`."""
+    """Returns true for NumPy's array, also with the type of its items, as `NDArray[uint8]`."""
     kind = typing.get_origin(annotation) or annotation
     return _is_class(kind) and _name_of(kind) == "numpy.ndarray"
 
 
 def _is_class(annotation):
-    """Whether it is a class; `list[int]` only looks like one before Python 3.11."""
+    """Returns true for a class; `list[int]` only looks like a class before Python 3.11."""
     return inspect.isclass(annotation) and typing.get_origin(annotation) is None
 
 

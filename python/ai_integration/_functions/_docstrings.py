@@ -1,6 +1,7 @@
-"""What a docstring says of parameters, in the styles of Google, NumPy and Sphinx.
+"""Reads the descriptions of parameters in a docstring of Google's, NumPy's or Sphinx's style.
 
-Docstrings come as `inspect.cleandoc` gives them: done twice, it takes the indent of a section away.
+The docstrings must have passed through `inspect.cleandoc` once; a second pass would remove the
+indent of a section.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What an annotation alone cannot say of an input."""
+"""The properties of an input that an annotation alone cannot give."""
 
 _PROPERTIES = (
     "description",
@@ -15,10 +15,10 @@ _PROPERTIES = (
 
 
 class Input:
-    """Says more of a parameter, as in `steps: Annotated[int, Input("Steps", min=1, max=50)] = 20`.
+    """Adds properties to a parameter: `steps: Annotated[int, Input("Steps", min=1)] = 20`.
 
-    Each argument is a property of the inputs schema, or None for what is not said. The `type` may
-    be another one that gives the same to the function, such as "audio" for bytes.
+    Each argument is a property of the inputs schema; None leaves the property out. `type` may name
+    another input type whose values have the same Python type, such as "audio" for bytes.
     """
 
     __slots__ = _PROPERTIES
@@ -46,6 +46,6 @@ class Input:
         return "Input(%s)" % ", ".join(said)
 
     def properties(self):
-        """The properties that it says something of, as a dict."""
+        """Returns the properties that are not None, as a dict."""
         values = ((name, getattr(self, name)) for name in _PROPERTIES)
         return {name: value for name, value in values if value is not None}

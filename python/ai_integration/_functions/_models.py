@@ -70,7 +70,7 @@ class Model:
         return self._parameters.examples(examples)
 
     def _mistakes(self, kind):
-        """What keeps it from being called, its parameters aside."""
+        """Returns the reasons why the model cannot be called, without those of its parameters."""
         mistakes = []
         if _is_async(self.function):
             called = "the function" if self._method is None else self._method
@@ -100,13 +100,13 @@ def readable(name):
 
 
 def _is_function(given):
-    """Whether it is a function, a partial one, or what a decorator made of one."""
+    """Returns true for a function, a partial function or a decorated function."""
     is_made_of_one = isinstance(given, functools.partial) or hasattr(given, "__wrapped__")
     return inspect.isroutine(given) or is_made_of_one
 
 
 def _has(kind, name):
-    """Whether a class has a method; its metaclass does not count."""
+    """Returns true if a class has a method; its metaclass does not count."""
     return any(name in vars(base) for base in kind.__mro__)
 
 
@@ -129,7 +129,7 @@ def _signature_of_class(kind):
 
 
 def _own_docstring(kind):
-    """What the author wrote of a class; dataclasses and named tuples write their signature."""
+    """Returns the docstring that the author wrote, not the one that a dataclass generates."""
     docstring = kind.__doc__
     if not isinstance(docstring, str) or docstring.startswith(kind.__name__ + "("):
         return None

@@ -1,4 +1,4 @@
-"""The results that are made of what a function returns, which is always the value itself."""
+"""The result dicts for the values that a function returns."""
 
 import os
 
@@ -6,10 +6,10 @@ _ANY_BYTES = "application/octet-stream"
 
 
 class Result:
-    """A value with more said of it than it says by itself.
+    """A returned value with its content type, or a failure.
 
-    `data` is whatever may be returned, and `content_type` its media type. An `error` makes it a
-    failure that tells the client this text.
+    `data` is any value that a function may return, and `content_type` is its media type. With an
+    `error` the request fails, and the client gets this text.
     """
 
     __slots__ = ("content_type", "data", "error")
@@ -27,7 +27,7 @@ class Result:
 
 
 def as_result(value, has_chunks):
-    """The result dict of a returned value; whether chunks were sent before tells what None is."""
+    """Returns the result dict of a value; None after chunks is an empty end, and else JSON null."""
     said = value if isinstance(value, Result) else Result(value)
     data, content_type = said.data, said.content_type
     if content_type is None and said.error is None:
@@ -60,7 +60,7 @@ def _is_list_of_paths(data):
 
 
 def _content_type_of(path):
-    """The content type that the name of a file tells."""
+    """Returns the content type that belongs to the name of a file."""
     import mimetypes
 
     content_type, encoding = mimetypes.guess_type(os.fspath(path))

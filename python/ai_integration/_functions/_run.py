@@ -3,7 +3,7 @@
 from .. import _children, _guard, _results, _session
 from . import _models, _returned, _signature
 
-# The engine is told of the model in one frame's header, which has 1 MiB.
+# The engine gets the description of the model in one frame's header, which has at most 1 MiB.
 _MOST = 1000000
 
 
@@ -16,18 +16,18 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
     examples=None,
     visualizer_config=None,
 ):
-    """Serve a function, or a class with `predict` or `__call__`, in the mode that `MODE` names.
+    """Serves a function, or a class with `predict` or `__call__`, in the mode that `MODE` names.
 
-    The inputs are its parameters: the annotations are their types, the defaults theirs, and the
-    docstring describes them. What it returns is the answer; what it yields is streamed. `setup` of
-    a class is called once, before the first request. `name`, `description` and `version` are texts
-    for people, instead of those that the function gives itself, and `examples` a list of dicts of
-    inputs to try.
+    The parameters are the inputs: the annotations give their types and defaults, and the docstring
+    describes them. The returned value is the result; yielded values are streamed. `setup` of a
+    class is called once, before the first request. `name`, `description` and `version` are texts
+    for people; without them, the name and the docstring of the function are used. `examples` is a
+    list of dicts of inputs to try.
 
-    Raises TypeError with all that keeps the function from being served. Does not return: the
-    program leaves when there are no more requests.
+    Raises `TypeError` with all reasons if the function cannot be served. Does not return: the
+    program exits when there are no more requests.
     """
-    # Before the model is loaded, which a copy of the program has no use for.
+    # A child process that runs the program again must stop before it loads the model.
     _guard.check(None, "run")
     model = _models.Model(function)
     about = {
@@ -39,13 +39,13 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
     _check_size(model.schema, about["examples"])
     _children.of_this_process().set_up(model)
     while True:
-        # Without names for what a request brings: it would be kept until the next one comes.
+        # No variable holds the inputs, because it would keep them until the next request.
         with _session.get_next_input(model.schema, visualizer_config, **about):
             _answer(model)
 
 
 def _check_size(schema, examples):
-    """Raise ValueError where the engine cannot be told of a model, mostly for its examples."""
+    """Raises ValueError if the description of a model is too large, mostly by its examples."""
     try:
         size = len(_results.encode_json([schema, examples]))
     except _results.Unsendable as reason:
@@ -58,7 +58,7 @@ def _check_size(schema, examples):
 
 
 def _answer(model):
-    """Answer the open request with what the model returns for its inputs."""
+    """Answers the open request with the value that the model returns for its inputs."""
     (job,) = _session.session().jobs
     try:
         by_position, by_name = model.arguments(job.inputs)

@@ -39,7 +39,7 @@ class Kind:
 
     @property
     def is_file(self):
-        """Whether the values are files."""
+        """Returns true if the values are files."""
         return self.properties["type"] in ("file", "image", "audio", "video")
 
     def of_type(self, type):
@@ -171,7 +171,7 @@ def to_path(value):
 
 
 def to_decoded(value):
-    """What a file was decoded to, or a mode in Python has at hand."""
+    """Returns an object that a file was decoded to, or that a mode in Python passes."""
     if isinstance(value, (str, bytes, int, float, list, dict)):
         raise _other("the bytes of a file", value)
     return value

@@ -13,7 +13,7 @@ from . import testing_modes  # noqa: F401
 
 
 def files_in(folder):
-    """The names of the modules in `folder` that may declare modes, in order."""
+    """Returns the names of the modules in `folder` that may declare modes, in order."""
     return sorted(
         name[:-3] for name in os.listdir(folder) if name.endswith(".py") and name[0] not in "_."
     )

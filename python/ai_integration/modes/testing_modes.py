@@ -4,7 +4,7 @@ from __future__ import print_function
 
 
 def check_inference_output(result):
-    """Print whether `result` is a proper result dict.
+    """Prints the faults of a result dict, or that it is a success.
 
     Raises `KeyError` for a field that is needed and missing, `ValueError` for JSON that cannot be
     parsed, and Pillow's error for a JPEG that cannot be opened.
