@@ -1,10 +1,13 @@
 """The documentation says what the program does."""
 
+import ast
+import inspect
 import json
 import re
 import subprocess
 from pathlib import Path
 
+import ai_integration
 import support
 from ai_integration import _mode_names
 
@@ -93,6 +96,47 @@ def test_the_page_of_check_names_every_check(program):
     names = {one["name"] for one in json.loads(done.stdout)["checks"]}
     of_images = {"image", "serve"}
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == names | of_images
+
+
+def public(nodes):
+    """The public classes and functions among the statements of a stub."""
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return {n.name: n for n in reversed(nodes) if isinstance(n, kinds) and n.name[0] != "_"}
+
+
+def test_the_python_page_has_a_heading_for_every_public_name():
+    page = (REPOSITORY / "docs" / "python.md").read_text()
+    headings = re.findall(r"^### `(\w+)`$", page, re.M)
+    assert sorted(headings) == sorted(ai_integration.__all__)
+    for name in headings:
+        section = page.split("\n### `%s`\n" % name)[1].split("\n#")[0]
+        value = getattr(ai_integration, name)
+        if inspect.ismodule(value):
+            names = re.findall(r"^def (\w+)", inspect.getsource(value), re.M)
+            names = [each for each in names if each[0] != "_"]
+            assert all(each + "(" in section for each in names), name
+
+
+def test_every_public_name_of_the_stubs_has_the_docstring_of_the_object():
+    package = REPOSITORY / "python" / "ai_integration"
+    checked = 0
+    for stub in package.rglob("*.pyi"):
+        tree = ast.parse(stub.read_text())
+        path = ".".join(stub.relative_to(package).with_suffix("").parts)
+        owner = ai_integration
+        for part in path.replace("__init__", "").strip(".").split("."):
+            owner = getattr(owner, part) if part else owner
+        found = [(node, getattr(owner, name)) for name, node in public(tree.body).items()]
+        found.append((tree, owner))
+        for node, value in found:
+            docstring = ast.get_docstring(node)
+            assert docstring, (stub, node)
+            assert docstring == inspect.cleandoc(value.__doc__), (stub, value)
+            checked += 1
+            if isinstance(node, ast.ClassDef):
+                members = public(node.body)
+                found += [(each, getattr(value, name)) for name, each in members.items()]
+    assert checked > 40
 
 
 def test_links_of_the_readme_work_where_only_the_readme_is():
