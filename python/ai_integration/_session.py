@@ -174,7 +174,7 @@ class Session(object):
         return self._jobs
 
     def has_open_jobs(self):
-        """Whether a request is open in this process."""
+        """Returns true if a request is open in this process."""
         return bool(self._jobs) and self._source.pid == os.getpid()
 
     def answer(self, result):

@@ -7,7 +7,7 @@ import urllib.request
 from typing import NamedTuple, Optional
 
 _PORTS = {"http": 80, "https": 443}
-# What may stand in a path as it is (RFC 3986, section 3.3), and the sign of an escape.
+# The characters that a path may have unescaped (RFC 3986, section 3.3), and the percent sign.
 _PATH = "/%:@!$&'()*+,;=~"
 
 
@@ -30,11 +30,11 @@ class Address(NamedTuple):
         return host if self.port == _PORTS[self.scheme] else "%s:%d" % (host, self.port)
 
     def below(self, name):
-        """The address of something in this folder."""
+        """Returns the address of a name in this folder."""
         return self._replace(path=self.path + name)
 
     def folder(self, name):
-        """The folder in which this is the address of `name`; `None` where it is not."""
+        """Returns the folder in which this is the address of `name`, or `None`."""
         is_there = self.path.endswith("/" + name)
         return self._replace(path=self.path[: -len(name)]) if is_there else None
 
@@ -77,7 +77,7 @@ def parse(url):
         host, port = parts.hostname, parts.port
         host = host if host is None or ":" in host else host.encode("idna").decode()
     except ValueError:
-        # What it says may have the password in it.
+        # The message of the exception may contain the password.
         raise ValueError("the server's address cannot be read") from None
     if parts.scheme not in _PORTS or not host:
         raise ValueError("the server's address begins with http:// or https:// and a host")
@@ -100,7 +100,7 @@ def basic(user, password):
 def bearer(token):
     """The header's value for a token (RFC 6750)."""
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
-        # It is not shown, since it is a secret.
+        # The message does not show the token, because it is a secret.
         raise ValueError("the token is not text of printable ASCII characters")
     return "Bearer " + token
 

@@ -1,4 +1,4 @@
-"""Answers of a server, read within bounds of time and length, and the errors that they tell."""
+"""Reads responses with limits of time and length, and makes errors of them."""
 
 import contextlib
 import http.client
@@ -14,13 +14,13 @@ _PIECE = 1 << 18
 
 
 class Answer:
-    """An answer whose head has come; it gives its connection back in the end."""
+    """A response whose header has arrived; it returns its connection at the end."""
 
     def __init__(self, pool, connection, response, address):
         self._pool = pool
         self._connection = connection
         self._response = response
-        # The one that redirects have led to.
+        # The address after all redirects.
         self.address = address
         self.status = response.status
         self.headers = response.headers
@@ -38,7 +38,7 @@ class Answer:
             self._connection.close()
 
     def read(self, most):
-        """The whole body, which is refused where it is longer than `most` bytes."""
+        """Returns the whole body; raises an error if it is longer than `most` bytes."""
         if self._coding() is None and self._response.length is not None:
             if self._response.length > most:
                 raise self._too_large(most)
@@ -53,13 +53,13 @@ class Answer:
         return b"".join(pieces)
 
     def pieces(self):
-        """The body as it comes, decompressed."""
+        """Yields the body as it arrives, decompressed."""
         coding = self._coding()
         received = self._received()
         return received if coding is None else decompression.inflated(received, self._broken)
 
     def failure(self):
-        """The error that the answer tells."""
+        """Returns the error that the response reports."""
         request_id = self.headers.get("X-Request-Id")
         problem = {}
         with contextlib.suppress(ClientError, ValueError, RecursionError):
@@ -79,7 +79,7 @@ class Answer:
                 continue
             if self._response.length:
                 raise self._broken("it broke off")
-            # Not every version of Python sees that this was all.
+            # Some versions of Python do not notice that the body has ended.
             self._response.close()
             return
 
@@ -113,7 +113,7 @@ class Answer:
 
 
 def problem_error(problem, status=None, request_id=None):
-    """The error of a problem (RFC 9457) as the server writes it."""
+    """Returns the error for a problem (RFC 9457) as the server writes it."""
     errors = problem.get("errors")
     inputs = {}
     for each in errors if isinstance(errors, list) else []:

@@ -12,9 +12,9 @@ from typing import NamedTuple, Optional
 
 from .errors import refusal
 
-# A multiple of three, so that the base64 of blocks is that of the whole.
+# A multiple of three, so that the base64 texts of the blocks can be joined.
 _BLOCK = 3 << 16
-# The server reads no more fields of a form.
+# The largest number of fields that the server reads in a form.
 _MOST_FIELDS = 1000
 _PART = b'--%s\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
 _FILE = b'; filename="file"\r\nContent-Type: application/octet-stream'
@@ -46,7 +46,7 @@ class Path:
             raise refusal({name: "%s is a folder; give each file of it" % path})
         if not is_readable:
             raise refusal({name: "the file %s may not be read" % path})
-        # A pipe gives its bytes only once, and does not say how many.
+        # A pipe can be read only once, and its length is unknown.
         self.can_repeat = stat.S_ISREG(about.st_mode)
         self.length = about.st_size if self.can_repeat else None
 
@@ -59,7 +59,7 @@ class Path:
 
 
 class OpenFile:
-    """A file that the caller has opened: what follows from where it stands."""
+    """A file that the caller has opened; its content from the current position on is sent."""
 
     def __init__(self, name, file):
         self._name, self._file = name, file
@@ -157,7 +157,7 @@ def _is_field(item, kind):
     if is_blob(item) or kind == "json":
         return True
     if isinstance(item, str):
-        # In a form that would be the file itself.
+        # In a form, the text would be the content of the file.
         return kind != "blob"
     return kind is not None and isinstance(item, (bool, int, float))
 
@@ -185,7 +185,7 @@ def _json(given):
 
 
 def _value(each, blob):
-    """The value of a file that stands for something else, as one of text does."""
+    """Returns the content of a file as the value of an input that is no file, such as text."""
     content = b"".join(map(bytes, blob.blocks()))
     try:
         if each.kind == "json":
@@ -221,7 +221,7 @@ def _dump(value):
 
 
 def _joined(segments):
-    """The segments with neighbours that are bytes put together."""
+    """Yields the segments, with adjacent bytes joined."""
     joined = []
     for segment in segments:
         if isinstance(segment, bytes) and joined and isinstance(joined[-1], list):

@@ -1,4 +1,4 @@
-"""One call: the time that it has, and the way to end it from another thread."""
+"""A call: its timeout, and the way to cancel it from another thread."""
 
 import socket
 import threading
@@ -18,11 +18,11 @@ class Call:
         self.renew()
 
     def renew(self):
-        """Begins the time anew, as for the next piece of a stream."""
+        """Starts the timeout again, for example for the next chunk of a stream."""
         self._end = time.monotonic() + self.seconds
 
     def left(self):
-        """The seconds that are left; raises where none are."""
+        """Returns the seconds that are left; raises an error if the time is over."""
         if self._cancelled.is_set():
             raise ClientError("the request was cancelled", "cancelled")
         left = self._end - time.monotonic()
@@ -41,20 +41,20 @@ class Call:
         self.left()
 
     def use(self, connected):
-        """Notes the socket that the call waits for, or that it waits for none any more."""
+        """Keeps the socket that the call waits for, or `None`."""
         with self._lock:
             self._socket = connected
         if connected is not None:
             self.left()
 
     def cancel(self):
-        """Ends the call, whatever it waits for; a server sees its client leave."""
+        """Ends the call at once; the server sees that the connection is closed."""
         self._cancelled.set()
         with self._lock:
             if self._socket is not None:
                 try:
-                    # Past TLS, which another thread is in the middle of.
+                    # Another thread may be using the TLS layer, so the plain socket is shut down.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
                 except OSError:
-                    # The server was quicker.
+                    # The server has closed the connection already.
                     pass

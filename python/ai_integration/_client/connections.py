@@ -17,7 +17,7 @@ from . import address as addresses
 _BUFFER = 1 << 16
 # More of one server wait for requests only after many calls at once.
 _MOST_IDLE = 64
-# Small pieces of a request go together.
+# Segments of a request below this size are sent together.
 _SMALL = 1 << 14
 
 
@@ -41,7 +41,7 @@ class Connection:
         call.use(self._socket)
 
     def send(self, pieces):
-        """Sends a request; small pieces together, large ones without a copy."""
+        """Sends a request; small segments are joined, and large segments are not copied."""
         small = []
         for piece in pieces:
             if len(piece) <= _SMALL:
@@ -61,18 +61,18 @@ class Connection:
             self._socket.sendall(piece)
 
     def answer(self, method):
-        """Reads the head of the answer."""
+        """Reads the status and the headers of the response."""
         self._incoming = io.BufferedReader(_Incoming(self), _BUFFER)
         while True:
             response = http.client.HTTPResponse(self, method=method)
             response.begin()
             if response.status >= 200:
                 return response
-            # It only says that an answer will come, from the same file.
+            # The final response follows in the same file.
             response.fp = None
 
     def makefile(self, mode):
-        """The way in which `http.client` asks for what comes."""
+        """Returns the incoming bytes as a file; `http.client` calls this method."""
         return self._incoming
 
     def receive_into(self, buffer):
@@ -128,14 +128,14 @@ class Pool:
                 connections = self._idle.get(address.origin)
                 if not connections:
                     return None
-                # The latest one is the likeliest to be alive.
+                # The connection that was used last is the most likely to be open.
                 connection = connections.pop()
             if connection.is_alive():
                 return connection
             connection.close()
 
     def connect(self, address, call):
-        """Opens a connection; raises `OSError` where that fails."""
+        """Opens a connection; raises `OSError` if that fails."""
         if self._is_closed:
             raise RuntimeError("the client is closed")
         proxy = addresses.proxy_for(address)
@@ -157,7 +157,7 @@ class Pool:
         return Connection(address, opened.sock, proxy)
 
     def keep(self, connection):
-        """Takes a connection back whose answer has been read."""
+        """Takes back a connection after its response has been read."""
         connection.call = None
         with self._lock:
             self._check_process()
@@ -181,12 +181,12 @@ class Pool:
     def _tls(self):
         with self._lock:
             if self._context is None:
-                # It heeds SSL_CERT_FILE and SSL_CERT_DIR.
+                # The default context reads SSL_CERT_FILE and SSL_CERT_DIR.
                 self._context = ssl.create_default_context()
                 self._context.set_alpn_protocols(["http/1.1"])
             return self._context
 
     def _check_process(self):
-        """Forgets what belongs to the process that this one was forked from."""
+        """Drops the connections of the process that this one was forked from."""
         if self._process != os.getpid():
             self._process, self._idle = os.getpid(), {}

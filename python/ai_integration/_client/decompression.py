@@ -1,4 +1,4 @@
-"""Answers that a server or a proxy has compressed by gzip, within bounds."""
+"""Decompresses responses that a server or a proxy has compressed with gzip, with limits."""
 
 import zlib
 
@@ -14,7 +14,7 @@ def inflated(pieces, broken):
     try:
         for piece in pieces:
             made = b""
-            # What is left over may all be inside of the stream.
+            # After the last input, zlib may still hold output.
             while piece or len(made) == _PIECE:
                 if stream.eof:
                     # Another member follows.

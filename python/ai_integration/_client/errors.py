@@ -25,12 +25,12 @@ class ClientError(Exception):
         return "%s (%s)" % (self.args[0], ", ".join(facts))
 
     def __reduce__(self):
-        # Processes pass errors on by pickle.
+        # Processes send errors to each other with pickle.
         facts = (self.args[0], self.code, self.status, self.request_id, self.inputs)
         return type(self), facts
 
 
 def refusal(inputs):
-    """The error of inputs that do not fit: a message for each, by its name."""
+    """Returns the error for inputs that are not valid: a message for each, by its name."""
     message = "; ".join("%s: %s" % each for each in inputs.items())
     return ClientError(message, "invalid_input", inputs=inputs)

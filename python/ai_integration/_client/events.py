@@ -11,9 +11,9 @@ TYPE = "text/event-stream"
 
 
 def happened(answer, most):
-    """The events of an answer as `(kind, value)`; docs/client.md has their table."""
+    """Yields the events of a response as `(kind, value)`; docs/client.md has their table."""
     if results.media_type(answer.content_type) != TYPE:
-        # It comes from something that knows no events.
+        # The sender of this response does not support events.
         yield "result", results.value_of(answer.content_type, answer.read(most))
         return
     pieces = None
@@ -38,7 +38,7 @@ def happened(answer, most):
 
 
 def _whole(data):
-    """The value of a result that came as one."""
+    """Returns the value of a result that did not come in chunks."""
     content_type = data.get("content_type") or "application/octet-stream"
     if isinstance(data.get("data"), list):
         return results.value_of_urls(content_type, data["data"])
@@ -81,7 +81,7 @@ def _read(pieces, most):
 
 
 def _lines(pieces, most):
-    """The lines of an answer, none of which is much longer than the answer may be."""
+    """Yields the lines of a response; the limit of the response also limits each line."""
     begun, size = [], 0
     for piece in pieces:
         *lines, rest = piece.split(b"\n")

@@ -1,4 +1,4 @@
-"""The values that a caller gives, held against the inputs that the server tells of.
+"""Checks the values that a caller gives against the inputs schema of the server.
 
 What is sent of a value is decided by the kind of its input. What cannot be sent is refused here,
 by the input's name; what the model may have is for the server to say.
@@ -25,7 +25,7 @@ class Schema:
         self.fields = {field["name"]: field for field in answer["inputs"]}
 
     def unknown(self, values):
-        """A message for each name that the schema does not mention, with the nearest one."""
+        """Returns a message for each name that the schema does not have, with the nearest name."""
         if not self.fields:
             return {}
         refused = {}
@@ -59,7 +59,7 @@ class _Refused(Exception):
 
 
 def _given(name, field, value, refused):
-    """The value of one input, or `None` where it is to be left out."""
+    """Returns the value of one input, or `None` to leave the input out."""
     kind = field["shape"]["kind"]
     if value is None and (kind != "json" or field.get("list")):
         return None

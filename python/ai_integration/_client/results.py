@@ -8,7 +8,7 @@ import re
 
 from .errors import ClientError
 
-# Types of which each line is a value.
+# The content types whose lines are values.
 _LINES = frozenset(
     "application/" + name
     for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "stream+json")
@@ -86,8 +86,10 @@ def value_of_urls(content_type, urls):
 
 
 class Pieces:
-    """The pieces of a result as a caller gets them: text as `str`, lines of JSON as values, and
-    anything else as bytes."""
+    """Converts the chunks of a result for the caller.
+
+    Text becomes `str`, lines of JSON become values, and anything else stays bytes.
+    """
 
     def __init__(self, content_type, most):
         kind = media_type(content_type or "")

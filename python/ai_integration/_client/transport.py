@@ -1,4 +1,4 @@
-"""Requests and their answers: what is tried again, and where it is safe."""
+"""Sends requests and returns their responses, with retries if these are safe."""
 
 import contextlib
 import email.utils
@@ -30,7 +30,7 @@ _STALE = 1
 
 
 class Request(NamedTuple):
-    """A request; `accept` names the content types that are understood."""
+    """A request; `accept` names the content types that the client reads."""
 
     method: str
     address: Address

@@ -25,9 +25,9 @@ _LISTS = {
 }
 _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
-# The packages whose limits in `Annotated` would be taken to hold.
+# An author expects that limits of these packages in `Annotated` are checked.
 _OTHERS = ("annotated_types", "cog", "fastapi", "gradio", "pydantic", "typer")
-# What may stand for a choice.
+# The types of values that can name a choice.
 _CHOICES = (str, int, float)
 _FILES = ("file", "image", "audio", "video")
 _SIMPLE = {
@@ -111,7 +111,7 @@ class Annotation:
         return entry
 
     def write(self, value):
-        """A default or an example as the inputs schema has it; ValueError where it does not fit."""
+        """A default or an example as the inputs schema has it; ValueError if it does not fit."""
         if self.sequence is None:
             return self.kind.write(value)
         if not isinstance(value, (list, tuple)):
@@ -142,7 +142,7 @@ class Annotation:
             return None
 
     def _take(self, annotation):
-        """Take an annotation apart until the kind of its values is known."""
+        """Takes an annotation apart until the kind of its values is known."""
         origin = typing.get_origin(annotation)
         arguments = typing.get_args(annotation)
         below = _underlying(annotation)
@@ -215,7 +215,7 @@ class Annotation:
         self._take_choices(members, [one.value if by_value else one.name for one in members])
 
     def _take_choices(self, values, choices):
-        """Take what the function may get, and the text or number that stands for each."""
+        """Takes the values that the function may get, and the text or number that names each."""
         pairs = [
             (value, choice.value if isinstance(choice, enum.Enum) else choice)
             for value, choice in zip(values, choices)
@@ -269,7 +269,7 @@ def resolved(annotation, names):
 
 
 def of_default(value):
-    """The annotation that a default stands for; None where it tells none."""
+    """Returns the annotation that the type of a default gives, or None."""
     if isinstance(value, (list, tuple)) and value:
         inner = of_default(value[0])
         if inner is None or any(of_default(item) is not inner for item in value):
@@ -292,7 +292,7 @@ def _simple(annotation):
     try:
         found = _SIMPLE.get(annotation)
     except TypeError:
-        # It is not hashable, and so no annotation of ours.
+        # An annotation that is not hashable is not in the table.
         found = None
     if found is not None:
         return found

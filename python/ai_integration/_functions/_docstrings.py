@@ -8,7 +8,7 @@ import re
 
 _SECTION = re.compile(r"(?:(?:Keyword |Other )?(?:Args|Arguments|Parameters|Params)):?\s*$", re.I)
 _UNDERLINE = re.compile(r"-{3,}\s*$")
-# `name`, `name (int, optional)`, then a colon and what is said.
+# `name` or `name (int, optional)`, then a colon and the description.
 _OF_GOOGLE = re.compile(r"\*{0,2}(\w+)\s*(?:\((?:[^()]|\([^()]*\))*\))?\s*:(?:\s+(.*))?$")
 # `name`, `name : int` or `one, other : int`.
 _OF_NUMPY = re.compile(r"(\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?$")
@@ -19,7 +19,7 @@ _FIELD = re.compile(r":\w+[^:]*:")
 
 
 def summary(docstring):
-    """The first paragraph on one line, or None where there is none."""
+    """The first paragraph on one line, or None if there is none."""
     lines = []
     for line in _lines(docstring):
         if not line or _SECTION.match(line) or _FIELD.match(line):
@@ -49,7 +49,7 @@ def parameters(docstring):
 
 
 def _read_google(lines, at, found):
-    """Read a section from the line `at` on; the line after it."""
+    """Reads a section from the line `at` on, and returns the number of the line after it."""
     indent = _indent(lines[at]) if at < len(lines) else 0
     while at < len(lines) and indent and (not lines[at] or _indent(lines[at]) >= indent):
         entry = _OF_GOOGLE.match(lines[at].strip())
@@ -60,7 +60,7 @@ def _read_google(lines, at, found):
 
 
 def _read_numpy(lines, at, found):
-    """Read a section from the line `at` on; the line after it."""
+    """Reads a section from the line `at` on, and returns the number of the line after it."""
     while at < len(lines) and not (at + 1 < len(lines) and _UNDERLINE.match(lines[at + 1])):
         entry = _OF_NUMPY.match(lines[at])
         at, more = _indented(lines, at + 1, 0)

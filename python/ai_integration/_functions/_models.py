@@ -1,4 +1,4 @@
-"""Functions and classes as models: what is called, and what they say of themselves."""
+"""Functions and classes as models: the method to call, the name and the description."""
 
 import functools
 import inspect
@@ -6,7 +6,7 @@ import re
 
 from . import _docstrings, _signature
 
-# What is called of a class, in this order.
+# The methods of a class that can serve requests; the first that exists is called.
 _METHODS = ("predict", "__call__")
 # The borders of the words in names such as `OCRModel` and `detect_faces`.
 _BETWEEN_WORDS = re.compile(
@@ -54,7 +54,7 @@ class Model:
             raise TypeError("%s cannot be served:\n  %s" % (what, "\n  ".join(mistakes)))
 
     def set_up(self):
-        """Make the object, where a class was given, and call its `setup`."""
+        """Makes the object if the model is a class, and calls its `setup`."""
         if self._class is not None:
             self._object = self._class()
             self.function = getattr(self._object, self._method)
@@ -66,7 +66,7 @@ class Model:
         return self._parameters.arguments(inputs)
 
     def examples(self, examples):
-        """Examples of inputs as the inputs schema has them; ValueError where they do not fit."""
+        """Examples of inputs as the inputs schema has them; ValueError if they do not fit."""
         return self._parameters.examples(examples)
 
     def _mistakes(self, kind):
@@ -93,7 +93,7 @@ def readable(name):
         # `<lambda>`
         return ""
     words = [word for word in _BETWEEN_WORDS.sub(" ", name).split(" ") if word]
-    # Those that are capitals for more than their first letter are names.
+    # Words with more capitals than the first letter are names.
     words = [word if any(map(str.isupper, word[1:])) else word.lower() for word in words]
     text = " ".join(words)
     return text[:1].upper() + text[1:]
@@ -137,7 +137,7 @@ def _own_docstring(kind):
 
 
 def _required(signature):
-    """The names of the parameters that have to be given."""
+    """Returns the names of the parameters without a default."""
     return [
         one.name
         for one in signature.parameters.values()

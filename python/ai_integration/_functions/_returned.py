@@ -36,14 +36,14 @@ def as_result(value, has_chunks):
         elif isinstance(data, os.PathLike):
             content_type = _content_type_of(data)
             if "json" in content_type:
-                # Under JSON a path is a value like any other.
+                # In a JSON result a path would become a text, so its content is read here.
                 with open(data, "rb") as file:
                     data = file.read()
         elif _is_list_of_paths(data):
             types = {_content_type_of(path) for path in data}
             content_type = types.pop() if len(types) == 1 else _ANY_BYTES
             if content_type.startswith("text/") or "json" in content_type:
-                # These have no lists of files.
+                # A result of these types cannot be a list of files.
                 content_type = _ANY_BYTES
     return {
         "content-type": content_type,

@@ -126,7 +126,7 @@ class _Parameter:
         return self._said.read(self.name, value, wrong)
 
     def write(self, value):
-        """A value as the inputs schema has it; ValueError where it does not fit."""
+        """A value as the inputs schema has it; ValueError if it does not fit."""
         return self._said.write(value)
 
 
@@ -186,10 +186,10 @@ def _entry(parameter, said):
     if default is not _EMPTY and default is not None and not said.kind.is_file:
         try:
             written = said.write(default)
-            # What JSON changes would not be the default any more.
+            # A value that JSON changes would not be the same default.
             if said.kind.write is not _values.json or written == default:
                 entry["default"] = written
         except _values.Unexpressible:
-            # Then the function's own default is all there is, and clients are not told.
+            # The schema then has no default; the function uses its own.
             pass
     return entry

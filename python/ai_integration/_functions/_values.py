@@ -20,7 +20,7 @@ _TIME = re.compile(
 
 
 class Unexpressible(ValueError):
-    """A value that fits, and that JSON has no words for."""
+    """A valid value that JSON cannot represent."""
 
 
 class Kind:
@@ -43,7 +43,7 @@ class Kind:
         return self.properties["type"] in ("file", "image", "audio", "video")
 
     def of_type(self, type):
-        """The same for another input type; ValueError where it does not give the same."""
+        """The same for another input type; ValueError if it does not give the same."""
         own = self.properties["type"]
         fitting = [own, *(one for one in self._types if one != own)]
         if type not in fitting:
