@@ -312,10 +312,19 @@ def test_an_address_that_is_none_is_refused(url):
 
 
 @pytest.mark.parametrize(
-    "options", [{"timeout": 0}, {"timeout": float("nan")}, {"retries": -1}, {"max_bytes": 0}]
+    "options",
+    [
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"retries": -1},
+        {"max_bytes": 0},
+        {"connect_timeout": 0},
+    ],
 )
 def test_a_limit_that_is_none_is_refused(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+    # The message names the option with its value, and the values that are valid.
+    name, value = next(iter(options.items()))
+    with pytest.raises(ValueError, match="%s is %r.*must be" % (name, value)):
         Client("http://localhost", **options)
 
 

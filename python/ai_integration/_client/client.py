@@ -32,9 +32,11 @@ class Options(NamedTuple):
 
     def checked(self):
         if not 0 < self.timeout <= _LONGEST:
-            raise ValueError("timeout is a number of seconds above 0, up to %d" % _LONGEST)
+            message = "timeout is %r; it must be a number of seconds above 0, up to %d"
+            raise ValueError(message % (self.timeout, _LONGEST))
         if self.retries < 0 or self.max_bytes < 1:
-            raise ValueError("retries is at least 0, and max_bytes at least 1")
+            message = "retries is %r and max_bytes is %r; they must be at least 0 and 1"
+            raise ValueError(message % (self.retries, self.max_bytes))
         return self
 
 
@@ -64,7 +66,8 @@ class Client:
         if token is not None:
             authorization = addresses.bearer(token)
         if not 0 < connect_timeout <= _LONGEST:
-            raise ValueError("connect_timeout is a number of seconds above 0")
+            message = "connect_timeout is %r; it must be a number of seconds above 0, up to %d"
+            raise ValueError(message % (connect_timeout, _LONGEST))
         if not address.path.endswith("/"):
             address = address.below("/")
         self._server = _Server(address, Transport(address, authorization, connect_timeout, context))
