@@ -4,8 +4,8 @@
     make bench-quick   four servers in under five minutes; writes beneath .cache/bench
 
 Each repetition goes through all servers in turn, so that a machine that is slower for a minute is
-slower for all of them. Each server is started, answers once and is checked, is warmed up, measured
-and ended, for each kind of work.
+slower for all of them. Each server is started for each group of works with the same model and
+number of workers. For each work, its response is checked, and the server is warmed up and measured.
 """
 
 import argparse
@@ -29,13 +29,13 @@ import works
 
 QUICK_SERVERS = ("ai_integration", "mosec", "fastapi", "original")
 PINGPONG = "pingpong"
-# Seconds between the warm-up and looking at the memory of a server that has nothing to do.
+# Seconds between the warm-up and the measurement of the memory of an idle server.
 IDLE = 0.3
 
 
 def main():
     options = parse_options()
-    # Ends what was started also when somebody ends this program.
+    # On SIGTERM, the `finally` blocks stop the servers that this program has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     process.adopt_orphans()
     if options.render:
@@ -72,7 +72,7 @@ def parse_options():
         options.servers = wanted
     options.works = options.works or works.WORKS
     if options.output_dir is None:
-        # The committed report is that of the complete form.
+        # Only a complete run replaces the committed report.
         options.output_dir = (
             environments.ROOT / "docs" if complete else environments.CACHE / "report"
         )
@@ -141,7 +141,7 @@ class Bench:
         }
 
     def prepare(self):
-        """Installs what is missing. A peer that cannot be installed is in the report as such."""
+        """Installs what is missing. The report names each peer that cannot be installed."""
         environments.prepare_oha()
         environments.prepare_plot()
         for server in self.options.servers:
@@ -152,7 +152,7 @@ class Bench:
                 print(f"{server.title}: {self.failed[server.name]}")
 
     def visit(self, server, group):
-        """One start of one server: the runs of one group of works."""
+        """Starts a server once, and runs a group of works on it."""
         if server.name in self.failed:
             return
         for work in group:
@@ -207,7 +207,7 @@ class Bench:
 
 
 def machine():
-    """Describes the machine, and how busy the machine was when it began."""
+    """Describes the machine, and its load average before the run."""
     cpu = next(
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -228,7 +228,7 @@ def machine():
 
 
 def draw(folder):
-    """The plot is drawn in an environment of its own: this program needs nothing but Python."""
+    """Draws the plot, with the Python of an environment that has matplotlib."""
     python = environments.prepare_plot() / "python"
     subprocess.run(
         [python, servers.HERE / "plot.py", environments.RESULTS, folder], timeout=120, check=True

@@ -30,7 +30,7 @@ import process
 import servers
 import works
 
-# What the instructions per request may grow by.
+# The share by which the instructions per request may grow.
 MOST = 0.03
 SERVER = servers.SERVERS[0]
 BUILDS = environments.CACHE / "builds"
@@ -55,7 +55,7 @@ def main():
     options = parse_options()
     if missing := callgrind.missing():
         sys.exit(f"missing: {', '.join(missing)}; on Debian: apt-get install valgrind util-linux")
-    # Ends what was started also when somebody ends this program.
+    # On SIGTERM, the `finally` blocks stop the servers that this program has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     process.adopt_orphans()
     environments.prepare_oha()
@@ -87,7 +87,7 @@ def parse_options():
 
 
 def find(wanted):
-    """The build that is meant by a program, by a revision, or by nothing."""
+    """Returns the build of a program or of a revision; without either, that of the sources."""
     if wanted is None:
         return build("sources", environments.ROOT)
     if Path(wanted).is_file():
@@ -102,13 +102,13 @@ def find(wanted):
     with tempfile.NamedTemporaryFile(suffix=".tar") as archive:
         git("archive", "--output", archive.name, commit)
         shutil.unpack_archive(archive.name, source)
-    # Both get the same page: building it is no part of what is compared.
+    # Both get the same web page, which the comparison does not concern.
     shutil.copytree(environments.ROOT / "web" / "dist", source / "web" / "dist")
     return build(commit, source)
 
 
 def git(*arguments):
-    """Gives what git says; nothing where it fails."""
+    """Returns the output of git, or nothing if git fails."""
     command = ["git", "-C", environments.ROOT, *arguments]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.strip()
 
@@ -129,7 +129,7 @@ def modules(client):
 
 
 def compare_instructions(before, after, starts):
-    """Gives by how much the instructions per request have grown, for each work."""
+    """Returns the growth of the instructions per request, for each work."""
     print(f"  {'instructions per request':28}{'before':>12}{'after':>12}{'ratio':>10}")
     grown = []
     for name, (title, requests) in COUNTED.items():
@@ -180,7 +180,7 @@ def count(build, work, requests):
         counted = callgrind.Callgrind(build.program, Path(folder))
         with serve(build._replace(program=counted.program), work) as running:
             counts = [counted.count(running, work, requests) for _ in range(COUNTS + 1)]
-    # The first one has the start in it.
+    # The first count includes the start.
     return counts[1:]
 
 
@@ -204,7 +204,7 @@ def memory(build):
 
 
 def serve(build, work):
-    """A start of the server with this engine and this client."""
+    """Runs a server with this engine and this Python package while the block runs."""
 
     variables = {
         "AI_INTEGRATION_BINARY": str(build.program),

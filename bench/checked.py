@@ -1,4 +1,4 @@
-"""Load of which every answer is held against its own request."""
+"""Puts a server under load, and checks every response against its own request."""
 
 import contextlib
 import dataclasses
@@ -9,10 +9,10 @@ import threading
 import time
 from typing import NamedTuple
 
-# A request without an answer for that long, in seconds, has none.
+# The timeout of a request, in seconds.
 PATIENCE = 20
-# Between two requests of a connection, and after one that failed. With the same load for all, what
-# goes wrong can be compared.
+# Seconds between two requests of a connection, and after a failed one. The load is the same for all
+# servers, so that their failures can be compared.
 PAUSE = 0.005
 PAUSE_AFTER_FAILURE = 0.1
 
@@ -23,8 +23,9 @@ KINDS = (RIGHT, FAILED, BROKEN, SILENT, WRONG)
 class Outcome(NamedTuple):
     """The end of a request.
 
-    `failed` is an honest error, with a status and a body; `broken` a connection that was refused,
-    reset or closed; `silent` no answer for 20 s; `wrong` anything else that is not right.
+    `right` is the expected response, `failed` an error response with a body. `broken` is an error
+    response without a body, or a connection that was refused, reset or closed. `silent` is a
+    timeout. `wrong` is everything else.
     """
 
     kind: str
@@ -35,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 class Asker:
-    """One client, whose connection is kept open for as long as the server does."""
+    """A client that keeps its connection open until the server closes it."""
 
     def __init__(self, running, patience=PATIENCE):
         self.running = running
@@ -80,7 +81,7 @@ class Asker:
         return answer.status, answer.read()
 
     def _has_ended(self):
-        """Returns true if the server has closed the connection between two requests, as it may."""
+        """Returns true if the server has closed the connection between two requests (no fault)."""
         open_socket = self.connection.sock
         if open_socket is None:
             return True
@@ -116,7 +117,7 @@ class Load:
         self._over.set()
 
     def end(self):
-        """Waits for the requests that are under way."""
+        """Stops the load, and waits for the requests in flight."""
         self.tell_to_end()
         for thread in self._threads:
             thread.join(PATIENCE + 5)
@@ -133,6 +134,6 @@ class Load:
 
 
 def payload(client, number):
-    """No two are the same, and they are short, long, plain and not."""
+    """Returns a distinct text: some are short, some long, some have quotes or are not ASCII."""
     filler = ("x", "grüße ", "語", '"\\')[number % 4]
     return f"{client}-{number} {filler * (number * 7919 % 40)}"

@@ -1,10 +1,10 @@
-"""The same faults on this project's server and on its peers, side by side.
+"""Causes the same faults on this project's server and on its peers, and compares the outcomes.
 
     make bench-faults   all of it, some 25 minutes; writes the summary into docs/reliability.md
 
-For each fault a server is started with two workers, is under checked load while the fault happens,
-and is then looked at for what is left behind, and ended. The figures are kept after each fault, so
-that a run can be continued or repeated in parts.
+For each fault, a server is started with two workers, and is under checked load while the fault
+happens. Then its resources are compared with those before, and it is stopped. The figures are saved
+after each fault, so that a run can be continued or repeated in parts.
 """
 
 import argparse
@@ -33,8 +33,8 @@ def with_faults(name, **more):
     return replace(known[name], **more)
 
 
-# The servers of the benchmark with the program that breaks as it is told. Logs of each access are
-# off there and here; everything else is as it comes, but for what `how` says.
+# The servers of the benchmark, with the program for the faults. Access logs are off, as in the
+# benchmark. All other settings are the defaults, except those that `how` names.
 SERVERS = [
     with_faults(
         "ai_integration",
@@ -67,7 +67,7 @@ SERVERS = [
     ),
 ]
 
-# The names under which servers take the limits of a fault; the programs of the others read them.
+# The servers' own names for the limits of a fault. Elsewhere the program reads the limits.
 NAMES = {
     "ai_integration": {
         "TIME_LIMIT": "AI_INTEGRATION_TIMEOUT",
@@ -85,7 +85,7 @@ NAMES = {
 
 def main():
     options = parse_options()
-    # Ends what was started also when somebody ends this program.
+    # On SIGTERM, the `finally` blocks stop the servers that this program has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     process.adopt_orphans()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
@@ -152,7 +152,7 @@ def run(options, results):
 
 
 def visit(server, fault, folder):
-    """One start of one server, and one fault."""
+    """Starts a server once, and causes one fault."""
     try:
         with process.serve(limited(server, fault.limits), scene.WORK, folder) as running:
             act = scene.Scene(running, SEED)
@@ -169,7 +169,7 @@ def limited(server, limits):
     names = NAMES.get(server.name, {})
     values = {names.get(name, name): value for name, value in limits.items()}
     if "MOSEC_TIMEOUT" in values:
-        values["MOSEC_TIMEOUT"] += "000"  # It is in milliseconds.
+        values["MOSEC_TIMEOUT"] += "000"  # This server takes milliseconds.
     return replace(server, variables=lambda start: {**server.variables(start), **values})
 
 

@@ -1,4 +1,4 @@
-"""The faults: what is done to a server, to its model and to its connections."""
+"""The faults, which are caused in a server, in its model and in its connections."""
 
 import contextlib
 import dataclasses
@@ -44,7 +44,7 @@ def kill_workers(act):
 
 
 def order(text, times=4, seconds=0.5):
-    """A fault of the model, which a request carries: so many, one after the other."""
+    """Returns a fault that sends `text` to the model `times` times, until a recovery fails."""
 
     def carry_out(act):
         for _ in range(times):
@@ -245,11 +245,11 @@ def half_bodies(act):
 
 
 def raw_exchange(act, sent, and_end=False, patience=10):
-    """Sends bytes over a connection of its own, and reads the response."""
+    """Sends bytes over a new connection, and reads the response."""
     with act.connect(patience) as client:
         received = b""
         try:
-            # A server may answer, and close, before it has read all of it.
+            # A server may respond and close before it has read all bytes.
             with contextlib.suppress(ConnectionError):
                 client.sendall(sent)
             if and_end:

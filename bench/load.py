@@ -7,7 +7,7 @@ import tempfile
 import environments
 import process
 
-# Seconds that a request may take, and that oha may take longer than it was told.
+# The timeout of a request, and the time that oha may exceed its duration by, in seconds.
 REQUEST_PATIENCE = 10
 MORE_PATIENCE = 20
 
@@ -45,8 +45,8 @@ def _oha(running, work, seconds):
         body.flush()
         command = [
             *(environments.OHA, "--no-tui", "--output-format", "json", "--stats-success-breakdown"),
-            # -w: what is under way when time is up is waited for. It would be lost for a slow
-            # server otherwise, which would still be busy with it in the next run.
+            # -w: oha waits for requests in flight when the time is up. Otherwise a slow server
+            # would lose them, and would still be busy with them in the next run.
             *("-z", f"{seconds}s", "-w", "-c", str(work.clients), "-t", f"{REQUEST_PATIENCE}s"),
             *("-m", "POST", "-T", request.type, "-D", body.name, "--disable-compression"),
             f"http://127.0.0.1:{running.port}{request.path}",

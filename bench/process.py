@@ -1,4 +1,4 @@
-"""A running server: started, spoken to, looked at from outside through /proc, and ended."""
+"""Starts and stops a server, sends it requests, and measures its processes through /proc."""
 
 import contextlib
 import ctypes
@@ -15,7 +15,7 @@ from pathlib import Path
 import environments
 import servers
 
-# Seconds for a server to give its first right answer, for one answer, and for it to stop.
+# Limits in seconds: for the first right response of a server, for one response, and for its stop.
 START_PATIENCE = 90
 ANSWER_PATIENCE = 10
 STOP_PATIENCE = 10
@@ -30,14 +30,14 @@ class Failed(Exception):
 
 
 def adopt_orphans():
-    """Makes this process the parent of what a server leaves behind, so that it can be found."""
+    """Makes this process the parent of the processes that a server leaves, so that `tree` finds them."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 class Running:
-    """One start of a server. `first_answer` is the time from the start to the first right one.
+    """A started server. `first_answer` is the time from the start to the first right response.
 
-    `scratch` is the folder of its temporary files.
+    `scratch` is the folder of the server's temporary files.
     """
 
     def __init__(self, server, work, process, start, log):
@@ -50,7 +50,7 @@ class Running:
         self.first_answer = None
 
     def check(self, work, times=1):
-        """Sends the work's request some times over one connection, and looks at each answer."""
+        """Sends the work's request `times` times over one connection, and checks each response."""
         connection = socket.create_connection(("127.0.0.1", self.port), ANSWER_PATIENCE)
         with contextlib.closing(connection):
             for _ in range(times):
@@ -59,9 +59,9 @@ class Running:
                     raise Failed(f"a wrong answer: {str(answer)[:200]}")
 
     def _ask(self, work, connection):
-        """Sends the work's request once, and gives the answer read as the server's are read."""
+        """Sends the work's request once, and returns the result that the server's reader finds."""
         request = self.server.request(work)
-        # In one piece: of two it would be chance whether a server reads them at once.
+        # Sent in one call: after two calls, a server may read the head and the body separately.
         connection.sendall(b"".join(self.wire(request)))
         with http.client.HTTPResponse(connection, method="POST") as answer:
             answer.begin()
@@ -74,7 +74,7 @@ class Running:
             raise Failed(f"an answer that cannot be read: {body[:200]!r}") from failure
 
     def wire(self, request, more_head=b""):
-        """The bytes of a request: head and body."""
+        """Returns the bytes of a request: head and body."""
         head = (
             f"POST {request.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
             f"Content-Type: {request.type}\r\nContent-Length: {len(request.body)}\r\n"
@@ -82,7 +82,7 @@ class Running:
         return head.encode() + more_head + b"\r\n", request.body
 
     def wait_for_first_answer(self, since):
-        """Asks every few milliseconds. Until a server is complete it may refuse in any way."""
+        """Sends a request every few milliseconds. A server may refuse any way until it is ready."""
         refusal = "nothing listens"
         while time.perf_counter() < since + START_PATIENCE:
             with contextlib.suppress(ConnectionRefusedError):
@@ -104,18 +104,21 @@ class Running:
         return lines[-1].strip()[:200] if lines else "it said nothing"
 
     def processor_time(self):
-        """Seconds that all its processes have used so far, those that have ended included."""
+        """Returns the CPU seconds of all processes of the server so far, ended ones included."""
         return sum(_stat(pid).used for pid in self.tree()) / TICKS
 
     def memory(self):
-        """MB of all its processes, where what several share counts for each in proportion."""
+        """Returns the MB of all processes of the server; shared memory counts in proportion (Pss)."""
         return sum(_memory(pid, "Pss") for pid in self.tree())
 
     def memory_of_first_process(self, kind="Pss"):
         return _memory(self.process.pid, kind)
 
     def tree(self):
-        """The ids of its processes. Of two servers only one runs at a time: orphans are its own."""
+        """Returns the ids of the server's processes.
+
+        Only one server runs at a time, so that all orphans are its own.
+        """
         parents = {pid: stat.parent for pid, stat in _processes().items()}
         found = {
             pid for pid, parent in parents.items() if parent == os.getpid() and _is_served(pid)
@@ -125,13 +128,13 @@ class Running:
         return found
 
 
-# Children of this process that are no server's: the load generator.
+# Children of this process that belong to no server, such as the load generator.
 _own_children = set()
 
 
 @contextlib.contextmanager
 def own_child(pid):
-    """For as long as it runs, a child of this process is not taken for a server's orphan."""
+    """Excludes a child of this process from the server's orphans while the block runs."""
     _own_children.add(pid)
     try:
         yield
@@ -176,11 +179,11 @@ def serve(server, work, folder):
 
 
 def environment(server, start):
-    """The caller's environment without what could steer a server, and with what should."""
+    """Returns the environment of a server. No other variable of the caller can configure it."""
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "USER") if name in os.environ}
     return {
         **kept,
-        # Some start programs of theirs by name.
+        # Some servers start their own programs by name.
         "PATH": f"{start.bin}:{os.environ['PATH']}",
         "PYTHONPATH": str(servers.HERE / "model"),
         "TMPDIR": str(start.scratch),
@@ -200,7 +203,7 @@ def free_ports(count):
 
 
 def _end(running):
-    """Asks the server to stop, and ends whatever is left of it, by process id."""
+    """Asks the server to stop, and kills its remaining processes by their ids."""
     running.process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         running.process.wait(STOP_PATIENCE)
@@ -225,7 +228,7 @@ def _left(running):
 
 
 class _Stat:
-    """The fields of /proc/PID/stat that matter here; times in ticks, ended children included."""
+    """The parent and the CPU time in /proc/PID/stat: in ticks, with that of ended children."""
 
     def __init__(self, text):
         fields = text.rpartition(")")[2].split()
@@ -245,7 +248,7 @@ def _processes():
 
 
 def _memory(pid, kind):
-    """MB of a process, of one of the kinds that the kernel tells apart."""
+    """Returns the MB of a process that the kernel counts under `kind`, such as `Pss`."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

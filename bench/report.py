@@ -1,7 +1,7 @@
-"""The report of a run: one table for the console, and a page in Markdown.
+"""Writes the report of a run: one table for the console, and a page in Markdown.
 
-Every figure is the median of the repetitions. `Figures` gives them; the tables and goals below only
-arrange them.
+Every figure is the median of the repetitions. `Figures` computes the medians; the tables and goals
+below only arrange them.
 """
 
 import operator
@@ -27,7 +27,7 @@ NONE = "–"
 
 
 class Figures:
-    """The medians of a run's results; None where something was not measured."""
+    """The medians of a run's results; None for what was not measured."""
 
     def __init__(self, results):
         self.results = results
@@ -44,7 +44,7 @@ class Figures:
         return sum(run["errors"] for run in self.results["runs"].get(server, {}).get(work, []))
 
     def missing(self, server, work):
-        """The reason why there are no figures, or fewer than there should be; or None."""
+        """Returns the reason why figures are missing, or None if none are missing."""
         failed = self.results["failed"].get(server)
         return failed or self.results["reasons"].get(server, {}).get(work)
 
@@ -57,7 +57,7 @@ class Figures:
 
 
 class Goal(NamedTuple):
-    """A figure, mostly a ratio within one run, and what it is held against."""
+    """A figure, mostly a ratio within one run, and the limit that it is compared with."""
 
     title: str
     value: Callable[[Figures], float]
@@ -134,13 +134,13 @@ def goals(figures):
     return [["goal", "limit", "measured", ""], *(goal.row(figures) for goal in GOALS)]
 
 
-# --- tables: rows of texts, the first of them the head ---
+# --- tables: rows of texts, of which the first is the header ---
 
 HEAD = ["server", "requests/s", "p50 ms", "p99 ms", "CPU s per 1,000", "errors"]
 
 
 def number(value):
-    """Three digits that mean something, whatever the size."""
+    """Formats a number with about three significant digits."""
     if value is None:
         return NONE
     if value >= 100:
@@ -166,7 +166,7 @@ def rows_of_starts(figures):
 
 
 def missing(figures):
-    """Lists what was not measured, and why; the same reason for several works is one line."""
+    """Lists what was not measured, and why. Works with the same reason share a line."""
     found = {}
     for name in figures.servers:
         if name in FLOORS:
@@ -180,7 +180,7 @@ def missing(figures):
 
 
 def markdown(rows):
-    """A table, aligned so that it can be read as text too: names to the left, figures right."""
+    """Returns a Markdown table, aligned as text: names to the left, figures to the right."""
     rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
     left = [
@@ -210,7 +210,7 @@ def _is_figure(cell):
 
 
 def console(results):
-    """Everything in one table, and the goals."""
+    """Returns the report for the console: all figures in one table, and the goals."""
     figures = Figures(results)
     table = [["work", *HEAD, "first answer s", "idle MB", "loaded MB"]]
     for work in results["works"]:

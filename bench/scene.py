@@ -1,4 +1,4 @@
-"""A server under checked load while something goes wrong, and a look at what is left afterwards."""
+"""Puts a server under checked load during a fault, and measures what is left afterwards."""
 
 import contextlib
 import dataclasses
@@ -14,23 +14,26 @@ import process
 import works
 
 WORK = works.Work("faults", "faults", "faults", clients=8, workers=2)
-# Seconds: under load before the fault, and after the recovery; for the recovery, and one try of it;
-# for a server to be as before; for it to end on SIGTERM, which is what `docker stop` waits, and for
-# the rest of its processes.
+# All in seconds. The time under load before the fault, and after the recovery.
 LOAD_BEFORE, LOAD_AFTER = 0.5, 0.5
+# The limits for the recovery, and for one request that tests if the server has recovered.
 RECOVERY_PATIENCE = 30
 PROBE_PATIENCE = 5
+# The limit for the resources to return to their values before the fault.
 SETTLE_PATIENCE = 15
+# The limits for the first process to end after SIGTERM (`docker stop` waits as long), and for the
+# other processes to end after it.
 STOP_PATIENCE = 10
 REST_PATIENCE = 2
-# What counts as being as before.
+# The increases that still count as no change: descriptors, MB. And the limit in cores for a server
+# without requests.
 MORE_DESCRIPTORS = 10
 MORE_MEMORY = 50
 BUSY = 0.2
 
 
 class Resources:
-    """The resources of all processes of a server: ids, open descriptors, MB."""
+    """The resources of a server: the ids of its processes, their open descriptors, and MB of memory."""
 
     def __init__(self, running):
         collect_orphans(running)
@@ -40,9 +43,11 @@ class Resources:
 
 
 class Scene:
-    """`recovery` is the time of the first right answer after a fault, the longest if there were
-    several, None for never. `told` is what the requests were answered that carry a fault, and
-    `notes` what else is to be told.
+    """A server, its load, and what is measured before and after a fault.
+
+    `recovery` is the time from a fault to the first right response: the longest one after several
+    faults, None if there was no right response. `told` has the outcomes of the requests that carry
+    a fault. `notes` are further remarks for the report.
     """
 
     def __init__(self, running, seed):
@@ -52,9 +57,9 @@ class Scene:
         self.told = []
         self.notes = []
         self.load = None
-        # Told apart from `recovery` for faults that a server is not meant to get over.
+        # True for a fault that ends the server: it need not recover.
         self.ends_the_server = False
-        # Cores that it uses when it has nothing to do.
+        # The cores that the server uses without requests.
         self.busy = 0
         self.ended_in = None
         self.outliving = 0
@@ -63,7 +68,7 @@ class Scene:
     # --- before ---
 
     def prepare(self):
-        """Waits for both workers, warms them up, and notes what the server takes up."""
+        """Waits for both workers, warms them up, and records the resources of the server."""
         wait_until(lambda: len(self.workers()) == WORK.workers, 30)
         load = checked.Load(self.running, WORK.clients)
         time.sleep(1)
@@ -75,17 +80,17 @@ class Scene:
         self.load = checked.Load(self.running, WORK.clients)
         time.sleep(LOAD_BEFORE)
 
-    # --- what faults are made of ---
+    # --- parts of faults ---
 
     def workers(self):
-        """The processes that have set up the model and run."""
+        """Returns the running processes that have set up the model."""
         tree = self.running.tree()
         names = (path.name for path in self.running.scratch.glob("worker-*"))
         known = {int(name.removeprefix("worker-")) for name in names}
         return sorted(pid for pid in known & tree if state(pid) not in ("Z", "T", None))
 
     def acceptors(self):
-        """The processes that accept connections: the last to whom the socket was handed down."""
+        """Returns the processes that accept connections: of those that inherited the socket, the last."""
         listening = listening_inodes(self.running.port)
         tree = self.running.tree()
         holders = {pid for pid in tree if listening & links(pid)}
@@ -100,7 +105,7 @@ class Scene:
         return checked.ask(self.running, dataclasses.replace(WORK, text=text), patience)
 
     def tell(self, text, seconds):
-        """Sends a request that carries a fault, and waits some seconds for its answer."""
+        """Sends a request that carries a fault, and waits at most `seconds` for its response."""
         thread = self.in_background(lambda: self.told.append(self.ask(text)))
         thread.join(seconds)
 
@@ -114,7 +119,10 @@ class Scene:
         return socket.create_connection(("127.0.0.1", self.running.port), patience)
 
     def recover(self):
-        """Asks until the answer is right, over a new connection each time; whether it ever was."""
+        """Sends requests until a response is right, each over a new connection.
+
+        Returns false if no response was right in time.
+        """
         begin = time.monotonic()
         number = 0
         while (left := begin + RECOVERY_PATIENCE - time.monotonic()) > 0:
@@ -126,7 +134,7 @@ class Scene:
                     self.recovery = max(self.recovery, took)
                 return True
             if left < checked.PATIENCE:
-                # What it has sent by then is known to have no answer when this is over.
+                # The load ends now, so that its last requests have timed out by the end of this.
                 self.load.tell_to_end()
             time.sleep(0.02)
         self.recovery = None
@@ -139,7 +147,7 @@ class Scene:
     # --- after ---
 
     def finish(self):
-        """Ends the load, and looks for what is left behind, now and when the server was ended."""
+        """Ends the load, and measures what is left, now and after the server was stopped."""
         if not self.ends_the_server:
             time.sleep(LOAD_AFTER)
         self.load.end()
@@ -149,7 +157,7 @@ class Scene:
             self.stop()
 
     def _settle(self):
-        # One that has not recovered has had its time.
+        # A server that has not recovered has already used its time.
         end = time.monotonic() + (0 if self.recovery is None else SETTLE_PATIENCE)
         while True:
             used = self.running.processor_time()
@@ -170,7 +178,7 @@ class Scene:
         )
 
     def stop(self):
-        """Sends SIGTERM to the server's first process, and counts what outlives it."""
+        """Sends SIGTERM to the server's first process, and counts the processes that outlive it."""
         begin = time.monotonic()
         process = self.running.process
         was_running = process.poll() is None
@@ -185,14 +193,14 @@ class Scene:
         self.outliving = len(self.still_running())
 
     def still_running(self):
-        """The rest of the server, without what was already reported as its end."""
+        """Returns the server's processes that still run, without a first process that has ended."""
         collect_orphans(self.running)
         gone = {self.running.process.pid} if self.running.process.poll() is not None else set()
         return {pid for pid in self.running.tree() - gone if state(pid) not in ("Z", None)}
 
 
 class Peak:
-    """The most memory of a server while the block runs, in MB."""
+    """Measures the highest memory of a server while the block runs, in MB."""
 
     def __init__(self, running):
         self.running = running
@@ -264,7 +272,7 @@ def descriptors(pid):
 
 
 def listening_inodes(port):
-    """The listening sockets of a port, as `links` gives them."""
+    """Returns the listening sockets of a port, in the form that `links` returns."""
     found = set()
     for table in ("tcp", "tcp6"):
         with open(f"/proc/net/{table}") as file:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 def png(side):
-    """A PNG of noise, about `3 * side * side` bytes long: some servers look at what they are sent.
+    """Returns a PNG of noise, about `3 * side * side` bytes long: some servers decode pictures.
 
     The noise is the same each time.
     """

@@ -1,7 +1,7 @@
-"""A model in both API styles, and one way of asking it for all modes.
+"""Runs a model in both API styles and in all modes, through one function.
 
-A test writes a model once, as a function `infer` and a `SCHEMA`, and asks it with inputs as Python
-has them; here they become flags, pipes and forms, and the answers become one shape again.
+A test writes a model once, as a function `infer` and a `SCHEMA`, and passes inputs as Python values.
+This module turns the inputs into flags, pipes or forms, and the results into a `Reply`.
 """
 
 import base64
@@ -15,7 +15,7 @@ import textwrap
 from PIL import Image
 from support import run, serve
 
-# The two ways in which old programs are written.
+# The two API styles of old programs.
 STYLES = {
     "loop": """
 import ai_integration
@@ -33,24 +33,24 @@ start_loop(inference_function=infer, inputs_schema=SCHEMA)
 
 ONE_SHOT = ["command_line", "test_inputs_dict_json", "test_inputs_pickled_dict"]
 HTTP = ["http /", "http /infer"]
-# Where inputs of any kind can be given.
+# The modes that take inputs of any type.
 ASKED = ONE_SHOT + HTTP
 
 
 def model(source, style="loop"):
-    """The program of a model; `source` defines `SCHEMA` and `infer`."""
+    """Returns the program of a model; `source` defines `SCHEMA` and `infer`."""
     return textwrap.dedent(source) + STYLES[style]
 
 
 def picture(size=(4, 3), color=(200, 30, 90), kind="PNG", mode="RGB"):
-    """The bytes of a picture of one colour."""
+    """Returns the bytes of a picture of one colour."""
     encoded = io.BytesIO()
     Image.new(mode, size, color).save(encoded, format=kind)
     return encoded.getvalue()
 
 
 class Reply:
-    """The outcome of a request to a model: its data as text where that can be, or its error."""
+    """The outcome of a request to a model: the data, as text if it is text, or the error."""
 
     def __init__(self, success, text, status, output, errors):
         self.success = success
@@ -75,7 +75,7 @@ class Reply:
 
 
 def ask(mode, path, inputs, folder, **variables):
-    """Runs the program at `path` in `mode` on `inputs`: files are bytes, all else is itself."""
+    """Runs the program at `path` in `mode` on `inputs`, in which files are bytes."""
     if mode in HTTP:
         with serve(path, **variables) as server:
             return asked(server, mode, inputs)
@@ -92,7 +92,7 @@ def ask(mode, path, inputs, folder, **variables):
 
 
 def piped(mode, inputs):
-    """The inputs as the pipe modes read them."""
+    """Returns the inputs in the form that the pipe modes read."""
     if mode == "test_inputs_pickled_dict":
         return pickle.dumps(inputs)
     if mode == "test_single_image":
@@ -106,7 +106,7 @@ def piped(mode, inputs):
 
 
 def asked(server, mode, inputs):
-    """Asks a running server."""
+    """Sends a request to a running server."""
     answer = server.post(mode.split()[1], **inputs)
     if mode == "http /":
         body = answer.json()

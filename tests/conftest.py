@@ -14,7 +14,7 @@ import support  # noqa: E402
 
 @pytest.fixture
 def program(tmp_path):
-    """Writes a program of a model's author, and gives its path."""
+    """Writes the program of a model, and returns its path."""
 
     def write(source, name="entrypoint.py"):
         path = tmp_path / name
@@ -26,7 +26,7 @@ def program(tmp_path):
 
 @pytest.fixture(scope="session", autouse=True)
 def installed():
-    """The suites are about the installed package: without one nothing they say would be true."""
+    """Fails if the package is not installed, because the suites test the installed package."""
     if not Path(support.BINARY).is_file():
         pytest.exit("ai-integration is not installed beside %s; use `make test`" % support.PYTHON)
 

@@ -1,4 +1,4 @@
-"""A load client that checks every answer: one thread, plain sockets, one request on each."""
+"""A load client that checks every response: one thread, and plain sockets with one request each."""
 
 import json
 import selectors
@@ -6,19 +6,19 @@ import socket
 import time
 from urllib.parse import urlsplit
 
-# No answer takes longer.
+# The timeout of a response, in seconds.
 PATIENCE = 60
 CRASHED = b'"code":"model_crashed"'
 
 
 def payload(number, seed=0):
-    """The text of a request: no two are the same, and they are short, long, plain and not."""
+    """Returns a distinct text: some are short, some long, some have quotes or are not ASCII."""
     filler = ("x", "grüße ", "語", '"\\')[number % 4]
     return "%d-%d %s" % (seed, number, filler * (number * 7919 % 40))
 
 
 class Load:
-    """Sends texts to a server that echoes them, and counts what comes back."""
+    """Sends texts to a server that echoes them, and counts the responses by their kind."""
 
     def __init__(self, server, texts, connections):
         self.address = urlsplit(server.url)
@@ -30,7 +30,7 @@ class Load:
         self._connections = connections
 
     def run(self):
-        """Sends everything and answers with the seconds that it took."""
+        """Sends all requests, and returns the seconds that they took."""
         begin = time.monotonic()
         for _ in range(self._connections):
             self._begin(None)
@@ -94,7 +94,7 @@ class Load:
 
 
 class Open:
-    """A request that waits for its answer."""
+    """A request that waits for its response."""
 
     __slots__ = ("received", "sent", "text")
 

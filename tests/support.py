@@ -1,4 +1,4 @@
-"""Runs programs with the installed package, the way a user would."""
+"""Runs programs with the installed package, as a user does."""
 
 import contextlib
 import json
@@ -18,26 +18,26 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 BINARY = str(Path(sys.executable).parent / "ai-integration")
-# No test waits longer than this for one thing.
+# The timeout of a single wait, in seconds.
 PATIENCE = 60
 
 
 def environment(**variables):
-    """The environment without what would steer the package, plus `variables` that are not None."""
+    """Returns the environment without settings of the package, plus the `variables` that are not None."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("AI_INTEGRATION_")
         and name not in ("MODE", "HOST", "PORT", "PYTHONPATH", "PYTHONUNBUFFERED")
     }
-    # As on a terminal: most tests read the log as people do.
+    # The format of a log on a terminal, which most tests check.
     kept["AI_INTEGRATION_LOG_FORMAT"] = "human"
     kept.update({name: str(value) for name, value in variables.items() if value is not None})
     return {name: value for name, value in kept.items() if variables.get(name, "") is not None}
 
 
 def run(program, *arguments, mode=None, stdin=b"", python=PYTHON, command=None, **variables):
-    """Runs `program` (a path) to its end, and gives what `subprocess.run` gives."""
+    """Runs `program` (a path) to its end, and returns a `subprocess.CompletedProcess`."""
     if mode is not None:
         variables["MODE"] = mode
     return subprocess.run(
@@ -52,7 +52,7 @@ def run(program, *arguments, mode=None, stdin=b"", python=PYTHON, command=None, 
 
 
 class Answer:
-    """An HTTP answer."""
+    """An HTTP response."""
 
     def __init__(self, status, headers, body):
         self.status = status
@@ -71,7 +71,7 @@ class Answer:
 
 
 def multipart(fields):
-    """A multipart body of a dict or of pairs: str values are fields, bytes values are files."""
+    """Returns the body and content type of a form of a dict or pairs. Values of bytes become files."""
     boundary = uuid.uuid4().hex
     parts = []
     for name, value in fields.items() if isinstance(fields, dict) else fields:
@@ -114,11 +114,11 @@ class Server:
         return self.request(path, body, headers, timeout=timeout)
 
     def classic(self, **fields):
-        """Posts to the ancestor's address, and gives the JSON."""
+        """Posts a form to `/`, the address of version 1.0.16, and returns the JSON."""
         return self.post("/", **fields).json()
 
     def output(self):
-        """All that it has printed so far, standard output and error together."""
+        """Returns all output of the process so far, standard output and error together."""
         return "".join(self.log)
 
     def wait_for_output(self, pattern, patience=PATIENCE):
@@ -136,9 +136,9 @@ class Server:
         raise AssertionError("no %r in:\n%s" % (pattern, self.output()))
 
     def times_printed(self, words, least, patience=PATIENCE):
-        """Counts how often `words` were printed, and waits until that is `least` at least.
+        """Waits until `words` were printed at least `least` times, and returns how often they were.
 
-        What a program prints may arrive after the response.
+        Lines that a program prints may arrive after the response.
         """
         deadline = time.monotonic() + patience
         while self.output().count(words) < least and time.monotonic() < deadline:
@@ -154,7 +154,7 @@ class Server:
         raise AssertionError("not ready:\n" + self.output())
 
     def stop(self, number=signal.SIGTERM):
-        """Stops it, and gives the exit status."""
+        """Stops the server, and returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(PATIENCE)
@@ -162,7 +162,7 @@ class Server:
 
 @contextlib.contextmanager
 def serve(program, *arguments, python=PYTHON, command=None, ready=True, cwd=None, **variables):
-    """Starts `program` as a server, and stops it in the end."""
+    """Runs `program` as a server while the block runs."""
     variables = {"MODE": "http", "PORT": 0, **variables}
     process = subprocess.Popen(
         [*([python] if command is None else command), str(program), *map(str, arguments)],
@@ -196,7 +196,7 @@ def serve(program, *arguments, python=PYTHON, command=None, ready=True, cwd=None
 
 
 def eventually(look, what, patience=15):
-    """Waits until `look` answers with something true, and gives that."""
+    """Waits until `look` returns a true value, and returns that value."""
     deadline = time.monotonic() + patience
     while True:
         seen = look()
@@ -207,14 +207,14 @@ def eventually(look, what, patience=15):
 
 
 def free_port():
-    """A port of loopback that nothing listens on."""
+    """Returns a free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def wait_until_listening(process, port, log):
-    """Waits until a server takes connections on a port of loopback; it writes its log to a file."""
+    """Waits until a server accepts connections on a port of loopback; `log` is the path of its log."""
 
     def is_there():
         assert process.poll() is None, log.read_text()
@@ -225,12 +225,12 @@ def wait_until_listening(process, port, log):
 
 
 def alive(pid):
-    """Returns true if a process runs; one that has ended and waits to be collected does not."""
+    """Returns true if a process runs. A zombie does not run."""
     return process_state(pid) not in (None, "Z", "X")
 
 
 def process_state(pid):
-    """The letter of `ps` for a process, or None when there is none (Linux)."""
+    """Returns the state of a process as the letter of `ps`, or None without such a process (Linux)."""
     try:
         stat = Path("/proc/%d/stat" % pid).read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -239,7 +239,7 @@ def process_state(pid):
 
 
 def children(pid):
-    """The states of a process's children by their ids, the ended but uncollected ones included."""
+    """Returns the states of a process's children by their ids, zombies included."""
     found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -255,7 +255,7 @@ def children(pid):
 
 
 def marked(mark):
-    """The ids of the processes whose environment has MARK=`mark`, wherever they ended up."""
+    """Returns the ids of all processes with MARK=`mark` in their environment, whatever their parent."""
     line = ("MARK=%s" % mark).encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -268,19 +268,19 @@ def marked(mark):
 
 
 def descriptors(pid):
-    """The number of open descriptors of a process."""
+    """Returns the number of open descriptors of a process."""
     return len(os.listdir("/proc/%d/fd" % pid))
 
 
 def memory(pid):
-    """The resident memory of a process in MiB."""
+    """Returns the resident memory of a process in MiB."""
     status = Path("/proc/%d/status" % pid).read_text()
     return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) / 1024
 
 
 @contextlib.contextmanager
 def started(command, **options):
-    """Starts a process of which nothing is left in the end, its output as bytes in pipes."""
+    """Runs a process while the block runs, with its output as bytes in pipes. Kills it at the end."""
     options = {
         "stdin": subprocess.DEVNULL,
         "stdout": subprocess.PIPE,
@@ -297,7 +297,7 @@ def started(command, **options):
 
 
 def in_background(function, *arguments, **more):
-    """Calls a function on a thread, and gives a function that waits for what it returns."""
+    """Calls a function on a thread. Returns a function that waits for its result."""
     answers, failures = [], []
 
     def call():

@@ -1,4 +1,4 @@
-"""The output of a model reaches the right clients, and the log in the right form."""
+"""Lines that a model prints reach only the client of their request, and the log in its format."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import threading
 import pytest
 from support import BINARY, PYTHON, eventually, in_background, run, serve
 
-# Prints what it handles, in each of several ways, and dies of what it is told to.
+# Prints the text of each request, in one of several ways, and exits if the text begins with `die`.
 PRINTING = """
     import os, sys, time
     import ai_integration
@@ -61,7 +61,7 @@ def last_output(answer):
 def test_the_error_of_a_crash_shows_only_what_was_printed_for_its_request(program, way, place):
     with serve(program(printing(place, WAYS[way]))) as server:
         for number in range(3):
-            # One after the other, and then one right behind the other.
+            # First one request after the other, then with a second request in the queue.
             assert server.post(text="one %d" % number).status == 200
             died = server.post(text="die %da" % number)
             assert last_output(died) == ["last words of die %da" % number]
@@ -72,7 +72,7 @@ def test_the_error_of_a_crash_shows_only_what_was_printed_for_its_request(progra
             died = in_background(server.post, text="die %db" % number)
             assert held().status == behind().status == 200
             assert last_output(died()) == ["last words of die %db" % number]
-        # The log has it all.
+        # The log has all printed lines.
         assert server.times_printed("private", 6) >= 6
 
 
@@ -87,7 +87,7 @@ def jobs(server):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_among_many_quick_requests_each_crash_has_its_own_words(program, place):
+def test_among_many_quick_requests_each_crash_shows_its_own_lines(program, place):
     """If a worker holds several jobs, the engine gets no message when one starts."""
     with serve(program(printing(place, WAYS["stdout"]))) as server:
         stop = threading.Event()
@@ -118,8 +118,8 @@ def test_two_workers_do_not_mix_their_lines(program):
             assert {other().status for other in others} == {200}
 
 
-def test_a_program_that_writes_through_another_one_tells_nobody_what_came_late(program, tmp_path):
-    """Its lines arrive when they arrive: what they belong to cannot be known."""
+def test_late_lines_of_a_program_that_prints_through_a_pipe_reach_no_client(program, tmp_path):
+    """Its lines arrive late, so that the engine cannot know which request they belong to."""
     (tmp_path / "start.sh").write_text('"%s" "$1" 2>&1 | (sleep 0.5; cat)\n' % PYTHON)
     source = program(printing("WHILE", WAYS["stdout"]))
     command = [BINARY, "run", "sh", str(tmp_path / "start.sh")]
@@ -154,7 +154,7 @@ def test_batches_share_their_lines_and_only_theirs(program):
         assert last_output(died) == ["words: ['die']"]
 
 
-def test_a_request_is_told_of_its_own_lines_as_they_come(program):
+def test_the_event_stream_of_a_request_has_its_own_lines_only(program):
     source = printing("WHILE", WAYS["stdout"]).replace(
         "pass", 'print("late and private", text, flush=True)'
     )
@@ -168,7 +168,7 @@ def test_a_request_is_told_of_its_own_lines_as_they_come(program):
         assert "hold 1" not in "".join(told)
 
 
-def test_what_a_program_printed_before_it_died_of_loading_is_told(program):
+def test_lines_printed_before_a_failed_start_are_shown(program):
     source = """
     import sys
     print("the weights are gone")

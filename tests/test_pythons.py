@@ -1,5 +1,5 @@
-"""The client runs on every Python that is found: those on the path, and those of `TEST_PYTHONS`, a
-list of interpreters separated by colons."""
+"""The Python package runs on every Python that is found: those on the PATH, and those in
+`TEST_PYTHONS`, a list of interpreters separated by colons."""
 
 import functools
 import json
@@ -24,7 +24,10 @@ NAMES += ["pypy3", "pypy"]
 
 @functools.lru_cache(maxsize=None)
 def identity(interpreter):
-    """Returns the version of an interpreter, or None when it does not run or is too old for us."""
+    """Returns implementation and version, such as `CPython 3.11.2`.
+
+    None if the interpreter does not run, or if the package does not support its version.
+    """
     code = "import platform, sys; print(platform.python_implementation()); print(sys.version)"
     try:
         done = subprocess.run(
@@ -48,7 +51,7 @@ def identity(interpreter):
 
 
 def interpreters():
-    """Every interpreter once, by what it is."""
+    """Returns one interpreter of each implementation and version."""
     found = {}
     named = os.environ.get("TEST_PYTHONS", "").split(os.pathsep)
     for interpreter in [*named, sys.executable, *map(shutil.which, NAMES)]:
@@ -67,7 +70,7 @@ def python(request):
 
 @pytest.fixture
 def package(tmp_path):
-    """A folder with the package alone, without what else is installed beside it."""
+    """Returns variables that lead a program to a copy of the package alone, and to the engine."""
     shutil.copytree(
         PACKAGE,
         tmp_path / "package" / "ai_integration",

@@ -1,7 +1,6 @@
-"""The work that every server is given. The programs in `peers` only wire it to their server.
+"""The model that every server runs. The programs in `peers` only connect it to their server.
 
-Each piece of work takes and gives plain Python values, so that what differs between the servers is
-what they do around it.
+Its functions take and return plain Python values, so that only the servers differ.
 """
 
 import threading
@@ -9,7 +8,7 @@ import time
 
 COMPUTING = 0.005
 BATCH = 0.010
-# A GPU takes one batch after the other, also from a server that calls the model in many threads.
+# Like a GPU, it runs one batch at a time, even if a server calls it from many threads.
 _gpu = threading.Lock()
 
 
@@ -18,17 +17,16 @@ def echo(text):
 
 
 def look(image):
-    """Something that is wrong when any part of the image's length or either end got lost."""
+    """Returns the image's length and both ends, so that a truncated image gives another result."""
     return {"size": len(image), "first": image[0], "last": image[-1]}
 
 
 def compute(text):
     """Spins for 5 ms of this thread's processor time.
 
-    Wall time would be dishonest on a small machine: while another process holds the core, or
-    another thread the interpreter, a spin until some moment ends without having done its work, and
-    threads that share one interpreter would seem to compute side by side. A counted loop would need
-    a calibration for each machine. Processor time is the same amount of work for everybody.
+    With wall time, a spin would also end while another process has the core, or another thread the
+    interpreter. It would have done less work, and threads of one interpreter would seem to run in
+    parallel. A loop with a fixed count would need a calibration for each machine.
     """
     end = time.thread_time() + COMPUTING
     while time.thread_time() < end:

@@ -1,6 +1,6 @@
-"""The model that breaks as it is told: the same for every server, in `peers/*/faults.py`.
+"""The model for the faults, the same for every server; `peers/*/faults.py` run it.
 
-A text that begins with `!` is an order, and everything else is echoed.
+A text that begins with `!` names the fault that it causes. Every other text is echoed.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from pathlib import Path
 import benchmodel
 
 MEGABYTE = 1 << 20
-# What a worker may allocate beyond what it has when it is set up, where memory is to run out.
+# The memory that a worker may allocate after its set-up, for the fault that exhausts it.
 MORE_MEMORY = 512 * MEGABYTE
 
 look = benchmodel.look
@@ -21,7 +21,7 @@ _hoard = []
 
 
 def set_up():
-    """The first step of each worker: it is told from other processes by a file with its id."""
+    """Writes a file with the id of this worker, which tells it from other processes."""
     Path(os.environ["TMPDIR"], f"worker-{os.getpid()}").touch()
     if "LIMIT_MEMORY" in os.environ:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -47,7 +47,7 @@ def _print():
 
 
 def _fork():
-    """A child that writes to whatever it has inherited, and stays."""
+    """Starts a child that writes to its inherited descriptors, and does not end."""
     if os.fork() == 0:
         for descriptor in range(3, 64):
             with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
-"""Programs in the manner of 1.0.16, run by it and by this package: in both API styles, and in every
-mode that both have, the outcome is the same, or differs as `docs/migrating.md` says.
+"""Runs programs written for 1.0.16 with 1.0.16 and with this package, and compares the outcomes.
 
-A case names the differences that it expects. One that is not named fails, and so does one that is
-no longer there.
+They run in both API styles and in every mode that both packages have. The outcomes must be the same,
+or differ as `docs/migrating.md` says. Each case names the differences that it expects: it fails if
+there is another difference, and also if an expected one is gone.
 """
 
 import base64
@@ -49,7 +49,7 @@ class Case:
     differs: list = field(default_factory=list)
     arguments: list = field(default_factory=list)
     stdin: bytes = b""
-    # Words that the user should read.
+    # Words that the user must see in the output.
     told: str = None
     variables: dict = None
     # Differences in one of the two styles only.
@@ -63,7 +63,7 @@ class Case:
         return "%s: %s %s" % (self.mode or "no MODE", self.program, given)
 
 
-# After a success 1.0.16 ends with 1 where the program has a loop, and always shows more than its
+# After a success, 1.0.16 exits with 1 if the program has a loop. It always prints more than the
 # result.
 def command(program, arguments, *differs, **more):
     """A success on the command line."""
@@ -72,7 +72,7 @@ def command(program, arguments, *differs, **more):
 
 
 def misuse(program, arguments, *differs, **more):
-    """A command line that cannot be used."""
+    """A command line with wrong arguments."""
     more = {"loop": ["the-status-of-what-cannot-be-used"], "told": None, **more}
     return Case(program, "command_line", ["standard-output", *differs], arguments, **more)
 
@@ -84,13 +84,13 @@ def piped(program, mode, inputs, *differs, **more):
 
 
 def failed(program, mode, inputs, told, *differs, **more):
-    """A failure in a pipe mode that the model tells of."""
+    """A failure in a pipe mode that the model reports."""
     more = {"start_loop": ["the-status-after-a-failure"], "words": words(inputs), **more}
     return Case(program, mode, list(differs), stdin=as_input(mode, inputs), told=told, **more)
 
 
 def words(inputs):
-    """Inputs in a few words; a picture by its name alone."""
+    """Describes inputs in a few words; a picture only by its name."""
     if isinstance(inputs, bytes):
         return ""
     return ", ".join(
@@ -397,9 +397,9 @@ def test_the_address_and_the_settings_that_bring_it_back(tmp_path, style):
 
 
 def listening(server):
-    """Returns if other machines can reach a server, as an outcome."""
+    """Returns the addresses that a server listens on, as an outcome: all, or only this machine."""
     said = server.log.read_text()
-    # The suite does not let 1.0.16 do what it would.
+    # The suite keeps 1.0.16 on loopback, and logs the address that it wanted (port/sitecustomize.py).
     if "would listen on" in said:
         return {"listens on": "all" if "would listen on 0.0.0.0" in said else "this machine"}
     with socket.socket() as elsewhere:
