@@ -30,7 +30,7 @@ class Failed(Exception):
 
 
 def adopt_orphans():
-    """Makes this process the parent of the processes that a server leaves, so that `tree` finds them."""
+    """Makes this process the parent of a server's orphans, so that `tree` finds them."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -108,7 +108,7 @@ class Running:
         return sum(_stat(pid).used for pid in self.tree()) / TICKS
 
     def memory(self):
-        """Returns the MB of all processes of the server; shared memory counts in proportion (Pss)."""
+        """Returns the MB of the server's processes; shared memory counts in proportion."""
         return sum(_memory(pid, "Pss") for pid in self.tree())
 
     def memory_of_first_process(self, kind="Pss"):

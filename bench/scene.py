@@ -33,7 +33,7 @@ BUSY = 0.2
 
 
 class Resources:
-    """The resources of a server: the ids of its processes, their open descriptors, and MB of memory."""
+    """The resources of a server: process ids, open descriptors, and MB of memory."""
 
     def __init__(self, running):
         collect_orphans(running)
@@ -90,7 +90,7 @@ class Scene:
         return sorted(pid for pid in known & tree if state(pid) not in ("Z", "T", None))
 
     def acceptors(self):
-        """Returns the processes that accept connections: of those that inherited the socket, the last."""
+        """Returns the processes that accept connections, without those that only hand the socket down."""
         listening = listening_inodes(self.running.port)
         tree = self.running.tree()
         holders = {pid for pid in tree if listening & links(pid)}

@@ -1,6 +1,6 @@
 """Runs a model in both API styles and in all modes, through one function.
 
-A test writes a model once, as a function `infer` and a `SCHEMA`, and passes inputs as Python values.
+A test writes a model once, as a function `infer` and a `SCHEMA`, and passes Python values.
 This module turns the inputs into flags, pipes or forms, and the results into a `Reply`.
 """
 

@@ -23,7 +23,7 @@ PATIENCE = 60
 
 
 def environment(**variables):
-    """Returns the environment without settings of the package, plus the `variables` that are not None."""
+    """Returns the environment without the package's settings, plus `variables` that are not None."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -71,7 +71,7 @@ class Answer:
 
 
 def multipart(fields):
-    """Returns the body and content type of a form of a dict or pairs. Values of bytes become files."""
+    """Returns the body and content type of a form. Values of bytes become files."""
     boundary = uuid.uuid4().hex
     parts = []
     for name, value in fields.items() if isinstance(fields, dict) else fields:
@@ -214,7 +214,7 @@ def free_port():
 
 
 def wait_until_listening(process, port, log):
-    """Waits until a server accepts connections on a port of loopback; `log` is the path of its log."""
+    """Waits until a server accepts connections on a port of loopback; `log` is its log file."""
 
     def is_there():
         assert process.poll() is None, log.read_text()
@@ -230,7 +230,7 @@ def alive(pid):
 
 
 def process_state(pid):
-    """Returns the state of a process as the letter of `ps`, or None without such a process (Linux)."""
+    """Returns the state of a process as the letter of `ps`, or None if it is gone (Linux)."""
     try:
         stat = Path("/proc/%d/stat" % pid).read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -255,7 +255,7 @@ def children(pid):
 
 
 def marked(mark):
-    """Returns the ids of all processes with MARK=`mark` in their environment, whatever their parent."""
+    """Returns the ids of all processes with MARK=`mark` in their environment."""
     line = ("MARK=%s" % mark).encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -280,7 +280,7 @@ def memory(pid):
 
 @contextlib.contextmanager
 def started(command, **options):
-    """Runs a process while the block runs, with its output as bytes in pipes. Kills it at the end."""
+    """Runs a process with its output in pipes, and kills it at the end of the block."""
     options = {
         "stdin": subprocess.DEVNULL,
         "stdout": subprocess.PIPE,

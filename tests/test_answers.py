@@ -1,6 +1,6 @@
-"""Every request gets its own answer, once, whatever happens to the workers.
+"""Every request gets exactly one response, its own, even while workers are killed.
 
-`make chaos` asks a million times and more; the form that `make test` runs is short.
+`make chaos` sends more than a million requests; `make test` runs a short form.
 """
 
 import collections
@@ -57,7 +57,7 @@ answered = collections.Counter()
 
 
 class Killer(threading.Thread):
-    """Kills a worker now and then, on a thread of its own, so that it also meets busy ones.
+    """Kills workers from time to time, on a thread of its own, so that busy ones are killed too.
 
     A server gives up a program that ends again and again before it is ready. On a machine where a
     start takes `start` seconds instead of a tenth, there is more time between two kills.
@@ -94,7 +94,7 @@ class Killer(threading.Thread):
 
 
 def settled(server):
-    """The server's descriptors, once all workers are there and nothing changes any more."""
+    """Returns the number of the server's descriptors, once all workers run and it is stable."""
     latest, since = None, time.monotonic()
     deadline = since + 15
     while time.monotonic() < since + 0.5:

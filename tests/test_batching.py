@@ -1,5 +1,5 @@
-"""Several requests at a time: every asker gets its own answer out of a batch, one member's failure
-is its own, and inputs and results of any size come through as they are."""
+"""Batches of requests: each client gets its own result, a failed request does not fail the others,
+and inputs and results of any size arrive unchanged."""
 
 import base64
 import collections
@@ -99,7 +99,7 @@ def connect(server):
 
 
 def send(server, path="/infer", headers=None, **fields):
-    """Sends a request to its last byte, and gives a function that waits for the answer."""
+    """Sends a whole request, and returns a function that waits for the response."""
     connection = connect(server)
     body, kind = multipart(fields)
     connection.request("POST", path, body, {"Content-Type": kind, **(headers or {})})
@@ -136,7 +136,7 @@ def texts(*words):
 
 
 def at_once(count, ask):
-    """Calls `ask(number)` on `count` threads at the same moment, and gives the answers in order."""
+    """Calls `ask(number)` on `count` threads at once, and returns the results in order."""
     gate = threading.Barrier(count)
 
     def wait_and_ask(number):
@@ -156,7 +156,7 @@ def process_of(answer):
     return json_of(answer)[3]
 
 
-# Who gets which answer, and in which batch
+# Which client gets which result, and in which batch
 
 
 @styles
@@ -247,7 +247,7 @@ def test_a_wait_of_nothing_is_allowed(program, tmp_path):
         assert [json_of(answer)[2] for answer in answers] == [5] * 5
 
 
-# What goes wrong in a batch
+# Failures in a batch
 
 
 @styles
@@ -304,7 +304,7 @@ def test_an_iterator_that_raises_takes_nobody_with_it(program, tmp_path, style, 
         assert at_the_start.status == 500
         assert "ValueError: no first piece" in at_the_start.json()["detail"]
         assert "ValueError: no second piece" in later.json()["err"]
-        # It is the author's error all the same.
+        # It is still the author's error.
         server.wait_for_output("Traceback")
         assert server.post(text="on").body == b"on 0\non 1\non 2\n"
         assert ("starting it again" in server.output()) == (policy == "stop")
@@ -646,7 +646,7 @@ def test_an_argument_that_makes_no_sense_is_a_value_error(arguments, told, style
     assert ("ValueError: " + told) in done.stderr.decode().splitlines()[-1]
 
 
-# What is said about a batch while it is worked on
+# Events of a batch while it runs
 
 
 def events_of(answer):

@@ -1,5 +1,5 @@
-"""Many requests at once: each answer goes to its asker, and the queue in front of the model holds
-what it promises to hold, also while the model is away."""
+"""Many requests at once: each client gets its own response, and the queue keeps its requests, also
+while the model restarts."""
 
 import collections
 import http.client
@@ -64,7 +64,7 @@ def connect(server):
 
 
 def at_once(count, ask):
-    """Calls `ask(number)` on `count` threads at the same moment, and gives the answers in order."""
+    """Calls `ask(number)` on `count` threads at once, and returns the results in order."""
     gate = threading.Barrier(count)
 
     def wait_and_ask(number):

@@ -1,4 +1,4 @@
-"""Requests that take too long: they are answered in time, and the model does not go on for ever."""
+"""A request that takes too long gets its response at its deadline, and the model is stopped."""
 
 import json
 import time
@@ -29,7 +29,7 @@ LIMITED = {"AI_INTEGRATION_TIMEOUT": "1", "AI_INTEGRATION_GRACE": "0.5"}
 
 
 def timed(server, path="/infer", **fields):
-    """The answer, and the seconds until it came."""
+    """Returns the response, and the seconds that it took."""
     begin = time.monotonic()
     answer = server.post(path, **fields)
     return answer, time.monotonic() - begin

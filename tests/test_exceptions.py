@@ -1,4 +1,4 @@
-"""The cost of an exception in the model's block: one request, and now and then the process."""
+"""An exception in the model's block fails one request, and in some cases restarts the process."""
 
 import io
 import threading
@@ -9,7 +9,7 @@ from compat import model
 from PIL import Image
 from support import eventually, in_background, run, serve
 
-# Says which process answers; other words raise what they are called after.
+# Returns the id of its process. Other texts raise the exception that they name.
 RAISING = """
     import os
     import ai_integration
@@ -275,7 +275,7 @@ def test_a_one_shot_mode_ends_with_the_programs_own_status(program, command, pol
     assert done.stderr.decode().rstrip().endswith("ValueError: bad")
 
 
-# Programs that look after exceptions by themselves.
+# Programs that catch exceptions themselves.
 CAUGHT = {
     "around the block": """
         try:

@@ -1,5 +1,5 @@
-"""If anything happens to the model process, the engine lives on: one request pays for it, its
-response names the cause, and nothing is left behind."""
+"""If a model process fails, the engine keeps serving: only one request fails, its response names the
+cause, and no process, descriptor or memory is left."""
 
 import array
 import fcntl
@@ -36,7 +36,7 @@ from support import (
     started,
 )
 
-# An echo that does what it is told to do to itself.
+# An echo model that harms its own process if the text names a way.
 POISONABLE = """
     import ctypes, os, signal, subprocess, sys, time
     import ai_integration
@@ -60,7 +60,7 @@ POISONABLE = """
             )
 """
 
-# What the answer to each poison says.
+# For each harmful text, words of the error response.
 CAUSES = {
     "_exit": r"exit status 3\. Its last output:\n +the last words",
     "kill": r"killed by signal 9 \(SIGKILL\), often sent by the system when memory runs out",
@@ -72,7 +72,7 @@ CAUSES = {
 
 @pytest.fixture
 def mark():
-    """A value by which all processes that a test starts are found again."""
+    """A value in the environment of all processes of a test, so that they can be found."""
     mark = uuid.uuid4().hex
     yield mark
     for pid in marked(mark):
@@ -80,7 +80,7 @@ def mark():
 
 
 class Load:
-    """Clients that keep asking, each one question after the other."""
+    """Clients that keep sending requests, each one at a time."""
 
     def __init__(self, server, clients=8):
         self.failures = []
@@ -132,7 +132,7 @@ class Baseline:
         return seen[-1]
 
     def check(self, mark=None):
-        """That it is at rest again, with nothing left behind."""
+        """Asserts that the engine has returned to its idle resources."""
         only_workers = lambda: "".join(children(self.pid).values()).strip("SRD") == ""  # noqa: E731
         eventually(only_workers, "no zombies: %s" % children(self.pid))
         eventually(lambda: len(children(self.pid)) == self.workers, "only workers are left")
@@ -692,7 +692,7 @@ def test_a_server_whose_messages_nobody_reads_still_answers(program):
         in_background(lambda: urllib.request.urlopen(url + "infer", b"text=flood", timeout=30))
         eventually(lambda: _bytes_waiting(process.stderr) >= 48 * 1024, "a full pipe")
         other = int(ask("infer", b"text=x"))
-        # Its end and its new start are something to report.
+        # Its end and its restart are logged.
         os.kill(other, signal.SIGKILL)
         eventually(lambda: not alive(other), "its end")
         eventually(lambda: len(children(process.pid)) == 2, "a new worker", 5)
@@ -957,7 +957,7 @@ def test_a_worker_that_closes_its_link_and_stays_is_ended(executable, mark):
 
 
 def test_a_request_that_kills_each_worker_before_it_starts_is_given_up_alone(executable):
-    # As when the memory that a large input takes is the last straw.
+    # As if a large input exceeded the memory limit.
     source = (
         SPEAKING
         + """\

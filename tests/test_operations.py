@@ -1,4 +1,4 @@
-"""Metrics and logs: what they say is what happened, and what the documentation says of them."""
+"""Metrics and logs report what happened, and match the documentation."""
 
 import json
 import re

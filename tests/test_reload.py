@@ -1,4 +1,4 @@
-"""`run --reload`: a program that somebody works on is started anew when its files change."""
+"""`run --reload` restarts a program when its files change."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from support import BINARY, PYTHON, alive, children, eventually, in_background, run, serve
 from test_workers import load, wait_for_workers
 
-# Answers with its version, and after as many seconds as it is asked to.
+# Returns its version, after the number of seconds in the request.
 MODEL = """
     import os, time
     import ai_integration
@@ -109,7 +109,7 @@ def test_several_files_that_are_saved_together_are_one_change(program, tmp_path)
 
 
 def test_two_versions_of_a_second_are_told_apart(program, tmp_path):
-    """Python tells files by their second and their length."""
+    """Python takes files with the same second and length for the same file."""
     path = program(model("one", more="from helper import VERSION"))
     helper = program("VERSION = 'one'", "helper.py")
     saved = int(time.time()) - 1000
@@ -531,7 +531,7 @@ def test_where_the_system_cannot_watch_the_files_are_looked_at(program, tmp_path
         becomes(server, "two")
 
 
-# Where there is nothing to start anew
+# Programs that cannot be reloaded
 
 
 @pytest.mark.parametrize(

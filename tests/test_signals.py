@@ -28,7 +28,7 @@ from support import (
     started,
 )
 
-# Takes as long as it is told to, in the way it is told to.
+# Runs for the time and in the way that the text names.
 MODEL = """
     import os, signal, sys, time
     import ai_integration
@@ -68,7 +68,7 @@ starts = pytest.mark.parametrize("command", list(STARTS.values()), ids=list(STAR
 
 @pytest.fixture
 def mark():
-    """A value by which all processes that a test starts are found again."""
+    """A value in the environment of all processes of a test, so that they can be found."""
     mark = uuid.uuid4().hex
     yield mark
     for pid in marked(mark):

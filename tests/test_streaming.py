@@ -1,4 +1,4 @@
-"""Streams: soon, many at once, and no burden on anybody else."""
+"""Streams arrive at once, run side by side, and do not slow other requests down."""
 
 import base64
 import fcntl
@@ -70,7 +70,7 @@ MODEL = """
 
 
 def open_stream(server, text, **headers):
-    """Sends a request, and gives the connection and the answer whose body is still to be read."""
+    """Sends a request. Returns the connection, and the response before its body is read."""
     address = urlsplit(server.url)
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
     headers = {"Content-Type": "application/json", **headers}
@@ -442,7 +442,7 @@ COUNTED = """
 
 
 def standstill(tmp_path):
-    """Waits until the model has sent pieces and sends no more, and gives their number."""
+    """Waits until the model sends no more chunks, and returns their number."""
     sent = tmp_path / "sent"
     eventually(sent.exists, "the first piece")
     last = [None, time.monotonic()]

@@ -1,5 +1,4 @@
-"""Workers come and go, by their number, their age, their size, a signal or an accident, and the
-requests do not notice."""
+"""Workers are recycled, reloaded and restarted without a lost or wrong response."""
 
 import collections
 import contextlib
@@ -46,7 +45,7 @@ def version(number):
 
 
 def about(answer):
-    """The version, the process and the device that an answer tells of."""
+    """Returns the version, the process and the device in a response."""
     assert answer.status == 200, answer
     version, pid, device = answer.body.decode().split(" ")
     return version, int(pid), device
@@ -54,7 +53,7 @@ def about(answer):
 
 @contextlib.contextmanager
 def load(server, clients=4, **fields):
-    """Clients that ask on and on; gives the list that their answers go to."""
+    """Runs clients that keep sending requests. Yields the list of their responses."""
     answers = []
     is_over = threading.Event()
 
@@ -80,7 +79,7 @@ def wait_for_workers(server, count):
 
 
 def reload(server):
-    """Has the program started anew, and waits until it has taken over."""
+    """Reloads the program, and waits until the new generation serves."""
     before = server.output().count("have taken over")
     server.process.send_signal(signal.SIGHUP)
     eventually(lambda: server.output().count("have taken over") > before, "it is started anew")
@@ -256,7 +255,7 @@ def test_a_broken_program_leaves_the_old_one_serving(program, broken, workers):
         assert reason in server.output()[told.start() :]
         eventually(lambda: set(children(server.process.pid)) == old, "nothing else is left")
         assert server.get("/readyz").json()["workers"] == workers
-        # The mended one is as good as any.
+        # The corrected program is reloaded as usual.
         program(version("mended"))
         reload(server)
         assert about(server.post(text="x"))[0] == "mended"

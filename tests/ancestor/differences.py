@@ -21,13 +21,13 @@ def headings():
 
 
 def differing(original, ours):
-    """The aspects in which two outcomes differ."""
+    """Returns the aspects in which two outcomes differ."""
     aspects = (set(original) | set(ours)) - {"log"}
     return {one for one in aspects if original.get(one, ABSENT) != ours.get(one, ABSENT)}
 
 
 def went(original, ours, aspect, before, after):
-    """Tells whether an aspect was `before` with 1.0.16, and is `after` with this package."""
+    """Returns true if an aspect was `before` with 1.0.16, and is `after` with this package."""
     return (original.get(aspect), ours.get(aspect)) == (before, after)
 
 
@@ -50,7 +50,7 @@ def text(original, ours):
 
 
 def as_text(inputs):
-    """Inputs with the bytes among them that are UTF-8 as text."""
+    """Returns the inputs, with bytes that are valid UTF-8 as text."""
     read = {}
     for name, (kind, value) in inputs.items():
         if kind == "bytes":
@@ -65,7 +65,7 @@ def taken(*aspects):
 
     def explains(original, ours):
         good = ours["status"] in (0, 200) and original["status"] != ours["status"]
-        # The command line of `start_loop` ends with 0 whatever comes of it.
+        # The command line of `start_loop` exits with 0 even after a failure.
         good = good or (ours.get("happy", 0) > original.get("happy", 0))
         return {"status", "seen", "happy", "unhappy", *aspects} if good else set()
 
@@ -73,7 +73,7 @@ def taken(*aspects):
 
 
 def pictures(original, ours):
-    """A picture is read, and what is none is refused before the model sees it."""
+    """This package decodes a picture, and refuses a file that is no picture before the model sees it."""
     if ours["status"] == 2 and not ours["seen"]:
         return {"status", "seen", "unhappy"}
     return taken()(original, ours)
@@ -85,14 +85,14 @@ def self_test(original, ours):
 
 
 def served(original, ours):
-    """1.0.16 answers by a page of text, and this package by a result."""
+    """1.0.16 responds with a page of text, and this package with a result."""
     if original["type"] == "text/html" and ours["status"] == 200:
         return {"status", "type", "seen", *("body." + name for name in FIELDS)}
     return set()
 
 
 def refused(original, ours):
-    """1.0.16 answers by a page, and this package by JSON that says what is wrong."""
+    """1.0.16 responds with a page, and this package with JSON that names the fault."""
     if original["type"] == "text/html" and ours["status"] >= 400:
         members = ("err", "code", "detail", "request_id", "status", "title", "type")
         return {"status", "type", *("body." + name for name in members)}
@@ -100,7 +100,7 @@ def refused(original, ours):
 
 
 def exception(original, ours):
-    """An exception in a function: 1.0.16 answers by a page, and stays."""
+    """An exception in a function: 1.0.16 responds with a page, and keeps running."""
     failed = went(original, ours, "status", 500, 200) and "body.err" in ours
     return {"status", "type", "body.err"} if failed else set()
 
@@ -135,7 +135,7 @@ def no_picture(original, ours):
 
 
 def elsewhere(original, ours):
-    """Requests under a foreign name, or for a foreign page, are refused."""
+    """Requests with a foreign Host or Origin are refused."""
     if original["status"] == 200 and ours["status"] in (403, 421):
         members = ("code", "detail", "request_id", "status", "title", "type")
         return {"status", "type", "seen", *("body." + name for name in (*FIELDS, *members))}
@@ -148,7 +148,7 @@ def address(original, ours):
 
 
 def pickle(original, ours):
-    """Objects of other kinds than plain data are not made."""
+    """Pickled objects other than plain data are refused."""
     refuses = original["seen"] and not ours["seen"] and ours["status"] == 2
     return {"status", "seen", "happy", "unhappy"} if refuses else set()
 
@@ -189,7 +189,7 @@ DIFFERENCES = {
 
 
 def check(original, ours, expected):
-    """Holds two outcomes against the differences that are expected between them."""
+    """Asserts that two outcomes differ exactly as expected."""
     report = "\n1.0.16: %r\nours: %r" % (original, ours)
     differs = differing(original, ours)
     explained = {name: DIFFERENCES[name](original, ours) & differs for name in expected}

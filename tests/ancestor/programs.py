@@ -23,7 +23,7 @@ def note(inputs):
 
 
 def program(name, style):
-    """The whole program: in the style of a loop, or of one function."""
+    """Returns the whole program, in one of the two API styles: a loop or a function."""
     loop = STYLES[style]
     if name in CONFIGURED:
         loop = loop.replace(
@@ -34,7 +34,7 @@ def program(name, style):
     return NOTING + textwrap.dedent(SOURCES[name]) + loop
 
 
-# Programs that say how to draw their results, and such that say nothing of their inputs.
+# Programs that describe how to draw their results, and programs without a schema.
 CONFIGURED = ["faces"]
 WITHOUT_A_SCHEMA = ["without schema"]
 

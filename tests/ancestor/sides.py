@@ -1,5 +1,5 @@
-"""Both sides of the comparison: one way to run a program with 1.0.16 or with this package, and
-what is then to be seen of it."""
+"""The two sides of the comparison: runs a program with 1.0.16 or with this package, and returns
+the outcome in one form."""
 
 import ast
 import contextlib
@@ -35,9 +35,9 @@ class Side:
         self.variables = variables
 
     def run(self, program, mode, arguments=(), stdin=b"", told=None, **variables):
-        """Runs a one-shot mode, and gives what is seen of it.
+        """Runs a one-shot mode, and returns its outcome.
 
-        `told` are words that the user should read, on standard output or standard error.
+        `told` are words that the user must see, on standard output or standard error.
         """
         folder = program.parent
         seen, output = folder / (self.name + "-seen"), folder / (self.name + "-output")
@@ -67,7 +67,7 @@ class Side:
             outcome["output"] = output.read_bytes() if output.exists() else None
         if told is not None:
             outcome["told"] = told in text + done.stderr.decode("utf-8", "replace")
-        # For people who look at a failure; it is not compared.
+        # Shown when a test fails; not compared.
         outcome["log"] = text[-1500:] + done.stderr.decode("utf-8", "replace")[-1500:]
         return outcome
 
@@ -80,7 +80,7 @@ class Side:
 
     @contextlib.contextmanager
     def serve(self, program, **variables):
-        """A running server, as a function that sends a request and gives what is seen of it."""
+        """Runs a server. Yields a function that sends a request and returns the outcome."""
         port = free_port()
         folder = program.parent
         seen, log = folder / (self.name + "-seen"), folder / (self.name + "-log")
@@ -101,7 +101,7 @@ class Side:
 
 
 def asked(port, seen, body=None, path="/", **request):
-    """Sends a request with what `urllib.request.Request` takes, and gives what is seen of it."""
+    """Sends a request with the arguments of `urllib.request.Request`, and returns the outcome."""
     url = "http://127.0.0.1:%d%s" % (port, path)
     request = urllib.request.Request(url, data=body, **request)
     known = len(notes(seen))
@@ -120,12 +120,12 @@ def asked(port, seen, body=None, path="/", **request):
 
 
 def notes(path):
-    """The inputs that the model got, one dict for each time that it was asked."""
+    """Returns the inputs that the model got, one dict for each request."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def types_of(inputs):
-    """The names and types of inputs: each side has samples of its own."""
+    """Returns the names and types of inputs, without the values: each side has its own samples."""
     return {name: kind for name, (kind, _) in inputs.items()}
 
 
@@ -148,7 +148,7 @@ def data_of(stdout):
 
 @functools.lru_cache(maxsize=None)
 def sides():
-    """1.0.16 and this package."""
+    """Returns both sides: 1.0.16 and this package."""
     lines = (HERE / "requirements.txt").read_text().splitlines()
     python = python_with("ancestor", [line for line in lines if not line.startswith("#")])
     # Unbuffered, since 1.0.16 loses some of what it prints otherwise.

@@ -1,6 +1,6 @@
 """Runs programs written for 1.0.16 with 1.0.16 and with this package, and compares the outcomes.
 
-They run in both API styles and in every mode that both packages have. The outcomes must be the same,
+They run in both API styles and in every mode that both packages have. The outcomes must be equal,
 or differ as `docs/migrating.md` says. Each case names the differences that it expects: it fails if
 there is another difference, and also if an expected one is gone.
 """
@@ -399,7 +399,7 @@ def test_the_address_and_the_settings_that_bring_it_back(tmp_path, style):
 def listening(server):
     """Returns the addresses that a server listens on, as an outcome: all, or only this machine."""
     said = server.log.read_text()
-    # The suite keeps 1.0.16 on loopback, and logs the address that it wanted (port/sitecustomize.py).
+    # The suite keeps 1.0.16 on loopback, and logs the address it asked for (port/sitecustomize.py).
     if "would listen on" in said:
         return {"listens on": "all" if "would listen on 0.0.0.0" in said else "this machine"}
     with socket.socket() as elsewhere:
