@@ -90,7 +90,7 @@ class Scene:
         return sorted(pid for pid in known & tree if state(pid) not in ("Z", "T", None))
 
     def acceptors(self):
-        """Returns the processes that accept connections, without those that only hand the socket down."""
+        """Returns the processes that accept connections, without their parents."""
         listening = listening_inodes(self.running.port)
         tree = self.running.tree()
         holders = {pid for pid in tree if listening & links(pid)}

@@ -152,7 +152,7 @@ def json_of(answer):
 
 
 def process_of(answer):
-    """The id of the process that gave an answer of the model's function `answer`."""
+    """Returns the id of the process in a response of the model's function `answer`."""
     return json_of(answer)[3]
 
 
@@ -958,14 +958,14 @@ def blob(size):
 
 
 def words(size):
-    """Text of so many bytes in UTF-8, not all of its characters one byte long."""
+    """Returns a text of `size` bytes in UTF-8, with characters of more than one byte."""
     line = "größer als %d – 大きい\n" % size
     encoded = line.encode() * (size // len(line.encode()))
     return (encoded + b"x" * (size - len(encoded))).decode()
 
 
 def same(answer, expected):
-    """Returns true if a response has the expected body; nothing prints megabytes when it is not."""
+    """Returns true if a response has the expected body. A plain `==` would print megabytes."""
     assert answer.status == 200, answer
     return len(answer.body) == len(expected) and answer.body == expected
 

@@ -1,5 +1,5 @@
-"""If a model process fails, the engine keeps serving: only one request fails, its response names the
-cause, and no process, descriptor or memory is left."""
+"""If a model process fails, the engine keeps serving: only one request fails, its response names
+the cause, and no process, descriptor or memory is left."""
 
 import array
 import fcntl

@@ -73,7 +73,7 @@ def taken(*aspects):
 
 
 def pictures(original, ours):
-    """This package decodes a picture, and refuses a file that is no picture before the model sees it."""
+    """This package refuses a file that is no picture before the model sees it."""
     if ours["status"] == 2 and not ours["seen"]:
         return {"status", "seen", "unhappy"}
     return taken()(original, ours)

@@ -25,7 +25,7 @@ def podman() -> Iterator[containers.Podman]:
 
 @pytest.fixture(scope="session")
 def image(podman: containers.Podman) -> Iterator[str]:
-    """The model's image, with the wheel under test installed by pip."""
+    """Builds the model's image, with the wheel under test installed by pip."""
     name = f"localhost/{containers.LABEL}-model:{uuid.uuid4().hex[:12]}"
     base = podman.base_image()
     with tempfile.TemporaryDirectory() as directory:
@@ -39,7 +39,7 @@ def image(podman: containers.Podman) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def example(podman: containers.Podman) -> Iterator[str]:
-    """The image of examples/ocr, from its own Dockerfile, on the base system of these tests."""
+    """Builds the image of examples/ocr from its Dockerfile, on the base system of these tests."""
     name = f"localhost/{containers.LABEL}-example:{uuid.uuid4().hex[:12]}"
     base = podman.base_image()
     wheel = container_host.wheel()
@@ -68,7 +68,7 @@ def example(podman: containers.Podman) -> Iterator[str]:
 
 @pytest.fixture
 def server(podman: containers.Podman, image: str) -> Iterator[container_server.Server]:
-    """The model in mode `http`."""
+    """Runs the model in mode `http`."""
     running = podman.start_server(image)
     yield running
     running.remove()

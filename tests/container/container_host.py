@@ -23,7 +23,7 @@ class CannotRun(Exception):
 
 
 def podman_can_run() -> Optional[str]:
-    """None when containers can run here, else the reason in a few words."""
+    """Returns None if containers can run here, else the reason in a few words."""
     if not sys.platform.startswith("linux"):
         return "containers need Linux"
     if os.geteuid() != 0:
@@ -33,7 +33,7 @@ def podman_can_run() -> Optional[str]:
         return "missing programs, and no apt-get to install them: " + ", ".join(missing)
     if os_release().get("ID") != "debian":
         return "the base image is made from this machine's Debian mirror, and this is not Debian"
-    # What a confined machine lacks is the right to make namespaces, so that is what is tried.
+    # A confined machine lacks the right to create namespaces, so this tries to create one.
     tried = subprocess.run(
         ["unshare", "--mount", "--pid", "--fork", "true"],
         stdin=subprocess.DEVNULL,
@@ -70,7 +70,7 @@ def suite() -> str:
 
 
 def mirror() -> str:
-    """The first Debian mirror that apt is configured with."""
+    """Returns the first Debian mirror that apt is configured with."""
     paths = sorted(glob.glob("/etc/apt/sources.list.d/*.sources"))
     paths += ["/etc/apt/sources.list", *sorted(glob.glob("/etc/apt/sources.list.d/*.list"))]
     for path in paths:

@@ -1,4 +1,4 @@
-"""A container that serves HTTP, seen from outside."""
+"""Sends requests to a container that serves HTTP, and looks at its processes."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """An HTTP answer."""
+    """An HTTP response."""
 
     status: int
     content_type: str
@@ -108,7 +108,7 @@ class Server:
         return self._podman.run("exec", self._name, *command).stdout
 
     def processes(self) -> Dict[int, Process]:
-        """All processes of the container, by pid. Works without `ps`, which few images have."""
+        """Returns all processes of the container by pid, without `ps`, which few images have."""
         # A process may end between the two steps, so that some files may be missing.
         stats = self.execute("sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null || true")
         found = {}
@@ -121,7 +121,7 @@ class Server:
         return found
 
     def listening_addresses(self) -> Set[str]:
-        """The addresses that its port is served on, in the kernel's hexadecimal."""
+        """Returns the addresses that the port is bound to, in the kernel's hexadecimal form."""
         lines = self.execute("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6 || true").splitlines()
         sockets = [line.split()[1:4] for line in lines]
         listening = "0A"
@@ -132,11 +132,11 @@ class Server:
         self._podman.run("kill", "--signal", name, self._name)
 
     def stop(self, limit: int) -> None:
-        """`podman stop`, which kills after `limit` seconds."""
+        """Runs `podman stop`, which kills after `limit` seconds."""
         self._podman.run("stop", "--time", str(limit), self._name, timeout=limit + 30)
 
     def exit_status(self, timeout: float) -> int:
-        """Waits for its end, at most `timeout` seconds."""
+        """Waits at most `timeout` seconds for the end of the container, and returns the exit status."""
         return int(self._podman.run("wait", self._name, timeout=timeout).stdout)
 
     def remove(self) -> None:
@@ -152,7 +152,7 @@ def free_port() -> int:
 
 
 def moments(seconds: float, otherwise: str, detail: "object" = None) -> Iterator[None]:
-    """A few chances a second for at most `seconds`, then a failure that says `otherwise`."""
+    """Yields a few times a second for at most `seconds`, then fails with the message `otherwise`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield

@@ -1,5 +1,5 @@
-"""Containers as docs/container-format.md says to run them where nobody is trusted: not as root,
-on a file system that cannot be written, and without any right of the kernel."""
+"""Containers with the restrictions that docs/container-format.md recommends: not root, a read-only
+file system, and no capabilities."""
 
 import hashlib
 import json
@@ -23,14 +23,14 @@ with open(PAGE, encoding="utf-8") as page:
     SHOWN = re.search(r"docker run (--read-only .*?)\\\n", page.read()).group(1)
 LOCKED = [AS_IN_DOCKER, *shlex.split(SHOWN)]
 RECEIPT = os.path.join(container_host.REPOSITORY, "examples", "ocr", "receipt.png")
-# As much of a picture as it takes to be let through; the model gets the bytes as they were sent.
+# The smallest picture that passes the check; the model gets its bytes unchanged.
 SMALL = b"GIF89a\x01\x00\x01\x00" + bytes(range(256))
 LARGE = SMALL + bytes(range(256)) * 80_000  # 20 MB
 
 
 @pytest.fixture
 def locked(podman, image):
-    """The model in mode `http`, locked down."""
+    """Runs the model in mode `http` with these restrictions."""
     running = podman.start_server(image, options=LOCKED)
     yield running
     running.remove()
@@ -54,7 +54,7 @@ def statuses(server: container_server.Server) -> List[Dict[str, str]]:
 
 
 def assert_locked(server: container_server.Server) -> None:
-    """No process has a right, and none can get one."""
+    """Asserts that no process has a capability, and that none can get one."""
     found = statuses(server)
     assert len(found) >= 2, found
     for status in found:

@@ -1,4 +1,4 @@
-"""A fault, with checked load before, during and after it, and a look at what it left behind."""
+"""Puts a server under checked load before, during and after a fault, and checks its resources then."""
 
 import collections
 import contextlib
@@ -10,7 +10,7 @@ import time
 from load import Load, payload
 from support import alive, children, descriptors, eventually, memory, serve
 
-# Does what it is told to do with `!`, and echoes everything else.
+# Causes the fault that a text with `!` names, and echoes every other text.
 MODEL = """
     import ctypes, os, re, signal, sys, time
     import ai_integration
@@ -67,13 +67,13 @@ MODEL = """
                 {"content-type": "text/plain", "data": act(text), "success": True})
 """
 
-# What a fault did, for the table in the end.
+# The effects of each fault, for the table at the end.
 Row = collections.namedtuple("Row", "fault requests right failed lost wrong recovery")
 rows = []
 
 
 class Checked(Load):
-    """Load for which an honest error is an answer too."""
+    """Load that also accepts error responses."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -117,7 +117,7 @@ class Scene:
             yield payload(self.sent)
 
     def workers(self):
-        """The workers' process ids."""
+        """Returns the ids of the model processes."""
         return sorted(
             pid for pid, state in children(self.server.process.pid).items() if state != "Z"
         )
@@ -133,7 +133,7 @@ class Scene:
 
 @contextlib.contextmanager
 def scene(program, fault, connections=8, codes=(), may_fail=0, **settings):
-    """Runs the block while the server is under load, and holds what happened to what may happen.
+    """Runs the block while the server is under load, and checks every response.
 
     The load's requests may fail with `codes`, at most `may_fail` of them; none may be lost or
     answered wrongly. Afterwards the server has to be as it was before.
@@ -187,13 +187,13 @@ class Before:
         eventually(lambda: "Z" not in states().values(), "no zombie")
         eventually(lambda: server.get("/readyz").json().get("workers") == workers, "all workers")
         eventually(lambda: descriptors(pid) <= self.descriptors + 2, "the descriptors of before")
-        # What large bodies were read into is kept for a while.
+        # The buffers of large bodies are kept for a while.
         eventually(lambda: memory(pid) < self.memory + 20, "the memory of before", 40)
         assert all(alive(child) for child in states())
 
 
 def table():
-    """All that happened, for people."""
+    """Returns the table of all faults and their effects."""
     lines = [
         "%-44s %9s %9s %7s %5s %6s %9s"
         % ("fault", "requests", "right", "failed", "lost", "wrong", "recovery")

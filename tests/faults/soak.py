@@ -1,7 +1,7 @@
-"""Half an hour of all faults at random against one server (`make soak`).
+"""Causes all faults at random on one server for half an hour (`make soak`).
 
-SOAK_SECONDS and SOAK_SEED choose how long, and which faults come when: the same seed gives the same
-faults in the same order. Every minute a line, and a table in the end.
+SOAK_SECONDS sets the duration, and SOAK_SEED the order of the faults: the same seed gives the same
+faults in the same order. Prints a line every minute, and a table at the end.
 """
 
 import collections
@@ -38,7 +38,7 @@ SETTINGS = {
 }
 # A MiB of growth in an hour, beyond what chance explains, is a leak.
 MOST_GROWTH = 1
-# Below that many seconds nothing can be said of the memory.
+# In fewer seconds, the growth of the memory cannot be measured.
 ENOUGH = 600
 WHOLE = (
     b"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -47,17 +47,17 @@ WHOLE = (
 
 
 class Soak:
-    """One server under load, and what has been done to it."""
+    """One server under load, with the faults caused so far."""
 
     def __init__(self, act, chance):
         self.act = act
         self.chance = chance
         self.faults = collections.Counter()
-        # What requests that carry a fault were answered with, by fault.
+        # The responses to requests that carry a fault, by fault.
         self.answers = collections.Counter()
 
     def ask(self, text, expected):
-        """A request that carries a fault; it has to end as that one does."""
+        """Sends a request that carries a fault, and checks that its outcome is that of the fault."""
         answer = self.act.ask(text, timeout=30)
         code = "ok" if answer.status == 200 else answer.json()["code"]
         self.answers[text, code] += 1
@@ -65,7 +65,7 @@ class Soak:
 
     def crash(self):
         way = self.chance.choice(["!segfault", "!abort", "!exit", "!close"])
-        # A queue that is full refuses anybody.
+        # A full queue refuses every request.
         self.ask(way, {"model_crashed", "queue_full", "timeout"})
 
     def loop(self):
@@ -133,7 +133,7 @@ class Soak:
     )
 
     def go_on(self):
-        """Does something bad."""
+        """Causes one fault."""
         fault = self.chance.choice(self.KINDS)
         self.faults[fault.__name__] += 1
         fault(self)
@@ -145,7 +145,7 @@ def connect(server):
 
 
 class Watch:
-    """The server's memory and descriptors, every few seconds."""
+    """Records the server's memory and descriptors every few seconds."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -173,7 +173,7 @@ class Watch:
         return [(at, mebibytes) for mebibytes, at in map(min, minutes.values())]
 
     def growth(self):
-        """MiB an hour, by the line of least squares through the floor, and its standard error."""
+        """Returns the growth in MiB an hour, by least squares through the floor, and its standard error."""
         hours, heights = zip(*((at / 3600, mebibytes) for at, mebibytes in self.floor()))
         slope, start = statistics.linear_regression(hours, heights)
         residuals = [y - start - slope * x for x, y in zip(hours, heights)]
@@ -183,7 +183,7 @@ class Watch:
 
 
 def metric(server, name):
-    """The sum of a metric's values over all labels."""
+    """Returns the sum of a metric's values over all labels."""
     lines = server.get("/metrics").body.decode().splitlines()
     values = [line.rsplit(" ", 1)[1] for line in lines if line.startswith(name)]
     assert values, name
@@ -225,7 +225,7 @@ def test_it_takes_everything(program):
         eventually(lambda: metric(server, "ai_integration_http_in_flight_bytes") == 0, "no bodies")
         right = 'ai_integration_http_requests_total{route="/infer",status="200"}'
         ours = act.load.right + 2000 + sum(n for (_, c), n in soak.answers.items() if c == "ok")
-        # Some of those who left were answered nevertheless.
+        # Some clients that disconnected got a response nevertheless.
         assert metric(server, right) >= ours
         before.hold(server, WORKERS)
         if SECONDS >= ENOUGH:
@@ -242,7 +242,7 @@ def fresh(server):
 
 
 def conclude(act, soak):
-    """Every request has been answered once, rightly or with an error that the faults explain."""
+    """Asserts that every request got one response: the right one, or an error due to the faults."""
     load = act.load
     assert load.wrong == []
     assert load.lost == 0

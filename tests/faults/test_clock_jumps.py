@@ -1,4 +1,4 @@
-"""The clock on the wall jumps, as it does when a machine wakes up or hears of the right time."""
+"""The system clock jumps, as it does when a machine wakes up or synchronizes its time."""
 
 import glob
 import re
@@ -24,7 +24,7 @@ def test_the_clock_jumps(program, tmp_path):
         "LD_PRELOAD": found[0],
         "FAKETIME_TIMESTAMP_FILE": clock,
         "FAKETIME_NO_CACHE": 1,
-        # What jumps is the time of day alone, as on a real machine.
+        # Only the time of day jumps, as on a real machine; the monotonic clock does not.
         "FAKETIME_DONT_FAKE_MONOTONIC": 1,
         "AI_INTEGRATION_TIMEOUT": 5,
         "AI_INTEGRATION_WORKERS": 2,
@@ -42,7 +42,7 @@ def test_the_clock_jumps(program, tmp_path):
             clock.write_text("%+d" % offset)
             assert {answer().body for answer in waiting} == {b"!sleep"}
             time.sleep(0.3)
-            # Nobody was taken to have worked for an hour.
+            # No request was counted as an hour long.
             assert sorted(children(pid)) == workers
             told.add(told_by_log(act.server))
             eventually(lambda: len(children(pid)) == 2, "the old workers have left")
@@ -52,7 +52,7 @@ def test_the_clock_jumps(program, tmp_path):
 
 
 def told_by_log(server):
-    """The hour and day of the engine's clock, by the log's line on a reload."""
+    """Returns the hour and day of the engine's clock, from the log line of a reload."""
     before = server.output().count("taken over")
     server.process.send_signal(signal.SIGHUP)
     deadline = time.monotonic() + 10

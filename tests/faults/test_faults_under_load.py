@@ -1,6 +1,6 @@
-"""Faults of models, machines and clients while others are served: these must not notice.
+"""Faults of models, machines and clients must not affect the requests of other clients.
 
-Short by default; `TEST_CHAOS=1` (`make chaos`) takes its time.
+Short by default; `TEST_CHAOS=1` (`make chaos`) runs the long form.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ def test_the_model_raises(program, policy):
 
 @pytest.mark.parametrize("way", ["loop", "loop in C"])
 def test_the_model_never_ends(program, way):
-    # Whoever waits in the queue meanwhile is over his time too.
+    # Requests that wait in the queue meanwhile also reach their deadline.
     settings = {
         "AI_INTEGRATION_TIMEOUT": 1,
         "AI_INTEGRATION_GRACE": 0.2,
@@ -96,7 +96,7 @@ def test_the_model_closes_its_descriptors(program):
     with scene(program, "closed descriptors") as act:
         for _ in range(TIMES):
             assert act.ask("!close").status == 500
-        # Nothing can come of it any more, so nobody waits for long.
+        # The worker can send no result any more, so no request waits long.
         begin = time.monotonic()
         assert act.ask("!close and sleep").status == 500
         assert time.monotonic() - begin < 4
@@ -223,7 +223,7 @@ def test_slow_clients(program):
         begin = time.monotonic()
         assert act.ask("x").body == b"x"
         assert time.monotonic() - begin < 0.5
-        # All of them are given up.
+        # The server closes all of these connections.
         for client in slow:
             client.settimeout(15)
             with contextlib.suppress(ConnectionError):

@@ -1,4 +1,4 @@
-"""Much data of one request holds nobody else up: the server's one thread goes on meanwhile."""
+"""A request with large data does not delay others: the server's one thread keeps serving."""
 
 import base64
 import json
@@ -41,7 +41,7 @@ def connection_to(server):
 
 
 class Prober:
-    """Asks for /healthz all the time, and keeps the longest time that an answer took."""
+    """Requests /healthz all the time, and records the longest response time."""
 
     def __init__(self, server):
         self.server = server
@@ -80,7 +80,7 @@ def server(tmp_path_factory):
 
 
 def undisturbed(server, ask):
-    """Others wait less than 50 ms, in one of a few attempts, while one asks for much."""
+    """Asserts that other requests take less than 50 ms beside a large one, in one of a few attempts."""
     longest = []
     while len(longest) < 6:
         with Prober(server) as prober:

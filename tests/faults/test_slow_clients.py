@@ -1,4 +1,4 @@
-"""Slow clients as slowhttptest has them: heads, bodies and readers that take for ever."""
+"""The slow clients of slowhttptest: they send headers or bodies, or read, without end."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 from scene import LONG, scene
 from support import descriptors, started
 
-# What the server allows them in the short form, in seconds; in the long form, its defaults.
+# The server's timeouts in the short form, in seconds. The long form has the defaults.
 SOON = {
     "AI_INTEGRATION_HEAD_TIMEOUT": 2,
     "AI_INTEGRATION_UPLOAD_TIMEOUT": 3,

@@ -1,4 +1,4 @@
-"""Models below other people's sites: real proxies, a real browser, and clients of a real JDK."""
+"""Models behind real proxies and in frames of other sites, with a real browser and a real JDK."""
 
 import contextlib
 import json
@@ -48,7 +48,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def plain(model):
-    """A server as it is by default."""
+    """Runs a server with its defaults."""
     with serve(model, HOST="127.0.0.1") as server:
         yield server
 
@@ -63,7 +63,7 @@ BEHIND_PROXIES = {
 
 @pytest.fixture(scope="session")
 def listed(model):
-    """A server that knows the names of the proxies in front of it."""
+    """Runs a server that has the names of its proxies in its settings."""
     with serve(model, HOST="127.0.0.1", **BEHIND_PROXIES) as server:
         yield server
 
@@ -127,7 +127,7 @@ class Browser:
         self.process = process
 
     def visit(self, url, **more):
-        """Opens a page and uses it; gives what was seen."""
+        """Opens a page and uses it; returns what the page showed."""
         line = json.dumps({"url": url, "patience": PATIENCE * 1000 // 2, **more})
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()

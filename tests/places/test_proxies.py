@@ -1,4 +1,4 @@
-"""The page behind proxies, documented as docs/http.md has them, and in frames of other sites."""
+"""The page behind proxies with the configurations of docs/http.md, and in frames of other sites."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ STRIPPED = """
 
 
 def documented(language, certificate, upstream):
-    """A configuration of docs/http.md with the ports and files of the tests."""
+    """Returns a configuration of docs/http.md, with the ports and files of the tests."""
     page = (REPOSITORY / "docs" / "http.md").read_text()
     text = re.search(r"```%s\n(.*?)```" % language, page, re.S).group(1)
     replaced = {
@@ -59,7 +59,7 @@ def arrivals(url, headers=None):
     body = json.dumps({"text": "stream"}).encode()
     headers = {"Content-Type": "application/json", **(headers or {})}
     request = urllib.request.Request(url + "infer", body, headers)
-    # Nobody has signed the certificate.
+    # The certificate is self-signed.
     context = ssl._create_unverified_context()
     begin, pieces, times = time.monotonic(), b"", []
     with urllib.request.urlopen(request, timeout=20, context=context) as answer:
@@ -154,7 +154,7 @@ def test_nobody_else_is_believed(plain, listed):
 
 
 def traefik(path, headers):
-    """As Traefik does with its middleware StripPrefix."""
+    """Changes a request as Traefik's middleware StripPrefix does."""
     prefix = PREFIX.rstrip("/")
     if not path.startswith(prefix):
         return None, {}
@@ -181,7 +181,7 @@ def test_traefik(listed, browser, end):
 
 
 def codespaces(server, is_host_kept):
-    """As GitHub's tunnel does: Host or Origin is the server's own address, the other the page's."""
+    """Changes a request as GitHub's tunnel does: Host or Origin becomes the server's own address."""
     local = "localhost:" + server.url.rsplit(":", 1)[1]
 
     def change(path, headers):
@@ -217,7 +217,7 @@ def test_without_scripts_everything_is_relative(plain):
 
 
 def framing(source, certificate, attributes=""):
-    """A page that shows another one in a frame."""
+    """Returns a page that shows another one in a frame."""
     return """
         server {
             listen 127.0.0.1:PORT ssl;

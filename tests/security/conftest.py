@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from support import eventually, serve  # noqa: E402
 
-# Tells how often it has been called, which no refused request may change.
+# Returns the number of its calls, which no refused request may change.
 MODEL = """
     import ai_integration
     schema = {
@@ -40,14 +40,14 @@ def module_program(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(module_program):
-    """One server for a module: what one test sends must not matter to the next."""
+    """Runs one server for a module: no test may affect the next one."""
     with serve(module_program, HOST="127.0.0.1", AI_INTEGRATION_MAX_BODY=4 << 20) as server:
         yield server
 
 
 @pytest.fixture
 def untouched(server):
-    """No request of the test may reach the model, and the server serves on."""
+    """Asserts that no request of the test reached the model, and that the server still serves."""
 
     def calls():
         return int(server.post(text="calls", headers={"Host": "localhost"}).body)

@@ -1,4 +1,4 @@
-"""Requests as bytes on a socket: what no well-behaved client sends."""
+"""Sends requests as bytes on a socket, as no well-behaved client does."""
 
 import contextlib
 import re
@@ -18,7 +18,7 @@ def connected(server, timeout=20):
 
 
 def exchange(server, request, timeout=20):
-    """Sends the bytes, and gives all that comes back until the other side closes or is silent."""
+    """Sends the bytes, and returns all that the server sends until it closes or is silent."""
     with connected(server, timeout) as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(request)
@@ -38,7 +38,7 @@ def read_all(connection, quiet=0.5):
 
 
 def statuses(answer):
-    """The statuses of the answers, one after the other."""
+    """Returns the statuses of the responses in order."""
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
 
 

@@ -1,5 +1,5 @@
-"""The claims of one client take nothing from others: a client that announces much and sends little,
-or leaves what it has begun half finished, beside honest ones."""
+"""A client that announces long bodies and sends little, or does not finish its requests, takes no
+memory or connections from honest clients."""
 
 import contextlib
 import http.client
@@ -42,7 +42,7 @@ class Attack:
         kept = {}
         while not self.ends.is_set():
             missing = [number for number in range(len(self.begins)) if number not in kept]
-            # After the first round it has to leave others some of the machine.
+            # After the first round, it leaves some processor time to the others.
             for number in missing[:50] if self.is_under_way.is_set() else missing:
                 with contextlib.suppress(OSError):
                     kept[number] = self.open(number)
@@ -74,7 +74,7 @@ class Attack:
 
 
 def ask(server, body=SMALL, kind="application/json"):
-    """The status, or the name of what went wrong instead."""
+    """Returns the status, or the name of the error without one."""
     host, port = re.match(r"https?://([^:]+):(\d+)", server.url).groups()
     connection = http.client.HTTPConnection(host, int(port), timeout=20)
     try:

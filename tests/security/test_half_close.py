@@ -1,4 +1,4 @@
-"""Clients that stop sending and still read, as `nc -N` does, and clients that are gone."""
+"""Clients that close only their sending side, as `nc -N` does, and clients that disconnect."""
 
 import contextlib
 import http.client
@@ -51,7 +51,7 @@ def getting(path, version=b"1.1"):
 
 
 def answer_of(connection):
-    """Reads one answer, strictly, and all that comes after it, which must be nothing."""
+    """Reads one response strictly, and asserts that nothing follows it."""
     connection.settimeout(20)
     answer = http.client.HTTPResponse(connection)
     answer.begin()
@@ -164,7 +164,7 @@ def test_a_client_that_is_gone_gives_its_request_up(patient, how, more, way):
 
 
 class Tls:
-    """TLS by hand: Python's sockets cannot say farewell and still read."""
+    """Speaks TLS by hand, because Python's sockets cannot send `close_notify` and still read."""
 
     def __init__(self, server, context):
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -54,7 +54,7 @@ def curl(server, text, *options):
 
 @contextlib.contextmanager
 def windowless(server):
-    """A connection of a client that lets the server send nothing of any answer."""
+    """A connection with a window of zero, so that the server can send no response body."""
     context = ssl.create_default_context(cafile=str(server.folder / "cert.pem"))
     context.set_alpn_protocols(["h2"])
     with context.wrap_socket(connection_to(server), server_hostname="localhost") as connection:
@@ -88,7 +88,7 @@ def test_who_takes_nothing_is_given_up_whatever_he_says(impatient):
         begin = time.monotonic()
         connection.settimeout(0.2)
         while time.monotonic() - begin < 20:
-            # It stays lively all the while.
+            # The client stays active all the time.
             try:
                 http.ping(b"12345678")
                 connection.sendall(http.data_to_send())
@@ -120,7 +120,7 @@ def test_a_head_is_as_long_as_the_docs_say(impatient):
         (":scheme", "https"),
         (":authority", "localhost"),
     ]
-    # What a field counts is told in RFC 9113, section 6.5.2.
+    # RFC 9113, section 6.5.2, defines the size of a field.
     used = sum(len(name) + len(value) + 32 for name, value in fields)
     most = (64 << 10) - used - len("x-header") - 32
     for length, status in [(100, 200), (most, 200), (most + 1, 431), (most + 40_000, 431)]:
@@ -199,7 +199,7 @@ def test_a_stream_that_fails_soon_is_a_failure_or_breaks_off_after_its_begin(pro
         for _ in range(20):
             done = subprocess.run(command, capture_output=True, timeout=60)
             if done.returncode == 0:
-                # Nothing was out yet.
+                # No part of the response had been sent.
                 assert done.stdout.endswith(b" 2 500")
                 assert b"out of paint" in done.stdout
             else:

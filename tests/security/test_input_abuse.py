@@ -1,4 +1,4 @@
-"""Bodies that are meant to do harm: an error that says why, soon, and nothing reaches the model."""
+"""Malicious bodies are refused quickly with a reason, and do not reach the model."""
 
 import base64
 import json

@@ -34,7 +34,7 @@ def test_a_head_that_does_not_end_is_given_up(impatient):
     with connected(impatient) as connection:
         connection.sendall(GET[:20])
         assert 0.9 < seconds_until_closed(connection) < 2
-    # However diligently it goes on.
+    # The client keeps sending all the time.
     with connected(impatient) as connection:
         begin = time.monotonic()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -69,7 +69,7 @@ def test_a_body_that_does_not_come_is_given_up(impatient):
 
 
 def open_connections(server):
-    """With the one that asks."""
+    """Returns the number of open connections, with that of this request."""
     told = server.get("/metrics").body.decode()
     return int(re.search(r"^ai_integration_http_connections (\d+)$", told, re.M).group(1))
 
@@ -194,7 +194,7 @@ def test_values_take_up_more_than_their_text(program):
 
 
 def peak_memory(pid):
-    """The most that a process has taken up, in MB."""
+    """Returns the peak memory of a process, in MB."""
     with open("/proc/%d/status" % pid) as file:
         return int(re.search(r"VmHWM:\s*(\d+)", file.read()).group(1)) / 1000
 
@@ -224,7 +224,7 @@ def test_some_memory_is_kept_for_small_requests(program):
     settings = {"AI_INTEGRATION_MAX_IN_FLIGHT": 32 << 20, "AI_INTEGRATION_WORKERS": 2}
     with serve(program(source), HOST="127.0.0.1", **settings) as server:
         large = in_background(server.post, text="x" * (27 << 20))
-        # Nothing but this tells when it has come.
+        # Only this shows that the body has arrived.
         eventually(lambda: server.post(text="x" * (2 << 20)).status == 503, "it is full")
         for _ in range(5):
             assert server.post(text="x" * 1000).status == 200

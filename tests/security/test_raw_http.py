@@ -1,4 +1,4 @@
-"""HTTP/1.1 as attackers send it: what could be read in two ways is refused."""
+"""HTTP/1.1 as attackers send it: a request that can be read in two ways is refused."""
 
 import contextlib
 import time
@@ -21,7 +21,7 @@ CHUNKED = b"d\r\n" + JSON + b"\r\n0\r\n\r\n"
 
 
 def chunked(*codings):
-    """A chunked body under these headers, and a request behind it."""
+    """Returns a chunked body with these headers, and a request after it."""
     lines = [b"Transfer-Encoding: " + coding + b"\r\n" for coding in codings]
     return post(b"".join(lines), CHUNKED + HIDDEN)
 
@@ -169,7 +169,7 @@ def test_a_head_is_as_long_as_the_docs_say(server):
     for length, status in [(room, 200), (room + 1, 431), (room + 10_000, 431), (110_000, 431)]:
         request = head % (b"x" * length)
         assert statuses(exchange(server, request)) == [status], length
-        # However it is cut into pieces.
+        # The result is the same however the header is split.
         with connected(server) as connection:
             for at in range(0, len(request), 9_000):
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):

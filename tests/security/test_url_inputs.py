@@ -1,6 +1,6 @@
-"""Inputs given as URLs: off by default, and never a way to what is behind the server.
+"""Inputs given as URLs: off by default, and no way to reach private addresses.
 
-Whatever is refused must not have been connected to: a canary listens on loopback and counts.
+The server must not connect to a refused address: a canary on loopback counts connections.
 """
 
 import contextlib
@@ -132,7 +132,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def public(model, canary):
-    """A server that fetches from the public Internet only, from whatever port."""
+    """Runs a server that fetches from the public Internet only, from any port."""
     ports = "80,443,%d" % canary.port
     settings = {"AI_INTEGRATION_URL_INPUTS": "*", "AI_INTEGRATION_URL_PORTS": ports}
     with serve(model, HOST="127.0.0.1", AI_INTEGRATION_URL_TIMEOUT=5, **settings) as server:
@@ -141,7 +141,7 @@ def public(model, canary):
 
 @pytest.fixture(scope="module")
 def trusting(model, canary):
-    """A server that may fetch from loopback too."""
+    """Runs a server that may fetch from loopback too."""
     settings = {
         "AI_INTEGRATION_URL_INPUTS": "127.0.0.1, localhost",
         "AI_INTEGRATION_URL_NETWORKS": "127.0.0.1, ::1",
@@ -257,7 +257,7 @@ def test_no_spelling_leads_behind_the_server(public, canary, url):
 
 
 def test_what_happened_behind_it_is_told_to_the_log_alone(trusting, canary):
-    """One text for all: it must not tell which ports are open, and what answers there."""
+    """The message is always the same, so that it does not show which ports are open."""
     urls = [
         "http://127.0.0.1:%d/none" % canary.port,
         "http://localhost:%d/none" % canary.port,
@@ -284,7 +284,7 @@ def test_a_file_is_fetched(trusting, canary):
     assert trusting.request("/infer", b'{"file": " %s"}' % url.encode(), JSON).body == expected
     (path, headers), _ = canary.asked
     assert path == "/file"
-    # Nothing of the caller goes along.
+    # No header of the client's request is passed on.
     assert set(map(str.lower, headers)) == {"accept", "accept-encoding", "host", "user-agent"}
 
 
@@ -324,7 +324,7 @@ def test_redirects_are_followed_three_times(trusting, canary):
 
 
 def test_each_redirect_is_checked(model, canary):
-    """From an address that may be asked to one that may not."""
+    """A redirect may not lead from an allowed address to a refused one."""
     with listening("127.0.0.2") as stepping_stone:
         settings = {
             "AI_INTEGRATION_URL_INPUTS": "*",

@@ -1,7 +1,7 @@
-"""A model that does what its text says: crash, exit, sleep…, and otherwise describes its inputs.
+"""A model that crashes, exits or sleeps if its text says so, and otherwise describes its inputs.
 
-MODEL_INPUTS=image makes it take a single image, MODEL_TEXT stands in for the text of every
-request, and MODEL_START=die ends it before it asks for anything.
+MODEL_INPUTS=image gives it a single image as its input, MODEL_TEXT replaces the text of every
+request, and MODEL_START=die ends it before its first request.
 """
 
 import ctypes
