@@ -14,7 +14,7 @@ PYTHON_SOURCES := pyproject.toml README.md $(shell find python -name '*.py' -o -
 PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist -o -name tests \) -prune -o -type f -print)
 EXAMPLE_REQUIREMENTS := $(wildcard examples/*/requirements.txt)
 EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requirements-test.txt
-# What models in Rust can leave out.
+# The default features that a model in Rust can switch off.
 FEATURES := $(shell sed -n '/^default = /d; /^\[features\]/,/^$$/s/ = .*//p' crates/sdk/Cargo.toml)
 # Runs a program without the settings of the caller's shell.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
@@ -60,7 +60,7 @@ $(VENV)/.maturin: tests/requirements.txt | $(VENV)/.created
 	$(PIP) --quiet $$(grep '^maturin' tests/requirements.txt)
 	touch $@
 
-# The page of the HTTP mode. A machine without Node.js gets a server with the plain form.
+# The web page. Without Node.js, the server has only a plain form.
 web/dist/.built: $(PAGE_SOURCES)
 	@if command -v npm >/dev/null; then \
 	  echo 'Building the page.'; \
@@ -133,9 +133,8 @@ $(VENV)/.tests: tests/requirements.txt | $(VENV)/.created
 ## set up, and run every test
 test: test-rust test-python test-examples test-page test-container test-fuzz
 
-# What people run before each commit, in under four minutes on two cores. These files of black-box
-# tests are quick, and need no program that `make demo` does not build; none of their tests measures
-# a time.
+# For use before each commit: under four minutes on two cores. These black-box tests are quick,
+# measure no time, and need only what `make demo` builds.
 QUICK := contributing docs formats inputs make modes_http modes_starting schema_mistakes structure
 ## run the unit tests and the quick black-box tests
 test-quick: $(VENV)/.wheel $(VENV)/.tests
@@ -305,17 +304,17 @@ docs:
 	  > python/ai_integration/_mode_names.py
 	$(PYTHON) tests/extensions/page.py
 
-# Side by side with the peers, which the first run installs into .cache/bench.
+# The first run installs the peers into .cache/bench.
 ## measure this and its peers side by side, some 25 minutes
 bench: dist/.published
 	$(CLEAN) $(PYTHON) bench/bench.py
 
-# What metrics and logs cost, against a build without them.
+# Compares with a build that has no metrics and logs.
 ## measure what metrics and logs cost
 bench-observed: dist/.published
 	$(CLEAN) $(PYTHON) bench/observed.py
 
-# Pictures by the Python client against those by oha.
+# Sends pictures with the Python client and with oha, in turn.
 ## measure the Python client against oha
 bench-client: dist/.published
 	$(CLEAN) $(PYTHON) bench/client.py
@@ -328,7 +327,7 @@ bench-quick: dist/.published
 bench-faults: dist/.published
 	$(CLEAN) $(PYTHON) bench/faults.py --write
 
-# The engine as it is in the sources against that of a revision, or of the latest commit.
+# Compares the engine of the sources with that of a revision; by default, of the latest commit.
 BEFORE ?= HEAD
 ## measure instructions, speed and memory against a revision (BEFORE=…)
 bench-builds: web/dist/.built

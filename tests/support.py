@@ -23,7 +23,7 @@ PATIENCE = 60
 
 
 def environment(**variables):
-    """Returns the environment without the package's settings, plus those `variables` with a value."""
+    """Returns the environment without our settings, plus those `variables` that are not None."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -1,5 +1,5 @@
-"""A function is a model: each annotation gives the same in each mode, and a class, what is returned
-and what cannot be served are as `docs/functions.md` says."""
+"""A function is a model: each annotation gives the same value in each mode. Classes, return values
+and refused functions match `docs/functions.md`."""
 
 import ast
 import base64
@@ -94,7 +94,7 @@ SAID = {
 
 
 def rows(heading):
-    """The cells of each row of the page's table that begins with the column `heading`."""
+    """Returns the rows of the page's table whose first column is `heading`."""
     table = PAGE.split("| %s |" % heading)[1].split("\n\n")[0].splitlines()[2:]
     return [re.split(r"(?<!\\) \| ", line.strip("| ").replace("\\ ", "")) for line in table]
 
@@ -114,16 +114,16 @@ class Row:
 
     @property
     def items(self):
-        """The items of a list, or the one value, or none."""
+        """Returns the items of a list, or the one value, or none."""
         return [] if self.given is None else self.given if "list" in self.schema else [self.given]
 
     @property
     def words(self):
-        """The items as forms and command lines have them."""
+        """Returns the items as texts, for forms and command lines."""
         return [item if isinstance(item, (str, bytes)) else json.dumps(item) for item in self.items]
 
     def as_json(self):
-        """The value as JSON, in which files are base64."""
+        """Returns the value as JSON, in which files are base64."""
         items = [
             base64.b64encode(item).decode() if isinstance(item, bytes) else item
             for item in self.items
@@ -547,7 +547,7 @@ RESULTS = {
 
 @pytest.fixture(scope="module")
 def evaluating(tmp_path_factory):
-    """A server whose function returns what a text stands for."""
+    """Runs a server whose function evaluates the text."""
     folder = tmp_path_factory.mktemp("evaluating")
     for name, content in [("p.png", PNG), ("a.json", b'{"a":  1}'), ("x", b"bytes")]:
         (folder / name).write_bytes(content)

@@ -39,7 +39,7 @@ def commands(printed):
 
 @pytest.fixture
 def user(tmp_path):
-    """Runs a command that a user types, in an empty folder where this package is installed."""
+    """Runs a user's command in an empty folder, in an environment with this package."""
     folder = tmp_path / "empty"
     folder.mkdir()
     path = os.pathsep.join([str(Path(PYTHON).parent), os.environ["PATH"]])

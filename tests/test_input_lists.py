@@ -1,4 +1,4 @@
-"""Inputs that are lists: every type, every way in, and what is told of lists that do not fit."""
+"""Inputs that are lists: every type, every way to send them, and the errors of invalid lists."""
 
 import base64
 import hashlib
@@ -74,7 +74,7 @@ def server(path):
 
 
 def field(kind, item):
-    """An item as a field of a form."""
+    """Returns an item as a field of a form."""
     if isinstance(item, bytes):
         return item
     if kind == "json":
@@ -93,7 +93,7 @@ def posted(server, path, body, kind):
 
 
 def send(server, path, name, items, folder, way):
-    """Gives the model a list in one way, and returns what it says of it."""
+    """Sends a list to the model in one way, and returns the model's description of it."""
     place, _, variant = way.partition(": ")
     if place in ("/infer", "/"):
         if variant == "JSON":
@@ -440,7 +440,7 @@ def test_a_custom_mode_gives_lists(program, tmp_path):
     assert done.stdout.decode().splitlines()[-1:] == [repr({"files": [b"\xff", b"b"]})], done
 
 
-# The properties of a list, and what is told of them.
+# Properties of a list, and words of the error.
 MISTAKES = {
     "no list": (
         {"type": "text", "list": "yes"},

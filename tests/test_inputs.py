@@ -1,5 +1,5 @@
-"""If an input is wrong, users get one clear message on standard error that says what to do,
-the documented exit status, nothing on standard output, and the model never sees it."""
+"""If an input is wrong, users get one message on standard error with a way out, the documented exit
+status, and no standard output. The model does not see the input."""
 
 import base64
 import json
@@ -45,7 +45,7 @@ ONE_TEXT = """
 
 
 def refused(done, status, *words, stdout=b""):
-    """One paragraph on standard error that holds the words, and nothing else."""
+    """Asserts that the only output is one paragraph on standard error, with these words."""
     errors = done.stderr.decode()
     assert done.returncode == status, errors
     assert done.stdout == stdout
@@ -629,7 +629,7 @@ def test_on_exception_that_does_not_fit_is_said_in_a_one_shot_mode_too(program):
 
 @pytest.mark.parametrize("action", [["run", "--mode", "command_line"], ["run", "--mode", "http"]])
 class TestPrograms:
-    """Programs that are none, given to `ai-integration run`."""
+    """Files that are not valid programs, given to `ai-integration run`."""
 
     def test_a_program_that_does_not_exist(self, tmp_path, action):
         done = run(tmp_path / "missing", command=[BINARY, *action], PORT=0)

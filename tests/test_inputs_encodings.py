@@ -76,7 +76,7 @@ def optional(tmp_path_factory):
 
 
 def seen(path, answer):
-    """The inputs that the model got."""
+    """Returns the inputs that the model got."""
     assert answer.status == 200, answer
     return answer.json()["output"] if path == "/" else answer.json()
 
@@ -92,7 +92,7 @@ def ask(server, path, body, kind):
 
 
 def part(name, content, *headers):
-    """A form of one part, and its type."""
+    """Returns a form of one part, and its content type."""
     head = ['Content-Disposition: form-data; name="%s"' % name, *headers]
     body = b"--b\r\n%s\r\n\r\n%s\r\n--b--\r\n" % ("\r\n".join(head).encode(), content)
     return body, "multipart/form-data; boundary=b"

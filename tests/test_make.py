@@ -1,4 +1,4 @@
-"""The Makefile, as people call it."""
+"""The targets of the Makefile."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The HTTP server as its users meet it: the ancestor's address, the native API, the page."""
+"""The HTTP server as clients use it: the address of version 1.0.16, the native API, the page."""
 
 import base64
 import gzip
@@ -169,7 +169,7 @@ def test_the_result_itself_is_inert_in_a_browser(server):
 
 
 class Form(html.parser.HTMLParser):
-    """The fields of a page's form, and where and how it is sent."""
+    """The fields of a page's form, its address and its method."""
 
     def __init__(self, page):
         super().__init__()
@@ -524,7 +524,7 @@ def test_the_log_tells_where_the_server_is_and_when_the_model_is_ready(program):
 
 
 def bound_addresses(port):
-    """The IPv4 addresses on which something listens on a port (Linux)."""
+    """Returns the IPv4 addresses on which a process listens on a port (Linux)."""
     found = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         words = line.split()

@@ -31,7 +31,7 @@ ECHO = """
 
 
 def listening(process):
-    """The address that a started server tells on its standard error."""
+    """Returns the address that a started server logs on standard error."""
     told = b""
     while b"listening on" not in told or not told.endswith(b"\n"):
         assert select.select([process.stderr], [], [], 10)[0], told

@@ -45,7 +45,7 @@ class Refused(Exception):
 
 
 def as_json(given):
-    """The inputs as an object, in which the numbers are written as they are given."""
+    """Returns a JSON object of the inputs, in which the digits of numbers are unchanged."""
     return ("{%s}" % ", ".join('"%s": %s' % pair for pair in given.items())).encode()
 
 
@@ -345,7 +345,7 @@ def answering(tmp_path_factory):
 
 
 def same(one, other):
-    """Equal, and written alike: `0` is not `-0.0`, nor `5` the float."""
+    """Returns true if two values are equal and print alike: `0` is not `-0.0`, and `5` is not `5.0`."""
     assert json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 

@@ -1,8 +1,8 @@
-"""The package as it is on systems that are not Linux.
+"""The package as it works on systems other than Linux.
 
-The engine is compiled such that it takes the other path wherever one is for Linux only, and Python
-has neither /proc nor what macOS lacks. That is run on Linux: what only another compiler finds out,
-this does not.
+The engine is compiled without its code for Linux only, and Python gets neither /proc nor the
+functions that macOS lacks. The tests still run on Linux, so they miss what only another compiler
+would find.
 """
 
 import base64
@@ -46,7 +46,7 @@ def written(request, program):
 
 @pytest.fixture
 def place():
-    """The variables under which a program finds itself on another system."""
+    """Returns the variables that let a program run as on another system."""
     if not BUILT.is_file():
         pytest.skip("%s is not built; make %s does that" % (BUILT, BUILT.relative_to(REPOSITORY)))
     folder = Path(__file__).parent / "portable"

@@ -419,7 +419,7 @@ def error_of(server, expression):
 
 
 def same(one, other):
-    """Equal, and written alike: `1` is not `1.0`."""
+    """Returns true if two values are equal and print alike: `1` is not `1.0`."""
     assert json.dumps(one) == json.dumps(other)
 
 
@@ -774,7 +774,7 @@ def test_nan_that_is_neither_is_refused_before_the_model_is_loaded(program):
 
 
 def rows(heading):
-    """The cells of each row of the table that begins with the column `heading`."""
+    """Returns the rows of the table whose first column is `heading`."""
     lines = PAGE.read_text().split("| %s |" % heading)[1].split("\n\n")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 

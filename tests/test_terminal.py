@@ -30,7 +30,7 @@ HEADING = "Traceback (most recent call last):"
 
 
 class Terminal:
-    """A terminal with a program on it."""
+    """A terminal in which a program runs."""
 
     def __init__(self, command, stdin, errors, variables):
         self._main, other = pty.openpty()
@@ -50,7 +50,7 @@ class Terminal:
             self.process.stdin.close()
 
     def text(self, patience=0.0):
-        """All that it has shown so far, as the program wrote it."""
+        """Returns all output so far, with the line ends that the program wrote."""
         while select.select([self._main], [], [], patience)[0]:
             try:
                 piece = os.read(self._main, 1 << 16)
@@ -66,7 +66,7 @@ class Terminal:
         return eventually(lambda: re.search(pattern, self.text()), pattern, PATIENCE)
 
     def to_the_end(self):
-        """Waits for the program's end, and gives all that the terminal has shown."""
+        """Waits for the program's end, and returns all output of the terminal."""
 
         def has_ended():
             self.text()

@@ -1,4 +1,4 @@
-"""OpenTelemetry traces over OTLP, as a collector gets them."""
+"""OpenTelemetry traces over OTLP, as a collector receives them."""
 
 import contextlib
 import http.server

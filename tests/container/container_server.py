@@ -136,7 +136,7 @@ class Server:
         self._podman.run("stop", "--time", str(limit), self._name, timeout=limit + 30)
 
     def exit_status(self, timeout: float) -> int:
-        """Waits at most `timeout` seconds for the end of the container, and returns the exit status."""
+        """Waits at most `timeout` seconds for the container's end; returns the exit status."""
         return int(self._podman.run("wait", self._name, timeout=timeout).stdout)
 
     def remove(self) -> None:
@@ -152,7 +152,7 @@ def free_port() -> int:
 
 
 def moments(seconds: float, otherwise: str, detail: "object" = None) -> Iterator[None]:
-    """Yields a few times a second for at most `seconds`, then fails with the message `otherwise`."""
+    """Yields every 0.1 s for at most `seconds`, then fails with the message `otherwise`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield

@@ -1,4 +1,4 @@
-"""Puts a server under checked load before, during and after a fault, and checks its resources then."""
+"""Puts a server under checked load around a fault, and then checks its resources."""
 
 import collections
 import contextlib

@@ -57,7 +57,7 @@ class Soak:
         self.answers = collections.Counter()
 
     def ask(self, text, expected):
-        """Sends a request that carries a fault, and checks that its outcome is that of the fault."""
+        """Sends a request that carries a fault, and checks that its outcome is as expected."""
         answer = self.act.ask(text, timeout=30)
         code = "ok" if answer.status == 200 else answer.json()["code"]
         self.answers[text, code] += 1
@@ -173,7 +173,7 @@ class Watch:
         return [(at, mebibytes) for mebibytes, at in map(min, minutes.values())]
 
     def growth(self):
-        """Returns the growth in MiB an hour, by least squares through the floor, and its standard error."""
+        """Returns the growth in MiB an hour by least squares, and its standard error."""
         hours, heights = zip(*((at / 3600, mebibytes) for at, mebibytes in self.floor()))
         slope, start = statistics.linear_regression(hours, heights)
         residuals = [y - start - slope * x for x, y in zip(hours, heights)]

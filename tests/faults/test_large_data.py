@@ -80,7 +80,7 @@ def server(tmp_path_factory):
 
 
 def undisturbed(server, ask):
-    """Asserts that other requests take less than 50 ms beside a large one, in one of a few attempts."""
+    """Asserts that other requests take less than 50 ms in one of a few attempts."""
     longest = []
     while len(longest) < 6:
         with Prober(server) as prober:

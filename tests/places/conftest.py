@@ -70,7 +70,7 @@ def listed(model):
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
-    """A certificate that nobody has signed, and its key."""
+    """Makes a self-signed certificate and its key."""
     folder = tmp_path_factory.mktemp("tls")
     names = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]

@@ -181,7 +181,7 @@ def test_traefik(listed, browser, end):
 
 
 def codespaces(server, is_host_kept):
-    """Changes a request as GitHub's tunnel does: Host or Origin becomes the server's own address."""
+    """Changes a request as GitHub's tunnel does: Host or Origin is the server's address."""
     local = "localhost:" + server.url.rsplit(":", 1)[1]
 
     def change(path, headers):
@@ -217,7 +217,7 @@ def test_without_scripts_everything_is_relative(plain):
 
 
 def framing(source, certificate, attributes=""):
-    """Returns a page that shows another one in a frame."""
+    """Returns a server block of nginx, whose page shows `source` in a frame."""
     return """
         server {
             listen 127.0.0.1:PORT ssl;

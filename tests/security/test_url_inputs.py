@@ -132,7 +132,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def public(model, canary):
-    """Runs a server that fetches from the public Internet only, from any port."""
+    """Runs a server that fetches from every public host, and from no private address."""
     ports = "80,443,%d" % canary.port
     settings = {"AI_INTEGRATION_URL_INPUTS": "*", "AI_INTEGRATION_URL_PORTS": ports}
     with serve(model, HOST="127.0.0.1", AI_INTEGRATION_URL_TIMEOUT=5, **settings) as server:

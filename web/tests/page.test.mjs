@@ -596,7 +596,7 @@ describe("the page", () => {
 
   it("keeps the colours that were chosen", async () => {
     const page = await open(browser, server.url);
-    await page.getByLabel("Colours").selectOption("dark");
+    await page.getByLabel("Theme").selectOption("dark");
     await page.reload();
     await page.waitForSelector("form");
     const [red] = (
