@@ -14,7 +14,7 @@ PYTHON_SOURCES := pyproject.toml README.md $(shell find python -name '*.py' -o -
 PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist -o -name tests \) -prune -o -type f -print)
 EXAMPLE_REQUIREMENTS := $(wildcard examples/*/requirements.txt)
 EXAMPLE_NO_DEPS := $(wildcard examples/*/requirements-no-deps.txt) examples/requirements-test.txt
-# The default features that a model in Rust can switch off.
+# The features of the `ai-integration` crate. A model in Rust can leave out each of them.
 FEATURES := $(shell sed -n '/^default = /d; /^\[features\]/,/^$$/s/ = .*//p' crates/sdk/Cargo.toml)
 # Runs a program without the settings of the caller's shell.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH

@@ -345,7 +345,7 @@ def answering(tmp_path_factory):
 
 
 def same(one, other):
-    """Returns true if two values are equal and print alike: `0` is not `-0.0`, and `5` is not `5.0`."""
+    """Returns true if two values are equal and print alike, unlike `0` and `-0.0`."""
     assert json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
