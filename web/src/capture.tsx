@@ -1,4 +1,4 @@
-/** A picture from the camera, a video, or a sound from the microphone, as a file. */
+/** Records a picture, a video or a sound with the camera or the microphone, as a file. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { t } from "./i18n";
@@ -32,7 +32,7 @@ function typeFor(input: Input, device: Device): string | undefined {
 }
 
 function canMake(type: string): boolean {
-  // Browsers write another format in the place of one that they do not know.
+  // A browser that does not support a picture format writes another one.
   if (type === "image/webp") return document.createElement("canvas").toDataURL(type).includes(type);
   return type.startsWith("image/") || type === WAVE || MediaRecorder.isTypeSupported(type);
 }
@@ -67,7 +67,7 @@ export function Capture({ device, input, onFile, onClose }: Properties) {
       );
     return () => {
       isOver = true;
-      // What is closed while it is recorded is not wanted.
+      // A recording that the user closes is discarded.
       if (recorder.current) recorder.current.onstop = null;
       tracks.forEach((track) => track.stop());
     };

@@ -1,4 +1,4 @@
-/** A picture and what was made of it, one over the other, with a divider that can be moved. */
+/** Shows a sent picture and the resulting one, one over the other, with a movable divider. */
 
 import { useState } from "preact/hooks";
 import { useUrl } from "./hooks";
@@ -7,7 +7,7 @@ import { t } from "./i18n";
 interface Properties {
   before: { name: string; file: File }[];
   after: string | undefined;
-  /** The words for the picture that was made. */
+  /** The label of the resulting picture. */
   label: string;
 }
 
@@ -44,7 +44,7 @@ export function Compare({ before, after, label }: Properties) {
           onLoad={note("before")}
           style={{
             clipPath: `inset(0 ${100 - place}% 0 0)`,
-            // A picture of another form is not pulled into this one.
+            // A picture with another aspect ratio is not stretched.
             objectFit: isSame ? "fill" : "contain",
           }}
         />

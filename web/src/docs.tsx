@@ -1,4 +1,4 @@
-/** The reference of the API, drawn from `/openapi.json`. */
+/** Shows the reference of the API, from `/openapi.json`. */
 
 import { useEffect, useState } from "preact/hooks";
 import { Header } from "./header";
@@ -203,7 +203,7 @@ function Properties({ api, schema }: { api: Api; schema: Schema | undefined }) {
   );
 }
 
-/** A schema in some words: its type, and what bounds it. */
+/** Describes a schema in a few words: its type and its limits. */
 function inWords(api: Api, schema: Schema | undefined, depth = 3): string {
   if (!schema || depth === 0) return "";
   const { type, format, contentMediaType, items, minimum, maximum, ...more } = resolved(
@@ -229,7 +229,7 @@ function inWords(api: Api, schema: Schema | undefined, depth = 3): string {
   return words.filter(Boolean).join(" ");
 }
 
-/** The bounds on the number of items, in words that stand before those for one item. */
+/** Describes the limits on the number of items; the words for one item follow. */
 function count({ minItems, maxItems }: Schema): string {
   if (maxItems !== undefined)
     return minItems ? `${minItems} to ${maxItems} ` : `up to ${maxItems} `;

@@ -1,4 +1,4 @@
-/** Server-sent events (WHATWG HTML, section 9.2) of an answer to a POST, which EventSource cannot send. */
+/** Server-sent events (WHATWG HTML, section 9.2) in the response to a POST, which EventSource cannot send. */
 
 export interface SentEvent {
   name: string;
@@ -8,7 +8,7 @@ export interface SentEvent {
 export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<SentEvent> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
-  // Pieces of the line that has not ended: one event may be many megabytes long.
+  // The parts of the unfinished line: one event may be many megabytes long.
   let pieces: string[] = [];
   let event: SentEvent = { name: "message", data: "" };
   for (;;) {

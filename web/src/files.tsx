@@ -1,4 +1,4 @@
-/** A file as an input: picked, dropped, pasted or recorded, and shown before it is sent. */
+/** The widget of a file input: picks, takes from a drop or paste, or records a file, and previews it. */
 
 import { useRef, useState } from "preact/hooks";
 import { Capture, type Device, devicesFor } from "./capture";
@@ -8,7 +8,7 @@ import { type Input, isBlob, isListed } from "./model";
 import { upright } from "./upright";
 import { itemErrors, itemsOf, refusals, set, setItem, values } from "./values";
 
-/** Photos that are being turned. */
+/** Photos that are being turned upright. */
 const turning = new Set<Promise<void>>();
 
 /**
@@ -37,7 +37,7 @@ export function take(input: Input, file: File) {
   void turned.then(() => turning.delete(turned));
 }
 
-/** Waits until no photo is being turned any more. */
+/** Waits until all photos are turned upright. */
 export const whenTurned = () => Promise.all(turning);
 
 /** Takes files that were dropped or pasted somewhere on the page: each for the input that it fits. */
@@ -63,7 +63,7 @@ const roomOf = ({ name, max_items = Infinity }: Input) =>
 function fits({ shape }: Input, file: File): boolean {
   if (shape.kind !== "blob") return false;
   const family = shape.media.split("/")[0];
-  // Some systems know no type for some files.
+  // Some systems have no media type for some files.
   return (
     !file.type || family === "*" || family === "application" || file.type.startsWith(`${family}/`)
   );
@@ -142,7 +142,7 @@ export function FilePicker({ input, media, id, described, isWrong }: Properties)
         class={hasSome ? "sr-only" : undefined}
         onChange={(event) => {
           takeThem(event.currentTarget.files);
-          // What was chosen is shown above; the same file can be chosen again.
+          // The chosen file is shown above. After the reset, the same file can be chosen again.
           event.currentTarget.value = "";
         }}
       />
@@ -186,7 +186,7 @@ export function FilePicker({ input, media, id, described, isWrong }: Properties)
   );
 }
 
-/** The files of a list, in the order in which they go. */
+/** The files of a list, in the order in which they are sent. */
 function Files({ input, id, onRemove }: { input: Input; id: string; onRemove: () => void }) {
   const items = itemsOf(values.value.get(input.name));
   const wrong = itemErrors(input);

@@ -1,6 +1,6 @@
 /**
- * Follows a program that somebody works on: shows why it cannot be started after a change, and has the
- * form drawn anew when a change brought other inputs.
+ * Follows a program under `--reload`: shows the error if a changed program cannot be started, and
+ * draws the form again if the inputs have changed.
  */
 
 import { signal } from "@preact/signals";
@@ -39,7 +39,7 @@ export function follow(shown: () => Model | null, show: (model: Model) => void):
   };
   let timer = 0;
   const turn = async () => {
-    // A server that is being started again answers later.
+    // A server that restarts will respond later.
     if (!document.hidden) await look().catch(() => {});
     if (timer >= 0) timer = window.setTimeout(turn, PAUSE);
   };
@@ -50,7 +50,7 @@ export function follow(shown: () => Model | null, show: (model: Model) => void):
   };
 }
 
-/** Says why the program cannot be started, while that is so. */
+/** Shows why the program cannot be started, for as long as it cannot. */
 export function BrokenProgram() {
   if (!broken.value) return null;
   const { changed, detail } = broken.value;

@@ -27,7 +27,7 @@ export function Form({ model }: { model: Model }) {
   useEffect(() => {
     const paste = (event: ClipboardEvent) => {
       const data = event.clipboardData;
-      // Office programs put a picture of the text beside it.
+      // Office programs also put a picture of the text on the clipboard.
       const isText =
         (event.target as Element).matches("input, textarea") && data?.types.includes("text/plain");
       if (data && hasFiles(data) && !isText) takeAnywhere(model.inputs, data.files);
@@ -55,7 +55,7 @@ export function Form({ model }: { model: Model }) {
     revealResult();
     await running;
     await keep(model);
-    // Whoever does not see where the errors are is led there.
+    // Moves the focus to the first error, which may be out of sight.
     form.current?.querySelector<HTMLElement>("[aria-invalid]")?.focus();
   };
 
@@ -66,7 +66,7 @@ export function Form({ model }: { model: Model }) {
       aria-label={t("inputs")}
       onSubmit={(event) => {
         event.preventDefault();
-        // Only the browser knows that what was typed is no number.
+        // Only the browser knows that the typed text is not a number.
         const typed = [...event.currentTarget.querySelectorAll("input")];
         const unreadable = typed.find(({ validity }) => validity.badInput);
         if (unreadable) unreadable.reportValidity();
@@ -90,7 +90,7 @@ export function Form({ model }: { model: Model }) {
             onClick={(event) => {
               // It is the same button, and may be the one that runs the model before this click ends.
               event.preventDefault();
-              // The second click of those who click twice on everything.
+              // Ignores the second click of a double click.
               if (event.detail < 2) cancel();
             }}
           >
@@ -139,7 +139,7 @@ function Examples({ model }: { model: Model }) {
   );
 }
 
-/** An example in short: what of it can be read. */
+/** Describes an example in short, by its texts. */
 function summary(example: { [name: string]: Json }): string {
   const texts = Object.values(example).flatMap(inShort);
   return shortened(

@@ -1,4 +1,4 @@
-/** The top of the page: what the model is, and how the page looks and speaks. */
+/** The header of the page: the model's title, and the choice of theme and language. */
 
 import { signal } from "@preact/signals";
 import { LANGUAGES, language, speak, t } from "./i18n";

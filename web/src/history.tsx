@@ -1,4 +1,4 @@
-/** Earlier calls, kept in this browser and nowhere else: what was filled in, and what came of it. */
+/** The history: earlier requests and their results, kept in this browser only. */
 
 import { signal } from "@preact/signals";
 import { createStore, delMany, entries, keys, set as put } from "idb-keyval";
@@ -58,7 +58,7 @@ function keyOf(model: Model) {
   ]);
 }
 
-/** Reads what was kept. A browser that keeps nothing has an empty history. */
+/** Reads the history. It is empty if the browser stores nothing. */
 export async function recall(model: Model) {
   try {
     const all = await entries<number, Entry>(store);
@@ -69,7 +69,7 @@ export async function recall(model: Model) {
   }
 }
 
-/** Keeps the call that has just ended. */
+/** Stores the request that has just ended. */
 export async function keep(model: Model) {
   if (phase.value !== "done" && phase.value !== "failed") return;
   const entry: Entry = {
@@ -85,15 +85,15 @@ export async function keep(model: Model) {
   history.value = [entry, ...history.value.slice(0, MOST - 1)];
   try {
     await put(entry.time, lightened(entry), store);
-    // Of other models as well: nobody may come back to clear what they left.
+    // Also removes entries of other models, whose pages may never be opened again.
     const others = (await keys<number>(store)).sort((one, other) => other - one);
     await delMany([...old.map(({ time }) => time), ...others.slice(MOST_OF_ALL)], store);
   } catch {
-    // Private windows and full disks keep nothing; this page still has it.
+    // Private windows and full disks store nothing; the entry stays until the page is closed.
   }
 }
 
-/** The entry without what is too large for the disk. */
+/** Returns the entry without files that are too large to store. */
 function lightened(entry: Entry): Entry {
   const taken = sizeOf(entry.outcome);
   let room = LARGEST - taken;
@@ -116,7 +116,7 @@ async function forget(entries: Entry[]) {
   try {
     await delMany(times, store);
   } catch {
-    // Nothing was kept where a browser keeps nothing, as in the frame of another site.
+    // A browser may refuse storage, as in a frame on another site.
   }
   history.value = history.value.filter((entry) => !entries.includes(entry));
   document.getElementById("result")?.focus();

@@ -1,6 +1,6 @@
 import { useEffect, useMemo } from "preact/hooks";
 
-/** An address for what is in memory, for as long as it is shown. */
+/** Returns an object URL for data in memory, and revokes it when the component is removed. */
 export function useUrl(blob: Blob | null): string | undefined {
   const url = useMemo(() => (blob ? URL.createObjectURL(blob) : undefined), [blob]);
   useEffect(() => () => void (url && URL.revokeObjectURL(url)), [url]);

@@ -1,4 +1,4 @@
-/** Words in the reader's language: a catalogue of JSON each, English where one has no word. */
+/** Translates texts: each language has a JSON catalogue, and English fills the gaps. */
 
 import { signal } from "@preact/signals";
 import ar from "./locales/ar.json?url";
@@ -22,13 +22,13 @@ export const LANGUAGES: { [code: string]: { name: string; url?: string; directio
 export const language = signal("en");
 const catalogue = signal<Partial<Record<Word, string>>>(en);
 
-/** The word, with `{0}`, `{1}` … replaced. */
+/** Returns the text of a key, with `{0}`, `{1}` … replaced. */
 export function t(word: Word, ...values: (string | number | bigint)[]): string {
   const text = catalogue.value[word] ?? en[word];
   return text.replace(/\{(\d)\}/g, (_, place) => String(values[Number(place)]));
 }
 
-/** The first of the reader's languages that there is. */
+/** Returns the first of the user's languages that has a catalogue. */
 export function preferred(): string {
   const codes = [remembered("language"), ...navigator.languages.map((tag) => tag.split("-")[0])];
   return codes.find((code) => code && Object.hasOwn(LANGUAGES, code)) ?? "en";
@@ -40,7 +40,7 @@ let wanted = "en";
 export async function speak(code: string, forGood = false) {
   const { url, direction } = LANGUAGES[code] ?? {};
   wanted = code;
-  // English is better than nothing.
+  // The page stays in English if the catalogue cannot be loaded.
   const words = url
     ? await fetch(url)
         .then((answer) => answer.json())
@@ -54,7 +54,7 @@ export async function speak(code: string, forGood = false) {
   if (forGood) remember("language", code);
 }
 
-/** A number of bytes for people. */
+/** Formats a number of bytes. */
 export function size(bytes: number): string {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
@@ -66,7 +66,7 @@ export function size(bytes: number): string {
   }).format(bytes / 1000 ** power);
 }
 
-/** A time in milliseconds, as seconds. */
+/** Formats a time in milliseconds as seconds. */
 export function seconds(milliseconds: number): string {
   return new Intl.NumberFormat(language.value, {
     style: "unit",

@@ -1,6 +1,6 @@
 /**
- * JSON whose integers keep all their digits: one that a number of JavaScript would change is a
- * `bigint`. A browser that does not tell the source of a number has it rounded.
+ * Reads and writes JSON whose integers keep all their digits: an integer that a JavaScript number
+ * cannot hold becomes a `bigint`. Browsers without access to a number's source round it.
  */
 
 export type Json = null | boolean | number | bigint | string | Json[] | { [key: string]: Json };

@@ -1,4 +1,4 @@
-/** The probabilities of labels as bars, the likeliest first. */
+/** Shows the probabilities of labels as bars, the most likely first. */
 
 import { percent } from "./i18n";
 import type { Json } from "./json";
@@ -10,7 +10,7 @@ const MOST_LABELS = 10_000;
 
 type Labels = [label: string, probability: number][];
 
-/** The labels of a result that is an object of probabilities, which add up to 1; else none. */
+/** Returns the labels of a result that is an object of probabilities with the sum 1, or none. */
 export function labelsOf(result: Json): Labels {
   if (typeof result !== "object" || result === null || Array.isArray(result)) return [];
   const entries = Object.entries(result);

@@ -1,4 +1,4 @@
-/** The page: waits for the model, and draws the form, the result and what was before. */
+/** The page: waits for the model, then shows the form, the result and the history. */
 
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";

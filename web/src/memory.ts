@@ -1,4 +1,4 @@
-/** Choices that this browser remembers; one that remembers nothing is fine too. */
+/** Stores the user's choices in the browser, if it allows storage. */
 
 export function remembered(key: string): string | null {
   try {

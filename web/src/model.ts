@@ -54,7 +54,7 @@ export function embedded(): Model | null {
   return text ? (parseJson(text) as unknown as Model) : null;
 }
 
-/** Asks for the model until it can be had. Tells why it cannot be, if that is for good. */
+/** Requests the model until the server has it. Reports a permanent failure. */
 export async function whenReady(tellWhy: (reason: string) => void): Promise<Model> {
   for (;;) {
     try {
@@ -64,7 +64,7 @@ export async function whenReady(tellWhy: (reason: string) => void): Promise<Mode
       if (schema && schema.ok) return parseJson(await schema.text()) as unknown as Model;
       if (status === "failed") tellWhy(reason ?? "");
     } catch {
-      // The server is being started again, perhaps.
+      // The server may be restarting.
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
@@ -75,7 +75,7 @@ export function own<T>(record: { [name: string]: T }, name: string): T | undefin
   return Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
-/** A value as a person would type it. */
+/** Returns a value as a user would type it. */
 export function typed(value: Json | undefined): string {
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : writeJson(value);
@@ -92,7 +92,7 @@ export function isListed({ accept }: Input, type: string, name = ""): boolean {
 /** The most rows that are drawn or added at once. */
 export const MOST_ROWS = 100;
 
-/** The rows that a list has before anybody adds one. */
+/** The rows of a list at the start. */
 export const leastItems = ({ required, min_items = 0 }: Input) =>
   required ? Math.min(Math.max(min_items, 1), MOST_ROWS) : 0;
 

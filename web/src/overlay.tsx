@@ -7,7 +7,7 @@ import type { Drawn } from "./shapes";
 
 /** Entries that the list shows at first, and more with each click. */
 const PAGE = 200;
-/** Beyond that many outlines, a label is shown only of the one that is looked at. */
+/** With more outlines than this, a label is shown only of the one that is looked at. */
 const MOST_LABELS = 100;
 /** The most labels that differ. If there are more, they are texts, and would hide the picture. */
 const MOST_KINDS = 12;
@@ -52,7 +52,7 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
     setLabelled(labels.length <= MOST_KINDS && shapes.length <= MOST_LABELS);
   }, [shapes, lowest]);
 
-  // Drawn once: thousands of outlines are hidden and marked where they are.
+  // Drawn once: later, outlines are only hidden or marked, since there may be thousands.
   const outlines = useMemo(
     () =>
       extent &&
@@ -95,7 +95,7 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
     const index = root.current?.querySelector(":focus")?.getAttribute("data-index");
     return index == null ? null : Number(index);
   };
-  /** A pointer that rests while the page moves below it points at nothing. */
+  /** Ignores a pointer that rests while the page scrolls below it. */
   const point = (event: PointerEvent) => {
     if (event.movementX || event.movementY) setActive(indexOf(event) ?? focused());
   };

@@ -1,4 +1,4 @@
-/** The call in Python, by the client of the package, with values as Python has them. */
+/** Writes the request as Python code that uses the package's `Client`. */
 
 import type { Input } from "./model";
 
@@ -40,7 +40,7 @@ export function inPython({ folder, inputs, pairs, needsToken }: Call): string {
   ].join("\n");
 }
 
-/** An argument; a name that is none of Python's goes in a dict. */
+/** Writes an argument; a name that is not a Python identifier goes into a dict. */
 function argument(name: string, value: string): string {
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !KEYWORDS.has(name)
     ? `${name}=${value}`
@@ -75,7 +75,7 @@ function ofJson(text: string): string {
   );
 }
 
-/** Python takes the escapes of JSON, but for a text that is no Unicode. */
+/** Writes a text as JSON: Python has the same escapes, except for lone surrogates. */
 const quoted = (text: string) => JSON.stringify(text);
 
 const WORDS: { [word: string]: string } = { true: "True", false: "False", null: "None" };

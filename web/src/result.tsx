@@ -99,7 +99,7 @@ function Failure({ why }: { why: Problem }) {
     why.code === "network" || why.code === "broken" ? t(why.code, why.detail) : why.detail;
   const start = detail.search(/^Traceback \(most recent call last\):/m);
   const lines = detail.trimEnd().split("\n");
-  // What a traceback says stands in its last line.
+  // The last line of a traceback has the error message.
   const short = start < 0 ? detail : detail.slice(0, start).trim() || lines[lines.length - 1] || "";
   return (
     <div class="failure" role="alert">
@@ -174,7 +174,7 @@ function Shown({ outcome, model, number }: Properties) {
 
 function Download({ outcome: { data, type }, number }: { outcome: Outcome; number?: number }) {
   const name = number === undefined ? "result" : `result-${number}`;
-  // A browser that opens it instead must not take it for a page of ours.
+  // A browser that opens the file instead must not show it as a page of this site.
   const url = useUrl(useMemo(() => new Blob([data], { type: "application/octet-stream" }), [data]));
   return (
     <p>
@@ -306,7 +306,7 @@ function Text({
   const isLong = text.length > MOST_TEXT;
   const pane = useRef<HTMLPreElement>(null);
   const isAtEnd = useRef(true);
-  // Whoever reads the end sees what comes; whoever has scrolled up is left there.
+  // Follows new text only if the end is in view.
   useLayoutEffect(() => {
     if (isRunning && isAtEnd.current && pane.current)
       pane.current.scrollTop = pane.current.scrollHeight;
@@ -337,13 +337,13 @@ function Text({
   );
 }
 
-/** Puts text on the clipboard; false where the browser does not allow it. */
+/** Puts text on the clipboard. Returns false if the browser does not allow it. */
 export async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Over plain HTTP there is only the old way.
+    // Over plain HTTP, browsers have only the old API.
     const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);

@@ -1,4 +1,4 @@
-/** One call of the model: what is asked, what happens meanwhile, and what comes of it. */
+/** One request to the model: its inputs, its progress and its outcome. */
 
 import { batch, computed, signal } from "@preact/signals";
 import { eventsOf } from "./events";
@@ -13,7 +13,7 @@ export interface Outcome {
   parts?: Blob[];
 }
 
-/** An error as the server tells it (RFC 9457), or as the network does. */
+/** An error from the server (RFC 9457) or from the network. */
 export interface Problem {
   title: string;
   detail: string;
@@ -72,7 +72,7 @@ function reset() {
   elapsed.value = 0;
 }
 
-/** Calls the model, and returns when it has ended in one way or another. */
+/** Sends the request, and returns when it has succeeded, failed or been cancelled. */
 export async function run(body: Blob) {
   cancel();
   const own = new AbortController();

@@ -1,4 +1,4 @@
-/** The same call from elsewhere: one plain POST, ready to paste. */
+/** Shows the same request as code for other tools: one plain POST. */
 
 import { useEffect, useState } from "preact/hooks";
 import { t } from "./i18n";
@@ -16,7 +16,7 @@ const WRITERS: { [language: string]: (call: Call) => string } = {
     [
       `curl ${shell(url)}`,
       needsToken && `-H "Authorization: Bearer $TOKEN"`,
-      // What was typed may begin with what curl would take for a file.
+      // A typed text may begin with a character that curl reads as a file name.
       ...pairs.map(([name, value]) =>
         value instanceof File
           ? `-F ${shell(`${name}=@"${value.name.replace(/[\\"]/g, "\\$&")}"`)}`
@@ -58,7 +58,7 @@ export function Snippets({ model }: { model: Model }) {
   const [done, setDone] = useState<"" | "code" | "link">("");
   const [isOpen, setOpen] = useState(false);
   useEffect(() => setDone(""), [values.value, extras.value]);
-  // A file that is still to be chosen is one of the call, too.
+  // A file input without a chosen file is part of the code, too.
   const chosen = given(model.inputs);
   const missing = model.inputs
     .filter(
@@ -119,7 +119,7 @@ export function Snippets({ model }: { model: Model }) {
   );
 }
 
-/** One word to a POSIX shell, whatever is in it. */
+/** Quotes a text as one word of a POSIX shell. */
 const shell = (text: string) => `'${text.replace(/'/g, "'\\''")}'`;
 
 /** A script may stand in a page. */

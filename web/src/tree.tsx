@@ -1,4 +1,4 @@
-/** JSON as a tree that opens where it is clicked; what is closed is not even built. */
+/** Shows JSON as a tree. Nodes open on a click, and closed nodes are not built. */
 
 import { useState } from "preact/hooks";
 import { t } from "./i18n";

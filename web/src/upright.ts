@@ -6,7 +6,7 @@
 /** The most bytes of a file that may come before the tag. */
 const HEAD = 256 * 1024;
 
-/** The photo as it is to be seen; the same file where it is so already. */
+/** Returns the photo turned upright, or the same file if it already is. */
 export async function upright(file: File): Promise<File> {
   if (file.type && file.type !== "image/jpeg") return file;
   if (orientation(await file.slice(0, HEAD).arrayBuffer()) <= 1) return file;

@@ -1,4 +1,4 @@
-/** The values in the form, and their way to the server, into the address, and back. */
+/** The values in the form. Converts them to and from requests and the page's address. */
 
 import { computed, signal } from "@preact/signals";
 import { type Json, writeJson } from "./json";
@@ -68,7 +68,7 @@ export function each(all: Values): [string, Item][] {
   );
 }
 
-/** Everything as it was before anybody typed. */
+/** Resets the form to its initial values. */
 export function initial(inputs: Input[]): Map<string, Value> {
   return new Map(inputs.map((input) => [input.name, start(input)]));
 }
@@ -169,7 +169,7 @@ export function bodyOf(inputs: Input[]): Blob {
   });
 }
 
-/** Fills in an example; what it does not mention is as at the start. */
+/** Fills in an example; other inputs are reset. */
 export function fill(model: Model, example: { [name: string]: Json }) {
   const start = initial(model.inputs);
   for (const input of model.inputs) {
@@ -236,7 +236,7 @@ export function toHash(inputs: Input[]): string {
   return `#${new URLSearchParams(texts)}`;
 }
 
-/** Takes the parameters of an address over. */
+/** Fills in the parameters of an address. */
 export function fromHash(model: Model, hash: string) {
   const pairs = new URLSearchParams(hash.slice(1));
   if (pairs.size === 0) return;

@@ -1,4 +1,4 @@
-/** Sounds as WAV with 16 bits a sample, which browsers do not record but many models ask for. */
+/** Writes sounds as WAV with 16 bits a sample: many models need it, but browsers do not record it. */
 
 export const WAVE = "audio/wav";
 

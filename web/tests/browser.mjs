@@ -1,4 +1,4 @@
-/** Debian's Chromium, a page that is watched, and what every page has to be. */
+/** Runs Debian's Chromium, and checks what must hold for every page. */
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -30,7 +30,7 @@ export async function open(browser, url, { viewport = WIDE, hash = "", ...option
     viewport,
     locale: "en-US",
     acceptDownloads: true,
-    // No colour is looked at half way to another.
+    // No colour is checked in the middle of a transition.
     reducedMotion: "reduce",
     ...options,
   });
@@ -119,7 +119,7 @@ export const drop = (target, ...files) =>
     files.map(([name, type, content]) => [name, type, [...content]]),
   );
 
-/** Runs the model and waits for the end. */
+/** Runs the model, and waits until the request has ended. */
 export async function run(page, status = "Done", patience = 60_000) {
   const isCall = (request) => request.url().endsWith("/infer");
   const over = ["requestfinished", "requestfailed"].map((event) =>
@@ -132,7 +132,7 @@ export async function run(page, status = "Done", patience = 60_000) {
   await ended(page, status, patience);
 }
 
-/** Waits until what is read is what it is to be. */
+/** Waits until the read value is the expected one. */
 export async function becomes(read, expected) {
   let found;
   for (let turn = 0; turn < 100; turn += 1) {

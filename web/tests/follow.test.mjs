@@ -1,4 +1,4 @@
-/** A page whose program somebody works on: it shows what is broken, and keeps what was filled in. */
+/** The page of a program under `--reload`: it shows errors, and keeps filled-in values. */
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -24,7 +24,7 @@ after(async () => {
 const say = async (page, word, status) => {
   await page.locator("#input-0").fill(word);
   await run(page, status);
-  // Whatever was going to run has had its time.
+  // By now, any injected code would have run.
   await page.waitForTimeout(200);
 };
 

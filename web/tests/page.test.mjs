@@ -1,4 +1,4 @@
-/** The page of a model that takes everything: what is filled in, what comes of it, and what is kept. */
+/** The page of a model with inputs of all types: form, results and history. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -381,7 +381,7 @@ describe("annotations", () => {
     await page.waitForSelector(".overlay path");
     return page;
   };
-  /** Waits until so many outlines are to be seen. */
+  /** Waits until `count` outlines are visible. */
   const drawn = (page, count) =>
     page.waitForFunction((wanted) => {
       const paths = [...document.querySelectorAll(".overlay path")];
@@ -638,7 +638,7 @@ describe("the page", () => {
 });
 
 describe("large results", () => {
-  /** The longest time for which the page did not answer. */
+  /** Returns the longest time that the page was blocked. */
   const pause = async (page, act) => {
     await page.evaluate(() => {
       let last = performance.now();

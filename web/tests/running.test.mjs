@@ -81,7 +81,7 @@ it("streams text, and is cancelled half way", async () => {
   await ended(page, "Cancelled");
   const text = await page.locator("pre.text").textContent();
   assert.match(text, /word40/);
-  // The model is free for the next one.
+  // The model can take the next request.
   await page.locator("#input-0").fill("text");
   const begun = Date.now();
   await run(page);

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const PYTHON = process.env.TEST_PYTHON ?? `${ROOT}.venv/bin/python`;
-/** Nothing here is waited for longer, in milliseconds. */
+/** The timeout of each wait, in milliseconds. */
 const PATIENCE = 60_000;
 
 export const model = (name) => fileURLToPath(new URL(`models/${name}.py`, import.meta.url));

@@ -1,4 +1,4 @@
-/** Every language has a word for everything, with room for the same values. */
+/** Every language translates every key, with the same placeholders. */
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
