@@ -303,7 +303,7 @@ def alike(shown, real, place):
 
 
 def has_lines(path, text):
-    """Asserts that a file has the lines of a text in their order; `…` stands for any."""
+    """Asserts that a file has the lines of a text in order; `…` stands for any lines."""
     rest = iter([line.strip() for line in path.read_text().splitlines()])
     for line in text.splitlines():
         if line.strip() and "…" not in line:

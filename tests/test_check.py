@@ -1,4 +1,4 @@
-"""`ai-integration check` passes what is right, and names each of the faults that people make."""
+"""`ai-integration check` passes correct programs, and names the usual mistakes in others."""
 
 import json
 import os
@@ -24,7 +24,7 @@ while True:
 
 
 def check(*words, **variables):
-    """Checks what these words name: the exit status, and the verdicts by their names."""
+    """Runs `check` with these words. Returns the exit status, and the verdicts by their names."""
     done = subprocess.run(
         [BINARY, "check", "--json", *map(str, words)],
         stdin=subprocess.DEVNULL,
@@ -124,7 +124,7 @@ FAULTS = {
         "schema",
     ),
 }
-# And scripts in front of a good program.
+# Start scripts with a fault, before a correct program.
 SCRIPTS = {
     "no exec": ('{python} {program} "$@"\necho done', "stop", "something in front of the program"),
     "no status": ('{python} {program} "$@" || true', "exit_status", "exit status: 0 instead"),

@@ -1,5 +1,5 @@
-"""Processes that a model starts: none takes itself for the model, and a request that waits for one
-hears of a guard that is missing."""
+"""Processes that a model starts never serve as the model. A request that waits for such a process
+fails with an error that names the missing `__main__` guard."""
 
 import http.client
 import os
@@ -150,7 +150,7 @@ STARTED = [
 
 
 def source(*parts, guarded=False):
-    """A program of these parts, the last one under a guard or not."""
+    """Returns a program of these parts, with the last one under a guard or not."""
     *before, last = [textwrap.dedent(part) for part in parts]
     if guarded:
         last = GUARD + "\n" + textwrap.indent(last, "    ")
@@ -159,7 +159,7 @@ def source(*parts, guarded=False):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["no guard", "guard"])
 def model(request, tmp_path_factory):
-    """A server of a model that starts what it is asked for, and whether it has a guard."""
+    """Runs a server whose model starts processes as the request says. Yields it, and if it has a guard."""
     path = tmp_path_factory.mktemp("model") / "entrypoint.py"
     path.write_text(source(WAYS, ASKED, LOOP, guarded=request.param))
     with serve(path) as server:

@@ -1,5 +1,5 @@
-"""`ai_integration.Client` against servers that are busy, slow, gone, elsewhere or broken: what it
-tries again, what it says, and that every wait and every answer has an end."""
+"""`ai_integration.Client` with servers that are busy, slow, stopped, moved or broken: its retries, its
+errors, and the limits of every wait and every response."""
 
 import asyncio
 import base64
@@ -79,7 +79,7 @@ def problem(status, code, **headers):
 
 
 class Faulty:
-    """A server that answers requests for the schema, and each other one as it is told.
+    """A server that sends its schema, and a given reply to each other request.
 
     A reply is bytes, `None` for a reset, a number of seconds to stall, or a function of the
     connection.
@@ -356,7 +356,7 @@ def test_another_model_at_the_same_address_is_noticed(program):
         assert error.inputs == {"text": "no such input; there are: words, seconds, file"}
 
 
-# --- what is tried again ---
+# --- retries ---
 
 
 @pytest.mark.parametrize("status", ["503 Service Unavailable", "429 Too Many Requests"])
@@ -462,7 +462,7 @@ def test_nobody_listens():
     assert error.code == "unreachable"
 
 
-# --- answers that are broken, endless or slow ---
+# --- broken, endless and slow responses ---
 
 
 def dripping(connection):

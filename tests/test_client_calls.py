@@ -1,5 +1,5 @@
-"""The calls beside `get_next_input` and `send_result`: batches, pieces of an answer, progress and
-cancellation; and that large data arrives as it was sent, whichever way it takes."""
+"""The calls beside `get_next_input` and `send_result`: batches, chunks, progress and cancellation.
+Large data must arrive unchanged over every transport."""
 
 import base64
 import concurrent.futures
@@ -65,7 +65,7 @@ CALLS = """
 
 @contextlib.contextmanager
 def asking(path, cwd, texts, address="/infer", **variables):
-    """A server whose model has been given all the `texts` at once, and their answers."""
+    """Runs a server, and sends all `texts` at once. Yields the server and the responses."""
     with serve(path, cwd=cwd, **variables) as server:
         with concurrent.futures.ThreadPoolExecutor(len(texts) + 1) as threads:
             first = threads.submit(server.post, text="hold")
@@ -101,7 +101,7 @@ def events(server, text):
 
 
 def parsed(answer):
-    """The events of an answer, as they come."""
+    """Yields the events of a response as they arrive."""
     name, data = None, None
     for line in answer:
         field, _, value = line.decode().rstrip("\r\n").partition(":")

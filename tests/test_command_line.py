@@ -1,5 +1,5 @@
-"""Words on the command line: files and texts, values that look like flags, folders that the program
-leaves, and who sees the words."""
+"""Arguments on the command line: files and texts, values that look like flags, programs that change
+their folder, and the arguments that the program sees."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def refused(done, *words):
 
 
 def typed(path, words, folder, command=(PYTHON,), **variables):
-    """Runs a program as if it was typed in this folder."""
+    """Runs a program as if the command was typed in this folder."""
     return subprocess.run(
         [*command, str(path), *map(str, words)],
         cwd=folder,
@@ -234,7 +234,7 @@ def test_a_folder_that_is_gone_is_no_reason_to_fail(program, tmp_path):
     assert seen(typed(path, ["--text", "x"], gone))["text"] == "x"
 
 
-# --- who sees the words ---
+# --- the arguments that the program sees ---
 
 PARSING = """
     import argparse, sys

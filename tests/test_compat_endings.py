@@ -1,5 +1,5 @@
 """Ends of requests and programs: exceptions, exits, missing and superfluous results, exit statuses,
-and what is still done on the way out."""
+and exit handlers."""
 
 import os
 import signal

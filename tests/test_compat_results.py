@@ -1,5 +1,5 @@
-"""Every form of result that a model may give, and what becomes of those that cannot be sent: always
-an answer, never a hang."""
+"""Every form of result that a model may return. A result that cannot be sent becomes an error, and
+never a hang."""
 
 import base64
 import http.client

@@ -136,7 +136,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def use(program, folder):
-    """Runs a mode of the folder with the model above."""
+    """Runs a mode from the folder with the model above."""
 
     def use(mode, style="loop", *arguments, source=UPPER, **variables):
         path = program(model(source, style))
@@ -520,7 +520,7 @@ def test_a_dropped_file_may_be_the_ancestors_own(program, copy):
 
 @pytest.fixture
 def distribution(tmp_path):
-    """An installed package with modes, as pip leaves one."""
+    """Installs a package with modes, as pip would."""
     folder = tmp_path / "installed"
     folder.mkdir()
     (folder / "my_modes.py").write_text(textwrap.dedent(MODES))

@@ -1,4 +1,4 @@
-"""Files as pictures, arrays and paths: the schema's `as`, and what is said of other files."""
+"""Files as pictures, arrays and paths: the schema's `as`, and the errors for other files."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ from compat import ASKED, STYLES, ask, model
 from PIL import Image, ImageCms
 from support import eventually, in_background, multipart, run, serve
 
-# Says of everything in an inputs dict what it is.
+# Describes each value in an inputs dict.
 TELL = """
     import json, os, stat
 
@@ -120,7 +120,7 @@ def in_base64(content):
 
 
 def form(server, pairs):
-    """Posts a form of names and values, of which some may come several times."""
+    """Posts a form of names and values; a name may appear several times."""
     body, kind = multipart(pairs)
     return server.request("/infer", body, {"Content-Type": kind})
 

@@ -140,7 +140,7 @@ def test_every_public_name_of_the_stubs_has_the_docstring_of_the_object():
 
 
 def test_links_of_the_readme_work_where_only_the_readme_is():
-    """An index shows it without the files beside it."""
+    """A package index shows the README without the other files."""
     own = re.compile(r"https://(?:github|raw\.githubusercontent)\.com/(?:[\w-]+/){2}(?:\w+/)?main/")
     found = links(REPOSITORY / "README.md")
     assert len(found) > 20

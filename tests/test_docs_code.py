@@ -1,4 +1,4 @@
-"""Every block of code in the documentation runs, or says why it does not."""
+"""Every block of code in the documentation runs, or has a comment with the reason why not."""
 
 import contextlib
 import importlib
@@ -166,7 +166,7 @@ def test_a_worker_that_speaks_as_the_page_of_the_protocol_serves(program):
 
 
 def named(pattern):
-    """The pages with what they have of a pattern."""
+    """Returns the pages with the matches of a pattern in each."""
     for page in documented.PAGES:
         for found in re.findall(pattern, page.read_text()):
             yield page.name, found

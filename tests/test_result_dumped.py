@@ -114,7 +114,7 @@ def test_text_of_other_types_and_more_than_a_megabyte_is_not_looked_at(server):
 def test_the_ancestors_address_passes_it_on_with_a_warning(server):
     assert server.classic(text="'[1, NaN]'")["output"] == "[1, NaN]"
     told = server.wait_for_output('.*a result of type "application/json" is not JSON.*').group()
-    # The log does not tell what the client alone is to see.
+    # The log does not show data that only the client may see.
     assert "NaN" not in told
     assert server.classic(text="'[1]'")["output"] == [1]
 

@@ -274,7 +274,7 @@ def test_a_commands_output_is_sent_as_it_comes(folder, server, more):
 
 
 def drained(url, **fields):
-    """The size of an answer that is read as it comes, and whether it came to an end."""
+    """Reads a response. Returns its size, and true if it was complete."""
     body = urllib.parse.urlencode(fields).encode()
     size = 0
     try:

@@ -1,5 +1,5 @@
-"""A list of pictures, or of other files, as a result: each arrives as it would alone, by every way
-out; what cannot be a member is refused by its place."""
+"""A list of pictures or other files as a result: in every mode, each arrives as it would alone. An
+invalid item is refused, and the error names its place."""
 
 import base64
 import email

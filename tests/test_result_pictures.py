@@ -1,5 +1,5 @@
-"""Pictures that models give as objects: what arrives is what the model meant, or a refusal that
-names the way out."""
+"""Pictures that models return as objects: they arrive as the model drew them, or the error names a
+way out."""
 
 import io
 import re
@@ -126,7 +126,7 @@ def is_like(one, other):
     """Returns true if two RGBA pictures differ by no more than rounding."""
     assert one.size == other.size
     differences = [
-        # On white: what lies under full transparency is nobody's concern.
+        # On white, since the colours of fully transparent pixels do not matter.
         ImageChops.difference(on_white(one), on_white(other)).convert("RGB"),
         ImageChops.difference(one.getchannel("A"), other.getchannel("A")),
     ]

@@ -209,7 +209,7 @@ def test_no_worker_outlives_a_killed_engine(language, mark):
 
 
 def test_the_argument_serve_is_a_server(language):
-    # PORT keeps its say; without it the port would be 8080.
+    # PORT still counts; without it, the port would be 8080.
     with serving(language, "serve", MODE=None) as server:
         assert server.post(text=GERMAN).json()["language"] == "deu"
 
@@ -380,7 +380,7 @@ def test_a_struct_is_filled_with_what_comes(describe):
 
 
 def check_refusal(program, picture, given, place, message):
-    """Sends what a model cannot take, over HTTP beside a good request and on the command line."""
+    """Sends inputs that the model refuses: over HTTP beside a valid request, and on the command line."""
     picture.write_bytes(PIXEL)
     with serving(program) as server:
         good = in_background(server.post, image=PIXEL)
@@ -390,7 +390,7 @@ def check_refusal(program, picture, given, place, message):
         assert error["name"] == place
         assert message in error["message"]
         assert len(refused.body) < 2000
-        # Neither its neighbour in a batch nor the next one is concerned.
+        # It affects neither the other request of its batch nor the next request.
         assert good().status == 200
         assert server.post(image=PIXEL).status == 200
     flags = [word for name, value in given.items() for word in ("--" + name, value)]

@@ -1,4 +1,5 @@
-"""The schema is checked when it comes: a mistake is told with what was meant; the model runs."""
+"""The schema is checked when the model sends it. A mistake is logged with its correction, and the
+model runs."""
 
 import base64
 

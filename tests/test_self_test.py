@@ -1,4 +1,4 @@
-"""The self-test of programs that were written for the ancestor's, and how a sad one ends."""
+"""The self-test of programs that were written for 1.0.16, and the exit of a failed self-test."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""Standard output is the result's alone, and a program works without any of its streams."""
+"""Standard output has only the result, and a program works even if its streams are closed."""
 
 import json
 import os
@@ -42,7 +42,7 @@ LOADED = ["printed", "written", "a shell", "a child"]
 
 
 def loading(source, style, before=""):
-    """A program that prints between the import and its loop."""
+    """Returns a program that prints between the import and its loop."""
     head = "import os\n" + before + "import ai_integration\n"
     return head + model(source, style)
 
@@ -422,7 +422,7 @@ def without(streams, command, stdin=None, **variables):
     [["modes"], ["settings-reference"], ["mode-names"], ["completions", "bash"], ["--help"]],
 )
 def test_the_command_does_not_mind_a_reader_that_leaves(words):
-    """As in `ai-integration modes | head -1`."""
+    """The reader closes the pipe early, as in `ai-integration modes | head -1`."""
     reader, writer = os.pipe()
     os.close(reader)
     try:

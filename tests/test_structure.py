@@ -2,7 +2,7 @@
 
 Files of a crate use each other by the paths in their `use` declarations and in their code, modules
 of the Python package by their imports. The front of either (`lib.rs`, `main.rs`, `__init__.py`)
-names everything for those outside. Nothing inside takes a name from there, but from where it lives.
+names everything for those outside. Code inside takes no name from the front, but imports it from its own file.
 """
 
 import ast
@@ -48,7 +48,7 @@ def installed():
 
 
 class Graph:
-    """The uses of files by files, each with its first line, and the names from the front."""
+    """The files that each file uses, with the first line of each use, and the names from the front."""
 
     def __init__(self):
         self.lines = {}
@@ -59,7 +59,7 @@ class Graph:
             self.lines.setdefault((file, other), line)
 
     def circles(self):
-        """For each set of files that all lead to each other, how they do."""
+        """Returns the circles: for each set of files that use each other, the uses between them."""
         reached = {file: self.reached_from(file) for file, _ in self.lines}
         circles = {
             frozenset(other for other in others if file in reached.get(other, ()))
@@ -85,13 +85,13 @@ class Graph:
 
 
 def blank(text, start=0, end=None):
-    """The text with nothing but its line ends between two places."""
+    """Returns the text with all but the line ends blanked between two places."""
     end = len(text) if end is None else end
     return text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
 
 
 def end_of_group(text, at):
-    """The place after the bracket that closes the one at `at`."""
+    """Returns the place after the bracket that closes the one at `at`."""
     depth = 0
     for match in re.compile(r"[(\[{]|([)\]}])").finditer(text, at):
         depth += -1 if match[1] else 1
@@ -101,7 +101,7 @@ def end_of_group(text, at):
 
 
 def end_of_item(text, at):
-    """The place after the item, statement, field, variant or arm that begins at `at`."""
+    """Returns the place after the item, statement, field, variant or arm that begins at `at`."""
     while following := re.compile(r"\s*#\[").match(text, at):
         at = end_of_group(text, following.end() - 1)
     is_statement = STATEMENT.match(text, at)
@@ -134,7 +134,7 @@ def without_tests(text):
 
 
 def leaves(tree):
-    """The paths in a `use` declaration, each with its place."""
+    """Returns the paths in a `use` declaration, each with its place."""
     bases, path, at = [[]], [], None
     for match in re.finditer(r"\bas\s+\w+|\w+|[{},*]", tree + ","):
         token = match[0]
@@ -173,7 +173,7 @@ class RustFile:
         text = USE.sub(lambda match: blank(match[0]), text)
         for match in PATH.finditer(text):
             path = re.split(r"\s*::\s*", match[1])
-            # An exported macro is at the front whether it likes it or not.
+            # An exported macro is always at the front of its crate.
             if not match[2] or path[2:]:
                 self.add(text, match.start(), place, path)
         for match in TABLE.finditer(text):
@@ -375,7 +375,7 @@ def test_a_parent_and_its_child_may_not_use_each_other(parent):
         "// child::f()\n/* child::f() /* */ child::f() */",
         'const A: &str = "child::f()"; const B: &str = r#"child::f() " child::f()"#;',
         "#[derive(child::Derive)] struct S;",
-        # It is used by whoever calls the macro.
+        # The file that calls the macro uses it.
         "macro_rules! m { ($a:ident) => { $crate::parent::child::f($a) }; }",
         "#[cfg(test)] mod tests { use super::child::f; fn g() { child::f() } }",
         '#[cfg(all(test, unix))] #[expect(x, reason = "]")] pub(crate) fn f() { child::f() }',

@@ -26,7 +26,7 @@ def wheel():
 
 @pytest.fixture(scope="module")
 def materials(wheel):
-    """The bill of materials where PEP 770 puts it."""
+    """Returns the bill of materials, from its place in PEP 770."""
     (file,) = [file for file in wheel.files if file.parent.name == "sboms"]
     assert file.parent.parent.name.endswith(".dist-info")
     return json.loads(file.read_text())
@@ -43,7 +43,7 @@ def version_of(crate, crates):
 
 
 def locked():
-    """The checksum of each crate in Cargo.lock, by name and version; None for the project's own."""
+    """Returns the checksum of each crate in Cargo.lock; None for the project's own crates."""
     crates = {}
     for block in (REPOSITORY / "Cargo.lock").read_text().split("[[package]]\n")[1:]:
         lines = [line.split(" = ", 1) for line in block.splitlines() if " = " in line]
@@ -128,7 +128,7 @@ def test_the_wheel_tells_an_index_what_it_shows(wheel):
 
 
 def packaged(crate):
-    """The files that a crate brings to those who depend on it."""
+    """Returns the files in the package of a crate."""
     listing = ["cargo", "package", "--list", "--allow-dirty", "--offline", "--locked", "-p", crate]
     return subprocess.check_output(listing, cwd=REPOSITORY, text=True, timeout=300).splitlines()
 

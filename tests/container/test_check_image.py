@@ -1,4 +1,4 @@
-"""`ai-integration check IMAGE` passes a right image, and finds what is wrong with others."""
+"""`ai-integration check IMAGE` passes a correct image, and finds the faults of others."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ RIGHT = ["USER root", "RUN sed -i '/setting up the model/d' entrypoint.py", "USE
 
 @pytest.fixture
 def check(podman: containers.Podman, tmp_path):
-    """Checks an image: the exit status, and the verdicts by their names."""
+    """Checks an image. Returns the exit status, and the verdicts by their names."""
 
     def look(image: str) -> Tuple[int, Dict[str, Dict[str, str]]]:
         done = subprocess.run(

@@ -93,7 +93,7 @@ export async function keep(model: Model) {
   }
 }
 
-/** Returns the entry without files that are too large to store. */
+/** Returns the entry without the files and the outcome that are too large to store. */
 function lightened(entry: Entry): Entry {
   const taken = sizeOf(entry.outcome);
   let room = LARGEST - taken;
@@ -112,7 +112,7 @@ function lightened(entry: Entry): Entry {
 
 async function forget(entries: Entry[]) {
   const times = entries.map(({ time }) => time);
-  // What is not shown any more is gone.
+  // Deletes the entries from the disk, too.
   try {
     await delMany(times, store);
   } catch {
