@@ -159,7 +159,7 @@ def source(*parts, guarded=False):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["no guard", "guard"])
 def model(request, tmp_path_factory):
-    """Runs a server whose model starts processes as the request says. Yields it, and if it has a guard."""
+    """Yields a server whose model starts processes, and true if the program has a guard."""
     path = tmp_path_factory.mktemp("model") / "entrypoint.py"
     path.write_text(source(WAYS, ASKED, LOOP, guarded=request.param))
     with serve(path) as server:

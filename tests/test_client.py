@@ -1,5 +1,5 @@
-"""`ai_integration.Client` with servers that are busy, slow, stopped, moved or broken: its retries, its
-errors, and the limits of every wait and every response."""
+"""`ai_integration.Client` with servers that are busy, slow, stopped, moved or broken: its retries,
+its errors, and the limits of every wait and every response."""
 
 import asyncio
 import base64
@@ -453,7 +453,7 @@ def test_an_idle_connection_that_was_closed_is_not_used():
             assert client.predict(file=file) == 2
 
 
-def test_nobody_listens():
+def test_a_server_that_is_not_running_is_reported():
     error, seconds = failing(Client("http://127.0.0.1:%d" % free_port()).predict, text="x")
     assert error.code == "unreachable"
     assert "127.0.0.1" in str(error)

@@ -354,7 +354,7 @@ def test_pieces_arrive_while_the_model_works(calls, tmp_path):
         assert answer.read() == b"two, three"
 
 
-def test_pieces_are_one_answer_for_who_does_not_stream(calls, tmp_path):
+def test_chunks_are_one_response_for_a_client_without_streaming(calls, tmp_path):
     (tmp_path / "go on").touch()
     assert calls.classic(text="pieces")["output"] == "one ü, two, three"
 

@@ -149,7 +149,7 @@ def test_the_last_job_of_a_worker_can_be_cancelled_too(program, tmp_path):
         assert seconds < 5
 
 
-def test_the_end_does_not_wait_for_what_nobody_waits_for(program, tmp_path):
+def test_shutdown_does_not_wait_for_cancelled_jobs(program, tmp_path):
     with serve(program(MODEL), cwd=tmp_path, AI_INTEGRATION_STOP_TIMEOUT=1) as server:
         leave_in_the_middle(server, tmp_path, "stubborn")
         begin = time.monotonic()

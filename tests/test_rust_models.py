@@ -380,7 +380,7 @@ def test_a_struct_is_filled_with_what_comes(describe):
 
 
 def check_refusal(program, picture, given, place, message):
-    """Sends inputs that the model refuses: over HTTP beside a valid request, and on the command line."""
+    """Sends inputs that the model refuses, over HTTP and on the command line."""
     picture.write_bytes(PIXEL)
     with serving(program) as server:
         good = in_background(server.post, image=PIXEL)

@@ -2,7 +2,7 @@
 
 Files of a crate use each other by the paths in their `use` declarations and in their code, modules
 of the Python package by their imports. The front of either (`lib.rs`, `main.rs`, `__init__.py`)
-names everything for those outside. Code inside takes no name from the front, but imports it from its own file.
+exports names for other code. Code inside imports each name from the file that defines it.
 """
 
 import ast
@@ -48,7 +48,7 @@ def installed():
 
 
 class Graph:
-    """The files that each file uses, with the first line of each use, and the names from the front."""
+    """The files that each file uses, with the line of the first use, and names from the front."""
 
     def __init__(self):
         self.lines = {}

@@ -190,7 +190,7 @@ def metric(server, name):
     return sum(map(float, values))
 
 
-def test_it_takes_everything(program):
+def test_the_server_survives_all_faults(program):
     chance = random.Random(SEED)
     print("\nsoak for %d s with SOAK_SEED=%d" % (SECONDS, SEED))
     with serve(program(MODEL), **SETTINGS) as server:

@@ -92,7 +92,7 @@ def test_caddy_as_documented(caddy, listed, certificate, browser):
     toured(seen, base)
 
 
-def test_nginx_that_is_told_nothing(nginx, plain, browser):
+def test_nginx_with_its_defaults(nginx, plain, browser):
     # It rewrites Host, and speaks HTTP/1.0 to the server.
     port = nginx(STRIPPED % (plain.url, ""))
     base = "http://127.0.0.1:%d%s" % (port, PREFIX)
@@ -133,7 +133,7 @@ def test_a_proxy_that_rewrites_the_host_and_is_trusted(nginx, listed, browser, h
     within(browser.visit(base), base)
 
 
-def test_nobody_else_is_believed(plain, listed):
+def test_forwarded_headers_count_only_for_listed_names(plain, listed):
     own = {"Origin": "https://portal.example.org", "X-Forwarded-Host": "portal.example.org"}
     for headers, trusted in [
         (own, 200),

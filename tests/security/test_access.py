@@ -56,7 +56,7 @@ def test_the_own_page_may_ask(server):
     assert ask(server, Sec_Fetch_Site="same-origin").status == 200
 
 
-def test_no_browser_is_told_that_others_may_read(server):
+def test_no_response_allows_other_origins_by_default(server):
     answer = ask(server, "OPTIONS", Origin="http://evil.test", Access_Control_Request_Method="POST")
     assert "access-control-allow-origin" not in answer.headers
     answer = ask(server, "GET", "/schema", Origin="http://evil.test")
@@ -172,7 +172,7 @@ def test_sites_that_may_frame_the_page(module_program, sites, policy, options):
         ("*:8080", "https://huggingface.co"),
     ],
 )
-def test_what_is_no_site_may_frame_nothing(module_program, sites, nearest):
+def test_an_invalid_frame_setting_is_refused(module_program, sites, nearest):
     name = "AI_INTEGRATION_FRAME_ANCESTORS"
     done = run(module_program, mode="http", PORT=0, **{name: sites})
     errors = refused(done, name)

@@ -149,7 +149,7 @@ BEGINNINGS = {
 
 @pytest.mark.parametrize("addresses", [1, 8], ids=["one client", "eight clients"])
 @pytest.mark.parametrize("name", BEGINNINGS)
-def test_what_is_begun_gives_way(module_program, name, addresses):
+def test_unfinished_requests_give_way_to_honest_ones(module_program, name, addresses):
     begins, trickle = BEGINNINGS[name]
     addresses = ["127.0.0.%d" % (number + 1) for number in range(addresses)]
     settings = {"AI_INTEGRATION_MAX_IN_FLIGHT": 20 * MB}

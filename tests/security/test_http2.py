@@ -78,7 +78,7 @@ def ask(http, text):
     http.send_data(stream, b"text=%d" % text, end_stream=True)
 
 
-def test_who_takes_nothing_is_given_up_whatever_he_says(impatient):
+def test_a_client_that_only_pings_is_disconnected(impatient):
     assert curl(impatient, 1) == "2 200 1"
     before = memory(impatient.process.pid)
     with windowless(impatient) as (connection, http):

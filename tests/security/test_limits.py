@@ -25,7 +25,7 @@ def impatient(module_program):
         yield server
 
 
-def test_who_says_nothing_is_given_up(impatient):
+def test_a_silent_connection_is_closed(impatient):
     with connected(impatient) as connection:
         assert 0.9 < seconds_until_closed(connection) < 2
 
@@ -74,7 +74,7 @@ def open_connections(server):
     return int(re.search(r"^ai_integration_http_connections (\d+)$", told, re.M).group(1))
 
 
-def test_who_takes_nothing_of_the_answer_is_given_up(program):
+def test_a_client_that_reads_no_response_is_disconnected(program):
     source = """
         import ai_integration
         while True:
@@ -145,7 +145,7 @@ def test_connections_without_a_request_keep_no_other_client_out(module_program):
             assert server.post(text="x", timeout=5).status == 200
 
 
-def test_bodies_share_the_memory_that_there_is_for_them(program):
+def test_bodies_share_the_memory_limit(program):
     source = """
         import time
         import ai_integration

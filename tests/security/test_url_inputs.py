@@ -256,7 +256,7 @@ def test_no_spelling_leads_behind_the_server(public, canary, url):
     assert canary.asked == []
 
 
-def test_what_happened_behind_it_is_told_to_the_log_alone(trusting, canary):
+def test_only_the_log_has_the_reason_of_a_failed_fetch(trusting, canary):
     """The message is always the same, so that it does not show which ports are open."""
     urls = [
         "http://127.0.0.1:%d/none" % canary.port,
