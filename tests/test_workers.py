@@ -340,7 +340,7 @@ def test_the_server_stops_while_it_starts_the_program_anew(program):
         assert not any(map(alive, workers))
 
 
-# Work that lies ready
+# Jobs that wait for a worker
 
 
 def test_no_request_waits_behind_a_long_one_while_a_worker_is_free(program):
@@ -377,7 +377,7 @@ def test_what_lies_ready_survives_a_model_that_kills_itself(program):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_lies_ready_survives_a_killed_worker(program, workers):
+def test_waiting_jobs_survive_a_killed_worker(program, workers):
     with serve(program(MODEL), AI_INTEGRATION_WORKERS=workers) as server:
         wait_for_workers(server, workers)
         kills = 4

@@ -95,7 +95,7 @@ class Checked(Load):
 
 
 class Scene:
-    """A server with a worker or more, under load from `connections`, until the block is left.
+    """A server with one or more workers, under load from `connections` while the block runs.
 
     A `pause` in seconds before each request leaves the processor to others.
     """

@@ -161,9 +161,9 @@ class Watch:
                 self.samples.append((time.monotonic() - begin, memory(self.pid)))
 
     def floor(self):
-        """The least of each minute of the second half: bodies that are held come on top of it.
+        """Returns the lowest memory of each minute of the second half, to exclude buffered bodies.
 
-        The last minute is left out: what is held in a part of one says nothing.
+        The last minute is left out, because it may be incomplete.
         """
         end = self.samples[-1][0]
         minutes = collections.defaultdict(list)

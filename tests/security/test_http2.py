@@ -104,7 +104,7 @@ def test_a_client_that_only_pings_is_disconnected(impatient):
     assert curl(impatient, 1) == "2 200 1"
 
 
-def test_who_takes_his_time_gets_everything(impatient):
+def test_a_slow_reader_gets_the_whole_response(impatient):
     # Longer than the connection may be idle.
     size = 4 * MEGABYTE
     begin = time.monotonic()

@@ -91,7 +91,7 @@ def test_a_client_that_reads_no_response_is_disconnected(program):
         assert len(server.post(text="x").body) == 64 << 20
 
 
-def test_who_takes_his_time_gets_everything(program):
+def test_a_slow_reader_gets_the_whole_response(program):
     source = """
         import ai_integration
         while True:
