@@ -340,7 +340,7 @@ def test_the_server_stops_while_it_starts_the_program_anew(program):
         assert not any(map(alive, workers))
 
 
-# Jobs that wait for a worker
+# Jobs that are sent to a busy worker ahead
 
 
 def test_no_request_waits_behind_a_long_one_while_a_worker_is_free(program):
@@ -362,7 +362,7 @@ def test_no_request_waits_behind_a_long_one_while_a_worker_is_free(program):
         assert about(long())[1] == busy
 
 
-def test_what_lies_ready_survives_a_model_that_kills_itself(program):
+def test_jobs_sent_ahead_survive_a_model_that_kills_itself(program):
     with serve(program(MODEL)) as server:
         with load(server, clients=20) as answers:
             for _ in range(3):
@@ -377,7 +377,7 @@ def test_what_lies_ready_survives_a_model_that_kills_itself(program):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_waiting_jobs_survive_a_killed_worker(program, workers):
+def test_jobs_sent_ahead_survive_a_killed_worker(program, workers):
     with serve(program(MODEL), AI_INTEGRATION_WORKERS=workers) as server:
         wait_for_workers(server, workers)
         kills = 4
