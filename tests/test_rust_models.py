@@ -321,7 +321,7 @@ def test_a_struct_is_the_schema(describe):
         "--image <FILE> The picture to look at [formats: png, jpeg]",
         "--words <NUMBER> The maximum number of words in the result [default: 20]",
         "[possible values: plain, verse]",
-        "How loud [optional]",
+        "Loudness [optional]",
         "--attachments <FILE>...",
     ):
         assert shown in words, words

@@ -19,7 +19,9 @@ _warned = set()  # type: set[str]
 
 
 def are_sent(picture, name):
-    """Whether this has frames that the format `name` has too; warns where it has them alone."""
+    """Returns true if this picture has frames and the format `name` can hold them.
+
+    Warns if only the picture has them."""
     kind = getattr(picture, "format", None)
     if kind not in _WITH_FRAMES or getattr(picture, "n_frames", 1) < 2:
         return False

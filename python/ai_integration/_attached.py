@@ -1,4 +1,4 @@
-"""The engine as a child of the model's program, for one-shot modes, notebooks and prompts."""
+"""Runs the engine as a child of the program: for one-shot modes, notebooks and prompts."""
 
 import atexit
 import os
@@ -67,7 +67,7 @@ def _named():
 
 
 def _is_inherited(descriptor):
-    """Whether a descriptor is open, and none that this program opened itself."""
+    """Returns true if a descriptor is open and was not opened by this program itself."""
     try:
         return os.get_inheritable(descriptor)  # novm
     except (EnvironmentError, OverflowError):

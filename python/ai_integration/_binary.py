@@ -1,4 +1,4 @@
-"""Where the native `ai-integration` binary is installed."""
+"""Finds the installed native binary `ai-integration`."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ def find():
 
 
 def not_found():
-    """What to tell the user when `find` found nothing."""
+    """Returns the error for the user if `find` found nothing."""
     way_out = (
         "Install the package again for this Python (python -m pip install --force-reinstall"
         " ai-integration)"

@@ -52,7 +52,7 @@ def of_this_process():
 
 
 class Children(object):
-    """What the processes that the model started have told."""
+    """The reports of the processes that the model started."""
 
     def __init__(self):
         self._pid = os.getpid()
@@ -214,7 +214,7 @@ class Children(object):
 
 
 def _is_in_model(frame):
-    """Whether it was the model's code that was interrupted, not this package at its own work."""
+    """Returns true if the model's code was interrupted, and not this package's own."""
     inner = None
     while frame is not None and not _process.is_ours(frame):
         inner, frame = frame, frame.f_back
@@ -222,7 +222,7 @@ def _is_in_model(frame):
 
 
 def _is_of_a_pool(value, trace):
-    """Whether it is what starts processes that failed, not the work that these were to do."""
+    """Returns true if starting processes failed, and not the work that they were given."""
     raiser = ""
     while trace is not None:
         raiser, trace = trace.tb_frame.f_globals.get("__name__") or "", trace.tb_next

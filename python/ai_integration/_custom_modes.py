@@ -105,7 +105,7 @@ class CustomMode(object):
         return [self.next_job()]
 
     def _infer(self, inputs):
-        """What the mode knows as `inference_function`."""
+        """The `inference_function` that the mode gets."""
         call = _Call(self._with_defaults(inputs))
         with self._changed:
             if self._closed:
@@ -169,7 +169,7 @@ class CustomMode(object):
         _handover.start_again(self._command)
 
     def _close(self):
-        """Answer whoever still waits, since the model will not."""
+        """Fail the calls that still wait, since the model will not answer them."""
         with self._changed:
             self._closed = True
             waiting = list(self._calls)
@@ -193,12 +193,12 @@ class _Call(object):
 
     @property
     def ended(self):
-        """Whether the mode has its result."""
+        """Returns true if the mode has its result."""
         return self.done.is_set()
 
     @property
     def has_chunks(self):
-        """Whether a piece of the answer was sent ahead."""
+        """Returns true if a chunk of the result was sent."""
         return bool(self._chunks)
 
     def answer(self, result):
@@ -297,7 +297,7 @@ def find():
 
 
 def _origins():
-    """Where modes may be declared: pairs of a name for messages and a function that loads them."""
+    """The sources of modes: pairs of a name for messages and a function that loads the modes."""
     for name in sorted(modes.__all__):
         path = os.path.join(os.path.dirname(modes.__file__), name + ".py")
         yield path, functools.partial(_from_package, name)

@@ -125,7 +125,7 @@ class Engine(object):
         self._link.send(b'{"type":"pause"}' if is_paused else b'{"type":"resume"}')
 
     def is_cancelled(self, number):
-        """Whether nobody waits for a job any more. Does not block."""
+        """Returns true if no client waits for a job any more. Does not block."""
         self._look()
         return number in self._cancelled or not self._link.is_open()
 

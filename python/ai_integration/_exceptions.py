@@ -1,4 +1,4 @@
-"""What becomes of the program when an exception leaves its `with` block, and who sees it."""
+"""Decides if the program goes on after an exception in its `with` block, and who sees it."""
 
 import os
 import sys
@@ -46,7 +46,7 @@ class Policy(object):
         self._in_a_row = 0
 
     def keeps(self, kind, trace):
-        """Whether the program goes on after an exception of this kind, with this traceback."""
+        """Returns true if the program goes on after an exception with this traceback."""
         if not issubclass(kind, Exception):
             return False
         if self._name == "auto":
@@ -58,7 +58,7 @@ class Policy(object):
         self._in_a_row = 0
 
     def reason_to_replace(self, kind, value):
-        """Why the process should be replaced after this exception, or `None`."""
+        """The reason to replace the process after this exception, or `None`."""
         self._in_a_row += 1
         if self._name != "auto" or not self.keeps_by_default:
             return None
@@ -107,7 +107,7 @@ def show(kind, value, trace, may_end, members=1):
 
 
 def _is_of_batch(what, members):
-    """Whether a batch has failed with the same before."""
+    """Returns true if a batch has failed with the same exception before."""
     if members > 1:
         _of_batch[:] = [what, members]
         return False
@@ -146,12 +146,12 @@ def _is_shown(value):
 
 
 def _is_pythons(hook):
-    """Whether Python's own hook prints what ends the program."""
+    """Returns true if Python's own hook prints the exception that ends the program."""
     return hook is sys.__excepthook__ or hasattr(hook, _SHOWN)
 
 
 def _says_broken(kind, value):
-    """Whether an exception, or what it came from, says that memory or a device has failed."""
+    """Returns true if an exception, or its cause, says that memory or a device has failed."""
     import re
 
     for _ in range(_DEPTH):
@@ -179,7 +179,7 @@ def _text(value):
 
 
 def _is_caught(kind, frame):
-    """Whether the program itself catches the exception around the block, and loops on.
+    """Returns true if the program itself catches the exception and goes on.
 
     Python does not tell; the source does. `frame` runs the block. An exception that nothing catches
     before it leaves the innermost loop around the block would end the program.
@@ -227,7 +227,7 @@ def _statements_around(frame):
 
 
 def _takes(expression, frame, kind):
-    """Whether an `except` clause with this expression takes exceptions of this kind."""
+    """Returns true if an `except` clause with this expression catches this kind."""
     if expression is None:
         return True
     import ast

@@ -126,7 +126,7 @@ def _pieces(file, is_ours):
 
 
 def _reader(file):
-    """What reads the next block: of a pipe or a connection, as much of it as has come."""
+    """Returns a reader of the next block; of a pipe or connection, of the bytes that arrived."""
     if not _is_seekable(file):
         if isinstance(file, io.TextIOBase):
             return file.readline
@@ -136,7 +136,7 @@ def _reader(file):
 
 
 def _waits(file):
-    """Whether reading waits for data; `read1` does not tell their absence from the end."""
+    """Returns true if reading blocks; `read1` returns the same for no data and for the end."""
     raw = getattr(file, "raw", None)
     if not isinstance(raw, io.FileIO):
         return True

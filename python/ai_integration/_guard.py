@@ -1,11 +1,11 @@
-"""Keeps a process that the model's program started from taking itself for the model.
+"""Prevents a process that the program started from acting as the model.
 
-`multiprocessing` and what is built on it (joblib, `concurrent.futures`) run the program's file
+`multiprocessing` and libraries built on it (joblib, `concurrent.futures`) run the program's file
 again in each process that they start by `spawn` or `forkserver`. Without an
-`if __name__ == "__main__":` such a process comes to the loop too. It must not serve, and the model
-must hear of it: a pool would start such processes for ever, and the request that waits for the pool
-would wait as long. So the process leaves a note in a file of the model's, and rings; `_children` is
-the side that hears it.
+`if __name__ == "__main__":` such a process reaches the loop too. It must not serve. The model must
+be told, because a pool would start such processes for ever, and the request that waits for the pool
+would wait as long. So the process writes a note into a file of the model process, and sends it the
+signal SIGURG; `_children` receives both.
 """
 
 import os
@@ -126,7 +126,7 @@ def watch_the_import():
 
 
 def read_note(note):
-    """Whether a process was still running the program's file, its start in `ticks`, its message."""
+    """Reads a note: if the process was running the program's file, its start, its message."""
     at_start, started = _HEAD.unpack_from(note)
     return at_start, started, note[_HEAD.size :].rstrip(b"\0").decode("utf-8", "replace")
 
@@ -143,9 +143,9 @@ def ticks():
 
 
 def is_forked_from(parent):
-    """Whether this process is a copy of its parent, which runs; only Linux tells.
+    """Returns true if this process is a fork of a parent that still runs (Linux only).
 
-    A daemon is none, since the process that it was copied from has ended.
+    A daemon is not, since the process that it was forked from has ended.
     """
     try:
         flags = int(_fields_of_stat()[6])
@@ -208,7 +208,7 @@ def _leave_note(model, descriptor, number, note):
 
 
 def _called_again(function):
-    """What to tell the author: where the loop is, and where it should be."""
+    """The error for the author: where the loop is, and where it must be."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _process.is_ours(frame):
         if frame.f_code.co_name in ("run", "start_loop"):
@@ -227,7 +227,7 @@ def _called_again(function):
 
 
 def _elsewhere(owner):
-    """Why requests do not come to this process, which multiprocessing has not started."""
+    """The reason why a process that multiprocessing did not start gets no requests."""
     forked = "a forked child; requests belong to process %d, "
     if owner is not None:
         return forked % owner + "which asked for the first one"

@@ -44,7 +44,7 @@ def attempt():
 
 
 def is_a_program():
-    """Whether this process runs a program of the user's by itself, and that may be a model."""
+    """Returns true if this process runs a user's program that may be a model."""
     if not _is_plain_process():
         return False
     command = _command_line()
@@ -104,7 +104,7 @@ def _is_plain_process():
 
 
 def _is_watched():
-    """Whether a debugger or a test runner would lose sight of the program."""
+    """Returns true if a debugger or a test runner would lose the program."""
     if sys.gettrace() is not None or any(name in sys.modules for name in _ONLOOKERS):
         return True
     monitoring = getattr(sys, "monitoring", None)
@@ -148,7 +148,7 @@ def _rebuilt_arguments():
 
 
 def _can_start_again(command):
-    """Whether `command` runs a program that is still the same where this one was started."""
+    """Returns true if `command` runs the same program in the folder where this one began."""
     kind, program = _program_of(command)
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
     if kind is None or _loads_others(kind, program):
@@ -176,7 +176,7 @@ def _can_start_again(command):
 
 
 def _loads_others(kind, program):
-    """Whether the program is a server that loads applications, or a tool of this package."""
+    """Returns true if the program is a server that loads applications, or our own tool."""
     if kind == "module" and program.split(".")[0] == __name__.split(".")[0]:
         return True
     return kind in ("script", "module") and os.path.basename(program).split(".")[0] in _SERVERS
@@ -211,14 +211,14 @@ def _program_of(command):
 
 
 def _is_installed(file):
-    """Whether a file is of Python or of an installed package."""
+    """Returns true if a file belongs to Python or to an installed package."""
     folders = file.split(os.sep)
     library = os.path.join(os.path.dirname(os.__file__), "")
     return "site-packages" in folders or "dist-packages" in folders or file.startswith(library)
 
 
 def _has_the_loop(file):
-    """Whether a program is a model by its own words, and no helper that merely imports one's."""
+    """Returns true if a program itself names the functions of a model."""
     try:
         with open(file, "rb") as source:
             return _names_the_loop(source.read(_MOST_OF_A_PROGRAM).decode("latin-1"))

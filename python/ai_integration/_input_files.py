@@ -172,7 +172,7 @@ def _new_folder():
 
 
 def _is_locked(descriptor, or_cannot_be):
-    """Whether the lock was free, and is ours now; some file systems have no locks."""
+    """Returns true if the lock was free and is ours now; some file systems have no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True

@@ -34,7 +34,7 @@ class Job(object):
 
     @property
     def has_chunks(self):
-        """Whether a piece of the answer was sent ahead."""
+        """Returns true if a chunk of the result was sent."""
         return self._has_chunks
 
     def answer(self, result):
@@ -85,7 +85,7 @@ class Job(object):
         self._end()
 
     def is_cancelled(self):
-        """Whether nobody waits for the answer any more."""
+        """Returns true if no client waits for the result any more."""
         return self._engine.is_cancelled(self.number)
 
     def chunk(self, kind, body, content_type):

@@ -214,7 +214,7 @@ def _kind(value):
 
 
 def _loaded(module, *names):
-    """Whether a value is of one of these classes, without loading their module for it."""
+    """Returns true if a value is of one of these classes; does not load their module."""
 
     def belongs(value):
         classes = [getattr(sys.modules.get(module), name, None) for name in names]
@@ -224,7 +224,7 @@ def _loaded(module, *names):
 
 
 def _having(*names):
-    """Whether a value's class has all of these attributes."""
+    """Returns true if a value's class has all of these attributes."""
     return lambda value: all(hasattr(type(value), name) for name in names)
 
 

@@ -1,9 +1,8 @@
-"""How the program ends when there is nothing left to do.
+"""Ends the program when there is no more work.
 
-The model's program is a loop without an end of its own, so `get_next_input` ends it: by
-`SystemExit`, which runs the program's own clean-up on the way out. That is not enough where the
-program holds threads that never stop, or swallows the exception; for these there is a way out
-that does not depend on the program.
+The program is a loop without an end of its own, so `get_next_input` ends it by `SystemExit`, which
+runs the program's own clean-up. That is not enough if the program has threads that never stop, or
+catches the exception; such a program is ended without its help.
 """
 
 import atexit
@@ -34,7 +33,7 @@ class _Departure(object):
         self._finishing = threading.Event()
 
     def claim(self):
-        """Whether the calling thread is the one that runs the exit handlers."""
+        """Returns true if the calling thread runs the exit handlers."""
         with self._lock:
             if self._owner is None:
                 self._owner = threading.current_thread()

@@ -153,7 +153,7 @@ class Link(object):
         return header, body
 
     def is_open(self):
-        """Whether frames may still come."""
+        """Returns true if frames may still come."""
         return self._connection is not None
 
     def close(self):

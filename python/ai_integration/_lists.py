@@ -9,7 +9,7 @@ _MOST = 1000
 
 
 def is_of_one(items):
-    """Whether the list has one item, or is a figure of matplotlib with its curves or axes."""
+    """Returns true if the list has one item, or is a matplotlib figure with curves or axes."""
     if len(items) == 1:
         return True
     figure = _pictures.figure_of(items[0]) if items else None

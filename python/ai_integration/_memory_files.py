@@ -66,10 +66,10 @@ class Memory(object):
 
 
 class Board(object):
-    """A note that outlives this process: the job that was handed to the model last.
+    """A memory file that outlives this process: it names the job that the model got last.
 
-    Beside it stands how much had been printed by then: what the engine has read, which it notes
-    here, and what still lies in the pipes. Whoever has the descriptor can read it.
+    It also counts the bytes that had been printed by then: those that the engine has read, which
+    the engine writes here, and those still in the pipes. The engine reads it by its descriptor.
     """
 
     def __init__(self, descriptor):
@@ -95,7 +95,7 @@ class Board(object):
         _NUMBER.pack_into(self._memory, 0, number)
 
     def printed(self):
-        """How many bytes had been printed, on standard output and on standard error."""
+        """The bytes printed so far, on standard output and on standard error."""
         return _NUMBERS.unpack(self._memory[_PRINTED])
 
     def _note_printed(self):
@@ -110,7 +110,7 @@ class Board(object):
             self._memory[_PRINTED] = _NUMBERS.pack(out & ~_READING, err & ~_READING)
 
     def _with_unread(self):
-        """What was read and what was not, while the engine goes on reading."""
+        """Returns the parts that were read and were not, while the engine goes on reading."""
         for _ in range(_TRIES):
             before = self._memory[_READ]
             for pipe, unread in self._pipes:

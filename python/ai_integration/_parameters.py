@@ -16,7 +16,7 @@ def named_by(function, arguments):
 
 
 def takes_names_only(function):
-    """Whether `function` cannot be called with a single argument, unless it is named."""
+    """Returns true if `function` cannot be called with a single positional argument."""
     signature_of = getattr(inspect, "signature", None)
     if signature_of is None:
         return False

@@ -70,12 +70,12 @@ _warned = set()  # type: set[str]
 
 
 def is_picture(value):
-    """Whether this is a PIL picture, or something that is used like one."""
+    """Returns true for a PIL picture, or an object that is used like one."""
     return callable(getattr(value, "save", None)) and hasattr(value, "mode")
 
 
 def is_raster(media_type):
-    """Whether this is the type of pictures that Pillow writes, none of which is text."""
+    """Returns true for a type of pictures that Pillow writes; none of these is text."""
     return media_type.startswith("image/") and media_type[len("image/") :] in _FORMATS
 
 
@@ -108,7 +108,7 @@ def figure_of(value):
 
 
 def has_transparency(picture):
-    """Whether the form of a PIL picture says that some of it may be transparent."""
+    """Returns true if the mode of a PIL picture says that some of it may be transparent."""
     palette = getattr(picture, "palette", None)
     return (
         picture.mode in _WITH_ALPHA
@@ -174,7 +174,7 @@ def _fitting(picture, name):
 
 
 def _keeps_color(picture, name):
-    """Whether the format says in a way of its own which colours of the picture are transparent."""
+    """Returns true if the format has its own list of the picture's transparent colours."""
     return name == "PNG" or (name == "GIF" and isinstance(picture.info.get("transparency"), int))
 
 

@@ -1,4 +1,4 @@
-"""What this process is: the engine's worker, an interactive session or a plain program."""
+"""The kind of this process: the engine's worker, an interactive session or a program."""
 
 import os
 import stat
@@ -103,7 +103,7 @@ def link_descriptor():
 
 
 def has_link():
-    """Whether the engine started this process, or the one that it was forked from."""
+    """Returns true if the engine started this process, or the one that it was forked from."""
     return _has_link
 
 
@@ -141,20 +141,20 @@ def asks_for_supervision():
 
 
 def is_tested():
-    """Whether the mode tries the program, and its exit status is the engine's to tell."""
+    """Returns true if the mode is a self-test, so that the engine decides the exit status."""
     mode = os.environ.get("MODE")
     return mode in _mode_names.SUPERVISED and mode not in _mode_names.SERVING
 
 
 def asks_for_a_result():
-    """Whether `MODE` names a mode that puts a result on standard output."""
+    """Returns true if `MODE` names a mode that writes its result to standard output."""
     mode = os.environ.get("MODE")
     is_one_shot = mode in _mode_names.BUILT_IN and mode not in _mode_names.SUPERVISED
     return is_one_shot and not interactive()
 
 
 def is_started_by_a_model():
-    """Whether a program that keeps standard output for its result, or did so, started this one."""
+    """Returns true if a program that keeps standard output for its result started this one."""
     keeper = os.environ.get(STDOUT_VARIABLE, "").split(":")[0]
     # What a program has become is the program itself.
     is_kept = keeper not in ("", str(os.getpid()))
@@ -162,14 +162,14 @@ def is_started_by_a_model():
 
 
 def is_child_of_multiprocessing():
-    """Whether `multiprocessing`, or something that is built on it, started this process."""
+    """Returns true if `multiprocessing`, or a library built on it, started this process."""
     return is_importing_main() or any(
         getattr(current, "_parent_pid", None) is not None for current in _current_processes()
     )
 
 
 def is_importing_main():
-    """Whether such a process is still running the program's file, on its way to its work."""
+    """Returns true if such a process is still running the program's file, before its work."""
     return any(getattr(current, "_inheriting", False) for current in _current_processes())
 
 
@@ -179,12 +179,12 @@ def _current_processes():
 
 
 def is_ours(frame):
-    """Whether code of this package runs in a frame."""
+    """Returns true if a frame runs code of this package."""
     return (frame.f_globals.get("__name__") or "").split(".")[0] == __name__.split(".")[0]
 
 
 def interactive():
-    """Whether a person types the program in: a notebook, a prompt, a script from stdin."""
+    """Returns true if the program is typed in: a notebook, a prompt, a script from stdin."""
     if "ipykernel" in sys.modules:
         return True
     if hasattr(sys.modules.get("__main__"), "__file__") or sys.argv[:1] in (["-c"], ["-m"]):
@@ -194,7 +194,7 @@ def interactive():
 
 
 def is_prompt():
-    """Whether somebody is there to type more, however often a mode ends."""
+    """Returns true if a person can type more after a mode has ended."""
     return "ipykernel" in sys.modules or hasattr(sys, "ps1")
 
 
@@ -223,10 +223,10 @@ def flush_output():
 
 
 def warn(message):
-    """Tell whoever runs the program, on stderr."""
+    """Print a warning on stderr, for the person who runs the program."""
     try:
         sys.stderr.write("ai_integration: %s\n" % message)
         sys.stderr.flush()
     except Exception:
-        # Without a stderr there is nobody to tell.
+        # There is no stderr to write to.
         pass

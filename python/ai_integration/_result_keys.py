@@ -60,7 +60,7 @@ def misspelt(result, missing, is_success):
 
 
 def _matters(part, result, is_success):
-    """Whether the part is missing in `result`: a success has no error, and a failure no data."""
+    """Returns true if `result` lacks the part: a success has no error, a failure no data."""
     is_failure = "success" in result and not is_success
     if part == "error":
         return is_failure
@@ -69,7 +69,7 @@ def _matters(part, result, is_success):
 
 
 def _is_slip(word, part):
-    """Whether they differ in doubled letters, and by one letter or two that are exchanged."""
+    """Returns true if they differ in doubled letters, by one letter, or by two exchanged ones."""
     word, part = _without_doubles(word), _without_doubles(part)
     longest = max(len(word), len(part))
     alike = len(commonprefix([word, part])) + len(commonprefix([word[::-1], part[::-1]]))

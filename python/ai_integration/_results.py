@@ -201,7 +201,7 @@ def as_dict(result):
 
 
 def message(value):
-    """Whatever the model says, as text that fits a header."""
+    """Makes text that fits a header of what the model said."""
     return _clipped(_as_text(value))
 
 
@@ -337,7 +337,7 @@ def _media_type(answer):
 
 
 def _is_list(data, media_type):
-    """Whether these are several results of the media type, or a list of exactly one."""
+    """Returns true for several results of the media type, or a list of exactly one."""
     if not isinstance(data, (list, tuple)) or not media_type:
         return False
     if media_type.startswith("text/") or "json" in media_type:
@@ -401,7 +401,7 @@ def _lines(answer, media_type, pieces):
 
 
 def _is_of_one_value(media_type):
-    """Whether a stream of JSON values is a content type of its own, beside this one."""
+    """Returns true if a stream of JSON values has a content type other than this one."""
     if media_type.endswith("+json"):
         return media_type != _LINES_OF_JSON
     return media_type in ("", "application/json", "text/json")
@@ -490,7 +490,7 @@ def _json(value):
 
 
 def _has_mixed_keys(value):
-    """Whether a dict in `value`, which was written, has keys of text and others."""
+    """Returns true if a dict in `value` has text keys and others."""
     rest = [value]
     while rest:
         value = rest.pop()

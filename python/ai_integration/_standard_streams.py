@@ -156,9 +156,9 @@ def _nowhere(reason):
 
 
 def _keeper(shown=None):
-    """Who keeps the standard output that a program was started with; `None` for nobody.
+    """The process that keeps the program's standard output, or `None`.
 
-    That is the process, its descriptor and that file. `shown` is what `_shown` gives there.
+    It returns the process, its descriptor and that file. `shown` is the result of `_shown`.
     """
     try:
         numbers = tuple(map(int, os.environ.get(_process.STDOUT_VARIABLE, "").split(":")))
@@ -176,7 +176,7 @@ def _shown():
 
 
 def _is_there():
-    """Whether the descriptor that is kept is still that of the same file."""
+    """Returns true if the kept descriptor still belongs to the same file."""
     return _identity(_kept["descriptor"]) == _kept["file"]
 
 
@@ -195,9 +195,9 @@ def _take_its_place():
 
 
 def _let_others_append(descriptor):
-    """Let whoever writes to this file next go on where a model that this program starts ended.
+    """Let the next writer of this file append to the output of a model that this program starts.
 
-    That one opens the file anew and has a place in it of its own.
+    That model opens the file again, and has an offset in it of its own.
     """
     if stat.S_ISREG(os.fstat(descriptor).st_mode) and not _flags(descriptor) & os.O_APPEND:
         place = os.lseek(descriptor, 0, os.SEEK_CUR)
@@ -265,7 +265,8 @@ def _opened(process, descriptor):
 
 
 def _is_missing(name):
-    """Whether the program was started without this stream: another file may have its descriptor."""
+    """Returns true if the program was started without this stream; another file may have its
+    descriptor."""
     # Python 2 has an object for it even so.
     return getattr(sys, "__%s__" % name) is None
 

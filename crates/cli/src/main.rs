@@ -1,4 +1,4 @@
-//! The command `ai-integration`. It runs a program with a model in any usage mode, lists the modes,
+//! The command `ai-integration`. It runs a program with a model in any mode, lists the modes,
 //! starts new models (`init`), and checks finished ones (`check`). The crate `ai-integration` does
 //! the work of `run` and `serve`.
 

@@ -20,7 +20,7 @@ struct Describe {
     style: Option<Style>,
     #[serde(default)]
     tags: Vec<String>,
-    /// How loud
+    /// Loudness
     level: Option<u8>,
     seed: Option<i64>,
     attachments: Option<Vec<File>>,

@@ -24,7 +24,7 @@ settings! {
         /// Format of the log. human: lines for people. json: one JSON object per line. By default
         /// json in serving modes if standard error is not a terminal, and human otherwise.
         log_format: Option<LogFormat>,
-        /// Format of what the model's program prints. raw: unchanged. json: each line becomes a
+        /// Format of the program's own output. raw: unchanged. json: each line becomes a
         /// JSON object with `stream`, and stays on its stream. By default json if the log is json,
         /// and raw otherwise.
         program_output: Option<ProgramOutput>,

@@ -15,16 +15,16 @@ settings! {
     /// a flag for each, and refuses wrong values before a model is loaded.
     #[derive(Clone, Debug)]
     pub struct PythonClient under "Model" {
-        /// What an exception in the `with` block of a Python model does; the request fails in any
-        /// case. auto: a serving program goes on, but is restarted if the exception means that its
-        /// process is broken (such as out of memory or an error of CUDA), or after three failed
-        /// requests in a row; with start_loop and in one-shot modes auto means stop. stop: the
-        /// program ends, and a serving program is restarted. continue: the program always goes on.
+        /// Effect of an exception in the `with` block of a Python model; its request always fails.
+        /// stop: the program ends, and is restarted if it serves. continue: the program goes on.
+        /// auto: continue in serving modes, but the program is restarted if the exception means that
+        /// its process is broken (such as out of memory or an error of CUDA), or after three failed
+        /// requests in a row; stop in other modes and with start_loop.
         on_exception: OnException = "auto",
-        /// What NaN and Infinity in a Python model's JSON results do; JSON has no such numbers.
+        /// Handling of NaN and Infinity in a Python model's JSON results; JSON has no such numbers.
         /// refuse: the request fails, and the error names their place. null: null is sent instead.
         nan: NotANumber = "refuse",
-        /// Folders with usage modes written in Python, separated by colons.
+        /// Folders with modes written in Python, separated by colons.
         modes_path: Option<Text> { value_name: "FOLDERS" },
         /// Path of the engine's executable, if the Python package is not installed together with
         /// it.
@@ -33,7 +33,7 @@ settings! {
 }
 
 choices! {
-    /// What an exception does to a Python model's program.
+    /// The effect of an exception on a Python program.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum OnException {
         /// A serving program goes on, and is restarted if its process is broken.
@@ -46,7 +46,7 @@ choices! {
 }
 
 choices! {
-    /// What a number that JSON does not have does to a result.
+    /// The handling of numbers that JSON does not have.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum NotANumber {
         /// The request fails.
