@@ -139,7 +139,7 @@ QUICK := contributing docs formats inputs make modes_http modes_starting schema_
 ## run the unit tests and the quick black-box tests
 test-quick: $(VENV)/.wheel $(VENV)/.tests
 	$(CARGO) test --locked --lib --bins
-	$(BIN)/pytest $(QUICK:%=tests/test_%.py) -m 'not timed and not $(ELSEWHERE)' -n 2 --dist loadfile
+	$(BIN)/pytest $(QUICK:%=tests/test_%.py) -m 'not timed and not $(ELSEWHERE)' -n 3 --dist loadfile
 
 # Marks of tests that have targets of their own.
 ELSEWHERE := examples and not container and not dist
@@ -153,7 +153,7 @@ test-rust: web/dist/.built
 test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language target/small/debug/language \
     target/debug/examples/describe target/portable/debug/ai-integration
 	tests/install-packages
-	$(BIN)/pytest tests -m 'not timed and not $(ELSEWHERE)' -n 2 --dist loadfile
+	$(BIN)/pytest tests -m 'not timed and not $(ELSEWHERE)' -n 3 --dist loadfile
 	$(BIN)/pytest tests -m 'timed and not $(ELSEWHERE)'
 
 ## test the examples with their own packages
