@@ -32,30 +32,37 @@ def installed():
 
 
 def pytest_collection_modifyitems(items):
-    """Marks the tests that read the clock, themselves or by a function of their module, as `timed`.
+    """Marks the tests that read the clock, themselves or by what they use, as `timed`.
 
     They measure, so they run with nothing beside them; all others share the processors.
     """
     for item in items:
-        if _reads_clock(item.function.__code__, item.module, set()):
+        if _reads_clock(item.function, item.module, set()):
             item.add_marker("timed")
 
 
-def _reads_clock(code, module, seen):
-    if code in seen:
+def _reads_clock(used, module, seen):
+    """Returns true if a function or class of the tests, or one that it uses, reads the clock.
+
+    `support` waits by the clock, but measures nothing.
+    """
+    if isinstance(used, type):
+        return any(_reads_clock(one, module, seen) for one in vars(used).values())
+    code = getattr(used, "__code__", used)
+    if not isinstance(code, types.CodeType) or code in seen:
         return False
     seen.add(code)
     if {"monotonic", "perf_counter", "process_time"} & set(code.co_names):
         return True
-    used = [getattr(module, name, None) for name in code.co_names]
-    return any(
-        _reads_clock(inner, module, seen)
-        for inner in [
-            *(one for one in code.co_consts if isinstance(one, types.CodeType)),
-            *(
-                one.__code__
-                for one in used
-                if isinstance(one, types.FunctionType) and one.__module__ == module.__name__
-            ),
-        ]
-    )
+    if any(_reads_clock(one, module, seen) for one in code.co_consts):
+        return True
+    for name in code.co_names:
+        one = getattr(module, name, None)
+        home = sys.modules.get(getattr(one, "__module__", None))
+        if home is not support and _is_of_the_tests(home) and _reads_clock(one, home, seen):
+            return True
+    return False
+
+
+def _is_of_the_tests(module):
+    return Path(__file__).parent in Path(getattr(module, "__file__", None) or "/").parents

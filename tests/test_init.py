@@ -203,4 +203,4 @@ def test_an_unknown_template_is_refused_with_those_that_there_are(tmp_path):
 def test_where_nothing_can_be_written_the_error_says_so():
     done = init("my-model", cwd="/proc")
     assert done.returncode == 2
-    assert "the folder my-model cannot be made" in done.stderr
+    assert "the folder my-model cannot be created" in done.stderr

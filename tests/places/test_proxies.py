@@ -252,7 +252,7 @@ def test_a_site_that_may_frame_the_page(nginx, listed, certificate, browser, den
         # The frame has not been given the camera.
         (trouble,) = seen.pop("troubles")
         assert "Permissions policy violation: camera" in trouble
-        assert "There is no access" in seen["camera"]
+        assert "Cannot access the device" in seen["camera"]
         within({**seen, "troubles": []}, base)
         seen = browser.visit(url, isFramed=True, text="file", denies=denies)
         assert seen["download"]
