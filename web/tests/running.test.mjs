@@ -118,7 +118,7 @@ it("waits for a model that is loading, or says why there is none", async () => {
       break;
     await page.waitForTimeout(50);
   }
-  await page.getByRole("heading", { name: "being loaded" }).waitFor();
+  await page.getByRole("heading", { name: "is loading" }).waitFor();
   await page.waitForSelector("form");
   await page.context().close();
   await (await starting).stop();
