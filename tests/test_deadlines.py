@@ -53,7 +53,7 @@ def test_a_model_that_goes_on_is_ended(program, tmp_path):
         assert answer.status in (200, 504)
         assert eventually(lambda: pid(server), "an answer") != first
         assert time.monotonic() - begin < 3
-        server.wait_for_output("over its time")
+        server.wait_for_output("did not finish a request within its timeout")
 
 
 def test_a_model_that_heeds_its_cancellation_stays(program, tmp_path):
