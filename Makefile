@@ -135,7 +135,7 @@ test: test-rust test-python test-examples test-page test-container test-fuzz
 
 # For use before each commit: under four minutes on two cores. These black-box tests are quick,
 # measure no time, and need only what `make demo` builds.
-QUICK := contributing docs formats inputs make modes_http modes_starting schema_mistakes structure
+QUICK := contributing docs english formats inputs make modes_http modes_starting schema_mistakes structure
 ## run the unit tests and the quick black-box tests
 test-quick: $(VENV)/.wheel $(VENV)/.tests
 	$(CARGO) test --locked --lib --bins

@@ -1,4 +1,4 @@
-"""Usage modes of one's own, written as the ancestor's README tells: a function with two or three
+"""Modes of one's own, written as the ancestor's README tells: a function with two or three
 arguments, a hint, and `MODULE_MODES` at the end of a file."""
 
 import json

@@ -40,7 +40,7 @@ def test_each_term_stands_once_in_the_glossary_with_its_meaning():
 def test_words_that_the_glossary_replaces_are_used_nowhere():
     phrases = [p for _, _, words in glossary() for p in re.findall(r'"([^"]+)"', words)]
     words = "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in phrases)
-    replaced = re.compile(r"\b(?:%s)\b" % words, re.IGNORECASE)
+    replaced = re.compile(r"\b(?:%s)(?:s|es)?\b" % words, re.IGNORECASE)
     texts = prose.doc_comments() + prose.pages() + prose.snapshots() + prose.log_texts()
     found = []
     for text in texts:

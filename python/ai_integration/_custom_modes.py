@@ -1,4 +1,4 @@
-"""Usage modes that a program's own environment adds: finding them and running one.
+"""Modes that a program's own environment adds: finding them and running one.
 
 A custom mode is a function that calls `inference_function(inputs_dict)` as often as it likes and
 gets a result dict each time. It is declared in a Python file:

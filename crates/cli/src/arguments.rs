@@ -35,7 +35,7 @@ pub(crate) enum Action {
     #[command(override_usage = "ai-integration check [OPTIONS] PROGRAM [ARGS]...\n       \
                                 ai-integration check [OPTIONS] IMAGE")]
     Check(Check),
-    /// List the usage modes
+    /// List the modes
     Modes,
     /// Print a shell completion script
     Completions {

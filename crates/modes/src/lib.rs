@@ -1,4 +1,4 @@
-//! The usage modes of ai_integration: how a model is used from outside.
+//! The modes of ai_integration: how a model is used from outside.
 //!
 //! One model can answer a command line, read its inputs from a pipe, test itself or serve HTTP. The
 //! setting `MODE` chooses. Each way is a [`Mode`]: one file in this crate, and one line in the table

@@ -1,4 +1,4 @@
-//! The trait of the usage modes, and the context that a mode works with.
+//! The trait of the modes, and the context that a mode works with.
 
 use std::future::Future;
 use std::pin::Pin;

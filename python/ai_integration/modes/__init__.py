@@ -1,4 +1,4 @@
-"""The folder for usage modes of your own.
+"""The folder for modes of your own.
 
 Put a Python file beside this one and let it declare `MODULE_MODES`, a dict from a mode's name to
 its function; `MODE=name` then runs it. A mode function takes any of `inference_function`,
