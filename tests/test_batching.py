@@ -11,7 +11,7 @@ import time
 import urllib.parse
 
 import pytest
-from support import BINARY, Answer, in_background, multipart, run, serve
+from support import BINARY, Answer, eventually, in_background, multipart, run, serve
 
 # What the models below have in common. The request "hold" keeps its batch until a file appears.
 HEAD = """
@@ -99,15 +99,21 @@ def send(server, path="/infer", headers=None, **fields):
     return answer
 
 
+def jobs(server):
+    """Returns the number of jobs that wait or that the workers hold."""
+    gauges = r"^ai_integration_(?:queue_depth|jobs_in_flight) (\d+)$"
+    found = re.findall(gauges, server.get("/metrics").body.decode(), re.MULTILINE)
+    assert len(found) == 2
+    return sum(map(int, found))
+
+
 def together(server, folder, requests):
     """Sends all requests (dicts of fields) while the model is held, so that those that fit into a
     batch are one, and gives the answers in order."""
     held = in_background(server.post, text="hold")
     server.wait_for_output(r"batch \d+: \['hold'\]")
     waiting = [send(server, **fields) for fields in requests]
-    # Answered while requests of other connections are read, so they were read too.
-    for _ in range(2):
-        assert server.get("/healthz").status == 200
+    eventually(lambda: jobs(server) == len(requests) + 1, "all requests have arrived")
     (folder / "release").touch()
     # Read side by side: streams of one batch wait for each other's readers.
     reading = [in_background(answer) for answer in waiting]
