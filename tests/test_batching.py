@@ -99,12 +99,10 @@ def send(server, path="/infer", headers=None, **fields):
     return answer
 
 
-def jobs(server):
-    """Returns the number of jobs that wait or that the workers hold."""
-    gauges = r"^ai_integration_(?:queue_depth|jobs_in_flight) (\d+)$"
-    found = re.findall(gauges, server.get("/metrics").body.decode(), re.MULTILINE)
-    assert len(found) == 2
-    return sum(map(int, found))
+def arrived(server):
+    """Returns the number of jobs so far: those that wait, run or have ended."""
+    jobs = r"^ai_integration_(?:queue_depth|jobs_in_flight|jobs_total\{.*\}) (\d+)$"
+    return sum(map(int, re.findall(jobs, server.get("/metrics").body.decode(), re.MULTILINE)))
 
 
 def together(server, folder, requests):
@@ -112,8 +110,9 @@ def together(server, folder, requests):
     batch are one, and gives the answers in order."""
     held = in_background(server.post, text="hold")
     server.wait_for_output(r"batch \d+: \['hold'\]")
+    before = arrived(server)
     waiting = [send(server, **fields) for fields in requests]
-    eventually(lambda: jobs(server) == len(requests) + 1, "all requests have arrived")
+    eventually(lambda: arrived(server) == before + len(requests), "all requests have arrived")
     (folder / "release").touch()
     # Read side by side: streams of one batch wait for each other's readers.
     reading = [in_background(answer) for answer in waiting]
