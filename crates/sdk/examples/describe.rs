@@ -40,7 +40,7 @@ struct Size {
     width: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     zoom: Option<f32>,
-    /// Widths by the number of a page
+    /// The width of each page, by page number
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pages: BTreeMap<u8, u16>,
 }

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use ai_integration_contract::Environment;
 
-/// Reads the environment of this process. Variables whose names are not UTF-8 are left out. Bytes
-/// of a value that are not UTF-8 are replaced, so that the setting is refused instead of ignored.
+/// Reads the environment of this process. Variables whose names are not UTF-8 are left out. If a
+/// value is not UTF-8, its wrong bytes are replaced: a setting with such a value is refused, and
+/// not ignored.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 pub fn read() -> Environment {
@@ -23,7 +24,7 @@ pub fn read() -> Environment {
     reason = "only variables that were set for this process may be removed"
 )]
 pub(crate) fn forget(variable: &str) {
-    // SAFETY: this is called from the model's first call, before the model does its work. The
+    // SAFETY: the model calls this once, when it asks for its jobs and before it does its work. The
     // documentation asks programs not to read the environment on another thread at that moment.
     unsafe { std::env::remove_var(variable) };
 }

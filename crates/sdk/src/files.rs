@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer};
 pub(crate) const HANDLE: &str = "$ai_integration::file";
 
 thread_local! {
-    /// The file, on its way from the deserializer in [`hand_over`] to its visitor. Serde can pass
-    /// borrowed bytes and vectors but no shared bytes, and large files should not be copied.
+    /// The file that [`hand_over`] passes to the visitor. Serde itself can pass borrowed bytes and
+    /// vectors, but no shared bytes, and a large file should not be copied.
     static HANDED_OVER: Cell<Option<Bytes>> = const { Cell::new(None) };
 }
 
@@ -39,8 +39,8 @@ impl<'de> Visitor<'de> for FileVisitor {
         HANDED_OVER.take().ok_or_else(|| E::invalid_type(Unexpected::Unit, &self))
     }
 
-    /// Reads plain bytes if the deserializer does not know [`HANDLE`], such as that of a flattened
-    /// struct.
+    /// Reads plain bytes if the deserializer does not know [`HANDLE`], such as the deserializer of
+    /// a flattened struct.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, other: D) -> Result<Bytes, D::Error> {
         other.deserialize_byte_buf(self)
     }

@@ -51,7 +51,8 @@ impl Inputs {
     }
 
     /// Reads all inputs as a struct by serde. The struct may borrow texts and files as `&str` and
-    /// `&[u8]`; an [`Image`](crate::Image) and its siblings share their bytes.
+    /// `&[u8]`. The types [`Image`](crate::Image), [`Audio`](crate::Audio), [`Video`](crate::Video)
+    /// and [`File`](crate::File) share the bytes of the input.
     ///
     /// # Errors
     /// Returns an error if an input does not fit its field, or if an input is absent and its field
@@ -91,9 +92,9 @@ impl Inputs {
         self.require(name, "number", |value| value.as_json().and_then(serde_json::Value::as_f64))
     }
 
-    /// Returns a required integer. [`get`](Inputs::get) returns the digits of integers that do not
-    /// fit an `i64`, up to the range of floats. With `min` and `max` in the schema such integers
-    /// are refused before they reach the model.
+    /// Returns a required integer. If it does not fit an `i64`, [`get`](Inputs::get) returns its
+    /// digits, up to the range of floats. With `min` and `max` in the schema, integers outside
+    /// these bounds are refused before they reach the model.
     ///
     /// # Errors
     /// Returns an error if the client gave an integer that does not fit an `i64`.
@@ -233,7 +234,7 @@ mod tests {
     use ai_integration_contract::number;
 
     #[test]
-    fn a_list_is_read_as_what_is_in_it() {
+    fn each_list_method_returns_the_items_of_its_type() {
         let text = |text: &str| Value::Text(text.to_owned());
         let bytes = |bytes: &'static [u8]| Value::Bytes(bytes.into());
         let json = |json: &str| Value::Json(serde_json::from_str(json).unwrap());
@@ -255,15 +256,18 @@ mod tests {
         assert_eq!(inputs.flags("flags"), [true, false]);
         assert!(inputs.files("none").is_empty() && inputs.texts("none").is_empty());
         assert_eq!(inputs.integers("none"), Ok(vec![]));
-        let told = |error: InvalidInput| error.to_string();
+        let message = |error: InvalidInput| error.to_string();
         let wide = "wide[1]: the integer does not fit";
-        assert_eq!(inputs.integers("wide").map_err(told), Err(format!("{wide} an i64")));
-        assert_eq!(inputs.numbers("wide").map_err(told), Err(format!("{wide} a float of 64 bits")));
+        assert_eq!(inputs.integers("wide").map_err(message), Err(format!("{wide} an i64")));
+        assert_eq!(
+            inputs.numbers("wide").map_err(message),
+            Err(format!("{wide} a float of 64 bits"))
+        );
         assert!(std::panic::catch_unwind(|| inputs.files("mixed").len()).is_err());
     }
 
     #[test]
-    fn an_integer_is_itself_or_an_error_that_names_it() {
+    fn an_integer_is_exact_or_the_error_names_the_input() {
         let inputs = |text: &str| {
             let value = Value::Json(number::parse(text).unwrap().into());
             Inputs(Arc::new([("n".to_owned(), value)].into()))

@@ -15,13 +15,13 @@ use crate::invalid_input::InvalidInput;
 
 /// The error that a request gets if the model drops its job without a result.
 const UNANSWERED: &str = "Programming Error: the model ended the job without sending a result";
-/// The error that a job gets if it was cancelled before the model began. No client reads it.
+/// The error of a job that was cancelled before the model started it. No client reads it.
 const CANCELLED: &str = "the request was cancelled";
 
 /// The maximum number of cancelled jobs that are remembered.
 const CANCELLATIONS: usize = 10_000;
 
-/// The request was cancelled, so that its result is not needed any more.
+/// The error for a cancelled request, whose result is not needed any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{CANCELLED}")]
 pub struct Cancelled;
@@ -202,15 +202,15 @@ impl<T> Job<T> {
         self.finish(FromWorker::Result(self.id, outcome));
     }
 
-    /// Refuses the request because of an input. Over HTTP the client gets status 422, and the
-    /// failure does not count as the model's.
+    /// Refuses the request because of an input. Over HTTP the client gets status 422. The request
+    /// does not count as a failure of the model.
     pub fn refuse(mut self, invalid: InvalidInput) {
         self.finish(FromWorker::InvalidInputs(self.id, vec![invalid.into()]));
     }
 
-    /// Sends a chunk of the result, text or bytes. Clients that stream get it at once; for other
-    /// clients the chunks are joined. After the last chunk call [`Job::send`] with an outcome
-    /// without data.
+    /// Sends a chunk of the result, text or bytes. A client that reads the result as a stream gets
+    /// the chunk at once; for other clients the chunks are joined. After the last chunk, call
+    /// [`Job::send`] with an outcome without data.
     pub fn send_chunk(&self, content_type: &str, data: impl Into<Data>) -> Result<(), Cancelled> {
         self.send_event(FromWorker::Chunk(self.id, Some(content_type.to_owned()), data.into()))
     }
@@ -228,13 +228,13 @@ impl<T> Job<T> {
         link.cancelled.contains(&self.id)
     }
 
-    fn finish(&mut self, answer: FromWorker) {
+    fn finish(&mut self, message: FromWorker) {
         if !std::mem::replace(&mut self.is_open, false) {
             return;
         }
         let mut link = self.link.borrow_mut();
         // If the engine has ended, the next call of `batch` returns an error.
-        if let Err(error) = link.end.send(answer)
+        if let Err(error) = link.end.send(message)
             && error.kind() == io::ErrorKind::InvalidData
         {
             let failure = Outcome::failure(format!("the result cannot be sent: {error}"));

@@ -39,9 +39,9 @@ const CONVENTION_PORT: &str = "8080";
 /// The setting that only serving modes support, as users write it.
 const RELOAD: &str = "AI_INTEGRATION_RELOAD (--reload)";
 /// The time that an interrupted one-shot mode has to write its last output.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
 /// The time that workers have to exit after their mode is done, before they are killed. A worker
-/// that needs two requests to exit takes less. No client waits for its work at that point.
+/// that ignores its closed link and SIGTERM takes less. No client waits for a job at that point.
 const LEAVE: Duration = Duration::from_secs(7);
 
 /// A mode to run: the settings, and the command line of the program.
@@ -101,8 +101,8 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
     };
     if config.reload && !mode.is_serving() {
         return refused(format_args!(
-            "{RELOAD} is for a program that serves, and {} ends by itself: run it again after a \
-             change, or serve it (--mode http, or MODE=http)",
+            "{RELOAD} needs a mode that serves, but {} ends by itself: run the program again after \
+             a change, or serve it with --mode http (MODE=http)",
             mode.name()
         ));
     }
@@ -143,10 +143,10 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         }
         let mut signals = stop_signals();
         let context = launch.context(engine.into(), config, for_people);
-        let ended = carry_out((mode, is_default), context, &mut signals).await;
+        let ended = run_mode((mode, is_default), context, &mut signals).await;
         let status = match ended {
             ModeEnd::Done(status) => status,
-            ModeEnd::BrokenOff(status) => {
+            ModeEnd::Interrupted(status) => {
                 supervisor.kill();
                 return status;
             }
@@ -175,7 +175,7 @@ fn status_after(status: ExitStatus, last: Option<&Exit>, is_serving: bool) -> Ex
         (ExitStatus::Done, _) => ExitStatus::Done,
         (_, Some(Exit::NotFound)) => ExitStatus::NotFound,
         (_, Some(Exit::NotExecutable)) => ExitStatus::NotExecutable,
-        // In a one-shot mode the user waits for a result, and there is none.
+        // In a one-shot mode the user gets no result, so status 0 would be wrong.
         (ExitStatus::ModelUnavailable, Some(Exit::Left(program)))
             if is_serving || *program != 0 =>
         {
@@ -203,15 +203,15 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
         };
         if config.reload {
             return refused(format_args!(
-                "{RELOAD} needs a program that the engine starts, to start it again: \
+                "{RELOAD} works only if the engine starts the program: run \
                  ai-integration run --reload --mode http PROGRAM"
             ));
         }
         if mode.is_serving() {
             tracing::warn!(
-                "the program was not handed over to the engine (a debugger, a notebook, another server \
-                 or `python -c` runs it): when it ends, the server ends, and nothing starts it again; \
-                 `ai-integration run PROGRAM` does"
+                "the engine did not start this program (a debugger, a notebook, another server or \
+                 `python -c` runs it) and cannot restart it: when the program ends, the server ends; \
+                 `ai-integration run PROGRAM` restarts the program"
             );
         }
         let engine = Embedded::start(config.limits());
@@ -220,8 +220,8 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
             Ok(chosen) => {
                 let mut signals = stop_signals();
                 let context = launch.context(engine.into(), config, logging.is_for_people);
-                match carry_out(chosen, context, &mut signals).await {
-                    ModeEnd::Done(status) | ModeEnd::BrokenOff(status) => status,
+                match run_mode(chosen, context, &mut signals).await {
+                    ModeEnd::Done(status) | ModeEnd::Interrupted(status) => status,
                 }
             }
             Err(name) => {
@@ -274,13 +274,13 @@ fn refused(error: impl Display) -> ExitStatus {
 
 /// The number of tasks that the runtime polls before it checks for new input and output. One task
 /// with much data can take half a millisecond.
-const TURNS: u32 = 16;
+const EVENT_INTERVAL: u32 = 16;
 
 /// Runs the work on one thread. That is enough, because the work per request is small, and the
 /// other processor cores are left to the model.
 fn with_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime: Runtime = match builder.enable_all().event_interval(TURNS).build() {
+    let runtime: Runtime = match builder.enable_all().event_interval(EVENT_INTERVAL).build() {
         Ok(runtime) => runtime,
         Err(error) => return refused(error),
     };
@@ -292,13 +292,13 @@ fn with_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
 
 /// The way in which a mode ended.
 enum ModeEnd {
-    /// It ended by itself, or shut down in order after a signal.
+    /// The mode ended by itself, or shut down in order after a signal.
     Done(ExitStatus),
-    /// It was interrupted by a signal.
-    BrokenOff(ExitStatus),
+    /// A signal interrupted the mode.
+    Interrupted(ExitStatus),
 }
 
-async fn carry_out(
+async fn run_mode(
     (mode, is_default): (&'static dyn Mode, bool),
     context: Context,
     signals: &mut mpsc::Receiver<u8>,
@@ -321,12 +321,12 @@ async fn carry_out(
     };
     stop.cancel();
     if !mode.is_serving() {
-        let _ = timeout(LAST_WORDS, running).await;
-        return ModeEnd::BrokenOff(ExitStatus::Signal(first));
+        let _ = timeout(LAST_OUTPUT, running).await;
+        return ModeEnd::Interrupted(ExitStatus::Signal(first));
     }
     tokio::select! {
         status = running => ModeEnd::Done(status),
-        Some(second) = signals.recv() => ModeEnd::BrokenOff(ExitStatus::Signal(second)),
+        Some(second) = signals.recv() => ModeEnd::Interrupted(ExitStatus::Signal(second)),
     }
 }
 

@@ -70,8 +70,8 @@
 //! # Processes
 //!
 //! The program starts itself again as a worker, so a crash of the model ends one request and not the
-//! server. Load the model after the call of [`Model::jobs`]: in the process that supervises, that
-//! call does not return.
+//! server. Load the model after the call of [`Model::jobs`], because this call returns only in the
+//! worker.
 //!
 //! # Numbers
 //!

@@ -25,12 +25,12 @@ pub(crate) fn socket(descriptor: RawFd) -> Option<UnixStream> {
     Some(socket)
 }
 
-#[expect(unsafe_code, reason = "the environment names the descriptor; nothing else can")]
+#[expect(unsafe_code, reason = "the parent process passes the descriptor as a number")]
 fn adopt(descriptor: RawFd) -> Option<UnixStream> {
     if descriptor <= 2 {
         return None;
     }
     // SAFETY: the parent process made the descriptor for this process, and no other code here uses
-    // it. With a wrong number calls fail, and nothing worse happens.
+    // it. If the number is wrong, calls on the socket fail, and nothing worse happens.
     Some(unsafe { UnixStream::from_raw_fd(descriptor) })
 }

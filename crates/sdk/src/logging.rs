@@ -43,7 +43,7 @@ choices! {
 }
 
 choices! {
-    /// The format of what the program prints.
+    /// The format of the program's own output.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum ProgramOutput {
         /// Unchanged.
@@ -128,18 +128,18 @@ fn human_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
     }
 }
 
-/// Writes text so that no part of it can look like another log line or control a terminal. Further
-/// lines are indented, and invisible characters are escaped.
+/// Writes text so that no part of it can look like another log line or control a terminal. All
+/// lines after the first are indented, and invisible characters are escaped.
 struct Unforgeable<'a, 'w>(&'a mut Writer<'w>);
 
 impl Write for Unforgeable<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for piece in text.split_inclusive(acts) {
-            let Some(last) = piece.chars().next_back().filter(|last| acts(*last)) else {
-                self.0.write_str(piece)?;
+        for part in text.split_inclusive(changes_display) {
+            let Some(last) = part.chars().next_back().filter(|last| changes_display(*last)) else {
+                self.0.write_str(part)?;
                 continue;
             };
-            self.0.write_str(&piece[..piece.len() - last.len_utf8()])?;
+            self.0.write_str(&part[..part.len() - last.len_utf8()])?;
             match last {
                 '\n' => self.0.write_str("\n    ")?,
                 _ => write!(self.0, "{}", last.escape_default())?,
@@ -150,13 +150,13 @@ impl Write for Unforgeable<'_, '_> {
 }
 
 /// Returns true if a character starts a line or changes how other characters are shown.
-fn acts(character: char) -> bool {
-    let turns = matches!(
+fn changes_display(character: char) -> bool {
+    let sets_direction = matches!(
         character,
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     );
     let is_control = character.is_control() && character != '\t';
-    is_control || turns || matches!(character, '\u{2028}' | '\u{2029}')
+    is_control || sets_direction || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 /// Writes a line of the program's output as a log line with the same fields.
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_passes_for_another_line() {
+    fn no_text_can_look_like_another_log_line() {
         let written = |text: &str| {
             let mut out = String::new();
             let _ = Unforgeable(&mut Writer::new(&mut out)).write_str(text);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_printed_line_is_an_object() {
+    fn a_printed_line_becomes_a_json_object() {
         let mut out = Vec::new();
         let text = "a \"quoted\" {\"level\": \"ERROR\"}";
         let line = PrintedLine { worker: Some(2), stream: Stream::Stderr, text, is_partial: false };

@@ -49,7 +49,7 @@ impl Model {
 }
 
 impl<T> Model<T> {
-    /// Creates a model that converts the inputs of each job by this function.
+    /// Creates a model that converts the inputs of each job with this function.
     pub(crate) fn reading(schema: Json, read: fn(Inputs) -> Result<T, InvalidInput>) -> Self {
         Model { schema, visualizer_config: Json::Null, about: About::default(), read }
     }
@@ -141,9 +141,9 @@ impl<T> Model<T> {
         }
     }
 
-    /// Answers every request by calling `infer`, and ends the process when there are no more. An
-    /// [`InvalidInput`] is reported as an error of the client, over HTTP with status 422. The text
-    /// of any other error becomes a failed result.
+    /// Calls `infer` for every request, and ends the process when the engine shuts down. An
+    /// [`InvalidInput`] is reported as an error of the client, over HTTP with status 422. Any other
+    /// error becomes a failure with the error's text.
     ///
     /// ```no_run
     /// use ai_integration::{InvalidInput, Model, Outcome, json};
@@ -180,7 +180,7 @@ fn supervise(name: Option<String>, mut environment: Environment) -> i32 {
         Ok(executable) => executable,
         Err(error) => {
             eprint(format_args!(
-                "error: this program cannot find itself to start its worker: {error}"
+                "error: this program cannot find its own file to start it as a worker: {error}"
             ));
             return 1;
         }

@@ -13,9 +13,9 @@ use crate::inputs::Inputs;
 use crate::model::Model;
 
 /// The properties that an input of the type json can have.
-const OF_ANY: [&str; 4] = ["description", "title", "default", "examples"];
+const JSON_PROPERTIES: [&str; 4] = ["description", "title", "default", "examples"];
 /// The keywords of JSON Schema that are left out, because they mean nothing to clients of a model.
-const UNTOLD: [&str; 4] = ["deprecated", "readOnly", "uniqueItems", "writeOnly"];
+const LEFT_OUT: [&str; 4] = ["deprecated", "readOnly", "uniqueItems", "writeOnly"];
 
 impl Model {
     /// Creates a model whose inputs are the fields of a struct. Each job dereferences to that
@@ -37,20 +37,20 @@ impl Model {
 /// |---|---|
 /// | [`Image`], [`Audio`], [`Video`], [`File`] | a file of that type |
 /// | `String`, `&str`, `char` | text |
-/// | an integer | an integer; one of 8 or 16 bits has the range of its type, an unsigned one is not negative |
+/// | an integer | an integer; a type of 8 or 16 bits sets its range, and an unsigned type the minimum 0 |
 /// | `f32`, `f64`; `bool` | a number; a boolean |
 /// | an enum without data | a choice of its names |
-/// | `Option<T>` | what `T` is, not required |
-/// | `Vec<T>`, an array or a set | a list of what `T` is |
-/// | a date, or a date with its time, of `chrono` or `jiff` | the same; a feature of `schemars` brings it |
+/// | `Option<T>` | the input of `T`, but not required |
+/// | `Vec<T>`, an array or a set of `T` | a list of inputs of `T` |
+/// | a date, or a date with its time, of `chrono` or `jiff` | a date or a datetime; needs a feature of `schemars` |
 /// | anything else: a struct, a map, an enum with data | JSON |
 /// | a comment `///` | the description |
 /// | `#[serde(rename = "…")]`, `rename_all`, `skip`, `flatten` | as in the JSON of that type |
-/// | `#[serde(default = "…")]` | not required, and the default where the type of the field is `Serialize` |
-/// | `#[schemars(range(min = 1, max = 50))]` | the least and the greatest number |
-/// | `#[schemars(length(min = 1, max = 8))]` on a list | the least and the greatest number of items |
+/// | `#[serde(default = "…")]` | not required; the schema has the default if the type of the field is `Serialize` |
+/// | `#[schemars(range(min = 1, max = 50))]` | the minimum and the maximum |
+/// | `#[schemars(length(min = 1, max = 8))]` on a list | the minimum and the maximum number of items |
 /// | `#[schemars(example = …)]` | an example |
-/// | `#[schemars(with = "Image")]` | what this type is; such as `Image` for a field that is a `&[u8]` |
+/// | `#[schemars(with = "Image")]` | the input of that type, such as `Image` for a field of the type `&[u8]` |
 /// | `#[schemars(extend("formats" = ["png"]))]` | any other property of the schema |
 ///
 /// ```
@@ -84,12 +84,12 @@ pub fn inputs_schema<T: JsonSchema>() -> Json {
     let has_alternatives = root.get("oneOf").or_else(|| root.get("anyOf")).is_some();
     assert!(
         !has_alternatives || root.get("properties").is_none(),
-        "{} flattens an enum, and so has inputs that depend on others: take #[serde(flatten)] away, \
-         which makes it an input of type JSON",
+        "{} flattens an enum, so some inputs would depend on others: remove #[serde(flatten)], and \
+         the enum becomes one input of the type json",
         type_name::<T>()
     );
     let is_struct = root.get("type").is_some_and(|kind| kind == "object") && !has_alternatives;
-    assert!(is_struct, "{} is no struct with named fields, as inputs are", type_name::<T>());
+    assert!(is_struct, "{} is not a struct with named fields, as inputs must be", type_name::<T>());
     let required = root.get("required").and_then(Json::as_array);
     let fields = root.get("properties").and_then(Json::as_object);
     let inputs = fields.into_iter().flatten().map(|(name, field)| {
@@ -120,7 +120,7 @@ fn properties(mut schema: Map<String, Json>) -> Map<String, Json> {
     strip_null(&mut schema);
     strip_length(&mut schema);
     gather_choices(&mut schema);
-    schema.retain(|word, _| !UNTOLD.contains(&word.as_str()));
+    schema.retain(|keyword, _| !LEFT_OUT.contains(&keyword.as_str()));
     if let Some(Json::String(description)) = schema.get_mut("description") {
         *description = unwrapped(description);
     }
@@ -128,20 +128,20 @@ fn properties(mut schema: Map<String, Json>) -> Map<String, Json> {
     schema.remove("contentEncoding");
     let media = schema.remove("contentMediaType");
     let word = |value: Option<Json>| value.and_then(|value| value.as_str().map(str::to_owned));
-    let known = word(schema.remove("type"));
-    if known.as_deref() == Some("array")
+    let json_type = word(schema.remove("type"));
+    if json_type.as_deref() == Some("array")
         && let Some(mut properties) = item(&mut schema)
     {
         properties.extend(schema);
         properties.insert("list".to_owned(), true.into());
         return properties;
     }
-    let input_type = match known.as_deref() {
+    let input_type = match json_type.as_deref() {
         _ if schema.contains_key("enum") => "choice",
-        Some("string") => of_text(&word(format).unwrap_or_default(), word(media).as_deref()),
+        Some("string") => type_of_string(&word(format).unwrap_or_default(), word(media).as_deref()),
         Some(scalar @ ("integer" | "number" | "boolean")) => scalar,
         _ => {
-            schema.retain(|word, _| OF_ANY.contains(&word.as_str()));
+            schema.retain(|word, _| JSON_PROPERTIES.contains(&word.as_str()));
             "json"
         }
     };
@@ -149,7 +149,7 @@ fn properties(mut schema: Map<String, Json>) -> Map<String, Json> {
     schema
 }
 
-fn of_text(format: &str, media: Option<&str>) -> &'static str {
+fn type_of_string(format: &str, media: Option<&str>) -> &'static str {
     match (format, media.map(|media| media.split('/').next())) {
         ("date", _) => "date",
         ("date-time", _) => "datetime",
@@ -168,8 +168,8 @@ fn item(array: &mut Map<String, Json>) -> Option<Map<String, Json>> {
         Json::Object(item) => properties(item),
         _ => properties(Map::new()),
     };
-    let is_one = !array.contains_key("prefixItems") && !properties.contains_key("list");
-    is_one.then_some(properties)
+    let has_one_type = !array.contains_key("prefixItems") && !properties.contains_key("list");
+    has_one_type.then_some(properties)
 }
 
 /// Removes the `null` that an `Option` allows.

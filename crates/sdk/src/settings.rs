@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_flags_are_there_once() {
+    fn names_and_flags_are_unique() {
         let mut names: Vec<&str> = all().flat_map(Setting::names).collect();
         let mut flags: Vec<&str> = all().filter_map(|setting| setting.flag).collect();
         for list in [&mut names, &mut flags] {

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flattened_struct_is_read_as_well() {
+    fn a_flattened_struct_is_read() {
         let given = inputs([
             ("image", Value::Bytes(Bytes::from_static(b"\xff"))),
             ("far", json("2.5")),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_by_its_place() {
+    fn the_error_names_the_place_of_a_value_that_does_not_fit() {
         let picture = Bytes::from_static(b"x");
         for (name, value, message) in [
             ("words", json("-1"), "words: invalid value: integer `-1`, expected u32"),
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn one_input_is_read_as_any_type() {
-        fn told<'a, T: Deserialize<'a>>(name: &str, value: Option<&'a Value>) -> String {
+        fn error_text<'a, T: Deserialize<'a>>(name: &str, value: Option<&'a Value>) -> String {
             read_one::<T>(name, value).err().map_or_else(String::new, |error| error.to_string())
         }
         let (number, list) = (json("300"), json(r#"[{"width": 300, "exact": null}]"#));
@@ -357,10 +357,10 @@ mod tests {
         assert_eq!(read_one::<Option<u8>>("n", None), Ok(None));
         assert_eq!(read_one::<Option<&str>>("n", Some(&json("null"))), Ok(None));
         let beyond = "invalid value: integer `300`, expected u8";
-        assert_eq!(told::<u8>("n", Some(&number)), format!("n: {beyond}"));
-        assert_eq!(told::<Vec<Size>>("n", Some(&list)), format!("n[0].width: {beyond}"));
-        assert_eq!(told::<u8>("n", None), "n: missing");
+        assert_eq!(error_text::<u8>("n", Some(&number)), format!("n: {beyond}"));
+        assert_eq!(error_text::<Vec<Size>>("n", Some(&list)), format!("n[0].width: {beyond}"));
+        assert_eq!(error_text::<u8>("n", None), "n: missing");
         let long = Value::Text("é".repeat(1_000_000));
-        assert!(told::<u8>("n", Some(&long)).len() < 500);
+        assert!(error_text::<u8>("n", Some(&long)).len() < 500);
     }
 }

@@ -1,7 +1,7 @@
 //! The methods of a deserializer that read integers.
 
-/// Implements them all by one function of the deserializer and the visitor. The visitor of a type
-/// checks the range of that type.
+/// Implements these methods by one function, which gets the deserializer and the visitor. The
+/// visitor of a type checks the range of that type.
 macro_rules! integers {
     ($read:path) => {
         integers! {

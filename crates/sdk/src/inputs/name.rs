@@ -6,8 +6,8 @@ use serde_json::{Error, Number};
 
 use crate::inputs::integers::integers;
 
-/// A name. If a map has integers as keys, the name is read as an integer, because JSON writes keys
-/// as text.
+/// The name of an input or of an object member. A map with integer keys reads it as an integer,
+/// because JSON writes keys as text.
 #[derive(Clone, Copy)]
 pub(super) struct Name<'de>(pub(super) &'de str);
 

@@ -24,21 +24,21 @@ enum Only {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[expect(dead_code, reason = "only its schema is looked at")]
+#[expect(dead_code, reason = "the test only makes its schema")]
 enum Shape {
     Point,
     Circle { radius: f64 },
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[expect(dead_code, reason = "only its schema is looked at")]
+#[expect(dead_code, reason = "the test only makes its schema")]
 struct Tree {
     value: u8,
     left: Option<Box<Tree>>,
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[expect(dead_code, reason = "only its schema is looked at")]
+#[expect(dead_code, reason = "the test only makes its schema")]
 struct Page {
     number: usize,
 }
@@ -48,7 +48,7 @@ fn twenty() -> u32 {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[expect(dead_code, reason = "only its schema is looked at")]
+#[expect(dead_code, reason = "the test only makes its schema")]
 struct Everything<'a> {
     /// The picture
     /// to look at.
@@ -161,9 +161,9 @@ fn each_field_is_an_input() {
 }
 
 #[test]
-fn a_word_that_is_not_held_against_inputs_is_told() {
+fn a_keyword_that_no_input_is_checked_against_is_reported() {
     #[derive(JsonSchema)]
-    #[expect(dead_code, reason = "only its schema is looked at")]
+    #[expect(dead_code, reason = "the test only makes its schema")]
     struct Bounded {
         #[schemars(regex(pattern = "^a+$"))]
         text: String,
@@ -173,35 +173,39 @@ fn a_word_that_is_not_held_against_inputs_is_told() {
     assert!(remarks[0].contains("\"pattern\" is not known and is ignored"), "{remarks:?}");
 }
 
-fn told<T: JsonSchema>() -> String {
+fn panic_message<T: JsonSchema>() -> String {
     let panic = std::panic::catch_unwind(inputs_schema::<T>).unwrap_err();
     panic.downcast_ref::<String>().unwrap().clone()
 }
 
 #[test]
-fn what_cannot_be_inputs_is_told_with_the_way_out() {
+fn the_error_for_a_type_that_cannot_be_inputs_says_what_to_do() {
     #[derive(JsonSchema)]
-    #[expect(dead_code, reason = "only its schema is looked at")]
+    #[expect(dead_code, reason = "the test only makes its schema")]
     struct Bytes {
         data: Option<Vec<u8>>,
     }
     #[derive(JsonSchema)]
-    #[expect(dead_code, reason = "only its schema is looked at")]
+    #[expect(dead_code, reason = "the test only makes its schema")]
     struct Files {
         files: Vec<Vec<u8>>,
     }
     #[derive(JsonSchema)]
-    #[expect(dead_code, reason = "only its schema is looked at")]
+    #[expect(dead_code, reason = "the test only makes its schema")]
     struct Flat {
         text: String,
         #[serde(flatten)]
         shape: Option<Shape>,
     }
-    for (message, field) in [(told::<Bytes>(), "\"data\""), (told::<Files>(), "\"files\"")] {
+    for (message, field) in
+        [(panic_message::<Bytes>(), "\"data\""), (panic_message::<Files>(), "\"files\"")]
+    {
         assert!(message.contains(field) && message.contains("ai_integration::File"), "{message}");
     }
-    assert!(told::<Flat>().contains("flattens an enum"), "{}", told::<Flat>());
-    for message in [told::<String>(), told::<Shape>(), told::<(u8, u8)>()] {
-        assert!(message.contains("is no struct with named fields"), "{message}");
+    assert!(panic_message::<Flat>().contains("flattens an enum"), "{}", panic_message::<Flat>());
+    for message in
+        [panic_message::<String>(), panic_message::<Shape>(), panic_message::<(u8, u8)>()]
+    {
+        assert!(message.contains("is not a struct with named fields"), "{message}");
     }
 }
