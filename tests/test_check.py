@@ -72,8 +72,12 @@ FAULTS = {
     "no result": (instead(SEND, "        pass\n"), "self_test", "without send_result"),
     "two results": (instead(SEND, SEND + SEND), "self_test", "got two results"),
     "text as a picture": (instead("text/plain", "image/png"), "self_test", "text is not a picture"),
-    "text as a sound": (instead("text/plain", "audio/wav"), "answer", "it says audio/wav"),
-    "no loop": (instead("while True", "for _ in range(1)"), "lasting", "and was started anew"),
+    "text as a sound": (
+        instead("text/plain", "audio/wav"),
+        "answer",
+        "its content type is audio/wav",
+    ),
+    "no loop": (instead("while True", "for _ in range(1)"), "lasting", "and was restarted"),
     "its own arguments": (
         "import argparse; argparse.ArgumentParser().parse_args()\n" + GOOD,
         "command_line",
@@ -126,7 +130,7 @@ FAULTS = {
 }
 # Start scripts with a fault, before a correct program.
 SCRIPTS = {
-    "no exec": ('{python} {program} "$@"\necho done', "stop", "something in front of the program"),
+    "no exec": ('{python} {program} "$@"\necho done', "stop", "a process in front of the program"),
     "no status": ('{python} {program} "$@" || true', "exit_status", "exit status: 0 instead"),
     "no arguments": ("exec {python} {program}", "command_line", "gave no result"),
 }
@@ -237,7 +241,7 @@ def test_a_program_that_chooses_its_mode_is_told_so(program):
     status, checks = check("--timeout", 4, program(mode + GOOD))
     assert status == 1
     assert verdicts(checks, "failed") == ["self_test"]
-    assert "leave MODE as it is" in checks["self_test"]["way_out"]
+    assert "do not set MODE in the program" in checks["self_test"]["way_out"]
 
 
 @pytest.mark.parametrize("answers", ["itertools.count()", "itertools.repeat(1)"])

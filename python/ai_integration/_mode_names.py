@@ -1,6 +1,6 @@
-"""The names of the modes which the engine brings along.
+"""The names of the built-in modes.
 
-They are needed before there is an engine to ask. This file is generated: `make docs`.
+The package needs them before an engine runs. This file is generated: `make docs`.
 """
 
 BUILT_IN = (

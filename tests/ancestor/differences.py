@@ -157,7 +157,7 @@ DIFFERENCES = {
     "standard-output": stdout,
     "the-status-after-a-loop": status(1, 0),
     "the-status-after-a-failure": status(0, 1),
-    "the-status-of-what-cannot-be-used": status(1, 2, "unhappy"),
+    "the-status-of-a-wrong-command-line-or-input": status(1, 2, "unhappy"),
     "files-for-text": text,
     "text-on-the-command-line": taken("stdout", "output", "data"),
     "text-into-a-file": taken("output"),
@@ -182,7 +182,7 @@ DIFFERENCES = {
     "err": message,
     "id": new_id,
     "further-fields": further,
-    "what-is-no-picture": no_picture,
+    "files-that-are-not-pictures": no_picture,
     "foreign-names-and-pages": elsewhere,
     "the-address": address,
 }

@@ -73,7 +73,7 @@ def command(program, arguments, *differs, **more):
 
 def misuse(program, arguments, *differs, **more):
     """A command line with wrong arguments."""
-    more = {"loop": ["the-status-of-what-cannot-be-used"], "told": None, **more}
+    more = {"loop": ["the-status-of-a-wrong-command-line-or-input"], "told": None, **more}
     return Case(program, "command_line", ["standard-output", *differs], arguments, **more)
 
 
@@ -188,7 +188,7 @@ CASES = [
     Case(
         "writer",
         JSON,
-        ["the-status-of-what-cannot-be-used"],
+        ["the-status-of-a-wrong-command-line-or-input"],
         stdin=b"{nonsense",
     ),
     piped("writer", JSON, {"text": [1, 2]}),
@@ -213,7 +213,7 @@ CASES = [
     piped("colorizer", PICKLE, {"image": JPEG, "render_factor": 20}),
     piped("style transfer", PICKLE, {"content": JPEG, "style": PNG}),
     piped("faces", PICKLE, {"image": PNG}),
-    Case("writer", PICKLE, ["the-status-of-what-cannot-be-used"], stdin=b"nonsense"),
+    Case("writer", PICKLE, ["the-status-of-a-wrong-command-line-or-input"], stdin=b"nonsense"),
     Case(
         "without schema",
         PICKLE,
@@ -340,7 +340,7 @@ REQUESTS = {
     "style transfer": [
         (form(style=JPEG, content=PNG), ["id"]),
         (form(content=PNG), ["refusals"]),
-        (form(style=JPEG, content=b"no picture"), ["what-is-no-picture"]),
+        (form(style=JPEG, content=b"no picture"), ["files-that-are-not-pictures"]),
     ],
     "faces": [(form(image=PNG), ["id"])],
     "without schema": [(form(a="1"), ["programs-without-a-schema"])],

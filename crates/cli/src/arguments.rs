@@ -29,7 +29,7 @@ pub(crate) enum Action {
     /// Serve a program with a model over HTTP on port 8080
     #[command(override_usage = "ai-integration serve [OPTIONS] PROGRAM [ARGS]...")]
     Serve(Run),
-    /// Write a folder with a small model as a start
+    /// Create a folder with a small model to start from
     Init(Init),
     /// Check a program with a model, or a container image, before you ship it
     #[command(override_usage = "ai-integration check [OPTIONS] PROGRAM [ARGS]...\n       \
@@ -85,7 +85,7 @@ pub(crate) struct Check {
     /// Print one JSON object at the end, instead of lines
     #[arg(long)]
     pub(crate) json: bool,
-    /// The program as in ENTRYPOINT, followed by its own arguments; or the name of an image
+    /// The program as ENTRYPOINT names it, and its own arguments; or the name of an image
     #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: Vec<OsString>,
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_is_well_formed_and_its_help_is_this() {
+    fn the_command_is_valid_and_its_help_is_unchanged() {
         Arguments::command().debug_assert();
         let mut command = Arguments::command();
         let run = command.find_subcommand_mut("run").map(|run| run.render_help().to_string());
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_of_init_and_check_is_this() {
+    fn the_help_of_init_and_check_is_unchanged() {
         let mut command = Arguments::command();
         for name in ["init", "check"] {
             let help = command.find_subcommand_mut(name).map(|one| one.render_help().to_string());
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_after_the_program_are_the_programs() {
+    fn flags_after_the_program_belong_to_it() {
         let words = ["ai-integration", "run", "--workers", "3", "model.py", "--workers", "4", "-x"];
         let Action::Run(run) = Arguments::parse_from(words).action else { panic!() };
         assert_eq!(run.program, ["model.py", "--workers", "4", "-x"]);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_stands_alone_before_the_program() {
+    fn a_switch_needs_no_value() {
         for (words, value) in [
             (&["ai-integration", "run", "--reload", "model.py"][..], "1"),
             (&["ai-integration", "run", "--reload=0", "model.py", "--reload"], "0"),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_that_a_setting_had_still_counts() {
+    fn a_former_flag_of_a_setting_still_works() {
         let parse = |flags: &[&str]| {
             let words = ["ai-integration", "run"].iter().chain(flags).chain(&["model.py"]);
             Arguments::try_parse_from(words)
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn shells_complete_words_that_a_value_can_be_and_others_are_taken() {
+    fn shells_complete_known_values_and_other_values_are_accepted() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = completions(shell);
             for word in ["test_single_image", "brief", "debug", "continue", "version"] {

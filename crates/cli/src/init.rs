@@ -1,4 +1,4 @@
-//! `ai-integration init`: writes a folder with a small model as a start.
+//! `ai-integration init`: creates a folder with a small model to start from.
 
 pub(crate) mod templates;
 
@@ -97,7 +97,7 @@ fn next_commands(name: &str, template: &Template) -> String {
     let [install, ask, serve] = template.commands(name);
     format!(
         "{name} is written. Next:\n\n  {install}\n  {ask}\n  {serve}\n\n\
-         {name}/README.md tells more; `ai-integration check` looks at it before you ship it."
+         {name}/README.md explains more; `ai-integration check` tests the model before you ship it."
     )
 }
 
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_do_not_fit_are_refused_with_one_that_does() {
+    fn a_name_that_does_not_fit_is_refused_with_a_suggestion() {
         for name in ["a", "my-model", "whisper_2", "a--b", "a__b", "a_b-c"] {
             assert_eq!(check_name(name), Ok(()), "{name}");
         }

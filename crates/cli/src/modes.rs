@@ -38,9 +38,9 @@ pub(crate) fn python_names() -> String {
     let serving = words(MODES.iter().copied().filter(|mode| mode.is_serving()));
     let supervised = words(MODES.iter().copied().filter(|mode| mode.is_supervised()));
     format!(
-        r#""""The names of the modes which the engine brings along.
+        r#""""The names of the built-in modes.
 
-They are needed before there is an engine to ask. This file is generated: `make docs`.
+The package needs them before an engine runs. This file is generated: `make docs`.
 """
 
 BUILT_IN = (

@@ -1,4 +1,4 @@
-//! The command that a user's program is executed by.
+//! The command that executes a user's program.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_what_may_be_a_launcher_are_left_to_it() {
+    fn the_arguments_of_a_possible_launcher_are_not_separable() {
         for (words, is_separable) in [
             ("model.py --text notes.py", true),
             ("python3 model.py --text python", true),

@@ -17,7 +17,7 @@ const PROGRAMS: [&str; 2] = ["podman", "docker"];
 pub(crate) const FOLDER: &str = "/ai-integration-check";
 
 /// The time limit for the description of an image.
-const PATIENCE: Duration = Duration::from_mins(1);
+const INSPECTION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An image, and the program that runs its containers.
 pub(crate) struct Image {
@@ -46,7 +46,7 @@ impl Image {
         command.args(["image", "inspect"]).arg(name);
         let mut inspection = Running::start(command, None)
             .map_err(|error| format!("{program} cannot be executed: {error}"))?;
-        inspection.wait(PATIENCE);
+        inspection.wait(INSPECTION_TIMEOUT);
         let settings = serde_json::from_str::<Json>(&inspection.stdout()).ok();
         let Some(settings) = settings.and_then(|all| all.get(0)?.get("Config").cloned()) else {
             return Err(format!(

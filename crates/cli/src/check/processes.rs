@@ -1,4 +1,4 @@
-//! Processes that a program left running. On Linux this command adopts them, and so finds them.
+//! Finds processes that a program left running. On Linux this process adopts them.
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{adopt, end_all, left};
@@ -20,7 +20,7 @@ mod linux {
 
     const PAUSE: Duration = Duration::from_millis(20);
     /// The time limit for killed processes to end.
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// The children that this process had before it adopted others. They do not belong to the
     /// program.
@@ -46,10 +46,10 @@ mod linux {
         }
     }
 
-    /// Kills every child, and the orphans that this adopts. Does nothing if orphans are not
-    /// adopted.
+    /// Kills the processes that the check started or adopted, and the orphans that these leave. Does
+    /// nothing if orphans are not adopted.
     pub(crate) fn end_all() {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + KILL_TIMEOUT;
         loop {
             let left = adopted();
             if left.is_empty() || Instant::now() >= deadline {
@@ -62,7 +62,8 @@ mod linux {
         }
     }
 
-    /// Returns the program's children; none if orphans are not adopted.
+    /// Returns the running processes that the check started or adopted; none if orphans are not
+    /// adopted.
     fn adopted() -> Vec<Pid> {
         let Some(own) = OWN.get() else { return Vec::new() };
         children().into_iter().filter(|pid| !own.contains(pid)).collect()

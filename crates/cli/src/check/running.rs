@@ -18,14 +18,14 @@ const KEPT: usize = 1 << 20;
 const SHOWN: usize = 12;
 const LONGEST: usize = 300;
 const PAUSE: Duration = Duration::from_millis(10);
-/// The time for reading the rest of the output of an ended run, because other processes may hold it
-/// open.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// The maximum time for reading the rest of an ended run's output, because other processes may hold
+/// the output open.
+const LAST_OUTPUT: Duration = Duration::from_millis(500);
 
 /// The time limit for a command that reaches a container.
-const PATIENCE: Duration = Duration::from_secs(30);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A run. When this is dropped, the run is ended.
+/// A run of the program. Dropping it ends the run.
 pub(crate) struct Running {
     child: Child,
     output: Arc<Mutex<Output>>,
@@ -63,7 +63,7 @@ impl Running {
     /// Returns the status of a program that has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().ok()??;
-        let deadline = Instant::now() + LAST_WORDS;
+        let deadline = Instant::now() + LAST_OUTPUT;
         while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
             sleep(PAUSE);
         }
@@ -85,7 +85,7 @@ impl Running {
     /// Sends SIGTERM to the program.
     pub(crate) fn terminate(&self) {
         if let Some(outside) = &self.outside {
-            carry_out(&outside.terminate);
+            run_command(&outside.terminate);
         } else if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
@@ -119,7 +119,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         if self.ended().is_none() {
             if let Some(outside) = &self.outside {
-                carry_out(&outside.remove);
+                run_command(&outside.remove);
             }
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -153,11 +153,11 @@ fn append(kept: &mut Vec<u8>, part: &[u8]) {
     }
 }
 
-fn carry_out(words: &[OsString]) {
+fn run_command(words: &[OsString]) {
     let Some((program, rest)) = words.split_first() else { return };
     let mut command = Command::new(program);
     command.args(rest);
     if let Ok(mut running) = Running::start(command, None) {
-        running.wait(PATIENCE);
+        running.wait(COMMAND_TIMEOUT);
     }
 }

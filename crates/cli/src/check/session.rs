@@ -27,7 +27,7 @@ const UNWATCHED: [&str; 6] = ["__pycache__", "node_modules", "target", "venv", "
 /// A check.
 pub(crate) struct Check {
     pub(crate) name: &'static str,
-    /// The activity, for people who wait.
+    /// The text that the terminal shows while the check runs.
     pub(crate) title: &'static str,
     pub(crate) of: Of,
     pub(crate) run: fn(&mut Session) -> Verdict,
@@ -41,7 +41,7 @@ pub(crate) enum Of {
     Images,
 }
 
-/// A subject under check.
+/// The state of the check of one subject.
 pub(crate) struct Session {
     pub(crate) subject: Subject,
     /// The time limit for one run of the program.
@@ -59,9 +59,11 @@ pub(crate) struct Session {
     pub(crate) left: Vec<String>,
     /// True if such processes can be found.
     pub(crate) adopts: bool,
+    /// The folder that a container shares with the check.
     shared: PathBuf,
-    /// The folder is removed together with the session.
+    /// The parent of `shared`. It is removed together with the session.
     _folder: TempDir,
+    /// The files around the program before the check, with the times of their last change.
     before: BTreeMap<PathBuf, SystemTime>,
 }
 

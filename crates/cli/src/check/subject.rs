@@ -20,8 +20,8 @@ const KEPT: [&str; 3] =
     ["AI_INTEGRATION_BINARY", "AI_INTEGRATION_DEVICES", "AI_INTEGRATION_MODES_PATH"];
 /// The maximum number of bytes that are read of a program's first line.
 const LONGEST_LINE: u64 = 256;
-/// Commands that keep a process from the network, for root and for another user. The first one that
-/// works here is used.
+/// Commands that run a program without the network, for root and for another user. The first one
+/// that works here is used.
 const WITHOUT_NETWORK: [&[&str]; 2] =
     [&["unshare", "--net"], &["unshare", "--user", "--map-current-user", "--net"]];
 
@@ -66,7 +66,7 @@ impl Subject {
             if words.len() > 1 {
                 let word = first.to_string_lossy();
                 return Err(format!(
-                    "there is no program {word}, and an image takes no arguments here"
+                    "there is no program {word}, and an image is checked without arguments"
                 ));
             }
             return Image::find(first, &environment).map(Subject::Image);
@@ -94,8 +94,8 @@ impl Subject {
         words.rev().find(|word| word.is_file())
     }
 
-    /// Returns the way out if the program cannot be executed, judged by its file; `None` for an
-    /// image.
+    /// Returns the way out if the program cannot be executed. The program's file decides it. Returns
+    /// `None` for an image.
     pub(crate) fn way_to_execute(&self) -> Option<String> {
         let Subject::Program(program) = self else { return None };
         let file = Path::new(program.command.first()?);

@@ -3,13 +3,13 @@
 /// The verdict of one check.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// The program is right, in a sentence.
+    /// The program passed. The sentence says what works.
     Passed(String),
     /// The program works here, and may not work elsewhere.
     Doubtful(Fault),
     /// The program does not work.
     Failed(Fault),
-    /// The check was not made, for this reason.
+    /// The check was not made. The text is the reason.
     Skipped(String),
 }
 
@@ -41,8 +41,8 @@ impl Fault {
 const LONGEST: usize = 300;
 
 /// Summarises a text in one line: the exception of a traceback, or otherwise the first and the last
-/// line. The last line is the exception if the text ends with a program's output.
-pub(crate) fn gist(text: &str) -> String {
+/// line. If the text ends with a program's output, the last line is usually the exception.
+pub(crate) fn summary(text: &str) -> String {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
     let line = match lines.next_back() {

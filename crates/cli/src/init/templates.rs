@@ -1,8 +1,8 @@
 //! The templates of `ai-integration init`: one folder in `templates` for each, and a line in the
 //! table below.
 //!
-//! `{{name}}` in a file is replaced by the model's name. Files whose names mean something to the
-//! tools of this repository have other names here.
+//! `{{name}}` in a file is replaced by the model's name. Some files have other names in this
+//! repository, because its own tools would use them under their real names.
 
 use std::borrow::Cow;
 
@@ -23,8 +23,9 @@ const NAME: &str = "{{name}}";
 pub(crate) struct Template {
     name: &'static str,
     language: Language,
-    /// The flags of a first request. Files in them are files of the template.
+    /// The flags of a first request, without the file at their end.
     question: &'static str,
+    /// The file of the template at the end of these flags.
     file: Option<&'static str>,
 }
 

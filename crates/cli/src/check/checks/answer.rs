@@ -7,14 +7,14 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value as Json};
 
-use crate::check::http::{self, Answer};
+use crate::check::http::{self, Response};
 use crate::check::session::{Check, Of, Session};
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check =
     Check { name: "answer", title: "sending a request", of: Of::Any, run: check };
 
-/// Content types that any data has.
+/// Content types that any data can have.
 const ANY: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
 
 fn check(session: &mut Session) -> Verdict {
@@ -25,7 +25,7 @@ fn check(session: &mut Session) -> Verdict {
         Ok(answer) => answer,
         Err(cause) => return unanswered(session, &cause),
     };
-    match misnamed(&answer) {
+    match type_fault(&answer) {
         Some(cause) => Fault::new(cause, "set content-type to the type of the data").into(),
         None if answer.body.is_empty() => Verdict::Doubtful(Fault::new(
             "the result for a sample is empty",
@@ -48,7 +48,7 @@ fn check(session: &mut Session) -> Verdict {
 }
 
 /// Sends a request; a response with another status than success is an error.
-pub(crate) fn ask(port: u16, body: &str, limit: Duration) -> Result<Answer, String> {
+pub(crate) fn ask(port: u16, body: &str, limit: Duration) -> Result<Response, String> {
     let answer = http::post(port, "/infer", body, limit)?;
     if answer.status == 200 {
         return Ok(answer);
@@ -81,8 +81,8 @@ fn in_json(value: Value) -> Json {
 }
 
 /// Describes how the data differs from its content type.
-fn misnamed(answer: &Answer) -> Option<String> {
-    let Answer { content_type: said, body, .. } = answer;
+fn type_fault(answer: &Response) -> Option<String> {
+    let Response { content_type: said, body, .. } = answer;
     if said.is_empty() {
         return Some("the result has no content type".to_owned());
     }
@@ -93,16 +93,20 @@ fn misnamed(answer: &Answer) -> Option<String> {
     if said == "application/json" {
         return json::check(body)
             .err()
-            .map(|error| format!("it says {said}, which cannot be parsed: {error}"));
+            .map(|error| format!("its content type is {said}, which cannot be parsed: {error}"));
     }
     if said.starts_with("text/") {
         let is_text = std::str::from_utf8(body).is_ok();
-        return (!is_text).then(|| format!("it says {said}, but the data is not text"));
+        return (!is_text).then(|| format!("its content type is {said}, but the data is not text"));
     }
     let is_misfit = known.is_some_and(|known| known.begins.is_some() && !known.has(body));
     match found.filter(|found| is_misfit && is_other(found)) {
-        Some(found) => Some(format!("it says {said}, but the data is {}", found.media_types[0])),
-        None => is_misfit.then(|| format!("it says {said}, but the data is something else")),
+        Some(found) => {
+            Some(format!("its content type is {said}, but the data is {}", found.media_types[0]))
+        }
+        None => {
+            is_misfit.then(|| format!("its content type is {said}, but the data is something else"))
+        }
     }
 }
 
@@ -111,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_is_held_against_its_content_type() {
+    fn data_is_compared_with_its_content_type() {
         for (content_type, body, words) in [
             ("image/png", &b"\x89PNG\r\n\x1a\n"[..], None),
             ("image/png", b"\xff\xd8\xff\xe0", Some("image/jpeg")),
@@ -123,11 +127,14 @@ mod tests {
             ("application/x-own", b"own", None),
             ("", b"own", Some("no content type")),
         ] {
-            let answer =
-                Answer { status: 200, content_type: content_type.to_owned(), body: body.to_vec() };
-            let told = misnamed(&answer);
-            assert_eq!(told.is_some(), words.is_some(), "{told:?}");
-            assert!(told.unwrap_or_default().contains(words.unwrap_or_default()));
+            let answer = Response {
+                status: 200,
+                content_type: content_type.to_owned(),
+                body: body.to_vec(),
+            };
+            let fault = type_fault(&answer);
+            assert_eq!(fault.is_some(), words.is_some(), "{fault:?}");
+            assert!(fault.unwrap_or_default().contains(words.unwrap_or_default()));
         }
     }
 }

@@ -55,15 +55,16 @@ fn check(session: &mut Session) -> Verdict {
     if call.is_late && call.has_result {
         Fault::new(
             "the program did not end after its result",
-            "end the program with its loop: make its threads daemons, and do not wait at the exit",
+            "let the program end when its loop ends: make its threads daemons, and do not wait for \
+             them at the exit",
         )
         .into()
     } else if !call.is_answered {
         Fault::new(
             format!("the command line gave no result: it {}", call.end),
-            "leave the arguments (sys.argv) to ai_integration, and hand all of them on: settings of \
-             your own are environment variables or options, and a script ends with \"$@\"; let the \
-             schema be the same at each start",
+            "do not read the arguments (sys.argv) in the program, and pass all of them on to it: a \
+             start script ends with \"$@\"; take settings of your own from environment variables or \
+             --option, and give the same schema at each start",
         )
         .with_output(call.running.last_lines())
         .into()

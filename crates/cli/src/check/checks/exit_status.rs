@@ -32,7 +32,7 @@ fn check(session: &mut Session) -> Verdict {
         }
         None => format!("a wrong command line did not end within {} s", limit.as_secs()),
     };
-    let way_out = "let nothing stand between the program and its status: in a script, exec python3 \
-                   entrypoint.py \"$@\" as the last line; in Python, no except for SystemExit";
+    let way_out = "pass the program's exit status on: end a start script with exec python3 \
+                   entrypoint.py \"$@\", and do not catch SystemExit in Python";
     Fault::new(cause, way_out).with_output(running.last_lines()).into()
 }

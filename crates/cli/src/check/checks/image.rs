@@ -22,7 +22,7 @@ fn verdict(settings: &Json) -> Verdict {
     let example = "ENTRYPOINT [\"python3\", \"entrypoint.py\"]";
     if entrypoint.is_empty() {
         return Fault::new(
-            "the image has no ENTRYPOINT, so that the words after its name replace the program",
+            "the image has no ENTRYPOINT, so the arguments of a container replace the program",
             format!("name the program in the exec form: {example}"),
         )
         .into();
@@ -46,13 +46,13 @@ fn verdict(settings: &Json) -> Verdict {
     match number {
         Ok(1..) => Verdict::Passed(format!("it runs {} as user {user}", entrypoint.join(" "))),
         _ => Verdict::Doubtful(Fault::new(
-            format!("its user is {}, which Kubernetes refuses under runAsNonRoot", named(user)),
+            format!("its user is {}, which Kubernetes refuses under runAsNonRoot", user_name(user)),
             "set USER to a number that is not 0: USER 1000",
         )),
     }
 }
 
-fn named(user: &str) -> &str {
+fn user_name(user: &str) -> &str {
     if user.is_empty() { "root" } else { user }
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_fault_of_an_image_is_told() {
+    fn each_fault_of_an_image_is_reported() {
         let good = ["python3", "entrypoint.py"];
         for (settings, words) in [
             (json!({"User": "1000"}), "no ENTRYPOINT"),
@@ -80,8 +80,8 @@ mod tests {
                 "python3 entrypoint.py",
             ),
         ] {
-            let told = format!("{:?}", verdict(&settings));
-            assert!(told.contains(words), "{told}");
+            let reported = format!("{:?}", verdict(&settings));
+            assert!(reported.contains(words), "{reported}");
         }
     }
 }

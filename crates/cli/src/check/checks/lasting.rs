@@ -1,5 +1,5 @@
-//! Checks that the program goes on after a result. A program without a loop is restarted after each
-//! request.
+//! Checks that the program keeps running after a result. A program without a loop is restarted after
+//! each request.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::check::session::{Check, Of, Session};
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check =
-    Check { name: "lasting", title: "checking that it goes on", of: Of::Any, run: check };
+    Check { name: "lasting", title: "checking that it keeps running", of: Of::Any, run: check };
 
 /// The time in which the end of a program becomes visible in the metrics.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -29,13 +29,13 @@ fn check(session: &mut Session) -> Verdict {
         Err(error) => return Verdict::Skipped(format!("/metrics: {error}")),
     };
     if ends == 0.0 {
-        Verdict::Passed("the program went on after each result".to_owned())
+        Verdict::Passed("the program kept running after each result".to_owned())
     } else {
         let times = if ends > 1.0 { format!("{ends} times") } else { "once".to_owned() };
         Fault::new(
-            format!("the program ended {times} while it served, and was started anew"),
-            "put get_next_input into a loop (while True:), or use ai_integration.run(f); where the \
-             model crashes, its last lines tell the cause",
+            format!("the program ended {times} while it served, and was restarted"),
+            "put get_next_input into a loop (while True:), or use ai_integration.run(f); if the model \
+             crashes, its last lines show the cause",
         )
         .with_output(server.running.last_lines())
         .into()

@@ -16,7 +16,7 @@ const RESIDENT: &str = "ai_integration_worker_resident_memory_bytes{";
 /// The maximum number of requests. The check stops at the first request that adds less than `STEP`.
 const REQUESTS: usize = 5;
 const MEGABYTE: f64 = 1e6;
-/// The growth with each request that is too much for chance, in bytes.
+/// The growth in bytes that is no chance if each request adds as much.
 const STEP: f64 = 32.0 * MEGABYTE;
 
 fn check(session: &mut Session) -> Verdict {
@@ -43,9 +43,9 @@ fn check(session: &mut Session) -> Verdict {
     }
     let growth = (last - first) / MEGABYTE;
     Fault::new(
-        format!("its memory grew with each of {REQUESTS} requests, by {growth:.0} MB together"),
-        "keep nothing of a request after its answer: lists and caches need a bound, and results of \
-         torch a torch.no_grad()",
+        format!("its memory grew with each of {REQUESTS} requests, by {growth:.0} MB in total"),
+        "keep nothing of a request after its result: limit the size of lists and caches, and run \
+         torch inside torch.no_grad()",
     )
     .into()
 }

@@ -57,8 +57,8 @@ fn check(session: &mut Session) -> Verdict {
     }
 }
 
-/// Returns the request as JSON with a second sample: another value for the first input that has
-/// one.
+/// Returns the request as JSON with other samples: another value for each input that can have one.
+/// Returns `None` if no input can.
 fn other_body(schema: &InputsSchema) -> Option<String> {
     let mut body: Json = answer::body(schema).parse().ok()?;
     let mut is_other = false;

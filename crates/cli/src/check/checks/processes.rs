@@ -1,5 +1,5 @@
-//! Checks that no process stays after a run of the program. The processes of a container end with
-//! it.
+//! Checks that no process stays after a run of the program. A container needs no such check, because
+//! its processes end with it.
 
 use crate::check::session::{Check, Of, Session};
 use crate::check::verdict::{Fault, Verdict};

@@ -2,7 +2,7 @@
 
 use crate::check::session::{Check, Of, Session};
 use crate::check::subject::Start;
-use crate::check::verdict::{Fault, Verdict, gist};
+use crate::check::verdict::{Fault, Verdict, summary};
 
 pub(crate) const CHECK: Check = Check {
     name: "self_test",
@@ -17,20 +17,19 @@ const SAD: &str = "Sad! ";
 const BEGUN: &str = "Attempting inference";
 const TWICE: &str = "a second result for the same request was ignored";
 
-/// A message of the server, which the check did not start.
+/// A message of a server, which this check did not start.
 const SERVES: &str = "listening on http://";
-const OTHER_MODE: &str = "leave MODE as it is in the environment, and serving to ai_integration: the \
-                          program became a server where it was asked to test itself";
+const OTHER_MODE: &str = "do not set MODE in the program, and let ai_integration serve: the program \
+                          became a server, although MODE asked for a self-test";
 
 /// The exit status of `env` and of shells for a program that does not exist.
 const NOT_FOUND: i32 = 127;
 
 /// The way out for each cause, by words in the self-test's output.
-const WAYS_OUT: [(&str, &str); 6] = [
+const WAYS_OUT: [(&str, &str); 5] = [
     ("without send_result", "send a result for every request, on every path through the block"),
-    ("is not a picture", "let content-type name what the data is"),
-    ("are no picture", "let content-type name what the data is"),
-    ("JSON cannot be parsed", "let content-type name what the data is"),
+    ("not a picture", "set content-type to the type of the data"),
+    ("JSON cannot be parsed", "set content-type to the type of the data"),
     ("inputs schema", "correct the schema: docs/schema.md lists its types and properties"),
     ("Read-only file system", "write only to /tmp, and put downloaded files into the image"),
 ];
@@ -81,13 +80,13 @@ fn check(session: &mut Session) -> Verdict {
     Verdict::Passed("five samples of its inputs were answered".to_owned())
 }
 
-fn way_to_begin(goes_on: bool) -> &'static str {
-    if goes_on {
+fn way_to_begin(is_running: bool) -> &'static str {
+    if is_running {
         "call ai_integration.run(f) or get_next_input in the program, or give it more time: --timeout SECONDS"
     } else {
-        "mend what its last lines tell; it has to come to ai_integration.run(f) or get_next_input, \
-         without arguments (a program in another language: ai-integration check ai-integration run \
-         PROGRAM)"
+        "fix the error in its last lines: without arguments, the program must reach \
+         ai_integration.run(f) or get_next_input (for a program in another language: \
+         ai-integration check ai-integration run PROGRAM)"
     }
 }
 
@@ -99,14 +98,14 @@ fn sad(said: &str) -> Fault {
     let more: Vec<&str> = more.filter(|line| !line.trim().is_empty()).collect();
     let more = more.join("\n");
     let first = first.trim_start_matches("Error: ");
-    let cause = match gist(&more) {
+    let cause = match summary(&more) {
         reason if first.ends_with(':') && !reason.is_empty() => reason,
         _ => first.to_owned(),
     };
     let cause = format!("a sample got no valid result: {cause}");
-    let is_told = |words: &str| first.contains(words) || more.contains(words);
-    let way_out = WAYS_OUT.iter().find(|(words, _)| is_told(words));
-    let usual = "mend the exception or the result; a sample that the model cannot use is replaced by \
+    let is_reported = |words: &str| first.contains(words) || more.contains(words);
+    let way_out = WAYS_OUT.iter().find(|(words, _)| is_reported(words));
+    let usual = "fix the exception or the result; if the model cannot use the sample, give \
                  \"examples\" in the schema";
     Fault::new(cause, way_out.map_or(usual, |(_, way_out)| way_out))
 }

@@ -13,7 +13,7 @@ pub(crate) const CHECK: Check =
     Check { name: "start", title: "starting it as a server", of: Of::Any, run: check };
 
 const PAUSE: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages of systems and languages about a port that is in use.
 const TAKEN: [&str; 3] = ["already in use", "EADDRINUSE", "port is already allocated"];
 
@@ -46,7 +46,7 @@ pub(crate) fn wait_until_ready(
 ) -> Result<(), Fault> {
     let deadline = Instant::now() + limit;
     loop {
-        if http::get(port, "/readyz", PATIENCE).is_ok_and(|answer| answer.status == 200) {
+        if http::get(port, "/readyz", PROBE_TIMEOUT).is_ok_and(|answer| answer.status == 200) {
             return Ok(());
         }
         if let Some(status) = running.ended() {

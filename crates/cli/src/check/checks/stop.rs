@@ -55,20 +55,22 @@ fn check(session: &mut Session) -> Verdict {
         Some(status) if !status.success() => {
             let is_signal =
                 status.signal() == Some(SIGTERM) || status.code() == Some(128 + SIGTERM);
-            let who = if is_signal { ": something in front of the program got it" } else { "" };
+            let who =
+                if is_signal { ": a process in front of the program got the signal" } else { "" };
             let cause = format!("SIGTERM ended it with {status} instead of status 0{who}");
             Fault::new(cause, EXEC).with_output(output).into()
         }
         Some(_) => match lost.filter(|_| session.answers) {
             Some(reason) => Fault::new(
-                format!("the request that it had at SIGTERM was lost: {reason}"),
+                format!("the request that was running at SIGTERM got no response: {reason}"),
                 "do not handle SIGTERM in the program: ai_integration finishes the accepted requests first",
             )
             .with_output(output)
             .into(),
             None if took > SLOW => Verdict::Doubtful(Fault::new(
                 format!("it took {seconds:.1} s to end; `docker stop` kills after 10 s"),
-                "end the program with its loop: make its threads daemons, and do not handle SIGTERM",
+                "let the program end when its loop ends: make its threads daemons, and do not \
+                 handle SIGTERM",
             )),
             None if !session.answers => {
                 Verdict::Passed(format!("SIGTERM ended it with status 0 after {seconds:.1} s"))

@@ -32,7 +32,7 @@ fn check(session: &mut Session) -> Verdict {
     match lost.next() {
         None => Verdict::Passed(format!("{REQUESTS} requests at once all got results")),
         Some(reason) => Fault::new(
-            format!("{count} of {REQUESTS} requests at once were lost: {reason}"),
+            format!("{count} of {REQUESTS} requests at once got no result: {reason}"),
             "keep no data of one request for the next, and do not leave the loop",
         )
         .with_output(server.running.last_lines())
