@@ -31,7 +31,7 @@ MISTAKES = {
     ),
     "a value": (
         {"type": "text", "max_bytes": "10"},
-        'the property max_bytes is ignored: "10" is not a value for it',
+        'the property max_bytes is ignored: "10" is not a valid value',
         "a",
         "'a'",
     ),
@@ -74,13 +74,13 @@ MISTAKES = {
     ),
     "a form": (
         {"type": "image", "as": "pill"},
-        'the property as is ignored: "pill" is not a value for it; did you mean "pil"?',
+        'the property as is ignored: "pill" is not a valid value; did you mean "pil"?',
         PNG,
         GOT_PNG,
     ),
     "an unlike form": (
         {"type": "file", "as": "tensor"},
-        'the property as is ignored: "tensor" is not a value for it; known: bytes, path, numpy,'
+        'the property as is ignored: "tensor" is not a valid value; known: bytes, path, numpy,'
         " pil",
         PNG,
         GOT_PNG,
@@ -93,7 +93,7 @@ MISTAKES = {
     ),
     "a form that is no text": (
         {"type": "image", "as": ["pil"], "list": False},
-        'the property as is ignored: ["pil"] is not a value for it; known: bytes, path, numpy,',
+        'the property as is ignored: ["pil"] is not a valid value; known: bytes, path, numpy,',
         PNG,
         GOT_PNG,
     ),
@@ -117,33 +117,33 @@ MISTAKES = {
     ),
     "a format of another type": (
         {"type": "image", "formats": ["mp3", "png"]},
-        'the format "mp3" is left out: it is never of the type image',
+        'the format "mp3" is left out: it is not a format of the type image',
         PNG,
         GOT_PNG,
     ),
     "a media type of another type": (
         {"type": "image", "formats": ["png", "text/x-mine"]},
-        'the format "text/x-mine" is left out: it is never of the type image',
+        'the format "text/x-mine" is left out: it is not a format of the type image',
         PNG,
         GOT_PNG,
     ),
     "no list of formats": (
         {"type": "image", "formats": "png"},
-        'the property formats is ignored: "png" is not a value for it; '
+        'the property formats is ignored: "png" is not a valid value; '
         'give a list such as ["png", "jpeg"]',
         PNG,
         GOT_PNG,
     ),
     "no words in the formats": (
         {"type": "image", "formats": ["png", 7]},
-        'the property formats is ignored: ["png",7] is not a value for it; '
+        'the property formats is ignored: ["png",7] is not a valid value; '
         'give a list such as ["png", "jpeg"]',
         PNG,
         GOT_PNG,
     ),
     "no formats at all": (
         {"type": "image", "formats": []},
-        "the property formats is ignored: [] is not a value for it; "
+        "the property formats is ignored: [] is not a valid value; "
         'give a list such as ["png", "jpeg"]',
         PNG,
         GOT_PNG,

@@ -39,7 +39,7 @@ impl Constraints {
             && self.max.as_ref().is_none_or(|max| number::compare(number, max).is_le())
     }
 
-    /// Returns a number inside the range: its middle, or the only bound that it has.
+    /// Returns a number inside the range: its middle, or its only bound.
     pub(crate) fn sample_number(&self, whole: bool) -> Number {
         let middle = match (&self.min, &self.max) {
             (Some(min), Some(max)) => {

@@ -79,7 +79,7 @@ kinds! {
         /// The engine is shutting down.
         ShuttingDown "shutting_down" "the server is stopping",
         /// There is no result within the time limit.
-        Timeout "timeout" "no answer in time",
+        Timeout "timeout" "no result in time",
         /// The model reported a failure. This kind is used if a dialect or a queue cannot carry the
         /// outcome itself.
         ModelFailed "model_failed" "the model reported a failure",

@@ -20,7 +20,7 @@ const SAMPLED: u64 = 1000;
 /// A field of the schema: one input.
 #[derive(Clone, Debug)]
 pub struct Field {
-    /// The declared type; a fallback to text if the declared type is unknown.
+    /// The declared type, or the fallback if the declared type is unknown.
     pub input_type: &'static dyn InputType,
     /// True if a request must give the input: the schema has neither `required: False` nor a
     /// default for it.
@@ -107,8 +107,8 @@ impl Field {
         let items = match raw {
             RawValue::List(items) => items,
             RawValue::Json(Json::Array(items)) => items.into_iter().map(RawValue::Json).collect(),
-            lone => {
-                let (expected, given) = (self.expectation(), lone.describe());
+            single => {
+                let (expected, given) = (self.expectation(), single.describe());
                 return Err(format!(
                     "expected {expected}, got {given}; put it in brackets: a list of one is [ … ]"
                 ));
@@ -131,10 +131,11 @@ impl Field {
         accepted.map_err(|refusal| refusal.message(|| self.item_expectation()))
     }
 
-    /// Reads the input's value as [`read`](Self::read) does, but keeps JSON values unchanged if the
-    /// schema allows any text, and keeps text with a NUL character. The second part of the result
-    /// is the error for a value that does not fit.
-    pub(crate) fn read_as_it_came(
+    /// Reads the input's value as [`read`](Self::read) does, but keeps more values for the type
+    /// text. A number or a boolean in JSON stays unchanged. If the field has no constraints and is
+    /// not a list, other JSON values and text with a NUL character stay unchanged too, and the
+    /// second part of the result is the error for them.
+    pub(crate) fn read_leniently(
         &self,
         name: &str,
         raw: RawValue,

@@ -23,12 +23,12 @@ impl PartialEq for Listed {
     }
 }
 
-/// The reason why a word of the list is ignored.
+/// The reason why a word of the property `formats` is ignored.
 pub(crate) enum Misfit {
     /// No format has this name.
     Unknown,
-    /// The format has no media type in the media range.
-    Elsewhere,
+    /// The format has no media type in the media range of the input.
+    OtherType,
 }
 
 impl Formats {
@@ -94,14 +94,14 @@ impl Formats {
         }
         let listed = if let Some(known) = Format::find(plain) {
             if known.media_type_in(range).is_none() {
-                return Err(Misfit::Elsewhere);
+                return Err(Misfit::OtherType);
             }
             Listed { word: known.name().to_owned(), known: Some(known) }
         } else {
             let (family, _) = plain.split_once('/').filter(is_media_type).ok_or(Misfit::Unknown)?;
             // Files of any kind can have a media type that begins with `application`.
             if !is_in(plain, range) && !matches!(family, "application" | "*") {
-                return Err(Misfit::Elsewhere);
+                return Err(Misfit::OtherType);
             }
             Listed { word: plain.to_owned(), known: None }
         };

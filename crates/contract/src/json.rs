@@ -119,7 +119,7 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// A value in which no object has a key twice. It is added to the count of values.
+/// Reads a value in which no object has a key twice, and adds it to the count of values.
 struct Strict<'a>(&'a mut usize);
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
@@ -188,8 +188,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 }
 
-/// The text of a number. `serde_json` passes it as an owned string, while the client's strings are
-/// borrowed from the text that is read. So a client cannot forge it.
+/// Reads the text of a number. `serde_json` passes it as an owned string, while the client's strings
+/// are borrowed from the text that is read. So a client cannot forge it.
 struct NumberText;
 
 impl<'de> DeserializeSeed<'de> for NumberText {
@@ -204,7 +204,7 @@ impl Visitor<'_> for NumberText {
     type Value = Number;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "no key {NUMBER:?}, which cannot be used")
+        write!(out, "no key {NUMBER:?}, because this key cannot be used")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_is_given_twice_is_refused_except_among_members() {
+    fn a_key_that_is_given_twice_is_refused_except_by_members() {
         let text = br#"{"a": [1, -2, 0.5, null, true, {"b": "c"}], "a": 1}"#;
         let read = members(text).unwrap();
         let whole = serde_json::json!([1, -2, 0.5, null, true, {"b": "c"}]);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_counted_wherever_they_are() {
+    fn values_are_counted_at_every_depth() {
         let list = |values: usize| format!("[{}0]", "0,".repeat(values - 2));
         let most = parse(list(MAX_VALUES).as_bytes()).unwrap();
         assert_eq!(footprint(&most), MAX_VALUES * VALUE);

@@ -25,7 +25,7 @@
 //! 2. [`InputType`] is the trait of the types that an input can have. To add a type, add a file to
 //!    `src/input_types` and a line to the table in `src/input_types.rs`.
 //! 3. [`Outcome`] is the end of a request in the model: a result or a failure. [`Error`] is the
-//!    reason why a request has no outcome. Its [`Kind`] has the code that clients see.
+//!    reason why a request has no outcome. Its [`Kind`] has the code that clients get.
 //! 4. [`settings!`](crate::settings) declares settings, and an [`Environment`] has their values.
 //! 5. [`wire`] describes these data as bytes.
 

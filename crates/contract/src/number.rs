@@ -63,9 +63,9 @@ pub(crate) fn whole(text: &str) -> Result<Number, NumberError> {
     parse(&format!("{sign}{significant}{}", "0".repeat(zeros)))
 }
 
-/// Reads a number of a JSON text. The number keeps its text if [`whole`] reads the text and its
-/// nearest float as different values. Code that reads the number as a float gets the same float in
-/// both cases.
+/// Reads a number of a JSON text. If [`whole`] would read the nearest float as another value, the
+/// number keeps its text, such as `9007199254740993.0`. Code that reads the number as a float gets
+/// the same float in both cases.
 pub(crate) fn of_json(text: &str) -> Result<Number, NumberError> {
     let number = parse(text)?;
     let is_usual = number.as_str() == text || is_integer(&number);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_if_a_text_is_no_number_or_is_too_large() {
+    fn the_error_tells_text_that_is_not_a_number_from_a_number_that_is_too_large() {
         for text in ["", "-", "+-1", "1_000", "0x10", "NaN", "-inf", "infinity", "one", "١"] {
             assert_eq!(read(text), Err(NumberError::Malformed), "{text}");
         }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_beyond_the_range_of_floats_are_compared_as_well() {
+    fn numbers_beyond_the_range_of_floats_are_compared() {
         let power = |digits: usize, last: char| format!("1{}{last}", "0".repeat(digits));
         for (less, more) in [
             (power(400, '0'), power(400, '1')),

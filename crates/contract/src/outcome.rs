@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_type_that_no_header_carries_is_the_models_failure() {
+    fn a_content_type_that_no_header_can_contain_is_a_failure_of_the_model() {
         for fits in ["", "image/png", "text/plain;\tcharset=utf-8", "x/ü", &"x".repeat(1024)] {
             let outcome = Outcome::bytes(fits, "x");
             assert_eq!(outcome.clone().checked(), outcome, "{fits}");

@@ -172,7 +172,7 @@ impl InputsSchema {
     /// Checks a request by the schema: reads each value as its type, fills in defaults, and passes
     /// on inputs that the schema does not have. The error lists all faults.
     pub fn resolve(&self, raw: RawInputs) -> Result<Inputs, Error> {
-        self.hold(raw, None)
+        self.check(raw, None)
     }
 
     /// Checks a request as [`resolve`](Self::resolve) does, but treats the schema as a hint. JSON
@@ -180,11 +180,11 @@ impl InputsSchema {
     /// is not an error. Missing inputs and values that do not fit are added to `hints`, even if the
     /// result is an error.
     pub fn resolve_as_hint(&self, raw: RawInputs, hints: &mut Hints) -> Result<Inputs, Error> {
-        self.hold(raw, Some(hints))
+        self.check(raw, Some(hints))
     }
 
     /// Checks a request. The schema is a hint if there are `hints` to fill.
-    fn hold(&self, mut raw: RawInputs, mut hints: Option<&mut Hints>) -> Result<Inputs, Error> {
+    fn check(&self, mut raw: RawInputs, mut hints: Option<&mut Hints>) -> Result<Inputs, Error> {
         self.gather(&mut raw)?;
         let mut inputs = Inputs::with_capacity(self.fields.len().max(raw.len()));
         let mut errors = Vec::new();
@@ -195,7 +195,7 @@ impl InputsSchema {
             };
             let value = match (given, &field.default) {
                 (Some(given), _) => match &mut hints {
-                    Some(hints) => field.read_as_it_came(name, given).map(|(value, misfit)| {
+                    Some(hints) => field.read_leniently(name, given).map(|(value, misfit)| {
                         hints.misfits.extend(misfit);
                         value
                     }),
@@ -204,15 +204,15 @@ impl InputsSchema {
                 (None, Some(default)) => field.read(name, RawValue::Json(default.clone())),
                 (None, None) if field.required => {
                     let absence = nothing.as_ref().map_or("missing", absence);
-                    let instead = self.instead(name, &raw);
-                    let message = format!("{absence}; expected {}{instead}", field.expectation());
+                    let found = self.found_instead(name, &raw);
+                    let message = format!("{absence}; expected {}{found}", field.expectation());
                     let error = FieldError { name: name.clone(), message };
                     let Some(hints) = &mut hints else {
                         errors.push(error);
                         continue;
                     };
                     hints.missing.push(error);
-                    let Some(nothing) = nothing.and_then(as_it_came) else { continue };
+                    let Some(nothing) = nothing.and_then(unchecked) else { continue };
                     Ok(nothing)
                 }
                 (None, None) => continue,
@@ -228,7 +228,7 @@ impl InputsSchema {
                 errors.push(FieldError { name: name.escape_debug().to_string(), message });
                 continue;
             }
-            let Some(value) = as_it_came(value) else {
+            let Some(value) = unchecked(value) else {
                 let message = "given more than once; only an input that the schema declares as a \
                                list can have several values";
                 errors.push(FieldError { name, message: message.to_owned() });
@@ -242,7 +242,7 @@ impl InputsSchema {
     /// Returns the part of a missing input's error that names other inputs of the request: the
     /// unknown name that is most like the missing one, or the first unknown names. Empty if the
     /// request has no unknown names.
-    fn instead(&self, name: &str, raw: &RawInputs) -> String {
+    fn found_instead(&self, name: &str, raw: &RawInputs) -> String {
         let unmentioned =
             || raw.keys().map(String::as_str).filter(|other| !self.fields.contains_key(*other));
         if let Some(other) = nearest(name, unmentioned().take(RATED)) {
@@ -275,7 +275,7 @@ impl InputsSchema {
 }
 
 /// Returns the value of an input without a check, or `None` if it was given more than once.
-fn as_it_came(value: RawValue) -> Option<Value> {
+fn unchecked(value: RawValue) -> Option<Value> {
     match value {
         RawValue::Bytes(bytes) => Some(Value::Bytes(bytes)),
         RawValue::Text(text) | RawValue::Json(Json::String(text)) => Some(Value::Text(text)),

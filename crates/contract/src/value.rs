@@ -14,7 +14,7 @@ pub enum Value {
     Bytes(Bytes),
     /// A number, a boolean, or any other JSON value, including a list without bytes.
     Json(serde_json::Value),
-    /// A list with bytes: a `list` in Python. It contains no other such list.
+    /// A list with bytes: a `list` in Python. None of its items is such a list.
     List(Vec<Value>),
 }
 

@@ -18,8 +18,8 @@ const FORMS: [(&str, &[&str]); 4] = [
     ("pil", &["image"]),
 ];
 
-/// Checks the form of a field whose other properties have been read, and remarks on faults. Returns
-/// the media type in which the web page should record sounds, if only one can be used.
+/// Checks the form of a field whose other properties have been read, and reports faults. Returns the
+/// media type in which the web page should record sounds, if only one can be used.
 pub(super) fn check(
     field: &Field,
     value: &Json,
@@ -29,7 +29,7 @@ pub(super) fn check(
     let form = FORMS.iter().find(|(name, _)| value.as_str() == Some(name));
     let problem = match form {
         _ if !matches!(field.shape(), Shape::Blob { .. }) => {
-            "only the types image, audio, video and file have it, without choices".to_owned()
+            "only the types image, audio, video and file without choices can have it".to_owned()
         }
         Some((name, types)) if types.contains(&field.input_type.name()) => {
             return (field.input_type.name() == "audio" && *name == "numpy").then_some("audio/wav");
@@ -41,7 +41,7 @@ pub(super) fn check(
                 Some(meant) => format!("did you mean {meant:?}?"),
                 None => format!("known: {}", names().collect::<Vec<_>>().join(", ")),
             };
-            format!("{value} is not a value for it; {hint}")
+            format!("{value} is not a valid value; {hint}")
         }
     };
     remark(format!("the property as is ignored: {problem}"), true);

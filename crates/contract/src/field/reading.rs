@@ -1,4 +1,4 @@
-//! Reads a field of the schema from its properties, and remarks on faults.
+//! Reads a field of the schema from its properties, and reports faults.
 //!
 //! Old programs must run, so no schema is refused: a property that cannot be used is left out.
 
@@ -54,7 +54,7 @@ pub(crate) const TYPE_SYNONYMS: [(&str, &str); 10] = [
     ("string", "text"),
 ];
 
-/// Names of types by which authors may mean a list.
+/// Names of types that authors may use for a list.
 const LISTS: [&str; 2] = ["array", "list"];
 
 /// The remarks on a schema, for its author.
@@ -111,7 +111,7 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
         } else if known == "as" {
             form = Some(value);
         } else if set(&mut field, &mut list, known, value, property != known).is_none() {
-            let text = format!("the property {property} is ignored: {value} is not a value for it");
+            let text = format!("the property {property} is ignored: {value} is not a valid value");
             remark(text, true);
         }
     }
@@ -161,8 +161,8 @@ fn read_type(
     })
 }
 
-/// Sets a property. Returns `None` if the value does not fit the property. A property under a
-/// `synonym` of its name does not replace one under its own name.
+/// Sets a property. Returns `None` if the value does not fit the property. `is_synonym` is true if
+/// the schema names the property by a synonym; a `title` does not replace a `description`.
 fn set(
     field: &mut Field,
     list: &mut ListProperties,

@@ -121,12 +121,12 @@ pub(super) fn is_mp3(bytes: &[u8]) -> bool {
     if sound.len() != bytes.len() {
         return !is_aac(sound) && !sound.starts_with(b"fLaC");
     }
-    is_frame_before(sound, mp3_frame)
+    begins_with_frame(sound, mp3_frame)
 }
 
 /// Recognises AAC in ADTS (ISO/IEC 14496-3, section 1.A.2).
 pub(super) fn is_aac(bytes: &[u8]) -> bool {
-    is_frame_before(behind_tag(bytes), |head| {
+    begins_with_frame(behind_tag(bytes), |head| {
         let is_frame = head[0] == 0xff && head[1] & 0xf6 == 0xf0;
         let length = u32::from_be_bytes([0, head[3] & 3, head[4], head[5]]) >> 5;
         (is_frame && length >= 7).then_some(length as usize)
@@ -134,7 +134,7 @@ pub(super) fn is_aac(bytes: &[u8]) -> bool {
 }
 
 /// Returns true if a frame is at the start, followed by another frame or by the end of the data.
-fn is_frame_before(bytes: &[u8], frame: impl Fn([u8; 6]) -> Option<usize>) -> bool {
+fn begins_with_frame(bytes: &[u8], frame: impl Fn([u8; 6]) -> Option<usize>) -> bool {
     let Some(length) = bytes.first_chunk().copied().and_then(&frame) else { return false };
     let behind = bytes.get(length..).and_then(|rest| rest.first_chunk().copied());
     behind.is_none_or(|head| frame(head).is_some())
@@ -194,8 +194,8 @@ pub(super) fn is_zip(bytes: &[u8]) -> bool {
     [b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"].iter().any(|mark| bytes.starts_with(*mark))
 }
 
-/// Recognises an Office Open XML document by its own folder, which is named in the directory at the
-/// end of the archive.
+/// Recognises an Office Open XML document by its folder, such as `word/`. The directory at the end of
+/// the archive names this folder.
 pub(super) fn is_office(bytes: &[u8], folder: &[u8]) -> bool {
     const DIRECTORY: usize = 64 << 10;
     let end = &bytes[bytes.len().saturating_sub(DIRECTORY)..];

@@ -96,7 +96,7 @@ fn list_of<'a>(fields: &IndexMap<String, Field>, key: &'a str) -> Option<(&'a st
 }
 
 impl Gathered {
-    /// Puts a value into its place in the list. The error is the reason why it has no place.
+    /// Puts a value into its place in the list. The error is the reason why the value has no place.
     fn add(&mut self, list: &str, place: Place, value: RawValue) -> Result<(), String> {
         match (place, value) {
             (_, RawValue::Json(_)) => {
@@ -116,7 +116,7 @@ impl Gathered {
 
     fn join(mut self, name: &str, field: &Field) -> Result<RawValue, String> {
         if self.numbered.is_empty() {
-            return Ok(spelt_out(&self.in_order, field).unwrap_or(RawValue::List(self.in_order)));
+            return Ok(json_list(&self.in_order, field).unwrap_or(RawValue::List(self.in_order)));
         }
         if !self.in_order.is_empty() {
             return Err(format!("given both as {name} and as {name}[0]; number all items or none"));
@@ -131,8 +131,8 @@ impl Gathered {
     }
 }
 
-/// Reads a single text that is not a valid item as a JSON array of the items.
-fn spelt_out(items: &[RawValue], field: &Field) -> Option<RawValue> {
+/// Reads the items from a JSON array if the form has one text, and that text is not a valid item.
+fn json_list(items: &[RawValue], field: &Field) -> Option<RawValue> {
     let [RawValue::Text(text)] = items else { return None };
     if !text.trim_start().starts_with('[') || field.read_item(items[0].clone()).is_ok() {
         return None;

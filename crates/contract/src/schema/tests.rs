@@ -74,7 +74,7 @@ fn values_are_read_from_every_source() {
 }
 
 #[test]
-fn dates_and_times_are_those_of_the_calendar() {
+fn only_dates_and_times_of_the_calendar_fit() {
     let fields = schema(&json!({"date": {"type": "date"}, "datetime": {"type": "datetime"}}));
     let check =
         |field: &str, text: &str| fields.fields()[field].accept(RawValue::Text(text.into()));
@@ -148,7 +148,7 @@ fn dates_and_times_are_those_of_the_calendar() {
 }
 
 #[test]
-fn a_date_keeps_to_its_choices_and_may_be_left_out() {
+fn a_date_can_have_choices_and_be_optional() {
     let fields = json!({
         "day": {"type": "date", "choices": ["2024-02-29"]},
         "time": {"type": "datetime", "required": false},
@@ -165,7 +165,7 @@ fn a_date_keeps_to_its_choices_and_may_be_left_out() {
 }
 
 #[test]
-fn a_hint_refuses_nothing_that_is_missing_and_changes_no_scalar() {
+fn a_hint_accepts_missing_inputs_and_keeps_scalars() {
     let schema = schema(&json!({
         "image": {"type": "image"}, "title": {"type": "text"}, "size": {"type": "text"},
         "day": {"type": "date", "required": false}, "n": {"type": "number", "default": 5},
@@ -190,7 +190,7 @@ fn a_hint_refuses_nothing_that_is_missing_and_changes_no_scalar() {
 }
 
 #[test]
-fn a_hint_that_something_is_text_changes_no_value() {
+fn a_hint_of_the_type_text_keeps_every_value() {
     let schema = schema(&json!({
         "title": {"type": "text"}, "short": {"type": "text", "max_bytes": 5, "required": false},
         "all": {"type": "text", "list": true, "required": false},
@@ -220,7 +220,7 @@ fn numbers_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn optional_inputs_and_defaults() {
+fn an_optional_input_is_left_out_or_gets_its_default() {
     let schema = schema(&json!({
         "a": {"type": "text", "required": false},
         "b": {"type": "integer", "default": 5},
@@ -277,7 +277,7 @@ fn a_mistake_is_reported_with_a_suggestion() {
         ),
         (
             json!({"type": "text", "required": "no"}),
-            "the property required is ignored: \"no\" is not a value for it",
+            "the property required is ignored: \"no\" is not a valid value",
         ),
     ] {
         let (schema, warnings) = InputsSchema::parse(&json!({"x": field}));
@@ -345,7 +345,7 @@ fn the_documentation_has_every_type_property_and_synonym() {
 }
 
 #[test]
-fn an_input_of_an_unknown_type_takes_bytes_as_they_come() {
+fn an_input_of_an_unknown_type_accepts_any_bytes() {
     let (schema, _) = InputsSchema::parse(&json!({"x": {"type": "hologram", "max_bytes": 4}}));
     let accept = |raw| schema.fields()["x"].accept(raw);
     let bytes = Bytes::from_static(b"\xff\0a");

@@ -28,9 +28,9 @@ pub struct Setting {
     pub heading: &'static str,
     /// True if the value is never shown, and is removed from the model's environment.
     pub is_secret: bool,
-    /// True if an empty value is an error. Otherwise it means the default. This is for settings
-    /// whose default leaves the server open or without a limit: an unset shell variable, as in
-    /// `TOKEN=$SECRET`, must not have that effect unnoticed.
+    /// True if an empty value is an error; otherwise an empty value means the default. This is for
+    /// settings whose default leaves the server open or without a limit. With `TOKEN=$SECRET` an
+    /// unset shell variable would otherwise open the server unnoticed.
     pub refuses_empty: bool,
     /// Returns the words that the value can be, for shell completion; empty if it can be anything.
     pub choices: fn() -> Vec<&'static str>,

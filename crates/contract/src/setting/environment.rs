@@ -106,8 +106,8 @@ impl Environment {
 
     /// Refuses an empty value if the setting does not allow it.
     fn check_empty(&self, setting: &Setting) -> Result<(), SettingError> {
-        let set = setting.names().find(|name| self.variable(name).is_some());
-        match set {
+        let present = setting.names().find(|name| self.variable(name).is_some());
+        match present {
             Some(name) if setting.refuses_empty && self.given(setting).is_none() => {
                 Err(SettingError::Empty { name })
             }
@@ -252,8 +252,7 @@ mod tests {
             let error = given.read_optional::<Option<Workers>>(&protective).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "AI_INTEGRATION_TOKEN is set, but empty; give it a value, or remove it to do \
-                 without it"
+                "AI_INTEGRATION_TOKEN is set, but empty; give it a value, or remove it"
             );
         }
         let unset = environment(&[]);

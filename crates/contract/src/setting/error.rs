@@ -14,7 +14,7 @@ pub enum SettingError {
         reason: String,
     },
     /// The value is empty, which would leave the server open or without a limit.
-    #[error("{name} is set, but empty; give it a value, or remove it to do without it")]
+    #[error("{name} is set, but empty; give it a value, or remove it")]
     Empty {
         /// The variable.
         name: &'static str,

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declaration_says_everything() {
+    fn a_declaration_sets_every_part_of_a_setting() {
         let setting = Config::max_body();
         assert_eq!((setting.name, setting.flag), ("AI_INTEGRATION_MAX_BODY", Some("max-body")));
         assert_eq!((setting.default, setting.value_name), ("1kB", "BYTES"));

@@ -2,9 +2,9 @@
 //! their segments, in the order of the entries.
 //!
 //! An entry is a list of three elements: the input's name, its [`InputKind`], and the length of its
-//! segment in bytes or, for a short value, the value itself. A fourth element is the offset of the
-//! segment in the memory file of both sides; such a segment is not in the body. For a list, the
-//! third element is a list of such entries without names, one for each item.
+//! segment in bytes or, for a short value, the value itself. An entry can have a fourth element: the
+//! offset of its segment in the memory file that both sides share. Such a segment is not in the
+//! body. For a list, the third element is a list of such entries without names, one for each item.
 
 use bytes::Bytes;
 use serde::ser::{SerializeTuple, Serializer};

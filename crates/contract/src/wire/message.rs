@@ -23,7 +23,7 @@ pub trait Message: Sized {
     /// Returns an error if the message is too large for a frame.
     fn to_bytes(&self) -> Result<Bytes, FrameError>;
 
-    /// Reads a message, which must take up all of the bytes. Bytes in it are slices of them.
+    /// Reads a message, which must take up all `bytes`. Values of bytes are slices of them.
     ///
     /// # Errors
     /// Returns an error if the bytes are cut off, are not a frame, have a later version, or are

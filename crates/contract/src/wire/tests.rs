@@ -9,7 +9,7 @@ use crate::error::{Error, FieldError, Kind};
 use crate::outcome::{Data, Outcome};
 use crate::value::{Inputs, Value};
 
-type Answer = Result<Outcome, Error>;
+type End = Result<Outcome, Error>;
 
 fn sample_inputs() -> Inputs {
     Inputs::from_iter([
@@ -20,7 +20,7 @@ fn sample_inputs() -> Inputs {
     ])
 }
 
-fn sample_answers() -> Vec<Answer> {
+fn sample_ends() -> Vec<End> {
     let field = FieldError { name: "size".to_owned(), message: "missing".to_owned() };
     vec![
         Ok(Outcome::text("hi")),
@@ -43,10 +43,9 @@ fn frame(header: &str, body: &[u8]) -> Bytes {
 /// A change here is a change of the wire form. Old readers must understand it, or it needs a new
 /// version.
 #[test]
-fn the_bytes_are_these() {
-    let answers = sample_answers().into_iter().map(|answer| answer.to_bytes().unwrap());
-    let written: Vec<Bytes> =
-        iter::once(sample_inputs().to_bytes().unwrap()).chain(answers).collect();
+fn the_bytes_of_messages_are_unchanged() {
+    let ends = sample_ends().into_iter().map(|end| end.to_bytes().unwrap());
+    let written: Vec<Bytes> = iter::once(sample_inputs().to_bytes().unwrap()).chain(ends).collect();
     let expected = [
         frame(
             r#"{"version":1,"type":"inputs","inputs":[["image","bytes",4],["caption","text",6],["size","value",3],["options","json",18]]}"#,
@@ -81,7 +80,7 @@ fn the_bytes_are_these() {
         b"\x89PNGb",
     );
     assert_eq!(list.to_bytes().unwrap(), expected);
-    let json: Answer = Ok(Outcome::json([1]));
+    let json: End = Ok(Outcome::json([1]));
     let expected = frame(
         r#"{"version":1,"type":"outcome","success":true,"content_type":"application/json","data":"text"}"#,
         b"[1]",
@@ -90,7 +89,7 @@ fn the_bytes_are_these() {
 }
 
 #[test]
-fn what_a_newer_writer_adds_is_ignored() {
+fn unknown_members_of_a_newer_writer_are_ignored() {
     let inputs =
         r#"{"type":"inputs","priority":{"a":[1]},"inputs":[["a","value",null]],"version":1}"#;
     let expected = Inputs::from([("a".to_owned(), Value::Json(Json::Null))]);
@@ -98,15 +97,15 @@ fn what_a_newer_writer_adds_is_ignored() {
     let outcome =
         r#"{"version":1,"type":"outcome","success":true,"data":null,"cost":1,"error":null}"#;
     let expected = Outcome { success: true, ..Outcome::default() };
-    assert_eq!(Answer::from_bytes(frame(outcome, b"")), Ok(Ok(expected)));
+    assert_eq!(End::from_bytes(frame(outcome, b"")), Ok(Ok(expected)));
     let error =
         r#"{"version":1,"type":"error","code":"out_of_memory","message":"no room","fields":null}"#;
     let expected = Error::new(Kind::ModelFailed, "no room");
-    assert_eq!(Answer::from_bytes(frame(error, b"")), Ok(Err(expected)));
+    assert_eq!(End::from_bytes(frame(error, b"")), Ok(Err(expected)));
 }
 
 #[test]
-fn what_is_not_the_form_is_refused() {
+fn bytes_without_the_wire_form_are_refused() {
     let newer = frame(r#"{"version":3,"type":"inputs","entries":[]}"#, b"");
     assert_eq!(Inputs::from_bytes(newer), Err(FrameError::Version(3)));
     let zero = frame(r#"{"version":0,"type":"inputs","inputs":[]}"#, b"");
@@ -140,14 +139,14 @@ fn what_is_not_the_form_is_refused() {
         (r#"{"version":1,"type":"error","code":"timeout"}"#, ""),
         (r#"{"version":1,"type":"error","code":"timeout","message":"late"}"#, "body"),
     ] {
-        assert!(Answer::from_bytes(frame(header, body.as_bytes())).is_err(), "{header}");
+        assert!(End::from_bytes(frame(header, body.as_bytes())).is_err(), "{header}");
     }
     let not_text = frame(r#"{"version":1,"type":"outcome","success":true,"data":"text"}"#, b"\xff");
-    assert!(matches!(Answer::from_bytes(not_text), Err(FrameError::Body(_))));
+    assert!(matches!(End::from_bytes(not_text), Err(FrameError::Body(_))));
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_written_or_read() {
+fn a_message_that_is_too_large_is_refused_before_it_is_written_or_read() {
     let name = "n".repeat(MAX_HEADER);
     let inputs = Inputs::from([(name, Value::Json(Json::Null))]);
     assert!(matches!(inputs.to_bytes(), Err(FrameError::HeaderLength(_))));
@@ -164,7 +163,7 @@ fn what_is_too_large_is_refused_before_it_is_written_or_read() {
 }
 
 #[test]
-fn bytes_are_neither_copied_when_they_are_split_nor_when_they_are_read() {
+fn bytes_are_not_copied_when_inputs_are_split_or_read() {
     let inputs = sample_inputs();
     let Value::Bytes(image) = &inputs["image"] else { panic!() };
     let split = inputs::split(&inputs);
@@ -206,7 +205,7 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
     prop::collection::vec((any::<String>(), value), 0..6).prop_map(Inputs::from_iter)
 }
 
-fn any_answer() -> impl Strategy<Value = Answer> {
+fn any_end() -> impl Strategy<Value = End> {
     let data = prop_oneof![
         Just(Data::None),
         any::<String>().prop_map(Data::Text),
@@ -237,7 +236,7 @@ fn any_answer() -> impl Strategy<Value = Answer> {
 
 proptest! {
     #[test]
-    fn inputs_survive_the_way_whole_and_only_whole(
+    fn inputs_are_read_as_written_and_only_if_complete(
         inputs in any_inputs(),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -249,14 +248,14 @@ proptest! {
     }
 
     #[test]
-    fn answers_survive_the_way_whole_and_only_whole(
-        answer in any_answer(),
+    fn ends_are_read_as_written_and_only_if_complete(
+        end in any_end(),
         cut in any::<prop::sample::Index>(),
     ) {
-        let bytes = answer.to_bytes().unwrap();
-        prop_assert!(Answer::from_bytes(bytes.slice(..cut.index(bytes.len()))).is_err());
-        prop_assert!(Answer::from_bytes([&bytes[..], b"x"].concat().into()).is_err());
-        prop_assert_eq!(Answer::from_bytes(bytes), Ok(answer));
+        let bytes = end.to_bytes().unwrap();
+        prop_assert!(End::from_bytes(bytes.slice(..cut.index(bytes.len()))).is_err());
+        prop_assert!(End::from_bytes([&bytes[..], b"x"].concat().into()).is_err());
+        prop_assert_eq!(End::from_bytes(bytes), Ok(end));
     }
 
     #[test]
@@ -271,7 +270,7 @@ proptest! {
         changed[at] = byte;
         for bytes in [bytes, changed.into()] {
             let _ = Inputs::from_bytes(bytes.clone());
-            let _ = Answer::from_bytes(bytes);
+            let _ = End::from_bytes(bytes);
         }
     }
 }

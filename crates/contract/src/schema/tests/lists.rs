@@ -8,11 +8,11 @@ fn a_mistake_with_a_list_is_reported() {
     for (field, expected) in [
         (
             json!({"type": "text", "list": "yes"}),
-            "the property list is ignored: \"yes\" is not a value for it",
+            "the property list is ignored: \"yes\" is not a valid value",
         ),
         (
             json!({"type": "text", "list": true, "minItems": -1}),
-            "the property minItems is ignored: -1 is not a value for it",
+            "the property minItems is ignored: -1 is not a valid value",
         ),
         (
             json!({"type": "text", "min_items": 1}),
