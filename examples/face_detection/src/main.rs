@@ -8,11 +8,11 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
 use rustface::{Detector, ImageData};
 use serde::Serialize;
 
-/// The detector's weights, from the package rustface (BSD-2-Clause); `build.rs` knows the path.
+/// The detector's weights, from the package rustface (BSD-2-Clause); `build.rs` finds their path.
 const WEIGHTS: &[u8] = include_bytes!(env!("FACE_DETECTION_WEIGHTS"));
 
 /// The longer side, in pixels, to which larger pictures are scaled down for the search. The
-/// detector finds faces from 40 pixels on, so this finds those of a group photo in good time.
+/// detector finds faces of 40 pixels or more: enough for a group photo, and the search is fast.
 const SEARCH_SIDE: u32 = 1024;
 
 /// One face of the result, in pixels of the upright picture.
@@ -32,7 +32,8 @@ fn main() {
         .visualizer(json!({"list_key": "faces", "label_key": "score"}))
         .jobs();
 
-    let weights = rustface::read_model(WEIGHTS).expect("the weights inside the program are whole");
+    let weights =
+        rustface::read_model(WEIGHTS).expect("the weights inside the program are complete");
     let mut detector = rustface::create_detector_with_model(weights);
     detector.set_score_thresh(2.0);
 

@@ -1,4 +1,4 @@
-//! Reports the language that a text is written in.
+//! Recognises the language of a text.
 
 use ai_integration::{Model, Outcome, json};
 
