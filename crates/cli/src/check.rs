@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Check) -> ExitStatus {
         }
         report.begin(check.title);
         let start = Instant::now();
-        let verdict = match session.hopeless {
+        let verdict = match session.give_up_reason {
             Some(reason) => Verdict::Skipped(reason.to_owned()),
             None => (check.run)(&mut session),
         };

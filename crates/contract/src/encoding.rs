@@ -74,8 +74,8 @@ impl Encoding {
     }
 
     /// Detects the encoding of a text by its byte order mark, or by the zero bytes around its first
-    /// character, which is ASCII in every JSON text (RFC 4627, section 3). Any other text has the
-    /// `declared` encoding.
+    /// character. The first character of every JSON text is ASCII (RFC 4627, section 3). Any other
+    /// text has the `declared` encoding.
     #[must_use]
     pub fn of(text: &[u8], declared: Encoding) -> Self {
         let marked = MARKS.iter().find(|(mark, _)| text.starts_with(mark));

@@ -133,8 +133,8 @@ impl Field {
 
     /// Reads the input's value as [`read`](Self::read) does, but keeps more values for the type
     /// text. A number or a boolean in JSON stays unchanged. If the field has no constraints and is
-    /// not a list, other JSON values and text with a NUL character stay unchanged too, and the
-    /// second part of the result is the error for them.
+    /// not a list, other JSON values and text with a NUL character stay unchanged too. The second
+    /// part of the result is the error for such a value.
     pub(crate) fn read_leniently(
         &self,
         name: &str,

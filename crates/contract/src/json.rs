@@ -1,7 +1,7 @@
-//! Reads JSON from clients, with two restrictions. An object must not contain a key twice: some
-//! readers use the first value and others the last one, so the model might use a value that was not
-//! checked. The number of values is limited, because a value takes much more memory than its text.
-//! Numbers keep all digits.
+//! Reads JSON from clients, with two restrictions. An object must not contain a key twice: readers
+//! differ in which of the two values they use, so the model might get a value that was not checked.
+//! The number of values is limited, because a value takes much more memory than its text. Numbers
+//! keep all digits.
 
 mod malformed;
 

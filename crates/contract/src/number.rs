@@ -37,9 +37,8 @@ pub fn parse(text: &str) -> Result<Number, NumberError> {
     }
 }
 
-/// Reads a whole number, which may have a point or an exponent. Its decimal digits decide whether
-/// it is whole, because the nearest float may be whole when the number is not, or may be another
-/// whole number.
+/// Reads a whole number, which may have a point or an exponent. The decimal digits decide, because
+/// the nearest float of a fraction may be whole, and that of a whole number may be another number.
 pub(crate) fn whole(text: &str) -> Result<Number, NumberError> {
     let number = parse(text)?;
     if is_integer(&number) {

@@ -239,9 +239,9 @@ impl InputsSchema {
         if errors.is_empty() { Ok(inputs) } else { Err(Error::invalid_inputs(errors)) }
     }
 
-    /// Returns the part of a missing input's error that names other inputs of the request: the
-    /// unknown name that is most like the missing one, or the first unknown names. Empty if the
-    /// request has no unknown names.
+    /// Returns the part of a missing input's error that names unknown inputs of the request: the
+    /// name that is most like the missing one, or the first names. Returns an empty text if the
+    /// request has no unknown inputs.
     fn found_instead(&self, name: &str, raw: &RawInputs) -> String {
         let unmentioned =
             || raw.keys().map(String::as_str).filter(|other| !self.fields.contains_key(*other));

@@ -43,6 +43,7 @@ impl Inputs {
     /// Reads an input as any type that serde can deserialize, such as `get_as::<u8>("level")`,
     /// `get_as::<Option<&str>>("style")` or `get_as::<Vec<Image>>("pages")`. An optional input that
     /// the client did not give is `None`.
+    ///
     /// # Errors
     /// Returns an error if the input does not fit the type, or if it is absent and the type is not
     /// an `Option`.

@@ -31,8 +31,8 @@ use crate::logging::{self, Logging};
 use crate::settings;
 use crate::settings::{OnException, PythonClient};
 
-/// The mode of programs that should serve but name no mode: programs that are started with
-/// `--reload`, or with the argument `serve`, which some hosting platforms pass.
+/// The mode of a program that must serve although no mode is set: it was started with `--reload`,
+/// or with the argument `serve`, which some hosting platforms pass.
 pub const SERVING: &str = "http";
 /// The port for the argument `serve`.
 const CONVENTION_PORT: &str = "8080";

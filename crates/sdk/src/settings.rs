@@ -17,9 +17,9 @@ settings! {
     pub struct PythonClient under "Model" {
         /// Effect of an exception in the `with` block of a Python model; its request always fails.
         /// stop: the program ends, and is restarted if it serves. continue: the program goes on.
-        /// auto: continue in serving modes, but the program is restarted if the exception means that
-        /// its process is broken (such as out of memory or an error of CUDA), or after three failed
-        /// requests in a row; stop in other modes and with start_loop.
+        /// auto: continue in serving modes; stop in other modes and with start_loop. With auto a
+        /// serving program is also restarted if the exception means that its process is broken (such
+        /// as out of memory or an error of CUDA), or after three failed requests in a row.
         on_exception: OnException = "auto",
         /// Handling of NaN and Infinity in a Python model's JSON results; JSON has no such numbers.
         /// refuse: the request fails, and the error names their place. null: null is sent instead.

@@ -29,13 +29,13 @@ pub(crate) struct Check {
     pub(crate) name: &'static str,
     /// The text that the terminal shows while the check runs.
     pub(crate) title: &'static str,
-    pub(crate) of: Of,
+    pub(crate) applies_to: AppliesTo,
     pub(crate) run: fn(&mut Session) -> Verdict,
 }
 
 /// The subjects that a check applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Of {
+pub(crate) enum AppliesTo {
     Any,
     Programs,
     Images,
@@ -47,18 +47,18 @@ pub(crate) struct Session {
     /// The time limit for one run of the program.
     pub(crate) limit: Duration,
     /// The reason why no further check makes sense.
-    pub(crate) hopeless: Option<&'static str>,
+    pub(crate) give_up_reason: Option<&'static str>,
     pub(crate) server: Option<Server>,
     pub(crate) schema: Option<InputsSchema>,
     /// True if the server gives results for samples. Otherwise later checks of requests are
     /// skipped, so that one fault is reported once.
-    pub(crate) answers: bool,
+    pub(crate) has_results: bool,
     /// True if the command line gives a result.
     pub(crate) has_command_line: bool,
     /// The command lines of processes that were left running.
-    pub(crate) left: Vec<String>,
+    pub(crate) left_running: Vec<String>,
     /// True if such processes can be found.
-    pub(crate) adopts: bool,
+    pub(crate) finds_processes: bool,
     /// The folder that a container shares with the check.
     shared: PathBuf,
     /// The parent of `shared`. It is removed together with the session.
@@ -82,17 +82,17 @@ impl Session {
         // The container runs as another user, who needs access. Other users of this machine have no
         // access, because the parent folder is closed to them.
         fs::set_permissions(&shared, fs::Permissions::from_mode(0o777))?;
-        let adopts = matches!(subject, Subject::Program(_)) && processes::adopt();
+        let finds_processes = matches!(subject, Subject::Program(_)) && processes::adopt();
         let mut session = Session {
             subject,
             limit,
-            hopeless: None,
+            give_up_reason: None,
             server: None,
             schema: None,
-            answers: true,
+            has_results: true,
             has_command_line: false,
-            left: Vec::new(),
-            adopts,
+            left_running: Vec::new(),
+            finds_processes,
             shared,
             _folder: folder,
             before: BTreeMap::new(),
@@ -104,10 +104,10 @@ impl Session {
     /// Returns true if a check applies to this subject.
     pub(crate) fn has(&self, check: &Check) -> bool {
         let kind = match self.subject {
-            Subject::Program(_) => Of::Programs,
-            Subject::Image(_) => Of::Images,
+            Subject::Program(_) => AppliesTo::Programs,
+            Subject::Image(_) => AppliesTo::Images,
         };
-        check.of == Of::Any || check.of == kind
+        check.applies_to == AppliesTo::Any || check.applies_to == kind
     }
 
     /// Returns the folder for the files of the check.
@@ -132,8 +132,8 @@ impl Session {
     /// run does not end.
     pub(crate) fn finish(&mut self, running: &mut Running, limit: Duration) -> Option<ExitStatus> {
         let status = running.wait(limit)?;
-        if self.adopts {
-            self.left.extend(processes::left(GRACE));
+        if self.finds_processes {
+            self.left_running.extend(processes::left(GRACE));
             processes::end_all();
         }
         Some(status)

@@ -95,8 +95,8 @@ pub(crate) fn read(name: &str, properties: &Map<String, Json>, remarks: &mut Rem
     for (property, value) in properties {
         let known = synonym(&PROPERTY_SYNONYMS, property).unwrap_or(property);
         if !PROPERTIES.contains(&known) {
-            // `as` is similar to every word of two letters, so only a word that differs from it in
-            // case alone counts as a misspelling of it.
+            // `as` is similar to every word of two letters. So a word counts as a misspelling of
+            // `as` only if it differs in case alone.
             let is_rated = |name: &&str| *name != "as" || known.eq_ignore_ascii_case(name);
             let meant = nearest(known, PROPERTIES.into_iter().filter(is_rated));
             let hint = meant.map_or(String::new(), |meant| format!(": did you mean {meant:?}?"));

@@ -69,8 +69,8 @@ impl Environment {
     }
 
     /// Refuses an unknown variable with our prefix, so that a misspelt setting is not silently
-    /// ignored, and a setting whose current and former name have different values. Variables that
-    /// Kubernetes sets for a Service of our name are allowed.
+    /// ignored. Variables that Kubernetes sets for a Service of our name are allowed. Also refuses
+    /// different values under the current and a former name of a setting.
     pub fn check(
         &self,
         settings: impl Iterator<Item = &'static Setting> + Clone,

@@ -8,11 +8,11 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value as Json};
 
 use crate::check::http::{self, Response};
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check =
-    Check { name: "answer", title: "sending a request", of: Of::Any, run: check };
+    Check { name: "answer", title: "sending a request", applies_to: AppliesTo::Any, run: check };
 
 /// Content types that any data can have.
 const ANY: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
@@ -57,7 +57,7 @@ pub(crate) fn ask(port: u16, body: &str, limit: Duration) -> Result<Response, St
 }
 
 fn unanswered(session: &mut Session, cause: &str) -> Verdict {
-    session.answers = false;
+    session.has_results = false;
     let output = session.server.as_ref().map(|server| server.running.last_lines());
     let way_out = "fix the exception or the result that the message names";
     Fault::new(format!("a request was not answered: {cause}"), way_out)

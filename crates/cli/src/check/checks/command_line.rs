@@ -11,14 +11,14 @@ use serde_json::Value as Json;
 
 use crate::check::checks::together::UNANSWERED;
 use crate::check::running::Running;
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::subject::Start;
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check = Check {
     name: "command_line",
     title: "running it on the command line",
-    of: Of::Any,
+    applies_to: AppliesTo::Any,
     run: check,
 };
 
@@ -43,7 +43,7 @@ fn check(session: &mut Session) -> Verdict {
     if session.schema.is_none() {
         return Verdict::Skipped("there is no schema to take flags from".to_owned());
     }
-    if !session.answers {
+    if !session.has_results {
         return Verdict::Skipped(UNANSWERED.to_owned());
     }
     let call = match call(session, false) {

@@ -1,13 +1,13 @@
 //! Checks that a wrong command line ends with exit status 2, as scripts and schedulers expect.
 
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::subject::Start;
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check = Check {
     name: "exit_status",
     title: "checking the exit status of a wrong command line",
-    of: Of::Any,
+    applies_to: AppliesTo::Any,
     run: check,
 };
 

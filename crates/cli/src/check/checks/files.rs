@@ -1,13 +1,13 @@
 //! Checks that the program writes no files into its folder, because a container's file system may
 //! be read-only. In the checks of an image it is always read-only.
 
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check = Check {
     name: "files",
     title: "looking for files that were written",
-    of: Of::Programs,
+    applies_to: AppliesTo::Programs,
     run: check,
 };
 

@@ -2,12 +2,16 @@
 
 use serde_json::Value as Json;
 
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::subject::Subject;
 use crate::check::verdict::{Fault, Verdict};
 
-pub(crate) const CHECK: Check =
-    Check { name: "image", title: "checking the image's settings", of: Of::Images, run: check };
+pub(crate) const CHECK: Check = Check {
+    name: "image",
+    title: "checking the image's settings",
+    applies_to: AppliesTo::Images,
+    run: check,
+};
 
 fn check(session: &mut Session) -> Verdict {
     match &session.subject {

@@ -4,11 +4,15 @@
 use std::time::Duration;
 
 use crate::check::http;
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::verdict::{Fault, Verdict};
 
-pub(crate) const CHECK: Check =
-    Check { name: "lasting", title: "checking that it keeps running", of: Of::Any, run: check };
+pub(crate) const CHECK: Check = Check {
+    name: "lasting",
+    title: "checking that it keeps running",
+    applies_to: AppliesTo::Any,
+    run: check,
+};
 
 /// The time in which the end of a program becomes visible in the metrics.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::check::checks::answer;
 use crate::check::checks::together::UNANSWERED;
 use crate::check::http;
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check =
-    Check { name: "memory", title: "checking its memory", of: Of::Any, run: check };
+    Check { name: "memory", title: "checking its memory", applies_to: AppliesTo::Any, run: check };
 
 const RESIDENT: &str = "ai_integration_worker_resident_memory_bytes{";
 /// The maximum number of requests. The check stops at the first request that adds less than `STEP`.
@@ -23,7 +23,7 @@ fn check(session: &mut Session) -> Verdict {
     let (Some(server), Some(schema)) = (&session.server, &session.schema) else {
         return Verdict::Skipped("there is no server".to_owned());
     };
-    if !session.answers {
+    if !session.has_results {
         return Verdict::Skipped(UNANSWERED.to_owned());
     }
     let (port, limit, body) = (server.port, session.limit, answer::body(schema));

@@ -1,11 +1,15 @@
 //! Checks that the model runs without the network.
 
 use crate::check::checks::command_line::call;
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::verdict::{Fault, Verdict};
 
-pub(crate) const CHECK: Check =
-    Check { name: "offline", title: "running it without a network", of: Of::Any, run: check };
+pub(crate) const CHECK: Check = Check {
+    name: "offline",
+    title: "running it without a network",
+    applies_to: AppliesTo::Any,
+    run: check,
+};
 
 fn check(session: &mut Session) -> Verdict {
     if !session.has_command_line {

@@ -5,13 +5,13 @@ use serde_json::Value as Json;
 
 use crate::check::checks::answer;
 use crate::check::checks::together::UNANSWERED;
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check = Check {
     name: "own_answer",
     title: "checking that each request gets its own result",
-    of: Of::Any,
+    applies_to: AppliesTo::Any,
     run: check,
 };
 
@@ -23,7 +23,7 @@ fn check(session: &mut Session) -> Verdict {
     let (Some(server), Some(schema)) = (&session.server, &session.schema) else {
         return Verdict::Skipped("there is no server".to_owned());
     };
-    if !session.answers {
+    if !session.has_results {
         return Verdict::Skipped(UNANSWERED.to_owned());
     }
     let Some(other) = other_body(schema) else {

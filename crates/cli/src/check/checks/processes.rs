@@ -1,13 +1,13 @@
 //! Checks that no process stays after a run of the program. A container needs no such check, because
 //! its processes end with it.
 
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check = Check {
     name: "processes",
     title: "looking for processes that are still running",
-    of: Of::Programs,
+    applies_to: AppliesTo::Programs,
     run: check,
 };
 
@@ -17,10 +17,10 @@ const SHOWN: usize = 3;
 const LONGEST: usize = 100;
 
 fn check(session: &mut Session) -> Verdict {
-    if !session.adopts {
+    if !session.finds_processes {
         return Verdict::Skipped("processes can be found on Linux only".to_owned());
     }
-    let mut left = session.left.clone();
+    let mut left = session.left_running.clone();
     left.dedup();
     if left.is_empty() {
         return Verdict::Passed("no process was left running".to_owned());

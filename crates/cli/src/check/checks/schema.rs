@@ -4,11 +4,15 @@ use ai_integration_contract::InputsSchema;
 use serde_json::Value as Json;
 
 use crate::check::http;
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::verdict::{Fault, Verdict};
 
-pub(crate) const CHECK: Check =
-    Check { name: "schema", title: "asking for the schema", of: Of::Any, run: check };
+pub(crate) const CHECK: Check = Check {
+    name: "schema",
+    title: "asking for the schema",
+    applies_to: AppliesTo::Any,
+    run: check,
+};
 
 const WAY_OUT: &str = "correct inputs_schema: docs/schema.md lists its types and properties";
 

@@ -1,13 +1,13 @@
 //! Checks that the program works on samples of its inputs: the mode `test_model_integration`.
 
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::subject::Start;
 use crate::check::verdict::{Fault, Verdict, summary};
 
 pub(crate) const CHECK: Check = Check {
     name: "self_test",
     title: "loading the model, and running five samples",
-    of: Of::Any,
+    applies_to: AppliesTo::Any,
     run: check,
 };
 
@@ -39,7 +39,7 @@ fn check(session: &mut Session) -> Verdict {
     let mut running = match session.start("test_model_integration", Start::default()) {
         Ok(running) => running,
         Err(error) => {
-            session.hopeless = Some("the program cannot be started");
+            session.give_up_reason = Some("the program cannot be started");
             let way_out = session.subject.way_to_execute();
             let usual = || "give the program as ENTRYPOINT names it".to_owned();
             return Fault::new(error, way_out.unwrap_or_else(usual)).into();
@@ -48,7 +48,7 @@ fn check(session: &mut Session) -> Verdict {
     let status = session.finish(&mut running, limit);
     let said = running.stdout();
     if !said.contains(BEGUN) && !said.contains(SAD) {
-        session.hopeless = Some("the program never asks for an input");
+        session.give_up_reason = Some("the program never asks for an input");
         let cause = match status {
             None => format!("the program did not ask for an input within {} s", limit.as_secs()),
             Some(status) => {
@@ -65,7 +65,7 @@ fn check(session: &mut Session) -> Verdict {
     }
     let printed = running.printed();
     let Some(status) = status else {
-        session.hopeless = Some("its results take too long");
+        session.give_up_reason = Some("its results take too long");
         let cause = format!("five samples had no result within {} s", limit.as_secs());
         let way_out = "make the model faster, or give it more time: --timeout SECONDS";
         return Fault::new(cause, way_out).with_output(running.last_lines()).into();

@@ -3,14 +3,14 @@
 
 use crate::check::checks::start::wait_until_ready;
 use crate::check::http;
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::subject::Start;
 use crate::check::verdict::{Fault, Verdict};
 
 pub(crate) const CHECK: Check = Check {
     name: "serve",
     title: "starting it with the argument `serve`",
-    of: Of::Images,
+    applies_to: AppliesTo::Images,
     run: check,
 };
 

@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 use crate::check::http;
 use crate::check::interruption;
 use crate::check::running::Running;
-use crate::check::session::{Check, Of, Server, Session};
+use crate::check::session::{AppliesTo, Check, Server, Session};
 use crate::check::subject::{Start, Subject};
 use crate::check::verdict::{Fault, Verdict};
 
-pub(crate) const CHECK: Check =
-    Check { name: "start", title: "starting it as a server", of: Of::Any, run: check };
+pub(crate) const CHECK: Check = Check {
+    name: "start",
+    title: "starting it as a server",
+    applies_to: AppliesTo::Any,
+    run: check,
+};
 
 const PAUSE: Duration = Duration::from_millis(20);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);

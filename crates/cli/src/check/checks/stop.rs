@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::check::checks::answer;
 use crate::check::http;
-use crate::check::session::{Check, Of, Server, Session};
+use crate::check::session::{AppliesTo, Check, Server, Session};
 use crate::check::verdict::{Fault, Verdict};
 
-pub(crate) const CHECK: Check =
-    Check { name: "stop", title: "ending the server by SIGTERM", of: Of::Any, run: check };
+pub(crate) const CHECK: Check = Check {
+    name: "stop",
+    title: "ending the server by SIGTERM",
+    applies_to: AppliesTo::Any,
+    run: check,
+};
 
 /// The maximum time for the end: `AI_INTEGRATION_STOP_TIMEOUT`, and the time that the engine needs
 /// after it.
@@ -60,7 +64,7 @@ fn check(session: &mut Session) -> Verdict {
             let cause = format!("SIGTERM ended it with {status} instead of status 0{who}");
             Fault::new(cause, EXEC).with_output(output).into()
         }
-        Some(_) => match lost.filter(|_| session.answers) {
+        Some(_) => match lost.filter(|_| session.has_results) {
             Some(reason) => Fault::new(
                 format!("the request that was running at SIGTERM got no response: {reason}"),
                 "do not handle SIGTERM in the program: ai_integration finishes the accepted requests first",
@@ -72,7 +76,7 @@ fn check(session: &mut Session) -> Verdict {
                 "let the program end when its loop ends: make its threads daemons, and do not \
                  handle SIGTERM",
             )),
-            None if !session.answers => {
+            None if !session.has_results => {
                 Verdict::Passed(format!("SIGTERM ended it with status 0 after {seconds:.1} s"))
             }
             None => Verdict::Passed(format!(

@@ -3,11 +3,15 @@
 use std::thread;
 
 use crate::check::checks::answer;
-use crate::check::session::{Check, Of, Session};
+use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::verdict::{Fault, Verdict};
 
-pub(crate) const CHECK: Check =
-    Check { name: "together", title: "sending eight requests at once", of: Of::Any, run: check };
+pub(crate) const CHECK: Check = Check {
+    name: "together",
+    title: "sending eight requests at once",
+    applies_to: AppliesTo::Any,
+    run: check,
+};
 
 const REQUESTS: usize = 8;
 /// The reason for skipping the checks that need a response.
@@ -17,7 +21,7 @@ fn check(session: &mut Session) -> Verdict {
     let (Some(server), Some(schema)) = (&session.server, &session.schema) else {
         return Verdict::Skipped("there is no server".to_owned());
     };
-    if !session.answers {
+    if !session.has_results {
         return Verdict::Skipped(UNANSWERED.to_owned());
     }
     let (port, limit, body) = (server.port, session.limit, answer::body(schema));
