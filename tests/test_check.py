@@ -75,7 +75,7 @@ FAULTS = {
     "text as a sound": (
         instead("text/plain", "audio/wav"),
         "answer",
-        "its content type is audio/wav",
+        "the content type is audio/wav",
     ),
     "no loop": (instead("while True", "for _ in range(1)"), "lasting", "and was restarted"),
     "its own arguments": (

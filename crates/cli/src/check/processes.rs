@@ -1,10 +1,10 @@
 //! Finds processes that a program left running. On Linux this process adopts them.
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{adopt, end_all, left};
+pub(crate) use linux::{adopt, end_all, left_running};
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{adopt, end_all, left};
+pub(crate) use elsewhere::{adopt, end_all, left_running};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -35,7 +35,7 @@ mod linux {
 
     /// Waits up to `grace` until no child runs, and returns the command lines of those that still
     /// run.
-    pub(crate) fn left(grace: Duration) -> Vec<String> {
+    pub(crate) fn left_running(grace: Duration) -> Vec<String> {
         let deadline = Instant::now() + grace;
         loop {
             let left = adopted();
@@ -106,7 +106,7 @@ mod elsewhere {
         false
     }
 
-    pub(crate) fn left(_grace: Duration) -> Vec<String> {
+    pub(crate) fn left_running(_grace: Duration) -> Vec<String> {
         Vec::new()
     }
 

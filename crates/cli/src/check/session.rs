@@ -133,7 +133,7 @@ impl Session {
     pub(crate) fn finish(&mut self, running: &mut Running, limit: Duration) -> Option<ExitStatus> {
         let status = running.wait(limit)?;
         if self.finds_processes {
-            self.left_running.extend(processes::left(GRACE));
+            self.left_running.extend(processes::left_running(GRACE));
             processes::end_all();
         }
         Some(status)

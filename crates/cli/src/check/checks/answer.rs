@@ -91,21 +91,21 @@ fn type_fault(answer: &Response) -> Option<String> {
     let is_other =
         |found: &Format| !found.media_types.contains(&&**said) && !ANY.contains(&&**said);
     if said == "application/json" {
-        return json::check(body)
-            .err()
-            .map(|error| format!("its content type is {said}, which cannot be parsed: {error}"));
+        return json::check(body).err().map(|error| {
+            format!("the content type is {said}, but the data cannot be parsed: {error}")
+        });
     }
     if said.starts_with("text/") {
         let is_text = std::str::from_utf8(body).is_ok();
-        return (!is_text).then(|| format!("its content type is {said}, but the data is not text"));
+        return (!is_text).then(|| format!("the content type is {said}, but the data is not text"));
     }
     let is_misfit = known.is_some_and(|known| known.begins.is_some() && !known.has(body));
     match found.filter(|found| is_misfit && is_other(found)) {
         Some(found) => {
-            Some(format!("its content type is {said}, but the data is {}", found.media_types[0]))
+            Some(format!("the content type is {said}, but the data is {}", found.media_types[0]))
         }
         None => {
-            is_misfit.then(|| format!("its content type is {said}, but the data is something else"))
+            is_misfit.then(|| format!("the content type is {said}, but the data is something else"))
         }
     }
 }
