@@ -59,7 +59,7 @@ pub(crate) struct Session {
     pub(crate) left_running: Vec<String>,
     /// True if such processes can be found.
     pub(crate) finds_processes: bool,
-    /// The folder that a container shares with the check.
+    /// The folder for the files of the check. A container shares it.
     shared: PathBuf,
     /// The parent of `shared`. It is removed together with the session.
     _folder: TempDir,

@@ -16,7 +16,7 @@ const RESIDENT: &str = "ai_integration_worker_resident_memory_bytes{";
 /// The maximum number of requests. The check stops at the first request that adds less than `STEP`.
 const REQUESTS: usize = 5;
 const MEGABYTE: f64 = 1e6;
-/// The growth in bytes that is no chance if each request adds as much.
+/// The growth in bytes that is not by chance if each request causes it.
 const STEP: f64 = 32.0 * MEGABYTE;
 
 fn check(session: &mut Session) -> Verdict {
