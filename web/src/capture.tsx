@@ -8,7 +8,7 @@ import { WAVE, wave } from "./wave";
 
 export type Device = "photo" | "video" | "audio";
 
-/** The media types that a device makes, the usual one first. WAV is made of another recording. */
+/** The media types that a device makes, the usual one first. WAV is converted from another type. */
 const MADE: { [device in Device]: string[] } = {
   photo: ["image/jpeg", "image/png", "image/webp"],
   video: ["video/webm", "video/mp4"],
@@ -95,11 +95,11 @@ export function Capture({ device, input, onFile, onClose }: Properties) {
 
   const record = () => {
     if (!stream) return;
-    const pieces: Blob[] = [];
+    const chunks: Blob[] = [];
     const machine = new MediaRecorder(stream, type && type !== WAVE ? { mimeType: type } : {});
-    machine.ondataavailable = ({ data }) => pieces.push(data);
+    machine.ondataavailable = ({ data }) => chunks.push(data);
     machine.onstop = () => {
-      const recorded = new Blob(pieces, { type: machine.mimeType });
+      const recorded = new Blob(chunks, { type: machine.mimeType });
       const written = type === WAVE ? wave(recorded) : Promise.resolve(recorded);
       written.then(
         (made) => done(made, `recording.${extension(made.type)}`),

@@ -33,7 +33,7 @@ interface Media {
   example?: Json;
 }
 
-interface Answer {
+interface ApiResponse {
   $ref?: string;
   description?: string;
   content?: { [media: string]: Media };
@@ -52,7 +52,7 @@ interface Operation {
     schema?: Schema;
   }[];
   requestBody?: { description?: string; required?: boolean; content: { [media: string]: Media } };
-  responses: { [status: string]: Answer };
+  responses: { [status: string]: ApiResponse };
 }
 
 interface Api {
@@ -65,9 +65,9 @@ export function Docs() {
   const [trouble, setTrouble] = useState("");
   useEffect(() => {
     fetch("openapi.json")
-      .then(async (answer) => {
-        const text = await answer.text();
-        if (answer.ok) setApi(parseJson(text) as unknown as Api);
+      .then(async (response) => {
+        const text = await response.text();
+        if (response.ok) setApi(parseJson(text) as unknown as Api);
         else setTrouble(text);
       })
       .catch((error: Error) => setTrouble(error.message));
@@ -111,8 +111,8 @@ export function Docs() {
               </>
             )}
             <h3>{t("answers")}</h3>
-            {Object.entries(operation.responses).map(([status, answer]) => (
-              <Response key={status} api={api} status={status} answer={resolved(api, answer)} />
+            {Object.entries(operation.responses).map(([status, response]) => (
+              <Response key={status} api={api} status={status} response={resolved(api, response)} />
             ))}
           </section>
         ))}
@@ -148,13 +148,13 @@ function Parameters({ api, operation }: { api: Api; operation: Operation }) {
   );
 }
 
-function Response({ api, status, answer }: { api: Api; status: string; answer: Answer }) {
+function Response({ api, status, response }: { api: Api; status: string; response: ApiResponse }) {
   return (
     <details>
       <summary dir="ltr">
-        <code>{status}</code> {answer.description}
+        <code>{status}</code> {response.description}
       </summary>
-      {answer.content && <Contents api={api} content={answer.content} />}
+      {response.content && <Contents api={api} content={response.content} />}
     </details>
   );
 }

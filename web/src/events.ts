@@ -9,16 +9,16 @@ export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerato
   const reader = body.getReader();
   const decoder = new TextDecoder();
   // The parts of the unfinished line: one event may be many megabytes long.
-  let pieces: string[] = [];
+  let parts: string[] = [];
   let event: SentEvent = { name: "message", data: "" };
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
     const lines = decoder.decode(value, { stream: true }).split("\n");
-    pieces.push(lines[0] ?? "");
+    parts.push(lines[0] ?? "");
     for (const next of lines.slice(1)) {
-      const line = pieces.join("").replace(/\r$/, "");
-      pieces = [next];
+      const line = parts.join("").replace(/\r$/, "");
+      parts = [next];
       if (line === "") {
         if (event.data) yield event;
         event = { name: "message", data: "" };

@@ -9,7 +9,7 @@ import { type Json, parseJson, writeJson } from "./json";
 import type { Model } from "./model";
 
 interface Broken {
-  /** The changed files, in words, where a change was the reason. */
+  /** The changed files, in words, if a change was the reason. */
   changed: string | null;
   detail: string;
 }
@@ -19,20 +19,20 @@ const PAUSE = 1000;
 /** The reason why the program on the server's disk cannot be started. */
 export const broken = signal<Broken | null>(null);
 
-/** Asks the server now and then, where it follows changes itself. Returns what ends that. */
+/** Asks the server for its revision every second, under `--reload`. Returns a function that stops it. */
 export function follow(shown: () => Model | null, show: (model: Model) => void): () => void {
   if (document.getElementById("app")?.dataset.follows === undefined) return () => {};
   let known: number | undefined;
   const look = async () => {
-    const answer = await fetch("revision");
-    if (!answer.ok) return;
-    const told = (await answer.json()) as { revision: number; broken: Broken | null };
-    broken.value = told.broken;
-    if (told.revision === known) return;
+    const response = await fetch("revision");
+    if (!response.ok) return;
+    const latest = (await response.json()) as { revision: number; broken: Broken | null };
+    broken.value = latest.broken;
+    if (latest.revision === known) return;
     const schema = await fetch("schema");
     if (!schema.ok) return;
     const model = parseJson(await schema.text());
-    known = told.revision;
+    known = latest.revision;
     const before = shown();
     if (before && writeJson(before as unknown as Json) !== writeJson(model))
       show(model as unknown as Model);

@@ -88,7 +88,7 @@ export function Form({ model }: { model: Model }) {
             type="button"
             class="stop"
             onClick={(event) => {
-              // It is the same button, and may be the one that runs the model before this click ends.
+              // This button may turn into the submit button before the click ends.
               event.preventDefault();
               // Ignores the second click of a double click.
               if (event.detail < 2) cancel();
@@ -117,7 +117,7 @@ export function Form({ model }: { model: Model }) {
   );
 }
 
-/** The result stands beside the form, or below it: out of sight, perhaps. */
+/** Scrolls to the result if it is out of sight, as below the form on a narrow screen. */
 function revealResult() {
   const heading = document.getElementById("result");
   const top = heading?.getBoundingClientRect().top ?? 0;
@@ -147,7 +147,7 @@ function summary(example: { [name: string]: Json }): string {
   );
 }
 
-/** The texts of a value; of a list of lists, say, it is the whole as JSON. */
+/** Returns the texts of a list of plain values; any other value is one text. */
 const inShort = (value: Json): string[] =>
   Array.isArray(value) && value.every((item) => typeof item !== "object")
     ? value.map(typed)

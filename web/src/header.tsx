@@ -10,7 +10,7 @@ type Theme = (typeof THEMES)[number];
 
 const theme = signal<Theme>((remembered("theme") as Theme | null) ?? "auto");
 
-/** Shows the page as was chosen earlier. */
+/** Applies the theme that the user chose earlier. */
 export function applyTheme() {
   if (theme.value === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme.value;

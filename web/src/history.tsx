@@ -39,16 +39,16 @@ interface Entry {
   elapsed: number;
 }
 
-/** Entries of one model, and of all that were served at this address. */
+/** The most entries of one model, and of all models that were served at this address. */
 const MOST = 30;
 const MOST_OF_ALL = 100;
-/** The most bytes that the files of an entry take up together; larger ones last as long as the page. */
+/** The most bytes of an entry's files together. Larger files are kept only until the page is closed. */
 const LARGEST = 32 * 1024 * 1024;
 
 const history = signal<Entry[]>([]);
 const store = createStore("ai_integration", "history");
 
-/** Tells models apart, also those that a proxy serves below different paths of one site. */
+/** Identifies a model; a proxy may serve several below different paths of one site. */
 function keyOf(model: Model) {
   const { pathname } = new URL(".", document.baseURI);
   return JSON.stringify([

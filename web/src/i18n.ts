@@ -10,7 +10,7 @@ import { remembered, remember } from "./memory";
 
 export type Word = keyof typeof en;
 
-/** Each language by its own name, where its catalogue is, and how it is written. */
+/** Each language: its own name, the address of its catalogue, and its writing direction. */
 export const LANGUAGES: { [code: string]: { name: string; url?: string; direction?: "rtl" } } = {
   en: { name: "English" },
   de: { name: "Deutsch", url: de },
@@ -43,7 +43,7 @@ export async function speak(code: string, forGood = false) {
   // The page stays in English if the catalogue cannot be loaded.
   const words = url
     ? await fetch(url)
-        .then((answer) => answer.json())
+        .then((response) => response.json())
         .catch(() => en)
     : en;
   if (wanted !== code) return;

@@ -7,7 +7,7 @@ export type Json = null | boolean | number | bigint | string | Json[] | { [key: 
 
 /** Reads JSON. */
 export function parseJson(text: string): Json {
-  // A second look at every value is worth it only where there is a long integer.
+  // `exact` is called for every value, which is slow: it is used only if there is a long integer.
   return /(?<![.\d])\d{16}/.test(text) ? JSON.parse(text, exact) : JSON.parse(text);
 }
 

@@ -5,7 +5,7 @@ import type { Json } from "./json";
 
 /** The bars that are shown; the tree has the others. */
 const MOST = 20;
-/** The labels of a result beyond which nobody adds them up. */
+/** A result with more labels is not checked: it is shown as a tree. */
 const MOST_LABELS = 10_000;
 
 type Labels = [label: string, probability: number][];

@@ -25,9 +25,9 @@ export interface Input {
   formats?: string[];
   /** The same as media types and endings of names, for a picker (HTML, section 4.10.5.1.17). */
   accept?: string;
-  /** The media type to record in, where the program cannot decode any other that is usual. */
+  /** The media type to record in, if the program cannot decode the usual ones. */
   recording?: string;
-  /** True where the input is a list; all but the default and the examples is said of one item. */
+  /** True if the input is a list. All but the default and the examples then describes one item. */
   list?: boolean;
   min_items?: number;
   max_items?: number;
@@ -58,9 +58,9 @@ export function embedded(): Model | null {
 export async function whenReady(tellWhy: (reason: string) => void): Promise<Model> {
   for (;;) {
     try {
-      const answer = await fetch("readyz");
-      const { status, reason } = (await answer.json()) as { status: string; reason?: string };
-      const schema = answer.ok && (await fetch("schema"));
+      const response = await fetch("readyz");
+      const { status, reason } = (await response.json()) as { status: string; reason?: string };
+      const schema = response.ok && (await fetch("schema"));
       if (schema && schema.ok) return parseJson(await schema.text()) as unknown as Model;
       if (status === "failed") tellWhy(reason ?? "");
     } catch {

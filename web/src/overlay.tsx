@@ -1,15 +1,15 @@
-/** Outlines over the picture that they were found in, and the list of them; each leads to the other. */
+/** Draws the outlines over their picture, beside a list of them. A click in one shows it in the other. */
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useUrl } from "./hooks";
 import { language, t } from "./i18n";
 import type { Drawn } from "./shapes";
 
-/** Entries that the list shows at first, and more with each click. */
+/** The entries that the list shows at first, and adds with each click. */
 const PAGE = 200;
-/** With more outlines than this, a label is shown only of the one that is looked at. */
+/** The most labels that are shown at once. With more outlines, at first only the active one has its label. */
 const MOST_LABELS = 100;
-/** The most labels that differ. If there are more, they are texts, and would hide the picture. */
+/** The most distinct labels that are all shown at first. More are texts, and would hide the picture. */
 const MOST_KINDS = 12;
 const COLOURS = 8;
 
@@ -95,11 +95,11 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
     const index = root.current?.querySelector(":focus")?.getAttribute("data-index");
     return index == null ? null : Number(index);
   };
-  /** Ignores a pointer that rests while the page scrolls below it. */
+  /** Marks the outline below a moving pointer. Ignores a pointer that rests while the page scrolls. */
   const point = (event: PointerEvent) => {
     if (event.movementX || event.movementY) setActive(indexOf(event) ?? focused());
   };
-  /** Leads to the list, which may not have come that far. */
+  /** Moves to an entry of the list, which may have to show more entries first. */
   const toList = (index: number) => {
     setShown(Math.max(shown, visible.indexOf(index) + 1));
     requestAnimationFrame(() => {
@@ -107,7 +107,7 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
       entryAt(index)?.focus();
     });
   };
-  /** Arrows go through the outlines that are shown; Enter leads from the list to the picture and back. */
+  /** Arrow keys move through the visible outlines; Enter moves between the list and the picture. */
   const walk = (event: KeyboardEvent, isInList: boolean) => {
     const index = indexOf(event);
     if (index === null) return;

@@ -51,7 +51,7 @@ function valueOf(input: Input | undefined, items: (string | File)[]): string {
   const kind = input?.shape.kind ?? "text";
   const written = items.map((item) => itemOf(kind, item));
   if (!input?.list) return items.length > 1 ? `[${written.join(", ")}]` : (written[0] ?? "None");
-  // Of what is no text, this is the list of no items.
+  // The form sends an empty list as `[]`, except lists of texts and of JSON.
   const isEmpty = items.length === 1 && items[0] === "[]" && !["text", "json"].includes(kind);
   return isEmpty ? "[]" : `[${written.join(", ")}]`;
 }
@@ -63,7 +63,7 @@ function itemOf(kind: string, item: string | File): string {
   return (kind === "json" && ofJson(item)) || quoted(item);
 }
 
-/** JSON as Python has it, its numbers with all their digits; empty where it is none. */
+/** Writes JSON as Python, with all digits of its numbers; returns "" if the text is not JSON. */
 function ofJson(text: string): string {
   try {
     JSON.parse(text);

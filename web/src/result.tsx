@@ -30,7 +30,7 @@ import { each, extension, sent } from "./values";
 
 /** The most text that is shown at once; all of it is in the download. */
 const MOST_TEXT = 200_000;
-/** Members of a list that are shown at first, and more with each click. */
+/** The members of a list that are shown at first, and added with each click. */
 const PAGE = 60;
 
 export function Result({ model }: { model: Model }) {

@@ -33,7 +33,7 @@ export const logs = signal<string[]>([]);
 export const streamed = signal("");
 export const outcome = signal<Outcome | null>(null);
 export const problem = signal<Problem | null>(null);
-/** Milliseconds since the call began, or that it took. */
+/** Milliseconds since the call began; after its end, its duration. */
 export const elapsed = signal(0);
 export const isBusy = computed(() => ["sending", "queued", "running"].includes(phase.value));
 
@@ -42,7 +42,7 @@ const MOST_LOGS = 1000;
 
 let controller: AbortController | null = null;
 
-/** Shows what came of a call, as it was. */
+/** Shows the outcome of an earlier call. */
 export function show(past: {
   phase: Phase;
   outcome: Outcome | null;
@@ -107,15 +107,15 @@ export async function run(body: Blob) {
 }
 
 async function follow(body: Blob, abort: AbortSignal) {
-  const answer = await fetch("infer", {
+  const response = await fetch("infer", {
     method: "POST",
     body,
     headers: { Accept: "text/event-stream" },
     signal: abort,
   });
-  if (!answer.ok || !answer.body) {
-    const text = await answer.text();
-    fail(problemOf(text) ?? { title: `${answer.status} ${answer.statusText}`, detail: text });
+  if (!response.ok || !response.body) {
+    const text = await response.text();
+    fail(problemOf(text) ?? { title: `${response.status} ${response.statusText}`, detail: text });
     return;
   }
   const parts: Part[] = [];
@@ -125,7 +125,7 @@ async function follow(body: Blob, abort: AbortSignal) {
   const repaint = throttled(() => {
     streamed.value = texts.join("");
   });
-  for await (const event of eventsOf(answer.body)) {
+  for await (const event of eventsOf(response.body)) {
     const data = JSON.parse(event.data);
     switch (event.name) {
       case "queued":
@@ -243,7 +243,7 @@ function problemOf(text: string): Problem | null {
   }
 }
 
-/** Calls `what` at most once for each picture that is drawn. */
+/** Calls `what` at most once for each frame that the browser draws. */
 function throttled(what: () => void) {
   let waiting = 0;
   const call = () => {

@@ -1,4 +1,4 @@
-/** Finds what in a result can be drawn over a picture: boxes and polygons, in pixels of the picture. */
+/** Finds the boxes and polygons in a result that can be drawn over a picture, in its pixels. */
 
 import type { Json } from "./json";
 import { own, typed } from "./model";
@@ -28,11 +28,11 @@ const isRecord = (value: Json | undefined): value is Record =>
 const isNumber = (value: Json | undefined): value is number =>
   typeof value === "number" && Number.isFinite(value);
 
-/** All outlines of a result. `config` is the model's `visualizer_config`, which may be none. */
+/** Returns the outlines in a result. `config` is the model's `visualizer_config`, which may be missing. */
 export function findShapes(result: Json, config: Json): Drawn[] {
   const labelKey =
     isRecord(config) && typeof config.label_key === "string" ? config.label_key : null;
-  // Where the model saw the picture smaller, its pixels are larger.
+  // The model may have seen a smaller picture, and then gives its outlines in that one's pixels.
   const applied = isRecord(result) ? result.scale_applied : null;
   const scale = isNumber(applied) && applied > 0 ? 1 / applied : 1;
   const drawn: Drawn[] = [];
@@ -53,7 +53,7 @@ export function findShapes(result: Json, config: Json): Drawn[] {
   return drawn;
 }
 
-/** The list of records that a result is, or has: for a table. */
+/** Returns the records for a table: the result itself, or a list in it. */
 export function records(result: Json, config: Json): Record[] {
   return listOf(result, config, () => true);
 }

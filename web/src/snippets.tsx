@@ -40,13 +40,13 @@ const WRITERS: { [language: string]: (call: Call) => string } = {
         const isLines = hasFiles && /[\r\n]/.test(value);
         return `form.append(${script(name)}, ${isLines ? `new Blob([${script(value)}])` : script(value)});`;
       }),
-      `const answer = await fetch(${script(url)}, {`,
+      `const response = await fetch(${script(url)}, {`,
       `  method: "POST",`,
       needsToken && "  headers: { Authorization: `Bearer ${process.env.TOKEN}` },",
       "  body: form,",
       "});",
-      "if (!answer.ok) throw new Error(await answer.text());",
-      "console.log(await answer.text());",
+      "if (!response.ok) throw new Error(await response.text());",
+      "console.log(await response.text());",
     ]
       .filter(Boolean)
       .join("\n");

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { t } from "./i18n";
 import { type Json, writeJson } from "./json";
 
-/** Members that one level shows at once; more come in groups of as many. */
+/** The members that a level shows at first, and adds with each click. */
 const GROUP = 100;
 /** Characters of a text that are shown. */
 const LONGEST = 2000;

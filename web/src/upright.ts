@@ -1,6 +1,6 @@
 /**
- * Phones store a photo as the sensor saw it, and how to turn it beside it (Exif, tag 0x0112). Browsers
- * heed that, many models do not: the page sends such a photo turned, so that both see the same.
+ * Turns photos upright. A phone stores the pixels as its sensor saw them, and the rotation as Exif
+ * tag 0x0112. Browsers apply that tag, but many models do not, and would see another picture.
  */
 
 /** The most bytes of a file that may come before the tag. */
@@ -31,7 +31,7 @@ export function orientation(buffer: ArrayBuffer): number {
       if (marker === 0xffe1 && view.getUint32(at + 4) === 0x45786966) {
         return tagged(new DataView(buffer, at + 10));
       }
-      // The picture itself begins, or this is no list of segments.
+      // The pixels begin here, or the file is damaged.
       if (marker === 0xffda || marker >> 8 !== 0xff) return 1;
       at += 2 + view.getUint16(at + 2);
     }

@@ -19,7 +19,7 @@ export const values = signal<Values>(new Map());
 export const extras = signal<Extra[]>([]);
 /** Messages on files that the page did not take, by input. */
 export const refusals = signal<ReadonlyMap<string, string>>(new Map());
-/** The errors by input: those that the server told, and those that the page found itself. */
+/** The errors by input: from the server's response, and from the page's own checks. */
 export const errors = computed(() => {
   const said = (problem.value?.errors ?? []).map(({ name, message }) => [name, message] as const);
   return new Map([...said, ...refusals.value]);
@@ -39,14 +39,14 @@ export function itemsOf(value: Value | undefined): readonly Item[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** Puts a value into the place of an item of a list; `undefined` takes it out. */
+/** Replaces an item of a list; `undefined` removes it. */
 export function setItem({ name }: Input, index: number, item: Item | undefined) {
   const items = [...itemsOf(values.value.get(name))];
   items.splice(index, 1, ...(item === undefined ? [] : [item]));
   set(name, items);
 }
 
-/** The errors of a list's items, by their places now: some items may have been taken out. */
+/** The errors of a list's items, by their current places: items may have been removed since. */
 export function itemErrors({ name }: Input): Map<number, string> {
   const [now, then] = [values.value, sent.value.values].map((all) => itemsOf(all.get(name)));
   const found = new Map<number, string>();
@@ -73,7 +73,7 @@ export function initial(inputs: Input[]): Map<string, Value> {
   return new Map(inputs.map((input) => [input.name, start(input)]));
 }
 
-/** Keeps what was filled in where the inputs of another form are the same. */
+/** Keeps the filled-in values of the inputs that the new form has too. */
 export function carryOver(before: Input[], now: Input[]) {
   const known = new Map(before.map((input) => [input.name, input]));
   const kept = (input: Input): Value => {
@@ -85,7 +85,7 @@ export function carryOver(before: Input[], now: Input[]) {
   values.value = new Map(now.map((input) => [input.name, kept(input)]));
 }
 
-/** Returns true if an input takes the value that was filled in for another one of its name. */
+/** Returns true if an input takes the value that was filled in for the old input of its name. */
 function takes(input: Input, old: Input, value: Value): boolean {
   const isSame =
     JSON.stringify([input.shape, input.list]) === JSON.stringify([old.shape, old.list]);
@@ -103,7 +103,7 @@ function start(input: Input): Value {
 /** An item that is added to a list. */
 export const newItem = (input: Input) => startOf({ ...input, required: true });
 
-/** A list as JSON has it; what is no file where one is to be is left out. */
+/** Converts a list in JSON for the form. A list of files leaves out the items that are no files. */
 export function listOf(input: Input, list: Json): Item[] {
   if (!Array.isArray(list)) return [];
   if (!isBlob(input)) return list.map((item) => textOf(input, item));
@@ -117,14 +117,14 @@ function startOf(input: Input): string {
   return input.shape.kind === "choice" ? typed(input.choices?.[0]) : "";
 }
 
-/** A value of an input, as the form has it and the server reads it. */
+/** Writes a value as the text that the form shows and the server reads. */
 export function textOf({ shape }: Input, value: Json): string {
   if (shape.kind === "json") return writeJson(value);
   if (shape.kind === "flag") return String(/^(true|t|yes|y|on|1)$/i.test(typed(value)));
   return typed(value);
 }
 
-/** The values that are sent: an input that was left empty is not given, unless it had a default to be emptied. */
+/** The values that are sent. An empty input is left out, unless the user has deleted its default text. */
 export function given(inputs: Input[]): [string, string | File][] {
   const ofSchema = inputs.flatMap((input): [string, string | File][] => {
     const value = values.value.get(input.name) ?? null;
@@ -137,12 +137,12 @@ export function given(inputs: Input[]): [string, string | File][] {
   return [...ofSchema, ...more.map(({ name, value }): [string, string] => [name, value])];
 }
 
-/** A list goes item by item; one that has none but had some at the start is a list of no items. */
+/** Sends each item of a list on its own. A list whose items the user has removed is sent as `[]`. */
 function givenList(input: Input, items: readonly Item[]): [string, string | File][] {
   const present = items.filter((item) => item !== null);
   if (present.some((item) => item !== "")) return present.map((item) => [input.name, item]);
   const emptied = items.length === 0 && itemsOf(start(input)).length > leastItems(input);
-  // The only text of a list of texts would be taken for its item.
+  // In a list of texts or of JSON, the server would take the text `[]` for an item.
   return emptied && !isFreeText(input) && input.shape.kind !== "json" ? [[input.name, "[]"]] : [];
 }
 
@@ -184,13 +184,13 @@ export function fill(model: Model, example: { [name: string]: Json }) {
     .map(([name, value]) => ({ name, value: typed(value) }));
 }
 
-/** A value as JSON has it, for the form. */
+/** Converts a value in JSON for the form. */
 export function valueOf(input: Input, value: Json): Value {
   if (input.list) return listOf(input, value);
   return isBlob(input) ? fileOf(input.name, value) : textOf(input, value);
 }
 
-/** A file as JSON has it: base64, or a `data:` URL (RFC 2397); an address is for the server to fetch. */
+/** Reads a file in JSON: base64 or a `data:` URL (RFC 2397). The server itself fetches an address. */
 export function fileOf(name: string, value: Json): Item {
   if (typeof value !== "string") return null;
   if (/^https?:/i.test(value)) return value;

@@ -5,7 +5,7 @@ import { t } from "./i18n";
 import { type Input, leastItems, MOST_ROWS, typed } from "./model";
 import { itemErrors, itemsOf, newItem, set, setItem, values } from "./values";
 
-/** Returns true if the input is a switch, which is on or off and never left alone. */
+/** Returns true if the input is a switch, which is always on or off. */
 export const isSwitch = ({ shape, required, list, default: start }: Input) =>
   shape.kind === "flag" && !list && (required || start !== undefined);
 
@@ -76,7 +76,7 @@ interface WidgetProperties {
   change(text: string): void;
 }
 
-/** The text of a line, by the format of its text. */
+/** The placeholder of a text input, by the format of its text. */
 const PLACEHOLDERS = new Map([["date-time", "2024-02-29T12:30:00Z"]]);
 
 export function Widget({ input, id, described, isWrong, label, text, change }: WidgetProperties) {
@@ -167,7 +167,7 @@ export function Widget({ input, id, described, isWrong, label, text, change }: W
         <textarea {...common} {...typing} rows={list ? 2 : 3} class="code" spellcheck={false} />
       );
     case "text":
-      // The picker of times has no offset, so that theirs is a line.
+      // A browser's picker of times has no offset from UTC, so a plain line is used.
       if (shape.format === "date") return <input type="date" {...common} {...typing} />;
       return shape.format || (input.max_bytes ?? Infinity) <= 200 ? (
         <input

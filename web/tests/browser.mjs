@@ -24,13 +24,13 @@ export const launch = () =>
     ],
   });
 
-/** A page in a browser profile of its own, of which `check` tells whether all went well. */
+/** Opens a page in its own browser profile. Its `check` fails if the page has logged or run anything bad. */
 export async function open(browser, url, { viewport = WIDE, hash = "", ...options } = {}) {
   const context = await browser.newContext({
     viewport,
     locale: "en-US",
     acceptDownloads: true,
-    // No colour is checked in the middle of a transition.
+    // Without transitions, colours are never checked halfway.
     reducedMotion: "reduce",
     ...options,
   });
@@ -40,11 +40,11 @@ export async function open(browser, url, { viewport = WIDE, hash = "", ...option
   const page = await context.newPage();
   const troubles = [];
   page.on("console", (message) => {
-    // An answer with an error status is told there too; those are the answers that a test asks for.
-    const isAnswer = message
+    // Chromium also logs responses with an error status, which tests cause on purpose.
+    const isResponse = message
       .text()
       .startsWith("Failed to load resource: the server responded with");
-    if (["error", "warning"].includes(message.type()) && !isAnswer) troubles.push(message.text());
+    if (["error", "warning"].includes(message.type()) && !isResponse) troubles.push(message.text());
   });
   page.on("pageerror", (error) => troubles.push(error.message));
   page.on("dialog", (dialog) => {
@@ -69,7 +69,7 @@ export async function open(browser, url, { viewport = WIDE, hash = "", ...option
     assert.deepEqual(await page.evaluate(() => window.reports), []);
     assert.equal(await page.evaluate(() => window.ran), undefined, "something ran that should not");
   };
-  /** Ends well only if nothing was wrong up to here. */
+  /** Checks the page once more, and closes it. */
   page.end = async () => {
     await page.check();
     await context.close();
@@ -77,7 +77,7 @@ export async function open(browser, url, { viewport = WIDE, hash = "", ...option
   return page;
 }
 
-/** The state that the page is in: accessible in light and dark, no wider than its window, and as a picture. */
+/** Checks that the page is accessible in light and dark and no wider than its window; takes a picture. */
 export async function inspect(page, name) {
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
@@ -127,7 +127,7 @@ export async function run(page, status = "Done", patience = 60_000) {
   );
   await page.getByRole("button", { name: "Run", exact: true }).click();
   await Promise.any(over);
-  // What is shown now is not what was shown of the call before.
+  // Without this wait, the page may still show the call before.
   await page.locator("button.stop").waitFor({ state: "detached", timeout: patience });
   await ended(page, status, patience);
 }

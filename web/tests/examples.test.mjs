@@ -113,7 +113,7 @@ it("style transfer shows the picture before and after", async () => {
   });
 });
 
-it("text generation is read as it comes, and cancelled half way", async () => {
+it("text generation is streamed, and can be cancelled half way", async () => {
   await served("text_generation", async (server) => {
     const page = await open(browser, server.url);
     await page.locator("textarea").first().fill("Tell me a long story about a lighthouse.");

@@ -33,7 +33,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-it("shows why a change is broken until it is mended, and goes on meanwhile", async () => {
+it("shows why a changed program fails until it is fixed, and the old one serves meanwhile", async () => {
   writeFileSync(file, program("one"));
   const server = await Server.start(file, { AI_INTEGRATION_RELOAD: "1" });
   const page = await open(browser, server.url);
@@ -53,7 +53,7 @@ it("shows why a change is broken until it is mended, and goes on meanwhile", asy
   await server.stop();
 });
 
-it("draws the form of other inputs, and keeps what was filled in for the same ones", async () => {
+it("draws the form again for changed inputs, and keeps the values of unchanged ones", async () => {
   const inputs = `${TEXT}, "size": {"type": "integer", "default": 1}, "gone": {"type": "text"}`;
   writeFileSync(file, program("one", inputs));
   const server = await Server.start(file, { AI_INTEGRATION_RELOAD: "1" });

@@ -22,7 +22,7 @@ const field = (page, name) =>
   page.locator(".field", { has: page.getByText(name, { exact: true }) });
 
 describe("an input that lists formats", () => {
-  it("has a picker for these, and tells them", async () => {
+  it("has a picker for these formats, and lists them", async () => {
     const page = await open(browser, server.url);
     const accepts = await page
       .locator("input[type=file]")
@@ -41,7 +41,7 @@ describe("an input that lists formats", () => {
     await page.end();
   });
 
-  it("refuses another file in words, wherever it is dropped", async () => {
+  it("refuses a file of another format with a message, wherever it is dropped", async () => {
     const page = await open(browser, server.url);
     const gif = Buffer.from("GIF89a");
     const words = "a.gif is not accepted here. Accepted: png";
@@ -55,7 +55,7 @@ describe("an input that lists formats", () => {
       assert.equal(await page.getByText(words).count(), 0);
       await page.getByRole("button", { name: "Remove photo" }).click();
     }
-    // Nobody but the server knows what these are.
+    // Only the server can find out the format of these files.
     await drop(field(page, "paper").locator(".picker"), ["a.mine", "", Buffer.from("mine")]);
     await page.getByText("a.mine").waitFor();
     await drop(field(page, "song").locator(".picker"), ["a.mp3", "", gif]);
@@ -64,7 +64,7 @@ describe("an input that lists formats", () => {
     await page.end();
   });
 
-  it("is recorded in one of them, or not at all", async () => {
+  it("is recorded in a listed format, or cannot be recorded", async () => {
     const page = await open(browser, server.url);
     for (const name of ["scan", "song", "paper"])
       assert.equal(await field(page, name).locator("button").count(), 0, name);

@@ -1,4 +1,4 @@
-/** Results, names and errors that are meant to run something: nothing does, and nothing is even tried. */
+/** Results, names and errors that contain markup or scripts: the page runs none of them. */
 
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
@@ -28,7 +28,7 @@ const say = async (page, word, status) => {
   await page.waitForTimeout(200);
 };
 
-it("keys, values and labels of JSON are text", async () => {
+it("shows keys, values and labels of JSON as text", async () => {
   const page = await open(browser, servers[0].url);
   await page.locator("#input-1").setInputFiles(RECEIPT);
   await say(page, "hostile");
@@ -60,7 +60,7 @@ for (const [word, status] of [
   });
 }
 
-it("a download that is opened instead is no page", async () => {
+it("does not run a download that is opened in the browser", async () => {
   const page = await open(browser, servers[0].url);
   await say(page, "html");
   const type = await page
@@ -72,7 +72,7 @@ it("a download that is opened instead is no page", async () => {
   await page.context().close();
 });
 
-it("names of inputs, files and the model, descriptions, choices and examples", async () => {
+it("shows names of inputs, files and the model, descriptions, choices and examples as text", async () => {
   const page = await open(browser, servers[1].url);
   await page
     .locator("input[type=file]")
@@ -91,7 +91,7 @@ it("names of inputs, files and the model, descriptions, choices and examples", a
   await page.end();
 });
 
-it("an address that carries markup", async () => {
+it("shows markup in an address as text", async () => {
   const hash = `#${new URLSearchParams({ say: "<img src=x onerror=window.ran=1>", "<b>": "<b>", __proto__: "x" })}`;
   const page = await open(browser, servers[0].url, { hash });
   assert.equal(await page.locator("#input-0").inputValue(), "<img src=x onerror=window.ran=1>");

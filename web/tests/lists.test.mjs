@@ -1,4 +1,4 @@
-/** The page of a model that takes lists: rows and files that come and go, and what the model gets. */
+/** The page of a model that takes lists: adding and removing rows and files, and what the model gets. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -74,7 +74,7 @@ it("takes several files, in their order, and rows of everything else", async () 
   await page.end();
 });
 
-it("takes no more files than fit, also when they are dropped", async () => {
+it("takes no more files than the maximum, also when they are dropped", async () => {
   const page = await open(browser, server.url);
   const files = Array.from({ length: 6 }, (_, number) => [`${number}.png`, "image/png", [120]]);
   await drop(page.locator(".picker").first(), ...files);
@@ -85,7 +85,7 @@ it("takes no more files than fit, also when they are dropped", async () => {
   await page.end();
 });
 
-it("gives files that are dropped anywhere to lists as well", async () => {
+it("adds files that are dropped anywhere on the page to lists", async () => {
   const page = await open(browser, server.url);
   const pictures = ["a.png", "b.png"].map((name) => [name, "image/png", [120]]);
   await drop(page.locator("main"), ...pictures, ["c.txt", "text/plain", [120]]);
@@ -95,7 +95,7 @@ it("gives files that are dropped anywhere to lists as well", async () => {
   await page.end();
 });
 
-it("shows what is wrong at the item, also when others are taken out", async () => {
+it("shows an error at its item, also after other items were removed", async () => {
   const page = await open(browser, server.url);
   await run(page, "Failed");
   assert.match(
@@ -123,7 +123,7 @@ it("shows what is wrong at the item, also when others are taken out", async () =
   await page.end();
 });
 
-it("tells a list that was emptied from one that is as it was", async () => {
+it("sends an emptied list as `[]`, and leaves out an untouched one", async () => {
   const page = await open(browser, server.url);
   await images(page).setInputFiles(picture("b.png"));
   await row(page, "tags", 1).fill("a");
@@ -158,7 +158,7 @@ it("fills in examples, and keeps lists in the history and in links", async () =>
   await page.end();
 });
 
-it("has the same call as code, which is true", async () => {
+it("shows the call as code that sends the same request", async () => {
   const page = await open(browser, server.url);
   await images(page).setInputFiles([picture("a.png"), picture("b.png")]);
   await row(page, "tags", 1).fill('it\'s "1"');
@@ -185,7 +185,7 @@ it("has the same call as code, which is true", async () => {
   await page.end();
 });
 
-it("has rows in the plain form, of which those left empty do not count", async () => {
+it("has rows in the plain form, and ignores empty ones", async () => {
   const context = await browser.newContext({ javaScriptEnabled: false });
   const page = await context.newPage();
   await page.goto(server.url);
@@ -205,7 +205,7 @@ it("has rows in the plain form, of which those left empty do not count", async (
   await context.close();
 });
 
-it("tells of lists in the reference of the API", async () => {
+it("describes lists in the API reference", async () => {
   const page = await open(browser, server.url);
   await page.goto(`${server.url}/docs`);
   const types = page.locator("dt", { hasText: "images" }).first();

@@ -1,4 +1,4 @@
-/** Integers beyond those of JavaScript: what is shown and sent has all their digits. */
+/** Integers that JavaScript numbers cannot hold: the page shows and sends all their digits. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -26,7 +26,7 @@ const given = async (page) => {
   return JSON.parse(text).given;
 };
 
-it("sends defaults, examples and what is typed as they are", async () => {
+it("sends defaults, examples and typed integers with all their digits", async () => {
   const page = await open(browser, server.url);
   await run(page);
   assert.equal(
@@ -49,7 +49,7 @@ it("sends defaults, examples and what is typed as they are", async () => {
   await page.end();
 });
 
-it("has the same call in Python, with all digits and what the schema does not mention", async () => {
+it("shows the call in Python, with all digits and the options that the schema does not mention", async () => {
   const page = await open(browser, server.url);
   await page.getByRole("button", { name: "18446744073709551619" }).click();
   await run(page);

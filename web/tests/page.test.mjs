@@ -31,7 +31,7 @@ const json = async (page) => {
 const say = (page) => page.getByLabel("say");
 
 describe("the form", () => {
-  it("has a widget for each input, and sends what is filled in", async () => {
+  it("has a widget for each input, and sends its value", async () => {
     const page = await open(browser, server.url);
     assert.equal(await page.title(), "Echo");
     await inspect(page, "empty");
@@ -68,7 +68,7 @@ describe("the form", () => {
     await page.end();
   });
 
-  it("leaves out what is optional and empty", async () => {
+  it("leaves out optional inputs that are empty", async () => {
     const page = await open(browser, server.url);
     await say(page).fill("inputs");
     await run(page);
@@ -77,18 +77,18 @@ describe("the form", () => {
     await page.end();
   });
 
-  it("shows what the server says is wrong at the fields, and leads there", async () => {
+  it("shows the server's errors at their fields, and moves the focus there", async () => {
     const page = await open(browser, server.url);
     await page.locator("input[type=number]").first().fill("51");
     await run(page, "Failed");
     const wrong = page.locator("[aria-invalid]");
-    const told = async (index) => {
+    const errorOf = async (index) => {
       const described = (await wrong.nth(index).getAttribute("aria-describedby")).split(" ").pop();
       return page.locator(`#${described}`).textContent();
     };
     await becomes(() => wrong.count(), 2);
-    assert.match(await told(0), /missing/);
-    assert.match(await told(1), /from 1 to 50, got "51"/);
+    assert.match(await errorOf(0), /missing/);
+    assert.match(await errorOf(1), /from 1 to 50, got "51"/);
     await becomes(() => page.evaluate(() => document.activeElement.id), "input-0");
     await inspect(page, "wrong");
     await say(page).fill("inputs");
@@ -99,11 +99,11 @@ describe("the form", () => {
       .setInputFiles({ name: "no.png", mimeType: "image/png", buffer: Buffer.from("no") });
     await run(page, "Failed");
     await becomes(() => wrong.count(), 1);
-    assert.match(await told(0), /picture/);
+    assert.match(await errorOf(0), /picture/);
     await page.end();
   });
 
-  it("takes examples over", async () => {
+  it("fills in an example", async () => {
     const page = await open(browser, server.url);
     await page.getByRole("button", { name: "inputs, 7, candy" }).click();
     await run(page);
@@ -133,12 +133,12 @@ describe("the form", () => {
         },
         { selector, type, content },
       );
-    // Anywhere: the first input that it fits, and then the next.
+    // Dropped anywhere on the page: it goes to the first input that it fits, then to the next.
     await give("body", "paste");
     await page.waitForSelector("#input-1 >> xpath=.. >> img[alt='Preview of paste.png']");
     await give("main", "drop");
     await page.waitForSelector("#input-2 >> xpath=.. >> img[alt='Preview of drop.png']");
-    // And where it is meant to go.
+    // Dropped on an input: it goes to that input.
     await give(".picker:has(#input-5)", "drop");
     await page.waitForSelector("#input-5 >> xpath=.. >> img[alt='Preview of drop.png']");
     await inspect(page, "dropped");
@@ -174,7 +174,7 @@ describe("the form", () => {
     await page.end();
   });
 
-  it("takes pictures, films and sounds", async () => {
+  it("records pictures, videos and sounds", async () => {
     const page = await open(browser, server.url);
     await page.getByRole("button", { name: "Camera" }).first().click();
     await page.waitForFunction(() => document.querySelector("video")?.videoWidth > 0);
@@ -230,7 +230,7 @@ describe("the form", () => {
     assert.deepEqual(await shown.evaluate(extent), [20, 40]);
     await say(page).fill("image");
     await run(page);
-    // What comes back is what was sent; the browser turns nothing any more.
+    // The echo model returns the sent file: its pixels are upright, and it has no orientation tag.
     const result = page.locator("img[alt='The resulting picture']");
     await result.waitFor();
     assert.deepEqual(await result.evaluate(extent), [20, 40]);
@@ -322,8 +322,8 @@ describe("results", () => {
   });
 });
 
-describe("what is typed and clicked", () => {
-  it("is told where it is no number, and nothing is sent", async () => {
+describe("typing and clicking", () => {
+  it("shows an error at a text that is no number, and sends nothing", async () => {
     const page = await open(browser, server.url);
     await say(page).fill("inputs");
     await page.getByLabel("strength").focus();
@@ -339,7 +339,7 @@ describe("what is typed and clicked", () => {
     await page.end();
   });
 
-  it("may change while it runs: the history and the picture are those that were sent", async () => {
+  it("keeps the sent values for the history and the comparison if the form changes meanwhile", async () => {
     const page = await open(browser, server.url);
     await say(page).fill("boxes");
     await page.getByLabel("image").first().setInputFiles(RECEIPT);
@@ -430,15 +430,15 @@ describe("annotations", () => {
     await page.end();
   });
 
-  it("heed the scale of the picture that the model saw", async () => {
+  it("are scaled if the model saw a smaller picture", async () => {
     const page = await annotated("scaled");
     assert.equal(await page.locator(".overlay path").getAttribute("d"), "M0 0L10 0L10 10L0 10Z");
     await page.end();
   });
 });
 
-describe("what is kept and shared", () => {
-  it("restores earlier calls, with their files, and forgets them", async () => {
+describe("history and links", () => {
+  it("restores earlier calls with their files, and deletes them", async () => {
     const page = await open(browser, server.url);
     await say(page).fill("boxes");
     await page.getByLabel("image").first().setInputFiles(RECEIPT);
@@ -483,7 +483,7 @@ describe("what is kept and shared", () => {
     await page.end();
   });
 
-  it("has the same call as code, which is true", async () => {
+  it("shows the call as code that sends the same request", async () => {
     const page = await open(browser, server.url);
     await say(page).fill('it\'s $HOME "quoted"\n@second line \\ `ls`');
     await page.getByLabel("image").first().setInputFiles(RECEIPT);
@@ -545,7 +545,7 @@ describe("the page", () => {
     await tabTo("button[type=submit]");
     await page.keyboard.press("Enter");
     await ended(page, "Running");
-    // The button that ran it ends it, without a step between.
+    // The focus stays on the run button, which is now the cancel button.
     await page.keyboard.press("Enter");
     await ended(page, "Cancelled");
     await page.locator("#input-0").focus();
@@ -594,7 +594,7 @@ describe("the page", () => {
     await page.end();
   });
 
-  it("keeps the colours that were chosen", async () => {
+  it("keeps the chosen theme", async () => {
     const page = await open(browser, server.url);
     await page.getByLabel("Theme").selectOption("dark");
     await page.reload();
@@ -606,7 +606,7 @@ describe("the page", () => {
     await page.end();
   });
 
-  it("leaves the plain form to browsers without scripts", async () => {
+  it("shows the plain form in browsers without scripts", async () => {
     const context = await browser.newContext({ javaScriptEnabled: false });
     const page = await context.newPage();
     await page.goto(server.url);

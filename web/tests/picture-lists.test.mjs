@@ -1,4 +1,4 @@
-/** Lists of pictures as results: side by side, each with its download, compared, and kept. */
+/** Lists of pictures as results: side by side, with downloads, comparison and history. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -81,7 +81,7 @@ it("compares each with the picture that was sent", async () => {
   await page.end();
 });
 
-it("shows more of many when it is asked to", async () => {
+it("shows more pictures on a click", async () => {
   const page = await open(browser, server.url);
   await say(page).fill("many pictures");
   await page.getByLabel("image").first().setInputFiles(RECEIPT);

@@ -1,4 +1,4 @@
-/** The page while a request runs: the place in the queue, progress, text as it comes; and its end. */
+/** The page while a request runs: its place in the queue, its progress, streamed text, and its end. */
 
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
@@ -35,7 +35,7 @@ const queued = async () => {
   return Number(/^ai_integration_queue_depth (\d+)/m.exec(text)?.[1]);
 };
 
-it("tells the place in the queue, and the progress when it is its turn", async () => {
+it("shows the place in the queue, and the progress once the request runs", async () => {
   const page = await open(browser, busy.url);
   const others = [occupy(8), occupy(2), occupy(2)];
   while ((await queued()) < 2) await page.waitForTimeout(50);
@@ -56,7 +56,7 @@ it("tells the place in the queue, and the progress when it is its turn", async (
   await page.end();
 });
 
-it("is cancelled in the queue, and then does not run", async () => {
+it("does not run a request that is cancelled in the queue", async () => {
   const page = await open(browser, busy.url);
   const other = occupy(2);
   await page.waitForTimeout(200);
@@ -89,7 +89,7 @@ it("streams text, and is cancelled half way", async () => {
   await page.end();
 });
 
-it("says so when the server is gone, and goes on when it is back", async () => {
+it("shows an error if the server is gone, and works again after a restart", async () => {
   const own = await Server.start(model("echo"));
   const page = await open(browser, own.url);
   await own.stop();
@@ -104,7 +104,7 @@ it("says so when the server is gone, and goes on when it is back", async () => {
   await page.context().close();
 });
 
-it("waits for a model that is loading, or says why there is none", async () => {
+it("waits for a model that is loading, or shows why it cannot be loaded", async () => {
   const port = String(20000 + Math.floor(Math.random() * 20000));
   const starting = Server.start(model("slow_start"), { PORT: port });
   const page = await (await browser.newContext()).newPage();

@@ -1,4 +1,4 @@
-"""Takes as long for each request as it is told, and says so meanwhile."""
+"""Takes as many seconds as the request says, and reports its progress meanwhile."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Answers with its inputs, and with larger numbers than a browser has."""
+"""Returns its inputs, and integers that a JavaScript number cannot hold."""
 
 import ai_integration
 

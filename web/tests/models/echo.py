@@ -1,4 +1,4 @@
-"""Takes an input of every kind, and does what `say` tells it."""
+"""Takes an input of every kind. The input `say` chooses the result."""
 
 import json
 import time
