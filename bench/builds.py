@@ -36,12 +36,13 @@ SERVER = servers.SERVERS[0]
 BUILDS = environments.CACHE / "builds"
 TARGET = environments.CACHE / "target" / "builds"
 WORKS = {work.name: work for work in works.WORKS}
-# By one client, whatever the work has. Requests in one count, of which each start gives some.
+# For each work: its title, and the requests in one count. One client sends them. A server that is
+# started once is counted several times.
 COUNTED = {"text-1": ("100-byte text echo", 300), "image-16": ("1 MB image", 20)}
 COUNTS = 6
 RACES = ("text-1", "text-16", "image-16")
-# Seconds without a request until memory is looked at: after the first answer, and after a load. By
-# then the engine has given back what it does so from time to time.
+# Seconds without a request before memory is measured: after the first response, and after a load.
+# By then the engine has returned unused memory to the system.
 IDLE, IDLE_AFTER_LOAD = 1, 12
 MEMORY = ("Pss", "Rss", "Anonymous")
 
@@ -175,7 +176,7 @@ def compare_memory(before, after, starts):
 
 
 def count(build, work, requests):
-    """Measures the cost of a request in the engine, counted some times in one start."""
+    """Counts the cost of a request in the engine, several times in one start."""
     with tempfile.TemporaryDirectory(prefix="builds-", dir="/tmp") as folder:
         counted = callgrind.Callgrind(build.program, Path(folder))
         with serve(build._replace(program=counted.program), work) as running:
@@ -185,10 +186,10 @@ def count(build, work, requests):
 
 
 def memory(build):
-    """Measures the memory of an idle engine, after the first answer and after a load.
+    """Measures the memory of an idle engine, after the first response and after a load.
 
-    It is started from a copy. How much of a program a process gets mapped with each page that it
-    touches depends on how the file came into the page cache, and that differs by half a megabyte.
+    The program is started from a copy. Otherwise the state of its file in the page cache decides how
+    much of it is mapped with each touched page, which makes a difference of half a megabyte.
     """
     found = []
     folder = tempfile.TemporaryDirectory(prefix="builds-", dir="/tmp")

@@ -11,10 +11,10 @@ PATIENCE = 30
 
 
 class Count(NamedTuple):
-    """The cost of one request: instructions, and waits for something to happen.
+    """The cost of one request: instructions, and calls of `epoll_wait`.
 
-    Each wait takes some instructions, and whether two events come together may be chance: counts
-    with different numbers of waits say little.
+    Each wait takes some instructions, and two events may end the same wait by chance. Counts with
+    different numbers of waits therefore cannot be compared.
     """
 
     instructions: float
@@ -22,10 +22,10 @@ class Count(NamedTuple):
 
 
 class Callgrind:
-    """Has the processes counted that are started from `program`, which stands for another one.
+    """Counts the processes that are started from `self.program`, a script around the given program.
 
-    They get one processor. With a second one the engine looks around for work while it waits, which
-    would be counted as well.
+    They get one processor. With a second one, the engine searches for work while it waits, and
+    these instructions would be counted too.
     """
 
     def __init__(self, program, folder):
@@ -41,9 +41,9 @@ class Callgrind:
         self.program.chmod(0o755)
 
     def count(self, running, work, requests):
-        """Sends some requests one after the other, and gives what one of them cost."""
+        """Sends requests one after the other, and returns the cost of one of them."""
         running.check(work, requests)
-        # Writes down what was counted since it last did so.
+        # Writes the counts since the last dump.
         subprocess.run(
             ["vgdb", self._prefix, f"--pid={running.process.pid}", "dump"],
             stdout=subprocess.DEVNULL,
@@ -61,5 +61,5 @@ class Callgrind:
 
 
 def missing():
-    """The programs that this needs and that are not there."""
+    """Returns the required programs that are not installed."""
     return [name for name in ("valgrind", "vgdb", "taskset") if not shutil.which(name)]

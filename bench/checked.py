@@ -48,7 +48,7 @@ class Asker:
             status, body = self._exchange(self.running.server.request(work))
         except TimeoutError:
             self.close()
-            return Outcome(SILENT, f"no answer for {self.patience:g} s")
+            return Outcome(SILENT, f"no response for {self.patience:g} s")
         except (OSError, http.client.RemoteDisconnected, http.client.IncompleteRead) as failure:
             self.close()
             return Outcome(BROKEN, type(failure).__name__)
@@ -77,8 +77,8 @@ class Asker:
             self.connection.connect()
             self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connection.request("POST", request.path, request.body, {"Content-Type": request.type})
-        answer = self.connection.getresponse()
-        return answer.status, answer.read()
+        response = self.connection.getresponse()
+        return response.status, response.read()
 
     def _has_ended(self):
         """Returns true if the server has closed the connection between two requests (no fault)."""
@@ -100,7 +100,7 @@ def ask(running, work, patience=PATIENCE):
 
 
 class Load:
-    """Clients that send distinct texts one after the other, until they are told to end."""
+    """Clients that each send distinct texts one after the other, until `end`."""
 
     def __init__(self, running, clients):
         self.running = running

@@ -21,7 +21,7 @@ import process
 import servers
 import works
 
-# The least part of oha's requests per second.
+# The least share of oha's requests per second that the client must reach.
 LEAST = 0.5
 THREADS = 4
 SERVER = servers.SERVERS[0]
@@ -50,7 +50,7 @@ def main():
 
 
 def turns(running, folder, seconds):
-    """The requests per second of the client and of oha."""
+    """Returns the requests per second of the client and of oha."""
     theirs = load.measure(running, WORK, seconds)["requests_per_second"]
     with tempfile.NamedTemporaryFile() as picture:
         picture.write(WORK.image)

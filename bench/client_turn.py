@@ -1,5 +1,5 @@
 """One turn of the Python client: threads that send a picture for some seconds, each as often as it
-can, and look at every answer. Prints the requests per second."""
+can, and check every result. Prints the requests per second."""
 
 import sys
 import threading
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ai_integration import Client
 
-# Not counted: connections are made, and Python has seen the code, in seconds.
+# Seconds of warm-up, which are not counted.
 WARM_UP = 0.2
 
 
@@ -24,8 +24,8 @@ def main():
     def ask():
         count = 0
         while time.perf_counter() < end:
-            answer = client.predict(image=picture)
-            assert answer == right, answer
+            result = client.predict(image=picture)
+            assert result == right, result
             count += time.perf_counter() >= begin
         counts.append(count)
 

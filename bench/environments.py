@@ -24,7 +24,7 @@ PATIENCE = 1800
 
 
 class Failed(Exception):
-    """Something that could not be installed; the message is fit for the report."""
+    """An installation failed. The message goes into the report."""
 
 
 def prepare_oha():
@@ -32,7 +32,7 @@ def prepare_oha():
 
 
 def prepare(server):
-    """Makes the environment of a server, and gives its folder of programs."""
+    """Makes the environment of a server, and returns its folder of programs."""
     if server.floor:
         sources = [path for path in sorted(server.folder.rglob("*")) if path.is_file()]
         _once("floor", _digest(*sources), _build_floor)
@@ -50,8 +50,8 @@ def prepare_plot():
 
 
 def build_engine(source, target, **variables):
-    """Builds the engine's program from a checkout, as it is published, and gives its path."""
-    # Before there was this one, the profile of every build was that of what is published.
+    """Builds the engine's program from a checkout, as it is published, and returns its path."""
+    # Older revisions have no profile `dist`: they were published from `release`.
     has_profile = "[profile.dist]" in (source / "Cargo.toml").read_text()
     profile = "dist" if has_profile else "release"
     subprocess.run(
@@ -68,7 +68,7 @@ def build_engine(source, target, **variables):
 
 
 def version(server):
-    """The version of the server's first requirement."""
+    """Returns the version of the server's first requirement."""
     if server.floor:
         lock = (server.folder / "Cargo.lock").read_text()
         return re.search(r'name = "hyper"\nversion = "(.*)"', lock).group(1)
@@ -80,7 +80,7 @@ def version(server):
 
 def _wheel():
     wheels = sorted((ROOT / "dist").glob("*.whl"))
-    # Not the one of `make demo`, which is made in less time.
+    # The wheel of `make demo` is built with fewer optimizations, and must not be measured.
     if not wheels or not (ROOT / "dist" / ".published").exists():
         raise Failed("there is no wheel in dist as it is published; make dist builds it")
     return wheels[-1]
@@ -128,7 +128,7 @@ def _once(name, made_from, make):
 
 
 def _run(name, *command):
-    """Runs a command of an installation, its output in a log, behind everything else."""
+    """Runs a command of an installation with low priority, and logs its output."""
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"install-{name}.log"
     try:

@@ -43,7 +43,7 @@ processes that outlive it end with the container."""
 
 
 def verdict(figures, usually=0):
-    """One cell: what happened, in few words; `usually` so many outlive a server without a fault."""
+    """Summarizes a fault for one cell. `usually` processes outlive a server without a fault."""
     if "missing" in figures:
         return f"not measured: {figures['missing']}"
     parts = []
@@ -98,7 +98,7 @@ def usually_outliving(faults):
 
 
 def markdown(rows, figures=()):
-    """A table as docs/reliability.md has it; the columns `figures` are put to the right."""
+    """Returns a Markdown table. The columns `figures` are aligned to the right."""
     rule = ["---:" if column in figures else "---" for column in range(len(rows[0]))]
     lines = [" | ".join(row) for row in rows]
     return "\n".join(
@@ -107,7 +107,7 @@ def markdown(rows, figures=()):
 
 
 def summary(results, servers):
-    """The faults down, the servers across."""
+    """Returns the table with a row for each fault and a column for each server."""
     shown = [server for server in servers if server.name in results]
     rows = [["fault", *(server.title for server in shown)]]
     for fault in injections.FAULTS:
@@ -120,7 +120,7 @@ def summary(results, servers):
 def cell(faults, name):
     if name not in faults:
         return "–"
-    # Told once, of the server without a fault and of the one that is ended under load.
+    # Reported once: for the server without a fault, and for the one that is stopped under load.
     usually = 0 if name in ("none", "terminate") else usually_outliving(faults)
     return verdict(faults[name], usually)
 
@@ -134,7 +134,7 @@ def settings(results, servers):
 
 
 def table(server, faults):
-    """One server's figures, as in docs/reliability.md."""
+    """Returns the table of one server's figures, as in docs/reliability.md."""
     head = "fault|requests|right|errors|lost|wrong|recovery|the faulty requests|what else"
     rows = [head.split("|")]
     for name, figures in faults.items():
@@ -157,12 +157,12 @@ def table(server, faults):
     return markdown(rows, figures=range(1, 6))
 
 
-def counted(told):
-    return ", ".join(f"{told.count(one)} × {one}" for one in dict.fromkeys(told)) or "–"
+def counted(outcomes):
+    return ", ".join(f"{outcomes.count(one)} × {one}" for one in dict.fromkeys(outcomes)) or "–"
 
 
 def page(results, servers):
-    """Everything, for people who look closer."""
+    """Returns the page with the tables of all servers."""
     parts = ["# The same faults on several servers", summary(results, servers)]
     for server in servers:
         if found := results.get(server.name):
@@ -189,7 +189,7 @@ def section(results, servers):
 
 
 def write_summary(results, servers):
-    """Puts the section into the page, in the place of an earlier one."""
+    """Puts the section into the page, and replaces an earlier one."""
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]

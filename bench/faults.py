@@ -165,7 +165,7 @@ def visit(server, fault, folder):
 
 
 def limited(server, limits):
-    """The server with the settings that a fault asks for, under their names."""
+    """Returns the server with the limits of a fault, under the server's own names of settings."""
     names = NAMES.get(server.name, {})
     values = {names.get(name, name): value for name, value in limits.items()}
     if "MOSEC_TIMEOUT" in values:

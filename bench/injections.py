@@ -1,4 +1,4 @@
-"""The faults, which are caused in a server, in its model and in its connections."""
+"""The faults: each is caused in a server, in its model or in its connections."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ MEGABYTE = 1 << 20
 
 @dataclass(frozen=True)
 class Fault:
-    """`limits` are the settings that the servers are given for it, as far as they have them."""
+    """`limits` are settings for this fault, for the servers that have them."""
 
     name: str
     title: str
@@ -254,10 +254,10 @@ def raw_exchange(act, sent, and_end=False, patience=10):
                 client.sendall(sent)
             if and_end:
                 client.shutdown(socket.SHUT_WR)
-            while b"\r\n\r\n" not in received and (piece := client.recv(65536)):
-                received += piece
+            while b"\r\n\r\n" not in received and (chunk := client.recv(65536)):
+                received += chunk
         except TimeoutError:
-            return checked.Outcome(checked.SILENT, f"no answer for {patience} s")
+            return checked.Outcome(checked.SILENT, f"no response for {patience} s")
         except OSError:
             pass
         if not received.startswith(b"HTTP/1."):

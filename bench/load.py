@@ -13,7 +13,7 @@ MORE_PATIENCE = 20
 
 
 def measure(running, work, seconds):
-    """Drives a server for some seconds, and gives the figures of that time."""
+    """Puts a server under load for some seconds, and returns the figures of that time."""
     before = running.processor_time()
     found = _oha(running, work, seconds)
     used = running.processor_time() - before

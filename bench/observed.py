@@ -21,7 +21,7 @@ import process
 import servers
 import works
 
-# What metrics and logs may cost, as a part of the requests per second.
+# The share of the requests per second that metrics and logs may cost.
 MOST = 0.03
 SERVER = servers.SERVERS[0]
 WORK = next(work for work in works.WORKS if work.name == "text-16")
@@ -49,13 +49,13 @@ def main():
 
 
 def build_without():
-    """The engine's program without metrics."""
+    """Builds the engine without metrics, and returns its path."""
     print("building the engine without metrics …", flush=True)
     return environments.build_engine(environments.ROOT, TARGET, RUSTFLAGS="--cfg unobserved")
 
 
 def serve(folder, more):
-    """A start of the server with these variables beside its own."""
+    """Starts the server with more environment variables."""
     server = dataclasses.replace(
         SERVER, variables=lambda start: {**SERVER.variables(start), **more}
     )
@@ -70,8 +70,8 @@ def scraped(running):
 
     def scrape():
         while not over.wait(1):
-            with urllib.request.urlopen(address, timeout=5) as answer:
-                answer.read()
+            with urllib.request.urlopen(address, timeout=5) as response:
+                response.read()
 
     thread = threading.Thread(target=scrape)
     thread.start()

@@ -1,18 +1,16 @@
-"""Two servers that run all the time, measured in turn, so that a machine that is slower for a while
-is slower for both.
-"""
+"""Measures two running servers in turn: if the machine is slower for a while, it is so for both."""
 
 import statistics
 
 import load
 import process
 
-# Seconds for which each is warmed up.
+# The warm-up of each server, in seconds.
 WARM_UP = 2
 
 
 def measure(first, second, work, count, seconds):
-    """Gives the figures of both for each pair of turns."""
+    """Returns the figures of both servers for each pair of turns."""
     for running in (first, second):
         load.warm_up(running, work, WARM_UP)
     found = []
@@ -20,7 +18,7 @@ def measure(first, second, work, count, seconds):
         turns = [(first, second), (second, first)]
         figures = {}
         for running, other in turns if pair % 2 else reversed(turns):
-            # What the other one uses is not its own.
+            # The other server's processes do not count as this one's orphans.
             with process.own_child(other.process.pid):
                 figures[running] = load.measure(running, work, seconds)
         found.append((figures[first], figures[second]))
@@ -28,14 +26,14 @@ def measure(first, second, work, count, seconds):
 
 
 def ratios(found, figure):
-    """One figure of the first server by that of the second one, for each pair."""
+    """Returns the ratio of a figure, first server to second, for each pair."""
     return [first[figure] / second[figure] for first, second in found]
 
 
 def median(values):
     """The median of values that are about normal, and its standard error.
 
-    It comes from the quartiles: a turn in which something else had the machine says nothing of it.
+    The error is estimated from the quartiles, which ignore turns that other programs disturbed.
     """
     lower, middle, upper = statistics.quantiles(values, n=4)
     return middle, 1.25 * (upper - lower) / 1.349 / len(values) ** 0.5

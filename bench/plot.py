@@ -14,7 +14,7 @@ from matplotlib import pyplot  # noqa: E402
 from matplotlib.ticker import NullFormatter, NullLocator  # noqa: E402
 
 OURS_COLOUR, PEER_COLOUR, FLOOR_COLOUR = "#c2410c", "#64748b", "#cbd5e1"
-# Title, what is drawn, and whether it takes a logarithmic scale to see all of it.
+# The title, the figure that is drawn, and True for a logarithmic scale.
 PANELS = [
     ("text echo, 1 client: requests/s", ("of", "text-1", "requests_per_second"), True),
     ("text echo, 16 clients: requests/s", ("of", "text-16", "requests_per_second"), True),
@@ -51,11 +51,11 @@ def main(results_file, folder):
 
 
 def values_of(figures, what):
-    """The figure of each server, None where it was not measured; nothing if none has it."""
+    """Returns the figure of each server, or None if it was not measured; {} if no server has it."""
     method, *which = what
     names = [*figures.servers, report.PINGPONG]
     values = {name: getattr(figures, method)(name, *which) for name in names}
-    # A floor that has no such figure is nothing to talk about.
+    # A floor without this figure is left out.
     values = {
         name: value
         for name, value in values.items()
@@ -69,7 +69,7 @@ def draw(axes, figures, title, what, logarithmic):
     known = [value for value in values.values() if value is not None]
     start = 0
     if logarithmic:
-        # Whole powers of ten from end to end, and the smallest bar still to be seen.
+        # The axis starts at a power of ten that leaves the smallest bar visible.
         start = 10 ** math.floor(math.log10(min(known) / 1.5))
         axes.set_xscale("log")
         axes.set_xlim(start, max(known) * (max(known) / start) ** 0.18)

@@ -26,7 +26,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 class Failed(Exception):
-    """A server that did not do what it should; the message is fit for the report."""
+    """A server failed. The message goes into the report."""
 
 
 def adopt_orphans():
@@ -63,15 +63,15 @@ class Running:
         request = self.server.request(work)
         # Sent in one call: after two calls, a server may read the head and the body separately.
         connection.sendall(b"".join(self.wire(request)))
-        with http.client.HTTPResponse(connection, method="POST") as answer:
-            answer.begin()
-            body = answer.read()
-        if answer.status >= 300:
-            raise Failed(f"status {answer.status}: {body[:200].decode(errors='replace')}")
+        with http.client.HTTPResponse(connection, method="POST") as response:
+            response.begin()
+            body = response.read()
+        if response.status >= 300:
+            raise Failed(f"status {response.status}: {body[:200].decode(errors='replace')}")
         try:
             return self.server.answer(body)
         except (ValueError, LookupError, TypeError) as failure:
-            raise Failed(f"an answer that cannot be read: {body[:200]!r}") from failure
+            raise Failed(f"a response that cannot be read: {body[:200]!r}") from failure
 
     def wire(self, request, more_head=b""):
         """Returns the bytes of a request: head and body."""
@@ -97,7 +97,7 @@ class Running:
             if self.process.poll() is not None:
                 raise Failed(f"it ended with {self.process.returncode}: {self.last_words()}")
             time.sleep(PAUSE)
-        raise Failed(f"no right answer within {START_PATIENCE} s: {refusal}")
+        raise Failed(f"no right response within {START_PATIENCE} s: {refusal}")
 
     def last_words(self):
         lines = self.log.read_text(errors="replace").strip().splitlines()
@@ -148,7 +148,7 @@ def _is_served(pid):
 
 @contextlib.contextmanager
 def serve(server, work, folder):
-    """Starts a server for a work, waits for its first right answer, and ends it afterwards."""
+    """Starts a server for a work, waits for its first right response, and stops it afterwards."""
     port, spare_port = free_ports(2)
     environments.LOGS.mkdir(parents=True, exist_ok=True)
     log = environments.LOGS / f"{server.name}-{work.model}-{work.workers}.log"

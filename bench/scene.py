@@ -74,7 +74,7 @@ class Scene:
         time.sleep(1)
         load.end()
         if any(outcome.kind != checked.RIGHT for outcome in load.outcomes):
-            raise process.Failed("it does not answer rightly before the fault")
+            raise process.Failed("it does not respond correctly before the fault")
         time.sleep(0.5)
         self.before = Resources(self.running)
         self.load = checked.Load(self.running, WORK.clients)

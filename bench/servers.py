@@ -23,7 +23,7 @@ class Request(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The difference between two starts of the same server. `bin` is that of its environment."""
+    """The values that differ between two starts of a server. `bin` is its environment's folder."""
 
     model: str
     workers: int
@@ -37,7 +37,7 @@ class Start(NamedTuple):
 class Server:
     """`command` and `variables` are filled in from a `Start`, as by `str.format`.
 
-    `lacks` says which works a server does not have, and why; it is not tried with them.
+    `lacks` has the works that are not measured on this server, each with the reason.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Server:
     answer: Callable[[bytes], object] = json.loads
     lacks: dict[str, str] = field(default_factory=dict)
     how: str = ""
-    # Where it leaves files that nothing can lead elsewhere.
+    # The folder of files that the server leaves behind, if no setting can move them.
     litter: Path | None = None
     floor: bool = False
 
@@ -61,7 +61,7 @@ class Server:
         return (self.image if work.sends_image else self.text)(work)
 
 
-# --- ways of asking ---
+# --- forms of requests ---
 
 
 def as_json(path, **body):
@@ -89,7 +89,7 @@ def base64_image(work):
 
 
 def tensor(value):
-    """The form of KServe's second protocol."""
+    """Returns a request of KServe's protocol V2."""
     tensor = {"name": "value", "shape": [1, 1], "datatype": "BYTES", "data": [value]}
     return as_json("/v2/models/model/infer", inputs=[tensor])
 

@@ -1,7 +1,7 @@
-"""Writes the licences of all that is in a wheel and not this project's own into one file.
+"""Writes the licences of the other projects whose code is in a wheel into one file.
 
-That is the linked crates, as cargo knows them for this machine, and what is bundled into the page.
-Where a crate comes without the text of its licence, that is the standard one.
+These are the crates that cargo links for this machine, and the npm packages in the web page. A
+package without the text of its licence gets the standard text.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "ai-integration-cli"
 LICENCE = re.compile(r"(un)?licen[cs]e|copying|notice|copyright", re.IGNORECASE)
-# How the text of this licence begins where it names no holder of a copyright.
+# The first words of the MIT licence, if its text names no holder of the copyright.
 MIT = "Permission is hereby granted, free of charge"
 
 
@@ -22,20 +22,20 @@ def cargo(*arguments):
 
 
 def crates():
-    """Gives what cargo tells about each linked crate, and the folder of its sources."""
+    """Yields cargo's metadata of each linked crate, and the folder of its sources."""
     host = re.search(r"host: (.*)", subprocess.check_output(["rustc", "-vV"], text=True)).group(1)
     about = cargo("metadata", "--format-version", "1", "--filter-platform", host)
     packages = {(one["name"], "v" + one["version"]): one for one in json.loads(about)["packages"]}
     tree = cargo("tree", "--package", COMMAND, "--edges", "normal", "--prefix", "none")
     for name, version in sorted({tuple(line.split()[:2]) for line in tree.splitlines()}):
         package = packages[name, version]
-        # The project's own come from nowhere else.
+        # The project's own crates have no source.
         if package["source"]:
             yield package, Path(package["manifest_path"]).parent
 
 
 def page_packages():
-    """Gives the same for each package of npm that is bundled into the page."""
+    """Yields the same for each npm package that is bundled into the page."""
     lock = json.loads((ROOT / "web" / "package-lock.json").read_text())
     for place, package in sorted(lock["packages"].items()):
         folder = ROOT / "web" / place
@@ -53,7 +53,7 @@ def main():
     found = [(package, texts(folder)) for package, folder in [*crates(), *page_packages()]]
     plain = {text for _, all_of_it in found for text in all_of_it if text.startswith(MIT)}
     standard = {"Apache-2.0": (ROOT / "LICENSE").read_text().strip(), "MIT": min(plain)}
-    # Hundreds of crates share a few texts, which they break into lines as they like.
+    # Hundreds of crates share a few texts, which differ only in their line breaks.
     parts = {}
     for package, all_of_it in found:
         name = "{name} {version} ({license})".format(**package)
@@ -65,7 +65,7 @@ def main():
 
 
 def with_authors(package, standard):
-    """Gives the standard text of one of the licences that a package may be used under."""
+    """Returns the standard text of one of a package's licences."""
     text = next(text for licence, text in standard.items() if licence in package["license"])
     authors = ", ".join(package.get("authors") or ["the authors of " + package["name"]])
     return "Copyright (c) {}, {}\n\n{}".format(authors, package["repository"], text)

@@ -21,7 +21,7 @@ _hoard = []
 
 
 def set_up():
-    """Writes a file with the id of this worker, which tells it from other processes."""
+    """Writes a file with the id of this process, which marks it as a worker."""
     Path(os.environ["TMPDIR"], f"worker-{os.getpid()}").touch()
     if "LIMIT_MEMORY" in os.environ:
         pages = int(Path("/proc/self/statm").read_text().split()[0])

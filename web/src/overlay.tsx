@@ -7,7 +7,7 @@ import type { Drawn } from "./shapes";
 
 /** The entries that the list shows at first, and adds with each click. */
 const PAGE = 200;
-/** The most labels that are shown at once. With more outlines, at first only the active one has its label. */
+/** The most labels that are shown at once. With more outlines, at first only the active one has one. */
 const MOST_LABELS = 100;
 /** The most distinct labels that are all shown at first. More are texts, and would hide the picture. */
 const MOST_KINDS = 12;
@@ -95,7 +95,7 @@ export function Overlay({ picture, shapes }: { picture: File; shapes: Drawn[] })
     const index = root.current?.querySelector(":focus")?.getAttribute("data-index");
     return index == null ? null : Number(index);
   };
-  /** Marks the outline below a moving pointer. Ignores a pointer that rests while the page scrolls. */
+  /** Marks the outline below a moving pointer, but not when the page scrolls below a resting one. */
   const point = (event: PointerEvent) => {
     if (event.movementX || event.movementY) setActive(indexOf(event) ?? focused());
   };

@@ -24,7 +24,7 @@ export const launch = () =>
     ],
   });
 
-/** Opens a page in its own browser profile. Its `check` fails if the page has logged or run anything bad. */
+/** Opens a page in its own browser profile. Its `check` fails if the page has logged an error. */
 export async function open(browser, url, { viewport = WIDE, hash = "", ...options } = {}) {
   const context = await browser.newContext({
     viewport,
@@ -77,7 +77,7 @@ export async function open(browser, url, { viewport = WIDE, hash = "", ...option
   return page;
 }
 
-/** Checks that the page is accessible in light and dark and no wider than its window; takes a picture. */
+/** Checks the accessibility in light and dark and the width of the page, and takes a picture. */
 export async function inspect(page, name) {
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });

@@ -39,13 +39,13 @@ it("shows why a changed program fails until it is fixed, and the old one serves 
   const page = await open(browser, server.url);
   await page.locator("#input-0").fill("typed");
   writeFileSync(file, "import ai_integration\nraise ValueError('not yet')\n");
-  const told = page.getByRole("alert");
-  await told.getByText("ValueError: not yet").waitFor();
-  assert.match(await told.textContent(), /The program cannot be started.*model\.py/);
+  const alert = page.getByRole("alert");
+  await alert.getByText("ValueError: not yet").waitFor();
+  assert.match(await alert.textContent(), /The program cannot be started.*model\.py/);
   await inspect(page, "broken-program");
   await run(page, "Done");
   writeFileSync(file, program("two"));
-  await told.waitFor({ state: "detached" });
+  await alert.waitFor({ state: "detached" });
   assert.equal(await page.locator("#input-0").inputValue(), "typed");
   await run(page, "Done");
   assert.match(await page.locator("pre.text").textContent(), /two/);

@@ -72,7 +72,7 @@ it("does not run a download that is opened in the browser", async () => {
   await page.context().close();
 });
 
-it("shows names of inputs, files and the model, descriptions, choices and examples as text", async () => {
+it("shows names, descriptions, choices and examples as text", async () => {
   const page = await open(browser, servers[1].url);
   await page
     .locator("input[type=file]")

@@ -1,4 +1,4 @@
-/** The page of a model that takes lists: adding and removing rows and files, and what the model gets. */
+/** The page of a model that takes lists: adds and removes rows and files, and sends them. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

@@ -49,7 +49,7 @@ it("sends defaults, examples and typed integers with all their digits", async ()
   await page.end();
 });
 
-it("shows the call in Python, with all digits and the options that the schema does not mention", async () => {
+it("shows the call in Python, with all digits and options beside the schema", async () => {
   const page = await open(browser, server.url);
   await page.getByRole("button", { name: "18446744073709551619" }).click();
   await run(page);

@@ -31,5 +31,5 @@ class Compute(cog.BaseRunner):
 class Batch(cog.BaseRunner):
     @cog.concurrent(max=128)
     async def run(self, text: str) -> dict:
-        # In a thread, or else nothing is answered before all that have arrived are done.
+        # In a thread, or else coglet responds to nobody before all received requests are done.
         return (await asyncio.to_thread(benchmodel.batch, [text]))[0]

@@ -1,4 +1,4 @@
-"""The model runs inside the event loop, which is the fastest way where it keeps one core busy."""
+"""The model runs inside the event loop, which is the fastest way if one core is busy."""
 
 import benchmodel
 from fastapi import FastAPI, UploadFile

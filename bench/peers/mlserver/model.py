@@ -19,7 +19,7 @@ class Model(MLModel):
         codec = Base64Codec if WORK == "image" else StringCodec
         inputs = codec.decode_input(payload.inputs[0])
         if WORK == "batch":
-            # In a thread, so that requests are taken meanwhile.
+            # In a thread, so that the server accepts requests meanwhile.
             answers = await asyncio.to_thread(benchmodel.batch, inputs)
         else:
             work = {

@@ -21,7 +21,7 @@ class Model:
 
     @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.005)
     async def batch(self, texts):
-        # In a thread, so that requests are taken meanwhile.
+        # In a thread, so that the server accepts requests meanwhile.
         return await asyncio.to_thread(benchmodel.batch, texts)
 
 
