@@ -188,8 +188,8 @@ def count(build, work, requests):
 def memory(build):
     """Measures the memory of an idle engine, after the first response and after a load.
 
-    The program is started from a copy. Otherwise the state of its file in the page cache decides how
-    much of it is mapped with each touched page, which makes a difference of half a megabyte.
+    The program is started from a copy. Otherwise the state of its file in the page cache decides
+    how much of it is mapped with each touched page, which makes a difference of half a megabyte.
     """
     found = []
     folder = tempfile.TemporaryDirectory(prefix="builds-", dir="/tmp")

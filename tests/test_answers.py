@@ -116,7 +116,7 @@ def workers_of(server):
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("batched", [False, True], ids=["one by one", "in batches"])
 @pytest.mark.parametrize("connections", [1, 16, 200])
-def test_no_answer_is_wrong_lost_or_given_twice(program, tmp_path, connections, batched, workers):
+def test_no_response_is_wrong_lost_or_sent_twice(program, tmp_path, connections, batched, workers):
     notes = tmp_path / "notes"
     source = IN_BATCHES if batched else ONE_BY_ONE
     # The members of a batch that ended with its worker run again, unless that is switched off.

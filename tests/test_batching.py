@@ -150,7 +150,7 @@ def process_of(answer):
 
 
 @styles
-def test_each_of_many_concurrent_requests_gets_its_own_answer_out_of_a_batch(program, style):
+def test_each_of_many_concurrent_requests_gets_its_own_result_of_a_batch(program, style):
     slow = HEAD.replace("begin(batch)\n", "begin(batch); time.sleep(0.01)\n")
     assert slow != HEAD
     with serve(program(slow + style)) as server:
@@ -170,7 +170,7 @@ def test_each_of_many_concurrent_requests_gets_its_own_answer_out_of_a_batch(pro
 
 @styles
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_waits_is_worked_off_in_full_batches_and_never_larger_ones(
+def test_waiting_requests_run_in_full_batches_and_never_larger_ones(
     program, tmp_path, style, workers
 ):
     options = {"cwd": tmp_path, "AI_INTEGRATION_WORKERS": workers}
@@ -280,7 +280,7 @@ ITERATING = """
 
 @styles
 @pytest.mark.parametrize("policy", ["stop", "continue"])
-def test_an_iterator_that_raises_takes_nobody_with_it(program, tmp_path, style, policy):
+def test_an_iterator_that_raises_fails_only_its_own_request(program, tmp_path, style, policy):
     source = program(HEAD + ITERATING + style)
     options = {"cwd": tmp_path, "AI_INTEGRATION_ON_EXCEPTION": policy}
     with serve(source, **options) as server:
@@ -341,9 +341,7 @@ wrong_lengths = pytest.mark.parametrize(
 
 
 @wrong_lengths
-def test_a_list_of_the_wrong_length_is_told_to_all_and_to_the_program(
-    program, tmp_path, word, given
-):
+def test_a_list_of_the_wrong_length_fails_all_members_and_raises(program, tmp_path, word, given):
     with serve(program(HEAD + WRONG_LENGTH + CATCHING), cwd=tmp_path) as server:
         before = process_of(server.post(text="before"))
         answers = together(server, tmp_path, texts("x", word, "z"))
@@ -381,7 +379,7 @@ RAISING = """
 @styles
 @pytest.mark.parametrize("policy", ["auto", "stop", "continue"])
 @pytest.mark.parametrize("retry", [None, 0])
-def test_an_exception_that_leaves_the_block_fails_who_fails_alone(
+def test_after_an_exception_in_the_block_only_the_faulty_member_fails(
     program, tmp_path, style, policy, retry
 ):
     options = {
@@ -409,7 +407,7 @@ def test_an_exception_that_leaves_the_block_fails_who_fails_alone(
 
 @pytest.mark.parametrize("end", ["os._exit(9)", "os.kill(os.getpid(), 11)", "sys.exit(9)"])
 @pytest.mark.parametrize("retry", [None, 0])
-def test_a_process_that_dies_fails_who_kills_it_alone(program, tmp_path, end, retry):
+def test_after_a_crash_only_the_member_that_caused_it_fails(program, tmp_path, end, retry):
     source = RAISING.replace('raise ArithmeticError("does not add up")', "import sys; " + end)
     assert source != RAISING
     options = {"cwd": tmp_path, "AI_INTEGRATION_RETRY": retry}
@@ -426,7 +424,7 @@ def test_a_process_that_dies_fails_who_kills_it_alone(program, tmp_path, end, re
                 assert json_of(answer)[0] == word
 
 
-def test_a_member_that_has_got_a_part_of_its_answer_is_not_run_again(program, tmp_path):
+def test_a_member_that_has_sent_a_chunk_is_not_run_again(program, tmp_path):
     source = """
     def pieces(word):
         for number in range(3):
@@ -461,7 +459,7 @@ def test_a_member_is_run_again_within_its_own_time(program, tmp_path):
         assert json_of(answers[0])[0] == "x"
 
 
-def test_a_block_left_without_results_is_told_to_all(program, tmp_path):
+def test_a_block_without_results_fails_all_members(program, tmp_path):
     loop = """
     while True:
         with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8) as batch:
@@ -672,7 +670,7 @@ def test_progress_of_a_batch_reaches_every_listener(program, tmp_path):
         assert json_of(answers[3])[:3] == ["d", 2, 4]
 
 
-def test_the_pieces_of_a_batch_are_streamed_side_by_side(program, tmp_path):
+def test_the_chunks_of_a_batch_are_streamed_side_by_side(program, tmp_path):
     # Each member's next piece comes only after the others' one before.
     pieces = """
     order = []
@@ -699,7 +697,7 @@ def test_the_pieces_of_a_batch_are_streamed_side_by_side(program, tmp_path):
         assert third.body == b"c0 c1 c2 True"
 
 
-def test_a_batch_is_cancelled_once_nobody_waits_for_any_of_it(program, tmp_path):
+def test_a_batch_is_cancelled_once_all_its_clients_have_left(program, tmp_path):
     loop = """
     while True:
         with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8, max_wait_ms=20) as batch:
@@ -779,7 +777,7 @@ def test_a_batched_program_works_in_the_modes_that_ask_once(program, style, comm
 
 
 @styles
-def test_a_failure_of_a_batched_program_is_told_on_the_command_line(program, style):
+def test_a_failure_of_a_batched_program_is_shown_on_the_command_line(program, style):
     done = run(program(HEAD + RAISING + style), "--text", "raise", mode="command_line")
     assert done.returncode == 1
     assert "ArithmeticError: does not add up" in done.stderr.decode()
@@ -849,7 +847,7 @@ def test_a_custom_mode_asks_a_batched_program(ask, style):
 
 
 @styles
-def test_a_custom_mode_is_told_of_failures_in_a_batched_program(ask, style):
+def test_a_custom_mode_gets_the_failures_of_a_batched_program(ask, style):
     source = FAILING.replace(
         "        return [failing(inputs) for inputs in batch]\n",
         """\
@@ -873,7 +871,7 @@ def test_a_custom_mode_is_told_of_failures_in_a_batched_program(ask, style):
     assert json.loads(fine["data"])[0] == "enif"
 
 
-def test_in_a_custom_mode_pieces_are_put_together(ask):
+def test_in_a_custom_mode_chunks_are_joined(ask):
     loop = """
     while True:
         with ai_integration.get_next_input(SCHEMA) as inputs:
@@ -889,7 +887,7 @@ def test_in_a_custom_mode_pieces_are_put_together(ask):
     assert (second["success"], second["data"]) == (True, "b2")
 
 
-def test_in_a_custom_mode_a_batch_may_tell_its_progress(ask):
+def test_in_a_custom_mode_a_batch_may_report_its_progress(ask):
     loop = """
     while True:
         with ai_integration.get_next_inputs(SCHEMA, max_batch_size=4) as batch:

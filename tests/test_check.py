@@ -212,7 +212,9 @@ def test_a_sample_without_an_answer_is_no_other_fault(program, fault, cause, las
         ("", 0o755, "begin with #!"),
     ],
 )
-def test_a_program_that_cannot_be_executed_is_told_why(tmp_path, first, mode, way_out):
+def test_a_program_that_cannot_be_executed_is_reported_with_the_reason(
+    tmp_path, first, mode, way_out
+):
     model = tmp_path / "model"
     model.write_bytes((first + GOOD).encode())
     model.chmod(mode)
@@ -236,7 +238,7 @@ def test_a_model_without_inputs_passes(program):
     assert verdicts(checks, "doubtful") == []
 
 
-def test_a_program_that_chooses_its_mode_is_told_so(program):
+def test_a_program_that_chooses_its_mode_is_reported(program):
     mode = "import os\nos.environ.update(MODE='http', PORT='0', HOST='127.0.0.1')\n"
     status, checks = check("--timeout", 4, program(mode + GOOD))
     assert status == 1
@@ -245,7 +247,7 @@ def test_a_program_that_chooses_its_mode_is_told_so(program):
 
 
 @pytest.mark.parametrize("answers", ["itertools.count()", "itertools.repeat(1)"])
-def test_answers_that_do_not_depend_on_the_inputs_pass(program, answers):
+def test_results_that_do_not_depend_on_the_inputs_pass(program, answers):
     source = instead('inputs["text"]', "str(next(answers))")
     lines = "import itertools\nanswers = %s\n" % answers
     status, checks = check(program(lines + source))
@@ -253,7 +255,7 @@ def test_answers_that_do_not_depend_on_the_inputs_pass(program, answers):
     assert verdicts(checks, "doubtful") == []
 
 
-def test_an_answer_that_is_null_is_doubtful(program):
+def test_a_result_that_is_null_is_doubtful(program):
     source = """
         import ai_integration
 
@@ -301,7 +303,7 @@ def test_a_script_that_hands_everything_on_passes(program, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["while it loads", "while it answers"])
-def test_what_takes_too_long_is_ended_and_told(program, where):
+def test_a_step_that_takes_too_long_is_ended_and_reported(program, where):
     sleep = "import time; time.sleep(600)\n"
     loading = sleep + GOOD
     answering = instead(
@@ -346,7 +348,7 @@ def test_a_written_file_is_doubtful(program, tmp_path):
     assert "out.txt" in checks["files"]["message"]
 
 
-def test_a_program_that_does_not_leave_is_told(program):
+def test_a_program_that_does_not_exit_is_reported(program):
     waits = "import atexit, time; atexit.register(time.sleep, 600)\n"
     status, checks = check("--timeout", 6, program(waits + GOOD))
     assert status == 1
@@ -403,7 +405,7 @@ def test_settings_of_the_environment_do_not_count(program):
         (["no-such-model", "--x"], "an image takes no arguments"),
     ],
 )
-def test_what_is_not_there_is_an_error_that_says_so(tmp_path, words, told):
+def test_a_missing_program_or_tool_is_an_error(tmp_path, words, told):
     done = subprocess.run(
         [BINARY, "check", *words],
         cwd=tmp_path,

@@ -180,7 +180,7 @@ def is_told(answer):
 
 
 @pytest.mark.parametrize(("way", "method"), [*STARTED, ("loky", "spawn"), ("joblib", "spawn")])
-def test_the_request_is_told_and_the_worker_lives(model, way, method):
+def test_a_started_process_works_or_fails_only_its_request(model, way, method):
     server, guarded = model
     before = ask(server, "plain").json()
     seen = ask(server, way, method)
@@ -416,7 +416,7 @@ def test_an_exception_of_the_work_itself_stays_what_it_is(program):
         assert GUARD not in error
 
 
-def test_a_request_that_has_its_answer_keeps_it(program):
+def test_a_request_that_has_its_result_keeps_it(program):
     unawaited = """
         import time
 
@@ -591,7 +591,7 @@ FORKING = """
 
 
 @pytest.mark.parametrize("mode", ["http", "command_line"])
-def test_forked_children_that_run_the_loop_are_told_once(program, mode):
+def test_forked_children_that_run_the_loop_get_one_warning(program, mode):
     path = program(FORKING)
     told = "heard: get_next_input was called in a forked child; requests belong to process"
     if mode == "http":

@@ -177,7 +177,7 @@ def server(path):
 # --- a real server ---
 
 
-def test_a_failure_of_the_model_is_told(server):
+def test_a_failure_of_the_model_raises(server):
     with Client(server.url) as client:
         error, _ = failing(client.predict, text="raise")
         assert (error.code, error.status) == ("model_failed", 500)
@@ -189,7 +189,7 @@ def test_a_failure_of_the_model_is_told(server):
         assert client.predict(text="x")["text"] == "x"
 
 
-def test_a_stream_comes_in_pieces_as_they_are_made(server):
+def test_a_stream_yields_chunks_as_they_are_made(server):
     with Client(server.url) as client:
         begin = time.monotonic()
         times = []
@@ -207,7 +207,7 @@ def test_a_stream_comes_in_pieces_as_they_are_made(server):
         assert [value for kind, value in events if kind == "chunk"] == pieces
 
 
-def test_a_failure_in_the_middle_of_a_stream_is_told_after_its_pieces(server):
+def test_a_failure_in_the_middle_of_a_stream_raises_after_its_chunks(server):
     with Client(server.url) as client:
         pieces = []
         with pytest.raises(ClientError, match="too late") as caught:
@@ -217,7 +217,7 @@ def test_a_failure_in_the_middle_of_a_stream_is_told_after_its_pieces(server):
         assert error.code in ("model_failed", "broken_answer")
 
 
-def test_a_stream_that_is_left_is_given_up(server):
+def test_a_stream_that_is_closed_early_is_cancelled(server):
     with Client(server.url) as client:
         for piece in client.stream(text="stream", seconds=0.5):
             assert piece == "piece 0 "
@@ -303,7 +303,7 @@ def test_the_token(path):
         5,
     ],
 )
-def test_an_address_that_is_none_is_refused(url):
+def test_an_invalid_address_is_refused(url):
     with pytest.raises(ValueError, match="address"):
         Client(url)
     with pytest.raises(ValueError, match="address") as caught:
@@ -328,7 +328,7 @@ def test_a_limit_that_is_none_is_refused(options):
         Client("http://localhost", **options)
 
 
-def test_what_is_no_model_is_told():
+def test_a_server_without_a_model_is_an_error():
     with Faulty(schema=answer(b"<html>", Content_Type="text/html")) as server:
         error, _ = failing(Client(server.url).predict, text="x")
         assert error.code == "not_a_model"
@@ -407,7 +407,7 @@ def test_nothing_is_sent_again_that_the_model_may_have_seen(status):
         assert "secret" not in str(error)
 
 
-def test_a_reset_on_a_fresh_connection_is_told_and_not_tried_again():
+def test_a_reset_on_a_fresh_connection_raises_without_a_retry():
     closing = answer(json.dumps(SCHEMA).encode(), Connection="close")
     with Faulty(None, schema=closing) as server:
         error, _ = failing(Client(server.url).predict, text="x")
@@ -503,7 +503,7 @@ def chunks(*pieces, **headers):
     [10, dripping, dripping_body, continuing],
     ids=["nothing", "a slow head", "a slow body", "no head"],
 )
-def test_a_server_that_stalls_is_left_when_the_time_is_over(reply):
+def test_a_server_that_stalls_is_left_after_the_timeout(reply):
     with Faulty(reply) as server:
         error, seconds = failing(Client(server.url, timeout=0.7).predict, text="x")
         assert error.code == "timeout"
@@ -534,7 +534,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_answer_is_told(name):
+def test_a_broken_response_raises(name):
     def reply(connection):
         connection.sendall(BROKEN[name])
 
@@ -555,7 +555,7 @@ def test_a_broken_answer_is_told(name):
     ],
     ids=["long", "endless", "compressed", "announced"],
 )
-def test_an_answer_is_no_longer_than_it_may_be(reply):
+def test_a_response_that_is_too_long_is_refused(reply):
     with Faulty(reply) as server:
         error, seconds = failing(Client(server.url, max_bytes=1000).predict, text="x")
         assert error.code == "answer_too_large"
@@ -563,7 +563,7 @@ def test_an_answer_is_no_longer_than_it_may_be(reply):
         assert seconds < 5
 
 
-def test_events_are_bounded_and_hold_what_they_should():
+def test_events_are_bounded_and_checked():
     def stream(*lines):
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
@@ -590,7 +590,7 @@ def test_events_are_bounded_and_hold_what_they_should():
         assert list(Client(server.url).stream(text="x")) == [[1]]
 
 
-def test_compressed_answers_are_read():
+def test_compressed_responses_are_read():
     two = gzip.compress(b'{"a":') + gzip.compress(b"1}")
     large = gzip.compress(json.dumps(["x"] * 900000).encode())
     with Faulty(
@@ -606,7 +606,7 @@ def test_compressed_answers_are_read():
         assert server.connections == 1
 
 
-def test_an_answer_that_comes_before_the_request_is_read_counts():
+def test_a_response_before_the_end_of_the_request_counts():
     def early(connection):
         connection.sendall(problem("413 Too Large", "too_large", Connection="close"))
         connection.shutdown(socket.SHUT_RDWR)
@@ -632,7 +632,7 @@ def test_an_answer_that_comes_before_the_request_is_read_counts():
     listener.close()
 
 
-def test_what_comes_before_an_answer_is_passed_over():
+def test_informational_responses_are_skipped():
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
     with Faulty(hints + answer(b"1"), answer(b"2")) as server:
         client = Client(server.url)
@@ -659,7 +659,7 @@ def test_a_token_goes_to_its_own_server_only():
         assert "secret-token" in server.requests[1][0]
 
 
-def test_redirects_that_cannot_be_followed_are_told():
+def test_redirects_that_cannot_be_followed_raise():
     for location, status in [
         ("/elsewhere/", "301 Moved"),
         ("ftp://host/", "307 Moved"),
@@ -834,7 +834,7 @@ def test_a_client_that_is_left_open_leaves_nothing_behind(server, program):
     assert done.stderr == b""
 
 
-def test_nothing_of_it_is_loaded_before_it_is_used(program):
+def test_the_client_is_loaded_on_first_use(program):
     source = """
         import sys
         import ai_integration

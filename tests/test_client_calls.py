@@ -157,7 +157,7 @@ def test_each_member_of_a_batch_fails_alone(program, tmp_path):
 
 
 @pytest.mark.parametrize("given", ["[]", "[text('x')] * (len(batch) + 1)", "None", "text('x')"])
-def test_a_list_of_the_wrong_length_is_told_to_all_and_to_the_author(program, tmp_path, given):
+def test_a_list_of_the_wrong_length_fails_all_members_and_raises(program, tmp_path, given):
     source = HELD + (
         "            if texts == ['good']:\n"
         "                ai_integration.send_results([answer('good')])\n"
@@ -344,7 +344,7 @@ def calls(program, tmp_path):
         yield server
 
 
-def test_pieces_arrive_while_the_model_works(calls, tmp_path):
+def test_chunks_arrive_while_the_model_works(calls, tmp_path):
     with streaming(calls, "pieces") as connection:
         answer = connection.getresponse()
         assert answer.status == 200
@@ -359,14 +359,14 @@ def test_chunks_are_one_response_for_a_client_without_streaming(calls, tmp_path)
     assert calls.classic(text="pieces")["output"] == "one ü, two, three"
 
 
-def test_pieces_of_bytes_have_the_content_type_of_the_first(calls):
+def test_chunks_of_bytes_have_the_content_type_of_the_first(calls):
     answer = calls.post(text="bytes")
     assert (answer.type, answer.body) == ("application/zip", b"\xff\x00\x01")
     answer = calls.post(text="untyped")
     assert (answer.type, answer.body) == ("application/octet-stream", b"\xff")
 
 
-def test_events_tell_what_happens(calls, tmp_path):
+def test_events_report_the_steps_of_a_request(calls, tmp_path):
     (tmp_path / "go on").touch()
     seen = events(calls, "pieces")
     assert seen[0] == ("started", {})
@@ -378,7 +378,7 @@ def test_events_tell_what_happens(calls, tmp_path):
     assert b"".join(base64.b64decode(chunk["base64"]) for chunk in chunks) == b"\xff\x00\x01"
 
 
-def test_events_tell_the_progress(calls):
+def test_events_report_the_progress(calls):
     seen = events(calls, "progress")
     assert [data for name, data in seen if name == "progress"] == [
         {"fraction": 0.25, "message": "denoising"},
@@ -389,14 +389,14 @@ def test_events_tell_the_progress(calls):
     assert seen[-1][1]["text"] == "done"
 
 
-def test_an_iterator_tells_its_progress(calls):
+def test_an_iterator_reports_its_progress(calls):
     seen = events(calls, "generator")
     assert [data["fraction"] for name, data in seen if name == "progress"] == [0, 0.5]
     assert "".join(data["text"] for name, data in seen if name == "chunk") == "01"
 
 
 @pytest.mark.parametrize(("text", "words"), [("failing", "my words"), ("raising", "half-way")])
-def test_a_failure_after_pieces_is_a_failure(calls, text, words):
+def test_a_failure_after_chunks_is_a_failure(calls, text, words):
     name, data = events(calls, text)[-1]
     assert name == "error"
     assert data["code"] == "model_failed"
@@ -415,7 +415,7 @@ def test_a_message_that_is_too_long_is_cut(calls):
     assert seen[-1][0] == "result"
 
 
-def test_pieces_on_the_command_line(program, tmp_path):
+def test_chunks_on_the_command_line(program, tmp_path):
     path = program(CALLS + ONE_CALL_EACH.replace('wait_for("go on")', "pass"))
     file = tmp_path / "result"
     done = run(path, "--text", "pieces", "--output", file)
@@ -534,7 +534,7 @@ def test_a_requester_who_leaves_frees_the_model(program, how, told, not_told, ac
         assert "Traceback" not in output
 
 
-def test_a_request_that_is_given_up_while_it_waits_harms_nobody(program, tmp_path):
+def test_a_request_that_is_cancelled_while_it_waits_affects_no_other(program, tmp_path):
     source = """
     while True:
         with ai_integration.get_next_input(SCHEMA) as inputs:
@@ -556,7 +556,7 @@ def test_a_request_that_is_given_up_while_it_waits_harms_nobody(program, tmp_pat
         assert "Traceback" not in server.output()
 
 
-def test_a_batch_is_cancelled_when_nobody_is_left(program, tmp_path):
+def test_a_batch_is_cancelled_when_all_its_clients_have_left(program, tmp_path):
     source = HELD + (
         "            if texts[0] in ('hold', 'next'):\n"
         "                ai_integration.send_results([answer(one) for one in texts])\n"
@@ -600,7 +600,7 @@ def own_mode(program, tmp_path, source):
     return {row[0]: row[1:] for row in rows}
 
 
-def test_a_mode_of_ones_own_gets_the_pieces_as_one(program, tmp_path):
+def test_a_custom_mode_gets_the_chunks_joined(program, tmp_path):
     source = """
     last = {"last": "c", "iterator": iter(["c", "d"]), "number": 5}
     while True:
@@ -627,7 +627,7 @@ def test_a_mode_of_ones_own_gets_the_pieces_as_one(program, tmp_path):
     }
 
 
-def test_a_mode_of_ones_own_gets_batches_of_one(program, tmp_path):
+def test_a_custom_mode_gets_batches_of_one(program, tmp_path):
     source = """
     while True:
         with ai_integration.get_next_inputs(SCHEMA) as batch:

@@ -315,7 +315,7 @@ def test_what_cannot_be_sent_is_refused_by_its_name(client, inputs, told):
         assert name in str(error)
 
 
-def test_what_the_server_refuses_is_told_by_input(client):
+def test_errors_of_the_server_name_the_inputs(client):
     with pytest.raises(ClientError) as caught:
         client.predict(integer="x", texts=["a", None])
     error = caught.value
@@ -327,7 +327,7 @@ def test_what_the_server_refuses_is_told_by_input(client):
     assert (str(again), again.inputs) == (str(error), error.inputs)
 
 
-def test_inputs_of_which_the_schema_knows_nothing_are_sent_where_that_is_wished(client):
+def test_inputs_beside_the_schema_are_sent_if_that_is_asked_for(client):
     lax = client.with_options(allow_unknown=True)
     assert lax.predict(more=[1, {"a": None}]) == {"more": ["1", "{'a': None}"]}
     assert lax.predict(more=RED)["more"][0] == "bytes"

@@ -95,7 +95,7 @@ def test_the_import_loads_little():
     assert not slow & set(listed)
 
 
-def test_the_first_answer_comes_soon(program, report):
+def test_the_first_response_comes_soon(program, report):
     path = program(TRIVIAL)
     times, idle = [], []
     for _ in range(5):

@@ -433,7 +433,7 @@ def test_standard_output_has_names(program, tmp_path, name):
     assert (tmp_path / "link").is_symlink()
 
 
-def test_a_result_goes_on_behind_what_a_descriptor_has(program, tmp_path):
+def test_a_result_is_appended_to_an_open_descriptor(program, tmp_path):
     program(model(TEXT))
     (tmp_path / "link").symlink_to("/proc/self/fd/9")
     for name in ("/dev/fd/9", "link"):

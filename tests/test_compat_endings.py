@@ -76,7 +76,7 @@ def test_a_failure_is_an_err_to_old_clients_and_a_problem_to_new_ones(program, s
 
 @both_styles
 @every_one_shot
-def test_an_exception_is_told_and_ends_the_program_with_its_own_status(
+def test_an_exception_is_printed_and_ends_the_program_with_its_own_status(
     program, tmp_path, style, mode
 ):
     begin = time.monotonic()
@@ -250,7 +250,7 @@ def test_sys_exit_ends_the_program_with_its_status(
 
 
 @both_styles
-def test_sys_exit_answers_the_requester_and_the_program_is_started_again(program, style):
+def test_sys_exit_fails_the_request_and_restarts_the_program(program, style):
     with serve(program(model(EXITING.replace("STATUS", "3"), style))) as server:
         for _ in range(2):
             assert "sys.exit(3)" in server.classic(text="go")["err"]
@@ -284,7 +284,7 @@ def test_superfluous_results_are_refused_with_a_warning(program, tmp_path, mode)
     assert reply.errors.count("no request open") == 2
 
 
-def test_superfluous_results_never_answer_the_next_request(program):
+def test_superfluous_results_never_reach_the_next_request(program):
     with serve(program(SUPERFLUOUS)) as server:
         for text in "abcdef":
             assert server.classic(text=text)["output"] == "first " + text

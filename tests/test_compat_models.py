@@ -180,7 +180,7 @@ def test_what_a_model_prints_is_passed_through_by_a_server(program):
 
 
 @pytest.mark.parametrize("path", ["/", "/infer"])
-def test_the_last_lines_that_a_dying_model_printed_are_told(program, path):
+def test_the_last_lines_of_a_dying_model_are_reported(program, path):
     source = """
         import os
         SCHEMA = {"text": {"type": "text"}}

@@ -174,7 +174,7 @@ def cases(table):
 
 
 @cases(SENT)
-def test_infer_answers_with_the_data_under_its_content_type(server, case):
+def test_infer_returns_the_data_with_its_content_type(server, case):
     expression, media, data = case
     answer = server.post(text=expression)
     assert answer.status == 200
@@ -186,7 +186,7 @@ def test_infer_answers_with_the_data_under_its_content_type(server, case):
 
 
 @cases(SENT)
-def test_the_ancestors_answer_holds_the_data(server, case):
+def test_the_ancestors_response_holds_the_data(server, case):
     expression, media, data = case
     answer = server.post("/", text=expression)
     assert answer.status == 200
@@ -300,7 +300,7 @@ def test_a_pil_image_is_encoded_as_its_content_type(server, media, kind, image):
     assert Image.open(io.BytesIO(encoded)).format == kind
 
 
-def test_an_iterator_is_streamed_piece_by_piece(program, tmp_path):
+def test_an_iterator_is_streamed_chunk_by_chunk(program, tmp_path):
     source = """
         import os, time
         SCHEMA = {"text": {"type": "text"}}
@@ -323,19 +323,19 @@ def test_an_iterator_is_streamed_piece_by_piece(program, tmp_path):
             assert answer.read() == b" second"
 
 
-def test_an_iterator_of_nothing_is_an_empty_answer(server):
+def test_an_empty_iterator_is_an_empty_response(server):
     answer = server.post(text="result('text/plain', pieces())")
     assert (answer.status, answer.body) == (200, b"")
 
 
-def test_an_iterator_that_breaks_is_told_as_a_failure(server):
+def test_an_iterator_that_raises_is_a_failure(server):
     expression = "result('text/plain', breaking())"
     assert "ValueError: the well is dry" in server.post(text=expression).json()["detail"]
     expression = "result('text/plain', breaking('one'))"
     assert "ValueError: the well is dry" in server.classic(text=expression)["err"]
 
 
-def test_an_iterator_that_breaks_later_gives_no_complete_answer(server):
+def test_an_iterator_that_raises_later_gives_no_complete_response(server):
     try:
         answer = server.post(text="result('text/plain', breaking('one'))")
     except (http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionError):

@@ -81,7 +81,7 @@ def text_of(path, body):
 
 @pytest.mark.parametrize("path", ["/", "/infer"])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_each_of_200_simultaneous_requests_gets_its_own_answer(program, path, workers):
+def test_each_of_200_simultaneous_requests_gets_its_own_response(program, path, workers):
     with serve(program(ECHO), AI_INTEGRATION_WORKERS=workers) as server:
         # Until then one worker might answer everything.
         eventually(
@@ -110,7 +110,7 @@ def test_each_of_200_simultaneous_requests_gets_its_own_answer(program, path, wo
         assert sum(answered_by.values()) == 200
 
 
-def test_requests_of_one_connection_are_answered_in_their_order(program):
+def test_requests_of_one_connection_get_responses_in_their_order(program):
     with serve(program(ECHO), AI_INTEGRATION_WORKERS=3) as server:
         address = urllib.parse.urlsplit(server.url)
         requests = b""
@@ -175,7 +175,7 @@ def test_a_full_queue_refuses_and_keeps_what_it_has(program, tmp_path):
         assert server.post(text="after").body == b"after"
 
 
-def test_a_full_queue_is_told_in_the_ancestors_words_too(program, tmp_path):
+def test_a_full_queue_is_also_reported_in_the_ancestors_format(program, tmp_path):
     with serve(program(HOLDING), cwd=tmp_path, AI_INTEGRATION_QUEUE=1) as server:
         held = in_background(server.post, text="hold")
         server.wait_for_output("begun hold")
@@ -260,7 +260,7 @@ def test_the_other_workers_go_on_while_one_is_away(program, tmp_path):
         eventually(lambda: workers() == 3, "the third is back")
 
 
-def test_a_late_or_second_result_is_nobody_elses_answer(program):
+def test_a_late_or_second_result_reaches_no_other_request(program):
     source = """
         import ai_integration
 

@@ -37,7 +37,7 @@ def test_a_change_that_is_copied_from_the_page_applies(name, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_every_piece_that_the_page_names_is_in_the_sources():
+def test_every_function_in_the_tables_is_in_the_sources():
     tables = re.findall(r"^\| piece.*\n\|[-|]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
     rows = [row.split(" | ")[0] for table in tables for row in table.splitlines()]
     pieces = {code for row in rows for code in re.findall(r"`([^`]+)`", row)}

@@ -317,7 +317,7 @@ def test_a_program_that_is_started_again_in_vain_is_given_up(use):
 
 
 @both_styles
-def test_a_mode_with_many_threads_gets_the_right_answers(use, style):
+def test_a_mode_with_many_threads_gets_the_right_results(use, style):
     done = use("many", style)
     assert done.returncode == 0, done.stderr
     assert last_line(done) == "wrong: []"
@@ -327,7 +327,7 @@ def test_the_model_keeps_the_main_thread_and_the_mode_sees_the_arguments(use):
     assert last_line(use("where", "loop", "--an", "argument")) == "False ['--an', 'argument']"
 
 
-def test_a_block_left_without_a_result_is_told_to_the_mode(program, folder):
+def test_a_block_without_a_result_raises_in_the_mode(program, folder):
     source = """
         import ai_integration
         while True:
@@ -339,7 +339,7 @@ def test_a_block_left_without_a_result_is_told_to_the_mode(program, folder):
     assert done.returncode == 0
 
 
-def test_a_second_result_never_answers_the_modes_next_call(program, folder):
+def test_a_second_result_never_reaches_the_modes_next_call(program, folder):
     source = """
         import ai_integration
         def result(data):

@@ -194,7 +194,7 @@ def test_a_deadline_ends_a_stream(program, tmp_path):
         assert (tmp_path / "cancelled").read_text().split() == [first.decode()]
 
 
-def test_a_deadline_in_the_queue_is_told_by_its_code(program, tmp_path):
+def test_a_deadline_in_the_queue_has_its_own_code(program, tmp_path):
     with serve(program(MODEL), cwd=tmp_path) as server:
         busy = in_background(server.post, text="short")
         eventually((tmp_path / "seen").exists, "the model is busy")

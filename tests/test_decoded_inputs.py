@@ -500,7 +500,7 @@ def test_a_custom_mode_gets_the_same(program, tmp_path, temporary):
     ],
 )
 @pytest.mark.parametrize("mode", ["command_line", "http"])
-def test_a_missing_library_is_told_at_the_start(
+def test_a_missing_library_is_an_error_at_the_start(
     program, tmp_path, properties, missing, words, mode
 ):
     library = tmp_path / "without"
@@ -733,7 +733,7 @@ def test_a_picture_is_upright_whatever_else_is_broken_in_its_notes(orientation):
 @pytest.mark.parametrize(
     "name", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000", "ICO"]
 )
-def test_a_picture_that_is_cut_off_is_told_from_a_whole_one(name):
+def test_a_truncated_picture_is_detected(name):
     data = encoded(NOISE, name)
     assert image_helpers.open_image(data).mode == "RGB"
     for part in (2, 4, 64):

@@ -362,7 +362,7 @@ class TestTextGeneration:
     def test_knows_the_capital_of_france(self, python):
         assert "Paris" in answer([python, entrypoint("text_generation"), "--prompt", self.QUESTION])
 
-    def test_the_answer_ends_at_max_tokens(self, python):
+    def test_the_result_ends_at_max_tokens(self, python):
         command = [python, entrypoint("text_generation"), "--prompt", "Tell me a long story."]
         short = answer([*command, "--max_tokens", "5"]).strip()
         assert short
@@ -370,7 +370,7 @@ class TestTextGeneration:
         assert long.startswith(short)
         assert len(long) > len(short)
 
-    def test_a_seed_makes_an_answer_repeatable(self, python):
+    def test_a_seed_makes_a_result_repeatable(self, python):
         command = [python, entrypoint("text_generation"), "--prompt", "Name an animal."]
         options = ["--temperature", "1.5", "--max_tokens", "12"]
         first, again, other = [

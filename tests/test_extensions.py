@@ -192,7 +192,7 @@ def test_a_request_of_the_dialect_carries_several_jobs(server):
     assert answer.json() == {"predictions": ["#00ff00", {"text": "json", "colour": "#000000"}]}
 
 
-def test_the_dialect_takes_compressed_bodies_and_tells_no_events(server):
+def test_the_dialect_takes_compressed_bodies_and_sends_no_events(server):
     answer = predict(
         server, [{"text": "bytes"}] * 3, content_encoding="gzip", accept="text/event-stream"
     )

@@ -212,7 +212,7 @@ def test_a_worker_killed_at_rest_costs_no_request(program):
             assert only_worker(server) != pid
 
 
-def test_a_crash_in_one_of_three_workers_is_nothing_to_the_others(program, mark):
+def test_a_crash_in_one_of_three_workers_does_not_affect_the_others(program, mark):
     with serve(program(POISONABLE), MARK=mark, AI_INTEGRATION_WORKERS=3) as server:
         eventually(lambda: server.get("/readyz").json()["workers"] == 3, "three workers")
         baseline = Baseline(server, workers=3)
@@ -224,7 +224,7 @@ def test_a_crash_in_one_of_three_workers_is_nothing_to_the_others(program, mark)
         baseline.check(mark)
 
 
-def test_the_answer_shows_the_last_lines_only(program):
+def test_the_response_shows_only_the_last_lines(program):
     source = """
         import os
         import ai_integration
@@ -301,7 +301,7 @@ def test_a_program_that_keeps_dying_is_given_up_visibly(program):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_program_that_serves_one_request_answers_all(program, workers):
+def test_a_program_that_exits_after_each_request_loses_none(program, workers):
     once = """
         import ai_integration
         with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
@@ -374,7 +374,7 @@ def test_a_program_that_hangs_once_while_it_loads_gets_another_chance(program, t
         server.wait_for_output("did not ask for its first input within 1 s")
 
 
-def test_a_program_that_is_not_there_is_said_to_be(tmp_path):
+def test_a_missing_program_is_reported(tmp_path):
     missing = tmp_path / "missing"
     answer = run(missing, command=[BINARY, "run"], mode="command_line")
     assert answer.returncode == 127
@@ -386,7 +386,7 @@ def test_a_program_that_is_not_there_is_said_to_be(tmp_path):
     assert b"cannot be executed" in answer.stderr
 
 
-def test_what_a_worker_started_ends_with_it(program, mark):
+def test_processes_that_a_worker_started_end_with_it(program, mark):
     source = """
         import os, time
         import ai_integration
@@ -642,7 +642,7 @@ def test_what_the_model_prints_is_never_in_its_result(program, command):
         server.wait_for_output("by another program")
 
 
-def test_a_server_whose_output_nobody_reads_still_answers(program):
+def test_a_server_with_unread_output_still_serves(program):
     with started([PYTHON, program(PRINTING)], env=environment(MODE="http", PORT=0)) as process:
         line = process.stderr.readline()
         while b"listening" not in line:
@@ -661,7 +661,7 @@ def test_a_server_whose_output_nobody_reads_still_answers(program):
         assert process.wait(10) == 0
 
 
-def test_a_server_whose_messages_nobody_reads_still_answers(program):
+def test_a_server_with_unread_log_still_serves(program):
     source = """
         import os
         import ai_integration
@@ -872,7 +872,7 @@ VIOLATIONS = {
 }
 
 
-def test_a_worker_that_breaks_the_protocol_is_told_off_and_started_again(executable, mark):
+def test_a_worker_that_breaks_the_protocol_is_logged_and_restarted(executable, mark):
     with serve(executable(MISBEHAVING), command=RUN, MARK=mark) as server:
         baseline = Baseline(server)
         for what, words in VIOLATIONS.items():
@@ -889,7 +889,7 @@ def test_a_worker_that_breaks_the_protocol_is_told_off_and_started_again(executa
         baseline.check(mark)
 
 
-def test_a_second_result_by_hand_spoils_nobodys_answer(executable):
+def test_a_second_result_by_hand_reaches_no_other_request(executable):
     with serve(executable(MISBEHAVING), command=RUN) as server:
         assert server.post(text="second result").status == 200
         answers = [in_background(server.post, text="number %d" % n) for n in range(20)]

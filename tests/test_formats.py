@@ -117,7 +117,7 @@ def test_another_format_is_refused_by_name(every, given):
         assert message.split(" got ")[1] in own, message
 
 
-def test_a_format_is_told_however_it_is_written(every):
+def test_a_format_is_recognized_in_every_spelling(every):
     words = {word.split(" ")[1]: word for word in every.words}
     for name, content in OTHERS:
         answer = every.post(**{words[name]: content})
@@ -128,7 +128,7 @@ def test_a_format_is_told_however_it_is_written(every):
 
 
 @pytest.mark.parametrize("name", UNTOLD)
-def test_what_tells_no_format_is_something_else(every, name):
+def test_content_without_a_known_format_is_something_else(every, name):
     words = {word.split(" ")[1]: word for word in every.words}
     content = UNTOLD[name]
     for word in ["png", "mp3", "mp4", "zip", "pdf"]:
@@ -343,7 +343,7 @@ def test_without_a_sample_the_self_test_asks_for_an_example(program):
     assert done.returncode == 0, done.stdout
 
 
-def test_front_ends_are_told_the_formats(program):
+def test_front_ends_get_the_formats(program):
     schema = {
         "photo": {"type": "image", "formats": ["png", "jpg"]},
         "talk": {"type": "audio", "formats": ["webm"], "description": "What was said"},

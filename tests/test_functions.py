@@ -604,7 +604,7 @@ def test_all_inputs_that_do_not_fit_are_named(evaluating):
     assert "limit" in evaluating.post(text="1", limit="4").json()["detail"]
 
 
-def test_what_does_not_fit_is_told_in_bounds(program):
+def test_errors_of_unfitting_values_are_bounded(program):
     source = """
         class Strict(pydantic.BaseModel):
             model_config = {"extra": "forbid"}
@@ -702,7 +702,7 @@ def test_numbers_of_a_pipe_become_text_as_elsewhere(program):
     assert done.stdout.splitlines()[-1] == b"'5'"
 
 
-def test_a_custom_mode_is_told_what_does_not_fit(program, tmp_path):
+def test_a_custom_mode_gets_the_errors_of_its_inputs(program, tmp_path):
     (tmp_path / "mine.py").write_text(
         "def mine(inference_function=None):\n"
         "    print(inference_function({'a': 'green', 'b': ['2024-02-30', '2024-02-29']}))\n"
@@ -944,7 +944,7 @@ def test_code_on_a_command_line_is_a_model_by_run(how):
     assert done.stdout.strip() == b"result", done
 
 
-def test_nothing_of_functions_is_loaded_before_it_is_used():
+def test_the_code_for_functions_is_loaded_on_first_use():
     code = "import sys; known = set(sys.modules); import ai_integration; %s;"
     code += "print(*sorted(set(sys.modules) - known))"
     loaded = run("-c", code % "0").stdout.decode().split()

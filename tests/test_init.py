@@ -85,7 +85,7 @@ def written(folder):
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_three_commands_lead_from_an_empty_folder_to_an_answer(user, template):
+def test_three_commands_lead_from_an_empty_folder_to_a_response(user, template):
     if template == "rust" and not shutil.which("cargo"):
         pytest.skip("cargo is not installed")
     first = user("ai-integration init my-model --template " + template)
@@ -191,7 +191,7 @@ def test_a_name_that_does_not_fit_is_refused_with_one_that_does(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_template_is_refused_with_those_that_there_are(tmp_path):
+def test_an_unknown_template_is_refused_with_the_list_of_templates(tmp_path):
     done = init("my-model", "--template", "video", cwd=tmp_path)
     assert done.returncode == 2
     for template in TEMPLATES:

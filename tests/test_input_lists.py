@@ -211,7 +211,7 @@ def test_many_items_come_whole(server):
     )
 
 
-def test_the_classic_answer_shows_each_item(server):
+def test_the_classic_response_shows_each_item(server):
     body, kind = multipart([("image[]", PNG), ("image[]", GIF), ("text", "a")])
     shown = server.request("/", body, {"Content-Type": kind}).json()["inputs"]
     url = "data:%s;base64,%s"
@@ -278,7 +278,7 @@ BRACKETS = "put it in brackets: a list of one is [ … ]"
         ),
     ],
 )
-def test_what_is_wrong_with_a_list_is_told_by_its_place(server, inputs, errors):
+def test_errors_in_a_list_name_their_places(server, inputs, errors):
     body = json.dumps(inputs).encode()
     answer = server.request("/infer", body, {"Content-Type": "application/json"})
     assert answer.status == 422, answer
@@ -494,7 +494,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_with_a_list_is_told_and_makes_the_self_test_sad(program, mistake):
+def test_a_mistake_with_a_list_is_logged_and_makes_the_self_test_sad(program, mistake):
     properties, told = MISTAKES[mistake]
     path = program(
         """
@@ -514,7 +514,7 @@ def test_a_mistake_with_a_list_is_told_and_makes_the_self_test_sad(program, mist
     assert told in sad[0]
 
 
-def test_a_type_that_is_meant_as_a_list_is_told_of_the_property(program):
+def test_a_type_that_is_meant_as_a_list_is_corrected_to_the_property(program):
     path = program(
         """
         import ai_integration

@@ -140,7 +140,7 @@ def test_unknown_flags_and_stray_words_are_usage_errors(program, style, words):
     refused(done, 2, words[0].lstrip("-") if words != ["--text"] else "--text")
 
 
-def test_a_misspelt_flag_is_told_the_nearest_one(program):
+def test_a_misspelt_flag_gets_the_nearest_one_suggested(program):
     done = run(program(model(ONE_TEXT)), "--txet", "x", mode="command_line")
     refused(done, 2, "--txet", "--text")
 
@@ -555,7 +555,7 @@ def test_an_input_given_twice_is_refused(server, path):
     ],
 )
 @pytest.mark.parametrize("mode", ["command_line", "http", "test_inputs_dict_json"])
-def test_a_misspelt_setting_is_told_the_nearest_name(program, style, name, nearest, mode):
+def test_a_misspelt_setting_gets_the_nearest_name_suggested(program, style, name, nearest, mode):
     path = program(model(ONE_TEXT, style))
     done = run(path, mode=mode, PORT=0, stdin=b'{"text": "x"}', **{name: "1"})
     errors = refused(done, 2, name + " is not a setting", "did you mean %s?" % nearest)
@@ -729,7 +729,7 @@ def test_the_command_refuses_an_unknown_mode(tmp_path, mode):
         ("inputs_schema={}, visualizer_config=object()", ["visualizer_config"]),
     ],
 )
-def test_a_schema_that_cannot_be_told_is_the_authors_error(program, arguments, words):
+def test_a_schema_that_cannot_be_sent_is_the_authors_error(program, arguments, words):
     path = program(
         """
         import ai_integration

@@ -104,19 +104,19 @@ def part(name, content, *headers):
 @both_addresses
 @pytest.mark.parametrize("kind", [JSON, JSON + "; charset=utf-8", JSON + ";charset=latin1;"])
 @pytest.mark.parametrize("name", [name for name in TOLD if name != "utf-8"])
-def test_json_tells_its_encoding_itself(server, path, kind, name):
+def test_the_encoding_of_json_is_detected(server, path, kind, name):
     assert seen(path, ask(server, path, TOLD[name], kind)) == {"text": TEXT}
 
 
 @pytest.mark.parametrize("name", TOLD)
-def test_json_in_a_pipe_tells_its_encoding_itself(program, name):
+def test_the_encoding_of_json_in_a_pipe_is_detected(program, name):
     done = run(program(model(ONE_TEXT)), mode="test_inputs_dict_json", stdin=TOLD[name])
     assert done.returncode == 0, done.stderr
 
 
 @both_addresses
 @pytest.mark.parametrize("name", TOLD)
-def test_json_in_a_file_tells_its_encoding_itself(optional, path, name):
+def test_the_encoding_of_json_in_a_file_is_detected(optional, path, name):
     body, kind = part("extra", TOLD[name], 'Content-Disposition: form-data; filename="a.json"')
     body = body.replace(b'"extra"\r\nContent-Disposition: form-data', b'"extra"')
     assert seen(path, ask(optional, path, body, kind)) == {"extra": {"text": TEXT}}
@@ -406,7 +406,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("body", "sentence"), BROKEN)
-def test_what_is_wrong_with_json_is_said_in_words_with_its_place(server, body, sentence):
+def test_errors_in_json_are_plain_and_name_the_place(server, body, sentence):
     whole = "the body is not a JSON object of inputs: " + sentence
     for path in PATHS:
         assert told(path, ask(server, path, body, JSON), 400) == whole
@@ -418,14 +418,14 @@ def test_what_is_wrong_with_json_is_said_in_words_with_its_place(server, body, s
 @pytest.mark.parametrize(
     ("body", "sentence"), [case for case in BROKEN if "expected an object" not in case[1]]
 )
-def test_what_is_wrong_with_json_in_a_pipe_is_said_in_words(program, body, sentence):
+def test_errors_in_json_in_a_pipe_are_plain(program, body, sentence):
     done = run(program(model(ONE_TEXT)), mode="test_inputs_dict_json", stdin=body)
     assert done.returncode == 2
     assert done.stderr.decode() == "error: standard input is not JSON: %s\n" % sentence
 
 
 @both_addresses
-def test_what_is_wrong_with_json_in_a_field_is_said_in_words(optional, path):
+def test_errors_in_json_in_a_field_are_plain(optional, path):
     answer = ask(optional, path, *part("extra", b"{'a': 1}"))
     assert told(path, answer, 422) == (
         "extra: expected JSON (a million values at most, no key twice), got \"{'a': 1}\", which "
@@ -462,7 +462,7 @@ def test_an_empty_input_is_not_a_missing_one(program, path):
 
 
 @both_addresses
-def test_a_body_without_a_type_is_told_to_name_one(server, path):
+def test_a_body_without_a_content_type_is_refused_with_the_way_out(server, path):
     # urllib would name one by itself.
     answer = server.request(path, b"x", {"Content-Type": ""}, method="POST")
     assert told(path, answer, 415).startswith("the body has no Content-Type; send multipart")

@@ -95,7 +95,7 @@ def test_big_and_small_members_of_one_batch_come_back_identical(program, tmp_pat
             assert same(answer, data)
 
 
-def test_several_big_inputs_of_one_request_are_told_apart(program):
+def test_several_big_inputs_of_one_request_are_not_mixed_up(program):
     loop = """
     while True:
         with ai_integration.get_next_input(SCHEMA) as inputs:
@@ -135,7 +135,7 @@ def test_a_big_result_reaches_the_other_readers_too(program, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_big_pieces_of_a_stream_arrive_whole_and_in_order(program, tmp_path):
+def test_big_chunks_of_a_stream_arrive_whole_and_in_order(program, tmp_path):
     loop = """
     def pieces(data):
         for start in range(0, len(data), 700000):
@@ -516,7 +516,7 @@ STRAY = (
 
 
 @linux_only
-def test_a_stray_descriptor_is_nobody_elses_answer(executable):
+def test_a_stray_descriptor_reaches_no_other_request(executable):
     with serve(executable(STRAY), command=RUN) as server:
         assert server.post(text="stray").status in (200, 500)
         for word in ("first", "other", "third"):

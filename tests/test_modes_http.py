@@ -60,7 +60,7 @@ def url_of(media, data):
     return "data:%s;base64,%s" % (media, base64.b64encode(data).decode())
 
 
-def test_the_ancestors_answer_has_its_six_fields(server):
+def test_the_ancestors_response_has_its_six_fields(server):
     answer = server.post("/", photo=PNG, title="x")
     assert answer.status == 200
     assert answer.type == "application/json"
@@ -74,12 +74,12 @@ def test_the_ancestors_answer_has_its_six_fields(server):
     assert body["id"]
 
 
-def test_each_answer_has_an_id_of_its_own(server):
+def test_each_response_has_its_own_id(server):
     ids = {server.classic(photo=PNG, title="x")["id"] for _ in range(5)}
     assert len(ids) == 5
 
 
-def test_the_answer_shows_the_inputs_in_the_schemas_order(server):
+def test_the_response_shows_the_inputs_in_the_schemas_order(server):
     body = server.classic(title="grün", photo=PNG)
     assert body["inputs"] == [
         {"is_img": True, "url": url_of("image/jpeg", PNG)},
@@ -99,7 +99,7 @@ def test_the_answer_shows_the_inputs_in_the_schemas_order(server):
         ("data:application/octet-stream;base64,", base64.b64encode),
     ],
 )
-def test_the_answer_shows_a_picture_that_came_as_base64(server, head, spell, body):
+def test_the_response_shows_a_picture_that_came_as_base64(server, head, spell, body):
     given = {"photo": head + spell(PNG).decode(), "title": "x"}
     if body == "form":
         answer = server.post("/", **given)
@@ -288,7 +288,7 @@ def test_a_browsers_bad_request_is_a_page_that_names_the_fields(server):
     assert "steps: expected an integer from 1 to 50" in shown
 
 
-def test_the_schema_is_told_as_the_author_wrote_it(server):
+def test_the_schema_is_served_as_the_author_wrote_it(server):
     answer = server.get("/schema")
     told = answer.json()
     inputs = told.pop("inputs")
@@ -508,7 +508,7 @@ def test_a_flag_that_is_no_address_is_refused(program, host):
     assert b'error: HOST="%s" does not fit: expected an IP address' % host.encode() in done.stderr
 
 
-def test_the_log_tells_where_the_server_is_and_when_the_model_is_ready(program):
+def test_the_log_has_the_servers_address_and_when_the_model_is_ready(program):
     source = "import time; time.sleep(1)\n" + textwrap.dedent(model(PAINTER))
     with serve(program(source), HOST="0.0.0.0", ready=False) as server:
         port = int(server.url.rsplit(":", 1)[1])
@@ -535,7 +535,7 @@ def bound_addresses(port):
     return found
 
 
-def test_a_model_without_inputs_has_a_page_and_answers(program):
+def test_a_model_without_inputs_has_a_page_and_serves(program):
     source = """
         SCHEMA = {}
 
@@ -581,7 +581,7 @@ ABOUT = """
 """
 
 
-def test_what_the_author_says_of_the_model_is_told(program):
+def test_the_authors_description_of_the_model_is_shown(program):
     with serve(program(ABOUT)) as server:
         about = server.get("/schema").json()["model"]
         assert about == {
@@ -598,7 +598,7 @@ def test_what_the_author_says_of_the_model_is_told(program):
         assert "does not know" not in server.output()
 
 
-def test_the_operator_may_say_something_else_of_the_model(program):
+def test_the_operator_may_change_the_description_of_the_model(program):
     settings = {"AI_INTEGRATION_MODEL_NAME": "Parrot", "AI_INTEGRATION_MODEL_VERSION": "8"}
     with serve(program(ABOUT), **settings) as server:
         about = server.get("/schema").json()["model"]

@@ -239,7 +239,7 @@ class TestCommand:
         assert b"--text" in done.stdout
         assert b"entrypoint.py" in done.stdout
 
-    def test_serve_is_http_on_port_8080_unless_told_otherwise(self, program):
+    def test_serve_is_http_on_port_8080_by_default(self, program):
         path = program(model(ECHO))
         with serve(path, command=[BINARY, "serve"], MODE=None) as server:
             assert server.post(text="hi").json()["text"] == "hi"
@@ -442,7 +442,7 @@ def test_what_a_model_starts_is_not_mistaken_for_a_worker(program, tmp_path, mod
         assert seen[2] in (None, "False")
 
 
-def test_a_link_that_is_none_is_said_to_be_none(program):
+def test_an_invalid_link_is_reported(program):
     done = run(program(model(ECHO)), mode="command_line", AI_INTEGRATION_LINK=77)
     assert done.returncode != 0
     assert "descriptor 77, which is not open" in done.stderr.decode()

@@ -203,7 +203,7 @@ def test_a_float_is_the_nearest_one(ask):
     assert ask(**given) == {name: repr(json.loads(text)) for name, text in given.items()}
 
 
-def test_neighbours_among_choices_are_told_apart(ask):
+def test_neighbouring_choices_are_distinguished(ask):
     given = {"c%d" % at: str(one) for at, one in enumerate(NEIGHBOURS)}
     assert ask(**given) == given
     with pytest.raises(Refused, match=str(2**63 + 1)):

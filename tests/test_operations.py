@@ -46,7 +46,7 @@ def names(samples):
     return {re.sub(r"_(bucket|sum|count)(\{.*)?$|\{.*$", "", name) for name in samples}
 
 
-def test_what_happens_is_counted(program):
+def test_metrics_count_requests_and_workers(program):
     with serve(program(MODEL)) as server:
         for text in ["a", "b", "fail", "exit"]:
             server.post(text=text)
@@ -77,7 +77,7 @@ def test_what_happens_is_counted(program):
     assert seen['ai_integration_worker_resident_memory_bytes{worker="1"}'] > 1 << 20
 
 
-def test_what_waits_is_told(program):
+def test_metrics_report_waiting_requests(program):
     with serve(program(MODEL)) as server:
         waiting = [in_background(server.post, text="slow") for _ in range(3)]
         eventually(lambda: metrics(server)["ai_integration_jobs_in_flight"] == 1, "a job runs")
@@ -153,7 +153,7 @@ def test_a_request_has_an_id_of_its_own_unless_it_brings_a_plain_one(program, gi
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in ids)
 
 
-def test_at_debug_every_request_is_told(program):
+def test_at_debug_every_request_is_logged(program):
     with serve(program(MODEL), AI_INTEGRATION_LOG="debug") as server:
         server.post(text="secret words", headers={"X-Request-Id": "mine"})
         server.wait_for_output(r"answered after .*request_id=\"?mine")

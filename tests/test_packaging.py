@@ -81,7 +81,7 @@ class TestZipapp:
         serves_and_starts_again(archive, python=base, **nowhere)
 
     @pytest.mark.parametrize("mode", ["command_line", "http"])
-    def test_without_an_engine_the_way_out_is_told(self, archive, tmp_path, mode):
+    def test_without_an_engine_the_error_names_a_way_out(self, archive, tmp_path, mode):
         base, nowhere = no_binary_around()
         done = run(archive, "--text", "a", python=base, mode=mode, **nowhere)
         assert (done.returncode, done.stdout) == (1, b"")
@@ -166,7 +166,7 @@ class TestPyInstaller:
         done = run(bundles["one folder"], "--text", "client", command=[], mode="command_line")
         assert done.stdout == b"AsyncClient('http://localhost/')!\n", done.stderr
 
-    def test_without_an_engine_the_way_out_is_told(self, bundles, tmp_path):
+    def test_without_an_engine_the_error_names_a_way_out(self, bundles, tmp_path):
         folder = tmp_path / "moved"
         shutil.copytree(bundles["one folder"].parent, folder, symlinks=True)
         (folder / "_internal" / "ai-integration").unlink()

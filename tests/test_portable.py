@@ -124,7 +124,7 @@ def test_a_custom_mode(written, place, tmp_path):
     assert b"\nA" in b"\n" + done.stdout
 
 
-def test_a_pool_without_a_guard_is_told_of(program, place):
+def test_a_pool_without_a_guard_is_reported(program, place):
     source = """
         import multiprocessing
         import ai_integration

@@ -108,7 +108,7 @@ def test_several_files_that_are_saved_together_are_one_change(program, tmp_path)
         assert server.output().count("reloading the program") == 1
 
 
-def test_two_versions_of_a_second_are_told_apart(program, tmp_path):
+def test_two_versions_within_a_second_are_distinguished(program, tmp_path):
     """Python takes files with the same second and length for the same file."""
     path = program(model("one", more="from helper import VERSION"))
     helper = program("VERSION = 'one'", "helper.py")
@@ -124,7 +124,7 @@ def test_two_versions_of_a_second_are_told_apart(program, tmp_path):
         becomes(server, "two")
 
 
-def test_what_editors_and_tools_do_is_told_apart_from_a_change(program, tmp_path):
+def test_temporary_files_of_editors_and_tools_are_no_change(program, tmp_path):
     path = program(model("one"))
     with watched(path, cwd=tmp_path) as server:
         path.write_text(model("one"))
@@ -414,7 +414,7 @@ def test_where_one_of_several_copies_is_broken_the_others_serve(program):
         assert {answer(server) for _ in range(6)} == {"mended"}
 
 
-def test_a_crash_of_the_old_program_is_told_with_the_reason(program):
+def test_a_crash_of_the_old_program_is_reported_with_the_reason(program):
     path = program(model("good"))
     with watched(path) as server:
         path.write_text("raise ValueError('broken')\n")
@@ -438,7 +438,7 @@ def test_the_page_and_the_api_learn_of_another_schema(program):
         eventually(lambda: "more" in server.get("/schema").json()["inputs_schema"], "it is new")
 
 
-def test_without_the_setting_nothing_is_watched_or_told(program):
+def test_without_the_setting_nothing_is_watched_or_reported(program):
     path = program(model("one"))
     with serve(path) as server:
         assert server.get("/revision").status == 404
@@ -483,7 +483,7 @@ def test_a_program_that_writes_into_its_own_folder_is_left_alone_in_the_end(prog
         becomes(server, "two")
 
 
-def test_a_program_that_writes_a_source_file_with_each_answer_is_not_started_without_end(program):
+def test_a_program_that_writes_a_source_file_for_each_request_is_not_restarted_forever(program):
     made = "import pathlib; made = pathlib.Path(__file__).with_name('made.py')"
     writing = "made.write_text(str(time.time()))\n        time.sleep("
     path = program(model("one", more=made).replace("time.sleep(", writing))
@@ -552,7 +552,7 @@ def test_modes_that_end_refuse_it(program, mode, words):
     assert done.stdout == b""
 
 
-def test_a_program_that_started_the_engine_is_told_how_it_is_watched(program):
+def test_a_program_that_started_the_engine_gets_a_message_how_to_be_watched(program):
     done = run(program(model("one")), "--text", "0", AI_INTEGRATION_RELOAD=1)
     assert done.returncode == 2
     assert "ai-integration run --reload --mode http PROGRAM" in done.stderr.decode()

@@ -240,12 +240,12 @@ def test_text_stays_text(server, expression, media, text):
     assert answer.body.decode() == text
 
 
-def test_a_later_piece_of_a_picture_is_no_text_either(server):
+def test_later_chunks_of_a_picture_may_not_be_text(server):
     answer = server.classic(text="iter([b'\\x89PNG', 'words'])", type=PICTURE)
     assert "text is not a picture" in answer["err"]
 
 
-def test_the_last_piece_of_a_picture_may_be_empty(program):
+def test_the_last_chunk_of_a_picture_may_be_empty(program):
     source = """
         import ai_integration
         SCHEMA = {"text": {"type": "text"}}

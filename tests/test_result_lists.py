@@ -241,7 +241,7 @@ def test_parts_are_sent_where_they_are_named(server, accept, is_mixed):
     assert server.post(headers={"Accept": accept}, text="red").type == "image/png"
 
 
-def test_a_large_list_arrives_whole_and_holds_nobody_up(server):
+def test_a_large_list_arrives_whole_and_delays_no_other_request(server):
     # Large enough for memory files, and for another thread.
     text = "[bytes([number]) * 2000001 for number in range(4)]"
     expected = [bytes([number]) * 2000001 for number in range(4)]
@@ -256,7 +256,7 @@ def test_the_plain_page_shows_every_picture(server):
     assert decoded(urls) == alone(server, ["red", "clear"])
 
 
-def test_the_description_tells_of_parts(server):
+def test_the_description_mentions_parts(server):
     answers = server.get("/openapi.json").json()["paths"]["/infer"]["post"]["responses"]["200"]
     assert set(answers["content"]) == {"*/*", "multipart/mixed"}
     assert "multipart/mixed" in answers["description"]
@@ -444,7 +444,7 @@ def test_a_custom_mode_sees_the_list(program, tmp_path):
 # --- the documentation ---
 
 
-def test_the_page_tells_of_lists(server):
+def test_the_page_describes_lists(server):
     page = PAGE.read_text()
     assert "| a list or tuple of 2 to 1,000 of these |" in page
     table = page.split("| way | what happens to a list |")[1].split("\n\n")[0]

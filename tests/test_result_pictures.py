@@ -380,7 +380,7 @@ def test_a_copy_of_a_frame_is_one_picture(evaluating, media):
     assert is_near(seen.convert("RGB").getpixel((4, 2)), (0, 0, 200))
 
 
-def test_frames_that_a_format_lacks_are_told_once(program):
+def test_frames_that_a_format_lacks_are_logged_once(program):
     warning = "of a picture with 4 frames one was sent, since JPEG has no frames"
     with serve(program(model(ALONE))) as server:
         for _ in range(2):
@@ -413,7 +413,7 @@ def test_integers_that_16_bits_do_not_hold_are_refused_as_png(evaluating):
         assert "mode I has 32-bit integers, more than PNG holds" in answer.json()["detail"]
 
 
-def test_a_format_that_pillow_lacks_is_told(evaluating):
+def test_a_format_that_pillow_lacks_is_an_error(evaluating):
     answer = evaluating.post(text="Image.new('RGB', (4, 4))", type="image/heic")
     assert answer.status == 500
     assert "pillow_heif.register_heif_opener()" in answer.json()["detail"]

@@ -512,7 +512,7 @@ def test_a_stream_of_values_is_lines_of_json(server, case):
     assert server.classic(text="as_json(%s, %r)" % (expression, kind))["output"] == lines
 
 
-def test_a_stream_that_cannot_go_on_says_at_which_piece(server):
+def test_a_stream_that_fails_names_the_chunk(server):
     error = server.classic(text="as_json(iter([{'a': 1}, {'a': [Thing()]}]))")["err"]
     assert "piece 1 of its iterator" in error
     assert "a[0] is an object of type Thing" in error
@@ -682,7 +682,7 @@ NO_RESULT = [
 
 
 @by_expression(NO_RESULT)
-def test_what_is_no_result_is_told_with_what_is(server, case):
+def test_an_invalid_result_is_refused_with_the_valid_forms(server, case):
     expression, reason, way_out = case
     error = error_of(server, expression)
     assert reason in error

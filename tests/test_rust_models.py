@@ -429,7 +429,7 @@ def test_what_a_struct_cannot_hold_is_an_error_of_that_input(
     check_refusal(describe, tmp_path / "a.png", given, place, message)
 
 
-def test_a_struct_that_lacks_an_input_is_told_so(describe):
+def test_a_struct_that_lacks_an_input_is_an_error(describe):
     answer = use(describe, mode="test_inputs_dict_json", stdin=b'{"words": 3}')
     assert answer.returncode != 0
     assert b"missing field `image`" in answer.stdout + answer.stderr

@@ -196,7 +196,7 @@ FINE = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_and_the_model_runs(program, name):
+def test_a_mistake_is_logged_and_the_model_runs(program, name):
     properties, words, given, got = MISTAKES[name]
     with serve(program(MODEL % properties)) as server:
         server.wait_for_output("input .x.: ")

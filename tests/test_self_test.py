@@ -69,9 +69,7 @@ def test_a_program_that_leaves_where_inputs_are_missing_gets_all_of_them(program
 
 @both_styles
 @both_commands
-def test_what_is_wrong_with_an_image_alone_is_told_where_more_does_not_help(
-    program, style, command
-):
+def test_the_error_of_an_image_alone_is_shown_if_more_inputs_do_not_help(program, style, command):
     source = COLORIZER.replace(
         "        size =", '        inputs["image"].colorize()\n        size ='
     )

@@ -90,7 +90,7 @@ def test_a_server_at_rest_stops_at_once(program, mark, command, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_was_accepted_is_answered_before_the_end(program, mark, number):
+def test_accepted_requests_get_responses_before_the_end(program, mark, number):
     with serve(program(MODEL), MARK=mark) as server:
         running = in_background(server.post, text="sleep 1")
         server.wait_for_output("begun sleep 1")
@@ -124,7 +124,7 @@ def test_a_stopping_server_takes_no_more_requests(program):
         assert server.process.wait(10) == 0
 
 
-def test_requests_for_a_model_that_is_being_loaded_are_answered_before_the_end(program):
+def test_requests_for_a_loading_model_get_responses_before_the_end(program):
     source = LOADING_FOR_EVER.replace("1000", "1") + MODEL
     with serve(program(source), ready=False) as server:
         early = in_background(server.post, text="early")
@@ -161,7 +161,7 @@ def test_a_second_signal_ends_it_at_once(program, mark, number, status, what):
         eventually(lambda: marked(mark) == [], "nothing is left")
 
 
-def test_a_second_signal_ends_it_at_once_also_after_the_last_answer(program, mark):
+def test_a_second_signal_ends_it_at_once_also_after_the_last_response(program, mark):
     with serve(program(MODEL), MARK=mark) as server:
         assert server.post(text="never comes back").status == 200
         server.process.send_signal(signal.SIGTERM)
@@ -176,7 +176,7 @@ def test_a_second_signal_ends_it_at_once_also_after_the_last_answer(program, mar
 
 
 @pytest.mark.parametrize("what", ["spin", "spin, deaf"])
-def test_the_stop_timeout_bounds_a_stop_and_the_requester_is_told(program, mark, what):
+def test_the_stop_timeout_bounds_a_stop_and_the_client_gets_an_error(program, mark, what):
     with serve(program(MODEL), MARK=mark, AI_INTEGRATION_STOP_TIMEOUT=1) as server:
         endless = in_background(server.post, text=what)
         server.wait_for_output("begun spin")
@@ -376,7 +376,7 @@ def first_process():
     return UNSHARE
 
 
-def test_process_1_collects_orphans_and_stops_when_told(program, first_process, mark):
+def test_process_1_collects_orphans_and_stops_on_sigterm(program, first_process, mark):
     source = """
         import os, subprocess, sys, time
         import ai_integration
@@ -498,7 +498,7 @@ def test_workers_get_the_signals_that_programs_expect(program, tmp_path):
 
 @starts
 @pytest.mark.parametrize("blocks", [0, 16, 1024])
-def test_a_limit_of_files_sizes_ends_nothing(program, command, blocks):
+def test_a_limit_of_file_sizes_ends_no_server(program, command, blocks):
     with serve(program(SIZES), command=limited("-f %d" % blocks, *command)) as server:
         for size in (100, 300_000, 3_000_000):
             assert server.post(data=b"x" * size).body == b"%d" % size
@@ -507,7 +507,7 @@ def test_a_limit_of_files_sizes_ends_nothing(program, command, blocks):
 
 
 @pytest.mark.parametrize("blocks", [0, 1024])
-def test_nor_does_it_in_a_one_shot_program(program, tmp_path, blocks):
+def test_a_limit_of_file_sizes_ends_no_one_shot_program(program, tmp_path, blocks):
     (tmp_path / "file").write_bytes(b"x" * 3_000_000)
     arguments = [str(program(SIZES)), "--data", str(tmp_path / "file")]
     for command in STARTS.values():
@@ -515,7 +515,7 @@ def test_nor_does_it_in_a_one_shot_program(program, tmp_path, blocks):
         assert (done.returncode, done.stdout) == (0, b"3000000"), done.stderr
 
 
-def test_a_model_that_dies_of_a_files_limit_is_told_of_it(program, tmp_path):
+def test_the_error_of_a_model_that_hits_a_file_size_limit_names_it(program, tmp_path):
     source = """
         import os, signal
         import ai_integration

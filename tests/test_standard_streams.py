@@ -104,7 +104,7 @@ HELPER = """
 """
 
 
-def test_a_helper_that_imports_the_package_prints_to_whoever_started_it(program):
+def test_a_helper_that_imports_the_package_prints_to_its_parent(program):
     source = "import ai_integration\n" + textwrap.dedent(HELPER) + model(ECHO)
     done = run(program(source), "--text", "x", mode="command_line")
     assert (done.returncode, done.stdout) == (0, b"x\n"), done.stderr
@@ -288,7 +288,7 @@ def test_a_model_inside_a_model_gives_its_result_and_nothing_else(program):
 
 
 @pytest.mark.parametrize("where", ["while loading", "in the loop"])
-def test_a_helper_script_prints_to_whoever_started_it(program, where):
+def test_a_helper_script_prints_to_its_parent(program, where):
     helper = program("import ai_integration\nprint('words of a helper')\n", "helper.py")
     call = "subprocess.check_output([sys.executable, %r]).decode()" % str(helper)
     source = "import ai_integration, subprocess, sys\nwords = %s\n" % call + model(ECHO)
@@ -354,7 +354,7 @@ def test_a_file_in_the_place_of_the_kept_descriptor_stays_the_programs(
     assert (done.returncode, out.read_text()) == (0, "x")
 
 
-def test_tools_that_import_the_package_print_as_ever(program, tmp_path):
+def test_tools_that_import_the_package_print_to_stdout(program, tmp_path):
     code = "import ai_integration; print('words of a tool')"
     assert run("-c", code, mode="command_line").stdout == b"words of a tool\n"
     # Text that is a model itself has its standard output kept.
@@ -369,14 +369,14 @@ def test_tools_that_import_the_package_print_as_ever(program, tmp_path):
 
 
 @pytest.mark.parametrize("words", [["-m", "ai_integration"], ["-m", "ai_integration.modes"]])
-def test_the_packages_own_tools_print_as_ever(words):
+def test_the_packages_own_tools_print_to_stdout(words):
     more = ["modes"] if words[-1] == "ai_integration" else []
     done = run(words[0], words[1], *more, mode="command_line")
     assert done.returncode == 0
     assert done.stdout.startswith((b" * MODE=command_line", b"["))
 
 
-def test_a_program_without_a_mode_prints_as_ever_while_loading(program):
+def test_a_program_without_a_mode_prints_to_stdout_while_loading(program):
     done = run(program(loading(ECHO, "loop") + "\n"), "--text", "x")
     assert done.stdout.endswith(b"x\n")
     source = "import ai_integration\nprint('loading')\n" + model(ECHO)

@@ -91,7 +91,7 @@ def events(body):
 
 
 @pytest.mark.parametrize("headers", [{}, EVENTS], ids=["chunked", "events"])
-def test_a_piece_is_out_within_5_ms(program, headers):
+def test_a_chunk_is_sent_within_5_ms(program, headers):
     with serve(program(MODEL)) as server:
         _, answer = open_stream(server, "clock", **headers)
         delays = []
@@ -158,7 +158,7 @@ def test_200_streams_at_once(program):
     assert len(complete) == 200
 
 
-def test_a_stalled_reader_costs_little_memory_and_nobody_elses_time(program):
+def test_a_stalled_reader_costs_little_memory_and_delays_no_other(program):
     with serve(program(MODEL), AI_INTEGRATION_WORKERS=2) as server:
         for _ in range(20):
             server.post(text="warm")
@@ -172,7 +172,7 @@ def test_a_stalled_reader_costs_little_memory_and_nobody_elses_time(program):
         connection.close()
 
 
-def test_a_stalled_reader_is_given_up_after_a_while(program):
+def test_a_stalled_reader_blocks_the_worker_only_for_a_while(program):
     with serve(program(MODEL)) as server:
         connection, _ = open_stream(server, "flood")
         begin = time.monotonic()
@@ -240,7 +240,7 @@ def test_a_request_whose_client_leaves_while_it_waits_never_reaches_the_model(pr
         assert seen.read_text().split() == ["busy", "last"]
 
 
-def test_events_tell_all_in_order(program):
+def test_events_report_all_steps_in_order(program):
     with serve(program(MODEL)) as server:
         _, answer = open_stream(server, "steps", **EVENTS)
         assert answer.headers["content-type"] == "text/event-stream"
@@ -259,7 +259,7 @@ def test_events_tell_all_in_order(program):
         assert told[-1] == ("result", {"content_type": "text/plain"})
 
 
-def test_events_tell_the_place_in_the_queue(program, tmp_path):
+def test_events_report_the_place_in_the_queue(program, tmp_path):
     with serve(program(MODEL), cwd=tmp_path) as server:
         assert server.post(text="ready").body == b"ready"
         ahead = [open_stream(server, "endless", **EVENTS) for _ in range(3)]
@@ -299,7 +299,7 @@ def test_a_page_reads_a_stream_as_it_comes(program, tmp_path, accept):
         assert time.monotonic() - begin < 1
 
 
-def test_the_command_line_prints_pieces_as_they_come(program):
+def test_the_command_line_prints_chunks_as_they_come(program):
     command = [sys.executable, str(program(MODEL)), "--text", "steps"]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -644,7 +644,7 @@ def test_a_stream_whose_server_is_killed_resets_the_connection_of_such_a_client(
 
 
 @pytest.mark.parametrize("headers", [[], ["Connection: keep-alive"]])
-def test_a_whole_stream_ends_the_connection_of_such_a_client_as_ever(program, tmp_path, headers):
+def test_a_whole_stream_closes_the_connection_of_such_a_client_normally(program, tmp_path, headers):
     (tmp_path / "read").touch()
     with serve(program(ENDINGS), cwd=tmp_path) as server:
         with old_stream(server, "ends", *headers) as client:
@@ -658,7 +658,7 @@ def test_a_whole_stream_ends_the_connection_of_such_a_client_as_ever(program, tm
             assert told[-1][0] == "error"
 
 
-def test_the_command_line_puts_a_piece_out_within_5_ms(program):
+def test_the_command_line_prints_a_chunk_within_5_ms(program):
     with started([sys.executable, program(MODEL), "--text", "clock"], bufsize=0) as process:
         in_background(process.stderr.read)
         delays = []

@@ -74,7 +74,7 @@ def test_the_bill_of_materials_names_every_crate_that_is_linked(materials):
     assert linked - named == set()
 
 
-def test_the_bill_of_materials_tells_the_source_and_the_licence_of_each_crate(materials):
+def test_the_bill_of_materials_has_the_source_and_the_licence_of_each_crate(materials):
     assert materials["bomFormat"] == "CycloneDX"
     crates = locked()
     for crate in materials["components"]:
@@ -117,7 +117,7 @@ def test_the_wheel_has_the_licences_of_what_is_in_the_page(wheel):
         assert "\n%s %s (" % (name, version) in text
 
 
-def test_the_wheel_tells_an_index_what_it_shows(wheel):
+def test_the_wheel_has_the_metadata_that_an_index_shows(wheel):
     told = wheel.metadata
     urls = [url.split(", ")[0] for url in told.get_all("Project-URL")]
     assert sorted(urls) == ["Documentation", "Issues", "Source"]

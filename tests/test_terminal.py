@@ -317,7 +317,7 @@ class TestTraceback:
             self.check(on.to_the_end())
         self.check(error)
 
-    def test_a_batch_shows_what_one_of_it_raises_once(self, program):
+    def test_a_batch_shows_the_exception_of_a_member_once(self, program):
         path = program("""
             import time
             import ai_integration
@@ -390,7 +390,9 @@ class TestModes:
         ],
     )
     @pytest.mark.parametrize("how", ["variable", "flag"])
-    def test_a_misspelt_mode_is_told_which_it_means(self, program, tmp_path, name, meant, how):
+    def test_a_misspelt_mode_gets_the_nearest_one_suggested(
+        self, program, tmp_path, name, meant, how
+    ):
         modes = tmp_path / "modes"
         modes.mkdir()
         (modes / "mine.py").write_text("MODULE_MODES = {'shout': lambda: None}\n")

@@ -172,7 +172,7 @@ def test_the_last_spans_are_sent_when_it_stops(program, collector):
 
 
 @pytest.mark.parametrize("way", ["closed", "silent"])
-def test_a_collector_that_is_away_costs_nobody_anything(program, way):
+def test_a_missing_collector_delays_no_request(program, way):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         if way == "silent":

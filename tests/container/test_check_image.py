@@ -87,7 +87,7 @@ def test_a_fault_of_an_image_is_found(check, variant, lines, name, words):
     assert checks[name]["way_out"]
 
 
-def test_an_image_that_is_not_there_is_not_fetched(check):
+def test_a_missing_image_is_not_pulled(check):
     status, told = check("localhost/no-such-model:latest")
     assert status == 127
     assert "podman pull localhost/no-such-model:latest" in told["error"]["message"]

@@ -91,7 +91,7 @@ class TestOneShotModes:
 class TestChoiceOfMode:
     """The values that MODE accepts."""
 
-    def test_an_unknown_mode_is_named_beside_those_there_are(self, podman, image):
+    def test_an_unknown_mode_is_named_with_the_list_of_modes(self, podman, image):
         done = podman.run_model(image, environment={"MODE": "telepathy"})
         assert done.returncode == 1, done
         printed = done.stdout + done.stderr
@@ -122,17 +122,17 @@ class TestHttp:
         assert server.listening_addresses() <= {"0" * 8, "0" * 32}
         assert server.listening_addresses()
 
-    def test_the_form_answers_in_the_documented_json(self, server):
+    def test_a_form_gets_the_documented_json(self, server):
         answer = result(server.post("/", text="hello"))
         expected = {"id", "output_url", "scale_applied", "inputs", "output", "visualizer_data"}
         assert set(answer) == expected
         assert answer["output"]["loud"] == "HELLO"
 
-    def test_infer_answers_with_the_raw_result(self, server):
+    def test_infer_returns_the_raw_result(self, server):
         assert result(server.post("/infer", text="hello"))["loud"] == "HELLO"
 
     @pytest.mark.parametrize("behaviour", ["crash", "exit 0", "exit 7"])
-    def test_a_model_that_dies_is_answered_for_and_started_again(self, server, behaviour):
+    def test_a_model_that_dies_gives_an_error_and_is_restarted(self, server, behaviour):
         model = result(server.post("/infer", text="hello"))["pid"]
         first = server.processes()[1]
 

@@ -87,7 +87,7 @@ def test_nothing_but_tmp_can_be_written(locked):
     ]
 
 
-def test_it_serves_and_tells_its_health(locked):
+def test_it_serves_and_reports_its_health(locked):
     assert result(locked.post("/infer", text="hello"))["loud"] == "HELLO"
     assert locked.get("/").status == 200
     assert locked.get("/healthz").status == 200
@@ -132,7 +132,7 @@ def test_the_self_test_is_happy(podman, image):
     assert "succeeded" in done.stdout.lower(), done
 
 
-def test_the_command_line_answers(podman, image):
+def test_the_command_line_works(podman, image):
     environment = {"MODE": "command_line"}
     done = podman.run_model(image, "--text", "hi", environment=environment, options=LOCKED)
     assert done.returncode == 0, done

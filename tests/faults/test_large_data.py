@@ -109,7 +109,7 @@ def sent():
 
 @pytest.mark.parametrize("path", ["/infer", "/"])
 @pytest.mark.parametrize(("body", "headers"), [pytest.param(b, h, id=n) for n, b, h in sent()])
-def test_a_large_request_holds_nobody_up(server, body, headers, path):
+def test_a_large_request_delays_no_other(server, body, headers, path):
     def ask():
         assert server.request(path, body, headers).status == 200
 
@@ -122,7 +122,7 @@ def test_a_large_request_holds_nobody_up(server, body, headers, path):
     ("path", "headers"),
     [("/infer", {}), ("/infer", {"Accept": "text/event-stream"}), ("/", {})],
 )
-def test_a_large_result_holds_nobody_up(server, kind, headers, path, pieces):
+def test_a_large_result_delays_no_other(server, kind, headers, path, pieces):
     fields = {"size": 100 << 20, "kind": kind, "pieces": pieces}
     body = urllib.parse.urlencode(fields).encode()
 

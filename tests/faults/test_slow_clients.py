@@ -26,7 +26,7 @@ ADDRESSES = {"slow heads": "/", "slow bodies": "/infer", "slow readers": "/metri
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_slow_clients_cost_the_others_nothing(program, tmp_path, attack):
+def test_slow_clients_do_not_delay_others(program, tmp_path, attack):
     if not shutil.which("slowhttptest"):
         pytest.skip("slowhttptest is not installed (Debian has it)")
     count, seconds, patience = (1000, 180, 120) if LONG else (200, 30, 15)

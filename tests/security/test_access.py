@@ -119,7 +119,7 @@ def test_a_site_that_may_ask_can_read_why_it_is_refused(module_program):
         assert preflight.status == 421
 
 
-def test_a_question_for_the_methods_is_answered_beside_cors(module_program):
+def test_options_requests_work_beside_cors(module_program):
     origin = {"Origin": "https://app.example.org"}
     settings = {"AI_INTEGRATION_ORIGINS": origin["Origin"]}
     with serve(module_program, **LOCAL, **settings) as server:
@@ -181,7 +181,7 @@ def test_an_invalid_frame_setting_is_refused(module_program, sites, nearest):
     assert "did you mean https://*" not in errors
 
 
-def test_without_the_token_nothing_is_told(module_program):
+def test_without_the_token_requests_are_refused(module_program):
     with serve(module_program, **LOCAL, AI_INTEGRATION_TOKEN="s3cret-token") as server:
         for method, path in [
             ("POST", "/infer"),
@@ -249,7 +249,7 @@ def refused(done, name):
 
 
 @pytest.mark.parametrize("name", PROTECTIVE)
-def test_an_empty_setting_opens_nothing(module_program, name):
+def test_an_empty_setting_grants_no_access(module_program, name):
     for value in EMPTY:
         done = run(module_program, mode="http", PORT=0, **{name: value})
         line = refused(done, name)
@@ -262,7 +262,7 @@ def test_an_empty_setting_opens_nothing(module_program, name):
         assert "empty" in line
 
 
-def test_a_setting_that_cannot_be_read_opens_nothing(module_program):
+def test_an_invalid_setting_grants_no_access(module_program):
     for name, value in [
         ("AI_INTEGRATION_TOKEN", b"caf\xe9"),
         ("AI_INTEGRATION_TOKEN_FILE", b"/run/caf\xe9"),
@@ -299,7 +299,7 @@ def test_one_client_may_not_ask_too_often(module_program):
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-Host", "Forwarded"])
-def test_a_proxy_cannot_be_told_a_name_that_is_not_this_servers(module_program, header):
+def test_a_forwarded_host_must_be_one_of_the_server(module_program, header):
     proxy = {"AI_INTEGRATION_TRUSTED_PROXIES": "127.0.0.1"}
 
     def status(server, name, **headers):

@@ -92,7 +92,7 @@ REQUESTS = {
 
 @pytest.mark.parametrize("pause", [0, 0.2])
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_client_that_stops_sending_gets_its_answer(patient, name, pause):
+def test_a_client_that_stops_sending_gets_its_response(patient, name, pause):
     request, expected = REQUESTS[name]
     with connection_to(patient) as connection:
         connection.sendall(request)
@@ -103,7 +103,7 @@ def test_a_client_that_stops_sending_gets_its_answer(patient, name, pause):
     assert expected in body
 
 
-def test_several_requests_before_the_end_are_answered(patient):
+def test_several_requests_before_the_end_get_responses(patient):
     with connection_to(patient) as connection:
         connection.sendall(asking("now 0.2") + asking("silent 0.3") + asking("now 0.4"))
         connection.shutdown(socket.SHUT_WR)
@@ -141,7 +141,7 @@ def wait_for_begin(server, how, before):
 @pytest.mark.parametrize("way", ["closes", "resets", "stops sending, then closes"])
 @pytest.mark.parametrize("more", [b"", STREAM])
 @pytest.mark.parametrize("how", ["held", "silent"])
-def test_a_client_that_is_gone_gives_its_request_up(patient, how, more, way):
+def test_a_request_of_a_disconnected_client_is_cancelled(patient, how, more, way):
     begun, cancelled = (patient.output().count(word + how) for word in ("began ", "cancelled "))
     connection = connection_to(patient)
     connection.sendall(asking(how + " 30", more=more))

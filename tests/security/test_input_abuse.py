@@ -223,7 +223,7 @@ def test_pictures_within_the_limits_reach_the_model(server):
     ("setting", "taken"),
     [(None, {"AVIF"}), ("avif", {"AVIF"}), ("heic", {"HEIF"}), ("png,heif", {"AVIF", "HEIF"})],
 )
-def test_avif_and_heic_are_told_apart(module_program, setting, taken):
+def test_avif_and_heic_are_distinguished(module_program, setting, taken):
     # Pillow alone reads AVIF, but not HEIC.
     settings = {} if setting is None else {"AI_INTEGRATION_IMAGE_FORMATS": setting}
     with serve(module_program, **settings) as server:

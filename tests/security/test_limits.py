@@ -30,7 +30,7 @@ def test_a_silent_connection_is_closed(impatient):
         assert 0.9 < seconds_until_closed(connection) < 2
 
 
-def test_a_head_that_does_not_end_is_given_up(impatient):
+def test_a_head_that_does_not_end_times_out(impatient):
     with connected(impatient) as connection:
         connection.sendall(GET[:20])
         assert 0.9 < seconds_until_closed(connection) < 2
@@ -54,7 +54,7 @@ def test_an_idle_connection_is_closed_and_a_used_one_is_not(impatient):
         assert 1.8 < seconds_until_closed(connection) < 3.5
 
 
-def test_a_body_that_does_not_come_is_given_up(impatient):
+def test_a_body_that_does_not_come_times_out(impatient):
     for request in [
         POST + b"Content-Length: 100\r\n\r\n{",
         POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
@@ -232,7 +232,7 @@ def test_some_memory_is_kept_for_small_requests(program):
         assert server.post(text="x" * (2 << 20)).status == 200
 
 
-def test_answers_that_are_not_taken_take_up_memory_too(program):
+def test_unread_responses_count_for_the_memory_limit(program):
     source = """
         import ai_integration
         while True:
@@ -249,7 +249,7 @@ def test_answers_that_are_not_taken_take_up_memory_too(program):
         eventually(lambda: server.post(text="little").status == 200, "there is room again")
 
 
-def test_a_body_that_cannot_come_in_time_is_given_up_early(module_program):
+def test_a_body_that_cannot_come_in_time_times_out_early(module_program):
     settings = {"AI_INTEGRATION_UPLOAD_TIMEOUT": 60}
     with serve(module_program, HOST="127.0.0.1", **settings) as server, connected(server) as slow:
         slow.sendall(POST + b"Content-Length: %d\r\n\r\n{" % (60 << 20))
@@ -262,7 +262,7 @@ def test_a_body_that_cannot_come_in_time_is_given_up_early(module_program):
         assert 9 < time.monotonic() - begin < 13
 
 
-def test_the_time_of_a_request_begins_before_the_model_is_there(program):
+def test_the_timeout_of_a_request_begins_before_the_model_is_ready(program):
     source = """
         import time
         import ai_integration
@@ -281,7 +281,7 @@ def test_the_time_of_a_request_begins_before_the_model_is_there(program):
         assert server.post(text="x").body == b"x"
 
 
-def test_the_time_to_try_again_is_that_of_the_queue(program):
+def test_retry_after_is_the_time_of_the_queue(program):
     source = """
         import time
         import ai_integration

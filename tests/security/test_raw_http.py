@@ -178,7 +178,7 @@ def test_a_head_is_as_long_as_the_docs_say(server):
             assert statuses(read_all(connection)) == [status], length
 
 
-def test_requests_in_a_row_are_answered_in_their_order(server):
+def test_pipelined_requests_get_responses_in_their_order(server):
     answer = exchange(server, b"".join(post(b"Content-Length: 13\r\n") for _ in range(20)))
     assert statuses(answer) == [200] * 20
 

@@ -213,7 +213,7 @@ HOSTS = [
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_what_is_not_public_is_not_connected_to(public, canary, host):
+def test_private_addresses_are_not_connected_to(public, canary, host):
     begin = time.monotonic()
     words = message(public.post(file="http://%s:%d/file" % (host, canary.port)))
     # Nothing was dialled: these would hang, or be refused in other words.
@@ -251,7 +251,7 @@ def test_what_is_not_public_is_not_connected_to(public, canary, host):
         "http://" + "a" * 9000,
     ],
 )
-def test_no_spelling_leads_behind_the_server(public, canary, url):
+def test_no_spelling_reaches_a_private_address(public, canary, url):
     message(public.post(file=url.format(port=canary.port)))
     assert canary.asked == []
 
@@ -365,7 +365,7 @@ def test_the_files_of_a_list_are_fetched_each_in_its_place(trusting, canary):
     assert len(canary.asked) == 6
 
 
-def test_what_is_wrong_with_the_files_of_a_list_is_told_by_their_places(trusting, public, canary):
+def test_errors_in_the_files_of_a_list_name_their_places(trusting, public, canary):
     start = "http://127.0.0.1:%d" % canary.port
     body = {"files": ["YQ==", start + "/none"], "images": [start + "/none"]}
     errors = trusting.request("/infer", json.dumps(body).encode(), JSON).json()["errors"]
@@ -390,7 +390,7 @@ def test_all_files_of_a_list_together_are_bounded(trusting, canary):
     assert "cannot be fetched" in message(trusting.request("/infer", body, JSON))
 
 
-def test_slow_servers_hold_nobody_else_up(trusting, canary):
+def test_slow_servers_do_not_delay_other_requests(trusting, canary):
     waiting = []
     for _ in range(20):
         thread = threading.Thread(
