@@ -1,5 +1,5 @@
-"""A file of each format that the schema's `formats` knows: a real one where a library at hand
-writes it, else its header with nothing behind it."""
+"""A file of each format that the schema's `formats` knows: a real one if a library can write
+it, otherwise only its header."""
 
 import bz2
 import gzip
@@ -69,7 +69,7 @@ MP3 = (b"\xff\xf3\x18\xc0" + bytes(32)) * 3
 AAC = (b"\xff\xf1\x50\x80\x01\x1f\xfc" + bytes(1)) * 3
 OPENDOCUMENT = "application/vnd.oasis.opendocument."
 
-# A file of each format that is told by its content.
+# A file of each format that is recognized by its content.
 MARKED = {
     "png": picture("PNG"),
     "jpeg": picture("JPEG"),
@@ -158,7 +158,7 @@ OTHERS = [
     ("zip", b"PK\x05\x06" + bytes(18)),
     ("pnm", b"P6\n# by hand\n1 1\n255\n..."),
 ]
-# Files whose content tells no format, though some begin like one.
+# Files whose content has no known format, although some begin like one.
 UNTOLD = {
     "text": b"a text\n",
     "BM": b"BMW, Audi\n",

@@ -161,7 +161,7 @@ def test_no_response_is_wrong_lost_or_sent_twice(program, tmp_path, connections,
         # One that was ended before it was of use, again and again, is out for half a minute.
         eventually(lambda: len(workers_of(server)) == workers, "the workers are back", 45)
         eventually(lambda: descriptors(server.process.pid) <= before + 1, "no descriptor is left")
-    # No request reached the model more often than it may, and each that was answered did.
+    # No request reached the model too often, and each request with a result reached it.
     worked_on = collections.Counter(notes.read_text().split())
     assert [name for name, times in worked_on.items() if times > 1 + retries] == []
     again = sum(times > 1 for times in worked_on.values())

@@ -31,7 +31,7 @@ HEAD = """
         while "hold" in texts and not os.path.exists("release"):
             time.sleep(0.005)
 
-    # Tells who was asked what, and in which company.
+    # Returns the reversed text, the number and the size of its batch, and the process.
     def answer(inputs):
         about = [inputs["text"][::-1], len(batches), len(batches[-1]), os.getpid()]
         return text(json.dumps(about))
@@ -51,7 +51,7 @@ START_LOOP = """
     ai_integration.public_interface.start_loop(answers, SCHEMA, max_batch_size=8, max_wait_ms=20)
 """
 
-# Each answers with a failure in its own way when asked by its name.
+# Each text makes the model fail in another way.
 FAILING = """
     def failing(inputs):
         if inputs["text"] == "failed":
@@ -162,7 +162,7 @@ def test_each_of_many_concurrent_requests_gets_its_own_result_of_a_batch(program
             assert reversed_text == ("request %d" % number)[::-1]
             members[turn] += 1
             sizes[turn] = size
-        # Nobody was in a batch that did not answer.
+        # Each member of each batch got its own response.
         assert members == sizes
         assert max(sizes.values()) == 8
         assert len(sizes) <= 40
@@ -207,7 +207,7 @@ def test_a_lone_request_is_begun_at_once(program, style):
             begin = time.monotonic()
             assert json_of(server.post(text="alone"))[:3] == ["enola", number + 1, 1]
             assert time.monotonic() - begin < 0.5
-            # By then nobody can take it for a burst.
+            # After this pause the next request is not part of a burst.
             time.sleep(0.3)
 
 
@@ -262,7 +262,7 @@ def test_a_member_fails_alone(program, tmp_path, style):
         assert process_of(server.post(text="on")) == process_of(answers["first"])
 
 
-# Pieces of data whose iterator gives up at the start, or on the way.
+# Iterators of chunks that raise at the start or later.
 ITERATING = """
     def pieces(word):
         if word == "bad at once":
@@ -286,7 +286,7 @@ def test_an_iterator_that_raises_fails_only_its_own_request(program, tmp_path, s
     with serve(source, **options) as server:
         words = ["one", "bad at once", "bad later", "two"]
         requests = texts(*words)
-        # There the pieces are put together, so that a failure can still be told.
+        # At this address the chunks are joined, so a later failure can still be reported.
         requests[2]["path"] = "/"
         one, at_the_start, later, two = together(server, tmp_path, requests)
         assert one.body == b"one 0\none 1\none 2\n"
@@ -671,7 +671,7 @@ def test_progress_of_a_batch_reaches_every_listener(program, tmp_path):
 
 
 def test_the_chunks_of_a_batch_are_streamed_side_by_side(program, tmp_path):
-    # Each member's next piece comes only after the others' one before.
+    # Each member's next chunk comes only after the chunks before of all others.
     pieces = """
     order = []
 
@@ -724,7 +724,7 @@ def test_a_batch_is_cancelled_once_all_its_clients_have_left(program, tmp_path):
         assert held().status == 200
         server.wait_for_output(r"\['gone', 'gone'\]")
         leaving[0].close()
-        # One of them is still there, and whoever comes waits for it.
+        # One client of the batch is still connected, so the next request waits for the batch.
         after = in_background(server.post, text="after")
         assert server.get("/healthz").status == 200
         assert "noticed" not in server.output()
@@ -794,7 +794,7 @@ def test_a_failure_of_a_batched_program_is_shown_on_the_command_line(program, st
 MODES = """
     import faulthandler, json, threading
 
-    # A call that is never answered is told at once, not when the suite's patience is over.
+    # A call that never returns fails after 10 s, not after the timeout of the suite.
     faulthandler.dump_traceback_later(10, exit=True)
 
     def asking(inference_function=None, inputs_schema=None, words=("a", "b")):

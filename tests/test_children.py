@@ -205,7 +205,7 @@ def test_what_a_block_leaves_behind_neither_goes_on_nor_disturbs_the_next(progra
         assert ask(server, "plain").json() == pid
         trackers = 1
         eventually(lambda: len(children(pid)) <= trackers, "no processes of the pool")
-        # A pool that is left over from another block is answered for as well.
+        # A pool that is left over from another block fails the request, too.
         assert is_told(ask(server, "left", "forkserver"))
         assert ask(server, "plain").json() == pid
 
@@ -430,7 +430,7 @@ def test_a_request_that_has_its_result_keeps_it(program):
             assert ask(server, "plain").json() == ["done"]
         server.wait_for_output("called get_next_input in a process that multiprocessing")
         time.sleep(0.5)
-        # Nobody waits for it, so the log has it, and has it once.
+        # No request waits for this process, so the message is only in the log, once.
         assert server.output().count(GUARD) == 1
         assert ask(server, "plain").json() == ["done"]
 

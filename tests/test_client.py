@@ -232,7 +232,7 @@ def test_the_time_limit_holds_for_the_model(server):
         assert "timeout=" in str(error)
         assert seconds < 3
         server.wait_for_output("CANCELLED slow")
-        # Of a stream the next piece counts.
+        # In a stream, the timeout is for each chunk.
         pieces = client.with_options(timeout=2).stream(text="stream", seconds=1)
         assert len(list(pieces)) == 4
 

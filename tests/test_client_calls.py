@@ -79,7 +79,7 @@ def asking(path, cwd, texts, address="/infer", **variables):
 
 @contextlib.contextmanager
 def streaming(server, text, accept=None):
-    """An answer that is read while it is made."""
+    """A response that is read while the model makes it."""
     connection = http.client.HTTPConnection(server.url.split("//")[1], timeout=30)
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     if accept:
@@ -203,10 +203,10 @@ def test_an_iterator_that_ends_the_program_leaves_nobody_waiting(program, tmp_pa
         "                yield given\n"
         "            ai_integration.send_results([text(pieces(one)) for one in texts])\n"
     )
-    # At the address where an answer that has begun can still become a failure.
+    # At this address a response that has begun can still become a failure.
     asked = asking(program(BATCHES + source), tmp_path, ["stop", "a", "b"], address="/")
     with asked as (server, answers):
-        # Whoever shared the batch has an answer, and whoever did not is served by the next one.
+        # Each member of the batch gets a response; the next process serves the other requests.
         assert "err" in answers["stop"].json()
         assert all(set(answer.json()) & {"err", "output"} for answer in answers.values())
         assert server.post(text="next").body == b"next"
@@ -279,7 +279,7 @@ def test_a_batch_that_cannot_be_is_refused_by_name(program, arguments, word):
     assert re.search("ValueError: .*%s" % word, done.stderr.decode())
 
 
-# --- pieces of an answer, and progress ---
+# --- chunks of a result, and progress ---
 
 ONE_CALL_EACH = """
     while True:

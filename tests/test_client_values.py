@@ -208,7 +208,7 @@ def test_the_model_gets_what_it_gets_on_the_command_line(
     # As JSON, or a form where it is a file; beside a file, in a form; and in JSON with files.
     assert client.predict(**{name: value}) == expected
     assert client.predict(**{name: value, "also": b"\xff"}) == expected
-    # JSON has neither bytes that are no text for what is no file, nor an empty file.
+    # JSON has no bytes for inputs that are no files, and no empty files.
     if given not in (b"abc", b""):
         assert client.predict(**{name: value, "also": b"\xff", "form": []}) == expected
 
@@ -371,7 +371,7 @@ EVALUATING = """
             return value
         return {"content-type": inputs["type"], "data": value, "success": True}
 """
-# Expressions and their content types; those of the command line are told by the page.
+# Expressions and their content types. The page has the types of the command line.
 RESULTS = [
     ("[]", "application/json"),
     ("None", "application/json"),
@@ -475,7 +475,7 @@ def test_the_result_is_that_of_the_command_line(results, evaluating, tmp_path, e
     given = results.predict(text=expression, type=kind)
     assert given == expected
     assert repr(given) == repr(expected) or isinstance(expected, (bytes, list))
-    # The pieces of it are the same.
+    # The chunks of the stream have the same value.
     pieces = list(results.stream(text=expression, type=kind))
     if not expression.startswith(("iter", "file", "open")):
         assert pieces == [expected]

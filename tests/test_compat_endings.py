@@ -135,7 +135,7 @@ def test_on_exception_continue_keeps_the_program(program, style):
             assert answer.status == 500
             assert "ValueError: bad" in answer.json()["detail"]
         assert server.post(text="x").body == first
-        # Whoever runs it sees the traceback too.
+        # The log shows the traceback, too.
         eventually(lambda: server.output().count("ValueError: bad") >= 3, "three tracebacks")
 
 

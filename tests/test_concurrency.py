@@ -12,7 +12,7 @@ import urllib.parse
 import pytest
 from support import eventually, in_background, marked, multipart, serve
 
-# The wait lets several workers get a share; the answer shows who answered what.
+# The wait gives several workers a share. The result names the worker and the request.
 ECHO = """
     import os, time
     import ai_integration
@@ -26,7 +26,7 @@ ECHO = """
             )
 """
 
-# Holds the request "hold" until a file appears, and writes down what it works on.
+# Holds the request "hold" until a file appears, and records each request that it gets.
 HOLDING = """
     import os, time
     import ai_integration
@@ -75,7 +75,7 @@ def at_once(count, ask):
 
 
 def text_of(path, body):
-    """The text in an answer to `POST /` or `POST /infer`."""
+    """Returns the text of a response to `POST /` or `POST /infer`."""
     return json.loads(body)["output"] if path == "/" else body.decode()
 
 
@@ -83,7 +83,7 @@ def text_of(path, body):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_each_of_200_simultaneous_requests_gets_its_own_response(program, path, workers):
     with serve(program(ECHO), AI_INTEGRATION_WORKERS=workers) as server:
-        # Until then one worker might answer everything.
+        # Before that, one worker might serve all requests.
         eventually(
             lambda: server.get("/readyz").json()["workers"] == workers, "all workers are ready"
         )

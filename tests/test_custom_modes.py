@@ -1,4 +1,4 @@
-"""Modes of one's own, written as the ancestor's README tells: a function with two or three
+"""Custom modes, written as the ancestor's README describes: a function with two or three
 arguments, a hint, and `MODULE_MODES` at the end of a file."""
 
 import json

@@ -78,7 +78,7 @@ def path_told(suffix, content):
     return [suffix, content.hex(), [0o600, 0o700]]
 
 
-# Types and forms, with files and what the model is to tell of each.
+# Types and forms, with files and the model's expected description of each.
 FORMS = {
     ("image", "pil"): [(RED, RED_TOLD), (CLEAR, CLEAR_TOLD)],
     ("image", "numpy"): [
@@ -126,7 +126,7 @@ def form(server, pairs):
 
 
 def refusal(answer):
-    """The message on each input that an answer says does not fit."""
+    """Returns the error of each input in a response."""
     assert answer.status == 422, answer
     problem = answer.json()
     assert problem["code"] == "invalid_input"
@@ -196,7 +196,7 @@ def test_one_picture_on_standard_input(program):
     assert b"error: the inputs are not valid: image: expected a whole picture" in done.stderr
 
 
-# What is wrong, the input that it is given to, and words of the refusal.
+# The fault of the file: the input, the file, and words of the error.
 BROKEN = {
     "no picture": ("image_pil", b"hello", "expected a picture that can be decoded here, got 5 by"),
     "another format": ("image_numpy", b"%PDF-1.7", "got pdf"),

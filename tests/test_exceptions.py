@@ -89,7 +89,7 @@ def test_an_exception_costs_its_request_and_no_other(program):
                 fail(server, word)
             else:
                 assert process_of(server) == first
-        # Whoever runs the server sees the traceback too.
+        # The log of the server shows the traceback, too.
         assert server.times_printed("\nValueError: bad\n", 2) >= 2
         assert "replaced" not in server.output()
 

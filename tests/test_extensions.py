@@ -24,7 +24,7 @@ import pytest
 from support import PYTHON, REPOSITORY, environment, eventually, run, serve
 
 PATCHES = {path.stem: path for path in (REPOSITORY / "tests" / "extensions").glob("*.patch")}
-# The same place each time: cargo would keep what it built of each other one.
+# Always the same folder: cargo would keep the build of every other one.
 COPY = REPOSITORY / ".cache" / "extensions"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
 # With nothing compiled yet; a minute with the dependencies that `make test-rust` has compiled.
@@ -160,7 +160,7 @@ def predict(server, instances, path=PREDICT, **headers):
 
 
 def error(answer):
-    """The status that an answer in the dialect's words has, and its message."""
+    """Returns the status of a dialect's error response, the status in its body, and its message."""
     assert answer.type == "application/json"
     words = answer.json()["error"]
     return answer.status, words["status"], words["message"]

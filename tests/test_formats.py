@@ -1,4 +1,4 @@
-"""`formats` in the schema: the model gets files of the listed formats only, told by their content,
+"""`formats` in the schema: the model gets files of the listed formats only, by their content,
 whichever way they come."""
 
 import base64
@@ -12,7 +12,7 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from file_formats import ALSO, MARKED, OTHERS, UNMARKED, UNTOLD
+from file_formats import ALSO, MARKED, OTHERS, UNMARKED, UNRECOGNIZED
 from support import REPOSITORY, run, serve
 
 MODEL = """
@@ -33,16 +33,16 @@ OPERATOR = "; AI_INTEGRATION_IMAGE_FORMATS sets the formats that the server acce
 
 
 def table():
-    """The documented formats: names, media types, and whether content tells them."""
+    """The documented formats: names, media types, and "yes" if the content shows the format."""
     page = (REPOSITORY / "docs/schema.md").read_text()
     rows = re.findall(r"^\| (.+) \| (.+/.+) \| (yes|no) \|$", page, re.MULTILINE)
     quoted = re.compile(r"`([^`]+)`").findall
-    return [(quoted(names), quoted(media_types), is_told) for names, media_types, is_told in rows]
+    return [(quoted(names), quoted(media_types), is_recognized) for names, media_types, is_recognized in rows]
 
 
 TABLE = [(names, media_types) for names, media_types, _ in table()]
 NAMES = [names[0] for names, _ in TABLE]
-IS_TOLD = {names[0]: is_told for names, _, is_told in table()}
+IS_RECOGNIZED = {names[0]: is_recognized for names, _, is_recognized in table()}
 FAMILIES = {"image": "image", "audio": "audio", "video": "video"}
 
 
@@ -79,12 +79,12 @@ def every(module_program):
 
 
 def test_every_format_has_a_file_here_if_its_content_tells_it():
-    assert {**dict.fromkeys(MARKED, "yes"), **dict.fromkeys(UNMARKED, "no")} == IS_TOLD
+    assert {**dict.fromkeys(MARKED, "yes"), **dict.fromkeys(UNMARKED, "no")} == IS_RECOGNIZED
 
 
 @pytest.mark.parametrize(("names", "media_types"), TABLE, ids=NAMES)
 def test_a_format_is_taken_under_each_of_its_names(every, names, media_types):
-    content = MARKED.get(names[0], UNTOLD["text"])
+    content = MARKED.get(names[0], UNRECOGNIZED["text"])
     kind = type_of(media_types)
     words = [
         word
@@ -127,10 +127,10 @@ def test_a_format_is_recognized_in_every_spelling(every):
         assert other.json()["errors"][0]["message"].endswith(", got " + name), other
 
 
-@pytest.mark.parametrize("name", UNTOLD)
+@pytest.mark.parametrize("name", UNRECOGNIZED)
 def test_content_without_a_known_format_is_something_else(every, name):
     words = {word.split(" ")[1]: word for word in every.words}
-    content = UNTOLD[name]
+    content = UNRECOGNIZED[name]
     for word in ["png", "mp3", "mp4", "zip", "pdf"]:
         message = every.post(**{words[word]: content}).json()["errors"][0]["message"]
         refused = " in the format %s, got %d bytes of something else" % (word, len(content))
@@ -242,7 +242,7 @@ def test_command_line_and_pipes_heed_the_formats(program, tmp_path, name):
             assert b"THE MODEL RAN" not in one.stderr
 
 
-# Of the operator's setting and the input's formats: what is taken, and what the others are told.
+# The operator's setting, the input's formats, the accepted formats, and the errors of others.
 BOTH = [
     (None, ["heic"], {"heic"}, {"png": "a picture in the format heic, got png"}),
     (None, ["HEIF"], {"heic", "avif"}, {"png": "in one of the formats avif, heic, got png"}),

@@ -82,7 +82,7 @@ FILES = {"a picture": PNG, "two pictures": [PNG, PNG], "a sound": SOUND, "nothin
 WIDTH, HEIGHT = Image.open(io.BytesIO(PNG)).size
 A_PATH = "path .png of %d bytes" % len(PNG)
 A_PICTURE = "PIL RGB %dx%d" % (WIDTH, HEIGHT)
-# What the page says of files, as `told` has it.
+# The page's descriptions of files, and the values of the test.
 SAID = {
     "the path of a temporary file, `.png`": A_PATH,
     "two such paths": "[%s, %s]" % (A_PATH, A_PATH),
@@ -457,7 +457,7 @@ MISTAKES = """
 
     ai_integration.run(locate)
 """
-# What is said of each.
+# A part of the error for each annotation.
 SAID_OF = {
     "a": "write a: str",
     "b (complex)": "write float",
@@ -646,7 +646,7 @@ def test_what_a_hint_leaves_out_is_missing(program, tmp_path, given):
     assert "a: missing" in ast.literal_eval(done.stdout.decode())["error"]
 
 
-# What a mode in Python gives, and what the function gets or the mode is told of it.
+# Values that a mode in Python passes, each with the function's value or the error.
 GIVEN_BY_A_MODE = {
     "a": [(3.0, 3), ("3", "expected an integer, got str"), (True, "expected an integer, got bool")],
     "b": [(3, 3.0), ("x", "expected a number, got str"), (True, "expected a number, got bool")],

@@ -237,7 +237,7 @@ def test_all_wrong_json_members_are_named_at_once(program):
     done.stderr = error.encode()
     names = ["photo:", "steps:", "scale:", "style:", "tiled:"]
     pipe_refused(done, *names, "base64 or a data: URL", "one of oil, ink")
-    # What is missing is no error in a pipe, beside errors neither.
+    # In a pipe, a missing input is no error, also if other inputs have errors.
     assert warning.startswith("warning: the model may need more inputs: title: missing")
     assert "title" not in error
 
@@ -271,7 +271,7 @@ def test_a_malicious_pickle_is_refused_by_name_and_not_executed(
     canary = tmp_path / "canary"
     payload = next(value for key, value in malicious(canary).items() if key.split(".")[1] == name)
     stdin = pickle.dumps({"text": payload}, protocol)
-    # The pickle does what it says.
+    # The pickle really runs its command if it is loaded.
     if protocol == 2 and name == "system" and style == "loop":
         pickle.loads(stdin)
         assert canary.exists()
@@ -654,7 +654,7 @@ class TestPrograms:
         done = run(path, command=[BINARY, *action], PORT=0, AI_INTEGRATION_START_ATTEMPTS=1)
         told = ["before it called get_next_input"]
         if action[-1] == "http":
-            # What it prints stands where a server's program prints it, once.
+            # The output of the script appears once.
             assert done.stdout == b"just a script\n"
             done.stdout = b""
         else:

@@ -49,7 +49,7 @@ MARKS = {
     "utf-32-be": codecs.BOM_UTF32_BE,
 }
 JSON_TEXT = json.dumps({"text": TEXT}, ensure_ascii=False)
-# How JSON may come so that it tells its encoding itself.
+# The forms of JSON whose encoding is detected.
 TOLD = {
     **{name: JSON_TEXT.encode(name) for name in MARKS},
     **{name + " with a mark": mark + JSON_TEXT.encode(name) for name, mark in MARKS.items()},
@@ -158,7 +158,7 @@ def test_the_charset_of_a_part_is_heeded(server, path, charset, codec, text):
 def test_the_charset_of_a_urlencoded_form_is_heeded(server, path, charset, codec, text):
     kind = FORM + "; charset=" + charset
     if codec.startswith(("utf-16", "utf-32")):
-        # Whoever writes so writes the whole form so.
+        # In these charsets the whole body is encoded, not only the values.
         body = urllib.parse.urlencode({"text": text}).encode(codec)
     else:
         body = urllib.parse.urlencode({"text": text}, encoding=codec).encode()

@@ -241,7 +241,7 @@ def test_a_worker_without_shared_memory_gets_everything_through_the_socket(execu
         job, body = receive()
         if job["type"] == "job":
             assert "shared" not in job and not descriptors
-            # Without a board it tells of each start.
+            # Without a board, a worker sends a message for each start.
             send(type="start", id=job["id"])
             result(job, inputs_of(job, body)["blob"])
 """
@@ -328,7 +328,7 @@ def test_a_worker_by_hand_may_share_memory(executable):
 """
     )
     with serve(executable(source), command=RUN) as server:
-        # The rule holds for small ones too: whoever sends decides.
+        # The sender decides, also for small results.
         assert same(server.post(text="x"), b"0 x")
         for size in SIZES:
             text = words(size)

@@ -299,7 +299,7 @@ def test_the_schema_is_served_as_the_author_wrote_it(server):
         "needs_token": False,
     }
     assert list(told["inputs_schema"]) == list(SCHEMA)
-    # For front ends: in order, with what is meant in the place of what was left out.
+    # For front ends: in order, and with defaults for omitted properties.
     assert [one["name"] for one in inputs] == list(SCHEMA)
     named = {one["name"]: one for one in inputs}
     assert named["photo"]["shape"] == {"kind": "blob", "media": "image/*"}
@@ -494,7 +494,7 @@ def test_an_address_in_another_spelling_is_taken_as_meant(program, host, address
         assert bound_addresses(port) == {address}
         named = host.rstrip("/").partition("//")[2] or host
         if ":" in named:
-            # The port is told by PORT alone.
+            # Only PORT sets the port.
             server.wait_for_output("WARN.*HOST names the port .* is ignored.*PORT=0")
         else:
             assert "WARN" not in server.output()

@@ -14,7 +14,7 @@ INTEGERS = [2**53 + 1, 2**63, 2**64, 2**64 + 1, -(2**63) - 1, 10**30, LONG, -LON
 FLOATS = ["-0.0", "0.1", "1E5", "5e-324", "1.7976931348623157e308", "2.5"]
 NEIGHBOURS = [2**63, 2**63 + 1, 2**64 + 1, -(2**63) - 1, 10**30]
 
-# Tells of each input what Python has: its type and all its digits.
+# Returns the Python type of each input, and all its digits.
 TELLING = """
     LONG = 10 ** 4000 + 7
     NEIGHBOURS = [2 ** 63, 2 ** 63 + 1, 2 ** 64 + 1, -(2 ** 63) - 1, 10 ** 30]
@@ -218,7 +218,7 @@ def test_bounds_are_exact(ask):
         ("high", 2**64, 2**64 - 1),
         ("between", -(2**63) - 2, -(2**63) - 1),
     ]:
-        # Of a file an error tells the length.
+        # The error for a file has its length, not its text.
         given = "20 bytes" if ask.way == "http file" else beyond
         with pytest.raises(Refused, match="%s: .*%s.*%s" % (name, bound, given)):
             ask(**{name: str(beyond)})

@@ -82,7 +82,7 @@ def test_the_one_shot_modes(written, place, tmp_path):
     ]:
         done = run(written, *words, mode=mode, stdin=stdin, **place)
         assert done.returncode == 0, done.stderr
-        # The mode for pickles tells how it goes, and shows the result last.
+        # The mode for pickles prints its progress, and the result last.
         assert done.stdout.decode().strip().endswith(SAID)
         assert b"working on shout" in done.stderr
     text = json.dumps({"text": "shout", "file": base64.b64encode(LARGE).decode()}).encode()

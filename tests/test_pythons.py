@@ -349,7 +349,7 @@ def test_the_client_of_servers(python, package, tmp_path):
 
 
 def test_the_client_keeps_to_what_all_supported_pythons_share():
-    # What is imported when it is used needs Python 3.8.
+    # Modules that are imported on first use need Python 3.8.
     newer = tuple(str(PACKAGE / name.split(".")[0]) for name in ai_integration._ON_USE.values())
     files = [str(file) for file in sorted(PACKAGE.rglob("*.py"))]
     check_with_vermin([file for file in files if not file.startswith(newer)], "2.7-", "3.8-")

@@ -425,7 +425,7 @@ def test_a_crash_of_the_old_program_is_reported_with_the_reason(program):
         becomes(server, "mended")
 
 
-# What the page is told
+# What the page shows
 
 
 def test_the_page_and_the_api_learn_of_another_schema(program):

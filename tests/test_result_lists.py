@@ -118,7 +118,7 @@ def parts(answer):
 
 
 def results(answer):
-    """The events of an answer, by their names."""
+    """Returns the events of a response by their names."""
     events = re.findall(r"^event: (.*)\ndata: (.*)$", answer.body.decode(), re.M)
     return {name: json.loads(data) for name, data in events}
 
@@ -374,7 +374,7 @@ def evaluating(program):
 def test_the_command_line_writes_each_into_a_file(evaluating, tmp_path, name, first, second):
     folder = tmp_path / "results"
     folder.mkdir()
-    # What was there under these names is written over, and nothing else.
+    # Only files with these names are overwritten.
     (folder / name).write_bytes(b"mine")
     (folder / first).write_bytes(b"old")
     done = evaluating("[b'one', b'two']", "--output", folder / name)
@@ -415,7 +415,7 @@ def test_a_list_is_written_whole_or_not_at_all(evaluating, tmp_path):
     assert [path.name for path in folder.iterdir()] == ["out-2.png"]
     missing = evaluating("[b'one', b'two']", "--output", tmp_path / "no" / "out.png")
     assert (missing.returncode, missing.stdout) == (2, b"")
-    # Told before the model runs, so before it is known that there is a list.
+    # The error comes before the model runs, so the command does not yet know of a list.
     for words in [b"no/out.png", b"no: No such file"]:
         assert words in missing.stderr
 

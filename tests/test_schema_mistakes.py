@@ -19,7 +19,7 @@ PNG = picture("PNG")
 JPEG = picture("JPEG")
 GOT_PNG = repr(PNG)
 PNG_URL, JPEG_URL = ("data:;base64," + base64.b64encode(one).decode() for one in (PNG, JPEG))
-# The properties of an input, what is told of them, and a value with what the model gets of it.
+# The properties of an input, the logged mistake, a raw value, and the model's value.
 MISTAKES = {
     "a type": ({"type": "imge"}, 'did you mean "image"?', "a", "'a'"),
     "a type in Python's word": ({"type": "integre"}, 'did you mean "integer"?', "7", "'7'"),

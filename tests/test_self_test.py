@@ -152,7 +152,7 @@ def test_a_sad_self_test_ends_with_1_however_the_program_was_started(tmp_path, e
         capture_output=True,
         timeout=60,
     )
-    # The engine is the child of such a program then, and nobody is left to change its status.
+    # The engine is then the child of such a program, and cannot change its exit status.
     is_lost = end == "os._exit" and (way == "stdin" or moves and way == "-c")
     assert done.returncode == (0 if is_lost else 1), done.stdout + done.stderr
     if not is_lost:

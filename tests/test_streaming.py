@@ -199,7 +199,7 @@ def test_a_reader_who_leaves_frees_the_worker(program, tmp_path, headers):
     with serve(program(MODEL), cwd=tmp_path) as server:
         connection, answer = open_stream(server, "endless", **headers)
         answer.read(5)
-        # The socket lives as long as the answer does.
+        # The socket lives as long as the response object.
         answer.close()
         connection.close()
         begin = time.monotonic()
@@ -327,7 +327,7 @@ def test_the_command_line_shows_how_far_the_model_is(program):
                 while True:
                     shown.append(os.read(ours, 4096))
             except OSError:
-                # Nobody holds the other end any more.
+                # The other end of the terminal is closed.
                 pass
 
         reader = threading.Thread(target=read)
@@ -340,7 +340,7 @@ def test_the_command_line_shows_how_far_the_model_is(program):
     assert "75 %" in text
 
 
-# Interleaved for certain: nobody's last piece comes before the test has seen all first ones.
+# The streams are interleaved: no last chunk comes before the test has all first chunks.
 IN_TURN = """
     import os, time
     import ai_integration
@@ -404,7 +404,7 @@ def test_200_streams_have_all_begun_before_any_of_them_ends(program, tmp_path):
                         waiting.unregister(key.fileobj)
                         key.fileobj.close()
 
-        # Who follows a request gets the head of the answer as soon as it is in the queue.
+        # A client that follows a request gets the head as soon as the request is in the queue.
         read_until(lambda number: b"\r\n\r\n" in received[number], "streams open")
         (tmp_path / "begin").touch()
         assert held().body == b"hold"
@@ -420,7 +420,7 @@ def test_200_streams_have_all_begun_before_any_of_them_ends(program, tmp_path):
         assert (tmp_path / "batches").read_text().split() == ["1", "200"]
 
 
-# Tells how far it has come in a file, which shows when it stands still.
+# Writes its progress into a file, which shows when the model waits.
 COUNTED = """
     import hashlib, os
     import ai_integration
@@ -507,7 +507,7 @@ def test_the_last_event_of_a_stream_that_fails_is_the_error(program, tmp_path):
                 ai_integration.send_result({"success": False, "error": "out of paint"})
     """
     with serve(program(source), cwd=tmp_path) as server:
-        # Where only the answer itself is sent, it is broken off: nobody takes it for complete.
+        # A response without events breaks off, so no client takes it for complete.
         _, answer = open_stream(server, "x")
         assert answer.read(5) == b"begun"
         (tmp_path / "fail").touch()
@@ -605,7 +605,7 @@ def test_a_stream_that_fails_at_once_is_a_failure_or_breaks_off_after_its_begin(
 
 
 def old_stream(server, text, *headers):
-    """Sends a request in HTTP/1.0, whose answer has no chunks, and gives the socket."""
+    """Sends a request in HTTP/1.0, whose response is not chunked, and returns the socket."""
     address = urlsplit(server.url)
     client = socket.create_connection((address.hostname, address.port), timeout=60)
     body = json.dumps({"text": text})

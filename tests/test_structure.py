@@ -118,8 +118,8 @@ def end_of_item(text, at):
 
 
 def without_tests(text):
-    """The text without attributes and what is there for tests only, and the names of its modules
-    that are; `None` stands for the file itself."""
+    """Returns the text without attributes and test-only code, and the names of its test-only
+    modules; `None` stands for the file itself."""
     for_tests = []
     while match := ATTRIBUTE.search(text):
         end = end_of_group(text, match.end() - 1)
@@ -211,7 +211,7 @@ def rust_graph(sources):
 
 
 def resolved(place, path, homes):
-    """The innermost module in a path, `None` if it is of no such module, and what is left of it."""
+    """Returns the innermost module in a path, or `None`, and the rest of the path."""
     first, *rest = path
     if first == "crate":
         place = ()

@@ -55,7 +55,7 @@ class Terminal:
             try:
                 piece = os.read(self._main, 1 << 16)
             except OSError:
-                # On Linux this is the end: nobody has the terminal any more.
+                # On Linux this means the end: no process has the terminal open.
                 break
             if not piece:
                 break
@@ -310,7 +310,7 @@ class TestTraceback:
         with terminal(PYTHON, path, MODE="http", PORT=0, AI_INTEGRATION_ON_EXCEPTION=policy) as on:
             server = Server(on.process, [])
             server.url = on.wait_for(r"ready on (http://[^/]+)/").group(1)
-            # There pieces are put together, so that each failure can be told.
+            # At this address chunks are joined, so every failure can be reported.
             error = server.classic(text="bad")["err"]
             on.wait_for("request_id")
             on.process.send_signal(signal.SIGTERM)

@@ -31,7 +31,7 @@ from support import (
 RUN = [BINARY, "run"]
 STREAM = {"Accept": "text/event-stream"}
 
-# A worker by hand: a text that begins with `!` is how it answers.
+# A worker by hand: a text that begins with `!` chooses its reply.
 WORKER = """\
     #!{python}
     import array, json, os, random, socket, struct, tempfile, time
@@ -150,7 +150,7 @@ WORKER = """\
             send_with([sealed(8)], frame(result(number, data="bytes", shared=1 << 62)))
         elif way == "text":
             send_with([sealed(8)], frame(result(number, data="bytes", shared="8")))
-        # What it has said is all that comes.
+        # The worker sends nothing more.
         link.shutdown(socket.SHUT_WR)
         time.sleep(float(rest) if way == "leave" else 0.1)
         os._exit(0)
@@ -468,7 +468,7 @@ def test_the_client_takes_anything_from_an_engine(speak, what):
     told = speak(MALFORMED[what])
     check(told)
     if not what.startswith(HARMLESS):
-        # A job that cannot be read is not the model's; the requester may be told.
+        # A job that cannot be read does not reach the model; the engine may get a failure.
         assert told[0] == 1 or b'"success":false' in told[2], told
 
 

@@ -10,8 +10,8 @@ import time
 import pytest
 from support import alive, children, eventually, in_background, serve
 
-# Tells which version of the program answers, and in which process; holds the request "hold" until
-# a file appears.
+# Returns the version of the program and the process. Holds the request "hold" until a file
+# appears.
 MODEL = """
     import os, signal, sys, time
     import ai_integration

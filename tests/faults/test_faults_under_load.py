@@ -45,7 +45,7 @@ def test_the_model_crashes(program, way):
 
 @pytest.mark.parametrize("policy", ["auto", "stop"])
 def test_the_model_raises(program, policy):
-    # With `stop` its process ends of that: whoever comes next must not be handed to it.
+    # With `stop` the exception ends the process, which must not get the next request.
     settings = {"AI_INTEGRATION_WORKERS": 2, "AI_INTEGRATION_ON_EXCEPTION": policy}
     with scene(program, "exceptions (%s)" % policy, **settings) as act:
         for _ in range(TIMES * 10):

@@ -121,7 +121,7 @@ def caddy(tmp_path):
 
 
 class Browser:
-    """Chromium, which is told a JSON object in a line and answers with one."""
+    """Chromium in a process that reads a JSON object from each line, and writes one in response."""
 
     def __init__(self, process):
         self.process = process

@@ -1,4 +1,4 @@
-"""A small proxy that passes requests on as hosted ones do, over TLS or not, piece by piece."""
+"""A small proxy that passes requests on as hosted ones do, over TLS or not, chunk by chunk."""
 
 import contextlib
 import http.client

@@ -55,7 +55,7 @@ def toured(seen, base):
 
 
 def arrivals(url, headers=None):
-    """Seconds at which the pieces of a streamed answer come, and all of them."""
+    """Returns the seconds at which the chunks of a streamed response come, and the whole body."""
     body = json.dumps({"text": "stream"}).encode()
     headers = {"Content-Type": "application/json", **(headers or {})}
     request = urllib.request.Request(url + "infer", body, headers)

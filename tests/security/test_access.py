@@ -177,7 +177,7 @@ def test_an_invalid_frame_setting_is_refused(module_program, sites, nearest):
     done = run(module_program, mode="http", PORT=0, **{name: sites})
     errors = refused(done, name)
     assert nearest in errors
-    # Nobody is led to open the page to every site.
+    # The message must not suggest opening the page to every site.
     assert "did you mean https://*" not in errors
 
 
@@ -286,7 +286,7 @@ def test_one_client_may_not_ask_too_often(module_program):
     settings = {"AI_INTEGRATION_RATE_LIMIT": "3/min", "AI_INTEGRATION_TRUSTED_PROXIES": "10.0.0.1"}
     with serve(module_program, **LOCAL, **settings) as server:
         answers = [ask(server, X_Forwarded_For="198.51.100.%d" % n) for n in range(5)]
-        # Whoever is not a trusted proxy cannot pose as somebody else.
+        # A client that is not a trusted proxy cannot pass for another client.
         assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
         assert answers[-1].json()["code"] == "rate_limited"
         assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
@@ -335,7 +335,7 @@ def test_a_proxy_may_write_a_clients_port(module_program):
         same = ["[2001:db8:1::%d]" % n for n in range(3)]
         assert statuses(*same) == [200, 429, 429]
         assert "X-Forwarded-For" not in server.output()
-        # Those that cannot be told apart are named in the log, once and in one line.
+        # A value that is no address is logged, once and in one line.
         assert statuses(*["unknown\twith\ttabs"] * 3) == [200, 200, 429]
         line = server.wait_for_output(r".*X-Forwarded-For from the trusted proxy.*").group()
         assert r'"unknown\twith\ttabs"' in line

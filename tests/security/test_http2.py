@@ -162,7 +162,7 @@ def test_streams_that_begin_a_body_take_nothing_from_others(program, certificate
             for length in [2 * MEGABYTE, 90 * MEGABYTE, 100, None] * 25:
                 stream = http.get_next_available_stream_id()
                 announced = {"content-length": str(length)} if length else {}
-                # What is said again costs a client next to nothing.
+                # HPACK compresses repeated fields, so they cost the client few bytes.
                 fields = {**head, **announced, "x-header": "x" * 3000}
                 http.send_headers(stream, [*fields.items(), *[("x-again", "y" * 900)] * 50])
                 http.send_data(stream, b"{")

@@ -138,7 +138,7 @@ def test_connections_without_a_request_keep_no_other_client_out(module_program):
         for number in range(20):
             connection = opened(server, "127.0.0.%d" % (2 + number % 3))
             kept.enter_context(connection)
-            # Silent ones, half heads, and such as have had an answer.
+            # Silent connections, half heads, and connections that have had a response.
             connection.sendall([b"", GET[:20], GET][number % 3])
         time.sleep(0.2)
         for _ in range(20):
@@ -256,7 +256,7 @@ def test_a_body_that_cannot_come_in_time_times_out_early(module_program):
         begin = time.monotonic()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             while time.monotonic() - begin < 15 and not read_all(slow, 0.01):
-                # Ten times the least rate, and a fraction of what it takes.
+                # Ten times the least rate, but far too slow for the upload timeout.
                 slow.sendall(b" " * 1000)
                 time.sleep(0.08)
         assert 9 < time.monotonic() - begin < 13

@@ -1,5 +1,5 @@
-"""The API against its own description, by Schemathesis: whatever that thinks of, no answer is a
-server error, and none has a status, a type or a form that /openapi.json does not have."""
+"""The API against its own description, by Schemathesis: for none of its requests is the response a
+server error, or has a status, a type or a form that /openapi.json does not have."""
 
 import subprocess
 import textwrap
