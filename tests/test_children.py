@@ -172,7 +172,7 @@ def ask(server, way, method="spawn"):
     return server.post(way=way, method=method, timeout=SOON)
 
 
-def is_told(answer):
+def names_the_guard(answer):
     """Returns true if a request got the sentence that names the guard."""
     assert answer.status == 500, answer
     error = answer.json()["detail"]
@@ -188,7 +188,7 @@ def test_a_started_process_works_or_fails_only_its_request(model, way, method):
     if guarded or method == "fork" or way == "joblib":
         assert (seen.status, seen.body) == (200, b"[0, 1, 4]")
     else:
-        assert is_told(seen)
+        assert names_the_guard(seen)
     assert ask(server, "plain").json() == before
 
 
@@ -201,12 +201,12 @@ def test_what_a_block_leaves_behind_neither_goes_on_nor_disturbs_the_next(progra
     """
     with serve(program(source(WAYS, slow, ASKED, LOOP))) as server:
         pid = ask(server, "plain").json()
-        assert is_told(ask(server, "left"))
+        assert names_the_guard(ask(server, "left"))
         assert ask(server, "plain").json() == pid
         trackers = 1
         eventually(lambda: len(children(pid)) <= trackers, "no processes of the pool")
         # A pool that is left over from another block fails the request, too.
-        assert is_told(ask(server, "left", "forkserver"))
+        assert names_the_guard(ask(server, "left", "forkserver"))
         assert ask(server, "plain").json() == pid
 
 
@@ -233,7 +233,7 @@ def test_a_process_that_was_being_started_disturbs_no_later_block(program, way, 
     path = program(source(WAYS, slow, ASKED, LOOP))
     with serve(path, cwd=path.parent) as server:
         (path.parent / "first").unlink()
-        assert is_told(ask(server, way, method))
+        assert names_the_guard(ask(server, way, method))
         assert ask(server, "plain").json() == [0]
 
 
@@ -347,7 +347,7 @@ def test_the_fork_server_itself_runs_the_program_again(program):
     """
     with serve(program(source(WAYS, newer, ASKED, LOOP))) as server:
         for way in ("pool", "executor", "process", "manager"):
-            assert is_told(ask(server, way, "forkserver"))
+            assert names_the_guard(ask(server, way, "forkserver"))
         assert server.output().count("listening on") == 1
 
 
@@ -376,7 +376,7 @@ def test_a_call_in_a_process_that_has_its_guard(program):
     path = program(source(WAYS, calling, ASKED, LOOP, guarded=True))
     with serve(path) as server:
         for way, method in [("pool", "fork"), ("pool", "spawn"), ("executor", "forkserver")]:
-            assert is_told(ask(server, way, method))
+            assert names_the_guard(ask(server, way, method))
         assert server.output().count("listening on") == 1
 
 
@@ -399,7 +399,7 @@ def test_a_pool_whose_work_asks_for_a_request_goes_on(program):
     with serve(program(source(WAYS, kept, ASKED, loop, guarded=True))) as server:
         for _ in range(2):
             assert ask(server, "good").json() == [0, 1, 2]
-            assert is_told(ask(server, "bad"))
+            assert names_the_guard(ask(server, "bad"))
         assert ask(server, "good").json() == [0, 1, 2]
 
 
@@ -410,7 +410,7 @@ def test_an_exception_of_the_work_itself_stays_what_it_is(program):
                 return pool.map(abs, ["no number"])
     """
     with serve(program(source(WAYS, failing, ASKED, LOOP))) as server:
-        assert is_told(ask(server, "pool"))
+        assert names_the_guard(ask(server, "pool"))
         error = ask(server, "failing").json()["detail"]
         assert "TypeError: bad operand type for abs()" in error
         assert GUARD not in error

@@ -37,7 +37,9 @@ def table():
     page = (REPOSITORY / "docs/schema.md").read_text()
     rows = re.findall(r"^\| (.+) \| (.+/.+) \| (yes|no) \|$", page, re.MULTILINE)
     quoted = re.compile(r"`([^`]+)`").findall
-    return [(quoted(names), quoted(media_types), is_recognized) for names, media_types, is_recognized in rows]
+    return [
+        (quoted(names), quoted(media_types), by_content) for names, media_types, by_content in rows
+    ]
 
 
 TABLE = [(names, media_types) for names, media_types, _ in table()]
