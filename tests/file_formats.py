@@ -159,7 +159,7 @@ OTHERS = [
     ("pnm", b"P6\n# by hand\n1 1\n255\n..."),
 ]
 # Files whose content has no known format, although some begin like one.
-UNTOLD = {
+UNRECOGNIZED = {
     "text": b"a text\n",
     "BM": b"BMW, Audi\n",
     "ID": b"ID, name\n",
