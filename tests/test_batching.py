@@ -501,19 +501,19 @@ def test_a_second_list_of_results_is_refused_with_a_warning(program, tmp_path):
         (
             "get_next_inputs",
             "send_result(text('x'))",
-            "send_result was called in a block of get_next_inputs; it belongs to one of"
+            "send_result was called in a block of get_next_inputs; it belongs in a block of"
             " get_next_input",
         ),
         (
             "get_next_input",
             "send_results([text('x')])",
-            "send_results was called in a block of get_next_input; it belongs to one of"
+            "send_results was called in a block of get_next_input; it belongs in a block of"
             " get_next_inputs",
         ),
         (
             "get_next_inputs",
             "send_chunk('x')",
-            "send_chunk was called in a block of get_next_inputs; it belongs to one of"
+            "send_chunk was called in a block of get_next_inputs; it belongs in a block of"
             " get_next_input",
         ),
     ],

@@ -24,7 +24,7 @@ if _process.take_link():
     from . import _children, _leaving
 
     _process.line_buffer_output()
-    _leaving.tell_an_end_before_the_loop()
+    _leaving.report_an_end_before_the_loop()
     _children.of_this_process()
 elif _process.is_child_of_multiprocessing():
     from . import _guard
@@ -38,7 +38,7 @@ elif _process.asks_for_a_result():
     from . import _handover, _standard_streams
 
     if _handover.is_a_program():
-        _standard_streams.keep_stdout()
+        _standard_streams.save_stdout()
 
 from . import fake_inference_function, image_helpers, internal_methods, modes, public_interface
 from ._batch import get_next_inputs, send_results

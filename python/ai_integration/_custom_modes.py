@@ -73,7 +73,7 @@ class CustomMode(object):
         self._status = None
         self._has_succeeded = False
         self._has_ended = False
-        self._command = _handover.command_to_start_again()
+        self._command = _handover.restart_command()
         self._thread = threading.Thread(target=self._run, name="mode " + declaration.name)
         self._thread.daemon = True
         self._thread.start()
@@ -89,7 +89,7 @@ class CustomMode(object):
 
     def next_job(self):
         """Wait for the mode's next call; leave the program when the mode has ended."""
-        _leaving.insist()
+        _leaving.end_if_leaving()
         with self._changed:
             while self._status is None and not self._calls:
                 # With a limit, since Python 2 cannot be interrupted without one.
@@ -166,7 +166,7 @@ class CustomMode(object):
         os.environ[_LIVES_VARIABLE] = str(lives)
         _process.warn("the program ended in an exception; starting it again")
         time.sleep(0.1 * 2**lives if lives > 1 else 0)
-        _handover.start_again(self._command)
+        _handover.restart(self._command)
 
     def _close(self):
         """Fail the calls that still wait, since the model will not answer them."""

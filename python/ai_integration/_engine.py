@@ -1,4 +1,4 @@
-"""Requests that come from the engine, over the link."""
+"""Receives requests from the engine, over the link."""
 
 import json
 import os
@@ -9,39 +9,39 @@ from . import _frames, _leaving, _memory_files, _process, _results
 from ._job import Job
 from ._link import LEAVE, PROTOCOL, Link, Violation, frame
 
-# A job of so many seconds is long enough for the next ones to have been given up meanwhile.
-_LONG = 0.005
+# If a job took this many seconds, the next jobs may have been cancelled meanwhile.
+_LONG_JOB = 0.005
 _clock = getattr(time, "monotonic", time.time)
 
 
 class Engine(object):
-    """The source of requests where an engine process runs the mode.
+    """The source of requests if an engine process runs the mode.
 
-    `child` is the engine when this program started it, and `None` in a worker.
+    `child` is the engine if this program started it, and `None` if the engine started this program.
     """
 
     def __init__(self, link, child=None):
         self.pid = os.getpid()
         self._link = link
         self._child = child
-        # Frames that were read while looking for something else.
+        # Frames of jobs that were read early, in the search for cancellations.
         self._waiting = deque()
-        # Jobs that were taken together last.
+        # The job, or the batch of jobs, that was taken last.
         self._taken = ()
-        # Those of them, and of the waiting ones, that nobody waits for any more.
+        # The numbers of the cancelled jobs among the taken and the waiting ones.
         self._cancelled = set()
         self._board = None
-        # When the model got its latest job.
-        self._since = 0.0
+        # The time at which the model got its latest job.
+        self._given_at = 0.0
         _leaving.when_main_ends(link.close)
 
     @classmethod
     def inherited(cls, descriptor):
-        """The engine that started this program."""
+        """Returns the engine that started this program."""
         return cls(Link.inherit(descriptor))
 
-    def introduce(self, model, batch):
-        """Tell the engine that the model is loaded; `model` is a dict that describes it."""
+    def report_ready(self, model, batch):
+        """Reports that the model is loaded, with `model`, a dict that describes it."""
         header = {
             "type": "ready",
             "protocol": PROTOCOL,
@@ -56,86 +56,89 @@ class Engine(object):
         if self._board is not None:
             header["board"] = True
             descriptor = self._board.descriptor
-        # As lenient as a result: a limit may well be some library's number.
+        # This is encoded like a result, because a limit in the schema may be a NumPy number.
         head = _results.encode_json(header).encode("utf-8", "replace")
         self._link.write(frame(head), descriptor)
 
     def next_job(self):
-        """Wait for the next job; leave the program when there are no more."""
-        if _clock() - self._since > _LONG:
-            self._look()
+        """Waits for the next job; ends the program if there are no more."""
+        if _clock() - self._given_at > _LONG_JOB:
+            self._read_arrived()
         while True:
             header, body = self._next_frame()
             job = self._read(header, body)
             self._taken = jobs = (job,)
             self._start(jobs, "tell_start" in header and header["tell_start"])
             if not self._refuses(job):
-                self._since = _clock()
+                self._given_at = _clock()
                 return job
 
     def next_batch(self):
-        """Wait for the next batch, at least one job; leave when there are no more."""
+        """Waits for the next batch of at least one job; ends the program if there are no more."""
         self._taken = jobs = []
-        tell = False
+        must_report = False
         while True:
             header, body = self._next_frame()
-            tell = tell or header.get("tell_start")
+            must_report = must_report or header.get("tell_start")
             jobs.append(self._read(header, body))
             if not header.get("more"):
-                self._look()
-                self._start(jobs, tell)
+                self._read_arrived()
+                self._start(jobs, must_report)
                 jobs = [job for job in jobs if not self._refuses(job)]
                 if jobs:
                     return jobs
                 self._taken = jobs
-                tell = False
+                must_report = False
 
-    def _start(self, jobs, tell):
-        """Let the engine know that the model gets these jobs, and what was printed before."""
-        # What a model printed for others and still holds back would be taken for these ones'.
+    def _start(self, jobs, must_report):
+        """Reports that the model gets these jobs, and how much was printed before.
+
+        With a board, a message is sent only if `must_report`.
+        """
+        # Buffered text from earlier jobs would otherwise count as text of these jobs.
         _process.flush_output()
         if self._board is None:
             rest = b"}"
         else:
             self._board.record(jobs[-1].number)
-            if not tell:
+            if not must_report:
                 return
             rest = b',"printed":[%d,%d]}' % self._board.printed()
-        # Spelled out, since it is all the same for every job.
+        # Written as bytes, because only the number differs.
         frames = [frame(b'{"type":"start","id":%d' % job.number + rest) for job in jobs]
         self._link.write(b"".join(frames))
 
     def forget_start(self):
-        """Clear the board: a job that comes back must not be taken for one that was started."""
+        """Clears the board, so that a job that is sent again does not count as started."""
         if self._board is not None:
             self._board.record(0)
 
     def replace(self, reason):
-        """Ask for another process in the place of this one, which seems to be broken."""
+        """Asks the engine to replace this process, which seems to be broken."""
         if self._child is None:
             self._link.send(_frames.replace(reason))
 
     def give_up(self):
-        """Say that the program ends, and would do so again if it were started again."""
+        """Tells the engine that the program ends, and that a restart would not help."""
         if self._child is None:
             self._link.send(LEAVE)
 
     def pause(self, is_paused):
-        """Ask for no further jobs, since the program seems to end, or for jobs again."""
+        """Asks for no further jobs, because the program may end, or for jobs again."""
         self._link.send(b'{"type":"pause"}' if is_paused else b'{"type":"resume"}')
 
     def is_cancelled(self, number):
         """Returns true if no client waits for a job any more. Does not block."""
-        self._look()
+        self._read_arrived()
         return number in self._cancelled or not self._link.is_open()
 
     def forget(self, number):
-        """A job has ended."""
+        """Forgets the cancellation of a job that has ended."""
         if self._cancelled:
             self._cancelled.discard(number)
 
     def _refuses(self, job):
-        """Answer a job that is not for the model; whether that was so."""
+        """Fails a job that must not reach the model. Returns true if this is such a job."""
         if job.problem is None and job.number not in self._cancelled:
             return False
         job.answered = True
@@ -143,10 +146,10 @@ class Engine(object):
         return True
 
     def _next_frame(self):
-        """The header and body of the next job."""
+        """Returns the header and body of the next job."""
         if self._waiting:
             return self._waiting.popleft()
-        _leaving.insist()
+        _leaving.end_if_leaving()
         try:
             while True:
                 received = self._link.receive()
@@ -159,8 +162,8 @@ class Engine(object):
         self._link.close()
         _leaving.leave(0 if self._child is None else self._child.wait())
 
-    def _look(self):
-        """Take in what has come meanwhile."""
+    def _read_arrived(self):
+        """Reads the frames that have come meanwhile. Does not block."""
         try:
             while True:
                 received = self._link.receive(wait=False)
@@ -176,7 +179,7 @@ class Engine(object):
         if kind == "job":
             return True
         if kind == "cancel":
-            # It comes after its job; for one that has ended it came too late.
+            # A cancellation comes after its job, or too late, when the job has ended.
             known = [job.number for job in self._taken if not job.ended]
             known += [waiting.get("id") for waiting, _ in self._waiting]
             if header.get("id") in known:
@@ -184,7 +187,7 @@ class Engine(object):
         return False
 
     def _read(self, header, body):
-        """The job of a frame."""
+        """Returns the job of a frame."""
         inputs = problem = None
         memory = header.get("shared")
         try:
@@ -206,7 +209,7 @@ class Engine(object):
 
 
 def _inputs(entries, body, memory):
-    """The inputs dict that a job's entries, its body and its memory file describe."""
+    """Returns the inputs dict of a job, from its entries, its body and its memory file."""
     inputs = {}
     start = 0
     for entry in entries:
@@ -229,7 +232,7 @@ def _inputs(entries, body, memory):
 
 
 def _segment(entry, body, start, memory):
-    """The value of an entry that has a segment, and where the next one begins in the body."""
+    """Returns the value of an entry that has a segment, and the start of the next segment."""
     name, kind, length = entry[:3]
     if kind not in ("bytes", "json", "text"):
         raise _results.Unsendable(

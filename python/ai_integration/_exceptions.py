@@ -1,4 +1,4 @@
-"""Decides if the program goes on after an exception in its `with` block, and who sees it."""
+"""Decides if the program goes on after an exception in its `with` block, and prints it once."""
 
 import os
 import sys
@@ -8,40 +8,42 @@ from . import _process
 _VARIABLE = "AI_INTEGRATION_ON_EXCEPTION"
 _POLICIES = ("auto", "stop", "continue")
 
-# So many requests in a row that ended in an exception make a new start worth its time.
-_IN_A_ROW = 3
+# The number of requests in a row with an exception after which the process is replaced.
+_MAX_FAILURES = 3
 
-# Classes and texts of exceptions after which a process rarely recovers. `cuda:0` is only the name
-# of a device, in messages about arguments, and HIP and MPS are words only as they are.
+# Patterns for classes and texts of exceptions after which a process rarely recovers. `cuda:0` does
+# not match: it is the name of a device, in messages about arguments. HIP, MPS and OOM match only
+# as words in capitals.
 _BROKEN = (
     r"(?i)out[ _]?of[ _]?memory|resource_?exhausted|cuda(?!:\d)|cudnn|cublas",
     r"(?<![A-Za-z])(HIP|MPS|OOM)(?![a-z])",
 )
 
-# Causes of causes that are looked at, and how much of the text of each.
-_DEPTH = 10
-_TEXT = 10000
+# The maximum number of exceptions in a chain of causes, and of characters in the text of each.
+_MAX_CAUSES = 10
+_MAX_TEXT = 10000
 
 # An exception whose traceback was printed has this attribute: the number of the block that it left.
-# A program may raise the same one again in another.
+# A program may raise the same exception again in another block.
 _SHOWN = "_ai_integration_shown"
-_block = [0]
-# What the last batch failed with, and how many of its members may yet fail with it by themselves.
-_of_batch = [None, 0]  # type: list[object]
+_block_number = [0]
+# The exception of the last failed batch, and the number of its members that may still fail with it
+# when they run again one by one.
+_batch_failure = [None, 0]  # type: list[object]
 
-# The statements around a line of code, by both: they are looked for once.
-_around = {}  # type: dict[tuple[object, int], list[object]]
+# A cache of the statements around a line, by its code object and line number.
+_statements_by_line = {}  # type: dict[tuple[object, int], list[object]]
 
 
 class Policy(object):
-    """The reaction to exceptions that the setting asks for, and how many there were in a row."""
+    """The reaction to exceptions that the setting asks for. It counts the exceptions in a row."""
 
     def __init__(self):
         self._name = os.environ.get(_VARIABLE) or "auto"
         if self._name not in _POLICIES:
             choices = " or ".join(_POLICIES)
             raise _process.BadSetting("%s is %r; use %s" % (_VARIABLE, self._name, choices))
-        # Whether `auto` keeps the program.
+        # True if the program goes on after an exception under `auto`.
         self.keeps_by_default = False
         self._in_a_row = 0
 
@@ -54,73 +56,73 @@ class Policy(object):
         return self._name == "continue"
 
     def succeeded(self):
-        """A request ended without an exception."""
+        """Records that a request ended without an exception."""
         self._in_a_row = 0
 
     def reason_to_replace(self, kind, value):
-        """The reason to replace the process after this exception, or `None`."""
+        """Returns the reason to replace the process after this exception, or `None`."""
         self._in_a_row += 1
         if self._name != "auto" or not self.keeps_by_default:
             return None
         if _says_broken(kind, value):
-            return "%s: %s" % (kind.__name__, _text(value)[:200])
-        if self._in_a_row >= _IN_A_ROW:
+            return "%s: %s" % (kind.__name__, _text_of(value)[:200])
+        if self._in_a_row >= _MAX_FAILURES:
             self._in_a_row = 0
             return "%d requests in a row ended in an exception, the last in %s" % (
-                _IN_A_ROW,
+                _MAX_FAILURES,
                 kind.__name__,
             )
         return None
 
 
 def begin_block():
-    """Count a block, of which no exception was shown yet."""
-    _block[0] += 1
+    """Begins the next block, of which no exception was printed yet."""
+    _block_number[0] += 1
 
 
 def show(kind, value, trace, may_end, members=1):
-    """Print an exception's traceback, once, and return whether it was or will be printed.
+    """Prints an exception's traceback once. Returns true if it was or will be printed.
 
-    Where it `may_end` the program, Python would print it again in the end, and is kept from that. A
-    prompt and a hook of the program's own show it in their way, and are left to it. Of a batch the
-    `members` run again by themselves, and the one that failed it does so once more.
+    If the exception `may_end` the program, Python's hooks would print it again, and are kept from
+    that. A prompt, or a hook of the program, prints it instead of this function. If a batch failed,
+    its `members` run again one by one, and the same exception is then not printed again.
     """
     if _is_shown(value):
         return True
     if may_end:
         if not issubclass(kind, Exception):
-            # The answer has no traceback of it.
+            # Python handles it by itself, and the request's failure has no traceback of it.
             return False
         if _process.interactive() or not _is_pythons(sys.excepthook):
             return True
-    if not _is_of_batch((kind, _text(value)[:_TEXT]), members):
+    if not _is_batch_failure((kind, _text_of(value)[:_MAX_TEXT]), members):
         import traceback
 
         traceback.print_exception(kind, value, trace)
     try:
-        setattr(value, _SHOWN, _block[0])
+        setattr(value, _SHOWN, _block_number[0])
     except Exception:
-        # Some exceptions take no attributes; these are printed again.
+        # Some exceptions allow no attributes. Python prints these again.
         return True
     _keep_hooks_from_repeating()
     return True
 
 
-def _is_of_batch(what, members):
+def _is_batch_failure(exception, members):
     """Returns true if a batch has failed with the same exception before."""
     if members > 1:
-        _of_batch[:] = [what, members]
+        _batch_failure[:] = [exception, members]
         return False
-    if what != _of_batch[0]:
+    if exception != _batch_failure[0]:
         return False
-    _of_batch[1] -= 1
-    if _of_batch[1] == 0:
-        _of_batch[0] = None
+    _batch_failure[1] -= 1
+    if _batch_failure[1] == 0:
+        _batch_failure[0] = None
     return True
 
 
 def _keep_hooks_from_repeating():
-    """Keep Python's own last words from an exception that was printed, on any thread."""
+    """Makes Python's hooks, on all threads, skip an exception that was printed already."""
     hook = sys.excepthook
     if _is_pythons(hook) and not hasattr(hook, _SHOWN):
 
@@ -142,7 +144,7 @@ def _keep_hooks_from_repeating():
 
 
 def _is_shown(value):
-    return getattr(value, _SHOWN, None) == _block[0]
+    return getattr(value, _SHOWN, None) == _block_number[0]
 
 
 def _is_pythons(hook):
@@ -154,11 +156,11 @@ def _says_broken(kind, value):
     """Returns true if an exception, or its cause, says that memory or a device has failed."""
     import re
 
-    for _ in range(_DEPTH):
+    for _ in range(_MAX_CAUSES):
         if issubclass(kind, MemoryError):
             return True
-        told = "%s.%s: %s" % (kind.__module__, kind.__name__, _text(value)[:_TEXT])
-        if any(re.search(pattern, told) for pattern in _BROKEN):
+        text = "%s.%s: %s" % (kind.__module__, kind.__name__, _text_of(value)[:_MAX_TEXT])
+        if any(re.search(pattern, text) for pattern in _BROKEN):
             return True
         hides = getattr(value, "__suppress_context__", False)
         value = getattr(value, "__cause__", None) or (
@@ -170,28 +172,28 @@ def _says_broken(kind, value):
     return False
 
 
-def _text(value):
+def _text_of(value):
     try:
         return str(value)
     except Exception:
-        # Also a text that Python 2 cannot encode.
+        # It raised an exception, or Python 2 cannot encode the text.
         return ""
 
 
 def _is_caught(kind, frame):
     """Returns true if the program itself catches the exception and goes on.
 
-    Python does not tell; the source does. `frame` runs the block. An exception that nothing catches
-    before it leaves the innermost loop around the block would end the program.
+    Only the source shows that. `frame` runs the block. An exception that leaves the innermost loop
+    around the block counts as one that ends the program.
     """
     while frame is not None:
         place = (frame.f_code, frame.f_lineno)
-        if place not in _around:
-            _around[place] = _statements_around(frame)
-        for statement in reversed(_around[place]):
+        if place not in _statements_by_line:
+            _statements_by_line[place] = _statements_around(frame)
+        for statement in reversed(_statements_by_line[place]):
             handlers = getattr(statement, "handlers", None)
             if handlers is None:
-                # A loop, which the exception would leave.
+                # The statement is a loop, which the exception would leave.
                 return False
             if any(_takes(handler.type, frame, kind) for handler in handlers):
                 return True
@@ -200,21 +202,21 @@ def _is_caught(kind, frame):
 
 
 def _statements_around(frame):
-    """The loops and `try` bodies in which the frame's line stands, outer ones first."""
+    """Returns the loops and `try` statements around the frame's line, outer ones first."""
     import ast
     import linecache
 
     if frame.f_code.co_filename.startswith(os.path.dirname(os.__file__)):
-        # Python's own code, such as that which runs a thread, catches to report only.
+        # Python's own code, such as `threading`, catches exceptions only to print them.
         return []
     linecache.checkcache(frame.f_code.co_filename)
     source = "".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals))
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
-        # No source, or not the one that runs.
+        # There is no source, or it is not the source of the code that runs.
         return []
-    # What is around a function's definition is not around its call.
+    # A statement around a function's definition is not around the function's call.
     begin = 0 if frame.f_code.co_name == "<module>" else frame.f_code.co_firstlineno
     found = []
     for node in ast.walk(tree):
@@ -236,5 +238,5 @@ def _takes(expression, frame, kind):
     try:
         return issubclass(kind, eval(code, frame.f_globals, frame.f_locals))
     except Exception:
-        # What cannot be told now would not be caught either.
+        # An expression that fails here would also fail in the program, and catch nothing.
         return False

@@ -3,9 +3,9 @@
 `multiprocessing` and libraries built on it (joblib, `concurrent.futures`) run the program's file
 again in each process that they start by `spawn` or `forkserver`. Without an
 `if __name__ == "__main__":` such a process reaches the loop too. It must not serve. The model must
-be told, because a pool would start such processes for ever, and the request that waits for the pool
-would wait as long. So the process writes a note into a file of the model process, and sends it the
-signal SIGURG; `_children` receives both.
+know of it, because a pool would start such processes for ever, and the request would wait for the
+pool for ever. So the process writes a note into a file of the model process, and sends SIGURG to
+the model process; `_children` receives both.
 """
 
 import os
@@ -16,29 +16,31 @@ import time
 
 from . import _mode_names, _process
 
-# The bytes of a note. The file's size is how often the model was told.
-NOTE = 1024
-# A note begins with whether its process was still running the program's file, so that each one like
-# it fails, too, and with the `ticks` at which it was started. What there is to say follows.
+# The size of a note in bytes. The size of the file gives the number of notes.
+NOTE_SIZE = 1024
+# A note begins with a flag and the time, in `ticks`, at which its process started. Its message
+# follows. The flag is true if the process was still running the program's file: then each process
+# of the same pool fails too.
 _HEAD = struct.Struct("=?q")
-# Stands for a start of which the process does not know when it was.
-_UNKNOWN = 1 << 62
-# Ignored by any process that does not ask for it, should the model be gone and its number taken.
-BELL = "SIGURG"
+# The start of a process that cannot find out its start. It is later than any other.
+_UNKNOWN_START = 1 << 62
+# Processes ignore this signal by default. So it does no harm if the model has ended, and another
+# process has its number.
+SIGNAL_NAME = "SIGURG"
 
-# Seconds until a thread is refused, in which the model answers: the process may well go on without
-# the thread, and its work be done.
-_UNTIL_HEARD = 0.5
+# Seconds before a thread is refused, so that the model fails the request first. The process may go
+# on without the thread and finish its work.
+_THREAD_DELAY = 0.5
 
-# A pool starts its processes again and again. So many may fail at once, each later one waits
-# a little longer; in seconds.
-_AT_ONCE = 16
-_STEP = 0.05
+# A pool starts its processes again and again. This many of them fail without a delay.
+_WITHOUT_DELAY = 16
+# Seconds by which the delay grows with each further process.
+_DELAY_STEP = 0.05
 
-# In the flags of /proc/PID/stat: forked from a process, and no program of its own since.
+# The flag in /proc/PID/stat of a process that was forked, and has not run another program since.
 _FORKED = 0x40
 
-_GUARD = """Put the loop, and whatever else only the model is to do, under a guard:
+_GUARD = """Put the loop, and all other code that only the model must run, under a guard:
 
     if __name__ == "__main__":
         %s"""
@@ -56,85 +58,87 @@ _LOOPS = {
 }
 
 
-# What is said where it is not known which process came to which loop.
-SOMEWHERE = (
-    "a process that multiprocessing had started ran the program's file again and came to the loop. "
+# The message if a signal comes without a note, so that the process and its loop are unknown.
+WITHOUT_A_NOTE = (
+    "a process that multiprocessing had started ran the program's file again and reached the loop. "
     + _GUARD % _LOOPS["get_next_input"]
 )
 
 
 class MissingGuard(RuntimeError):
-    """A process that is not the model came to the loop; the program lacks a guard."""
+    """A process that is not the model reached the loop, because the program lacks a guard."""
 
 
-# How often this process was refused, by its number: a forked child begins anew.
+# The number of refusals, by process number: a forked child starts at zero.
 _refusals = {}
-# Whether the model knows what became of this process.
-_told = {}
+# True if the model has got a note of this process, by process number.
+_reported = {}
 
 
 def check(owner, function):
-    """Raise an error unless this process may ask for requests.
+    """Raises an error unless this process may ask for requests.
 
-    `owner` is the process that has asked for some before, if any; `function` is what was called.
+    `owner` is the process that asked for the first request, if any. `function` is the name of the
+    called function.
     """
     pid = os.getpid()
     if _process.is_child_of_multiprocessing():
         count = _refusals[pid] = _refusals.get(pid, 0) + 1
-        message = _called_again(function)
+        message = _missing_guard(function)
         if count == 1:
             watch_the_import()
-            _tell(message)
+            _report(message)
             if not isinstance(threading.current_thread(), threading._MainThread):
-                time.sleep(_UNTIL_HEARD)
+                time.sleep(_THREAD_DELAY)
         elif _process.is_importing_main():
             _leave()
         else:
-            # Whoever waits for this process must not lose it, but need not hear of it all the time.
-            time.sleep(min(_STEP * count, 5))
+            # The model may wait for this process, so it goes on. One note is enough; each further
+            # call waits longer.
+            time.sleep(min(_DELAY_STEP * count, 5))
         raise MissingGuard(message)
-    reason = _elsewhere(owner)
+    reason = _reason_to_refuse(owner)
     if reason is not None:
         if pid in _refusals:
-            # The program took no notice, and would go on for ever.
+            # The program caught the first error, and would go on for ever.
             _leave()
         _refusals[pid] = 1
         raise RuntimeError("%s was called in %s" % (function, reason))
 
 
 def watch_the_import():
-    """See to it that the model hears what ends this process while that runs the program again."""
+    """Reports to the model an exception that ends this process while it runs the file again."""
     original = sys.excepthook
-    if not _process.is_importing_main() or getattr(original, "tells_the_model", False):
+    if not _process.is_importing_main() or getattr(original, "reports_to_the_model", False):
         return
 
     def hook(kind, value, trace):
         pid = os.getpid()
         if not issubclass(kind, MissingGuard):
-            last = "%s: %s" % (kind.__name__, value)
-            count = _tell(
+            error = "%s: %s" % (kind.__name__, value)
+            count = _report(
                 "multiprocessing ran the program's file again in a process that it had started,"
-                " which failed: %s. %s" % (last[:300], _GUARD % _LOOPS["get_next_input"])
+                " and the file failed: %s. %s" % (error[:300], _GUARD % _LOOPS["get_next_input"])
             )
             if not count:
                 original(kind, value, trace)
-        elif not _told.get(pid):
+        elif not _reported.get(pid):
             _process.warn(str(value))
 
-    hook.tells_the_model = True
+    hook.reports_to_the_model = True
     sys.excepthook = hook
 
 
 def read_note(note):
-    """Reads a note: if the process was running the program's file, its start, its message."""
+    """Returns the flag, the start time and the message of a note."""
     at_start, started = _HEAD.unpack_from(note)
     return at_start, started, note[_HEAD.size :].rstrip(b"\0").decode("utf-8", "replace")
 
 
 def ticks():
-    """The time now as /proc counts it, in hundredths of a second since the machine was started.
+    """Returns the time since the machine was started, in the clock ticks of /proc (10 ms).
 
-    It is 0 where there is no such clock.
+    Returns 0 if there is no such clock.
     """
     try:
         return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))  # novm
@@ -145,7 +149,7 @@ def ticks():
 def is_forked_from(parent):
     """Returns true if this process is a fork of a parent that still runs (Linux only).
 
-    A daemon is not, since the process that it was forked from has ended.
+    A daemon is not, because the process that it was forked from has ended.
     """
     try:
         flags = int(_fields_of_stat()[6])
@@ -156,16 +160,16 @@ def is_forked_from(parent):
 
 
 def _fields_of_stat():
-    """The fields of this process's line in /proc, from the third one on."""
+    """Returns the fields of this process's line in /proc, from the third one on."""
     with open("/proc/self/stat", "rb") as stat:
         return stat.read().rpartition(b")")[2].split()
 
 
-def _tell(message):
-    """Tell the model; how often it had been told before, `None` if it cannot be reached.
+def _report(message):
+    """Reports to the model. Returns the number of earlier notes, or `None` if the model got no note.
 
-    The variable has the model's process, and where there is one the descriptor of its file and that
-    file's number.
+    The variable holds the process number of the model. If the model has a file of notes, the file's
+    descriptor and inode number follow.
     """
     import signal
 
@@ -175,14 +179,14 @@ def _tell(message):
     try:
         model = int(place[0])
         if len(place) == 3:
-            count = _leave_note(model, int(place[1]), int(place[2]), _note(at_start, message))
-        os.kill(model, getattr(signal, BELL))
+            count = _write_note(model, int(place[1]), int(place[2]), _note(at_start, message))
+        os.kill(model, getattr(signal, SIGNAL_NAME))
     except (AttributeError, EnvironmentError, ValueError):
-        # It has ended, or is out of reach.
+        # The model has ended, or this process cannot reach it.
         count = None
-    _told[os.getpid()] = count is not None
+    _reported[os.getpid()] = count is not None
     if count is not None and at_start:
-        time.sleep(max(count - _AT_ONCE, 0) * _STEP)
+        time.sleep(max(count - _WITHOUT_DELAY, 0) * _DELAY_STEP)
     return count
 
 
@@ -190,25 +194,25 @@ def _note(at_start, message):
     try:
         started = int(_fields_of_stat()[19])
     except (EnvironmentError, IndexError, ValueError):
-        started = _UNKNOWN
-    return (_HEAD.pack(at_start, started) + message.encode("utf-8", "replace"))[:NOTE]
+        started = _UNKNOWN_START
+    return (_HEAD.pack(at_start, started) + message.encode("utf-8", "replace"))[:NOTE_SIZE]
 
 
-def _leave_note(model, descriptor, number, note):
+def _write_note(model, descriptor, number, note):
     path = "/proc/%d/fd/%d" % (model, descriptor)
     file = os.open(path, os.O_RDWR | os.O_APPEND)
     try:
         about = os.fstat(file)
         if about.st_ino != number:
             return None
-        os.write(file, note.ljust(NOTE, b"\0"))
-        return about.st_size // NOTE
+        os.write(file, note.ljust(NOTE_SIZE, b"\0"))
+        return about.st_size // NOTE_SIZE
     finally:
         os.close(file)
 
 
-def _called_again(function):
-    """The error for the author: where the loop is, and where it must be."""
+def _missing_guard(function):
+    """Returns the error for the author: it says where the loop is, and where it must be."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _process.is_ours(frame):
         if frame.f_code.co_name in ("run", "start_loop"):
@@ -226,8 +230,11 @@ def _called_again(function):
     )
 
 
-def _elsewhere(owner):
-    """The reason why a process that multiprocessing did not start gets no requests."""
+def _reason_to_refuse(owner):
+    """Returns why this process gets no requests, or `None` if it may ask for them.
+
+    Call it only for a process that multiprocessing did not start.
+    """
     forked = "a forked child; requests belong to process %d, "
     if owner is not None:
         return forked % owner + "which asked for the first one"

@@ -1,10 +1,10 @@
-"""A serving program becomes the engine, which starts the program again as its worker.
+"""Turns a serving program into the engine, which starts the program again as the model process.
 
-So does one that is tested: its exit status is the engine's to tell, however the program ends. The
-standard container entrypoint, `python entrypoint.py`, stays as it is: the engine takes over
-this very process (as PID 1 in a container), so it outlives the model, and the model can be
-restarted under it. This happens while the package is imported, before anything large is loaded,
-and only where the program can be started again exactly as it was.
+A program under a self-test becomes the engine too, so that the engine decides the exit status. The
+standard container entrypoint, `python entrypoint.py`, stays as it is: the engine takes over this
+very process (as PID 1 in a container), so it outlives the model and can restart it. This happens
+while the package is imported, before anything large is loaded, and only if the program can be
+started again exactly as it was.
 """
 
 import atexit
@@ -14,31 +14,31 @@ import threading
 
 from . import _binary, _guard, _process
 
-# Modules of programs that look at another program while it runs in their own process.
-_ONLOOKERS = ("debugpy", "pydevd", "pytest")
-# Programs that load applications, which may use this package, and serve these themselves.
+# Modules of debuggers and test runners, which run another program in their own process.
+_OBSERVERS = ("debugpy", "pydevd", "pytest")
+# Servers that load applications and serve them. Such an application may use this package.
 _SERVERS = ("celery", "daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "uwsgi")
-# The names of the loop; `run` has to be one of this package, since others have it too.
-_LOOP = (
+# Finds the names of the loop. `run` must come from this package, because others have a `run` too.
+_LOOP_NAMES = (
     r"get_next_input|start_loop|\bai_integration\.run\b"
     r"|\bfrom\s+ai_integration\s+import\b(?:[^\n(]|\([^)]*\))*?\brun\b"
     r"|\bimport\s+ai_integration\s+as\s+(\w+)\b(?=[\s\S]*\b\1\.run\b)"
 )
-# Bytes of a program's file that are looked at.
-_MOST_OF_A_PROGRAM = 1 << 20
+# The number of bytes of a program's file that are searched for these names.
+_SEARCHED_BYTES = 1 << 20
 
 
 def attempt():
-    """Become the engine if everything allows it; return otherwise."""
+    """Becomes the engine if the program can be started again; otherwise returns."""
     subcommand = _process.asks_for_supervision()
     if subcommand is None or not _is_plain_process():
         return
-    command = command_to_start_again()
+    command = restart_command()
     if command is None:
         return
     binary = _binary.find()
     if binary is None:
-        # The first request reports it, with the places that were searched.
+        # The first request reports the missing binary, with the places that were searched.
         return
     _become(binary, [binary, subcommand, "--"] + command)
 
@@ -53,66 +53,67 @@ def is_a_program():
         return False
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
     if kind == "module":
-        # A package that is run is imported before its program is.
+        # `python -m PACKAGE` imports the package before it knows the file of the program.
         top = sys.modules.get(program.split(".")[0])
         return not _is_installed(main_file or getattr(top, "__file__", None) or "")
     if kind == "code":
-        # Such lines are also typed to look at the package where `MODE` is set for another program.
+        # A user may also type such code to look at this package, while `MODE` is set for another
+        # program.
         return _names_the_loop(program)
     return not _process.is_started_by_a_model() or _has_the_loop(main_file or program)
 
 
-def command_to_start_again():
-    """The command that starts the program exactly as it was started, or `None`.
+def restart_command():
+    """Returns the command that starts the program exactly as it was started, or `None`.
 
-    To be asked before the program has ended: then Python no longer knows its file.
+    Call it before the program has ended, because Python then forgets the program's file.
     """
     if getattr(sys, "frozen", False):
         # PyInstaller: the program is its own interpreter.
         return [sys.executable] + sys.argv[1:]
     command = _command_line()
-    return command if command is not None and _can_start_again(command) else None
+    return command if command is not None and _can_restart(command) else None
 
 
-def start_again(command):
-    """Start the program anew in this process, its exit handlers run."""
-    # Private, and the same in every version of Python: nothing public runs them before an exec.
+def restart(command):
+    """Runs the exit handlers, then starts the program again in this process."""
+    # Private, but the same in every version of Python. No public function runs the handlers.
     atexit._run_exitfuncs()
     _process.unmark_inside()
     _become(command[0], command)
 
 
 def _become(path, command):
-    """Run a command in the place of this program, from the folder in which this one was started."""
+    """Replaces this program by a command, in the folder in which the program was started."""
     _process.flush_output()
     _restore_signals()
     try:
         os.chdir(_process.STARTED_IN or "")
     except EnvironmentError:
-        # It is gone; then the program's path does not depend on it.
+        # The folder is gone. The program was found without it, so its path does not depend on it.
         pass
     os.execv(path, command)
 
 
 def _is_plain_process():
-    if sys.flags.inspect or sys.flags.interactive or _is_watched():
+    if sys.flags.inspect or sys.flags.interactive or _is_observed():
         return False
-    # A copy of a program is not the program that the user started.
+    # A forked copy of a program is not the program that the user started.
     if _guard.is_forked_from(os.getppid()):
         return False
     return isinstance(threading.current_thread(), threading._MainThread)
 
 
-def _is_watched():
-    """Returns true if a debugger or a test runner would lose the program."""
-    if sys.gettrace() is not None or any(name in sys.modules for name in _ONLOOKERS):
+def _is_observed():
+    """Returns true if a debugger or a test runner runs this program, and would lose it."""
+    if sys.gettrace() is not None or any(name in sys.modules for name in _OBSERVERS):
         return True
     monitoring = getattr(sys, "monitoring", None)
     return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
 
 
 def _command_line():
-    """The command that started this process, with the interpreter's own path in front."""
+    """Returns the command that started this process, with the interpreter's own path in front."""
     if not sys.executable:
         return None
     original = getattr(sys, "orig_argv", None) or _kernel_arguments() or _rebuilt_arguments()
@@ -130,7 +131,7 @@ def _kernel_arguments():
 
 
 def _rebuilt_arguments():
-    """The nearest thing where neither Python nor the kernel remembers the command."""
+    """Rebuilds the command as far as possible, if neither Python nor the kernel has it."""
     import subprocess
 
     main = sys.modules["__main__"]
@@ -147,8 +148,8 @@ def _rebuilt_arguments():
     return [sys.executable] + subprocess._args_from_interpreter_flags() + program + sys.argv[1:]
 
 
-def _can_start_again(command):
-    """Returns true if `command` runs the same program in the folder where this one began."""
+def _can_restart(command):
+    """Returns true if `command` runs the same program in the folder where it was started."""
     kind, program = _program_of(command)
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
     if kind is None or _loads_others(kind, program):
@@ -161,7 +162,7 @@ def _can_start_again(command):
         program, main_file = os.path.join(folder, program), os.path.join(folder, main_file)
         return _same_file(program, main_file) or _same_file(program, os.path.dirname(main_file))
     if kind == "module":
-        # A module found in the folder where Python started is lost when the program moved on.
+        # Python finds a module of its start folder only if the program has not changed the folder.
         if main_file is None:
             return True
         if not os.path.isabs(main_file):
@@ -169,23 +170,23 @@ def _can_start_again(command):
         start = sys.path[0] if sys.path else ""
         beside = bool(start) and main_file.startswith(os.path.join(start, ""))
         return not beside or start == os.getcwd()
-    # Text on the command line is as good as a file, in a folder that only shells tell. What serves
-    # keeps its process, though: such lines are also typed to look at the package where `MODE` is
-    # set for another program.
+    # The code of `python -c` can run again if the folder is the same, which only a shell's `PWD`
+    # shows. In a serving mode it does not run again: a user may also type such code to look at this
+    # package, while `MODE` is set for another program.
     return _process.is_tested() and _same_file(os.environ.get("PWD", ""), os.curdir)
 
 
 def _loads_others(kind, program):
-    """Returns true if the program is a server that loads applications, or our own tool."""
+    """Returns true if the program is a server that loads applications, or this package itself."""
     if kind == "module" and program.split(".")[0] == __name__.split(".")[0]:
         return True
     return kind in ("script", "module") and os.path.basename(program).split(".")[0] in _SERVERS
 
 
 def _program_of(command):
-    """The kind and the name, or text, of the program on an interpreter's command line.
+    """Returns the kind and the name, or text, of the program on an interpreter's command line.
 
-    `("script", path)`, `("module", name)` or `("code", text)`; `None` where it is neither.
+    Returns `("script", path)`, `("module", name)`, `("code", text)` or else `(None, None)`.
     """
     words = iter(command[1:])
     for word in words:
@@ -218,10 +219,10 @@ def _is_installed(file):
 
 
 def _has_the_loop(file):
-    """Returns true if a program itself names the functions of a model."""
+    """Returns true if a program's file names the functions of the loop."""
     try:
         with open(file, "rb") as source:
-            return _names_the_loop(source.read(_MOST_OF_A_PROGRAM).decode("latin-1"))
+            return _names_the_loop(source.read(_SEARCHED_BYTES).decode("latin-1"))
     except EnvironmentError:
         return False
 
@@ -229,7 +230,7 @@ def _has_the_loop(file):
 def _names_the_loop(source):
     import re
 
-    return re.search(_LOOP, source) is not None
+    return re.search(_LOOP_NAMES, source) is not None
 
 
 def _same_file(one, other):
@@ -240,7 +241,7 @@ def _same_file(one, other):
 
 
 def _restore_signals():
-    """Undo what Python ignores for itself, since ignored signals stay ignored across exec."""
+    """Resets the signals that Python ignores, because they would stay ignored across exec."""
     import signal
 
     for name in ("SIGPIPE", "SIGXFSZ"):

@@ -1,8 +1,8 @@
 """Ends the program when there is no more work.
 
-The program is a loop without an end of its own, so `get_next_input` ends it by `SystemExit`, which
-runs the program's own clean-up. That is not enough if the program has threads that never stop, or
-catches the exception; such a program is ended without its help.
+The loop of a program never ends by itself, so `get_next_input` raises `SystemExit`, which runs the
+program's own clean-up. If the program catches the exception, or has threads that never stop, this
+module ends the process after a timeout.
 """
 
 import atexit
@@ -14,15 +14,15 @@ import time
 
 from . import _process
 
-# Seconds that other threads get after the main one has ended.
-_GRACE = 1.0
+# Seconds that other threads get after the main thread has ended.
+_THREADS_TIMEOUT = 1.0
 
-# Seconds that exit handlers get when the program did not come to its end by itself.
-_PATIENCE = 30.0
+# Seconds that exit handlers get if the program does not end by itself.
+_HANDLERS_TIMEOUT = 30.0
 
 
-class _Departure(object):
-    """The one departure of this process."""
+class _Shutdown(object):
+    """The shutdown of this process, which happens once."""
 
     def __init__(self, status, from_main):
         self.status = status
@@ -30,7 +30,7 @@ class _Departure(object):
         self._from_main = from_main
         self._lock = threading.Lock()
         self._owner = None
-        self._finishing = threading.Event()
+        self._handlers_started = threading.Event()
 
     def claim(self):
         """Returns true if the calling thread runs the exit handlers."""
@@ -40,78 +40,78 @@ class _Departure(object):
             return self._owner is threading.current_thread()
 
     def watch(self, ended):
-        """Wait for `ended`, then see to it that the process ends too."""
+        """Waits for `ended`, then ends the process if it has not ended by itself."""
         ended.wait()
-        time.sleep(_GRACE)
+        time.sleep(_THREADS_TIMEOUT)
         if self.claim():
             self.finish()
         elif not hasattr(threading, "_register_atexit"):
-            # There the exit handlers, which are running now, wait for the threads of executors.
-            time.sleep(_PATIENCE)
+            # In such a version of Python the exit handlers, which run now, wait for executors.
+            time.sleep(_HANDLERS_TIMEOUT)
             _exit(self.status)
 
     def finish(self):
-        """Run the exit handlers and end the process, whatever else it is doing."""
-        if self._finishing.is_set():
-            # `at_exit` is one of the handlers.
+        """Runs the exit handlers and ends the process, whatever else it is doing."""
+        if self._handlers_started.is_set():
+            # `at_exit`, which is one of the handlers, calls this again.
             return
-        self._finishing.set()
+        self._handlers_started.set()
         try:
             atexit._run_exitfuncs()
         except BaseException:
-            # A handler's failure was reported where it happened, and does not keep us.
+            # Python has printed the handler's exception, and the process must still end.
             pass
         _exit(self.status)
 
     def at_exit(self):
-        """The first of the exit handlers, wherever these are run."""
+        """Runs as the first of the exit handlers, on any thread that runs them."""
         if self.pid != os.getpid():
             return
         if not self.claim():
-            # The watcher runs them, and ends the process under us.
+            # The thread of `watch` runs the handlers, and ends the process during this wait.
             threading.Event().wait()
         elif not self._from_main:
-            # Only so does the status of a thread become that of the process.
+            # Python does not use the status of another thread's `SystemExit`, but `finish` does.
             self.finish()
 
     def limit(self):
-        """See to it that no exit handler keeps `finish` for ever."""
-        self._finishing.wait()
-        time.sleep(_PATIENCE)
+        """Ends the process if an exit handler keeps `finish` waiting for too long."""
+        self._handlers_started.wait()
+        time.sleep(_HANDLERS_TIMEOUT)
         _exit(self.status)
 
 
-_departure = None
+_shutdown = None
 
 
 def leave(status):
-    """End the program with `status`, its clean-up and exit handlers run, its output written."""
-    global _departure
+    """Ends the program with `status`, after its clean-up and exit handlers; writes its output."""
+    global _shutdown
     if _process.interactive():
-        # The person stays; only what was typed ends.
+        # The session goes on; only the code that was typed last ends.
         sys.exit(status)
-    if _departure is not None and _departure.pid == os.getpid():
-        _departure.status = status or _departure.status
-        insist()
+    if _shutdown is not None and _shutdown.pid == os.getpid():
+        _shutdown.status = status or _shutdown.status
+        end_if_leaving()
     thread = threading.current_thread()
     main = _main_thread()
-    _departure = _Departure(status, thread is main)
-    atexit.register(_departure.at_exit)
+    _shutdown = _Shutdown(status, thread is main)
+    atexit.register(_shutdown.at_exit)
     ended = threading.Event()
     if thread is main:
         when_main_ends(ended.set)
     else:
         _call_after(thread, ended.set)
-    # Both now, since no thread can be started once the interpreter shuts down.
-    _in_background(functools.partial(_departure.watch, ended))
-    _in_background(_departure.limit)
+    # Both threads start now, because none can be started while the interpreter shuts down.
+    _in_background(functools.partial(_shutdown.watch, ended))
+    _in_background(_shutdown.limit)
     sys.exit(status)
 
 
-def tell_an_end_before_the_loop():
-    """See to it that a program which comes to its end before its loop is not started again."""
+def report_an_end_before_the_loop():
+    """Makes a program that ends before its loop ask the engine not to restart it."""
 
-    def tell():
+    def report():
         descriptor = None
         if os.getpid() == _process.STARTED_AS:
             descriptor = _process.link_descriptor()
@@ -120,21 +120,21 @@ def tell_an_end_before_the_loop():
 
             _link.Link.inherit(descriptor).send(_link.LEAVE)
 
-    atexit.register(tell)
+    atexit.register(report)
 
 
-def insist():
-    """End the program at once if it is leaving already: it did not take `SystemExit` for one."""
-    if _departure is not None and _departure.pid == os.getpid():
-        if _departure.claim():
-            _departure.finish()
+def end_if_leaving():
+    """Ends the program at once if `leave` was called before: it has caught the `SystemExit`."""
+    if _shutdown is not None and _shutdown.pid == os.getpid():
+        if _shutdown.claim():
+            _shutdown.finish()
         threading.Event().wait()
 
 
 def when_main_ends(callback):
-    """Call `callback` once the main thread has run all its code, before it waits for others.
+    """Calls `callback` once the main thread has run all its code, before it waits for others.
 
-    Nothing happens when another thread asks, since the main one may well end before that.
+    Does nothing on another thread: a loop there may go on after the main thread's code has ended.
     """
     main = _main_thread()
     if threading.current_thread() is not main:
@@ -146,12 +146,12 @@ def when_main_ends(callback):
     try:
         register(callback)
     except RuntimeError:
-        # The main thread's code has ended, and an exit handler asks.
+        # An exit handler called this function, so the main thread's code has ended.
         callback()
 
 
 def exit_status(code):
-    """The exit status that Python gives to `SystemExit(code)`; prints what is not a status."""
+    """Returns the exit status of `SystemExit(code)`. Prints a code that is not an integer."""
     if code is None:
         return 0
     if isinstance(code, int):
@@ -173,7 +173,7 @@ def _in_background(function):
         try:
             function()
         except:  # noqa: E722
-            # Python 2 takes its modules apart while such threads still run, names and all.
+            # Python 2 deletes the names in its modules while such threads still run.
             if str is not bytes:
                 raise
 

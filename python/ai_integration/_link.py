@@ -1,4 +1,4 @@
-"""Frames over the socket between engine and worker, as docs/worker-protocol.md defines them."""
+"""Sends and receives the frames of a model process, which docs/worker-protocol.md defines."""
 
 import errno
 import json
@@ -11,18 +11,20 @@ from . import _memory_files, _process, _standard_streams
 
 PROTOCOL = 1
 BODY_LIMIT = 1 << 30
-# The program ends, and is not to be started again.
+# Says that the program ends and must not be restarted.
 LEAVE = b'{"type":"leave"}'
 
 _HEADER_LIMIT = 1 << 20
 _PREFIX = struct.Struct(">II")
-_PIECE = 1 << 16
-# Descriptors that may come at once; the engine sends one for each large job that it prefetches.
+# Bytes of one read. A body of at least this size is sent without a copy, and a frame that is larger
+# is read into a buffer of its own.
+_READ_SIZE = 1 << 16
+# The maximum number of descriptors in one read. The engine sends one for each large job.
 _DESCRIPTORS = 64
 
-# What `json.loads` calls in the end. It takes no white space around the value.
+# The parser inside `json.loads`. It allows no white space around the value.
 _parse = json.JSONDecoder().scan_once
-# Python 2 cannot join byte strings and text, so there every character is escaped.
+# Python 2 cannot join byte strings and text, so it escapes every character beyond ASCII.
 _to_json = json.JSONEncoder(ensure_ascii=str is bytes, separators=(",", ":")).encode
 
 
@@ -31,38 +33,38 @@ class Violation(Exception):
 
 
 class Link(object):
-    """One end of the link. It belongs to the process that opened it."""
+    """This process's end of the link to the engine. A forked child must not use it."""
 
     def __init__(self, connection):
-        # Neither the other side's event loop nor socket.setdefaulttimeout decide how we wait.
+        # Reads must block, whatever the engine's event loop or `socket.setdefaulttimeout` has set.
         connection.settimeout(None)
         self._connection = connection
         self._unread = b""
-        # Where the next frame begins in `_unread`: cutting it off each time would copy the rest.
-        self._at = 0
-        # A frame that is too large for that, and how much of it is there.
+        # The start of the next frame in `_unread`. Cutting off each frame would copy the rest.
+        self._next_at = 0
+        # A frame that is too large for `_unread`, and the number of its bytes that were read.
         self._large = None
         self._large_read = 0
         self._files = deque()
         self.shares = _memory_files.AVAILABLE and hasattr(connection, "recvmsg")
         self._pid = os.getpid()
-        # A forked child that lives on would otherwise keep the link open after our end.
+        # A forked child would otherwise keep the link open after the end of this process.
         at_fork = getattr(os, "register_at_fork", None)
         if at_fork is not None:
             at_fork(after_in_child=connection.close)
 
     @classmethod
     def inherit(cls, descriptor):
-        """The link behind a descriptor that this process was started with."""
+        """Returns the link of a descriptor that this process has inherited."""
         connection = socket.fromfd(descriptor, socket.AF_UNIX, socket.SOCK_STREAM)
         os.close(descriptor)
         _process.close_on_exec(connection.fileno())
         return cls(connection)
 
     def send(self, head, body=b""):
-        """Send one frame, of a header that is JSON; whether there was still somebody to send it to.
+        """Sends a frame whose header is JSON already. Returns true unless the link is closed.
 
-        A large body travels in a memory file where that is possible.
+        A large body is sent in a memory file if that is possible.
         """
         if self.shares and len(body) >= _memory_files.FROM:
             descriptor = _memory_files.write(body)
@@ -71,14 +73,14 @@ class Link(object):
                     return self.write(frame(head[:-1] + b',"shared":%d}' % len(body)), descriptor)
                 finally:
                     os.close(descriptor)
-        if len(body) >= _PIECE:
-            return self.write(_begun(head, body)) and self.write(body)
+        if len(body) >= _READ_SIZE:
+            return self.write(_before_body(head, body)) and self.write(body)
         return self.write(frame(head, body.tobytes() if isinstance(body, memoryview) else body))
 
     def write(self, frames, descriptor=None):
-        """Send bytes that are frames; whether there was still somebody to send them to.
+        """Sends the bytes of frames. Returns true unless the link is closed.
 
-        A `descriptor` comes with the first one.
+        A `descriptor` is sent with the first frame.
         """
         connection = self._connection
         if connection is None:
@@ -95,39 +97,42 @@ class Link(object):
             self.close()
             return False
         except BaseException:
-            # Interrupted half-way: nothing that follows could be understood.
+            # Part of a frame may have been sent, so the engine could not read a further frame.
             self.close()
             raise
         return True
 
     def receive(self, wait=True):
-        """The next frame's header and body; `shared` in the header is a `Memory`.
+        """Returns the next frame's header and body; `shared` in the header is a `Memory`.
 
-        `None` when the engine has no more, and also, unless told to `wait`, when nothing is there.
+        Returns `None` if the link is closed, or if no whole frame has come and `wait` is false.
         """
         while self._large is None:
-            unread, at = self._unread, self._at
-            there = len(unread) - at - 8
-            if there >= 0:
+            unread, at = self._unread, self._next_at
+            available = len(unread) - at - 8
+            if available >= 0:
                 header_size, body_size = _PREFIX.unpack_from(unread, at)
                 if not 2 <= header_size <= _HEADER_LIMIT or body_size > BODY_LIMIT:
-                    raise Violation("a frame of %d and %d bytes" % (header_size, body_size))
+                    raise Violation(
+                        "a frame with a header of %d bytes and a body of %d bytes"
+                        % (header_size, body_size)
+                    )
                 size = header_size + body_size
-                if there >= size:
+                if available >= size:
                     at += 8
-                    self._at = end = at + size
+                    self._next_at = end = at + size
                     return self._frame(unread, at, at + header_size, end)
-                if size > _PIECE:
+                if size > _READ_SIZE:
                     self._large = memoryview(bytearray(size + 8))
-                    self._large_read = there + 8
-                    self._large[: there + 8] = unread[at:]
-                    self._unread, self._at = b"", 0
+                    self._large_read = available + 8
+                    self._large[: available + 8] = unread[at:]
+                    self._unread, self._next_at = b"", 0
                     break
-            piece = self._read(wait)
-            if not piece:
+            content = self._read(wait)
+            if not content:
                 return None
-            self._unread = unread[at:] + piece if there > -8 else piece
-            self._at = 0
+            self._unread = unread[at:] + content if available > -8 else content
+            self._next_at = 0
         return self._receive_large(wait)
 
     def _frame(self, unread, start, body_start, end):
@@ -157,18 +162,18 @@ class Link(object):
         return self._connection is not None
 
     def close(self):
-        """End the link, unless it belongs to a parent process."""
+        """Closes the link, unless it belongs to a parent process."""
         connection, self._connection = self._connection, None
         if connection is not None and self._pid == os.getpid():
-            # Whoever wanted the jobs that are still there is gone.
-            self._unread, self._at, self._large = b"", 0, None
+            # Nobody waits any more for jobs that were not read.
+            self._unread, self._next_at, self._large = b"", 0, None
             while self._files:
                 os.close(self._files.popleft())
             try:
                 # Other processes may hold the descriptor too; the engine must see the end anyway.
                 connection.shutdown(socket.SHUT_RDWR)
             except EnvironmentError:
-                # The engine was first.
+                # The engine has closed the link already.
                 pass
             connection.close()
 
@@ -176,27 +181,28 @@ class Link(object):
         while self._connection is not None:
             try:
                 if not self.shares:
-                    return self._connection.recv(_PIECE, 0 if wait else socket.MSG_DONTWAIT)
+                    return self._connection.recv(_READ_SIZE, 0 if wait else socket.MSG_DONTWAIT)
                 return self._read_with_files(0 if wait else socket.MSG_DONTWAIT)
             except EnvironmentError as failure:
                 if failure.errno in (errno.EAGAIN, errno.EWOULDBLOCK) and not wait:
                     return b""
                 if failure.errno != errno.EINTR:
-                    # A reset is how the end looks when something of ours was left unread.
+                    # The link ends with a reset if the engine did not read all of our frames.
                     self.close()
         return b""
 
     def _read_with_files(self, flags):
         room = _memory_files.ROOM_FOR_ONE * _DESCRIPTORS
-        piece, extra, _, _ = self._connection.recvmsg(_PIECE, room, flags | _memory_files.CLOEXEC)
+        flags |= _memory_files.CLOEXEC
+        content, extra, _, _ = self._connection.recvmsg(_READ_SIZE, room, flags)
         for level, kind, data in extra:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 received = struct.unpack("%di" % (len(data) // 4), data)
                 self._files.extend(map(_standard_streams.beyond, received))
-        return piece
+        return content
 
     def _receive_large(self, wait):
-        """A large frame, of which no descriptor is a part, straight into its place."""
+        """Receives a large frame, which has no descriptor, directly into its own buffer."""
         frame = self._large
         while self._large_read < len(frame):
             if self._connection is None:
@@ -211,7 +217,7 @@ class Link(object):
                     continue
                 received = 0
             except BaseException:
-                # What was read of this frame is lost, and with it the place in the stream.
+                # Bytes of this frame may be lost, so the start of the next frame is unknown.
                 self.close()
                 raise
             if not received:
@@ -224,17 +230,17 @@ class Link(object):
 
 
 def encode(header):
-    """A header as JSON."""
+    """Returns a header as JSON."""
     return _to_json(header).encode("utf-8", "replace")
 
 
 def frame(head, body=b""):
-    """A frame as bytes, of a header that is JSON already."""
-    return _begun(head, body) + body
+    """Returns a frame as bytes. Its header is JSON already."""
+    return _before_body(head, body) + body
 
 
-def _begun(head, body):
-    """A frame as bytes, up to where its body begins."""
+def _before_body(head, body):
+    """Returns the bytes of a frame before its body."""
     if len(head) > _HEADER_LIMIT:
         raise ValueError("a message's header of %d bytes is too large" % len(head))
     return _PREFIX.pack(len(head), len(body)) + head

@@ -1,4 +1,4 @@
-"""The kind of this process: the engine's worker, an interactive session or a program."""
+"""Finds out what this process is: a model process, an interactive session or another program."""
 
 import os
 import stat
@@ -8,32 +8,32 @@ from . import _mode_names
 
 LINK_VARIABLE = "AI_INTEGRATION_LINK"
 
-# Set for everything that a worker starts. `MODE` is inherited too, and a helper program which
-# merely imports this package must not turn into a second server because of it.
+# Set for all programs that the model process starts. These inherit `MODE` too, and a program that
+# only imports this package must not become a second server.
 _INSIDE_VARIABLE = "_AI_INTEGRATION_INSIDE"
 
-# Where a process of multiprocessing finds the model that started it; see `_guard`.
+# Names the model process for a process that multiprocessing started there; see `_guard`.
 MODEL_VARIABLE = "_AI_INTEGRATION_MODEL"
 
-# Tells a model that this program starts where the result is to go; see `_standard_streams`.
+# Names the file of the result for a model that this program starts; see `_standard_streams`.
 STDOUT_VARIABLE = "_AI_INTEGRATION_STDOUT"
 
-# What an ancestor that is a model put there, and the mode that it has.
+# The mode of the model that started this process, directly or not; `None` without such a model.
 MODE_OF_ANCESTOR = os.environ.get(_INSIDE_VARIABLE)
-# The process that imported this package; a forked child has another number.
+# The number of the process that imported this package; a forked child has another one.
 STARTED_AS = os.getpid()
 
 _HAD_FILE = hasattr(sys.modules.get("__main__"), "__file__")
 
-# `multiprocessing`, and a copy of it that pickles more.
+# The standard library's module, and a package that replaces it and can pickle more.
 MULTIPROCESSING = ("multiprocessing", "multiprocess")
 
 
-def _folder_of_the_start():
-    """The folder in which the program was started; `None` where that cannot be told.
+def _start_folder():
+    """Returns the folder in which the program was started, or `None` if it is unknown.
 
-    A program may have left it before it imports this package. Where a script's path was typed as
-    one from that folder, Python has put the folder in front of it (3.9 or newer).
+    A program may change its folder before it imports this package. If the user typed the script's
+    path relative to the first folder, Python 3.9 or newer has put that folder in front of the path.
     """
     script = getattr(sys.modules.get("__main__"), "__file__", None) or ""
     typed = os.path.join("", *getattr(sys, "argv", [])[:1])
@@ -45,27 +45,28 @@ def _folder_of_the_start():
         return None
 
 
-STARTED_IN = _folder_of_the_start()
+STARTED_IN = _start_folder()
 
 _link = None
 _has_link = False
-# Why the inherited link cannot be used.
+# The reason why the inherited link cannot be used.
 _link_problem = None
 
 
 class BadSetting(ValueError):
-    """A setting has a value that cannot be used; the user is told, without a traceback."""
+    """A setting has a value that cannot be used. The user sees the message without a traceback."""
 
 
 def take_link():
-    """Take the inherited link out of the environment; whether this process is a worker.
+    """Takes the inherited link from the environment. Returns true if this is the model process.
 
-    A link that cannot be used is none of a program which merely imports this package: something
-    that the model started inherits the variable without the link. The first request reports it.
+    A program that the model started may inherit the variable without the link. This is no error if
+    the program only imports this package, so only the first request reports a link that cannot be
+    used.
     """
     global _has_link, _link, _link_problem
     if not is_child_of_multiprocessing():
-        # What this program starts is no concern of the model that started it.
+        # Processes that this program starts must not report to the model that started this one.
         os.environ.pop(MODEL_VARIABLE, None)
     number = os.environ.pop(LINK_VARIABLE, None)
     if number is None:
@@ -91,24 +92,24 @@ def take_link():
 
 
 def link_descriptor():
-    """The inherited link's descriptor, handed out once; `None` when there is none (any more)."""
+    """Returns the inherited link's descriptor once; `None` at later calls, or without a link."""
     global _link
     if _link_problem is not None:
         raise RuntimeError(
-            "%s: whatever started this program closed it. Let the engine start the program"
-            " directly." % _link_problem
+            "%s. The program that started this one did not pass on the engine's link. Let the"
+            " engine start this program directly." % _link_problem
         )
     descriptor, _link = _link, None
     return descriptor
 
 
 def has_link():
-    """Returns true if the engine started this process, or the one that it was forked from."""
+    """Returns true if the engine started this process, or the process that it was forked from."""
     return _has_link
 
 
 def close_on_exec(descriptor):
-    """Keep `descriptor` from the programs which this one starts."""
+    """Keeps programs that this one starts from inheriting `descriptor`."""
     import fcntl
 
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFD)
@@ -116,19 +117,19 @@ def close_on_exec(descriptor):
 
 
 def mark_inside():
-    """Remember, for the programs which this one starts, that an engine is already there."""
+    """Lets programs that this one starts know that an engine is already there."""
     os.environ[_INSIDE_VARIABLE] = os.environ.get("MODE") or ""
 
 
 def unmark_inside():
-    """Undo `mark_inside`, for what is started in the place of this program."""
+    """Undoes `mark_inside`, for a program that replaces this one."""
     os.environ.pop(_INSIDE_VARIABLE, None)
     if MODE_OF_ANCESTOR is not None:
         os.environ[_INSIDE_VARIABLE] = MODE_OF_ANCESTOR
 
 
 def asks_for_supervision():
-    """The engine's subcommand when the engine is to start this program, else `None`."""
+    """Returns the engine's subcommand if the engine must start this program, else `None`."""
     if _INSIDE_VARIABLE in os.environ:
         return None
     mode = os.environ.get("MODE")
@@ -154,11 +155,11 @@ def asks_for_a_result():
 
 
 def is_started_by_a_model():
-    """Returns true if a program that keeps standard output for its result started this one."""
-    keeper = os.environ.get(STDOUT_VARIABLE, "").split(":")[0]
-    # What a program has become is the program itself.
-    is_kept = keeper not in ("", str(os.getpid()))
-    return is_kept or os.environ.get("MODE") == MODE_OF_ANCESTOR
+    """Returns true if a program that saved standard output for its result started this one."""
+    saver = os.environ.get(STDOUT_VARIABLE, "").split(":")[0]
+    # If this process saved it, an earlier program of this process did, before `os.execv`.
+    is_saved = saver not in ("", str(os.getpid()))
+    return is_saved or os.environ.get("MODE") == MODE_OF_ANCESTOR
 
 
 def is_child_of_multiprocessing():
@@ -169,7 +170,7 @@ def is_child_of_multiprocessing():
 
 
 def is_importing_main():
-    """Returns true if such a process is still running the program's file, before its work."""
+    """Returns true if such a child still runs the program's file: its work has not begun."""
     return any(getattr(current, "_inheriting", False) for current in _current_processes())
 
 
@@ -189,7 +190,7 @@ def interactive():
         return True
     if hasattr(sys.modules.get("__main__"), "__file__") or sys.argv[:1] in (["-c"], ["-m"]):
         return False
-    # Python forgets the file once the program has ended; its threads may go on.
+    # Python forgets the file when the program's code has ended; the program's threads may go on.
     return not _HAD_FILE or hasattr(sys, "ps1")
 
 
@@ -199,7 +200,7 @@ def is_prompt():
 
 
 def line_buffer_output():
-    """Let each printed line out at once, also where stdout is a pipe."""
+    """Makes stdout and stderr write each line at once, also if they are pipes."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         try:
@@ -213,17 +214,17 @@ def line_buffer_output():
 
 
 def flush_output():
-    """Write out what is printed but still buffered."""
+    """Writes text that was printed but is still buffered."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except Exception:
-            # Closed, replaced or gone: nothing of it is left to save.
+            # The stream is closed, replaced or missing: it has no text that can be written.
             pass
 
 
 def warn(message):
-    """Print a warning on stderr, for the person who runs the program."""
+    """Prints a warning on stderr, for the person who runs the program."""
     try:
         sys.stderr.write("ai_integration: %s\n" % message)
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The author's side of the loop: which request is open, and who may answer it."""
+"""Runs the author's side of the loop: opens requests, takes their results and closes them."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ import time
 from . import _exceptions, _mode_names, _process
 from ._version import __version__
 
-# The exit status of a usage error, as docs/container-format.md has it.
+# The exit status of a usage error, see docs/container-format.md.
 _USAGE = 2
-# What authors may say of the model.
+# The arguments of the loop that describe the model.
 _ABOUT = ("name", "description", "version", "examples")
 
 
@@ -61,12 +61,13 @@ def send_result(result):
     session().answer(result)
 
 
-# Made at the first request, not at import: what it needs takes longer to load than all the rest.
+# The session is made at the first request, not at import, because its modules take longer to load
+# than the rest of the package.
 _made = {}  # type: dict[str, Session]
 
 
 def session():
-    """The one session of this process."""
+    """Returns the one session of this process."""
     return _made.get("session") or _made.setdefault("session", Session())
 
 
@@ -74,8 +75,8 @@ class Session(object):
     """The state behind the public functions; there is one in a process."""
 
     def __init__(self):
-        # Held while a result is on its way, so that a block never ends under its own result.
-        # Reentrant, since an iterator in the result may itself call `send_result`.
+        # Held while a result is sent, so that the block does not end before its result is complete.
+        # Reentrant, because an iterator in the result may itself call `send_result`.
         self.lock = threading.RLock()
         self._source = None
         # The open requests: one, or the members of a batch.
@@ -84,22 +85,23 @@ class Session(object):
         self._busy = False
         # The thread of the loop, while it has a request or waits for one.
         self._thread = None
-        # The place of the loop in the program, once it was told to leave; see `_callers`.
+        # The place of the loop in the program, after `SystemExit` was raised there; see `_callers`.
         self._left_at = None
-        # Whether the loop belongs to `start_loop`, which promises a new start.
+        # True if `start_loop` runs the loop: an exception then ends the program for a restart.
         self.is_start_loop = False
         self._policy = None
-        # Gives inputs the form that the schema asks for, where that is not bytes.
+        # Gives inputs the form that the schema asks for, if that is not bytes.
         self._decoder = None
-        # What the processes that the model starts have to say.
+        # Receives the notes of processes that the model starts.
         self._children = None
-        # Whether an exception has left a block: most programs end of it.
+        # True if an exception has left a block; most programs then end.
         self._is_leaving = False
 
     def begin(self, inputs_schema, visualizer_config, more, batch=None):
-        """Wait for the next jobs; the caller must `end` them.
+        """Waits for the next jobs; the caller must `end` them.
 
-        One, or where `batch` (its greatest size, and how many ms it may wait) is given some more.
+        Without `batch` there is one job. `batch` is a pair: the maximum number of jobs, and the
+        milliseconds to wait for them.
         """
         source = self._source
         if source is None or source.pid != os.getpid():
@@ -114,7 +116,7 @@ class Session(object):
         if was_busy:
             self._refuse_another()
         if self._left_at is not None and self._left_at != _callers():
-            self._end_second_loop("after the mode had ended in the one at %s:%d" % self._left_at[0])
+            self._end_second_loop("after the loop at %s:%d had ended" % self._left_at[0])
         try:
             if source is None:
                 source = self._source = self._open(inputs_schema, visualizer_config, more, batch)
@@ -136,7 +138,7 @@ class Session(object):
             self._busy = False
             if isinstance(reason, SystemExit):
                 if _process.interactive():
-                    # The next cell or line starts over.
+                    # The next cell, or the next line at a prompt, opens a new source.
                     self._source = None
                 else:
                     self._left_at = _callers()
@@ -147,9 +149,10 @@ class Session(object):
         return jobs
 
     def open_jobs(self, function, of_batch):
-        """The open requests for the public `function`, or none, and a warning, if there are none.
+        """Returns the open requests for the public `function`; warns if there are none.
 
-        `of_batch` says of which kind of block they have to be, `None` that it does not matter.
+        `of_batch` is true if the block must be one of `get_next_inputs`, false for
+        `get_next_input`, and `None` if it may be either.
         """
         source = self._source
         if source is not None and source.pid != os.getpid():
@@ -161,16 +164,16 @@ class Session(object):
             blocks = ("get_next_input", "get_next_inputs")
             hint = ""
             if function == "send_chunk":
-                hint = ". A batch's results are streamed by giving an iterator as their `data`"
+                hint = ". To stream a batch's results, give each an iterator as its `data`"
             raise RuntimeError(
-                "%s was called in a block of %s; it belongs to one of %s%s"
+                "%s was called in a block of %s; it belongs in a block of %s%s"
                 % (function, blocks[self._is_batch], blocks[of_batch], hint)
             )
         return self._jobs
 
     @property
     def jobs(self):
-        """The requests of the open block; another tuple for each block."""
+        """The requests of the open block. Each block has a tuple of its own."""
         return self._jobs
 
     def has_open_jobs(self):
@@ -178,7 +181,7 @@ class Session(object):
         return bool(self._jobs) and self._source.pid == os.getpid()
 
     def answer(self, result):
-        """Send `result` for the open job, unless it has one already."""
+        """Sends `result` for the open job, unless the job has one already."""
         with self.lock:
             for job in self.open_jobs("send_result", of_batch=False):
                 if job.answered:
@@ -188,19 +191,19 @@ class Session(object):
                     job.answer(result)
 
     def end(self, jobs, kind, value, trace):
-        """Close the block of these jobs; whether its exception is dealt with."""
+        """Closes the block of these jobs. Returns true if its exception must stay inside it."""
         if self._source is None or self._source.pid != os.getpid():
-            # A child that was forked inside the block left it too. The answer is the parent's.
+            # A child that was forked inside the block leaves it too. Only the parent sends results.
             return False
         has_failed = kind is not None and not issubclass(kind, Cancelled)
         is_handled = not has_failed
-        # Whether the failure may be that of one member of a batch.
+        # True if a single member of a batch may have caused the failure.
         may_be_one = False
         if has_failed:
             from . import _guard
 
             kind, value, trace = self._children.explain(kind, value, trace)
-            # Then there is nothing wrong with this process, nor with one of the requests.
+            # If the guard is missing, neither this process nor one of the requests is the cause.
             lacks_guard = issubclass(kind, _guard.MissingGuard)
             may_be_one = len(jobs) > 1 and not lacks_guard
             is_handled = lacks_guard or self._policy.keeps(kind, trace)
@@ -208,7 +211,7 @@ class Session(object):
             self._policy.succeeded()
         with self.lock:
             try:
-                # Before the answer, which frees this process for the next request.
+                # This comes before the result, after which the engine sends the next request.
                 if not is_handled:
                     self._is_leaving = True
                     self._source.pause(True)
@@ -237,17 +240,17 @@ class Session(object):
         return kind is not None and is_handled
 
     def _refuse_another(self):
-        """Refuse a call inside the block, and end a program with a second loop on another thread.
+        """Refuses a call inside the block, and ends a program with a second loop on another thread.
 
-        With two loops nobody could tell whose results are whose.
+        With two loops, a result could not be matched to its request.
         """
         if self._thread is threading.current_thread():
             raise RuntimeError(
-                "get_next_input was called while a request is open or waited for; leave its `with`"
-                " block first"
+                "get_next_input was called while this thread has an open request or waits for one;"
+                " leave the `with` block first"
             )
         self._end_second_loop(
-            "on %s while the loop on %s has a request or waits for one"
+            "on thread %s while the loop on thread %s has a request or waits for one"
             % (threading.current_thread().name, self._thread.name)
         )
 
@@ -255,10 +258,10 @@ class Session(object):
         from . import _leaving
 
         _process.warn(
-            "a second loop: get_next_input was called %s. A program has one loop; put both into"
-            " one, or into two programs" % how
+            "a second loop: get_next_input was called %s. A program can have only one loop; merge"
+            " the two loops, or make two programs" % how
         )
-        # Where both loops begin at once, the first may not have its link yet.
+        # If both loops begin at the same time, the first may not have its link yet.
         for _ in range(100):
             if self._source is not None:
                 self._source.give_up()
@@ -272,7 +275,7 @@ class Session(object):
             self._source.replace(reason)
 
     def _open(self, inputs_schema, visualizer_config, more, batch):
-        """Find out where requests come from, at the first call."""
+        """Returns the source of requests; called for the first request."""
         from . import _children, _standard_streams
 
         _standard_streams.fill()
@@ -301,7 +304,7 @@ class Session(object):
             from . import _attached
 
             engine = _attached.start()
-            # The self-test makes all of its tries, and nobody starts the program again.
+            # A self-test sends all of its requests, and no engine restarts the program.
             keeps = _process.is_tested() or mode in _mode_names.SERVING and not self.is_start_loop
         else:
             from ._engine import Engine
@@ -309,7 +312,7 @@ class Session(object):
             if _process.asks_for_a_result() and _process.is_started_by_a_model():
                 _standard_streams.check_engine()
             engine = Engine.inherited(descriptor)
-            # In a mode that does not serve the engine has set another policy than `auto`.
+            # In a mode that does not serve, the engine has set a policy other than `auto`.
             keeps = not self.is_start_loop
         policy.keeps_by_default = keeps
         model = {
@@ -319,14 +322,14 @@ class Session(object):
             "visualizer_config": visualizer_config,
             "modes": [{"name": name, "hint": custom[name].hint} for name in sorted(custom)],
         }
-        engine.introduce(model, batch)
+        engine.report_ready(model, batch)
         return engine
 
 
 def _callers():
-    """The files and lines of the program's calls that led into this package, the innermost first.
+    """Returns the files and lines of the program's calls into this package, innermost first.
 
-    A loop that takes `SystemExit` for an error and goes on calls from the same ones again.
+    A loop that catches `SystemExit` and goes on makes the same calls again.
     """
     frame = sys._getframe(1)
     while frame.f_back is not None and _process.is_ours(frame):
@@ -339,7 +342,7 @@ def _callers():
 
 
 def _check_expressible(inputs_schema, visualizer_config, about):
-    """Say which part of the first call's arguments JSON has no words for."""
+    """Raises an error that names the argument of the first call that JSON cannot express."""
     from . import _results
 
     if not isinstance(inputs_schema, (dict, type(None))):
@@ -366,7 +369,7 @@ def _check_expressible(inputs_schema, visualizer_config, about):
 
 
 def _decoder(inputs_schema):
-    """The decoder of inputs where the schema asks for another form than bytes, else `None`."""
+    """Returns the decoder of inputs if the schema asks for a form other than bytes, else `None`."""
     entries = (inputs_schema or {}).values()
     if not any(isinstance(entry, dict) and "as" in entry for entry in entries):
         return None
@@ -376,7 +379,7 @@ def _decoder(inputs_schema):
 
 
 def _failure_of(kind, value, trace, is_printed):
-    """The result of a block that ended without one."""
+    """Returns the failure of a block that ended without a result."""
     from . import _results
 
     if kind is None:

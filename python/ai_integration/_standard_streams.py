@@ -1,13 +1,14 @@
-"""The standard streams: stdout is kept for the result, and their descriptors for them alone.
+"""Keeps standard output for the result, and the standard descriptors for the standard streams.
 
-In a one-shot mode standard output belongs to the engine, which writes the result there. So from the
-import of this package on, what the program, its native code and its children print goes to standard
-error (`keep_stdout`). What the process becomes (`os.execv`) has standard output as it was. A model
-that it starts, and gives no other standard output, writes its result to the one that is kept.
+In a one-shot mode the engine writes the result to standard output. So when this package is
+imported, it saves standard output, and redirects all that the program, its native code and its
+children print to standard error (`save_stdout`). A program that replaces this one (`os.execv`) gets
+the saved standard output back. A model that this program starts, without another standard output,
+writes its result to the saved one.
 
-A program may be started without some of the streams, or close them. Whatever is opened next takes
-their descriptors, and what is printed by native code then goes there. So neither the link nor a
-memory file may have one of these (`fill`, `beyond`).
+A program may be started without some of the standard streams, or may close them. The next file that
+is opened gets the free descriptor, and native code then prints into that file. So neither the link
+nor a memory file may have a standard descriptor (`fill`, `beyond`).
 """
 
 import functools
@@ -20,26 +21,27 @@ from . import _process
 _NAMES = ("stdin", "stdout", "stderr")
 
 _CLOSED = (
-    "a result cannot be written to standard output, which is kept for it from the import of"
-    " ai_integration on: the program has closed descriptor %d, where it was. Import ai_integration"
-    " after that, or write the result to a file (--output FILE)"
+    "a result cannot be written to standard output: ai_integration saved it when it was imported,"
+    " but the program has closed descriptor %d, the saved copy. Import ai_integration after the"
+    " program closes descriptors, or write the result to a file (--output FILE)"
 )
 _OUT_OF_REACH = (
-    "a result cannot be written to standard output: the program that started this one keeps it, and"
-    " it cannot be opened from here. Let that one import ai_integration later, or become this one"
-    " (os.execv), or write the result to a file (--output FILE)"
+    "a result cannot be written to standard output: the program that started this one has saved it"
+    " for a result, and this program cannot open it. Import ai_integration later in the first"
+    " program, or replace that program by this one (os.execv), or write the result to a file"
+    " (--output FILE)"
 )
 
-# A file that takes nothing.
+# Every write to this file fails.
 _FULL = "/dev/full"
 
-# The process that keeps standard output, its descriptor, that file's identity and what `_shown`
-# gave of the file in its place, if it is kept.
-_kept = {}
+# If standard output is saved: the process that saved it, its descriptor there, the identity of its
+# file, and the result of `_stdout_state` for the file that replaced it.
+_saved = {}
 
 
 def fill():
-    """Open the null device for each standard descriptor that is closed."""
+    """Opens the null device for each standard descriptor that is closed."""
     for number in range(len(_NAMES)):
         if _identity(number) is None:
             descriptor = os.open(os.devnull, os.O_RDWR)
@@ -51,7 +53,7 @@ def fill():
 
 
 def beyond(descriptor):
-    """A descriptor of the same file, in the place of this one, that is no standard stream's."""
+    """Returns `descriptor`, unless it is a standard one: then moves its file to another one."""
     if descriptor >= len(_NAMES):
         return descriptor
     moved = _copy(descriptor)
@@ -59,26 +61,28 @@ def beyond(descriptor):
     return moved
 
 
-def keep_stdout():
-    """Keep standard output for the result; what is printed from here on goes to standard error."""
+def save_stdout():
+    """Saves standard output for the result. From now on, printed text goes to standard error."""
     fill()
-    if _is_missing("stdout") or _keeper() is not None:
-        # There is nothing to keep, or the one that started this program keeps it.
+    if _is_missing("stdout") or _find_saver() is not None:
+        # There is no standard output, or the program that started this one has saved it.
         return
     _process.flush_output()
-    kept = _copy(1)
-    _take_its_place()
-    _kept.update(process=os.getpid(), descriptor=kept, file=_identity(kept), instead=_shown())
-    _let_others_append(kept)
-    numbers = (os.getpid(), kept) + _kept["file"] + _kept["instead"]
+    saved = _copy(1)
+    _replace_stdout()
+    _saved.update(
+        process=os.getpid(), descriptor=saved, file=_identity(saved), replacement=_stdout_state()
+    )
+    _let_others_append(saved)
+    numbers = (os.getpid(), saved) + _saved["file"] + _saved["replacement"]
     os.environ[_process.STDOUT_VARIABLE] = ":".join("%d" % number for number in numbers)
-    # All of the functions by which a program becomes another one call these.
-    os.execv, os.execve = _giving_back(os.execv), _giving_back(os.execve)
-    os.dup2 = _letting_go_too(os.dup2)
+    # All `os.exec*` functions call one of these two.
+    os.execv, os.execve = _restoring_stdout(os.execv), _restoring_stdout(os.execve)
+    os.dup2 = _closing_the_saved_one(os.dup2)
 
 
 def print_to_stderr():
-    """From here on, what is printed on standard output goes to standard error."""
+    """Redirects standard output to standard error."""
     if _is_missing("stdout"):
         return
     if _is_missing("stderr"):
@@ -90,9 +94,9 @@ def print_to_stderr():
     _process.line_buffer_output()
 
 
-def of_the_engine():
-    """The standard streams of the engine, as arguments of `Popen`; close them with `let_go`."""
-    stdout = _found()
+def for_the_engine():
+    """Returns the engine's standard streams, as arguments of `Popen`; close them with `release`."""
+    stdout = _saved_stdout()
     streams = {name: os.open(os.devnull, os.O_RDWR) for name in _NAMES if _is_missing(name)}
     if stdout is not None:
         streams["stdout"] = stdout
@@ -100,7 +104,7 @@ def of_the_engine():
 
 
 def check_engine():
-    """Refuse a result that an engine started this program for and would write to standard error."""
+    """Raises an error if the engine that started this program would write the result to stderr."""
     engine = "/proc/%d/" % os.getppid()
     try:
         status = os.stat(engine + "fd/1")
@@ -111,42 +115,42 @@ def check_engine():
     except (EnvironmentError, IndexError, ValueError):
         return
     file = (status.st_dev, status.st_ino)
-    keeper = _keeper(file + (flags & os.O_APPEND,))
-    if keeper is not None and keeper[2] != file and not has_file:
+    saver = _find_saver(file + (flags & os.O_APPEND,))
+    if saver is not None and saver[2] != file and not has_file:
         raise _process.BadSetting(_OUT_OF_REACH)
 
 
-def let_go(streams):
-    """Close what `of_the_engine` gave, which the engine has now."""
+def release(streams):
+    """Closes the streams of `for_the_engine`, which the engine has inherited."""
     for descriptor in streams.values():
         os.close(descriptor)
-    _kept.clear()
+    _saved.clear()
     os.environ.pop(_process.STDOUT_VARIABLE, None)
 
 
-def _found():
-    """A descriptor of the standard output that is kept; `None` where none is kept elsewhere."""
-    keeper = (_kept["process"], _kept["descriptor"], _kept["file"]) if _kept else _keeper()
-    if keeper is None:
+def _saved_stdout():
+    """Returns a descriptor of the saved standard output, or `None` if none is saved elsewhere."""
+    saver = (_saved["process"], _saved["descriptor"], _saved["file"]) if _saved else _find_saver()
+    if saver is None:
         return None
-    process, descriptor, file = keeper
-    # A copy of this package that was imported before may keep it, or what this was forked from.
-    if (_kept or process == os.getpid()) and _identity(descriptor) == file:
-        _write_in_place(descriptor)
+    process, descriptor, file = saver
+    # The parent of this forked process may have saved it, or an earlier import of this package.
+    if (_saved or process == os.getpid()) and _identity(descriptor) == file:
+        _stop_appending(descriptor)
         return descriptor
     if file == _identity(1):
         return None
     if process == os.getpid():
-        return _nowhere(_CLOSED % descriptor)
+        return _failing_stdout(_CLOSED % descriptor)
     opened = _opened(process, descriptor)
     if opened is not None and _identity(opened) != file:
         os.close(opened)
         opened = None
-    return _nowhere(_OUT_OF_REACH) if opened is None else opened
+    return _failing_stdout(_OUT_OF_REACH) if opened is None else opened
 
 
-def _nowhere(reason):
-    """A descriptor of a file that takes nothing, so that only a result for it fails."""
+def _failing_stdout(reason):
+    """Returns a descriptor to which every write fails, so that only a result for it fails."""
     try:
         full = os.open(_FULL, os.O_WRONLY)
     except EnvironmentError:
@@ -155,108 +159,111 @@ def _nowhere(reason):
     return full
 
 
-def _keeper(shown=None):
-    """The process that keeps the program's standard output, or `None`.
+def _find_saver(state=None):
+    """Returns the process that saved standard output, its descriptor and its file, or `None`.
 
-    It returns the process, its descriptor and that file. `shown` is the result of `_shown`.
+    `state` is the result of `_stdout_state`.
     """
     try:
         numbers = tuple(map(int, os.environ.get(_process.STDOUT_VARIABLE, "").split(":")))
     except ValueError:
         return None
-    # Else the program was given another one.
-    is_inherited = len(numbers) == 7 and numbers[4:] == (shown or _shown())
+    # Otherwise this program was given another standard output.
+    is_inherited = len(numbers) == 7 and numbers[4:] == (state or _stdout_state())
     return (numbers[0], numbers[1], numbers[2:4]) if is_inherited else None
 
 
-def _shown():
-    """Tells apart what standard output may be: its file, and whether it is only appended to."""
+def _stdout_state():
+    """Returns the identity of standard output's file, and its append flag."""
     file = _identity(1)
     return None if file is None else file + (_flags(1) & os.O_APPEND,)
 
 
-def _is_there():
-    """Returns true if the kept descriptor still belongs to the same file."""
-    return _identity(_kept["descriptor"]) == _kept["file"]
+def _is_still_open():
+    """Returns true if the saved descriptor still belongs to the same file."""
+    return _identity(_saved["descriptor"]) == _saved["file"]
 
 
-def _take_its_place():
-    """Let standard output be the file of standard error, opened anew where that can be done.
+def _replace_stdout():
+    """Makes standard output the file of standard error, opened again if that is possible.
 
-    So a model that is given the null device, or this program's standard error, is told from one
-    that is given nothing.
+    Its append flag then shows that a model has inherited this standard output, and was not given
+    the null device or this program's standard error.
     """
     print_to_stderr()
     if not _is_missing("stderr") and not stat.S_ISREG(os.fstat(2).st_mode):
-        anew = _opened(os.getpid(), 2)
-        if anew is not None:
-            os.dup2(anew, 1)
-            os.close(anew)
+        reopened = _opened(os.getpid(), 2)
+        if reopened is not None:
+            os.dup2(reopened, 1)
+            os.close(reopened)
 
 
 def _let_others_append(descriptor):
-    """Let the next writer of this file append to the output of a model that this program starts.
+    """Makes later writes through this descriptor follow the output of a model that is started.
 
-    That model opens the file again, and has an offset in it of its own.
+    The model opens the file again, so its writes do not move this descriptor's offset.
     """
     if stat.S_ISREG(os.fstat(descriptor).st_mode) and not _flags(descriptor) & os.O_APPEND:
         place = os.lseek(descriptor, 0, os.SEEK_CUR)
         if place == os.fstat(descriptor).st_size:
             _set_flags(descriptor, _flags(descriptor) | os.O_APPEND)
-            _kept["is_appended_to"] = True
+            _saved["is_appended_to"] = True
 
 
-def _write_in_place(descriptor):
-    """Undo `_let_others_append`."""
-    if _kept.pop("is_appended_to", False):
+def _stop_appending(descriptor):
+    """Undoes `_let_others_append`."""
+    if _saved.pop("is_appended_to", False):
         os.lseek(descriptor, 0, os.SEEK_END)
         _set_flags(descriptor, _flags(descriptor) & ~os.O_APPEND)
 
 
-def _giving_back(function):
-    """Let what this process becomes have the standard output that is kept."""
+def _restoring_stdout(function):
+    """Wraps an exec function, so that the new program gets the saved standard output."""
 
     @functools.wraps(function)
-    def become(*arguments, **more):
-        is_kept = _kept.get("process") == os.getpid() and _is_there()
-        if not is_kept or _shown() != _kept["instead"]:
+    def execute(*arguments, **more):
+        is_saved = _saved.get("process") == os.getpid() and _is_still_open()
+        if not is_saved or _stdout_state() != _saved["replacement"]:
             return function(*arguments, **more)
         _process.flush_output()
-        _write_in_place(_kept["descriptor"])
-        instead = _copy(1)
-        os.dup2(_kept["descriptor"], 1)
+        _stop_appending(_saved["descriptor"])
+        replacement = _copy(1)
+        os.dup2(_saved["descriptor"], 1)
         try:
             return function(*arguments, **more)
         finally:
-            # It failed, and the program goes on.
-            os.dup2(instead, 1)
-            os.close(instead)
-            _let_others_append(_kept["descriptor"])
+            # The exec failed, and the program goes on.
+            os.dup2(replacement, 1)
+            os.close(replacement)
+            _let_others_append(_saved["descriptor"])
 
-    return become
+    return execute
 
 
-def _letting_go_too(function):
-    """Let a forked child that lets go of standard output, as daemons do, let go of the kept one."""
+def _closing_the_saved_one(function):
+    """Wraps `os.dup2` for forked children that replace standard output, as daemons do.
+
+    Such a child closes the saved one too.
+    """
 
     @functools.wraps(function)
     def replace(*arguments, **more):
         replaced = function(*arguments, **more)
-        is_copy = _kept and _kept["process"] != os.getpid() and _is_there()
-        # What starts the engine in Python 2 is such a child too.
-        if is_copy and _shown() != _kept["instead"] and _identity(1) != _kept["file"]:
-            os.close(_kept["descriptor"])
-            _kept.clear()
+        is_copy = _saved and _saved["process"] != os.getpid() and _is_still_open()
+        # In Python 2, the child that becomes the engine calls this too: it gets the saved file.
+        if is_copy and _stdout_state() != _saved["replacement"] and _identity(1) != _saved["file"]:
+            os.close(_saved["descriptor"])
+            _saved.clear()
         return replaced
 
     return replace
 
 
 def _opened(process, descriptor):
-    """A file that another process has open; `None` where that cannot be had."""
+    """Opens a file that a process has open. Returns `None` if that fails."""
     path = "/proc/%d/fd/%d" % (process, descriptor)
     try:
-        # A pipe that nobody reads must not be waited for.
+        # Opening a pipe without a reader must not block.
         opened = beyond(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_NONBLOCK))
         _set_flags(opened, os.O_APPEND)
         return opened
@@ -265,9 +272,10 @@ def _opened(process, descriptor):
 
 
 def _is_missing(name):
-    """Returns true if the program was started without this stream; another file may have its
-    descriptor."""
-    # Python 2 has an object for it even so.
+    """Returns true if the program was started without this stream.
+
+    Another file may have the stream's descriptor. Python 2 has an object even for such a stream.
+    """
     return getattr(sys, "__%s__" % name) is None
 
 
@@ -275,7 +283,7 @@ def _copy(descriptor):
     import fcntl
 
     copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD, len(_NAMES))
-    # A daemon that the program starts must not keep whoever reads the result waiting.
+    # A daemon that the program starts must not hold the file open: the reader would wait for it.
     _process.close_on_exec(copy)
     return copy
 
@@ -293,7 +301,7 @@ def _set_flags(descriptor, flags):
 
 
 def _identity(descriptor):
-    """The device and number of a file; `None` where the descriptor is closed."""
+    """Returns the device and inode number of a file, or `None` if the descriptor is closed."""
     try:
         status = os.fstat(descriptor)
     except EnvironmentError:
