@@ -166,7 +166,7 @@ def _fields_of_stat():
 
 
 def _report(message):
-    """Reports to the model. Returns the number of earlier notes, or `None` if the model got no note.
+    """Reports to the model. Returns the number of earlier notes, or `None` if it got no note.
 
     The variable holds the process number of the model. If the model has a file of notes, the file's
     descriptor and inode number follow.
