@@ -328,7 +328,7 @@ def test_a_result_that_cannot_reach_stdout_is_no_success(program, tmp_path, kind
     else:
         assert done.returncode != 0
         assert "a result cannot be written to standard output" in done.stderr.decode()
-        assert "Let that one import ai_integration later" in done.stderr.decode()
+        assert "Import ai_integration later in the first program" in done.stderr.decode()
 
 
 @both_styles
