@@ -246,8 +246,8 @@ class Session(object):
         """
         if self._thread is threading.current_thread():
             raise RuntimeError(
-                "get_next_input was called while this thread has an open request or waits for one;"
-                " leave the `with` block first"
+                "get_next_input was called while a request is open, or while this thread waits for"
+                " one; leave the `with` block first"
             )
         self._end_second_loop(
             "on thread %s while the loop on thread %s has a request or waits for one"
