@@ -68,7 +68,7 @@ kinds! {
         /// The request is malformed. For example, its body does not match its content type.
         MalformedRequest "malformed_request" "the request cannot be read",
         /// The request or the result is larger than a limit.
-        TooLarge "too_large" "too large",
+        TooLarge "too_large" "the request or the result is too large",
         /// The queue is full.
         QueueFull "queue_full" "the queue is full",
         /// The model cannot take the request: its program cannot be started, has ended for good, or
@@ -79,7 +79,7 @@ kinds! {
         /// The engine is shutting down.
         ShuttingDown "shutting_down" "the server is stopping",
         /// There is no result within the time limit.
-        Timeout "timeout" "no result in time",
+        Timeout "timeout" "the timeout passed",
         /// The model reported a failure. This kind is used if a dialect or a queue cannot carry the
         /// outcome itself.
         ModelFailed "model_failed" "the model reported a failure",

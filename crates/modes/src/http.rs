@@ -10,7 +10,7 @@
 //!    handlers answer requests. `probes.rs`, `openapi.rs` and `page/` have the other handlers.
 //! 4. `inputs/` reads the head and the body of a request to the model.
 //! 5. `app.rs` submits the inputs to the engine.
-//! 6. `failure.rs` words a failure, and `metrics.rs` counts it.
+//! 6. `failure.rs` turns a failure into a response, and `metrics.rs` counts it.
 
 mod about;
 mod accept;
@@ -55,7 +55,7 @@ use self::dialects::DIALECTS;
 use self::failure::Failure;
 use self::inputs::body::BodyReader;
 use self::inputs::intake::Intake;
-use self::listen::{listen, readable, whereabouts};
+use self::listen::{address_note, listen, readable};
 use self::metrics::HttpMetrics;
 use self::page::{built, routes as page_routes};
 use self::routes::Mounted;
@@ -134,7 +134,10 @@ async fn run(context: Context) -> ExitStatus {
             tracing::info!("stopping; {} requests are queued", context.engine.queued());
             let engine = &context.engine;
             if !server.stop(stop_timeout, || engine.shut_down()).await {
-                tracing::warn!("some requests did not end in time and were answered with an error");
+                tracing::warn!(
+                    "some requests did not end within AI_INTEGRATION_STOP_TIMEOUT and were answered \
+                     with an error"
+                );
             }
             ExitStatus::Done
         }
@@ -194,7 +197,7 @@ fn announce(listener: &TcpListener, config: &ServerConfig, is_watched: bool) -> 
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}/", readable(address));
     let is_chosen = config.server.address().is_some();
-    tracing::info!("listening on {url}{}", whereabouts(address, is_chosen));
+    tracing::info!("listening on {url}{}", address_note(address, is_chosen));
     if !address.ip().is_loopback() && !config.guard.has_token() {
         tracing::info!(
             "no token is set: anyone who can reach this port can use the model \
@@ -203,9 +206,9 @@ fn announce(listener: &TcpListener, config: &ServerConfig, is_watched: bool) -> 
     }
     if is_watched && !address.ip().is_loopback() {
         tracing::warn!(
-            "AI_INTEGRATION_RELOAD is for development, but other machines can reach this server: \
-             when the program cannot start, their users see its output, unless \
-             AI_INTEGRATION_ERRORS=brief"
+            "AI_INTEGRATION_RELOAD is for development, but other machines can reach this server. \
+             If the program cannot start, its output is shown to their users; \
+             AI_INTEGRATION_ERRORS=brief hides it"
         );
     }
     if !built::is_there() {

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_makes_the_report_sad() {
+    fn each_fault_of_a_result_is_reported() {
         let gif: &'static [u8] = b"GIF89a\x02\0\x03\0\x80\0\0";
         let list = |pictures: &[&'static [u8]]| {
             Outcome::list("image/gif", pictures.iter().map(|bytes| (*bytes).into()).collect())

@@ -37,8 +37,8 @@ pub(crate) fn list_with_examples(modes: &[&dyn Mode], custom: &[CustomMode]) -> 
     })
 }
 
-/// Returns the mode that `name` probably means: the mode whose name it misspells, or the only mode
-/// whose name contains it or is abbreviated by it.
+/// Returns the mode that `name` probably means: a mode with a similar name, or the only mode whose
+/// name contains `name` or can be abbreviated to it.
 pub(crate) fn meant<'a>(
     name: &str,
     modes: &[&'a dyn Mode],
@@ -55,8 +55,8 @@ pub(crate) fn meant<'a>(
     matching.next().filter(|_| matching.next().is_none())
 }
 
-/// Returns true if a name begins with the first letter of a word, and has its other letters in the
-/// same order.
+/// Returns true if `word` is an abbreviation of `name`: both begin with the same letter, and `name`
+/// has the other letters of `word` in the same order.
 fn abbreviates(word: &str, name: &str) -> bool {
     let mut letters = name.chars();
     word.chars().next() == name.chars().next()

@@ -130,7 +130,7 @@ pub trait Mode: Sync {
 /// A running mode: a future that ends with the exit status of the process.
 pub type Running = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
 
-/// Does the work of a mode until it is done, or drops it as soon as the mode must stop.
+/// Runs the work of a mode until it is done or the mode must stop.
 pub(crate) async fn unless_stopped(
     stop: CancellationToken,
     work: impl Future<Output = ExitStatus>,

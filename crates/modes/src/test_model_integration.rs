@@ -114,11 +114,11 @@ fn has_samples(model: &Model) -> bool {
 }
 
 /// Returns the only input that the self-test of ai_integration 1.0 used: a picture named `image`.
-/// Programs for 1.0 pass with it. They may fail with samples of their other inputs, which they may
-/// read as numbers though the samples are text.
+/// Programs for 1.0 pass the self-test with it. With samples of their other inputs they may fail,
+/// because they may read text samples as numbers.
 ///
-/// Returns `None` if the schema has more than names and types, because a schema for 1.0 had no more,
-/// and if the model has no such input or no other ones.
+/// Returns `None` if the schema has more than names and types, because a schema for 1.0 has no
+/// more. Also returns `None` if the model has no such input, or no other input.
 fn image_alone(model: &Model) -> Option<Inputs> {
     let fields = model.schema.fields();
     let image =

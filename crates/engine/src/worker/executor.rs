@@ -379,15 +379,15 @@ impl Executor {
 /// Serves jobs over the link of a worker that the engine did not start, until the link ends. In an
 /// *attached* engine this worker is the program that started the engine.
 pub async fn serve_attached(engine: Embedded, mut link: Link) {
-    let gone = || {
-        Error::new(
-            Kind::ModelCrashed,
-            "the model process ended while it worked on this request; its output says why",
-        )
+    let gone = |when: &str| {
+        let message = format!("the model process ended {when}; its output says why");
+        Error::new(Kind::ModelCrashed, message)
     };
     let ready = match Executor::ready(&mut link).await {
         Ok(Introduction::Ready(ready)) => *ready,
-        Ok(Introduction::Leave | Introduction::None) => return engine.fail(gone()),
+        Ok(Introduction::Leave | Introduction::None) => {
+            return engine.fail(gone("before it was ready"));
+        }
         Err(violation) => {
             return engine.fail(Error::new(Kind::ModelUnavailable, violation.to_string()));
         }
@@ -399,7 +399,13 @@ pub async fn serve_attached(engine: Embedded, mut link: Link) {
         ended_for = executor.run(link, &mut no_lines) => ended_for,
         () = engine.is_shut_down() => None,
     };
-    executor.close(true, |_| gone());
+    executor.close(true, |had_begun| {
+        gone(if had_begun {
+            "while it worked on this request"
+        } else {
+            "before it started this request"
+        })
+    });
     engine.fail(match ended_for {
         Some(EndCause::Violation(violation)) => {
             Error::new(Kind::ModelCrashed, violation.to_string())

@@ -120,8 +120,8 @@ fn options(matches: &ArgMatches) -> Result<Vec<Given>, String> {
     given.collect()
 }
 
-/// Words the error of clap. For an abbreviation that fits several flags, clap says that no flag fits,
-/// so this lists the flags instead.
+/// Turns an error of clap into a refusal. For an abbreviation that fits several flags, clap says
+/// that no flag fits, so the refusal lists the flags.
 fn refusal(command: &Command, error: clap::Error) -> Refusal {
     let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
         return Refusal::Clap(error);
@@ -135,7 +135,10 @@ fn refusal(command: &Command, error: clap::Error) -> Refusal {
     if error.kind() != clap::error::ErrorKind::UnknownArgument || fitting.len() < 2 {
         return Refusal::Clap(error);
     }
-    Refusal::Message(format!("{flag} fits several flags: {}; write more of it", fitting.join(", ")))
+    Refusal::Message(format!(
+        "{flag} fits several flags: {}; write the whole flag",
+        fitting.join(", ")
+    ))
 }
 
 /// Returns the names of the inputs that are given with `--option`, whose own flags are then not
@@ -160,7 +163,7 @@ fn own_flag(matches: &ArgMatches, name: &str) -> bool {
 /// Builds the parser of the command line, whose help users read.
 pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
     let inputs = schema.fields().iter().map(|(name, field)| input_argument(name, field));
-    let is_free = schema
+    let is_short_output_free = schema
         .fields()
         .keys()
         .all(|name| !name.starts_with(SHORT_OUTPUT) || OWN_FLAGS.contains(&name.as_str()));
@@ -217,7 +220,11 @@ pub(super) fn command(schema: &InputsSchema, program: &str) -> Command {
                      be read as a file",
                 ),
         );
-    if is_free { command.mut_arg("output", |output| output.alias(SHORT_OUTPUT)) } else { command }
+    if is_short_output_free {
+        command.mut_arg("output", |output| output.alias(SHORT_OUTPUT))
+    } else {
+        command
+    }
 }
 
 fn input_argument(name: &str, field: &Field) -> Arg {

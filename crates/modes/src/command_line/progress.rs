@@ -13,6 +13,7 @@ const STEPS: f64 = 1000.0;
 /// A spinner that becomes a bar when the model reports its progress.
 pub(super) struct Progress {
     bar: ProgressBar,
+    /// The task that shows the spinner after [`DELAY`].
     late: tokio::task::JoinHandle<()>,
 }
 

@@ -128,7 +128,7 @@ impl ResultFile {
         let written = std::mem::replace(&mut self.written, Written::Nothing);
         let Written::Complete(partial) = written else { return Ok(false) };
         if let Ok(known) = fs::symlink_metadata(&self.path)
-            && !(is_replaceable(&known) && take_after(&partial, &known).is_ok())
+            && !(is_replaceable(&known) && copy_owner_and_permissions(&partial, &known).is_ok())
         {
             return self.copy(&partial).map(|()| false);
         }
@@ -206,7 +206,7 @@ fn is_irreplaceable(error: &io::Error) -> bool {
 }
 
 /// Gives a temporary file the owner and the permissions of the file that it will replace.
-fn take_after(partial: &Path, known: &Metadata) -> io::Result<()> {
+fn copy_owner_and_permissions(partial: &Path, known: &Metadata) -> io::Result<()> {
     let file = File::options().write(true).open(partial)?;
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (known.uid(), known.gid()) {

@@ -28,6 +28,7 @@ enum Ending {
 enum Target {
     Stdout {
         is_terminal: bool,
+        /// True if the user named standard output, so that the bytes are written unchanged.
         as_is: bool,
     },
     File(ResultFile),

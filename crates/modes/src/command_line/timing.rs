@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_those_of_the_runs() {
+    fn the_times_of_the_runs_are_summarized() {
         let mut timing = Timing::default();
         (1..=100).for_each(|millis| timing.record(Duration::from_millis(millis * 10)));
         timing.record_failure();

@@ -1,4 +1,4 @@
-//! The model's name, description and version. The operator's settings replace the author's words.
+//! The model's name, description and version. The operator's settings replace the author's values.
 
 use ai_integration_contract::setting::Text;
 use ai_integration_contract::{Environment, SettingError, settings};
@@ -8,16 +8,17 @@ settings! {
     /// The operator's name, description and version of the model.
     #[expect(clippy::struct_field_names, reason = "these are the names of the variables")]
     pub(crate) struct Settings under "Model" {
-        /// The model's name on the page and in the API. By default the author's.
+        /// The model's name on the page and in the API. By default the name in the program.
         model_name: Option<Text>,
-        /// The model's description on the page and in the API. By default the author's.
+        /// The model's description on the page and in the API. By default the description in the
+        /// program.
         model_description: Option<Text>,
-        /// The model's version on the page and in the API. By default the author's.
+        /// The model's version on the page and in the API. By default the version in the program.
         model_version: Option<Text>,
     }
 }
 
-/// Reads the operator's words. A word that is `None` is left to the author.
+/// Reads the operator's settings. A value that is not set is `None`.
 pub(crate) fn read(environment: &Environment) -> Result<About, SettingError> {
     let settings = Settings::read(environment)?;
     Ok(About {
@@ -28,7 +29,7 @@ pub(crate) fn read(environment: &Environment) -> Result<About, SettingError> {
     })
 }
 
-/// Returns the operator's words, completed with the author's.
+/// Returns the operator's values, and the author's for those that the operator did not set.
 pub(crate) fn merge(operator: &About, author: &About) -> About {
     let About { name, description, version, .. } = operator.clone();
     About {

@@ -7,15 +7,16 @@
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING};
 use axum::http::{HeaderMap, HeaderName};
 
-/// Returns true if the client names this media type as acceptable. A range such as `*/*` names none.
+/// Returns true if the client names this media type as acceptable. A range such as `*/*` does not
+/// count.
 pub(crate) fn accepts(headers: &HeaderMap, media: &str) -> bool {
     weight(headers, &ACCEPT, media).is_some_and(|weight| weight > 0.0)
 }
 
-/// Returns true if a browser will show the response as a page, because the user opened an address or
-/// sent a form. Browsers say so with `Sec-Fetch-Mode`, but old ones do not, and none does over plain
-/// HTTP to another machine. Without that header, the client is taken for a browser if it accepts HTML
-/// but not JSON, or if it names HTML and XHTML but not JSON.
+/// Returns true if a browser will show the response as a page, because the user opened an address
+/// or sent a form. Browsers report this in `Sec-Fetch-Mode`. Old browsers do not send this header,
+/// and no browser sends it over plain HTTP to another machine. Without that header, the client
+/// counts as a browser if it accepts HTML but not JSON, or if it names HTML and XHTML but not JSON.
 pub(crate) fn awaits_page(headers: &HeaderMap) -> bool {
     if media_weight(headers, "text/html") <= 0.0 {
         return false;

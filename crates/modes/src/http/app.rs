@@ -1,4 +1,4 @@
-//! The state that all handlers share, and the one way from a request to the model.
+//! The state that all handlers share, and the steps from a request to a job of the model.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,10 +43,11 @@ pub(crate) struct Parts {
     pub(crate) frames: FrameAncestors,
     /// True if requests must have a token.
     pub(crate) needs_token: bool,
-    /// True if the program is started again when its files change, and the page follows that.
+    /// True if the engine restarts the program when its files change. An open page then polls the
+    /// revision.
     pub(crate) is_watched: bool,
     pub(crate) metrics: Arc<HttpMetrics>,
-    /// Limits the requests that wait for the inputs schema, without which they cannot be queued.
+    /// Limits the requests that wait for the inputs schema. They cannot be queued without it.
     pub(crate) early: Semaphore,
 }
 
@@ -92,7 +93,7 @@ impl App {
         Ok((model, self.engine().submit(request).await?))
     }
 
-    /// Waits for the model's schema, for the time that the call has at most.
+    /// Waits for the model and its schema, at most until the call's timeout.
     pub(crate) async fn model(&self, call: &mut Call) -> Result<Arc<Model>, Failure> {
         call.timeout = self.engine().limit(call.timeout);
         if let Some(model) = self.engine().model_now() {
@@ -103,8 +104,9 @@ impl App {
         Ok(call.wait_for(self.engine().model()).await??)
     }
 
-    /// Makes a request for the engine, from inputs that fit the schema. A call may carry the inputs of
-    /// several jobs; each takes its part of the memory that was reserved for the call.
+    /// Checks the inputs against the schema, and makes the engine's request from them. A call may
+    /// have the inputs of several jobs. Each job then takes a part of the memory reserved for the
+    /// call.
     pub(crate) async fn prepare(
         &self,
         model: &Arc<Model>,

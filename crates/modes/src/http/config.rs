@@ -29,8 +29,8 @@ settings! {
         host: Option<HostAddress> { name: "HOST" },
         /// Port to listen on; 0 chooses a free port.
         port: Port = 5000 { name: "PORT" },
-        /// Time that accepted requests have to finish after SIGTERM or SIGINT. Those that do not are
-        /// answered with an error.
+        /// Time that accepted requests have to finish after SIGTERM or SIGINT. Requests that take
+        /// longer are answered with an error.
         stop_timeout: Seconds = 30,
     }
 }
@@ -59,8 +59,8 @@ impl HttpSettings {
         }
     }
 
-    /// Refuses an address that cannot be used, if the flag `--host` has it. The variable `HOST` may be
-    /// meant for another program.
+    /// Refuses a value of the flag `--host` that is neither an address nor localhost. Such a value
+    /// in the variable `HOST` is ignored, because it may be meant for another program.
     fn check(&self, environment: &Environment) -> Result<(), SettingError> {
         match &self.host {
             Some(Err(text)) if environment.is_set_by_flag(Self::host()) => {

@@ -1,6 +1,6 @@
-//! A dialect: the addresses and words of one kind of HTTP client or platform. A dialect may have
-//! settings, state, a part of the OpenAPI document and a wording of failures. Health, metrics and the
-//! page belong to no dialect, because they are the same for all clients.
+//! A dialect: the addresses and error texts of one kind of HTTP client or platform. A dialect may
+//! have settings, state, a part of the OpenAPI document and error texts of its own. Health, metrics
+//! and the page belong to no dialect, because they are the same for all clients.
 
 use ai_integration_contract::{Environment, InputsSchema, Setting, SettingError};
 use axum::response::Response;
@@ -11,7 +11,7 @@ use crate::http::failure::{Failure, Wording, problem};
 use crate::http::request_context::RequestId;
 use crate::http::routes::Mounted;
 
-/// The addresses and words of one kind of HTTP client or platform.
+/// The addresses and error texts of one kind of HTTP client or platform.
 ///
 /// A new dialect implements this trait in a file of its own in `http/dialects`, and gets one line in
 /// the table `dialects!` of `http/dialects.rs`. It needs `name` and `mount`; the other methods have
@@ -43,8 +43,8 @@ pub(crate) trait Dialect: Sync {
         Description::default()
     }
 
-    /// Words a failure. It comes from a handler that returned a [`Failure`], or from the edge, which
-    /// refuses requests before any handler sees them.
+    /// Makes the response to a failure. The failure comes from a handler that returned a
+    /// [`Failure`], or from the edge, which refuses requests before any handler gets them.
     fn refuse(&self, failure: &Failure, wording: Wording, id: &RequestId) -> Response {
         problem(failure, wording, id)
     }

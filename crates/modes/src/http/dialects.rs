@@ -5,8 +5,8 @@ use crate::http::dialect::Dialect;
 macro_rules! dialects {
     ($($module:ident :: $name:ident),+ $(,)?) => {
         $(pub(crate) mod $module;)+
-        /// Every dialect of this build. If several could word the failure of a request for an unknown
-        /// address, the first of them does.
+        /// Every dialect of this build. For an unknown address that could belong to several
+        /// dialects, the first one makes the error response.
         pub(crate) const DIALECTS: &[&dyn Dialect] = &[$(&$module::$name),+];
     };
 }

@@ -1,5 +1,6 @@
-//! Failures: all the ways in which a request can end without a result. A failure has a status, a log
-//! line, and a wording for dialects that have none of their own: a problem document (RFC 9457).
+//! Failures: all the ways in which a request can end without a result. A failure has a status, a
+//! log line, and a body for dialects that have no format of their own: a problem document (RFC
+//! 9457).
 
 use std::borrow::Cow;
 
@@ -16,8 +17,8 @@ use crate::http::request_context::{RequestContext, RequestId};
 settings! {
     /// The wording of failures.
     pub(crate) struct Settings under "Security" {
-        /// Detail of the model's failures that clients see: all of it, or without the traceback and
-        /// the program's last output. The log always has all of it.
+        /// Details of the model's failures that clients see: all of them (full), or all but the
+        /// traceback and the program's last output (brief). The log always has all of them.
         errors: Wording = "full" { refuses_empty: true },
     }
 }
@@ -51,9 +52,9 @@ kinds! {
         /// The request's address does not accept its method.
         MethodNotAllowed "method_not_allowed" "the method is not allowed",
         /// The request is for a host name that is not this server's.
-        Misdirected "misdirected" "there is no such host here",
-        /// The address is longer than the limit.
-        UriTooLong "uri_too_long" "the address is too long",
+        Misdirected "misdirected" "the host name is not accepted",
+        /// The URL is longer than the limit.
+        UriTooLong "uri_too_long" "the URL is too long",
         /// The server does not read the request's format.
         UnsupportedMediaType "unsupported_media_type" "the format is not supported",
         /// The server does not read the transfer coding of the body.
@@ -70,7 +71,7 @@ kinds! {
 pub(crate) enum Reason {
     /// The server refused the request.
     Refused(Refusal),
-    /// The job failed, or there was none.
+    /// The job failed, or no job was made.
     Failed(Kind),
 }
 
@@ -124,8 +125,8 @@ impl Reason {
     }
 }
 
-/// The failure of a request. A response carries it as an extension, so that the edge counts it, logs
-/// it, and adds the words if the body does not have them.
+/// The failure of a request. The response has it as an extension. The edge counts and logs it, and
+/// writes the body if there is none yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
@@ -137,7 +138,7 @@ pub(crate) struct Failure {
     output: Vec<String>,
     /// Seconds after which the same request may succeed.
     retry_after: Option<u64>,
-    /// True if the body of the response already has the words.
+    /// True if the response already has its body.
     has_body: bool,
     /// True if the program has already printed the traceback that is in the message.
     is_printed: bool,
@@ -250,8 +251,8 @@ impl Failure {
         problem
     }
 
-    /// Makes a response whose body is in the handler's own words. `body` has the status and the words;
-    /// this adds the headers and the extension.
+    /// Makes a response whose body the handler has written. `body` also has the status; this adds
+    /// the headers and the extension.
     pub(crate) fn with_body(mut self, body: impl IntoResponse) -> Response {
         self.has_body = true;
         self.mark(body.into_response())
@@ -261,8 +262,8 @@ impl Failure {
         self.has_body
     }
 
-    /// Logs the failure: as a warning if the operator may have to act, otherwise at the level `debug`.
-    /// A log for people has the program's output already, so that is left out there.
+    /// Logs the failure: as a warning if the operator may have to act, otherwise at the level
+    /// `debug`. A log for people has the program's output already, so the output is left out there.
     pub(crate) fn log(&self, context: &RequestContext) {
         let (request_id, code, route) = (context.id.as_str(), self.code(), context.route);
         let traceparent = context.traceparent.as_deref();
@@ -297,7 +298,7 @@ impl Failure {
     }
 }
 
-/// Words a failure as a problem document, for dialects without words of their own.
+/// Writes a failure as a problem document, for dialects without a format of their own.
 pub(crate) fn problem(failure: &Failure, wording: Wording, id: &RequestId) -> Response {
     let body = failure.problem(wording, id).to_string();
     (failure.reason.status(), [(CONTENT_TYPE, PROBLEM)], body).into_response()
@@ -311,7 +312,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Lets a handler return a failure. The edge adds the body, in the words of the address's dialect.
+/// Lets a handler return a failure. The edge adds the body, in the format of the address's dialect.
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = self.reason.status();

@@ -1,4 +1,4 @@
-//! Work on large data, away from the one thread that serves all requests.
+//! Does work on large data outside the one thread that serves all requests.
 
 use std::panic::resume_unwind;
 
@@ -8,18 +8,19 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{spawn_blocking, yield_now};
 
-/// The size in bytes from which work is done on another thread. For less, the change of threads takes
-/// longer than it saves.
+/// The size in bytes from which work is done on another thread. For less data, the change of
+/// threads takes more time than it saves.
 pub(crate) const LARGE: usize = 2 << 20;
-/// The size in bytes from which work on this thread is followed by a turn of the other tasks.
+/// The size in bytes from which other tasks get a turn after work on this thread.
 const MODERATE: usize = 64 << 10;
-/// The size in bytes from which memory is freed on another thread, because each page takes time.
+/// The size in bytes from which memory is freed on another thread, because each page of memory
+/// takes time.
 const SLOW_TO_FREE: usize = 8 << 20;
 /// Limits the number of threads that work at a time. The model needs processors too.
 static THREADS: Semaphore = Semaphore::const_new(2);
 
-/// Does work on `size` bytes: on this thread if they are few, otherwise on another one. Work that
-/// passes over its bytes several times must count them as often.
+/// Does work on `size` bytes: on this thread if they are few, otherwise on another one. If the work
+/// processes its bytes several times, `size` must be multiplied by that number.
 pub(crate) async fn work_on<T: Send + 'static>(
     size: usize,
     work: impl FnOnce() -> T + Send + 'static,

@@ -9,11 +9,11 @@ use nix::libc::RLIM_INFINITY;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 
-/// The greatest length of an address in bytes (RFC 9110, section 4.1 recommends at least 8,000).
+/// The maximum length of a URL in bytes (RFC 9110, section 4.1 recommends at least 8,000).
 pub(crate) const MAX_URI: usize = 8 * 1024;
 /// The greatest length of a request's head in bytes; over HTTP/2, that of its header fields.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
-/// The most header fields of a request.
+/// The maximum number of header fields of a request.
 pub(crate) const MAX_HEADERS: usize = 100;
 /// The length in bytes up to which a head does not count against the memory limit, because each
 /// connection takes about as much in any case.
@@ -35,10 +35,10 @@ settings! {
         max_body: Bytes<1, { 1 << 30 }> = "100MiB",
         /// Memory limit for all requests together: bodies and long heads of requests that are being
         /// received, wait or run, and large responses that are being read. Further requests are
-        /// answered with status 503. A body takes its part as it arrives, and may lose it to other
-        /// requests if it arrives slowly. An eighth is kept for bodies up to 1 MiB, and half of that
-        /// eighth for clients that hold less than a quarter. By default a quarter of the machine's
-        /// memory.
+        /// answered with status 503. A body takes memory as it arrives, and may lose it to other
+        /// requests if it arrives slowly. An eighth of the limit is kept for bodies up to 1 MiB.
+        /// Half of this eighth is kept for clients that hold at most a quarter of the limit. By
+        /// default the limit is a quarter of the machine's memory.
         max_in_flight: Option<Bytes<1, { usize::MAX >> 1 }>>,
         /// Maximum open connections. A further one is answered with status 503 and closed. If its
         /// client has fewer connections than another client, an idle connection of the other client is
@@ -50,8 +50,9 @@ settings! {
         /// Time that a connection stays open without a request. Must be longer than the idle timeout
         /// of a proxy in front of the server.
         idle_timeout: Seconds = 75,
-        /// Time for a request's body. The server stops earlier if the body does not begin within 5 s,
-        /// pauses for 15 s, or is slower than 1 KiB/s or half the rate that it needs to be in time.
+        /// Time for a request's body. The server stops earlier if the body does not begin within 5
+        /// s, pauses for 15 s, or is slower than 1 KiB/s or than half the rate that this time
+        /// requires.
         upload_timeout: Seconds = 600,
         /// Time that a client may read nothing of its response before the connection is closed.
         write_timeout: Seconds = 30,

@@ -39,8 +39,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Lists the addresses to listen on, in the order of preference. The default is loopback, because
-/// nothing else protects the model. In a container, which has a network of its own, it is every
-/// address.
+/// nothing else protects the model. In a container, which has a network of its own, the default is
+/// every address.
 pub(crate) fn addresses(host: Option<IpAddr>, environment: &Environment) -> Vec<IpAddr> {
     match host {
         Some(host) => vec![host],
@@ -69,10 +69,10 @@ pub(crate) fn readable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Returns the words that follow the server's address in the log. They name the bound address if it is
-/// another one. If loopback was not chosen, they say how to listen on every address, because some
-/// containers are not recognized.
-pub(crate) fn whereabouts(address: SocketAddr, is_chosen: bool) -> String {
+/// Returns the note after the server's URL in the log. If the server listens on every address, the
+/// note says so. If it listens on loopback by default, the note says how to listen on every
+/// address, because some containers are not recognized.
+pub(crate) fn address_note(address: SocketAddr, is_chosen: bool) -> String {
     if address.ip().is_unspecified() {
         format!(" (bound to {address}: every address of this machine)")
     } else if address.ip().is_loopback() && !is_chosen {
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_log_names_the_bound_address_and_the_setting_for_others() {
-        let said = |address: &str, is_chosen| whereabouts(address.parse().unwrap(), is_chosen);
+        let said = |address: &str, is_chosen| address_note(address.parse().unwrap(), is_chosen);
         assert!(said("0.0.0.0:5000", true).contains("bound to 0.0.0.0:5000"));
         assert!(said("[::]:5000", false).contains("bound to [::]:5000"));
         assert!(said("127.0.0.1:5000", false).contains("HOST=0.0.0.0"));

@@ -62,7 +62,7 @@ async fn metrics(State(probed): State<Probed>) -> Response {
     ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
 }
 
-/// Answers always, which shows that the server is alive.
+/// Always answers with status 200, which shows that the server is alive.
 async fn alive() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }

@@ -28,8 +28,8 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Begins the part of a request in its trace. Without a tracer, this only takes the
-    /// `traceparent` that the client sent.
+    /// Begins the span of a request. Without a tracer, this only keeps the `traceparent` that the
+    /// client sent.
     pub(crate) fn begin(
         tracer: Option<&Tracer>,
         method: &Method,
@@ -54,7 +54,7 @@ impl Trace {
         self.recording.as_ref().map(|recording| recording.timing())
     }
 
-    /// Ends the part of the request.
+    /// Ends the span of the request.
     pub(crate) fn end(&mut self, ended: &RequestEnd<'_>) {
         if let Some(recording) = self.recording.take() {
             recording.end(ended);

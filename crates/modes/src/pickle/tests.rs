@@ -241,7 +241,7 @@ fn errors_name_the_mistake_and_its_offset() {
 }
 
 #[test]
-fn white_space_behind_the_end_is_ignored() {
+fn white_space_after_the_end_is_ignored() {
     assert_eq!(decode(b"N.\n"), Ok(Pickled::None));
     assert_eq!(decode(b"N. \r\n"), Ok(Pickled::None));
 }
@@ -268,7 +268,7 @@ fn depth_is_limited() {
 
 /// A pickle with `levels` nested lists. Each contains the one below ten times, and the lowest
 /// contains `innermost`.
-fn laughs(innermost: &[u8], levels: usize) -> Vec<u8> {
+fn shared_lists(innermost: &[u8], levels: usize) -> Vec<u8> {
     let level = [b"q\0]".as_slice(), &b"h\0a".repeat(10)].concat();
     [innermost, &level.repeat(levels), b"."].concat()
 }
@@ -282,12 +282,12 @@ fn limit(pickle: &[u8]) -> Option<Limit> {
 
 #[test]
 fn sharing_does_not_get_past_the_limits() {
-    assert!(decode(&laughs(b"N", 5)).is_ok());
-    assert_eq!(limit(&laughs(b"N", 9)), Some(Limit::Values));
-    assert_eq!(limit(&laughs(b"]", 9)), Some(Limit::Values));
+    assert!(decode(&shared_lists(b"N", 5)).is_ok());
+    assert_eq!(limit(&shared_lists(b"N", 9)), Some(Limit::Values));
+    assert_eq!(limit(&shared_lists(b"]", 9)), Some(Limit::Values));
     let long = "x".repeat(1 << 20);
     let text = [b"X\0\0\x10\0", long.as_bytes()].concat();
-    assert_eq!(limit(&laughs(&text, 4)), Some(Limit::Bytes));
+    assert_eq!(limit(&shared_lists(&text, 4)), Some(Limit::Bytes));
     let call = [b"c__builtin__\nbytearray\nq\0(B\0\0\x10\0", long.as_bytes(), b"tq\x01"].concat();
     let calls = [call.as_slice(), &b"h\0h\x01R0".repeat(513), b"."].concat();
     assert_eq!(limit(&calls), Some(Limit::Bytes));
@@ -322,7 +322,7 @@ impl Random {
 }
 
 #[test]
-fn no_bytes_make_it_panic() {
+fn no_bytes_make_the_reader_panic() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let opcodes = b"NIJKMLFGVXSTUCB]})ldtc(012aesupqrghjR.\x80\x85\x86\x87\x88\x8a\x8c\x93\x94\x95";
     for _ in 0..20_000 {

@@ -17,8 +17,8 @@ pub(crate) enum Pickled {
     Float(f64),
     /// `str` of Python 3, `unicode` of Python 2.
     Text(String),
-    /// `bytes`, `bytearray`, or `str` of Python 2. The last may be text or bytes, which the caller
-    /// must know.
+    /// `bytes`, `bytearray`, or `str` of Python 2. A `str` of Python 2 may be text or bytes; the
+    /// caller must know which.
     Bytes(Vec<u8>),
     /// A list.
     List(Vec<Pickled>),
@@ -49,7 +49,7 @@ pub(crate) enum PickleError {
         /// The number of bytes.
         offset: usize,
     },
-    /// The bytes are not a pickle, or a broken one.
+    /// The bytes are not a pickle, or the pickle is broken.
     #[error("not a valid pickle: {what} at byte {offset}")]
     Malformed {
         /// The mistake in words.
@@ -57,7 +57,7 @@ pub(crate) enum PickleError {
         /// The offset of the mistake.
         offset: usize,
     },
-    /// The pickle describes more than one of the limits allows.
+    /// The pickle exceeds a limit.
     #[error("the pickle contains more than {limit}, at byte {offset}; send less at once")]
     TooLarge {
         /// The exceeded limit.

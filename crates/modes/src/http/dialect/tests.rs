@@ -1,4 +1,4 @@
-//! A whole small dialect: an example for new ones, with a setting, a state and words of its own.
+//! A whole small dialect: an example for new ones, with a setting, a state and error texts.
 
 use std::sync::Arc;
 use std::thread;
@@ -85,7 +85,7 @@ impl Dialect for Shout {
     }
 }
 
-/// Answers a request. A failure that it returns is worded by `refuse`.
+/// Answers a request. `refuse` makes the response to a failure that it returns.
 async fn shout(
     State(state): State<ShoutState>,
     call: Call,
@@ -98,7 +98,7 @@ async fn shout(
 }
 
 #[tokio::test]
-async fn a_result_and_a_failure_are_in_the_words_of_the_dialect() {
+async fn a_result_and_a_failure_are_in_the_format_of_the_dialect() {
     let mut environment = Environment::default();
     environment.set(Settings::shout_suffix(), "!!");
     let mut mounted = Shout.mount(&environment, &app(&environment)).unwrap();

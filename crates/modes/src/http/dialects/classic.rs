@@ -61,7 +61,7 @@ impl Dialect for Classic {
                     "required": ["err"],
                     "properties": {"err": {"type": "string"}},
                 }},
-                // The body of a request that is refused before the dialect is known.
+                // The response to a request that is refused before its dialect is known.
                 "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
                 "text/html": {"schema": {"type": "string"}},
             },
@@ -151,7 +151,7 @@ async fn infer(
     }
 }
 
-/// Warns of a result that is not JSON though its content type says so.
+/// Logs a warning if a result is not JSON although its content type is.
 fn warn_of_fault(outcome: &Outcome) {
     if outcome.json_fault().is_some() {
         // The fault quotes the result, which only the client may see, so it is not logged.
@@ -309,7 +309,7 @@ fn shown_inputs(model: &Model, given: &RawInputs) -> Vec<Shown> {
 }
 
 /// Returns the URL of a file that the request had as text. For base64 this is a `data:` URL of the
-/// bytes, with the picture type that the client named if there is one. Other text is a URL already.
+/// bytes, with the picture type in the text if it has one. Other text is a URL already.
 fn file_url(media: &str, text: &str) -> String {
     let Some(bytes) = decode_base64(text) else {
         return text.to_owned();

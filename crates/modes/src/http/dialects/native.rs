@@ -35,10 +35,11 @@ use crate::http::routes::{Mounted, Routes};
 const INERT: [(HeaderName, HeaderValue); 1] =
     [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"))];
 
-/// The passes over a list's bytes while the response is made: base64, and JSON or the parts of a body.
+/// The number of times that a list's bytes are processed while the response is made, for example
+/// for base64 and then for JSON.
 const PASSES: usize = 3;
 
-/// The most chunks that are taken without waiting when the response begins.
+/// The maximum number of chunks that are taken without waiting when the response begins.
 const MAX_FIRST_CHUNKS: usize = 64;
 
 pub(crate) struct Native;

@@ -64,7 +64,7 @@ impl BodyReader {
         self
     }
 
-    /// Makes an empty reservation for a request of this client.
+    /// Makes an empty reservation for the client of this request.
     pub(crate) fn reserve(&self, request: &Request) -> Reservation {
         let context: Option<&RequestContext> = request.extensions().get();
         self.budget.reserve(context.and_then(|context| context.client))

@@ -1,11 +1,11 @@
-//! Limits which servers a request can make this server connect to, by a URL that it gives as an
-//! input.
+//! Limits the servers from which files are fetched if a request gives a URL as an input.
 //!
-//! By default there are none. If the settings allow it, files are fetched only from the public
-//! Internet and from the networks that the settings name. Clients must not reach what is behind
-//! this server: its own ports, its neighbours, or a cloud's metadata. The IP address of each
-//! connection is checked, never only the name. An address is public if the IANA registries list it
-//! as globally reachable, not merely if it is not private.
+//! By default nothing is fetched. If the settings allow it, files are fetched only from the public
+//! Internet and from the networks that the settings name. Through this server, clients must not
+//! reach its own ports, other servers in its network, or a cloud's metadata. The IP address of each
+//! connection is checked, never only the name. An address is public only if the IANA registries
+//! list it as globally reachable; many other addresses are not private but must not be reached
+//! either.
 
 use std::net::IpAddr;
 
@@ -25,10 +25,10 @@ settings! {
         /// separated by commas; *.example.org for all hosts below example.org, * for every public
         /// host. By default nothing is fetched.
         url_hosts: List<UrlHost> { was: &["AI_INTEGRATION_URL_INPUTS"] },
-        /// Networks (10.1.0.0/16) in which such hosts may be, in addition to the public Internet,
-        /// separated by commas.
+        /// Networks outside the public Internet, such as 10.1.0.0/16, from which files may be
+        /// fetched too, separated by commas.
         url_networks: List<Network>,
-        /// Ports that such URLs may have, separated by commas.
+        /// Ports of the URLs that may be fetched, separated by commas.
         url_ports: List<Port> = "80,443",
     }
 }
@@ -156,7 +156,7 @@ impl SettingType for Port {
 pub(crate) fn fuzz(text: &str) {
     let mut environment = Environment::default();
     environment.set(Settings::url_hosts(), "*");
-    let rules = Egress::read(&environment).expect("the settings are right").expect("it is on");
+    let rules = Egress::read(&environment).expect("the settings are right").expect("a host is set");
     let Ok(url) = Url::parse(text) else { return };
     if rules.check(&url).is_ok()
         && let Some(Ok(address)) = url.host_str().map(|host| host.trim_matches(['[', ']']).parse())
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tables_can_be_read() {
+    fn every_network_in_the_tables_is_valid() {
         let rules = egress("*", "");
         assert_eq!(rules.special.len(), SPECIAL.len() + SPECIAL_GLOBAL.len());
         assert_eq!(rules.global.len(), 2);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_public_or_named_may_be_reached() {
+    fn only_public_addresses_and_listed_networks_are_allowed() {
         let rules = egress("*", "10.1.0.0/16, ::1");
         for public in ["1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.0", "2606:4700::1111"] {
             assert!(rules.allows(public.parse().unwrap()), "{public}");
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_checked_however_they_are_spelt() {
+    fn an_address_is_checked_in_every_spelling() {
         let check = |rules: &Egress, text: &str| rules.check(&Url::parse(text).unwrap()).is_ok();
         let any = egress("*", "");
         for fine in ["http://example.org/a", "https://1.1.1.1:443", "https://[2606:4700::1]/"] {

@@ -150,7 +150,7 @@ impl ImageRules {
         // A format that the schema lists is accepted even if its header cannot be read here.
         let Some((name, header)) = header else { return Ok(()) };
         let extent = header(bytes, &self.limits)
-            .filter(|extent| extent.area() > 0 && !lookalikes::is_one(bytes));
+            .filter(|extent| extent.area() > 0 && !lookalikes::is_lookalike(bytes));
         if let Some(extent) = extent {
             return self.measure(extent);
         }

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_as_clients_send_them() {
+    fn forms_of_common_clients_are_parsed() {
         let form = "preamble\n--b  \nContent-Disposition: form-data; name=\"a \\\"b\\\"\"\n\none\n\n\
                     two\n--b\ncontent-type: image/png\nCONTENT-DISPOSITION: form-data; \
                     filename=\"C:\\x;y.png\"; name=photo\n\n\u{1}\n--a\n\n--b\n\
@@ -229,7 +229,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_put_in_comes_out(
+        fn the_content_of_a_part_is_kept_exactly(
             contents in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..5),
         ) {
             let boundary = "a-boundary-that-does-not-occur";
@@ -246,7 +246,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(
+        fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(
             prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), Just(b'b'), Just(b'"'), Just(b';'), any::<u8>()], 0..200,
         )) {
             let _ = parse(&Bytes::copy_from_slice(&bytes), "b");

@@ -240,7 +240,7 @@ fn form(
     for Part { head, mut content } in multipart::parse(body, boundary).map_err(unreadable)? {
         let Some(name) = head.name else {
             return Err(malformed(
-                "a part of the form has no name; give each the name of its input",
+                "a part of the form has no name; give each part the name of its input",
             ));
         };
         let transfer_encoding = head.transfer_encoding;

@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_before_a_request_in_its_head_and_after_it_time_out() {
+    async fn each_wait_for_a_request_has_a_timeout() {
         let (mut silent, _theirs, _) = timed();
         assert_eq!(seconds_until_timeout(&mut silent).await, 10);
 

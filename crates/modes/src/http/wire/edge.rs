@@ -36,12 +36,12 @@ use crate::http::wire::drain::drain;
 use crate::http::wire::framing;
 use crate::http::wire::guard::{Guard, is_preflight};
 
-/// The status of a request whose client left before the response began, as nginx has it. It is only
+/// The status of a request whose client left before the response began, as in nginx. It is only
 /// counted, never sent.
 const CLIENT_LEFT: u16 = 499;
 /// The maximum number of bytes of a rejected request's body that are read and discarded.
 const DRAINED: usize = 64 * 1024;
-/// The maximum time for reading and discarding them.
+/// The maximum time for reading and discarding these bytes.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// The largest frame of a response over HTTP/2. Response data from this size on counts against the

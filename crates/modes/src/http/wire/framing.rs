@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_beside_a_coding_is_found_however_the_head_is_split() {
+    fn both_length_headers_are_found_however_the_head_is_split() {
         let both = b"\r\nPOST / HTTP/1.1\r\ncontent-LENGTH: 1\r\nX: y\r\nTransfer-Encoding:chunked\r\n\r\n";
         for piece in [1, 2, 3, 7, both.len()] {
             let mut head = HeadFields::default();

@@ -38,8 +38,8 @@ settings! {
     pub(crate) struct Settings under "Security" {
         /// Host names that the server accepts in the Host header, separated by commas;
         /// *.example.org for all names below example.org. IP addresses and localhost are always
-        /// accepted. By default other names are accepted only if the server listens beyond this
-        /// machine.
+        /// accepted. By default other names are accepted only if other machines can reach the
+        /// server's address.
         hosts: HostNames { refuses_empty: true },
         /// Origins of other sites whose pages may use the API (CORS), separated by commas, such as
         /// https://app.example.org; * for all. By default none.
@@ -58,10 +58,9 @@ settings! {
         /// Maximum rate of requests from one client address, such as 10/s; further requests get
         /// status 429. Up to N requests may come at once. By default there is no limit.
         rate_limit: Option<Rate> { refuses_empty: true },
-        /// Addresses or networks (10.0.0.0/8) of trusted proxies, separated by commas. From these
-        /// the server reads the client's address, with or without a port, in X-Forwarded-For, and
-        /// the address of the page in the browser in X-Forwarded-Host and X-Forwarded-Proto, or in
-        /// Forwarded.
+        /// Addresses or networks (10.0.0.0/8) of trusted proxies, separated by commas. Only their
+        /// headers are used: X-Forwarded-For for the client's address, with or without a port;
+        /// X-Forwarded-Host and X-Forwarded-Proto, or Forwarded, for the address in the browser.
         trusted_proxies: List<Network>,
     }
 }

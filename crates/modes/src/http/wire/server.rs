@@ -67,9 +67,9 @@ impl Server {
         Server { stop, accepting }
     }
 
-    /// Accepts no more requests, and waits for the responses to the accepted ones. If they take
-    /// longer than `grace`, this calls `cancel`, which must end the requests, waits shortly until
-    /// their responses are written, and returns false.
+    /// Accepts no more requests, and waits for the responses to the accepted ones. Returns false if
+    /// they take longer than `grace`. In this case `cancel` is called, which must end the requests,
+    /// and clients get 1 s to read the last responses.
     pub(crate) async fn stop(self, grace: Duration, cancel: impl FnOnce()) -> bool {
         self.stop.cancel();
         let Ok(connections) = self.accepting.await else { return false };
@@ -214,7 +214,8 @@ impl Acceptor {
         watcher: Watcher,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut http = http2::Builder::new(TokioExecutor::new());
-        // HTTP/2 rejects heads of this length or more, and HTTP/1.1 rejects heads of more than it.
+        // hyper rejects a head that reaches this limit over HTTP/2, but over HTTP/1.1 only a longer
+        // one.
         let most = u32::try_from(MAX_HEAD + 1).unwrap_or(u32::MAX);
         http.timer(TokioTimer::new()).max_header_list_size(most);
         http.max_concurrent_streams(MAX_STREAMS);

@@ -28,10 +28,11 @@ pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
 /// The time without an event after which a comment is sent, so that no proxy closes the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The passes over a chunk's bytes while its event is made: base64, JSON, and the event's lines.
+/// The number of times that a chunk's bytes are processed while its event is made, for example for
+/// base64, for JSON and for the event's lines.
 const PASSES: usize = 4;
 
-/// The time between two looks at the position of a job in the queue.
+/// The interval at which the position of a job in the queue is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) fn stream(app: App, context: RequestContext, ticket: Ticket) -> Response {
@@ -69,7 +70,7 @@ impl Followed {
                 self.position = latest;
                 return Some(server_sent("queued", &json!({"position": position})));
             }
-            // Far back in the queue, the exact position matters less.
+            // Far back in the queue the position is checked less often, because it matters less.
             let hundreds = u32::try_from(latest.unwrap_or(0) / 100 + 1).unwrap_or(1);
             let pause = POLL_INTERVAL * hundreds.min(10);
             if let Ok(event) = timeout(pause, self.event()).await {

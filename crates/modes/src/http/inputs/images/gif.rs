@@ -37,8 +37,9 @@ fn image(bytes: &[u8], at: usize) -> Option<usize> {
     Some(skip_blocks(bytes, pixels + 1))
 }
 
-/// Returns the offset at which an extension ends for Pillow. An empty first block does not end it,
-/// unless it is a comment. Other decoders may take the blocks after an empty one for an image.
+/// Returns the offset at which an extension ends for Pillow. An empty first block does not end an
+/// extension, unless the extension is a comment. Other decoders may read the blocks after the empty
+/// one as an image.
 fn extension(bytes: &[u8], at: usize, is_first_frame: bool) -> Option<usize> {
     const GRAPHIC_CONTROL: u8 = 0xf9;
     const COMMENT: u8 = 0xfe;

@@ -114,7 +114,7 @@ impl Images {
     }
 
     /// Describes the primary image, without cropping. If it has no size, the largest image counts,
-    /// because decoders show another one.
+    /// because decoders then show another image.
     fn primary(&self) -> Option<Extent> {
         self.largest_or_primary(|size| size.coded)
     }

@@ -37,8 +37,8 @@ struct Header<'a> {
     is_ultra_hdr: bool,
 }
 
-/// The list of further pictures (CIPA DC-007, section 5), and the offset that their places are
-/// relative to.
+/// The list of further pictures (CIPA DC-007, section 5), and the offset from which their places
+/// are counted.
 struct Index<'a> {
     bytes: &'a [u8],
     base: u64,

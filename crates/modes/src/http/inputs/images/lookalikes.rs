@@ -6,7 +6,7 @@
 use super::bytes::{big, little, piece};
 
 /// Returns true if Pillow could open a file as one of these formats.
-pub(super) fn is_one(bytes: &[u8]) -> bool {
+pub(super) fn is_lookalike(bytes: &[u8]) -> bool {
     let checks = [is_targa, is_brush, is_flic, is_photo_cd];
     is_im(bytes) || is_spider(bytes) || checks.iter().any(|check| check(bytes).unwrap_or(false))
 }

@@ -203,7 +203,7 @@ fn a_header_of_too_many_parts_is_not_read_to_its_end() {
 }
 
 #[test]
-fn a_file_that_is_not_a_picture_is_refused_by_its_name() {
+fn a_file_of_another_format_is_refused() {
     for (bytes, words) in [
         (&b"no picture"[..], "got 10 bytes of something else"),
         (b"%PDF-1.7", "got pdf"),
@@ -220,7 +220,7 @@ fn a_file_that_is_not_a_picture_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_bitmap_may_be_upside_down_and_of_os2() {
+fn bitmaps_of_every_version_are_measured() {
     let bitmap = |length: u32, size: &[u8]| {
         [b"BM".as_slice(), &[0; 12], &length.to_le_bytes(), size, &[0; 200]].concat()
     };
@@ -238,7 +238,7 @@ fn a_bitmap_may_be_upside_down_and_of_os2() {
 }
 
 #[test]
-fn the_pages_of_a_tiff_are_counted_whatever_the_types_of_their_sizes() {
+fn the_pages_of_a_tiff_are_counted_and_measured() {
     let field = |tag: u16, kind: u16, count: u32, value: u32| {
         let head = [tag.to_le_bytes(), kind.to_le_bytes()].concat();
         [head, count.to_le_bytes().to_vec(), value.to_le_bytes().to_vec()].concat()
@@ -270,7 +270,7 @@ fn the_pages_of_a_tiff_are_counted_whatever_the_types_of_their_sizes() {
 }
 
 #[test]
-fn heif_has_images_and_sequences() {
+fn the_images_and_sequences_of_a_heif_file_are_measured() {
     for brand in [b"avif", b"heic", b"mif1"] {
         assert_eq!(examine(&images(brand, &[9000], b"")), Ok(()));
         assert!(examine(&images(brand, &[10_000], b"")).unwrap_err().contains("10000 x 10000"));
@@ -311,7 +311,7 @@ fn a_jpeg_xl_must_not_be_animated() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(
+    fn no_bytes_make_the_check_panic(
         which in 0..STARTS.len(), bytes in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let _ = examine(&[STARTS[which], &bytes].concat());

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn x_frame_options_is_set_where_it_can_express_the_list() {
+    fn x_frame_options_is_set_if_it_can_express_the_list() {
         let options = |list| FrameAncestors::read(list).unwrap().options();
         assert_eq!(options("none").unwrap(), "DENY");
         assert_eq!(options("'self'").unwrap(), "SAMEORIGIN");
