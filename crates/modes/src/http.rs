@@ -1,11 +1,11 @@
 //! The mode `http`: a server for the dialects of clients and platforms, the web page, and the
 //! addresses that platforms probe.
 //!
-//! The parts, in the order in which a request meets them:
+//! The parts, in the order in which a request reaches them:
 //!
 //! 1. `config.rs` and `limits.rs` have the settings. `listen.rs` opens the socket.
 //! 2. `wire/` has the connections, and what every request passes before its handler: the guard
-//!    refuses requests, the edge counts and logs them.
+//!    may refuse the request, and the edge counts and logs it.
 //! 3. `dialect.rs` has the trait of a dialect, with an example. `dialects/` has the dialects, whose
 //!    handlers answer requests. `probes.rs`, `openapi.rs` and `page/` have the other handlers.
 //! 4. `inputs/` reads the head and the body of a request to the model.
@@ -153,8 +153,9 @@ async fn run(context: Context) -> ExitStatus {
     status
 }
 
-/// Waits until the model has failed for good, and logs the reason. If the program's files are watched,
-/// a failure is logged but is not for good, because a change of the files may end it.
+/// Waits until the model has failed for good, and logs the reason. If the program's files are
+/// watched, this logs each failure and waits on, because a change of the files may repair the
+/// program.
 async fn given_up(state: &mut watch::Receiver<State>, is_watched: bool, for_people: bool) {
     loop {
         if let Ok(State::Failed(error)) =
@@ -280,8 +281,8 @@ fn router(parts: impl Iterator<Item = Router>) -> Router {
     router.fallback(async || Failure::not_found()).method_not_allowed_fallback(other_method)
 }
 
-/// Answers a request whose method has no handler at its address. The router adds the header `Allow`,
-/// so a request with `OPTIONS` needs no more.
+/// Answers a request whose method has no handler at its address. The router adds the header
+/// `Allow`, so the response to `OPTIONS` needs no body.
 async fn other_method(method: Method) -> Response {
     if method == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()

@@ -12,7 +12,7 @@ use crate::exit::ExitStatus;
 use crate::inspection;
 use crate::mode::{Context, Running, unless_stopped};
 
-/// The most bytes that are read from standard input: 1 GiB.
+/// The maximum number of bytes that are read from standard input: 1 GiB.
 const MAX_INPUT: u64 = 1 << 30;
 
 /// Reads all of standard input.

@@ -31,7 +31,7 @@ impl Mode for TestSingleImage {
     }
 }
 
-/// Returns the name of the model's only image input, or `image` if it has none or several.
+/// Returns the name of the model's only image input, or `image` if there is not exactly one.
 fn input_name(model: &Model) -> String {
     let mut images = model.schema.fields().iter().filter(|(_, field)| field.shape().is_image());
     match (images.next(), images.next()) {

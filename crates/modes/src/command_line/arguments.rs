@@ -72,7 +72,7 @@ pub(super) fn parse(
     })
 }
 
-/// Returns the list input that a value with this name is an item of: the input with the same name, or
+/// Returns the list input to which a value with this name belongs: the input with the same name, or
 /// the input `x` if the name is `x[]`, as in forms.
 fn list_of<'a>(schema: &InputsSchema, name: &'a str) -> Option<&'a str> {
     let is_list = |name: &&str| schema.fields().get(*name).map(|field| field.items.is_some());
@@ -141,8 +141,8 @@ fn refusal(command: &Command, error: clap::Error) -> Refusal {
     ))
 }
 
-/// Returns the names of the inputs that are given with `--option`, whose own flags are then not
-/// required. Returns none if the command line cannot be parsed.
+/// Returns the names of the inputs that are given with `--option`. Their own flags are then not
+/// required. Returns no names if the command line cannot be parsed.
 fn given_as_options(command: &Command, words: &[OsString]) -> Vec<String> {
     let lenient = command.clone().mut_args(|argument| argument.required(false));
     let matches = lenient.try_get_matches_from(words).ok();
@@ -295,8 +295,9 @@ fn help(name: &str, field: &Field) -> String {
     help
 }
 
-/// Reads the value of an input's flag. `-` is standard input, and the path of a file is the file. Any
-/// other text is the value itself, unless the input is a file or the text looks like a mistyped path.
+/// Reads the value of an input's flag. `-` means standard input, and a path means the file. Any
+/// other text is the value itself, unless the input is a file or the text looks like a mistyped
+/// path.
 fn read(
     name: &str,
     field: &Field,
@@ -397,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_read_and_a_missing_file_is_an_error_only_where_a_file_is_needed() {
+    fn a_path_is_read_and_a_missing_file_is_an_error_only_for_a_file_input() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, "content").unwrap();
         let schema =

@@ -31,7 +31,7 @@ const CHALLENGES: [HeaderValue; 2] = [
 ];
 
 choices! {
-    /// The detail of failures that clients see.
+    /// The details of failures that clients see.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum Wording {
         Full = "full",

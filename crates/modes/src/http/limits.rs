@@ -66,7 +66,7 @@ impl ClientLimits {
     }
 }
 
-/// Returns the memory in bytes that this process can use: the least of the machine's memory, the
+/// Returns the memory in bytes that this process can use: the smallest of the machine's memory, the
 /// container's limit, and the rest of its own limits (`ulimit -v`, `ulimit -d`).
 fn memory() -> usize {
     let of_container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]

@@ -281,7 +281,7 @@ fn limit(pickle: &[u8]) -> Option<Limit> {
 }
 
 #[test]
-fn sharing_does_not_get_past_the_limits() {
+fn a_shared_value_counts_each_time() {
     assert!(decode(&shared_lists(b"N", 5)).is_ok());
     assert_eq!(limit(&shared_lists(b"N", 9)), Some(Limit::Values));
     assert_eq!(limit(&shared_lists(b"]", 9)), Some(Limit::Values));

@@ -117,8 +117,8 @@ fn listed(content_type: &HeaderValue, media: &str, list: &[Bytes], wants_parts: 
     (INERT, vary, Json(data_urls(media, list))).into_response()
 }
 
-/// Answers with the whole result, or with its chunks as they come. After the first chunks, the only way
-/// to report a failure is to break off the body, which clients see as an incomplete response.
+/// Answers with the whole result, or with its chunks as they arrive. After the first chunks, a
+/// failure can only be reported by cutting the body off: clients see an incomplete response.
 async fn streamed(
     app: App,
     context: RequestContext,
@@ -155,7 +155,7 @@ async fn streamed(
     Ok((INERT, [(header::CONTENT_TYPE, media)], [UNBUFFERED], body).into_response())
 }
 
-/// Returns the first chunk with those that have already come, and true if no more will come.
+/// Returns the first chunk and those that have already arrived, and true if no more will arrive.
 fn first_chunks(first: Data, ticket: &mut Ticket) -> (Vec<Bytes>, bool) {
     let mut chunks = vec![first.into_bytes()];
     while chunks.len() < MAX_FIRST_CHUNKS {

@@ -25,7 +25,7 @@ pub(crate) const SHORTEST: f64 = 0.001;
 /// The maximum value of [`TIMEOUT`], in seconds.
 pub(crate) const LONGEST: f64 = 86_400.0;
 
-/// A request to the model whose inputs have not been read yet.
+/// A request to the model, before its inputs are read.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) context: RequestContext,

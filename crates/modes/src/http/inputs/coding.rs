@@ -21,7 +21,7 @@ pub(crate) enum Coding {
 }
 
 /// Returns the content coding of a body, or an error if the coding is not accepted. All codings in
-/// all headers count (RFC 9110, section 8.4), so that a compressed body is never taken for its
+/// all headers count (RFC 9110, section 8.4), so that a compressed body is never read as plain
 /// content.
 pub(crate) fn coding(
     headers: &HeaderMap,

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_has_rows_or_one_widget_that_takes_several() {
+    fn a_list_has_several_rows_or_one_widget_for_several_values() {
         let (schema, _) = InputsSchema::parse(&serde_json::json!({
             "f": {"type": "image", "list": true},
             "c": {"type": "choice", "choices": ["a", "b"], "list": true, "default": ["b"]},
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_has_a_picker_and_a_time_a_line() {
+    fn a_date_has_a_picker_and_a_time_has_a_text_field() {
         let (schema, _) = InputsSchema::parse(&serde_json::json!({
             "d": {"type": "date", "default": "2024-01-31"}, "t": {"type": "datetime"}, "x": "text",
         }));

@@ -116,7 +116,7 @@ impl Guard {
         }
         let is_trusted = self.token.as_ref().is_none_or(|token| token.is_in(&request.headers));
         // A page loads many files, which cost little, so they do not count towards the rate.
-        // Requests with a wrong token do, so that nobody can guess the token with them.
+        // Requests with a wrong token do count, so that nobody can try many tokens.
         let is_free = is_trusted && request.uri.path().starts_with(FILES);
         if let Some(rate) = &self.rate
             && !is_free

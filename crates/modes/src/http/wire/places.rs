@@ -33,7 +33,7 @@ struct Connection {
     close: oneshot::Sender<()>,
 }
 
-/// The place of an open connection. It is free again when this is dropped.
+/// The place of an open connection. The place is free again when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Arc<Places>,

@@ -43,7 +43,7 @@ impl Resetting {
     }
 }
 
-/// The response may have been cut off before its first write, which would have armed the socket.
+/// Sets `SO_LINGER` a last time, because a response may be cut off before its first write.
 impl Drop for Resetting {
     fn drop(&mut self) {
         // This fails only if the socket is closed already.

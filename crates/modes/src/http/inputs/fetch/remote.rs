@@ -58,7 +58,8 @@ enum FetchError {
     /// A reason that is sent to the client, since it follows from the client's URL and the
     /// settings.
     Refused(&'static str),
-    /// A reason that is only logged. It would show the client which servers exist behind this one.
+    /// A reason that is only logged. It would show the client which servers are in this server's
+    /// network.
     Failed(String),
     /// The memory limit for all requests is reached.
     Full,
@@ -171,7 +172,8 @@ impl Remote {
             let next = location.and_then(|place| url.join(place).ok());
             let next = next
                 .ok_or_else(|| FetchError::Failed("a redirect without a valid URL".to_owned()))?;
-            // The target of a redirect shows what is behind this server, so it is only logged.
+            // The error would show the client which servers are in this server's network, so it is
+            // only logged.
             let refused = |why: &str| FetchError::Failed(format!("after a redirect: {why}"));
             self.egress.check(&next).map_err(refused)?;
             if url.scheme() == "https" && next.scheme() != "https" {
