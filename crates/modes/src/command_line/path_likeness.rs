@@ -14,7 +14,7 @@ const LONGEST_NAME: usize = 255;
 
 /// Returns true if the word looks like a path: it begins like one (`./`, `../`, `~/`, `C:\`, or `/`
 /// with a folder that exists), or it has the extension of a text file. A word with white space must
-/// do both. URLs, patterns, dates and base64 do not look like paths.
+/// meet both conditions. URLs, patterns, dates and base64 do not look like paths.
 pub(super) fn looks_like_path(word: &str) -> bool {
     let never = |character: char| character.is_control() || "*?<>|\"@".contains(character);
     let has_long_name = word.split('/').any(|name| name.len() > LONGEST_NAME);

@@ -85,7 +85,7 @@ impl Dialect for Shout {
     }
 }
 
-/// Answers a request. `refuse` makes the response to a failure that it returns.
+/// Answers a request. The edge passes a returned failure to `refuse`.
 async fn shout(
     State(state): State<ShoutState>,
     call: Call,

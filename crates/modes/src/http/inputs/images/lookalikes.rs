@@ -1,4 +1,4 @@
-//! Recognises formats that Pillow tries last, because few of their first bytes are fixed.
+//! Recognises formats that Pillow tries last, and that fix only a few bytes of a file.
 //!
 //! If Pillow cannot read a file in the format that its first bytes name, it tries these formats.
 //! The file may then open as one of them, with another size than the header that was checked.
