@@ -71,10 +71,10 @@ kinds! {
         TooLarge "too_large" "the request or the result is too large",
         /// The queue is full.
         QueueFull "queue_full" "the queue is full",
-        /// The model cannot take the request: its program cannot be started, has ended for good, or
-        /// keeps ending before it starts the request.
+        /// The model cannot take the request: its program cannot be started, or has ended for good.
         ModelUnavailable "model_unavailable" "the model is not available",
-        /// The model process ended while it worked on the request.
+        /// The model process ended while it worked on the request, or model processes kept ending
+        /// before they started it.
         ModelCrashed "model_crashed" "the model crashed",
         /// The engine is shutting down.
         ShuttingDown "shutting_down" "the server is stopping",
