@@ -12,7 +12,7 @@
 //! 2. `lib.rs` has the table of the modes, [`MODES`]. `listing.rs` writes the list that users see.
 //! 3. `test_single_image.rs`, `test_inputs_dict_json.rs` and `test_inputs_pickled_dict.rs` are the
 //!    pipe modes. `stdin.rs` has what they share, and `pickle.rs` reads pickles.
-//! 4. `test_model_integration.rs` is the self-test. `inspection.rs` checks a result and writes the report.
+//! 4. `test_model_integration.rs` is the self-test. `inspection.rs` reports on a result.
 //! 5. `command_line.rs` makes a flag of each input, and writes the result.
 //! 6. `http.rs` is the server. It begins with a reading order of its own.
 //!

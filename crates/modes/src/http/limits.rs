@@ -50,9 +50,8 @@ settings! {
         /// Time that a connection stays open without a request. Must be longer than the idle timeout
         /// of a proxy in front of the server.
         idle_timeout: Seconds = 75,
-        /// Time for a request's body. The server stops earlier if the body does not begin within 5
-        /// s, pauses for 15 s, or is slower than 1 KiB/s or than half the rate that this time
-        /// requires.
+        /// Time for a request's body. The server stops earlier if the body does not begin within 5 s,
+        /// pauses for 15 s, or is slower than 1 KiB/s or than half the rate that this time requires.
         upload_timeout: Seconds = 600,
         /// Time that a client may read nothing of its response before the connection is closed.
         write_timeout: Seconds = 30,
