@@ -1,4 +1,4 @@
-"""Modes that a program's own environment adds: finding them and running one.
+"""Finds the custom modes of a program's environment, and runs one of them.
 
 A custom mode is a function that calls `inference_function(inputs_dict)` as often as it likes and
 gets a result dict each time. It is declared in a Python file:
@@ -35,7 +35,7 @@ from ._undecodable import bounded, in_words
 PATH_VARIABLE = "AI_INTEGRATION_MODES_PATH"
 ENTRY_POINTS = "ai_integration.modes"
 
-# Seconds that a running mode gets when the program dies under it.
+# Seconds that a running mode gets to finish after the program has ended.
 _PATIENCE = 3.0
 
 # Remembers, across new starts of the program, how many lives in a row answered nothing.
@@ -55,7 +55,7 @@ class Declaration(object):
 
 
 class CustomMode(object):
-    """The source of requests where a custom mode asks for them."""
+    """Takes the requests from a custom mode instead of from an engine."""
 
     def __init__(self, declaration, inputs_schema, visualizer_config):
         self.pid = os.getpid()
@@ -82,7 +82,7 @@ class CustomMode(object):
         atexit.register(self._end)
 
     def pause(self, is_paused):
-        """Nobody hands anything out before it is asked for."""
+        """Does nothing: the mode makes a call only when it wants a result."""
 
     def give_up(self):
         """Do nothing: there is no engine that would start the program again."""
@@ -143,10 +143,10 @@ class CustomMode(object):
             self._changed.notify_all()
 
     def _end(self):
-        """Give the mode a moment to report what became of its last call."""
+        """Give the mode up to `_PATIENCE` seconds to handle the result of its last call."""
         if self.pid != os.getpid() or self._thread is threading.current_thread():
             return
-        # A new start runs the exit handlers, of which this is one.
+        # A restart runs the exit handlers again, and this function is one of them.
         if self._has_ended:
             return
         self._has_ended = True
@@ -158,7 +158,7 @@ class CustomMode(object):
             self._start_again()
 
     def _start_again(self):
-        """Start the program anew, since its mode goes on: nobody else does that here."""
+        """Restart the program, because its mode still runs and no engine would restart it."""
         lives = 1 if self._has_succeeded else int(os.environ.get(_LIVES_VARIABLE) or 0) + 1
         if lives >= int(os.environ.get(_ATTEMPTS_VARIABLE) or _ATTEMPTS):
             _process.warn("%d starts of the program in a row answered nothing; giving up" % lives)
@@ -227,7 +227,7 @@ class _Call(object):
         return None, iter(())
 
     def chunk(self, kind, body, content_type):
-        """Keep a piece of the answer; a mode gets the whole."""
+        """Keep a chunk of the result; the mode gets all chunks joined."""
         if not self._chunks:
             usual = "text/plain" if kind == "text" else "application/octet-stream"
             self._content_type = content_type or usual
@@ -247,10 +247,10 @@ class _Call(object):
         return dict(result, **{"data": data, "content-type": content_type})
 
     def progress(self, fraction, message):
-        """A mode has nobody to show it to."""
+        """Does nothing: a custom mode does not receive progress."""
 
     def is_cancelled(self):
-        """A mode waits for its answer."""
+        """Returns false: a custom mode cannot cancel its call."""
         return False
 
 
@@ -276,7 +276,7 @@ def find():
             declared = load()
             functions = sorted(dict(declared or {}).items())
         except (Exception, SystemExit) as reason:
-            # One bad file must not take the others with it.
+            # A file that does not load must not prevent the others from loading.
             _process.warn(
                 "%s was left out: it does not load (%s: %s)"
                 % (origin, type(reason).__name__, reason)

@@ -1,7 +1,6 @@
-"""The results that a model may give, and the answers that are made of them.
+"""Checks the results that a model gives, and prepares them for sending.
 
-A result that cannot be sent becomes a failed one which says why: the requester always gets an
-answer, and the author always learns what to change.
+A result that cannot be sent is replaced by a failed result that names the cause.
 """
 
 import json
@@ -16,13 +15,13 @@ _PYTHON_2 = str is bytes
 # The type of text in either Python.
 TEXT = type(b"".decode("ascii"))
 
-# The error of a request that nobody waits for any more.
+# The error of a request whose client has disconnected or has cancelled it.
 CANCELLED = "the request was cancelled"
 
-# What most results are, and what needs no second look.
+# The content types of most results. They need no further checks.
 _USUAL_TYPES = frozenset(["application/json", "image/jpeg", "image/png", "text/html", "text/plain"])
 
-# An error travels in a frame's header, which has a limit; a traceback's two ends tell the most.
+# An error is sent in a frame's header, whose length is limited.
 _ERROR_LIMIT = 100000
 
 _WAV_TYPES = ("audio/wav", "audio/wave", "audio/x-wav", "audio/vnd.wave")
@@ -33,7 +32,7 @@ _RESULT = 'a dict with "content-type", "data", "success" and "error", or the dat
 # The kinds of an array's items that `tolist` makes numbers and truths of.
 _NUMBERS = ("b", "i", "u", "f", None)
 
-# Of the types that end with "+json", the one that is of lines.
+# The only type ending with "+json" whose body is one JSON value per line.
 _LINES_OF_JSON = "application/stream+json"
 
 # A key that text and something else may both become.
@@ -103,7 +102,7 @@ def failed(message):
 
 
 def unsendable(reason):
-    """The answer in place of one whose data turned out to be unsendable."""
+    """Returns the failed result that replaces one whose data cannot be sent."""
     return failed("the model's data cannot be sent: %s" % reason)
 
 
@@ -134,7 +133,7 @@ def prepare(result, follows_chunks=False):
                 if kind is dict and content_type == "application/json":
                     return Answer(True, content_type, _json(data), is_json=True)
     except Exception:
-        # A second look finds the words for it.
+        # The slower code below finds the error text.
         pass
     if type(result) is Raised:
         return result.prepared()
@@ -215,7 +214,7 @@ def encode_json(value):
     try:
         return _json(value)
     except Exception:
-        # A second look finds the words for it.
+        # The slower code below finds the error text.
         from . import _json_values
     try:
         return _to_json(_json_values.plain(value))
