@@ -4,7 +4,7 @@ from . import _pictures
 from ._link import BODY_LIMIT
 from ._unsendable import Unsendable
 
-# The most items that an engine takes.
+# The most items that the engine accepts in one result.
 _MOST = 1000
 
 
@@ -19,7 +19,7 @@ def is_of_one(items):
 
 
 def encode(items, media_type, encoded):
-    """The bytes of each item; `encoded` returns those of one in pieces."""
+    """Returns the bytes of each item. `encoded` returns one item's bytes in chunks."""
     if not 1 <= len(items) <= _MOST:
         kind = "images" if media_type.startswith("image/") else "items"
         raise Unsendable("it holds %d %s; a result is from 1 to %d" % (len(items), kind, _MOST))
@@ -39,12 +39,12 @@ def encode(items, media_type, encoded):
     return parts
 
 
-def _joined(pieces, room):
-    """The pieces together; refuses them once there is no room for more."""
+def _joined(chunks, room):
+    """Joins the chunks; raises `Unsendable` if they are longer than `room` bytes."""
     read = []
-    for piece in pieces:
-        room -= len(piece)
+    for chunk in chunks:
+        room -= len(chunk)
         if room < 0:
             raise Unsendable("the list is larger than a result may be, %d bytes" % BODY_LIMIT)
-        read.append(piece)
+        read.append(chunk)
     return b"".join(read)
