@@ -49,10 +49,10 @@ _ACCEPTED = (
 class Answer(object):
     """A result ready to be sent.
 
-    `data` is text, bytes or `None`; where there are `pieces`, an iterator of text and bytes, these
-    are the data instead. `is_json` tells that the text was written here from a value. `parts` are
-    the lengths of a list's members, which follow one another in `data`. `is_printed` tells that the
-    traceback in `error` was printed.
+    `data` is text, bytes or `None`. If `pieces` is set, an iterator of text and bytes, it gives the
+    data instead. `is_json` is true if this module wrote the text as JSON from a value. `parts` has
+    the length of each item of a list; `data` then holds the joined items. `is_printed` is true if
+    the traceback in `error` was printed.
     """
 
     __slots__ = (
@@ -116,7 +116,7 @@ def without_data(answer):
 def prepare(result, follows_chunks=False):
     """Turn whatever the model gave into an `Answer`; never raises for a bad result.
 
-    After chunks its data is one more, and `None` is none.
+    If chunks were sent before, the data is one more chunk, and `None` adds none.
     """
     try:
         if type(result) is dict and not _PYTHON_2:
@@ -264,7 +264,7 @@ def _check_omission(result, content_type):
 
 
 def _with_optional_data(answer, data):
-    """A failure's data is welcome but must not hide its error."""
+    """Adds a failure's data, unless it is an iterator, a file or unsendable."""
     try:
         if not (_is_iterator(data) or _is_file(data)):
             _fill(answer, data)
