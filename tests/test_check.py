@@ -402,7 +402,7 @@ def test_settings_of_the_environment_do_not_count(program):
         (["missing.py"], "there is no program missing.py"),
         (["."], "is a folder: name the program in it, such as ./entrypoint.py"),
         (["no-such-model"], "neither podman nor docker"),
-        (["no-such-model", "--x"], "an image takes no arguments"),
+        (["no-such-model", "--x"], "an image is checked without arguments"),
     ],
 )
 def test_a_missing_program_or_tool_is_an_error(tmp_path, words, told):

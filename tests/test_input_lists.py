@@ -444,7 +444,7 @@ def test_a_custom_mode_gives_lists(program, tmp_path):
 MISTAKES = {
     "no list": (
         {"type": "text", "list": "yes"},
-        'the property list is ignored: "yes" is not a value',
+        'the property list is ignored: "yes" is not a valid value',
     ),
     "negative": (
         {"list": True, "type": "text", "min_items": -1},

@@ -49,7 +49,7 @@ def executable(pid):
 def test_a_serving_program_becomes_the_engine_under_its_own_process_id(program, style):
     path = program(model(ECHO, style))
     with serve(path) as server:
-        assert "not handed over" not in server.output()
+        assert "did not start this program" not in server.output()
         # No shell or launcher in between: the very process that was started.
         assert executable(server.process.pid) == os.path.realpath(BINARY)
         seen = server.post(text="x").json()
@@ -347,7 +347,7 @@ def test_a_mode_that_is_set_after_the_import_serves_attached(words):
 
 def test_a_server_that_is_not_started_again_says_so():
     with serve(PROMPT, command=[PYTHON, "-c"]) as server:
-        server.wait_for_output(r"WARN.* not handed over .* `ai-integration run PROGRAM`")
+        server.wait_for_output(r"WARN.* did not start this program .* `ai-integration run PROGRAM`")
 
 
 def test_a_prompt_serves_attached_and_survives_the_end_of_the_mode():

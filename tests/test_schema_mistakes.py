@@ -110,7 +110,8 @@ MISTAKES = {
     ),
     "a form of what is no file": (
         {"type": "text", "as": "path"},
-        "the property as is ignored: only the types image, audio, video and file have it",
+        "the property as is ignored: only the types image, audio, video and file without choices"
+        " can have it",
         "a",
         "'a'",
     ),
