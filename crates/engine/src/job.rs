@@ -1,7 +1,7 @@
 //! Jobs: requests, tickets with their events and outcomes, and the memory budget.
 
 pub(crate) mod budget;
-mod channel;
+pub(crate) mod channel;
 mod chunks;
 pub(crate) mod event;
 pub(crate) mod id;

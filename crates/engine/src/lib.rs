@@ -110,6 +110,7 @@ pub use engine::queue::{Queue, Submission};
 pub use engine::revision::{Broken, Revision};
 pub use engine::state::State;
 pub use job::budget::{Budget, Reservation};
+pub use job::channel::Reading;
 pub use job::event::Event;
 pub use job::id::{JobId, JobKey};
 pub use job::request::{Request, Timing};

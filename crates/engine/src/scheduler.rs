@@ -10,8 +10,8 @@
 //! A worker may hold a job for longer: it must start and finish every job that it was sent, even
 //! one that was cancelled.
 //!
-//! If a batch fails as a whole, or its worker dies, its jobs go back into the queue once. They are
-//! then run one by one, because only one of them may be the cause.
+//! If a batch fails as a whole, or a worker dies that runs several jobs, these go back into the queue
+//! once. Each of them is then run alone, because only one of them may be the cause.
 
 mod alarms;
 mod batch_policy;
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use self::alarms::{Alarm, Alarms};
 use self::batch_policy::BatchPolicy;
 use self::entry::{Company, Deadline, Entry};
-use self::worker::{AlarmChange, OutOfTurn, Remains, Worker, WorkerId};
+use self::worker::{AlarmChange, Capacity, OutOfTurn, Remains, Worker, WorkerId};
 use crate::job::id::JobId;
 use crate::link::message::Batching;
 
@@ -39,8 +39,9 @@ pub(crate) struct Scheduler<J> {
     /// True if a busy worker may be sent jobs in advance.
     prefetches: bool,
     jobs: BTreeMap<JobId, Entry<J>>,
+    /// The jobs that wait, besides those in `alone`.
     waiting: BTreeSet<JobId>,
-    /// The waiting jobs that must be run alone.
+    /// The jobs that wait to be run alone. They come before the others.
     alone: BTreeSet<JobId>,
     workers: BTreeMap<WorkerId, Worker>,
     batches: BatchPolicy,
@@ -134,7 +135,7 @@ impl<J> Scheduler<J> {
         limit: Option<Deadline>,
         now: Instant,
     ) -> Result<(), Full<J>> {
-        if self.waiting.len() >= self.capacity {
+        if self.waiting() >= self.capacity {
             return Err(Full(job));
         }
         self.batches.submitted(now);
@@ -146,65 +147,87 @@ impl<J> Scheduler<J> {
         Ok(())
     }
 
-    /// Adds a worker that is ready, for up to `quota` jobs. A worker that `keeps_board` reports the
-    /// start of a job only if asked to. Otherwise its next message about the job implies the start.
-    pub(crate) fn join(
-        &mut self,
-        worker: WorkerId,
-        quota: Option<u64>,
-        keeps_board: bool,
-        now: Instant,
-    ) {
-        self.workers.insert(worker, Worker::new(quota, keeps_board, now));
+    /// Adds a worker that is ready.
+    pub(crate) fn join(&mut self, worker: WorkerId, capacity: Capacity) {
+        self.workers.insert(worker, Worker::new(capacity));
     }
 
     /// Hands out the next job, which the worker then holds. If there is none, [`Scheduler::alarm`]
     /// returns the time at which there may be one, even if nothing else happens.
     pub(crate) fn assign(&mut self, now: Instant) -> Option<Assignment> {
-        let (worker, more, batch) = if let Some((worker, rest)) = self.rest.take() {
-            (worker, rest - 1, None)
-        } else {
-            let (worker, more) = self.begin_batch(now)?;
-            (worker, more, Some(more + 1))
-        };
-        let has_company = more > 0 || batch.is_none();
-        if more > 0 {
-            self.rest = Some((worker, more));
+        if let Some((worker, rest)) = self.rest.take() {
+            let id = self.waiting.pop_first()?;
+            self.rest = Some((worker, rest - 1)).filter(|(_, rest)| *rest > 0);
+            return self.hand_out(Assignment { worker, id, more: rest > 1, batch: None }, now);
         }
-        let id = self.waiting.pop_first()?;
-        self.alone.remove(&id);
+        self.lingering = None;
+        let (worker, id, size) = match self.begin_alone() {
+            Some((worker, id)) => (worker, id, 1),
+            None => self.begin_batch(now)?,
+        };
+        let is_exclusive = self.jobs.get(&id)?.company == Company::Nobody;
+        self.workers.get_mut(&worker)?.begin_batch(size, is_exclusive, now);
+        self.rest = Some((worker, size - 1)).filter(|(_, rest)| *rest > 0);
+        self.hand_out(Assignment { worker, id, more: size > 1, batch: Some(size) }, now)
+    }
+
+    /// Records that the worker of an assignment holds its job.
+    fn hand_out(&mut self, assignment: Assignment, now: Instant) -> Option<Assignment> {
+        let Assignment { worker, id, more, batch } = assignment;
         let entry = self.jobs.get_mut(&id)?;
         entry.holder = Some(worker);
-        if has_company {
+        if more || batch.is_none() {
             entry.company = Company::Others;
         }
         let state = self.workers.get_mut(&worker)?;
-        state.send(id, more > 0, entry.limit.map(Deadline::with_grace));
-        let next = state.arm_start_deadline(now);
-        self.set_start_alarm(worker, next);
-        Some(Assignment { worker, id, more: more > 0, batch })
+        state.send(id, more, entry.limit.map(Deadline::with_grace));
+        self.arm_start_deadline(worker, now);
+        Some(assignment)
     }
 
-    /// Chooses the worker that gets the next batch, and the number of jobs that follow the first
-    /// one.
-    fn begin_batch(&mut self, now: Instant) -> Option<(WorkerId, usize)> {
-        self.lingering = None;
-        let oldest = *self.waiting.first()?;
-        let in_service = self.workers.iter().filter(|(_, worker)| worker.takes_jobs());
-        // An idle worker is served first.
-        let (&id, worker) = in_service.min_by_key(|(_, worker)| worker.batches())?;
-        let is_alone = self.alone.contains(&oldest);
-        let most = if is_alone { 1 } else { self.batches.max_size().min(worker.quota()) };
-        let size = match self.alone.first() {
-            Some(first) if !is_alone => self.waiting.range(..first).take(most).count(),
-            _ => self.waiting.len().min(most),
+    /// Chooses the worker that gets the next job that must be run alone, and takes the job out of
+    /// the queue. Such a job waits for a worker that runs nothing else.
+    fn begin_alone(&mut self) -> Option<(WorkerId, JobId)> {
+        let id = *self.alone.first()?;
+        let worker = self.reserved()?;
+        let state = self.workers.get(&worker)?;
+        let may_begin = match state.batches() {
+            0 => true,
+            _ => state.concurrency() == 1 && self.may_prefetch(state, 1),
         };
-        if worker.batches() > 0 {
+        if !may_begin {
+            return None;
+        }
+        self.alone.remove(&id);
+        Some((worker, id))
+    }
+
+    /// Returns the worker that gets the next job that must be run alone, if there is one. Until
+    /// then the worker gets no other job.
+    fn reserved(&self) -> Option<WorkerId> {
+        self.alone.first()?;
+        let in_service = self.workers.iter().filter(|(_, worker)| worker.takes_jobs());
+        in_service.min_by_key(|(_, worker)| worker.batches()).map(|(id, _)| *id)
+    }
+
+    /// Chooses the worker that gets the next batch, and takes its first job out of the queue.
+    /// Returns both with the size of the batch.
+    fn begin_batch(&mut self, now: Instant) -> Option<(WorkerId, JobId, usize)> {
+        let oldest = *self.waiting.first()?;
+        let reserved = self.reserved();
+        let in_service = self
+            .workers
+            .iter()
+            .filter(|(id, worker)| worker.takes_jobs() && Some(**id) != reserved);
+        // Of the workers with room, the one with the fewest jobs is served first.
+        let (&id, worker) =
+            in_service.min_by_key(|(_, worker)| (!worker.has_room(), worker.batches()))?;
+        let most = self.batches.max_size().min(worker.quota());
+        let size = self.waiting.len().min(most);
+        if !worker.has_room() {
             // A batch that is not full stays in the queue, where it can grow until the worker is
             // free.
-            let is_only_one = self.prefetches && self.workers() == 1;
-            let may_prefetch = is_only_one && size == most && worker.may_prefetch(most);
-            if !may_prefetch {
+            if size < most || !self.may_prefetch(worker, most) {
                 return None;
             }
         } else if size < most {
@@ -214,11 +237,14 @@ impl<J> Scheduler<J> {
                 return None;
             }
         }
-        self.workers.get_mut(&id)?.begin_batch(now);
-        if !is_alone {
-            self.batches.handed_out(size);
-        }
-        Some((id, size - 1))
+        self.waiting.remove(&oldest);
+        self.batches.handed_out(size);
+        Some((id, oldest, size))
+    }
+
+    /// Returns true if a worker without room may be sent a batch of up to `most` jobs in advance.
+    fn may_prefetch(&self, worker: &Worker, most: usize) -> bool {
+        self.prefetches && self.workers() == 1 && worker.may_prefetch(most)
     }
 
     /// Records that a worker has handed a job to the model. Returns `None` if the job has ended
@@ -231,6 +257,7 @@ impl<J> Scheduler<J> {
     ) -> Result<Option<&mut J>, OutOfTurn> {
         let change = self.worker(worker)?.start(id, now)?;
         self.alarms.change(Alarm::Overdue(worker, id), change);
+        self.arm_start_deadline(worker, now);
         Ok(self.jobs.get_mut(&id).map(|entry| &mut entry.job))
     }
 
@@ -298,16 +325,14 @@ impl<J> Scheduler<J> {
     /// Records that the worker has finished a job.
     fn release(&mut self, worker: WorkerId, id: JobId, now: Instant) -> Result<(), OutOfTurn> {
         self.infer_starts(worker, id, now)?;
-        let state = self.worker(worker)?;
-        let change = state.finish(id, now)?;
-        let next = state.arm_start_deadline(now);
+        let change = self.worker(worker)?.finish(id, now)?;
         self.alarms.change(Alarm::Overdue(worker, id), change);
-        self.set_start_alarm(worker, next);
+        self.arm_start_deadline(worker, now);
         Ok(())
     }
 
-    /// Puts a job that ended with its batch back into the queue, to be run alone. Returns false if
-    /// that is not allowed.
+    /// Puts a job that ended together with others back into the queue, to be run alone. Returns
+    /// false if that is not allowed.
     fn retry_alone(&mut self, id: JobId, may_run_again: impl FnOnce(&J) -> bool) -> bool {
         let Some(entry) = self.jobs.get_mut(&id) else { return false };
         if entry.company != Company::Others || !may_run_again(&entry.job) {
@@ -326,8 +351,8 @@ impl<J> Scheduler<J> {
             self.alone.insert(id);
         } else {
             entry.company = Company::Any;
+            self.waiting.insert(id);
         }
-        self.waiting.insert(id);
     }
 
     /// Gives a worker no more jobs. It finishes those that it holds.
@@ -364,8 +389,11 @@ impl<J> Scheduler<J> {
         for (id, overdue) in state.deadlines() {
             self.alarms.clear(overdue, Alarm::Overdue(worker, id));
         }
-        let Remains { begun, unbegun, suspect } = state.remains(last);
+        let Remains { begun, had_company, unbegun, suspect } = state.remains(last);
         for id in begun {
+            if had_company && let Some(entry) = self.jobs.get_mut(&id) {
+                entry.join_company();
+            }
             if !self.retry_alone(id, &may_run_again) {
                 left.begun.extend(self.end(id).map(|entry| entry.job));
             }
@@ -421,8 +449,8 @@ impl<J> Scheduler<J> {
     /// Ends all waiting jobs, and returns them.
     pub(crate) fn take_waiting(&mut self) -> Vec<J> {
         self.rest = None;
-        self.alone.clear();
-        let waiting = std::mem::take(&mut self.waiting);
+        let mut waiting = std::mem::take(&mut self.alone);
+        waiting.append(&mut self.waiting);
         waiting.into_iter().filter_map(|id| self.end(id)).map(|entry| entry.job).collect()
     }
 
@@ -443,7 +471,7 @@ impl<J> Scheduler<J> {
 
     /// Returns the number of jobs that wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.alone.len()
     }
 
     /// Returns the number of jobs that will be started before this one; `None` if it is being
@@ -453,24 +481,38 @@ impl<J> Scheduler<J> {
             return self.workers.get(&holder)?.position(id);
         }
         let sent: usize = self.workers.values().map(Worker::queued).sum();
-        Some(self.waiting.range(..id).count() + sent)
+        let alone = self.alone.range(..id).count();
+        if self.alone.contains(&id) {
+            return Some(alone + sent);
+        }
+        Some(self.waiting.range(..id).count() + self.alone.len() + sent)
     }
 
     /// Returns the number of jobs that workers hold.
     pub(crate) fn held(&self) -> usize {
-        self.jobs.len() - self.waiting.len()
+        self.jobs.len() - self.waiting()
+    }
+
+    /// Returns the number of jobs that a worker holds.
+    pub(crate) fn held_by(&self, worker: WorkerId) -> usize {
+        self.workers.get(&worker).map_or(0, Worker::held)
     }
 
     /// Estimates the time until the waiting jobs are done, from the time that recent batches took.
     /// Returns zero as long as nothing has been measured.
     pub(crate) fn time_to_drain(&self) -> Duration {
-        let batches = self.waiting.len().div_ceil(self.batches.max_size());
+        let batches = self.waiting.len().div_ceil(self.batches.max_size()) + self.alone.len();
         let batches = u32::try_from(batches).unwrap_or(u32::MAX);
         let in_service = self.workers.values().filter(|worker| !worker.is_draining());
-        let times: Vec<Duration> = in_service.filter_map(Worker::usual_time).collect();
-        let workers = u32::try_from(times.len().max(1)).unwrap_or(u32::MAX);
-        let usual = times.iter().sum::<Duration>() / workers;
-        usual.saturating_mul(batches) / workers
+        let measured = in_service.filter_map(|worker| Some((worker, worker.usual_time()?)));
+        let (mut places, mut time) = (0, Duration::ZERO);
+        for (worker, usual) in measured {
+            let concurrency = u32::try_from(worker.concurrency()).unwrap_or(u32::MAX);
+            places += concurrency;
+            time += usual.saturating_mul(concurrency);
+        }
+        let places = places.max(1);
+        (time / places).saturating_mul(batches) / places
     }
 
     /// Returns the number of workers that get jobs.
@@ -482,8 +524,9 @@ impl<J> Scheduler<J> {
         self.workers.get_mut(&worker).ok_or(OutOfTurn)
     }
 
-    /// Sets the alarm for the job that a worker must start next.
-    fn set_start_alarm(&mut self, worker: WorkerId, next: Option<(JobId, Instant)>) {
+    /// Sets the alarm for the job that a worker must start next, if it can start it at once.
+    fn arm_start_deadline(&mut self, worker: WorkerId, now: Instant) {
+        let next = self.workers.get_mut(&worker).and_then(|state| state.arm_start_deadline(now));
         if let Some((id, overdue)) = next {
             self.alarms.set(overdue, Alarm::Overdue(worker, id));
         }
@@ -493,8 +536,7 @@ impl<J> Scheduler<J> {
     fn end(&mut self, id: JobId) -> Option<Entry<J>> {
         let entry = self.jobs.remove(&id)?;
         if entry.holder.is_none() {
-            self.waiting.remove(&id);
-            self.alone.remove(&id);
+            let _ = self.waiting.remove(&id) || self.alone.remove(&id);
         }
         if let Some(limit) = entry.limit {
             self.alarms.clear(entry.submitted + limit.total, Alarm::Deadline(id));

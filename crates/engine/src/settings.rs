@@ -4,6 +4,7 @@ use ai_integration_contract::setting::{Absent, Count, Mebibytes, Seconds, Settin
 use ai_integration_contract::{choices, settings};
 
 use crate::engine::embedded::JobLimits;
+use crate::link::message::MOST_CONCURRENT;
 use crate::worker::rlimits::WorkerRlimits;
 
 /// The maximum number of workers.
@@ -19,6 +20,10 @@ settings! {
         /// Devices of the workers, set as their CUDA_VISIBLE_DEVICES: 0,1 gives one device to each
         /// worker in turn, and 0,1;2,3 gives two.
         devices: Devices,
+        /// Requests that a worker runs at a time, instead of the number that the program asks for.
+        /// More than one is for programs that wait, such as for another service. Functions that are
+        /// not async, and start_loop, run in as many threads.
+        concurrency: Option<Count<1, MOST_CONCURRENT>>,
         /// Requests that may wait for a worker; further ones are refused.
         queue: Count<1, 1_000_000> = 1024,
         /// Longest time from a request's arrival to its response. Then the client gets an error,
@@ -42,9 +47,9 @@ settings! {
         /// Time for the program to load its model and ask for its first input. Then it is killed
         /// and started again.
         start_timeout: Seconds = 600,
-        /// Retries of a request, alone, after its batch ended in an exception or a crash. A request
-        /// whose client has got a chunk of the result is never retried. Set 0 for models with side
-        /// effects.
+        /// Retries of a request, alone, after its batch ended in an exception or a crash, or after a
+        /// crash of the process that ran it together with others. A request whose client has got a
+        /// chunk of the result is never retried. Set 0 for models with side effects.
         retry: Count<0, 1> = 1,
         /// Order in which a worker is replaced, on SIGHUP or because its process is broken. before:
         /// the old process serves until the new one is ready. after: the old process ends first,

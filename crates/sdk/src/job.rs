@@ -72,7 +72,7 @@ impl WorkerLink {
                     self.cancelled.insert(id);
                 }
             }
-            ToWorker::Unknown => {}
+            ToWorker::Window { .. } | ToWorker::Unknown => {}
         }
     }
 

@@ -131,6 +131,7 @@ impl<T> Model<T> {
             visualizer_config: self.visualizer_config,
             modes: Vec::new(),
             batch,
+            concurrency: None,
             shared_memory: false,
             board: false,
         };

@@ -5,7 +5,7 @@ mod job;
 mod scrape;
 mod workers;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,13 +20,14 @@ use crate::busy_poll::BusyPoll;
 use crate::engine::revision::Revision;
 use crate::engine::state::State;
 use crate::housekeeping;
+use crate::job::channel::Reading;
 use crate::job::id::JobId;
 use crate::job::request::Request;
 use crate::job::ticket::{Jobs, Ticket};
 use crate::link::message::{Ready, ToWorker};
 use crate::metrics::Metrics;
 use crate::model::Model;
-use crate::scheduler::entry::Deadline;
+use crate::scheduler::entry::{Deadline, Entry};
 use crate::scheduler::worker::WorkerId;
 use crate::scheduler::{Due, Scheduler};
 
@@ -75,7 +76,7 @@ struct Inner {
 #[derive(Debug)]
 struct Core {
     scheduler: Scheduler<Job>,
-    orders: HashMap<WorkerId, mpsc::UnboundedSender<Order>>,
+    workers: HashMap<WorkerId, Joined>,
     next_id: u64,
     failure: Option<Error>,
     /// The description that the model in [`Inner`] was made from.
@@ -83,6 +84,15 @@ struct Core {
     waiting_for_idle: Vec<oneshot::Sender<()>>,
     /// The time at which the clock task wakes.
     alarm: Option<Instant>,
+}
+
+/// A worker that has joined the engine.
+#[derive(Debug)]
+struct Joined {
+    /// The slot that it runs in.
+    slot: usize,
+    /// The channel to its executor.
+    orders: mpsc::UnboundedSender<Order>,
 }
 
 /// An order to the executor of a worker.
@@ -109,7 +119,7 @@ impl Embedded {
             limits,
             core: Mutex::new(Core {
                 scheduler: Scheduler::new(limits.queue, limits.prefetch),
-                orders: HashMap::new(),
+                workers: HashMap::new(),
                 next_id: 1,
                 failure: None,
                 ready: None,
@@ -190,6 +200,16 @@ impl Embedded {
         (core.scheduler.waiting(), core.scheduler.held())
     }
 
+    /// Returns the number of jobs that the workers of each slot hold.
+    pub(crate) fn load_by_slot(&self) -> BTreeMap<usize, usize> {
+        let core = self.0.core();
+        let mut load = BTreeMap::new();
+        for (worker, joined) in &core.workers {
+            *load.entry(joined.slot).or_default() += core.scheduler.held_by(*worker);
+        }
+        load
+    }
+
     /// Returns the engine's metrics.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
@@ -217,6 +237,11 @@ impl Embedded {
     /// Waits until the engine has been shut down.
     pub(crate) async fn is_shut_down(&self) {
         self.0.shut_down.cancelled().await;
+    }
+
+    /// Returns the error of a job whose requester reads so slowly that it blocks the model.
+    pub(crate) fn read_too_slowly() -> Error {
+        Error::new(Kind::Timeout, "the result was read too slowly, and blocked the model")
     }
 
     fn shutting_down() -> Error {
@@ -316,6 +341,16 @@ impl Inner {
         }
     }
 
+    /// Ends a job with an error while the model may still be working on it.
+    fn abandon(&self, id: JobId, error: Error) {
+        let mut core = self.core();
+        if let Some(dropped) = core.scheduler.cancel(id) {
+            core.send_cancel(dropped.holder, id);
+            dropped.job.answer(Err(error));
+            self.settle(core, Instant::now());
+        }
+    }
+
     fn publish(&self, core: &Core) {
         if core.failure.is_some() {
             return;
@@ -341,13 +376,25 @@ impl Jobs for Inner {
     fn position(&self, id: JobId) -> Option<usize> {
         self.core().scheduler.position(id)
     }
+
+    fn reading(&self, id: JobId, reading: Reading) {
+        match reading {
+            Reading::Window(bytes) => {
+                let core = self.core();
+                if let Some(worker) = core.scheduler.entry(id).and_then(Entry::holder) {
+                    core.order(worker, Order::Send(ToWorker::Window { id, bytes }));
+                }
+            }
+            Reading::TooSlow => self.abandon(id, Embedded::read_too_slowly()),
+        }
+    }
 }
 
 impl Core {
     fn order(&self, worker: WorkerId, order: Order) {
-        if let Some(orders) = self.orders.get(&worker) {
+        if let Some(joined) = self.workers.get(&worker) {
             // An executor that has ended calls `worker_lost` next.
-            let _ = orders.send(order);
+            let _ = joined.orders.send(order);
         }
     }
 

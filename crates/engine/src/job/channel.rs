@@ -3,6 +3,9 @@
 //! A requester that reads events has a window of [`WINDOW`] bytes. Once the window is full the
 //! model is blocked, for a limited time. For a requester that does not read events the chunks are
 //! joined here, and never block the model.
+//!
+//! A worker that runs one job at a time is blocked by not reading its link. A concurrent worker is
+//! told how much it may send for each job, so that a slow requester does not hold up the others.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,18 +18,36 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::job::budget::Reservation;
-use crate::job::chunks::Chunks;
+use crate::job::chunks::{self, Chunks};
 use crate::job::event::Event;
 
 /// The size of buffered events, in bytes, at which the model is blocked.
 const WINDOW: usize = 256 * 1024;
 /// The number of buffered events at which the model is blocked.
 const MAX_EVENTS: usize = 4096;
+/// The number of buffered events from which on small chunks are joined, because the requester is
+/// behind.
+const BEHIND: usize = 64;
+/// The length in bytes up to which chunks are joined.
+const MAX_JOINED: usize = 64 * 1024;
 /// The time for which a slow reader may block the model. For every [`BYTES_PER_MILLISECOND`] that
 /// it reads, a reader earns one millisecond back.
 const MAX_BLOCKED: Duration = Duration::from_secs(10);
 /// The speed at which a reader never loses time: 64 bytes per millisecond, which is 64 kB/s.
 const BYTES_PER_MILLISECOND: usize = 64;
+
+/// The progress of a requester in reading the chunks of a concurrent worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The requester has read this many bytes, so the worker may send as many more.
+    Window(usize),
+    /// The requester has blocked the job for too long, and the job must end.
+    TooSlow,
+}
+
+/// A concurrent worker sent more than the window allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exceeded;
 
 /// The channel of one job.
 #[derive(Debug)]
@@ -50,6 +71,8 @@ struct State {
     chunks: Chunks,
     /// The rest of [`MAX_BLOCKED`].
     blocking_left: Duration,
+    /// The window as a concurrent worker knows it; `None` for other workers.
+    window: Option<Window>,
     /// True once the job has ended. The requester takes `end` out later.
     has_ended: bool,
     end: Option<Result<Outcome, Error>>,
@@ -57,6 +80,15 @@ struct State {
     has_left: bool,
     /// The requester's task, if it waits.
     waiting: Option<Waker>,
+}
+
+/// The window of a job as its concurrent worker knows it.
+#[derive(Debug, Default)]
+struct Window {
+    /// The number of bytes that the requester has read since the worker was allowed more.
+    read: usize,
+    /// The time since which the worker may send no more.
+    full_since: Option<Instant>,
 }
 
 impl Channel {
@@ -68,6 +100,7 @@ impl Channel {
             filled: 0,
             chunks: Chunks::default(),
             blocking_left: MAX_BLOCKED,
+            window: None,
             has_ended: false,
             end: None,
             has_left: false,
@@ -100,6 +133,46 @@ impl Channel {
         state.blocking_left = (state.blocking_left + earned).min(MAX_BLOCKED);
         wake(state);
         Ok(())
+    }
+
+    /// Passes on a chunk of a concurrent worker. Returns the number of bytes that the worker may
+    /// send in addition, if it is time to report that.
+    pub(crate) fn chunk_in_window(
+        &self,
+        content_type: Option<String>,
+        data: Data,
+    ) -> Result<Option<usize>, Exceeded> {
+        let earned = earned(&data);
+        let mut state = self.state();
+        if state.filled >= 2 * WINDOW {
+            return Err(Exceeded);
+        }
+        let is_read = state.has_left || !state.reads_events;
+        let filled = state.filled;
+        let window = state.window.get_or_insert_default();
+        if is_read {
+            window.read += data.len();
+        } else if filled + window.read + data.len() >= WINDOW {
+            window.full_since.get_or_insert_with(Instant::now);
+        }
+        if !is_read {
+            state.append(Event::Chunk { content_type, data });
+        } else if !state.has_left {
+            state.chunks.append(content_type, &data);
+        }
+        state.blocking_left = (state.blocking_left + earned).min(MAX_BLOCKED);
+        let more = match is_read.then(|| state.reading()).flatten() {
+            Some(Reading::Window(bytes)) => Some(bytes),
+            Some(Reading::TooSlow) | None => None,
+        };
+        wake(state);
+        Ok(more)
+    }
+
+    /// Returns the progress of the requester in reading, if it is time to report that to a
+    /// concurrent worker.
+    pub(crate) fn reading(&self) -> Option<Reading> {
+        self.state().reading()
     }
 
     /// Passes a chunk on as soon as the window has room. Returns false if the requester has used up
@@ -162,7 +235,7 @@ impl Channel {
             return Poll::Ready(Some(Event::Chunk { content_type, data }));
         }
         if let Some(event) = state.events.pop_front() {
-            state.filled -= event.size().min(WINDOW);
+            state.take_out(&event);
             self.freed.notify_one();
             return Poll::Ready(Some(event));
         }
@@ -171,6 +244,11 @@ impl Channel {
         }
         state.waiting = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    /// Joins the chunks that were not read as events, and those that follow.
+    pub(crate) fn stop_reading_events(&self) {
+        self.state().stop_reading_events();
     }
 
     /// Waits for the outcome. A requester that does so reads no more events, and never blocks the
@@ -194,7 +272,10 @@ impl Channel {
     pub(crate) fn leave(&self) -> bool {
         let mut state = self.state();
         state.has_left = true;
-        state.events = VecDeque::new();
+        let events = std::mem::take(&mut state.events);
+        for event in events {
+            state.take_out(&event);
+        }
         state.chunks = Chunks::default();
         state.end = None;
         self.freed.notify_one();
@@ -226,15 +307,50 @@ impl State {
         if self.filled + size > WINDOW || self.events.len() == MAX_EVENTS {
             return Err(event);
         }
-        self.filled += size;
-        self.events.push_back(event);
+        self.append(event);
         Ok(())
+    }
+
+    /// Appends an event. If the requester is behind, a small chunk is joined with the one before.
+    fn append(&mut self, event: Event) {
+        let size = event.size().min(WINDOW);
+        self.filled += size;
+        if self.events.len() >= BEHIND
+            && let Event::Chunk { data, .. } = &event
+            && let Some(Event::Chunk { data: before, .. }) = self.events.back_mut()
+            && before.len() + data.len() <= MAX_JOINED
+            && chunks::join(before, data)
+        {
+            // The size of an event is at least 1.
+            self.filled -= size - data.len();
+            return;
+        }
+        self.events.push_back(event);
+    }
+
+    /// Counts an event as read.
+    fn take_out(&mut self, event: &Event) {
+        self.filled = self.filled.saturating_sub(event.size().min(WINDOW));
+        if let (Event::Chunk { data, .. }, Some(window)) = (event, &mut self.window) {
+            window.read += data.len();
+        }
+    }
+
+    fn reading(&mut self) -> Option<Reading> {
+        let window = self.window.as_mut().filter(|window| window.read >= WINDOW / 2)?;
+        if let Some(since) = window.full_since.take() {
+            self.blocking_left = self.blocking_left.saturating_sub(since.elapsed());
+            if self.blocking_left.is_zero() {
+                return Some(Reading::TooSlow);
+            }
+        }
+        Some(Reading::Window(std::mem::take(&mut window.read)))
     }
 
     fn stop_reading_events(&mut self) {
         self.reads_events = false;
-        self.filled = 0;
-        for event in self.events.drain(..) {
+        for event in std::mem::take(&mut self.events) {
+            self.take_out(&event);
             if let Event::Chunk { content_type, data } = event {
                 self.chunks.append(content_type, &data);
             }

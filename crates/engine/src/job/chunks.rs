@@ -4,6 +4,22 @@ use ai_integration_contract::wire::MAX_BODY;
 use ai_integration_contract::{Data, Error, Kind, Outcome};
 use bytes::{Bytes, BytesMut};
 
+/// Appends a chunk to the one before if both are text or both are bytes. Returns false if they are
+/// not.
+pub(crate) fn join(before: &mut Data, data: &Data) -> bool {
+    match (before, data) {
+        (Data::Text(before), Data::Text(text)) => before.push_str(text),
+        (Data::Bytes(before), Data::Bytes(bytes)) => {
+            // Bytes that are not shared are extended in place.
+            let mut joined = BytesMut::from(std::mem::take(before));
+            joined.extend_from_slice(bytes);
+            *before = joined.freeze();
+        }
+        _ => return false,
+    }
+    true
+}
+
 /// The chunks so far, joined.
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {

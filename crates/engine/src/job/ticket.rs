@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ai_integration_contract::{Data, Error, Outcome};
 
 use crate::job::budget::Reservation;
-use crate::job::channel::Channel;
+use crate::job::channel::{Channel, Exceeded, Reading};
 use crate::job::event::Event;
 use crate::job::id::JobId;
 
@@ -18,6 +18,10 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
     /// Returns the number of jobs that will be started before this one. `None` if this job is being
     /// started, has been started, or if the number is not known.
     fn position(&self, id: JobId) -> Option<usize>;
+
+    /// Reports the progress of a requester in reading chunks, for which a concurrent worker waits.
+    /// Queues without such workers ignore it.
+    fn reading(&self, _id: JobId, _reading: Reading) {}
 }
 
 /// A requester's handle on its job. Dropping the ticket cancels the job, while [`Ticket::detach`]
@@ -110,7 +114,9 @@ impl Ticket {
     /// outcome, without the chunks that were read as events. A requester that has begun to read
     /// events must go on, or the model is blocked.
     pub async fn event(&mut self) -> Option<Event> {
-        self.channel.event().await
+        let event = self.channel.event().await;
+        self.report_reading();
+        event
     }
 
     /// Waits for the outcome. It contains the chunks that were not read as events, joined.
@@ -118,7 +124,16 @@ impl Ticket {
     /// # Errors
     /// The job has no outcome: it took too long, its worker was lost, or the server stopped.
     pub async fn outcome(self) -> Result<Outcome, Error> {
+        self.channel.stop_reading_events();
+        self.report_reading();
         self.channel.outcome().await
+    }
+
+    /// Reports the progress in reading, if a concurrent worker waits for that.
+    fn report_reading(&self) {
+        if let Some(reading) = self.channel.reading() {
+            self.jobs.reading(self.id, reading);
+        }
     }
 
     /// Lets the job go on without a requester. Its outcome is discarded.
@@ -129,7 +144,12 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.channel.leave() && !self.is_detached {
+        if !self.channel.leave() {
+            return;
+        }
+        if self.is_detached {
+            self.report_reading();
+        } else {
             self.jobs.cancel(self.id);
         }
     }
@@ -157,6 +177,16 @@ impl Responder {
             }
             _ => None,
         }
+    }
+
+    /// Passes on a chunk of a concurrent worker. Returns the number of bytes that the worker may
+    /// send in addition, if it is time to report that.
+    pub(crate) fn chunk_in_window(
+        &self,
+        content_type: Option<String>,
+        data: Data,
+    ) -> Result<Option<usize>, Exceeded> {
+        self.0.chunk_in_window(content_type, data)
     }
 
     /// Puts the chunks that were not read as events into the outcome, as [`Ticket::outcome`] will

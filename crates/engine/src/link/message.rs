@@ -18,6 +18,9 @@ use crate::model::{About, CustomMode, Model};
 /// The version of the worker protocol that this crate implements.
 pub const PROTOCOL: u32 = 1;
 
+/// The maximum number of jobs that a worker runs at a time.
+pub(crate) const MOST_CONCURRENT: usize = 1024;
+
 /// A message that breaks the protocol. The link is not used after it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Violation {
@@ -54,6 +57,9 @@ pub struct Ready {
     /// The batching that the model asks for; `None` if it takes jobs one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batching>,
+    /// The number of jobs, or of batches, that the worker runs at a time; `None` if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
     /// True if the worker takes large bodies as memory files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared_memory: bool,
@@ -76,9 +82,15 @@ impl Ready {
             visualizer_config: Json::Null,
             modes: Vec::new(),
             batch: None,
+            concurrency: None,
             shared_memory: false,
             board: false,
         }
+    }
+
+    /// Returns the number of jobs, or of batches, that the worker runs at a time.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.concurrency.unwrap_or(1).clamp(1, MOST_CONCURRENT)
     }
 
     /// Returns the model that the worker describes, with warnings about the parts of the
@@ -159,6 +171,14 @@ pub enum ToWorker {
     },
     /// Nobody waits for the result of this job any more.
     Cancel(JobId),
+    /// The requester of a job has read so many bytes of its chunks that the worker may send this
+    /// many more. Only for workers that run several jobs at a time.
+    Window {
+        /// The job's number.
+        id: JobId,
+        /// The number of bytes.
+        bytes: usize,
+    },
     /// A message of a newer protocol, which is ignored.
     Unknown,
 }
@@ -168,7 +188,7 @@ impl ToWorker {
     pub(crate) fn job(&self) -> Option<JobId> {
         match self {
             ToWorker::Job { id, .. } => Some(*id),
-            ToWorker::Cancel(_) | ToWorker::Unknown => None,
+            ToWorker::Cancel(_) | ToWorker::Window { .. } | ToWorker::Unknown => None,
         }
     }
 

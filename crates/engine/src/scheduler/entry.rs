@@ -39,11 +39,11 @@ pub(crate) struct Entry<J> {
 /// The other jobs with which a job is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Company {
-    /// The job may be put into a batch with others.
+    /// The job may be run with others.
     Any,
-    /// The job is in a batch with others.
+    /// The job is, or was, run with others.
     Others,
-    /// The job runs alone, because its batch has failed.
+    /// The job runs alone, because it has failed together with others.
     Nobody,
 }
 
@@ -61,9 +61,21 @@ impl<J> Entry<J> {
         Entry { job, submitted, limit, holder, company, crashes: 0, losses: 0 }
     }
 
+    /// Returns the worker that holds the job.
+    pub(crate) fn holder(&self) -> Option<WorkerId> {
+        self.holder
+    }
+
     /// Returns true if the job has a time limit.
     pub(crate) fn is_limited(&self) -> bool {
         self.limit.is_some()
+    }
+
+    /// Records that the job was run with others.
+    pub(super) fn join_company(&mut self) {
+        if self.company == Company::Any {
+            self.company = Company::Others;
+        }
     }
 
     /// Records that a worker ended, or `crashed`, when it was about to start the job.

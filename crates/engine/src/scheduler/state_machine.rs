@@ -19,10 +19,7 @@ enum Happening {
     },
     Announce,
     Arrive,
-    Join {
-        quota: Option<u64>,
-        keeps_board: bool,
-    },
+    Join(Capacity),
     Start(usize),
     Finish(usize),
     FailWithBatch(usize),
@@ -44,8 +41,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         8 => prop::option::weighted(0.3, 1..60_u64).prop_map(|limit| Submit { limit }),
         1 => Just(Announce),
         1 => Just(Arrive),
-        2 => (prop::option::weighted(0.3, 1..6_u64), any::<bool>())
-            .prop_map(|(quota, keeps_board)| Join { quota, keeps_board }),
+        2 => capacity().prop_map(Join),
         8 => which.clone().prop_map(Start),
         8 => which.clone().prop_map(Finish),
         3 => which.clone().prop_map(FailWithBatch),
@@ -58,20 +54,51 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
+fn capacity() -> impl Strategy<Value = Capacity> {
+    let quota = prop::option::weighted(0.3, 1..6_u64);
+    (quota, prop_oneof![Just(1_usize), 2..5_usize], any::<bool>())
+        .prop_map(|(quota, concurrency, keeps_board)| Capacity { quota, concurrency, keeps_board })
+}
+
+/// A worker without a quota that takes jobs one by one and reports each start.
+const PLAIN: Capacity = Capacity { quota: None, concurrency: 1, keeps_board: false };
+
 /// The state of a worker in the model.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Mirror {
     /// The jobs sent to it, in order. The flag is true if more of the batch follow.
     sent: Vec<(JobId, bool)>,
-    running: Vec<JobId>,
-    /// True if it has started a part of a batch only.
+    /// The batches that it runs, each with the jobs that it has not finished.
+    running: Vec<Vec<JobId>>,
+    /// True if it has started a part of the last batch only.
     is_open: bool,
-    quota: Option<u64>,
     is_draining: bool,
-    /// True if it records starts on a board instead of reporting them.
-    keeps_board: bool,
+    capacity: Capacity,
     /// The job that it has recorded on the board.
     recorded: Option<JobId>,
+}
+
+impl Mirror {
+    fn new(capacity: Capacity) -> Self {
+        let (sent, running, recorded) = (Vec::new(), Vec::new(), None);
+        Mirror { sent, running, is_open: false, is_draining: false, capacity, recorded }
+    }
+
+    fn may_start(&self) -> bool {
+        let has_room = self.running.len() < self.capacity.concurrency;
+        !self.sent.is_empty() && (self.is_open || has_room)
+    }
+
+    /// Returns the number of batches that it holds.
+    fn batches(&self) -> usize {
+        let sent = self.sent.iter().filter(|(_, more)| !more).count();
+        self.running.len() + sent - usize::from(self.is_open)
+    }
+
+    fn holds(&self, id: JobId) -> bool {
+        self.running.iter().flatten().any(|running| *running == id)
+            || self.sent.iter().any(|(sent, _)| *sent == id)
+    }
 }
 
 #[derive(Debug)]
@@ -115,11 +142,11 @@ impl World {
         assert!(self.ended.insert(job), "job {job} ended twice");
     }
 
-    fn join(&mut self, quota: Option<u64>, keeps_board: bool) {
+    fn join(&mut self, capacity: Capacity) {
         let worker = WorkerId(self.next_worker);
         self.next_worker += 1;
-        self.scheduler.join(worker, quota, keeps_board, self.now);
-        self.workers.insert(worker, Mirror { quota, keeps_board, ..Mirror::default() });
+        self.scheduler.join(worker, capacity);
+        self.workers.insert(worker, Mirror::new(capacity));
     }
 
     fn die(&mut self, worker: WorkerId) {
@@ -130,14 +157,18 @@ impl World {
         for job in [left.begun, left.unbegun].concat() {
             self.end(job);
         }
-        for id in mirror.running {
+        let had_company = mirror.running.len() > 1;
+        for id in mirror.running.into_iter().flatten() {
+            if had_company {
+                self.in_company.insert(id.0);
+            }
             if self.open.contains(&id.0) {
                 self.goes_back(id);
             }
         }
     }
 
-    /// Checks that a started job goes back only once, and only if it was in a batch with others.
+    /// Checks that a started job goes back only once, and only if it was run with others.
     fn goes_back(&mut self, id: JobId) {
         assert!(self.in_company.contains(&id.0) && may_run_again(&id.0), "{id:?} came back");
         assert!(self.run_again.insert(id.0), "{id:?} came back twice");
@@ -151,16 +182,16 @@ impl World {
     }
 
     fn start(&mut self, which: usize) -> bool {
-        let ready = |mirror: &Mirror| {
-            !mirror.sent.is_empty() && (mirror.is_open || mirror.running.is_empty())
-        };
-        let Some(worker) = self.choose(which, ready) else { return false };
+        let Some(worker) = self.choose(which, Mirror::may_start) else { return false };
         let mirror = self.workers.get_mut(&worker).unwrap();
         let (id, more) = mirror.sent.remove(0);
+        if !mirror.is_open {
+            mirror.running.push(Vec::new());
+        }
+        mirror.running.last_mut().unwrap().push(id);
         mirror.is_open = more;
-        mirror.running.push(id);
-        mirror.recorded = mirror.keeps_board.then_some(id);
-        if mirror.keeps_board {
+        mirror.recorded = mirror.capacity.keeps_board.then_some(id);
+        if mirror.capacity.keeps_board {
             return true;
         }
         let job = self.scheduler.start(worker, id, self.now).unwrap().copied();
@@ -168,12 +199,21 @@ impl World {
         true
     }
 
+    /// Chooses a worker and one of its batches that it has started as a whole.
+    fn choose_batch(&self, which: usize) -> Option<(WorkerId, usize)> {
+        let whole = |mirror: &Mirror| mirror.running.len() - usize::from(mirror.is_open);
+        let worker = self.choose(which, |mirror| whole(mirror) > 0)?;
+        Some((worker, which % whole(&self.workers[&worker])))
+    }
+
     fn finish(&mut self, which: usize) -> bool {
-        let Some(worker) = self.choose(which, |mirror| !mirror.running.is_empty()) else {
-            return false;
-        };
+        let Some((worker, batch)) = self.choose_batch(which) else { return false };
         let mirror = self.workers.get_mut(&worker).unwrap();
-        let id = mirror.running.swap_remove(which % mirror.running.len());
+        let jobs = &mut mirror.running[batch];
+        let id = jobs.swap_remove(which % jobs.len());
+        if jobs.is_empty() {
+            mirror.running.remove(batch);
+        }
         if let Some(job) = self.scheduler.finish(worker, id, self.now).unwrap() {
             assert_eq!(job, id.0);
             self.end(job);
@@ -181,14 +221,14 @@ impl World {
         true
     }
 
-    /// Lets the jobs that a worker runs fail as a whole.
+    /// Lets a batch that a worker runs fail as a whole.
     fn fail_with_batch(&mut self, which: usize) {
-        let works = |mirror: &Mirror| !mirror.running.is_empty() && !mirror.is_open;
-        let Some(worker) = self.choose(which, works) else { return };
+        let Some((worker, batch)) = self.choose_batch(which) else { return };
         let mirror = self.workers.get_mut(&worker).unwrap();
+        let jobs = mirror.running.remove(batch);
         // A job that goes back must not be taken for one that was started.
-        mirror.recorded = None;
-        for id in std::mem::take(&mut mirror.running) {
+        mirror.recorded = mirror.recorded.filter(|recorded| !jobs.contains(recorded));
+        for id in jobs {
             let failed = self.scheduler.fail_with_batch(worker, id, self.now, may_run_again);
             match failed.unwrap() {
                 Some(job) => self.end(job),
@@ -218,7 +258,7 @@ impl World {
                     self.scheduler.arrived();
                 }
             }
-            Happening::Join { quota, keeps_board } => self.join(quota, keeps_board),
+            Happening::Join(capacity) => self.join(capacity),
             Happening::Start(which) => drop(self.start(which)),
             Happening::Finish(which) => drop(self.finish(which)),
             Happening::FailWithBatch(which) => self.fail_with_batch(which),
@@ -244,7 +284,7 @@ impl World {
             Happening::Reload => {
                 let old: Vec<WorkerId> = self.workers.keys().copied().collect();
                 for worker in old {
-                    self.join(None, false);
+                    self.join(Capacity { quota: None, ..self.workers[&worker].capacity });
                     self.scheduler.drain(worker);
                     self.workers.get_mut(&worker).unwrap().is_draining = true;
                 }
@@ -271,9 +311,7 @@ impl World {
         let mut follows: Option<WorkerId> = None;
         while let Some(Assignment { worker, id, more, .. }) = self.scheduler.assign(self.now) {
             assert!(self.open.contains(&id.0), "{id:?} was handed out after its end");
-            let holders = self.workers.values().filter(|mirror| {
-                mirror.running.contains(&id) || mirror.sent.iter().any(|(sent, _)| *sent == id)
-            });
+            let holders = self.workers.values().filter(|mirror| mirror.holds(id));
             assert_eq!(holders.count(), 0, "{id:?} is in two workers");
             assert!(follows.is_none_or(|expected| expected == worker), "a batch was split");
             if more || follows.is_some() {
@@ -286,7 +324,11 @@ impl World {
             let mirror = self.workers.get_mut(&worker).unwrap();
             assert!(!mirror.is_draining, "{worker:?} was draining");
             mirror.sent.push((id, more));
-            if let Some(quota) = &mut mirror.quota {
+            if mirror.capacity.concurrency > 1 && mirror.batches() > 1 {
+                let runs_alone = self.run_again.iter().any(|job| mirror.holds(JobId(*job)));
+                assert!(!runs_alone, "a job that must be run alone has company");
+            }
+            if let Some(quota) = &mut mirror.capacity.quota {
                 *quota -= 1;
                 mirror.is_draining = *quota == 0;
             }
@@ -301,6 +343,14 @@ impl World {
         if self.scheduler.waiting() > 0 && self.workers.values().any(idle) {
             assert!(self.scheduler.alarm().is_some_and(|at| at > self.now));
         }
+        // The same is true for a worker with room beside its jobs, unless a job is run alone.
+        let runs_alone = |m: &Mirror| self.run_again.iter().any(|job| m.holds(JobId(*job)));
+        let has_room =
+            |m: &Mirror| !m.is_draining && m.batches() < m.capacity.concurrency && !runs_alone(m);
+        let has_alone = self.run_again.iter().any(|job| self.open.contains(job));
+        if self.scheduler.waiting() > 0 && !has_alone && self.workers.values().any(has_room) {
+            assert!(self.scheduler.alarm().is_some_and(|at| at > self.now));
+        }
     }
 
     /// Checks that every job ends if no new ones are submitted and workers go on.
@@ -308,7 +358,7 @@ impl World {
         for _ in 0..std::mem::take(&mut self.announced) {
             self.scheduler.arrived();
         }
-        self.join(None, false);
+        self.join(PLAIN);
         self.settle();
         for step in 0..10_000 {
             if self.open.is_empty() && self.workers.values().all(|m| m.running.is_empty()) {

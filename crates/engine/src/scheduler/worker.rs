@@ -36,11 +36,25 @@ pub(super) struct AlarmChange {
     pub(super) after: Option<Instant>,
 }
 
+/// The limits of a worker, and how it reports the start of a job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capacity {
+    /// The number of jobs that the worker may be sent before it is recycled; `None` for no limit.
+    pub(crate) quota: Option<u64>,
+    /// The number of batches that the worker runs at a time. A single job is a batch of one.
+    pub(crate) concurrency: usize,
+    /// True if the worker reports the start of a job only if asked to. Otherwise its next message
+    /// about the job implies the start.
+    pub(crate) keeps_board: bool,
+}
+
 /// The jobs that a worker held when it was lost.
 #[derive(Debug)]
 pub(super) struct Remains {
     /// The jobs that the worker had started.
     pub(super) begun: Vec<JobId>,
+    /// True if the started jobs are of several batches.
+    pub(super) had_company: bool,
     /// The jobs that the worker had not started.
     pub(super) unbegun: Vec<JobId>,
     /// The job of `unbegun` that may have caused the worker's end.
@@ -55,17 +69,29 @@ pub(super) struct Worker {
     running: Vec<Running>,
     /// True while the worker has started a part of a batch only.
     is_open: bool,
-    /// The number of batches that the worker holds. A single job is a batch of one.
-    batches: u32,
+    /// The batches that the worker holds, the oldest first. It runs the first ones, up to its
+    /// concurrency.
+    batches: Vec<Batch>,
+    /// The number of batches that the worker was sent.
+    batches_sent: u64,
     /// True once the worker gets no more jobs.
     drains: bool,
     /// The end of the pause in which the worker gets no jobs, because it may be about to end.
     paused: Option<Instant>,
-    keeps_board: bool,
-    /// The number of jobs that the worker may still be sent.
-    quota: Option<u64>,
+    /// The limits of the worker. Its quota is the number of jobs that it may still be sent.
+    capacity: Capacity,
     service: ServiceTime,
-    /// The time when the worker began to work on its oldest batch.
+}
+
+/// A batch that the worker holds.
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    number: u64,
+    /// The number of jobs that the worker has not finished.
+    left: usize,
+    /// True if nothing else may run beside the batch.
+    is_exclusive: bool,
+    /// The time from which the worker can work on the batch.
     since: Instant,
 }
 
@@ -73,6 +99,8 @@ pub(super) struct Worker {
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     id: JobId,
+    /// The number of the job's batch.
+    batch: u64,
     /// True if the next job belongs to the same batch.
     more: bool,
     /// The longest time that the worker may take to start the job, and then to finish it.
@@ -85,31 +113,42 @@ struct Sent {
 #[derive(Clone, Copy, Debug)]
 struct Running {
     id: JobId,
+    /// The number of the job's batch.
+    batch: u64,
     /// The time by which the worker must have finished the job.
     overdue: Option<Instant>,
 }
 
 impl Worker {
-    /// Makes a worker that holds no job and gets up to `quota` jobs. If it `keeps_board`, it need
-    /// not report the start of a job.
-    pub(super) fn new(quota: Option<u64>, keeps_board: bool, now: Instant) -> Self {
+    /// Makes a worker that holds no job.
+    pub(super) fn new(capacity: Capacity) -> Self {
         Worker {
             sent: VecDeque::new(),
             running: Vec::new(),
             is_open: false,
-            batches: 0,
+            batches: Vec::new(),
+            batches_sent: 0,
             drains: false,
             paused: None,
-            keeps_board,
-            quota,
+            capacity,
             service: ServiceTime::default(),
-            since: now,
         }
     }
 
     /// Returns the number of batches that the worker holds.
-    pub(super) fn batches(&self) -> u32 {
-        self.batches
+    pub(super) fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Returns the number of batches that the worker runs at a time.
+    pub(super) fn concurrency(&self) -> usize {
+        self.capacity.concurrency
+    }
+
+    /// Returns true if the worker can run one more batch at once.
+    pub(super) fn has_room(&self) -> bool {
+        self.batches.len() < self.capacity.concurrency
+            && !self.batches.iter().any(|batch| batch.is_exclusive)
     }
 
     /// Returns true if the worker gets no more jobs.
@@ -124,7 +163,8 @@ impl Worker {
 
     /// Returns the number of jobs that the worker may still be sent.
     pub(super) fn quota(&self) -> usize {
-        self.quota.map_or(usize::MAX, |quota| usize::try_from(quota).unwrap_or(usize::MAX))
+        let quota = self.capacity.quota;
+        quota.map_or(usize::MAX, |quota| usize::try_from(quota).unwrap_or(usize::MAX))
     }
 
     /// Returns the usual time that the worker takes for a batch; `None` before the first one.
@@ -132,26 +172,30 @@ impl Worker {
         self.service.usual()
     }
 
-    /// Returns true if the busy worker may be sent one more batch, of up to `most` jobs.
+    /// Returns true if the worker, which has no room, may be sent one more batch in advance, of up
+    /// to `most` jobs.
     pub(super) fn may_prefetch(&self, most: usize) -> bool {
+        if self.capacity.concurrency > 1 && self.batches.iter().any(|batch| batch.is_exclusive) {
+            return false;
+        }
         let depth = self.service.depth(PREFETCHED, DEEPEST);
         let depth = depth.max(self.service.depth(PREFETCHED_BATCH, u32::from(most > 1) + 1));
-        self.batches < depth
+        self.batches.len() < self.capacity.concurrency - 1 + depth as usize
     }
 
-    /// Begins to send a batch, whose jobs follow.
-    pub(super) fn begin_batch(&mut self, now: Instant) {
-        if self.batches == 0 {
-            self.since = now;
-        }
-        self.batches += 1;
+    /// Begins to send a batch of `size` jobs, which follow.
+    pub(super) fn begin_batch(&mut self, size: usize, is_exclusive: bool, now: Instant) {
+        self.batches_sent += 1;
+        let number = self.batches_sent;
+        self.batches.push(Batch { number, left: size, is_exclusive, since: now });
     }
 
     /// Sends a job, for which the worker may take up to `limit`. `more` is true if further jobs of
     /// the batch follow.
     pub(super) fn send(&mut self, id: JobId, more: bool, limit: Option<Duration>) {
-        self.sent.push_back(Sent { id, more, limit, overdue: None });
-        if let Some(quota) = &mut self.quota {
+        let batch = self.batches_sent;
+        self.sent.push_back(Sent { id, batch, more, limit, overdue: None });
+        if let Some(quota) = &mut self.capacity.quota {
             *quota -= 1;
             self.drains |= *quota == 0;
         }
@@ -161,7 +205,8 @@ impl Worker {
     /// start a job as to finish it. So a worker that hangs between two jobs is killed. Returns the
     /// job and the time, if the time was not set before.
     pub(super) fn arm_start_deadline(&mut self, now: Instant) -> Option<(JobId, Instant)> {
-        let next = self.sent.front_mut().filter(|_| self.running.is_empty())?;
+        let is_its_turn = !self.is_open && self.may_start();
+        let next = self.sent.front_mut().filter(|_| is_its_turn)?;
         let Sent { id, limit: Some(limit), overdue: overdue @ None, .. } = next else {
             return None;
         };
@@ -170,13 +215,24 @@ impl Worker {
         Some((*id, at))
     }
 
+    /// Returns true if the worker may start the job that it was sent first.
+    fn may_start(&self) -> bool {
+        let next = self.sent.front().map(|sent| sent.batch);
+        self.is_open || next.is_some_and(|batch| self.first_waiting() > batch)
+    }
+
+    /// Returns the number of the first batch that the worker cannot run yet.
+    fn first_waiting(&self) -> u64 {
+        self.batches.get(self.capacity.concurrency).map_or(u64::MAX, |batch| batch.number)
+    }
+
     /// Records that the worker has handed a job to the model.
     pub(super) fn start(&mut self, id: JobId, now: Instant) -> Result<AlarmChange, OutOfTurn> {
-        let may_start = self.is_open || self.running.is_empty();
+        let may_start = self.may_start();
         let sent = self.sent.pop_front_if(|sent| may_start && sent.id == id).ok_or(OutOfTurn)?;
         self.is_open = sent.more;
         let overdue = sent.limit.map(|limit| now + limit);
-        self.running.push(Running { id, overdue });
+        self.running.push(Running { id, batch: sent.batch, overdue });
         Ok(AlarmChange { before: sent.overdue, after: overdue })
     }
 
@@ -184,10 +240,19 @@ impl Worker {
     pub(super) fn finish(&mut self, id: JobId, now: Instant) -> Result<AlarmChange, OutOfTurn> {
         let place = self.running.iter().position(|running| running.id == id).ok_or(OutOfTurn)?;
         let running = self.running.swap_remove(place);
-        if self.running.is_empty() && !self.is_open {
-            self.batches -= 1;
-            self.service.record(now - self.since);
-            self.since = now;
+        let place = self.batches.iter().position(|batch| batch.number == running.batch);
+        if let Some(place) = place
+            && let Some(batch) = self.batches.get_mut(place)
+        {
+            batch.left -= 1;
+            if batch.left == 0 {
+                self.service.record(now - batch.since);
+                self.batches.remove(place);
+                // The worker can begin with the batch that takes the free place.
+                if let Some(next) = self.batches.get_mut(self.capacity.concurrency - 1) {
+                    next.since = now;
+                }
+            }
         }
         Ok(AlarmChange { before: running.overdue, after: None })
     }
@@ -195,7 +260,7 @@ impl Worker {
     /// Returns the number of jobs that the worker must have started without a report, if it sends a
     /// message about this one.
     pub(super) fn unreported_starts(&self, id: JobId) -> usize {
-        if self.keeps_board { self.started(id) } else { 0 }
+        if self.capacity.keeps_board { self.started(id) } else { 0 }
     }
 
     /// Returns the job that the worker must start next.
@@ -218,6 +283,11 @@ impl Worker {
     /// Returns the number of jobs that wait at the worker.
     pub(super) fn queued(&self) -> usize {
         self.sent.len().saturating_sub(self.starting())
+    }
+
+    /// Returns the number of jobs that the worker holds.
+    pub(super) fn held(&self) -> usize {
+        self.sent.len() + self.running.len()
     }
 
     /// Gives the worker no more jobs.
@@ -258,7 +328,11 @@ impl Worker {
         let suspect = self.next().filter(|_| was_idle && self.paused.is_none());
         let mut unbegun = self.sent.iter().map(|sent| sent.id);
         let begun = self.running().chain(unbegun.by_ref().take(started)).collect();
-        Remains { begun, unbegun: unbegun.collect(), suspect }
+        let begun_in = self.running.iter().map(|running| running.batch);
+        let mut begun_in = begun_in.chain(self.sent.iter().take(started).map(|sent| sent.batch));
+        let first = begun_in.next();
+        let had_company = begun_in.any(|batch| Some(batch) != first);
+        Remains { begun, had_company, unbegun: unbegun.collect(), suspect }
     }
 
     /// Returns the number of sent jobs that have been started if this one has.
@@ -266,13 +340,10 @@ impl Worker {
         self.sent.iter().position(|sent| sent.id == last).map_or(0, |place| place + 1)
     }
 
-    /// Returns the number of jobs that are being started: an idle worker is starting the first
-    /// batch that it was sent, even if it has not reported that.
+    /// Returns the number of jobs that are being started: the worker is starting those for which it
+    /// has room, even if it has not reported that.
     fn starting(&self) -> usize {
-        if self.running.is_empty() || self.is_open {
-            self.sent.iter().take_while(|sent| sent.more).count() + 1
-        } else {
-            0
-        }
+        let first_waiting = self.first_waiting();
+        self.sent.iter().take_while(|sent| sent.batch < first_waiting).count()
     }
 }

@@ -12,11 +12,12 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
 
 use crate::engine::embedded::{Embedded, Order};
+use crate::job::channel::Exceeded;
 use crate::job::event::Event;
 use crate::job::id::JobId;
 use crate::link::Link;
 use crate::link::board::{Board, Printed};
-use crate::link::message::{FromWorker, PROTOCOL, Ready, Violation};
+use crate::link::message::{FromWorker, PROTOCOL, Ready, ToWorker, Violation};
 use crate::scheduler::worker::{OutOfTurn, WorkerId};
 use crate::worker::ending::EndCause;
 use crate::worker::pipe::Pipes;
@@ -46,6 +47,8 @@ pub(crate) enum Introduction {
 #[derive(Debug)]
 pub(crate) struct StartedWorker {
     pub(crate) id: WorkerId,
+    /// The slot that it runs in.
+    pub(crate) slot: usize,
     /// The number of jobs after which it is recycled, if there is a limit.
     pub(crate) quota: Option<u64>,
     pub(crate) pipes: Pipes,
@@ -56,6 +59,9 @@ pub(crate) struct StartedWorker {
 pub(crate) struct Executor {
     worker: WorkerId,
     engine: Embedded,
+    /// The number of jobs that the worker runs at a time. If there are several, the pipes do not
+    /// say which job printed a line.
+    concurrency: usize,
     orders: mpsc::UnboundedReceiver<Order>,
     /// The board on which the worker records the job that it has started.
     board: Option<Arc<Board>>,
@@ -105,7 +111,7 @@ impl Executor {
         mut ready: Ready,
         started: StartedWorker,
     ) -> Self {
-        let StartedWorker { id: worker, quota, pipes } = started;
+        let StartedWorker { id: worker, slot, quota, pipes } = started;
         if ready.shared_memory {
             link.share();
         }
@@ -115,11 +121,13 @@ impl Executor {
         if let Some(board) = &board {
             pipes.attach_board(board);
         }
-        let orders = engine.join(worker, ready, quota);
+        let concurrency = ready.concurrency();
+        let orders = engine.join(worker, slot, ready, quota);
         let since = Instant::now();
         Executor {
             worker,
             engine,
+            concurrency,
             orders,
             board,
             pipes,
@@ -296,6 +304,9 @@ impl Executor {
             let message = format!("a chunk of the model's result: {reason}");
             self.engine.abandon(id, Error::new(Kind::ModelFailed, message));
         }
+        if self.concurrency > 1 {
+            return self.handle_chunk_in_window(id, content_type, data, link).await;
+        }
         let passing = self
             .engine
             .with_job(self.worker, id, |job| job.chunk(content_type, data))
@@ -303,6 +314,29 @@ impl Executor {
         if let Some(Some(passing)) = passing {
             let passed_on = pin!(passing.pass_on());
             self.pass_on(id, passed_on, link).await?;
+        }
+        Ok(())
+    }
+
+    /// Passes a chunk of a concurrent worker on, and reports to the worker how much it may send.
+    async fn handle_chunk_in_window(
+        &mut self,
+        id: JobId,
+        content_type: Option<String>,
+        data: Data,
+        link: &mut Link,
+    ) -> Result<(), EndCause> {
+        let passed_on = self
+            .engine
+            .with_job(self.worker, id, |job| job.chunk_in_window(content_type, data))
+            .map_err(|OutOfTurn| Violation::OutOfTurn("`chunk`"))?;
+        match passed_on {
+            Some(Ok(Some(bytes))) => link.send(ToWorker::Window { id, bytes }).await?,
+            Some(Err(Exceeded)) => {
+                let message = "the worker sent more of the result than its window allows";
+                self.engine.abandon(id, Error::new(Kind::ModelFailed, message));
+            }
+            Some(Ok(None)) | None => {}
         }
         Ok(())
     }
@@ -315,6 +349,9 @@ impl Executor {
 
     /// Passes a printed line on to the followed jobs that were started before it.
     fn log(&mut self, line: Line) {
+        if self.concurrency > 1 {
+            return;
+        }
         let since_begun = |id| {
             let (_, printed) = self.begun.iter().find(|(begun, _)| *begun == id)?;
             line.since(*printed)
@@ -347,8 +384,7 @@ impl Executor {
                 biased;
                 was_read = &mut passed_on => {
                     if !was_read {
-                        let message = "the result was read too slowly, and blocked the model";
-                        self.engine.abandon(id, Error::new(Kind::Timeout, message));
+                        self.engine.abandon(id, Embedded::read_too_slowly());
                     }
                     return Ok(());
                 }
@@ -361,6 +397,9 @@ impl Executor {
     /// lines may belong to another requester.
     pub(crate) fn busy_since(&self) -> Printed {
         let Some(first) = self.first else { return Printed::default() };
+        if self.concurrency > 1 {
+            return Printed::UNKNOWN;
+        }
         if !self.has_answered {
             return first;
         }
@@ -392,7 +431,8 @@ pub async fn serve_attached(engine: Embedded, mut link: Link) {
             return engine.fail(Error::new(Kind::ModelUnavailable, violation.to_string()));
         }
     };
-    let started = StartedWorker { id: WorkerId(0), quota: None, pipes: Pipes::default() };
+    let pipes = Pipes::default();
+    let started = StartedWorker { id: WorkerId(0), slot: 1, quota: None, pipes };
     let mut executor = Executor::join(engine.clone(), &mut link, ready, started);
     let (_, mut no_lines) = mpsc::channel(1);
     let ended_for = tokio::select! {

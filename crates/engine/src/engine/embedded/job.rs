@@ -7,6 +7,7 @@ use ai_integration_contract::{Data, Error, Inputs, Outcome};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::job::channel::Exceeded;
 use crate::job::event::Event;
 use crate::job::id::JobId;
 use crate::job::request::{Request, Timing};
@@ -87,6 +88,17 @@ impl Job {
     pub(crate) fn chunk(&mut self, content_type: Option<String>, data: Data) -> Option<Passing> {
         self.has_chunks = true;
         self.responder.chunk(content_type, data)
+    }
+
+    /// Passes on a chunk of a concurrent worker. Returns the number of bytes that the worker may
+    /// send in addition, if it is time to report that.
+    pub(crate) fn chunk_in_window(
+        &mut self,
+        content_type: Option<String>,
+        data: Data,
+    ) -> Result<Option<usize>, Exceeded> {
+        self.has_chunks = true;
+        self.responder.chunk_in_window(content_type, data)
     }
 }
 

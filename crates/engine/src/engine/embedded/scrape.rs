@@ -66,6 +66,16 @@ impl Collector for Now {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let mut held = encoder.encode_descriptor(
+            "worker_jobs_in_flight",
+            "Jobs that each worker holds",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (slot, jobs) in engine.load_by_slot() {
+            let gauge = ConstGauge::new(i64::try_from(jobs).unwrap_or(i64::MAX));
+            gauge.encode(held.encode_family(&[("worker", slot.to_string())])?)?;
+        }
         let processes = engine.metrics().processes().clone();
         let mut memory = encoder.encode_descriptor(
             "worker_resident_memory",

@@ -384,3 +384,45 @@ async fn a_model_that_asks_for_batches_gets_them() {
     }
     assert_eq!(model.join().unwrap(), [4, 4, 2]);
 }
+
+/// Receives the next job, and reports its start.
+fn start_next(worker: &mut WorkerSide) -> JobId {
+    let Some(ToWorker::Job { id, .. }) = worker.receive().unwrap() else { panic!("a job") };
+    worker.send(FromWorker::Start(id, None)).unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_slow_reader_does_not_hold_up_the_other_jobs_of_a_concurrent_worker() {
+    const WINDOW: usize = 256 * 1024;
+    let engine = engine(10);
+    let (link, mut worker) = Link::in_process();
+    tokio::spawn(serve_attached(engine.clone(), link));
+    let model = std::thread::spawn(move || {
+        let schema = json!({"text": {"type": "text"}});
+        let ready = Ready { concurrency: Some(2), ..Ready::new(schema) };
+        worker.send(FromWorker::Ready(ready)).unwrap();
+        let (slow, quick) = (start_next(&mut worker), start_next(&mut worker));
+        let chunk = || FromWorker::Chunk(slow, None, "x".repeat(WINDOW / 4).into());
+        (0..4).for_each(|_| worker.send(chunk()).unwrap());
+        worker.send(FromWorker::Result(quick, Outcome::text("quick"))).unwrap();
+        let more = ToWorker::Window { id: slow, bytes: WINDOW / 2 };
+        assert_eq!(worker.receive().unwrap(), Some(more));
+        worker.send(chunk()).unwrap();
+        let end = Outcome { success: true, ..Outcome::default() };
+        worker.send(FromWorker::Result(slow, end)).unwrap();
+        while worker.receive().unwrap().is_some() {}
+    });
+    let mut slow = engine.submit(ask("slow").follow()).unwrap();
+    let quick = engine.submit(ask("quick")).unwrap();
+    assert_eq!(quick.outcome().await, Ok(Outcome::text("quick")));
+    let mut read = 0;
+    while let Some(event) = slow.event().await {
+        if let Event::Chunk { data, .. } = event {
+            read += data.len();
+        }
+    }
+    assert_eq!(read, WINDOW / 4 * 5);
+    engine.shut_down();
+    tokio::task::spawn_blocking(|| model.join().unwrap()).await.unwrap();
+}

@@ -8,19 +8,20 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::job::Job;
-use super::{Embedded, Order};
+use super::{Embedded, Joined, Order};
 use crate::job::event::Event;
 use crate::job::id::JobId;
 use crate::link::message::Ready;
-use crate::scheduler::worker::{OutOfTurn, WorkerId};
+use crate::scheduler::worker::{Capacity, OutOfTurn, WorkerId};
 use crate::scheduler::{Lost, Scheduler};
 
 impl Embedded {
-    /// Adds a worker that is ready, for up to `quota` jobs. Returns the channel of the orders for
-    /// it.
+    /// Adds a worker of a slot that is ready, for up to `quota` jobs. Returns the channel of the
+    /// orders for it.
     pub(crate) fn join(
         &self,
         worker: WorkerId,
+        slot: usize,
         ready: Ready,
         quota: Option<u64>,
     ) -> mpsc::UnboundedReceiver<Order> {
@@ -29,9 +30,10 @@ impl Embedded {
         core.scheduler.set_batching(ready.batch);
         let is_new = core.ready.as_ref() != Some(&ready);
         core.ready = Some(ready.clone());
-        core.orders.insert(worker, sender);
-        let now = Instant::now();
-        core.scheduler.join(worker, quota, ready.board, now);
+        core.workers.insert(worker, Joined { slot, orders: sender });
+        let capacity =
+            Capacity { quota, concurrency: ready.concurrency(), keeps_board: ready.board };
+        core.scheduler.join(worker, capacity);
         if is_new {
             let (model, warnings) = ready.describe();
             for warning in warnings {
@@ -40,7 +42,7 @@ impl Embedded {
             self.0.model.send_replace(Some(Arc::new(model)));
         }
         self.0.publish(&core);
-        self.0.settle(core, now);
+        self.0.settle(core, Instant::now());
         orders
     }
 
@@ -124,12 +126,7 @@ impl Embedded {
 
     /// Ends a job with an error while the model may still be working on it.
     pub(crate) fn abandon(&self, id: JobId, error: Error) {
-        let mut core = self.0.core();
-        if let Some(dropped) = core.scheduler.cancel(id) {
-            core.send_cancel(dropped.holder, id);
-            dropped.job.answer(Err(error));
-            self.0.settle(core, Instant::now());
-        }
+        self.0.abandon(id, error);
     }
 
     /// Gives the worker no more jobs, and closes its link once it has finished those that it has.
@@ -167,7 +164,7 @@ impl Embedded {
         error: impl Fn(bool) -> Error,
     ) {
         let mut core = self.0.core();
-        core.orders.remove(&worker);
+        core.workers.remove(&worker);
         let Lost { begun, unbegun } =
             core.scheduler.worker_lost(worker, last, crashed, |job| self.may_run_again(job));
         let stopped = self.0.shut_down.is_cancelled().then(Embedded::shutting_down);

@@ -149,3 +149,69 @@ fn the_memory_of_the_inputs_is_reserved_until_job_and_ticket_are_gone() {
     drop(ticket);
     assert_eq!(budget.taken(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_concurrent_worker_may_send_more_once_half_of_the_window_was_read() {
+    let channel = Channel::new(true, None);
+    let quarter = || "x".repeat(WINDOW / 4).into();
+    for _ in 0..4 {
+        assert_eq!(channel.chunk_in_window(None, quarter()), Ok(None));
+    }
+    channel.event().await.unwrap();
+    assert_eq!(channel.reading(), None);
+    channel.event().await.unwrap();
+    assert_eq!(channel.reading(), Some(Reading::Window(WINDOW / 2)));
+    assert_eq!(channel.reading(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_blocks_a_concurrent_worker_for_too_long_is_too_slow() {
+    for (pause, expected) in [(MAX_BLOCKED / 2, false), (MAX_BLOCKED * 2, true)] {
+        let channel = Channel::new(true, None);
+        assert_eq!(channel.chunk_in_window(None, "x".repeat(WINDOW).into()), Ok(None));
+        tokio::time::sleep(pause).await;
+        channel.event().await.unwrap();
+        assert_eq!(channel.reading() == Some(Reading::TooSlow), expected);
+    }
+}
+
+#[test]
+fn chunks_that_nobody_reads_one_by_one_never_block_a_concurrent_worker() {
+    for has_left in [false, true] {
+        let channel = Channel::new(false, None);
+        if has_left {
+            channel.leave();
+        }
+        let mut allowed = WINDOW;
+        for _ in 0..100 {
+            let data = "x".repeat(WINDOW / 3);
+            allowed -= data.len();
+            allowed += channel.chunk_in_window(None, data.into()).unwrap().unwrap_or(0);
+        }
+        assert!(allowed > WINDOW / 3);
+    }
+}
+
+#[test]
+fn a_concurrent_worker_that_ignores_the_window_is_found_out() {
+    let channel = Channel::new(true, None);
+    let sent = (0..100).map(|_| channel.chunk_in_window(None, "x".repeat(WINDOW / 4).into()));
+    assert_eq!(sent.filter(|sent| *sent == Err(Exceeded)).count(), 100 - 8);
+}
+
+#[tokio::test]
+async fn small_chunks_are_joined_only_for_a_reader_that_is_behind() {
+    for data in [Data::from("ab"), Data::from(b"ab".to_vec())] {
+        let channel = Channel::new(true, None);
+        for _ in 0..1000 {
+            channel.chunk_in_window(None, data.clone()).unwrap();
+        }
+        channel.end(Ok(done()));
+        let (mut count, mut read) = (0, Vec::new());
+        while let Some(Event::Chunk { data, .. }) = channel.event().await {
+            count += 1;
+            read.extend_from_slice(&data.into_bytes());
+        }
+        assert_eq!((count, read), (BEHIND, b"ab".repeat(1000)));
+    }
+}

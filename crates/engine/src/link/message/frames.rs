@@ -81,6 +81,10 @@ enum EngineHeader {
     Cancel {
         id: JobId,
     },
+    Window {
+        id: JobId,
+        bytes: usize,
+    },
     #[serde(other)]
     Unknown,
 }
@@ -107,6 +111,15 @@ struct CancelHeader {
     #[serde(rename = "type")]
     kind: &'static str,
     id: JobId,
+}
+
+/// The header of `window`, as the engine writes it.
+#[derive(Serialize)]
+struct WindowHeader {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: JobId,
+    bytes: usize,
 }
 
 /// Reads the header of a frame.
@@ -283,6 +296,9 @@ impl ToWorker {
                 return Ok(lease);
             }
             ToWorker::Cancel(id) => out.frame(&CancelHeader { kind: "cancel", id: *id }, &[], None),
+            ToWorker::Window { id, bytes } => {
+                out.frame(&WindowHeader { kind: "window", id: *id, bytes: *bytes }, &[], None)
+            }
             ToWorker::Unknown => {
                 out.frame(&Tagged { kind: "unknown".into(), rest: Json::Null }, &[], None)
             }
@@ -298,6 +314,7 @@ impl ToWorker {
                 ToWorker::Job { id, inputs: Arc::new(inputs), more, tell_start }
             }
             EngineHeader::Cancel { id } => ToWorker::Cancel(id),
+            EngineHeader::Window { id, bytes } => ToWorker::Window { id, bytes },
             EngineHeader::Unknown => ToWorker::Unknown,
         })
     }

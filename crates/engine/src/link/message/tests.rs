@@ -37,6 +37,7 @@ fn from_worker() -> Vec<FromWorker> {
             client: "test/1".to_owned(),
             modes: vec![CustomMode { name: "mine".to_owned(), hint: None }],
             batch: Some(Batching { max_size: 8, max_wait_ms: 2.5 }),
+            concurrency: Some(4),
             shared_memory: true,
             board: true,
             ..Ready::new(json!({"z": {"type": "text"}, "a": {"type": "image"}}))
@@ -76,6 +77,7 @@ fn to_worker() -> Vec<ToWorker> {
         ToWorker::Job { id: ID, inputs: inputs.clone(), more: false, tell_start: false },
         ToWorker::Cancel(ID),
         ToWorker::Job { id: ID, inputs, more: true, tell_start: true },
+        ToWorker::Window { id: ID, bytes: 131_072 },
     ]
 }
 

@@ -155,7 +155,8 @@ impl Supervisor {
             Err(cause) => return (Some(cause), None),
         };
         let quota = inner.config.quota();
-        let started = StartedWorker { id: life.worker, quota, pipes: process.pipes() };
+        let started =
+            StartedWorker { id: life.worker, slot: life.slot, quota, pipes: process.pipes() };
         let mut executor = Executor::join(inner.engine.clone(), &mut link, ready, started);
         let _over = life.over.clone().drop_guard();
         let replace_reasons = executor.replace_reasons();
