@@ -1,6 +1,7 @@
 """Runs a model from a command line, a pipe, an HTTP server or a hosting platform.
 
 A model is a function that is passed to `run`, or a loop around `get_next_input` and `send_result`.
+One that works on many requests at the same time is an async function, or a loop over `requests`.
 The environment variable `MODE` decides where its inputs come from and where its results go:
 
     import ai_integration
@@ -69,7 +70,9 @@ _ON_USE = {
     "ClientError": "_client.errors",
     "File": "_client.results",
     "Input": "_functions",
+    "Request": "_concurrent._requests",
     "Result": "_functions",
+    "requests": "_concurrent._requests",
     "run": "_functions",
 }
 if str is not bytes:

@@ -9,8 +9,6 @@ import sys
 import time
 
 from . import _binary, _leaving, _process, _standard_streams
-from ._engine import Engine
-from ._link import Link
 
 # Finds a descriptor in an argument that a shell's process substitution made (`--image <(...)`).
 _DESCRIPTOR = re.compile(r"(?:^|=|^-o)/(?:dev|proc/self)/fd/([0-9]{1,9})$")
@@ -19,8 +17,8 @@ _DESCRIPTOR = re.compile(r"(?:^|=|^-o)/(?:dev|proc/self)/fd/([0-9]{1,9})$")
 _END_TIMEOUT = 30.0
 
 
-def start():
-    """Starts the binary as a child and returns the `Engine` on the other end of the link."""
+def start(engine_class):
+    """Starts the binary as a child and returns the engine on the other end of the link."""
     binary = _binary.find()
     if binary is None:
         _process.warn(_binary.not_found())
@@ -52,11 +50,11 @@ def start():
         # The text that the model prints must never mix into a result.
         _standard_streams.print_to_stderr()
     child = Child(popen)
-    link = Link(ours)
+    link = engine_class.link_class(ours)
     atexit.register(_end, link, child)
     if _process.is_tested() and not _process.is_prompt():
         child.report_at_the_end()
-    return Engine(link, child)
+    return engine_class(link, child)
 
 
 def _named_descriptors():

@@ -21,7 +21,7 @@ class get_next_inputs(object):
     def __init__(
         self, inputs_schema=None, visualizer_config=None, max_batch_size=32, max_wait_ms=5, **more
     ):
-        self._batch = _checked(max_batch_size, max_wait_ms)
+        self._batch = batch_options(max_batch_size, max_wait_ms)
         self._options = (inputs_schema, visualizer_config, more)
         self._jobs = ()
 
@@ -122,7 +122,8 @@ def _break_off(streams, reason):
             pass
 
 
-def _checked(size, wait):
+def batch_options(size, wait):
+    """Returns the options of a batch as a pair; raises `ValueError` if one of them is wrong."""
     if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _LARGEST:
         raise ValueError(
             "max_batch_size is %r; it is a whole number from 1 to %d" % (size, _LARGEST)

@@ -90,7 +90,7 @@ class Children(object):
         """Calls `set_up` of the model. On the main thread, a note interrupts it."""
         self._is_setting_up = isinstance(threading.current_thread(), threading._MainThread)
         try:
-            model.set_up()
+            return model.set_up()
         finally:
             self._is_setting_up = False
 

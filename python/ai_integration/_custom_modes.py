@@ -68,11 +68,14 @@ class CustomMode(object):
         self._defaults = _defaults_of(inputs_schema)
         self._changed = threading.Condition()
         self._calls = collections.deque()
-        self._current = None
+        # The calls that the model got. All but the last have their results, if it takes one at a time.
+        self._taken = []
         self._closed = False
         self._status = None
         self._has_succeeded = False
         self._has_ended = False
+        # True if `next_call` must not wait any more, because the program ends.
+        self._is_stopped = False
         self._command = _handover.restart_command()
         self._thread = threading.Thread(target=self._run, name="mode " + declaration.name)
         self._thread.daemon = True
@@ -87,16 +90,45 @@ class CustomMode(object):
     def give_up(self):
         """Do nothing: there is no engine that would start the program again."""
 
+    def replace(self, reason):
+        """Does nothing: without an engine, no other process can take over."""
+
     def next_job(self):
         """Wait for the mode's next call; leave the program when the mode has ended."""
         _leaving.end_if_leaving()
+        call = self.next_call()
+        return self.leave() if call is None else call
+
+    def next_call(self):
+        """Waits for the mode's next call. Returns `None` if the mode has ended."""
         with self._changed:
-            while self._status is None and not self._calls:
+            while self._status is None and not self._calls and not self._is_stopped:
                 # With a limit, since Python 2 cannot be interrupted without one.
                 self._changed.wait(3600)
-            if self._status is None:
-                self._current = self._calls.popleft()
-                return self._current
+            if self._status is not None or self._is_stopped:
+                return None
+            call = self._calls.popleft()
+            self._taken = [taken for taken in self._taken if not taken.ended]
+            self._taken.append(call)
+            return call
+
+    def next_jobs(self):
+        """Returns the next call in a tuple, or `None`, for a program that runs several."""
+        call = self.next_call()
+        return None if call is None else (call,)
+
+    def start(self, jobs):
+        """Returns the calls that the model must get: all of them."""
+        return jobs
+
+    def stop_waiting(self):
+        """Makes `next_call` on another thread return `None`."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify_all()
+
+    def leave(self):
+        """Ends the program with the status of the mode."""
         self._close()
         _leaving.leave(self._status)
 
@@ -174,14 +206,18 @@ class CustomMode(object):
             self._closed = True
             waiting = list(self._calls)
             self._calls.clear()
-        if self._current is not None and not self._current.done.is_set():
-            waiting.append(self._current)
+            waiting += [call for call in self._taken if not call.ended]
         for call in waiting:
             call.answer(_results.failure("the model's program ended before it answered"))
 
 
 class _Call(object):
     """One call of `inference_function`, as the session's job."""
+
+    # As in `_concurrent`: no client follows the call, and chunks need not wait for a client.
+    is_followed = False
+    may_send = True
+    when_cancelled = None
 
     def __init__(self, inputs):
         self.inputs = inputs
@@ -252,6 +288,13 @@ class _Call(object):
     def is_cancelled(self):
         """Returns false: a custom mode cannot cancel its call."""
         return False
+
+    def abandon(self):
+        """Does nothing: a mode takes a result as a whole."""
+
+    def is_time_to_yield(self):
+        """Returns true: each chunk lets other tasks run."""
+        return True
 
 
 def _defaults_of(inputs_schema):

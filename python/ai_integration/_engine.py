@@ -20,6 +20,9 @@ class Engine(object):
     `child` is the engine if this program started it, and `None` if the engine started this program.
     """
 
+    link_class = Link
+    job_class = Job
+
     def __init__(self, link, child=None):
         self.pid = os.getpid()
         self._link = link
@@ -38,7 +41,7 @@ class Engine(object):
     @classmethod
     def inherited(cls, descriptor):
         """Returns the engine that started this program."""
-        return cls(Link.inherit(descriptor))
+        return cls(cls.link_class.inherit(descriptor))
 
     def report_ready(self, model, batch):
         """Reports that the model is loaded, with `model`, a dict that describes it."""
@@ -159,6 +162,10 @@ class Engine(object):
                     return received
         except Violation as reason:
             self._broken(reason)
+        self.leave()
+
+    def leave(self):
+        """Ends the program, because the engine has no more jobs."""
         self._link.close()
         _leaving.leave(0 if self._child is None else self._child.wait())
 
@@ -195,7 +202,7 @@ class Engine(object):
                 inputs = _inputs(header["inputs"], body, memory)
             except _results.Unsendable as reason:
                 problem = str(reason)
-            return Job(self, self._link, int(header["id"]), inputs, problem)
+            return self.job_class(self, self._link, int(header["id"]), inputs, problem)
         except (KeyError, OSError, RuntimeError, TypeError, ValueError) as reason:
             self._broken("a job that cannot be read: %s" % reason)
         finally:

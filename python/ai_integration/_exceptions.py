@@ -74,6 +74,21 @@ class Policy(object):
             )
         return None
 
+    def reason_to_replace_after(self, kind, value):
+        """Returns the same reason for a process that runs several requests at the same time.
+
+        Such a process is never ended at once, because of the other requests.
+        """
+        if self._name == "stop" or (self._name == "auto" and not self.keeps_by_default):
+            return "a request ended in an exception: %s" % kind.__name__
+        return self.reason_to_replace(kind, value)
+
+
+def forget(value):
+    """Forgets that an exception was printed: the program may raise it again in another request."""
+    if hasattr(value, _SHOWN):
+        delattr(value, _SHOWN)
+
 
 def begin_block():
     """Begins the next block, of which no exception was printed yet."""

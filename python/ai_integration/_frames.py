@@ -82,6 +82,11 @@ def progress(number, fraction, message):
     return encode({"type": "progress", "id": number, "fraction": fraction, "message": message})
 
 
+def log(number, line):
+    """The header of the frame with a line that was printed for a job."""
+    return encode({"type": "log", "id": number, "message": line})
+
+
 def replace(reason):
     """The header of the frame that asks for another process, for this reason."""
     return encode({"type": "replace", "message": reason})

@@ -45,6 +45,7 @@ _GUARD = """Put the loop, and all other code that only the model must run, under
     if __name__ == "__main__":
         %s"""
 _LOOPS = {
+    "requests": "asyncio.run(main())",
     "run": "ai_integration.run(...)",
     "start_loop": "start_loop(...)",
     "get_next_input": (

@@ -20,9 +20,9 @@ _OBSERVERS = ("debugpy", "pydevd", "pytest")
 _SERVERS = ("celery", "daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "uwsgi")
 # Finds the names of the loop. `run` must come from this package, because others have a `run` too.
 _LOOP_NAMES = (
-    r"get_next_input|start_loop|\bai_integration\.run\b"
-    r"|\bfrom\s+ai_integration\s+import\b(?:[^\n(]|\([^)]*\))*?\brun\b"
-    r"|\bimport\s+ai_integration\s+as\s+(\w+)\b(?=[\s\S]*\b\1\.run\b)"
+    r"get_next_input|start_loop|\bai_integration\.(?:run|requests)\b"
+    r"|\bfrom\s+ai_integration\s+import\b(?:[^\n(]|\([^)]*\))*?\b(?:run|requests)\b"
+    r"|\bimport\s+ai_integration\s+as\s+(\w+)\b(?=[\s\S]*\b\1\.(?:run|requests)\b)"
 )
 # The number of bytes of a program's file that are searched for these names.
 _SEARCHED_BYTES = 1 << 20

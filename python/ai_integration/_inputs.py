@@ -62,6 +62,12 @@ class Decoder(object):
         # The folders of files, one for each request that is open.
         self._folders = []
 
+    def separate(self):
+        """Returns a decoder that releases the files of other requests."""
+        other = Decoder({})
+        other._makers = self._makers
+        return other
+
     def admitted(self, jobs):
         """Those of the jobs whose inputs could be read; the others are answered."""
         return [job for job in jobs if self._read(job)]

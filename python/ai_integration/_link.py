@@ -74,7 +74,7 @@ class Link(object):
                 finally:
                     os.close(descriptor)
         if len(body) >= _READ_SIZE:
-            return self.write(_before_body(head, body)) and self.write(body)
+            return self._write_parts(_before_body(head, body), body)
         return self.write(frame(head, body.tobytes() if isinstance(body, memoryview) else body))
 
     def write(self, frames, descriptor=None):
@@ -101,6 +101,10 @@ class Link(object):
             self.close()
             raise
         return True
+
+    def _write_parts(self, begin, body):
+        """Sends a frame in two parts, so that its large body is not copied."""
+        return self.write(begin) and self.write(body)
 
     def receive(self, wait=True):
         """Returns the next frame's header and body; `shared` in the header is a `Memory`.
@@ -185,7 +189,7 @@ class Link(object):
                 return self._read_with_files(0 if wait else socket.MSG_DONTWAIT)
             except EnvironmentError as failure:
                 if failure.errno in (errno.EAGAIN, errno.EWOULDBLOCK) and not wait:
-                    return b""
+                    return None
                 if failure.errno != errno.EINTR:
                     # The link ends with a reset if the engine did not read all of our frames.
                     self.close()

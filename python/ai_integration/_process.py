@@ -7,6 +7,8 @@ import sys
 from . import _mode_names
 
 LINK_VARIABLE = "AI_INTEGRATION_LINK"
+_CONCURRENCY_VARIABLE = "AI_INTEGRATION_CONCURRENCY"
+_MAX_CONCURRENCY = 1024
 
 # Set for all programs that the model process starts. These inherit `MODE` too, and a program that
 # only imports this package must not become a second server.
@@ -106,6 +108,27 @@ def link_descriptor():
 def has_link():
     """Returns true if the engine started this process, or the process that it was forked from."""
     return _has_link
+
+
+def concurrency(given):
+    """Returns the number of requests to run at the same time: the setting's, or else `given`."""
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= _MAX_CONCURRENCY:
+        raise ValueError(
+            "concurrency is %r; it is a whole number from 1 to %d" % (given, _MAX_CONCURRENCY)
+        )
+    setting = os.environ.get(_CONCURRENCY_VARIABLE)
+    if not setting:
+        return given
+    try:
+        number = int(setting)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= _MAX_CONCURRENCY:
+        raise BadSetting(
+            "%s is %r; it is a whole number from 1 to %d"
+            % (_CONCURRENCY_VARIABLE, setting, _MAX_CONCURRENCY)
+        )
+    return number
 
 
 def close_on_exec(descriptor):

@@ -14,6 +14,12 @@ _USAGE = 2
 _ABOUT = ("name", "description", "version", "examples")
 
 
+_PLAIN_LOOP = (
+    "AI_INTEGRATION_CONCURRENCY has no effect on this program: a loop around get_next_input takes"
+    " one request at a time. Use start_loop, run or requests, on Python 3.8 or newer"
+)
+
+
 class Cancelled(BaseException):
     """The client has left or has cancelled the request; nobody waits for the result.
 
@@ -71,8 +77,26 @@ def session():
     return _made.get("session") or _made.setdefault("session", Session())
 
 
+def concurrency(given):
+    """Returns the number of requests to run at the same time, if the program asks for `given`."""
+    try:
+        number = _process.concurrency(given)
+    except _process.BadSetting as reason:
+        reject_setting(reason)
+    if number > 1 and sys.version_info < (3, 8):
+        _process.warn("several requests at the same time need Python 3.8; this program runs one")
+        return 1
+    return number
+
+
 class Session(object):
-    """The state behind the public functions; there is one in a process."""
+    """The state behind the public functions; there is one in a process.
+
+    This one has one open block at a time. `_concurrent` puts another session in its place.
+    """
+
+    # The number of requests, or of batches, that the program takes at the same time.
+    concurrency = 1
 
     def __init__(self):
         # Held while a result is sent, so that the block does not end before its result is complete.
@@ -129,11 +153,8 @@ class Session(object):
                 if self._decoder is not None:
                     jobs = self._decoder.admitted(jobs)
         except _process.BadSetting as reason:
-            from . import _leaving
-
             self._busy = False
-            _process.warn(str(reason))
-            _leaving.leave(_USAGE)
+            reject_setting(reason)
         except BaseException as reason:
             self._busy = False
             if isinstance(reason, SystemExit):
@@ -227,7 +248,7 @@ class Session(object):
                         continue
                     job.answered = True
                     if failure is None:
-                        failure = _failure_of(kind, value, trace, is_printed)
+                        failure = failure_of(kind, value, trace, is_printed)
                     if may_be_one:
                         job.fail_with_batch(failure)
                     else:
@@ -274,6 +295,13 @@ class Session(object):
         if reason is not None:
             self._source.replace(reason)
 
+    def _engine_class(self):
+        from ._engine import Engine
+
+        if _process.concurrency(1) > 1:
+            _process.warn(_PLAIN_LOOP)
+        return Engine
+
     def _open(self, inputs_schema, visualizer_config, more, batch):
         """Returns the source of requests; called for the first request."""
         from . import _children, _standard_streams
@@ -303,15 +331,13 @@ class Session(object):
         if descriptor is None:
             from . import _attached
 
-            engine = _attached.start()
+            engine = _attached.start(self._engine_class())
             # A self-test sends all of its requests, and no engine restarts the program.
             keeps = _process.is_tested() or mode in _mode_names.SERVING and not self.is_start_loop
         else:
-            from ._engine import Engine
-
             if _process.asks_for_a_result() and _process.is_started_by_a_model():
                 _standard_streams.check_engine()
-            engine = Engine.inherited(descriptor)
+            engine = self._engine_class().inherited(descriptor)
             # In a mode that does not serve, the engine has set a policy other than `auto`.
             keeps = not self.is_start_loop
         policy.keeps_by_default = keeps
@@ -322,6 +348,8 @@ class Session(object):
             "visualizer_config": visualizer_config,
             "modes": [{"name": name, "hint": custom[name].hint} for name in sorted(custom)],
         }
+        if self.concurrency > 1:
+            model["concurrency"] = self.concurrency
         engine.report_ready(model, batch)
         return engine
 
@@ -378,7 +406,15 @@ def _decoder(inputs_schema):
     return _inputs.decoder(inputs_schema)
 
 
-def _failure_of(kind, value, trace, is_printed):
+def reject_setting(reason):
+    """Ends the program because a setting has a value that cannot be used."""
+    from . import _leaving
+
+    _process.warn(str(reason))
+    _leaving.leave(_USAGE)
+
+
+def failure_of(kind, value, trace, is_printed):
     """Returns the failure of a block that ended without a result."""
     from . import _results
 

@@ -30,15 +30,7 @@ def progress(fraction=None, message=None):
     In a batch the report is for every request. Raises `Cancelled` if the client has left or has
     cancelled the request.
     """
-    if fraction is not None:
-        fraction = float(fraction)
-        if fraction != fraction:
-            raise ValueError("the fraction is not a number")
-        fraction = min(max(fraction, 0.0), 1.0)
-    if message is not None:
-        from . import _results
-
-        message = _results.message(message)
+    fraction, message = report(fraction, message)
     current = session()
     with current.lock:
         # Not those that merely have a result: an iterator in it may tell how far it is.
@@ -59,3 +51,17 @@ def cancelled():
         if not current.has_open_jobs():
             return False
         return all(job.is_cancelled() for job in current.open_jobs("cancelled", None))
+
+
+def report(fraction, message):
+    """Returns the arguments of `progress` as they are sent."""
+    if fraction is not None:
+        fraction = float(fraction)
+        if fraction != fraction:
+            raise ValueError("the fraction is not a number")
+        fraction = min(max(fraction, 0.0), 1.0)
+    if message is not None:
+        from . import _results
+
+        message = _results.message(message)
+    return fraction, message

@@ -1,6 +1,7 @@
 """The older style: a model as one function instead of a loop."""
 
-from ._batch import get_next_inputs, send_results
+from . import _session
+from ._batch import batch_options, get_next_inputs, send_results
 from ._session import get_next_input, send_result, session
 
 
@@ -10,6 +11,7 @@ def start_loop(
     visualizer_config=None,
     max_batch_size=None,
     max_wait_ms=5,
+    concurrency=1,
 ):
     """Calls `inference_function(inputs_dict)` for every request and sends the result it returns.
 
@@ -17,8 +19,9 @@ def start_loop(
     parameters name: `def infer(image, style)`.
 
     With a `max_batch_size` the function gets a list of at most that number of dicts and returns a
-    list of results; see `get_next_inputs`. Does not return: the program exits when there are no
-    more requests.
+    list of results; see `get_next_inputs`. With a `concurrency` above 1 the function is called for
+    that many requests, or batches, at the same time, on threads. Does not return: the program exits
+    when there are no more requests.
     """
     if not callable(inference_function):
         raise TypeError("start_loop needs an inference_function that takes a dict of inputs")
@@ -29,6 +32,15 @@ def start_loop(
 
         if _parameters.takes_names_only(inference_function):
             inference_function = _by_name(inference_function, _parameters.named_by)
+    concurrency = _session.concurrency(concurrency)
+    if concurrency > 1:
+        from ._concurrent import _threads
+
+        batch, send = None, send_result
+        if max_batch_size is not None:
+            batch, send = batch_options(max_batch_size, max_wait_ms), send_results
+        source = (inputs_schema, visualizer_config, {}, batch)
+        _threads.serve("start_loop", concurrency, source, _and_then(inference_function, send))
     while max_batch_size is None:
         with get_next_input(inputs_schema, visualizer_config) as inputs:
             send_result(inference_function(inputs))
@@ -36,6 +48,13 @@ def start_loop(
         batch = get_next_inputs(inputs_schema, visualizer_config, max_batch_size, max_wait_ms)
         with batch as list_of_inputs:
             send_results(inference_function(list_of_inputs))
+
+
+def _and_then(inference_function, send):
+    def call_and_send(inputs):
+        send(inference_function(inputs))
+
+    return call_and_send
 
 
 def _by_name(function, named_by):

@@ -31,6 +31,7 @@ class Model:
         if method is None and (is_class or not callable(given)):
             raise TypeError(_no_model(given))
         self._class = given if is_class else None
+        self._kind = kind
         self._method = method
         self._object = None if method is None or is_class else given
         self.function = given if method is None else getattr(given, method)
@@ -53,13 +54,20 @@ class Model:
             what = name or "the function"
             raise TypeError("%s cannot be served:\n  %s" % (what, "\n  ".join(mistakes)))
 
+    @property
+    def is_async(self):
+        """True if the function, or `setup`, is a coroutine or an async generator."""
+        return _is_async(self.function) or (self._has_setup and _is_async(self._kind.setup))
+
     def set_up(self):
-        """Makes the object if the model is a class, and calls its `setup`."""
+        """Makes the object if the model is a class, and calls its `setup`.
+
+        Returns what `setup` returns: an awaitable if it is async.
+        """
         if self._class is not None:
             self._object = self._class()
             self.function = getattr(self._object, self._method)
-        if self._has_setup:
-            self._object.setup()
+        return self._object.setup() if self._has_setup else None
 
     def arguments(self, inputs):
         """The positional arguments and those by name that the inputs of a request make."""
@@ -72,12 +80,7 @@ class Model:
     def _mistakes(self, kind):
         """Returns the reasons why the model cannot be called, without those of its parameters."""
         mistakes = []
-        if _is_async(self.function):
-            called = "the function" if self._method is None else self._method
-            mistakes.append("%s is async, which is not served; write def" % called)
         if self._has_setup:
-            if _is_async(kind.setup):
-                mistakes.append("setup is async, which is not served; write def")
             names = _required(_signature_of_method(kind, "setup"))
             mistakes += ["setup(%s): nobody gives it; write a default" % name for name in names]
         if self._class is not None:

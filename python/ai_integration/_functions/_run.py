@@ -15,6 +15,7 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
     version=None,
     examples=None,
     visualizer_config=None,
+    concurrency=1,
 ):
     """Serves a function, or a class with `predict` or `__call__`, in the mode that `MODE` names.
 
@@ -22,7 +23,8 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
     describes them. The returned value is the result; yielded values are streamed. `setup` of a
     class is called once, before the first request. `name`, `description` and `version` are texts
     for people; without them, the name and the docstring of the function are used. `examples` is a
-    list of dicts of inputs to try.
+    list of dicts of inputs to try. Up to `concurrency` requests run at the same time: as tasks of
+    asyncio if the function is async, else on threads.
 
     Raises `TypeError` with all reasons if the function cannot be served. Does not return: the
     program exits when there are no more requests.
@@ -37,7 +39,19 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
         "examples": None if examples is None else model.examples(examples),
     }
     _check_size(model.schema, about["examples"])
+    concurrency = _session.concurrency(concurrency)
+    options = (model.schema, visualizer_config, about)
+    if model.is_async:
+        import asyncio
+
+        from . import _tasks
+
+        asyncio.run(_tasks.serve(model, concurrency, options))
     _children.of_this_process().set_up(model)
+    if concurrency > 1:
+        from .._concurrent import _threads
+
+        _threads.serve("run", concurrency, (*options, None), lambda inputs: _answer(model))
     while True:
         # No variable holds the inputs, because it would keep them until the next request.
         with _session.get_next_input(model.schema, visualizer_config, **about):

@@ -1,0 +1,139 @@
+"""Requests for the tasks of an event loop: `async for request in requests(…)`."""
+
+import asyncio
+import sys
+import weakref
+
+from .. import _process, _session, _stream
+from . import _sending
+from ._dispatcher import Dispatcher
+from ._session import ConcurrentSession
+
+# The references to a request that only the body of the loop has: its variable, the variable of
+# `_is_held_by_body_alone`, and the argument of `getrefcount`.
+_REFERENCES = 3
+
+# The dispatcher of this process, once there is one.
+_made = []
+
+
+class requests:
+    """Yields the requests to an `async for`, as they arrive.
+
+    Create a task for each request to work on up to `concurrency` of them at the same time. The
+    first task that the body of the loop creates works on the request. It is cancelled if the client
+    leaves. If it ends with an exception, this request alone fails. A request may also be answered
+    in the body itself. The other arguments are those of `get_next_input`.
+    """
+
+    def __init__(self, inputs_schema=None, visualizer_config=None, concurrency=1, **more):
+        self._concurrency = concurrency
+        self._options = (inputs_schema, visualizer_config, more)
+        self._dispatcher = None
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if self._dispatcher is None:
+            self._dispatcher = self._open()
+        dispatcher = self._dispatcher
+        request = Request(dispatcher, await dispatcher.next_block())
+        reference = weakref.ref(request)
+        dispatcher.watch_body(lambda: _is_held_by_body_alone(reference))
+        return request
+
+    def _open(self):
+        if _made and _made[0].is_open():
+            if _made[0].main is not asyncio.current_task():
+                raise RuntimeError("requests is already iterated over by another task")
+            return _made[0]
+        session = ConcurrentSession("requests", _session.concurrency(self._concurrency))
+        session.open(*self._options)
+        _made[:] = [Dispatcher(session)]
+        return _made[0]
+
+
+class Request:
+    """A request with its `inputs`, a dict. Its methods may be called from any task."""
+
+    __slots__ = ("__weakref__", "_block", "_dispatcher", "inputs")
+
+    def __init__(self, dispatcher, block):
+        self._dispatcher = dispatcher
+        self._block = block
+        self.inputs = block.jobs[0].inputs
+
+    @property
+    def cancelled(self):
+        """True if the client has left or has cancelled the request."""
+        return self._block.is_cancelled()
+
+    async def send(self, result):
+        """Sends the result: a dict as for `send_result`, or the data alone.
+
+        The data may also be an async iterator. A request has one result; a second one is ignored
+        with a warning.
+        """
+        (job,) = self._block.jobs
+        if self._is_refused("send"):
+            return
+        if job.answered:
+            _process.warn("a second result for the same request was ignored")
+            return
+        job.answered = True
+        try:
+            await _sending.send(job, result, self._dispatcher.on_thread)
+        finally:
+            self._dispatcher.release(self._block)
+
+    async def send_chunk(self, data, content_type=None):
+        """Sends a chunk of the result, text or bytes, before the result is complete.
+
+        Waits until the client has read the earlier chunks. Call `send` at the end.
+        """
+        (job,) = self._block.jobs
+        if self._is_refused("send_chunk"):
+            return
+        if job.answered:
+            _process.warn("a chunk was ignored: the request has its result already")
+            return
+        await _sending.send_chunk(job, data, content_type)
+
+    def progress(self, fraction=None, message=None):
+        """Reports the progress of the request: a fraction from 0 to 1, and a message."""
+        (job,) = self._block.jobs
+        report = _stream.report(fraction, message)
+        if not self._is_refused("progress") and not job.ended:
+            job.progress(*report)
+
+    def refuse(self, fields):
+        """Fails the request, because its inputs do not fit: pairs of a name and a message."""
+        (job,) = self._block.jobs
+        job.answered = True
+        job.refuse(fields)
+
+    @property
+    def has_chunks(self):
+        """True if a chunk of the result was sent."""
+        return self._block.jobs[0].has_chunks
+
+    def _is_refused(self, method):
+        is_refused = self._dispatcher.is_forked()
+        if is_refused:
+            _process.warn("%s was ignored: it was called in a forked child" % method)
+        return is_refused
+
+    def __del__(self):
+        block = self._block
+        if not block.is_finished and block.task is None:
+            self._dispatcher.drop(block)
+
+    def __repr__(self):
+        return "<Request %r>" % (self.inputs,)
+
+
+def _is_held_by_body_alone(reference):
+    """Returns true if nothing but the variable of the `async for` refers to the request."""
+    request = reference()
+    return request is None or sys.getrefcount(request) <= _REFERENCES
