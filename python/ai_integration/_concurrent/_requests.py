@@ -107,17 +107,6 @@ class Request:
         if not self._is_refused("progress") and not job.ended:
             job.progress(*report)
 
-    def refuse(self, fields):
-        """Fails the request, because its inputs do not fit: pairs of a name and a message."""
-        (job,) = self._block.jobs
-        job.answered = True
-        job.refuse(fields)
-
-    @property
-    def has_chunks(self):
-        """True if a chunk of the result was sent."""
-        return self._block.jobs[0].has_chunks
-
     def _is_refused(self, method):
         is_refused = self._dispatcher.is_forked()
         if is_refused:
@@ -131,6 +120,16 @@ class Request:
 
     def __repr__(self):
         return "<Request %r>" % (self.inputs,)
+
+
+def job_of(request):
+    """Returns the job of a request."""
+    return request._block.jobs[0]
+
+
+async def on_thread(request, function, *arguments):
+    """Calls a function that works on a request on a thread, and returns its value."""
+    return await request._dispatcher.on_thread(function, *arguments)
 
 
 def _is_held_by_body_alone(reference):

@@ -57,7 +57,12 @@ class Model:
     @property
     def is_async(self):
         """True if the function, or `setup`, is a coroutine or an async generator."""
-        return _is_async(self.function) or (self._has_setup and _is_async(self._kind.setup))
+        return self.is_called_on_loop or (self._has_setup and _is_async(self._kind.setup))
+
+    @property
+    def is_called_on_loop(self):
+        """True if the function is a coroutine or an async generator; `setup` may be another."""
+        return _is_async(self.function)
 
     def set_up(self):
         """Makes the object if the model is a class, and calls its `setup`.

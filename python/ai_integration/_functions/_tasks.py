@@ -1,6 +1,7 @@
 """The loop around an async function: each request is a task of asyncio."""
 
 import asyncio
+import functools
 import inspect
 
 from .. import _children
@@ -22,12 +23,15 @@ async def serve(model, concurrency, options):
 
 async def _answer(model, request):
     """Answers a request with the value that the model returns for its inputs."""
+    job = _requests.job_of(request)
     try:
         by_position, by_name = model.arguments(request.inputs)
     except _signature.InvalidInputs as invalid:
-        request.refuse(invalid.fields)
+        job.refuse(invalid.fields)
+        job.answered = True
         return
-    value = model.function(*by_position, **by_name)
+    call = functools.partial(model.function, *by_position, **by_name)
+    value = call() if model.is_called_on_loop else await _requests.on_thread(request, call)
     if inspect.isawaitable(value):
         value = await value
-    await request.send(_returned.as_result(value, request.has_chunks))
+    await request.send(_returned.as_result(value, job.has_chunks))
