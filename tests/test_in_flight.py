@@ -337,16 +337,16 @@ def test_recycling_loses_no_request(program, form):
 def test_one_request_on_the_command_line(program, tmp_path, form):
     path = program(model(form))
     done = run(path, "--text", "wait 0.1 x", mode="command_line")
-    assert (done.returncode, done.stdout) == (0, b"wait 0.1 x"), done
+    assert (done.returncode, done.stdout) == (0, b"wait 0.1 x\n"), done
     done = run(path, "--text", "print x", mode="command_line")
-    assert (done.returncode, done.stdout) == (0, b"print x"), done
+    assert (done.returncode, done.stdout) == (0, b"print x\n"), done
     assert b"printed x" in done.stderr
     done = run(path, "--text", "fail x", mode="command_line")
     assert done.returncode != 0
     assert b"ValueError: x" in done.stderr
     assert b"Exception in thread" not in done.stderr
     done = run(path, "--text", "steps x", mode="command_line")
-    assert done.stdout.decode() == "".join("x-%d " % step for step in range(20))
+    assert done.stdout.decode().split() == ["x-%d" % step for step in range(20)]
 
 
 @every_form

@@ -9,11 +9,10 @@ import sys
 import threading
 from collections import deque
 
-from .. import _process, _results
-from . import _block
+from .. import _results
+from . import _block, _sending
 
 _ENDED = "the program ended while it worked on this request"
-_CANCELLED_BY_PROGRAM = "the program cancelled the task that worked on this request"
 # Seconds that tasks whose results were sent get to end when there are no more requests.
 _END_TIMEOUT = 2.0
 
@@ -271,7 +270,7 @@ class Dispatcher:
         """Ends the block of a request whose task has ended."""
         task = block.task
         if task.cancelled():
-            message = _CANCELLED_BY_PROGRAM
+            message = _sending.CANCELLED_BY_PROGRAM
             if block.is_cancelled():
                 message = _results.CANCELLED
             elif self.main.done():

@@ -85,7 +85,8 @@ class Request:
         try:
             await _sending.send(job, result, self._dispatcher.on_thread)
         finally:
-            self._dispatcher.release(self._block)
+            if job.answered:
+                self._dispatcher.release(self._block)
 
     async def send_chunk(self, data, content_type=None):
         """Sends a chunk of the result, text or bytes, before the result is complete.

@@ -5,6 +5,8 @@ import collections
 
 from .. import _results
 
+CANCELLED_BY_PROGRAM = "the program cancelled the task that worked on this request"
+
 # Bytes and text of this length or more are sent on a thread, because copying them takes long.
 _LARGE = 1 << 20
 # Types of data that are sent at once. The encoding of others, such as pictures, may take long.
@@ -14,11 +16,17 @@ _QUICK_TYPES = (type(None), bool, bytearray, bytes, dict, float, int, memoryview
 async def send(job, result, on_thread):
     """Sends the result of a job. `on_thread` runs a function on a thread and waits for it."""
     data = result.get("data") if isinstance(result, dict) and "data" in result else result
-    if hasattr(type(data), "__aiter__"):
-        await _send_stream(job, result, data)
-        return
-    if job.has_chunks:
-        await until_may_send(job)
+    try:
+        if hasattr(type(data), "__aiter__"):
+            await _send_stream(job, result, data)
+            return
+        if job.has_chunks:
+            await until_may_send(job)
+    except BaseException:
+        if not job.ended:
+            # The end of the task reports the exception to the client.
+            job.answered = False
+        raise
     if _is_quick(data):
         job.answer(result)
         return
@@ -97,7 +105,7 @@ async def _send_values(job, iterator, values, steps):
             if job.is_time_to_yield():
                 await asyncio.sleep(0)
     except asyncio.CancelledError:
-        job.fail(_results.CANCELLED)
+        job.fail(_results.CANCELLED if job.is_cancelled() else CANCELLED_BY_PROGRAM)
         raise
     except BaseException as reason:
         # The steps report it as they do for other iterators, and raise it again.

@@ -12,6 +12,10 @@ _NO_BLOCK = (
     "%s was ignored: it was called with no request open on this thread or in this task. A thread"
     " that the model starts by itself belongs to no request"
 )
+_NO_RESULT = (
+    "Programming Error: the model's work on the request ended without a result and without an"
+    " exception, so there is neither a success nor an error"
+)
 # Seconds that the end of the program waits for a thread that is sending a result.
 _LOCK_TIMEOUT = 1.0
 
@@ -137,6 +141,9 @@ class ConcurrentSession(Session):
             self._policy.succeeded()
             if block.is_cancelled():
                 message = _results.CANCELLED
+            elif not all(job.answered for job in block.jobs):
+                message = _NO_RESULT
+                _process.warn(message)
         try:
             if block.lines is not None:
                 block.lines.finish()
