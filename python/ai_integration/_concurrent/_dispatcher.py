@@ -38,10 +38,8 @@ class Dispatcher:
         self._has_ended = False
         # Wakes the main task.
         self._waiter = None
-        # The block whose request is in the body, and a function that returns true if only the
-        # body still has the request.
+        # The block whose request is in the body.
         self._body = None
-        self._is_only_in_body = None
         # Keeps the tasks from the garbage collector.
         self._tasks = set()
         self._factory = self._loop.get_task_factory()
@@ -99,9 +97,12 @@ class Dispatcher:
         """Returns true until the source has no more requests."""
         return not self._has_ended and not self._session.is_forked()
 
-    def watch_body(self, is_only_in_body):
-        """Uses a function that returns true if only the body of the loop still has the request."""
-        self._is_only_in_body = is_only_in_body
+    def drop_from_body(self):
+        """Fails the request in the body, unless it has a result, or a task works on it."""
+        block = self._body
+        if block is not None and block.task is None:
+            self._body = None
+            self.finish(block)
 
     def release(self, block):
         """Ends the block of a request that has its result, unless its task still runs."""
@@ -225,7 +226,7 @@ class Dispatcher:
     def _create_task(self, loop, coroutine, **options):
         """The task factory of the event loop: finds the task that works on a request."""
         block = self._body
-        if block is None or block.is_finished or asyncio.current_task() is not self.main:
+        if block is None or block.is_finished or asyncio.current_task(loop) is not self.main:
             return self._create(coroutine, **options)
         has_request = _has_request(coroutine, block)
         if block.task is not None and (block.has_request or not has_request):
@@ -286,7 +287,6 @@ class Dispatcher:
     def _leave_body(self):
         """Hands the request that is in the body over to its task."""
         block, self._body = self._body, None
-        is_only_in_body, self._is_only_in_body = self._is_only_in_body, None
         _block.current.set(None)
         if block is None or block.is_finished:
             return
@@ -295,7 +295,7 @@ class Dispatcher:
                 block.task.cancel()
         elif block.task is not None and not all(job.answered for job in block.jobs):
             self._finish_with_task(block)
-        elif all(job.ended for job in block.jobs) or is_only_in_body():
+        elif all(job.ended for job in block.jobs):
             self.finish(block)
 
     def _cancel(self, block):

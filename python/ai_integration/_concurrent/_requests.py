@@ -1,6 +1,7 @@
 """Requests for the tasks of an event loop: `async for request in requests(…)`."""
 
 import asyncio
+import inspect
 import sys
 import weakref
 
@@ -8,10 +9,6 @@ from .. import _process, _session, _stream
 from . import _sending
 from ._dispatcher import Dispatcher
 from ._session import ConcurrentSession
-
-# The references to a request that only the body of the loop has: its variable, the variable of
-# `_is_held_by_body_alone`, and the argument of `getrefcount`.
-_REFERENCES = 3
 
 # The dispatcher of this process, once there is one.
 _made = []
@@ -30,6 +27,8 @@ class requests:
         self._concurrency = concurrency
         self._options = (inputs_schema, visualizer_config, more)
         self._dispatcher = None
+        # A weak reference to the request that the body of the loop had last.
+        self._last = None
 
     def __aiter__(self):
         return self
@@ -38,9 +37,11 @@ class requests:
         if self._dispatcher is None:
             self._dispatcher = self._open()
         dispatcher = self._dispatcher
+        last, self._last = self._last, None
+        if last is not None and _is_in_variable_alone(last, sys._getframe(1)):
+            dispatcher.drop_from_body()
         request = Request(dispatcher, await dispatcher.next_block())
-        reference = weakref.ref(request)
-        dispatcher.watch_body(lambda: _is_held_by_body_alone(reference))
+        self._last = weakref.ref(request)
         return request
 
     def _open(self):
@@ -133,7 +134,22 @@ async def on_thread(request, function, *arguments):
     return await request._dispatcher.on_thread(function, *arguments)
 
 
-def _is_held_by_body_alone(reference):
-    """Returns true if nothing but the variable of the `async for` refers to the request."""
-    request = reference()
-    return request is None or sys.getrefcount(request) <= _REFERENCES
+def _count_references(reference):
+    """Returns the number of references to an object, with those of this function."""
+    value = reference()
+    return sys.getrefcount(value)
+
+
+def _is_in_variable_alone(reference, frame):
+    """Returns true if only a variable of the frame, that of the `async for`, has the request."""
+    if _count_references(reference) > _ONE_REFERENCE:
+        return False
+    variables = frame.f_locals
+    is_there = any(value is reference() for value in variables.values())
+    if type(variables) is dict and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        # Before Python 3.13 the frame keeps this copy of its variables, and so the request.
+        variables.clear()
+    return is_there
+
+
+_ONE_REFERENCE = _count_references(weakref.ref(requests))
