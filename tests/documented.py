@@ -151,7 +151,7 @@ class Reader:
         mode = None
         if "inputs_schema = " in text and "get_next_input" not in text:
             text += LOOP
-        if re.search(r"get_next_inputs?\(|ai_integration\.run\(|start_loop\(", text):
+        if re.search(r"get_next_inputs?\(|ai_integration\.(run|requests)\(|start_loop\(", text):
             mode = "test_model_integration"
         path.write_text(text)
         self.execute("python3 block.py", MODE=mode)

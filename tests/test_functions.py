@@ -508,10 +508,10 @@ def test_all_that_cannot_be_served_is_named_at_once(program):
         ("class M: pass", "M has neither predict nor __call__"),
         ("M = 3", "not an object of type int"),
         ("M = max", "no signature found for builtin <built-in function max>; write a function"),
-        ("async def M(): 0", "the function is async"),
-        ("async def M(): yield 0", "the function is async"),
-        ("class M:\n  async def predict(self): 0", "predict is async"),
-        ("class M:\n  async def setup(self): 0\n  def predict(self): 0", "setup is async"),
+        (
+            "class M:\n  async def setup(self, w): 0\n  def predict(self): 0",
+            "setup(w): nobody gives it",
+        ),
     ],
 )
 def test_what_is_no_model_is_refused(program, given, told):

@@ -15,7 +15,8 @@ BEGIN = """
     SCHEMA = {"text": {"type": "text"}}
 
     def note(name, text):
-        with open(name, "a") as file:
+        folder = os.path.dirname(os.path.abspath(__file__))
+        with open(os.path.join(folder, name), "a") as file:
             file.write("%s %.6f\\n" % (text, time.monotonic()))
 
     async def answer(request):
@@ -129,8 +130,8 @@ def test_a_task_works_on_its_request(program, tmp_path, way):
 def test_a_request_may_be_answered_in_the_body(program, tmp_path):
     body = """text = request.inputs["text"]
             if text == "group":
-                first, second = await asyncio.gather(asyncio.sleep(0.01, "a"), asyncio.sleep(0, "b"))
-                text = first + second
+                waits = asyncio.sleep(0.01, "a"), asyncio.sleep(0, "b")
+                text = "".join(await asyncio.gather(*waits))
             elif text == "error":
                 try:
                     await asyncio.wait_for(fail(), 5)
@@ -144,7 +145,8 @@ def test_a_request_may_be_answered_in_the_body(program, tmp_path):
                 continue
             await request.send(text)"""
     source = looping(body).replace(
-        "    async def main", "    async def fail(): raise ValueError('caught')\n\n    async def main"
+        "    async def main",
+        "    async def fail(): raise ValueError('caught')\n\n    async def main",
     )
     with serve(program(source), cwd=tmp_path) as server:
         assert post(server, "x") == (200, "x")
@@ -164,7 +166,9 @@ def test_a_request_may_be_answered_in_the_body(program, tmp_path):
 
 
 def test_tasks_that_were_there_before_answer_requests_from_a_queue(program, tmp_path):
-    source = BEGIN + """
+    source = (
+        BEGIN
+        + """
     async def work(queue):
         while True:
             request = await queue.get()
@@ -188,6 +192,7 @@ def test_tasks_that_were_there_before_answer_requests_from_a_queue(program, tmp_
 
     asyncio.run(main())
     """
+    )
     with serve(program(source), cwd=tmp_path) as server:
         texts = [str(number) for number in range(50)]
         assert [answer.body.decode() for answer in all_at_once(server, texts)] == texts
@@ -223,7 +228,9 @@ def test_tasks_that_were_there_before_answer_requests_from_a_queue(program, tmp_
     ],
 )
 def test_what_a_task_may_do_wrong_fails_its_request_alone(program, work, message):
-    source = BEGIN + """
+    source = (
+        BEGIN
+        + """
     async def failing():
         1 / 0
         yield
@@ -248,6 +255,7 @@ def test_what_a_task_may_do_wrong_fails_its_request_alone(program, work, message
 
     asyncio.run(main())
     """.replace("WORK", work)
+    )
     with serve(program(source), AI_INTEGRATION_ON_EXCEPTION="continue") as server:
         others = [in_background(server.post, text="x") for _ in range(5)]
         for _ in range(5):
@@ -258,7 +266,16 @@ def test_what_a_task_may_do_wrong_fails_its_request_alone(program, work, message
         assert "never retrieved" not in server.output()
 
 
-RESULTS = BEGIN + """
+RESULTS = (
+    BEGIN
+    + """
+    import contextvars
+
+    async def in_thread(function, *arguments):
+        # As asyncio.to_thread of Python 3.9 does.
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(None, run, function, *arguments)
+
     async def words():
         for word in ("a ", "b"):
             await asyncio.sleep(0.01)
@@ -291,7 +308,7 @@ RESULTS = BEGIN + """
         elif text == "global functions":
             ai_integration.progress(0.5)
             ai_integration.send_chunk("a ")
-            await asyncio.to_thread(ai_integration.send_chunk, "b ")
+            await in_thread(ai_integration.send_chunk, "b ")
             assert ai_integration.cancelled() is False
             ai_integration.send_result("c")
         elif text == "thread":
@@ -304,7 +321,7 @@ RESULTS = BEGIN + """
             if pid == 0:
                 ai_integration.send_result("of the child")
                 os._exit(0)
-            await asyncio.to_thread(os.waitpid, pid, 0)
+            await in_thread(os.waitpid, pid, 0)
             await request.send("of the parent")
         else:
             await request.send(eval(text))
@@ -315,6 +332,7 @@ RESULTS = BEGIN + """
 
     asyncio.run(main())
 """
+)
 GIVEN = {
     "'x'": ("text/plain", b"x"),
     "b'x'": ("application/octet-stream", b"x"),
@@ -344,7 +362,9 @@ def test_results_of_every_kind(program):
         output = server.output()
         assert "a second result for the same request was ignored" in output
         assert "a chunk was ignored: the request has its result already" in output
-        assert "send_result was ignored: it was called with no request open on this thread" in output
+        assert (
+            "send_result was ignored: it was called with no request open on this thread" in output
+        )
         assert "in a forked child" in output
         assert "never retrieved" not in output
 
@@ -407,8 +427,9 @@ def test_tasks_may_end_after_their_results(program, tmp_path):
 
     async def main""",
     )
-    done = run(program(source), "--text", "x", mode="command_line", cwd=None)
+    done = run(program(source), "--text", "x", mode="command_line")
     assert (done.returncode, done.stdout) == (0, b"done\n"), done
+    (tmp_path / "cleaned").unlink()
     with serve(program(source), cwd=tmp_path) as server:
         begin = time.monotonic()
         texts = [str(number) for number in range(30)]

@@ -1,6 +1,7 @@
 """Runs a model from a command line, a pipe, an HTTP server or a hosting platform.
 
 A model is a function that is passed to `run`, or a loop around `get_next_input` and `send_result`.
+One that works on many requests at the same time is an async function, or a loop over `requests`.
 The environment variable `MODE` decides where its inputs come from and where its results go:
 
     import ai_integration
@@ -52,6 +53,7 @@ __all__ = [
     "ClientError",
     "File",
     "Input",
+    "Request",
     "Result",
     "cancelled",
     "fake_inference_function",
@@ -62,6 +64,7 @@ __all__ = [
     "modes",
     "progress",
     "public_interface",
+    "requests",
     "run",
     "send_chunk",
     "send_result",
@@ -83,6 +86,7 @@ def run(
     version: Optional[str] = None,
     examples: Optional[Sequence[Mapping[str, Any]]] = None,
     visualizer_config: Any = None,
+    concurrency: int = 1,
 ) -> NoReturn:
     """Serves a function, or a class with `predict` or `__call__`, in the mode that `MODE` names.
 
@@ -90,7 +94,8 @@ def run(
     describes them. The returned value is the result; yielded values are streamed. `setup` of a
     class is called once, before the first request. `name`, `description` and `version` are texts
     for people; without them, the name and the docstring of the function are used. `examples` is a
-    list of dicts of inputs to try.
+    list of dicts of inputs to try. Up to `concurrency` requests run at the same time: as tasks of
+    asyncio if the function is async, else on threads.
 
     Raises `TypeError` with all reasons if the function cannot be served. Does not return: the
     program exits when there are no more requests.
@@ -236,6 +241,52 @@ def cancelled() -> bool:
 
     Does not block. Returns false if no request is open.
     """
+
+class requests(AsyncIterator["Request"]):
+    """Yields the requests to an `async for`, as they arrive.
+
+    Create a task for each request to work on up to `concurrency` of them at the same time. The
+    first task that the body of the loop creates works on the request. It is cancelled if the client
+    leaves. If it ends with an exception, this request alone fails. A request may also be answered
+    in the body itself. The other arguments are those of `get_next_input`.
+    """
+    def __init__(
+        self,
+        inputs_schema: Optional[Mapping[str, Mapping[str, Any]]] = None,
+        visualizer_config: Any = None,
+        concurrency: int = 1,
+        *,
+        name: Optional[str] = None,
+        description: Optional[str] = None,
+        version: Optional[str] = None,
+        examples: Optional[Sequence[Mapping[str, Any]]] = None,
+        **more: Any,
+    ) -> None: ...
+    def __aiter__(self) -> Self: ...
+    async def __anext__(self) -> Request: ...
+
+class Request:
+    """A request with its `inputs`, a dict. Its methods may be called from any task."""
+
+    inputs: Dict[str, Any]
+    @property
+    def cancelled(self) -> bool:
+        """True if the client has left or has cancelled the request."""
+    async def send(self, result: Any) -> None:
+        """Sends the result: a dict as for `send_result`, or the data alone.
+
+        The data may also be an async iterator. A request has one result; a second one is ignored
+        with a warning.
+        """
+    async def send_chunk(
+        self, data: Union[str, bytes], content_type: Optional[str] = None
+    ) -> None:
+        """Sends a chunk of the result, text or bytes, before the result is complete.
+
+        Waits until the client has read the earlier chunks. Call `send` at the end.
+        """
+    def progress(self, fraction: Optional[float] = None, message: Optional[str] = None) -> None:
+        """Reports the progress of the request: a fraction from 0 to 1, and a message."""
 
 class Client:
     """Calls a model at an HTTP address.

@@ -68,7 +68,7 @@ class CustomMode(object):
         self._defaults = _defaults_of(inputs_schema)
         self._changed = threading.Condition()
         self._calls = collections.deque()
-        # The calls that the model got. All but the last have their results, if it takes one at a time.
+        # The calls that the model got. In a plain loop all but the last have their results.
         self._taken = []
         self._closed = False
         self._status = None

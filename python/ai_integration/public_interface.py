@@ -5,7 +5,7 @@ from ._batch import batch_options, get_next_inputs, send_results
 from ._session import get_next_input, send_result, session
 
 
-def start_loop(
+def start_loop(  # noqa: PLR0913 -- older programs pass them by position
     inference_function,
     inputs_schema=None,
     visualizer_config=None,

@@ -7,6 +7,8 @@ def start_loop(
     inference_function: Callable[..., Any],
     inputs_schema: Optional[Mapping[str, Mapping[str, Any]]] = None,
     visualizer_config: Any = None,
+    *,
+    concurrency: int = 1,
 ) -> NoReturn:
     """Calls `inference_function(inputs_dict)` for every request and sends the result it returns.
 
@@ -14,8 +16,9 @@ def start_loop(
     parameters name: `def infer(image, style)`.
 
     With a `max_batch_size` the function gets a list of at most that number of dicts and returns a
-    list of results; see `get_next_inputs`. Does not return: the program exits when there are no
-    more requests.
+    list of results; see `get_next_inputs`. With a `concurrency` above 1 the function is called for
+    that many requests, or batches, at the same time, on threads. Does not return: the program exits
+    when there are no more requests.
     """
 
 @overload
@@ -26,4 +29,5 @@ def start_loop(
     *,
     max_batch_size: int,
     max_wait_ms: float = 5,
+    concurrency: int = 1,
 ) -> NoReturn: ...

@@ -159,7 +159,7 @@ class ConcurrentJob(Job):
                 head = b'{"type":"chunk","id":%d,"data":"%s"}' % (self.number, kind.encode())
                 return self._link.write(frame(head, body))
             cut = _frames.chunks(self.number, kind, body, content_type)
-            return all([self._link.send(head, part) for head, part in cut])
+            return all(self._link.send(head, part) for head, part in cut)
 
     def _finish(self, answer):
         if self.ended:

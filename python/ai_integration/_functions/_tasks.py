@@ -15,9 +15,7 @@ async def serve(model, concurrency, options):
     if inspect.isawaitable(is_set_up):
         await is_set_up
     inputs_schema, visualizer_config, about = options
-    async for request in _requests.requests(
-        inputs_schema, visualizer_config, concurrency, **about
-    ):
+    async for request in _requests.requests(inputs_schema, visualizer_config, concurrency, **about):
         asyncio.create_task(_answer(model, request))
 
 
