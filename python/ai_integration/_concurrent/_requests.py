@@ -135,14 +135,17 @@ async def on_thread(request, function, *arguments):
 
 
 def _count_references(reference):
-    """Returns the number of references to an object, with those of this function."""
+    """Returns the number of references to an object, with those of this function.
+
+    PyPy does not count them; then it is 0.
+    """
     value = reference()
-    return sys.getrefcount(value)
+    return sys.getrefcount(value) if hasattr(sys, "getrefcount") else 0
 
 
 def _is_in_variable_alone(reference, frame):
     """Returns true if only a variable of the frame, that of the `async for`, has the request."""
-    if _count_references(reference) > _ONE_REFERENCE:
+    if _count_references(reference) != _ONE_REFERENCE or not _ONE_REFERENCE:
         return False
     variables = frame.f_locals
     is_there = any(value is reference() for value in variables.values())
@@ -152,4 +155,6 @@ def _is_in_variable_alone(reference, frame):
     return is_there
 
 
-_ONE_REFERENCE = _count_references(weakref.ref(requests))
+# A set to which one variable refers, to compare with.
+_probe = set()
+_ONE_REFERENCE = _count_references(weakref.ref(_probe))
