@@ -8,6 +8,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
+from load import Load, payload
 from support import eventually, in_background, memory, run, serve
 
 # Does what its text says, as a thread and as a task.
@@ -150,6 +151,25 @@ def test_64_requests_at_a_time_get_their_own_results(program, form):
         assert [answer.body.decode() for answer in answers] == texts
         # One after the other they take 30 s.
         assert time.monotonic() - begin < 6
+
+
+@every_form
+def test_each_of_3000_results_is_the_right_one(program, form):
+    with serve(program(model(form))) as server:
+        load = Load(server, [payload(number) for number in range(3000)], 64)
+        load.run()
+        assert (load.right, load.wrong) == (3000, []), load.wrong[:3]
+
+
+@every_form
+def test_large_inputs_and_results_of_many_requests(program, form):
+    """They are sent in memory files from 256 KiB on, and in two parts from 64 KiB on."""
+    sizes = [10, 70_000, 300_000, 3_000_000]
+    texts = ["%d-%d " % (n, size) + "x" * (size + n) for n in range(8) for size in sizes]
+    with serve(program(model(form))) as server:
+        for answer, text in zip(all_at_once(server, texts), texts):
+            assert answer.status == 200, answer
+            assert answer.body.decode() == text
 
 
 @every_form

@@ -269,6 +269,10 @@ class _Call(object):
             self._content_type = content_type or usual
         self._chunks.append((kind, body))
 
+    def chunk_of_task(self, data, content_type):
+        """Keeps a chunk that a task has."""
+        self.chunk(*_results.chunk(data, content_type))
+
     def _with_chunks(self, result):
         answer = _results.prepare(result, follows_chunks=True)
         if not answer.success:

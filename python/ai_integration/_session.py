@@ -295,6 +295,10 @@ class Session(object):
         if reason is not None:
             self._source.replace(reason)
 
+    def _interruptible(self):
+        """Returns the session whose block is interrupted if a child process cannot work."""
+        return self
+
     def _engine_class(self):
         from ._engine import Engine
 
@@ -308,7 +312,7 @@ class Session(object):
 
         _standard_streams.fill()
         self._children = _children.of_this_process()
-        self._children.serve(self)
+        self._children.serve(self._interruptible())
         self._policy = policy = _exceptions.Policy()
         about = {name: more.pop(name, None) for name in _ABOUT}
         about = {name: value for name, value in about.items() if value is not None}

@@ -91,11 +91,11 @@ class Dispatcher:
 
     def is_forked(self):
         """Returns true in a forked child, to which no request belongs."""
-        return self._session.is_forked()
+        return self._session.is_forked
 
     def is_open(self):
         """Returns true until the source has no more requests."""
-        return not self._has_ended and not self._session.is_forked()
+        return not self._has_ended and not self._session.is_forked
 
     def drop_from_body(self):
         """Fails the request in the body, unless it has a result, or a task works on it."""

@@ -91,10 +91,6 @@ class ConcurrentEngine(Engine):
             if self._board is not None and self._started_last in [job.number for job in jobs]:
                 self._board.record(0)
 
-    def is_cancelled(self, number):
-        """Returns true if no client waits for a job any more."""
-        return number in self._cancelled or not self._link.is_open()
-
     def forget(self, number):
         """Forgets a job that has ended."""
         self._jobs_by_number.pop(number, None)

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from .. import _frames
+from .. import _frames, _results
 from .._job import Job
 from .._link import frame
 from .._session import Cancelled
@@ -22,9 +22,11 @@ class ConcurrentJob(Job):
 
     __slots__ = (
         "_granted",
+        "_heads",
         "_held",
         "_held_size",
         "_is_abandoned",
+        "_is_cancelled",
         "_spent",
         "event",
         "is_followed",
@@ -37,13 +39,15 @@ class ConcurrentJob(Job):
         # first number, and only the sender of the job's chunks the second.
         self._granted = _FIRST_WINDOW if engine.concurrency > 1 else _UNLIMITED
         self._spent = 0
+        # The headers of small chunks, by the kind of their data.
+        self._heads = {}
         # Chunks, and at last the result, that a task has sent while the client was behind.
         self._held = None
         self._held_size = 0
         # An `asyncio.Event` that is set when `may_send` may have changed, if a task waits for it.
         self.event = None
-        # True if the program has cancelled the sending of the result.
-        self._is_abandoned = False
+        # True if no client waits, and true if the program has cancelled the sending of the result.
+        self._is_cancelled = self._is_abandoned = False
         # True if a client gets the lines that are printed for the job.
         self.is_followed = False
         # Called when no client waits any more.
@@ -51,7 +55,7 @@ class ConcurrentJob(Job):
 
     def is_cancelled(self):
         """Returns true if no client waits for the result, or if its sending was cancelled."""
-        return self._is_abandoned or self._engine.is_cancelled(self.number)
+        return self._is_cancelled or self._is_abandoned or not self._link.is_open()
 
     def abandon(self):
         """Ends the sending of a result that comes in pieces with a failure."""
@@ -70,6 +74,7 @@ class ConcurrentJob(Job):
 
     def cancel(self):
         """Records that no client waits any more, as the engine says."""
+        self._is_cancelled = True
         self._notify()
         if self.when_cancelled is not None:
             self.when_cancelled()
@@ -79,6 +84,13 @@ class ConcurrentJob(Job):
         Job.chunk(self, kind, body, content_type)
         if self.is_cancelled():
             raise Cancelled("nobody waits for the answer any more")
+
+    def chunk_of_task(self, data, content_type):
+        """Sends a chunk that a task has; it must have waited until `may_send` is true."""
+        # Only the content type of the first chunk counts.
+        content_type = None if self._has_chunks else content_type
+        kind, body, content_type = _results.chunk(data, content_type)
+        Job.chunk(self, kind, body, content_type)
 
     def progress(self, fraction, message):
         """Reports the progress of the job, unless it has ended."""
@@ -106,6 +118,8 @@ class ConcurrentJob(Job):
 
     def _must_hold(self, is_data):
         """Waits until a chunk may be sent. Returns true instead if the caller must not wait."""
+        if self._held is None and (not is_data or self._granted > self._spent):
+            return False
         if self._link.is_on_loop():
             return self._held is not None or (is_data and not self.may_send)
         if is_data and not self.may_send:
@@ -156,7 +170,10 @@ class ConcurrentJob(Job):
             if self.ended:
                 return False
             if content_type is None and size < _SMALL:
-                head = b'{"type":"chunk","id":%d,"data":"%s"}' % (self.number, kind.encode())
+                head = self._heads.get(kind)
+                if head is None:
+                    names = (self.number, kind.encode())
+                    head = self._heads[kind] = b'{"type":"chunk","id":%d,"data":"%s"}' % names
                 return self._link.write(frame(head, body))
             cut = _frames.chunks(self.number, kind, body, content_type)
             return all(self._link.send(head, part) for head, part in cut)

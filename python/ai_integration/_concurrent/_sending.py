@@ -40,14 +40,13 @@ async def send(job, result, on_thread):
 
 async def send_chunk(job, data, content_type):
     """Sends a chunk of a job's result, once its client has read the earlier ones."""
-    chunk = _results.chunk(data, content_type)
     if not job.may_send:
         await until_may_send(job)
     if job.is_cancelled():
         # If the task is about to be cancelled, this happens here.
         await asyncio.sleep(0)
         return
-    job.chunk(*chunk)
+    job.chunk_of_task(data, content_type)
     if job.is_time_to_yield():
         await asyncio.sleep(0)
 

@@ -1,9 +1,10 @@
 """The state behind the public functions while several requests are open."""
 
+import functools
 import os
 import threading
 
-from .. import _exceptions, _guard, _process, _results
+from .. import _exceptions, _guard, _leaving, _process, _results
 from .._session import Cancelled, Session, _made, failure_of, reject_setting
 from . import _block, _output
 from ._engine import ConcurrentEngine
@@ -35,6 +36,9 @@ class ConcurrentSession(Session):
         self.concurrency = concurrency
         self._blocks = set()
         self._failure_lock = threading.Lock()
+        # True in a forked child, to which no request belongs.
+        self.is_forked = False
+        os.register_at_fork(after_in_child=functools.partial(setattr, self, "is_forked", True))
         # The exception that ends the program once no block is open.
         self.ending = None
 
@@ -73,10 +77,6 @@ class ConcurrentSession(Session):
         """The source of the requests."""
         return self._source
 
-    def is_forked(self):
-        """Returns true in a forked child, to which no request belongs."""
-        return self._source.pid != os.getpid()
-
     def begin(self, inputs_schema, visualizer_config, more, batch=None):
         """Refuses a loop around `get_next_input` beside the function that serves the model."""
         raise RuntimeError(
@@ -86,13 +86,14 @@ class ConcurrentSession(Session):
 
     def open_jobs(self, function, of_batch):
         """Returns the open requests of the calling thread or task; warns if there are none."""
-        if not self._jobs and not self.is_forked():
+        if not self._jobs and not self.is_forked:
             _process.warn(_NO_BLOCK % function)
             return ()
         return Session.open_jobs(self, function, of_batch)
 
     def open(self, inputs_schema, visualizer_config, about, batch=None):
         """Opens the source of the requests, and takes the place of the other session."""
+        _leaving.end_if_leaving()
         before = _made.get("session")
         former = None if before is None else before._source
         _guard.check(None if former is None else former.pid, self._function)
@@ -129,7 +130,7 @@ class ConcurrentSession(Session):
 
         `raised` is the exception that left it, if any, and `message` the error in its place.
         """
-        if block.is_finished or self.is_forked():
+        if block.is_finished or self.is_forked:
             return
         block.is_finished = True
         kind, value, trace = raised
@@ -186,6 +187,10 @@ class ConcurrentSession(Session):
             raise self.ending
         self._source.leave()
 
+    def _interruptible(self):
+        # Nobody knows which of the open requests waits for the child process.
+        return _NoBlocks()
+
     def _engine_class(self):
         return ConcurrentEngine
 
@@ -217,6 +222,15 @@ class ConcurrentSession(Session):
         self._source.pause(True)
         if self.ending is None:
             self.ending = value
+
+
+class _NoBlocks:
+    """A session that never has an open block."""
+
+    @property
+    def jobs(self):
+        """No requests: another empty list each time, because it stands for the block."""
+        return []
 
 
 def _of_program(trace):

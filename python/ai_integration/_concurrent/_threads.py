@@ -72,7 +72,7 @@ class _Pool:
                 self._run(jobs)
             # No variable holds the inputs, because it would keep them until the next request.
             del jobs
-            if self._session.is_forked():
+            if self._session.is_forked:
                 return
 
     def _next_started(self):
