@@ -278,9 +278,7 @@ class Request:
         The data may also be an async iterator. A request has one result; a second one is ignored
         with a warning.
         """
-    async def send_chunk(
-        self, data: Union[str, bytes], content_type: Optional[str] = None
-    ) -> None:
+    async def send_chunk(self, data: Union[str, bytes], content_type: Optional[str] = None) -> None:
         """Sends a chunk of the result, text or bytes, before the result is complete.
 
         Waits until the client has read the earlier chunks. Call `send` at the end.
