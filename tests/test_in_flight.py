@@ -110,6 +110,8 @@ FORMS = {
 THREADS = ("start_loop", "function")
 TASKS = ("async function", "requests")
 every_form = pytest.mark.parametrize("form", FORMS)
+# One form on threads, and one of tasks, for what does not depend on how the program begins.
+both_kinds = pytest.mark.parametrize("form", ["function", "requests"])
 
 
 def model(form, concurrency=64):
@@ -161,7 +163,7 @@ def test_each_of_3000_results_is_the_right_one(program, form):
         assert (load.right, load.wrong) == (3000, []), load.wrong[:3]
 
 
-@every_form
+@both_kinds
 def test_large_inputs_and_results_of_many_requests(program, form):
     """They are sent in memory files from 256 KiB on, and in two parts from 64 KiB on."""
     sizes = [10, 70_000, 300_000, 3_000_000]
@@ -172,7 +174,7 @@ def test_large_inputs_and_results_of_many_requests(program, form):
             assert answer.body.decode() == text
 
 
-@every_form
+@both_kinds
 def test_no_more_requests_run_than_the_model_asks_for(program, tmp_path, form):
     with serve(program(model(form, 3)), cwd=tmp_path) as server:
         held = [in_background(server.post, text="hold %d" % number) for number in range(5)]
@@ -222,7 +224,7 @@ def test_an_exception_fails_its_request_alone(program, form):
         assert "never retrieved" not in server.output()
 
 
-@every_form
+@both_kinds
 def test_the_process_is_replaced_after_exceptions_while_it_finishes_the_others(program, form):
     with serve(program(model(form))) as server:
         others = [in_background(server.post, text="wait 1 %d" % n) for n in range(10)]
@@ -233,7 +235,7 @@ def test_the_process_is_replaced_after_exceptions_while_it_finishes_the_others(p
         assert post(server, "after") == (200, "after")
 
 
-@every_form
+@both_kinds
 def test_a_request_over_its_time_spares_the_others(program, form):
     times = {"AI_INTEGRATION_TIMEOUT": 1, "AI_INTEGRATION_TIMEOUT_GRACE": 1}
     with serve(program(model(form)), **times) as server:
@@ -258,7 +260,7 @@ def test_neighbours_of_a_crash_run_again(program, tmp_path, form):
         assert crash().json()["code"] == "model_crashed"
 
 
-@every_form
+@both_kinds
 def test_neighbours_of_a_crash_fail_without_retries(program, tmp_path, form):
     with serve(program(model(form)), cwd=tmp_path, AI_INTEGRATION_RETRY=0) as server:
         held = [in_background(server.post, text="hold %d" % number) for number in range(8)]
@@ -323,7 +325,7 @@ def lines_of(events):
     return [json.loads(data)["message"] for data in found]
 
 
-@every_form
+@both_kinds
 def test_a_server_that_ends_finishes_the_requests_that_run(program, tmp_path, form):
     with serve(program(model(form)), cwd=tmp_path) as server:
         held = [in_background(server.post, text="hold %d" % number) for number in range(8)]
@@ -335,7 +337,7 @@ def test_a_server_that_ends_finishes_the_requests_that_run(program, tmp_path, fo
         assert ended() == 0
 
 
-@every_form
+@both_kinds
 def test_a_reload_finishes_the_requests_that_run(program, tmp_path, form):
     path = program(model(form))
     with serve(path, cwd=tmp_path, AI_INTEGRATION_RELOAD=1) as server:
@@ -347,10 +349,10 @@ def test_a_reload_finishes_the_requests_that_run(program, tmp_path, form):
         assert [answer().body.decode() for answer in held] == ["hold %d" % n for n in range(8)]
 
 
-@every_form
+@both_kinds
 def test_recycling_loses_no_request(program, form):
     with serve(program(model(form, 8)), AI_INTEGRATION_MAX_REQUESTS=20) as server:
-        texts = ["wait 0.02 %d" % number for number in range(200)]
+        texts = ["wait 0.02 %d" % number for number in range(100)]
         assert [answer.body.decode() for answer in all_at_once(server, texts)] == texts
 
 
@@ -395,13 +397,13 @@ def test_a_custom_mode_calls_from_several_threads(program, tmp_path, form):
     assert done.returncode == 0, done
 
 
-@every_form
+@both_kinds
 def test_the_self_test_passes(program, form):
     done = run(program(model(form)), mode="test_model_integration")
     assert done.returncode == 0, done
 
 
-@every_form
+@both_kinds
 def test_the_setting_overrides_the_program(program, tmp_path, form):
     with serve(program(model(form, 2)), cwd=tmp_path, AI_INTEGRATION_CONCURRENCY=5) as server:
         held = [in_background(server.post, text="hold %d" % number) for number in range(5)]
@@ -410,7 +412,7 @@ def test_the_setting_overrides_the_program(program, tmp_path, form):
         assert [answer().status for answer in held] == [200] * 5
 
 
-@every_form
+@both_kinds
 def test_one_at_a_time_is_possible_too(program, form):
     with serve(program(model(form, 1))) as server:
         texts = ["wait 0.01 %d" % number for number in range(20)] + ["steps 20"]
