@@ -478,6 +478,34 @@ def _exists(path):
     return Path(path).exists()
 
 
+def test_a_pool_in_a_program_without_a_guard_fails_its_request(program):
+    source = BEGIN + """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    async def work(request):
+        if request.inputs["text"] == "pool":
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(2, mp_context=context) as pool:
+                await asyncio.get_running_loop().run_in_executor(pool, abs, -1)
+        await asyncio.sleep(0.5)
+        await request.send("sent")
+
+    async def main():
+        async for request in ai_integration.requests(SCHEMA, concurrency=8):
+            asyncio.create_task(work(request))
+
+    asyncio.run(main())
+    """
+    with serve(program(source)) as server:
+        others = [in_background(server.post, text="x") for _ in range(3)]
+        status, body = post(server, "pool")
+        assert status == 500
+        assert "called requests in a process that multiprocessing had started" in body
+        assert [other().body for other in others] == [b"sent"] * 3
+        assert post(server, "x") == (200, "sent")
+
+
 def test_an_async_class_is_set_up_once(program):
     source = """
         import asyncio

@@ -38,6 +38,8 @@ _CALLERS_OF_THE_MODEL = (
 )
 # Packages that start processes. Their exceptions may say only that a process has ended.
 _PROCESS_STARTERS = ("concurrent", "joblib", "loky", "multiprocess", "multiprocessing")
+# Their exceptions that always say so.
+_BROKEN_POOLS = ("BrokenProcessPool", "TerminatedWorkerError")
 # The classes of the cause that these packages give to an exception of the work itself.
 _CAUSES_IN_THE_WORK = ("RemoteTraceback", "_RemoteTraceback")
 
@@ -224,6 +226,9 @@ def _is_in_model(frame):
 
 def _is_of_a_pool(value, trace):
     """Returns true if the exception comes from the pool's processes, and not from their work."""
+    if type(value).__name__ in _BROKEN_POOLS:
+        # An event loop passes it on without the frames of the pool.
+        return True
     raiser = ""
     while trace is not None:
         raiser, trace = trace.tb_frame.f_globals.get("__name__") or "", trace.tb_next
