@@ -3,6 +3,7 @@
 //! The number of values is limited, because a value takes much more memory than its text. Numbers
 //! keep all digits.
 
+mod long_strings;
 mod malformed;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::de::{
 };
 use serde_json::{Map, Number, Value};
 
+use self::long_strings::Shortened;
 pub use self::malformed::Malformed;
 use crate::encoding::Encoding;
 use crate::number;
@@ -27,13 +29,13 @@ const NUMBER: &str = "$serde_json::private::Number";
 /// Reads any JSON text in UTF-8 (RFC 8259), UTF-16 or UTF-32 (RFC 4627), with or without a byte
 /// order mark.
 pub fn parse(text: &[u8]) -> Result<Value, Malformed> {
-    read(text, |reader, count| Strict(count).deserialize(reader))
+    read(text, |reader, state| Strict(state).deserialize(reader))
 }
 
 /// Reads the members of an object in their order. The object's own keys may repeat. The encodings
 /// are those of [`parse`].
 pub fn members(text: &[u8]) -> Result<Vec<(String, Value)>, Malformed> {
-    read(text, |reader, count| reader.deserialize_map(Members { list: Vec::new(), count }))
+    read(text, |reader, state| reader.deserialize_map(Members { list: Vec::new(), state }))
 }
 
 /// Checks that a text is JSON that other programs can read: UTF-8 without a byte order mark (RFC
@@ -81,9 +83,18 @@ pub fn extent(value: &Value, most: usize) -> usize {
 
 type Reader<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
 
+/// The state of reading one text.
+#[derive(Default)]
+struct State<'a> {
+    /// The number of values by now.
+    values: usize,
+    /// The text, if it is read without its long strings.
+    shortened: Option<&'a Shortened<'a>>,
+}
+
 fn read<T>(
     text: &[u8],
-    read: impl FnOnce(&mut Reader<'_>, &mut usize) -> serde_json::Result<T>,
+    read: impl Fn(&mut Reader<'_>, &mut State<'_>) -> serde_json::Result<T>,
 ) -> Result<T, Malformed> {
     let encoding = Encoding::of(text, Encoding::Utf8);
     let decoded;
@@ -93,18 +104,27 @@ fn read<T>(
         decoded = encoding.decode(text, encoding.measure(text)?);
         decoded.as_bytes()
     };
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = read(&mut reader, &mut 0);
-    let whole = value.and_then(|value| reader.end().map(|()| value));
-    whole.map_err(|error| Malformed::of(text, &error))
+    let whole = |text: &[u8], mut state: State<'_>| {
+        let mut reader = serde_json::Deserializer::from_slice(text);
+        let value = read(&mut reader, &mut state)?;
+        reader.end().map(|()| value)
+    };
+    if let Some(short) = Shortened::of(text) {
+        let state = State { values: 0, shortened: Some(&short) };
+        // The places of faults are those in the whole text, so a text with a fault is read again.
+        if let Ok(value) = whole(short.text(), state) {
+            return Ok(value);
+        }
+    }
+    whole(text, State::default()).map_err(|error| Malformed::of(text, &error))
 }
 
-struct Members<'a> {
+struct Members<'a, 'b> {
     list: Vec<(String, Value)>,
-    count: &'a mut usize,
+    state: &'a mut State<'b>,
 }
 
-impl<'de> Visitor<'de> for Members<'_> {
+impl<'de> Visitor<'de> for Members<'_, '_> {
     type Value = Vec<(String, Value)>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,21 +133,21 @@ impl<'de> Visitor<'de> for Members<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
         while let Some(key) = map.next_key()? {
-            self.list.push((key, map.next_value_seed(Strict(self.count))?));
+            self.list.push((key, map.next_value_seed(Strict(self.state))?));
         }
         Ok(self.list)
     }
 }
 
 /// Reads a value in which no object has a key twice, and adds it to the count of values.
-struct Strict<'a>(&'a mut usize);
+struct Strict<'a, 'b>(&'a mut State<'b>);
 
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
+impl<'de> DeserializeSeed<'de> for Strict<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        *self.0 += 1;
-        if *self.0 > MAX_VALUES {
+        self.0.values += 1;
+        if self.0.values > MAX_VALUES {
             let many = format_args!("it has more than {MAX_VALUES} values; send them as a file");
             return Err(D::Error::custom(many));
         }
@@ -135,7 +155,7 @@ impl<'de> DeserializeSeed<'de> for Strict<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Strict<'_> {
+impl<'de> Visitor<'de> for Strict<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,6 +180,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
         Ok(value.into())
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Value, E> {
+        let content = self.0.shortened.and_then(|shortened| shortened.content(value));
+        Ok(content.unwrap_or(value).into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {

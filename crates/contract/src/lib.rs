@@ -29,6 +29,7 @@
 //! 4. [`settings!`](crate::settings) declares settings, and an [`Environment`] has their values.
 //! 5. [`wire`] describes these data as bytes.
 
+mod base64_text;
 mod constraints;
 mod encoding;
 mod error;
@@ -50,6 +51,7 @@ mod shape;
 mod value;
 pub mod wire;
 
+pub use base64_text::{decode_base64, decode_base64_into, most_decoded};
 pub use constraints::Constraints;
 pub use encoding::{Encoding, NotText};
 pub use error::{Error, FieldError, Kind, MAX_NAMED};
@@ -61,7 +63,7 @@ pub use input_types::INPUT_TYPES;
 pub use item_count::ItemCount;
 pub use likeness::nearest;
 pub use outcome::{Data, MAX_LIST, Outcome, check_content_type, without_traceback};
-pub use raw::{RawInputs, RawValue, decode_base64};
+pub use raw::{RawInputs, RawValue};
 pub use schema::{Hints, InputsSchema};
 pub use setting::{Environment, Setting, SettingError};
 pub use shape::{Refusal, Shape};

@@ -1,9 +1,5 @@
 //! Input values as they arrive from a form, a command line or a pipe, before the schema is applied.
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use indexmap::IndexMap;
 
@@ -56,39 +52,3 @@ impl From<Value> for RawValue {
 
 /// All inputs of one request as they arrived.
 pub type RawInputs = IndexMap<String, RawValue>;
-
-/// Decodes base64 (RFC 4648, either alphabet, optional padding, line breaks ignored), alone or in a
-/// `data:` URL (RFC 2397). Returns `None` for other text.
-#[must_use]
-pub fn decode_base64(text: &str) -> Option<Bytes> {
-    let encoded = match text.strip_prefix("data:") {
-        Some(url) => {
-            let (head, data) = url.split_once(',')?;
-            if !head.ends_with(";base64") {
-                return None;
-            }
-            data
-        }
-        None => text,
-    };
-    let compact: Vec<u8> = encoded.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let url_safe = compact.iter().any(|byte| matches!(byte, b'-' | b'_'));
-    let alphabet = if url_safe { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
-    let config =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    GeneralPurpose::new(alphabet, config).decode(compact).ok().map(Bytes::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_read_in_every_usual_spelling() {
-        for text in ["/+8=", "/+8", "_-8", "/+\n8=", "data:image/png;base64,/+8="] {
-            assert_eq!(decode_base64(text).as_deref(), Some(&[0xff, 0xef][..]), "{text:?}");
-        }
-        assert_eq!(decode_base64("not base64!"), None);
-        assert_eq!(decode_base64("data:text/plain,hello"), None);
-    }
-}

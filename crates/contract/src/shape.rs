@@ -8,12 +8,13 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::{Number, Value as Json};
 
+use crate::base64_text::decode_base64;
 use crate::constraints::Constraints;
 use crate::format::Format;
 use crate::formats::Formats;
 use crate::json;
 use crate::number::{self, NumberError};
-use crate::raw::{RawValue, decode_base64};
+use crate::raw::RawValue;
 use crate::value::Value;
 
 /// The shape of an input for front ends.

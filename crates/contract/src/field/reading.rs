@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Number, Value as Json};
 
+use crate::base64_text::decode_base64;
 use crate::constraints::Constraints;
 use crate::field::Field;
 use crate::input_type::InputType;
@@ -11,7 +12,7 @@ use crate::input_types;
 use crate::item_count::ItemCount;
 use crate::likeness::nearest;
 use crate::number;
-use crate::raw::{RawValue, decode_base64};
+use crate::raw::RawValue;
 use crate::shape::Shape;
 
 /// The properties that a field can have.

@@ -82,6 +82,31 @@ impl BodyBuffer {
         }
     }
 
+    /// Appends the bytes that `write` puts at the beginning of a slice, which has `most` bytes with
+    /// any content. `write` returns their number, or `None` to append nothing. Returns true if it
+    /// returned a number.
+    pub fn extend_with(
+        &mut self,
+        most: usize,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> bool {
+        let start = self.len();
+        if let Place::InMemoryFile(memory, length) = &mut self.0 {
+            if let Some(room) = memory.get_mut(start..start + most) {
+                let written = write(room);
+                *length += written.unwrap_or_default().min(most);
+                return written.is_some();
+            }
+            // There are more bytes than expected.
+            self.0 = Place::Heap(BytesMut::from(&memory[..start]));
+        }
+        let Place::Heap(bytes) = &mut self.0 else { return false };
+        bytes.resize(start + most, 0);
+        let written = write(&mut bytes[start..]);
+        bytes.truncate(start + written.unwrap_or_default());
+        written.is_some()
+    }
+
     /// Returns the number of bytes.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -13,6 +13,7 @@ use crate::http::about;
 use crate::http::failure::{Failure, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::fetch::{self, Fetcher};
+use crate::http::inputs::files;
 use crate::http::inputs::images;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::request::{RequestInputs, extent, footprint};
@@ -56,10 +57,11 @@ impl Parts {
     fn resolve(
         &self,
         model: &Model,
-        raw: RawInputs,
+        mut raw: RawInputs,
         counted: usize,
         mut reservation: Reservation,
     ) -> Result<(Inputs, Reservation), Failure> {
+        files::decode(&model.schema, &mut raw);
         // JSON was counted when it was read. Text that has only now been parsed as JSON is counted
         // here.
         let inputs = model.schema.resolve(raw)?;

@@ -7,6 +7,7 @@ pub(crate) mod coding;
 #[cfg(feature = "url-inputs")]
 pub(crate) mod egress;
 pub(crate) mod fetch;
+pub(crate) mod files;
 pub(crate) mod images;
 pub(crate) mod intake;
 pub(crate) mod multipart;

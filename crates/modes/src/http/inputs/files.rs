@@ -1,0 +1,47 @@
+//! Decodes the files that a request gives in base64. They are decoded into the memory from which
+//! workers read them.
+
+use ai_integration_contract::{
+    InputsSchema, RawInputs, RawValue, Shape, decode_base64_into, most_decoded,
+};
+use ai_integration_engine::BodyBuffer;
+
+/// Replaces each text in base64 that is given for a file by the content of the file. Other values
+/// stay as they are, and the schema refuses them.
+pub(crate) fn decode(schema: &InputsSchema, raw: &mut RawInputs) {
+    let mut given = Vec::new();
+    for (name, value) in raw {
+        let Some(field) = schema.fields().get(name) else { continue };
+        if !matches!(field.shape(), Shape::Blob { .. }) {
+            continue;
+        }
+        match (value, &field.items) {
+            (RawValue::List(items), Some(_)) => given.extend(items),
+            (value, None) => given.push(value),
+            _ => {}
+        }
+    }
+    let most = given.iter().filter_map(|value| text(value)).map(most_decoded).sum();
+    // All files of a request are in one buffer, because a worker gets one memory file with a job.
+    let mut buffer = BodyBuffer::new(most);
+    let mut places = Vec::new();
+    for value in given {
+        let Some(text) = text(value) else { continue };
+        let start = buffer.len();
+        let decoded = |room: &mut [u8]| decode_base64_into(text, room);
+        if buffer.extend_with(most_decoded(text), decoded) && buffer.len() > start {
+            places.push((start..buffer.len(), value));
+        }
+    }
+    let bytes = buffer.freeze();
+    for (place, value) in places {
+        *value = RawValue::Bytes(bytes.slice(place));
+    }
+}
+
+fn text(value: &RawValue) -> Option<&str> {
+    match value {
+        RawValue::Text(text) | RawValue::Json(serde_json::Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
