@@ -121,6 +121,77 @@ def test_several_big_inputs_of_one_request_are_not_mixed_up(program):
         assert answer.body.decode().splitlines() == expected
 
 
+# Every way in which JSON can have the same file in base64.
+SPELLINGS = {
+    "plain": lambda data: json.dumps(base64.b64encode(data).decode()),
+    "a data: URL": lambda data: json.dumps(
+        "data:application/octet-stream;base64," + base64.b64encode(data).decode()
+    ),
+    "url-safe, unpadded": lambda data: json.dumps(
+        base64.urlsafe_b64encode(data).decode().rstrip("=")
+    ),
+    "escaped slashes": lambda data: json.dumps(base64.b64encode(data).decode()).replace("/", "\\/"),
+    "lines": lambda data: json.dumps(base64.encodebytes(data).decode()),
+    "one space": lambda data: json.dumps(" " + base64.b64encode(data).decode()),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_big_files_in_json_arrive_identical(program, spelling):
+    kind = {"Content-Type": "application/json"}
+    with serve(program(MIRROR + MIRROR_LOOPS["single"])) as server:
+        for size in [0, 1, 5 * KIB, *SIZES]:
+            data = blob(size)
+            body = '{"text": "a blob", "blob": %s}' % SPELLINGS[spelling](data)
+            answer = server.request("/infer", body.encode(), kind)
+            if size:
+                assert same(answer, data)
+            else:
+                assert answer.json()["errors"][0]["name"] == "blob"
+
+
+def test_lists_of_files_in_json_arrive_identical(program):
+    loop = """
+    SCHEMA = {"files": {"type": "file", "list": True}}
+    while True:
+        with ai_integration.get_next_input(SCHEMA) as inputs:
+            digests = [hashlib.sha256(file).hexdigest() for file in inputs["files"]]
+            ai_integration.send_result(
+                {"content-type": "application/json", "data": digests, "success": True}
+            )
+"""
+    kind = {"Content-Type": "application/json"}
+    with serve(program(MIRROR + loop)) as server:
+        files = [blob(size) for size in (300 * KIB, 5, 2 * MIB, 10 * KIB, 70 * KIB)]
+        spelled = [write(data) for write, data in zip(SPELLINGS.values(), files)]
+        answer = server.request("/infer", ('{"files": [%s]}' % ",".join(spelled)).encode(), kind)
+        assert answer.json() == [hashlib.sha256(file).hexdigest() for file in files]
+        spelled[3] = '"no base64!"'
+        answer = server.request("/infer", ('{"files": [%s]}' % ",".join(spelled)).encode(), kind)
+        [error] = answer.json()["errors"]
+        assert (answer.status, error["name"]) == (422, "files[3]")
+        assert error["message"].endswith('got "no base64!"')
+        answer = server.request("/infer", ('{"files": %s}' % spelled[0]).encode(), kind)
+        assert "put it in brackets" in answer.json()["errors"][0]["message"]
+
+
+def test_a_file_in_base64_is_copied_once(program):
+    """The peak of the engine's memory shows the copies: body, text and file, nothing more."""
+
+    def peak(server):
+        status = open("/proc/%d/status" % server.process.pid).read()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * KIB
+
+    with serve(program(MIRROR + MIRROR_LOOPS["single"])) as server:
+        assert server.post(text="warm").status == 200
+        before, data = peak(server), blob(30 * MIB)
+        body = json.dumps({"text": "x", "blob": base64.b64encode(data).decode()}).encode()
+        answer = server.request("/infer", body, {"Content-Type": "application/json"})
+        assert same(answer, data)
+        # The result is in memory too.
+        assert peak(server) - before < 2 * len(body) + 1.3 * len(data)
+
+
 def test_a_big_result_reaches_the_other_readers_too(program, tmp_path):
     with serve(program(MIRROR + MIRROR_LOOPS["batch"])) as server:
         data, text = blob(3 * MIB), words(3 * MIB)

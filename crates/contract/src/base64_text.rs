@@ -1,9 +1,9 @@
 //! Decodes base64 (RFC 4648, either alphabet, optional padding, whitespace ignored), alone or in a
 //! `data:` URL (RFC 2397).
 
+use base64::decoded_len_estimate;
 use base64::engine::general_purpose::GeneralPurposeConfig;
 use base64::engine::{DecodePaddingMode, Engine};
-use base64::decoded_len_estimate;
 use bytes::Bytes;
 
 /// The engines with SIMD instructions. They exist for these processors only.
@@ -62,7 +62,9 @@ pub fn decode_base64_into(text: &str, room: &mut [u8]) -> Option<usize> {
     decode(data, room).or_else(|| {
         let parts = || data.split(u8::is_ascii_whitespace);
         let has_whitespace = parts().nth(1).is_some();
-        has_whitespace.then(|| parts().collect::<Vec<_>>().concat()).and_then(|data| decode(&data, room))
+        has_whitespace
+            .then(|| parts().collect::<Vec<_>>().concat())
+            .and_then(|data| decode(&data, room))
     })
 }
 
@@ -112,7 +114,9 @@ mod tests {
             assert_eq!(decode_base64(text).as_deref(), Some(&[0xff, 0xef][..]), "{text:?}");
         }
         assert_eq!(decode_base64(""), Some(Bytes::new()));
-        for refused in ["not base64!", "data:text/plain,hello", "data:;base64", "/_8=", "/+8==", "/+9="] {
+        for refused in
+            ["not base64!", "data:text/plain,hello", "data:;base64", "/_8=", "/+8==", "/+9="]
+        {
             assert_eq!(decode_base64(refused), None, "{refused:?}");
         }
     }

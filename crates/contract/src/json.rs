@@ -13,7 +13,7 @@ use serde::de::{
 };
 use serde_json::{Map, Number, Value};
 
-use self::long_strings::Shortened;
+use self::long_strings::{LONG, Shortened};
 pub use self::malformed::Malformed;
 use crate::encoding::Encoding;
 use crate::number;
@@ -104,19 +104,30 @@ fn read<T>(
         decoded = encoding.decode(text, encoding.measure(text)?);
         decoded.as_bytes()
     };
-    let whole = |text: &[u8], mut state: State<'_>| {
-        let mut reader = serde_json::Deserializer::from_slice(text);
-        let value = read(&mut reader, &mut state)?;
-        reader.end().map(|()| value)
-    };
-    if let Some(short) = Shortened::of(text) {
-        let state = State { values: 0, shortened: Some(&short) };
-        // The places of faults are those in the whole text, so a text with a fault is read again.
-        if let Ok(value) = whole(short.text(), state) {
-            return Ok(value);
-        }
+    if let Some(short) = Shortened::of(text, LONG)
+        && let Ok(value) = read_shortened(&short, &read)
+    {
+        return Ok(value);
     }
-    whole(text, State::default()).map_err(|error| Malformed::of(text, &error))
+    // A text with a fault is read again, because the fault's place is that in the whole text.
+    read_to_end(text, State::default(), read).map_err(|error| Malformed::of(text, &error))
+}
+
+fn read_shortened<T>(
+    short: &Shortened<'_>,
+    read: impl Fn(&mut Reader<'_>, &mut State<'_>) -> serde_json::Result<T>,
+) -> serde_json::Result<T> {
+    read_to_end(short.text(), State { values: 0, shortened: Some(short) }, read)
+}
+
+fn read_to_end<T>(
+    text: &[u8],
+    mut state: State<'_>,
+    read: impl Fn(&mut Reader<'_>, &mut State<'_>) -> serde_json::Result<T>,
+) -> serde_json::Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = read(&mut reader, &mut state)?;
+    reader.end().map(|()| value)
 }
 
 struct Members<'a, 'b> {
@@ -296,7 +307,84 @@ mod tests {
         assert!(members(format!("{{\"a\":{halves},\"b\":{halves},\"c\":0}}").as_bytes()).is_err());
     }
 
+    #[test]
+    fn a_text_with_long_strings_is_read_as_any_other() {
+        let (key, long) = ("A".repeat(LONG), "A".repeat(6 * LONG));
+        let other = format!("{}é", "b".repeat(LONG));
+        let text = format!(r#"{{"a": "{long}", "b": [1, {{"{key}": "{other}"}}, "_"], "c": ""}}"#);
+        let whole = serde_json::json!({"a": long, "b": [1, {key: other}, "_"], "c": ""});
+        assert!(Shortened::of(text.as_bytes(), LONG).is_some());
+        assert_eq!(parse(text.as_bytes()), Ok(whole));
+        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(members(&wide), members(text.as_bytes()));
+    }
+
+    #[test]
+    fn a_fault_beside_a_long_string_is_reported_with_its_place() {
+        let long = "A".repeat(LONG);
+        for (rest, message) in [
+            (r#"", "b": nul}"#, "expected a value, got \"nul\"; put text in double quotes"),
+            ("\", \"b\": 1}\n}", "expected nothing after the value, got \"}\""),
+            (r#"", "b": 1, "b": 2}"#, "the key \"b\" is given twice"),
+            ("\n\"}", "a line ends inside a string; write the line break as \\n"),
+            ("\\x\"}", "\"x\" cannot follow a backslash; write \\\\ for a backslash"),
+            ("", "it is cut off in the middle of a string"),
+        ] {
+            let (text, short) = (format!(r#"{{"a": "{long}{rest}"#), format!(r#"{{"a": "A{rest}"#));
+            let error = parse(text.as_bytes()).unwrap_err().to_string();
+            let (fault, place) = error.rsplit_once(", at line ").unwrap();
+            assert_eq!(fault, message);
+            let column =
+                |place: &str| place.rsplit_once("column ").unwrap().1.parse::<usize>().unwrap();
+            let near = parse(short.as_bytes()).unwrap_err().to_string();
+            let is_on_first_line = place.starts_with("1 ");
+            let added = if is_on_first_line { LONG - 1 } else { 0 };
+            assert_eq!(column(place), column(&near) + added, "{error}");
+        }
+        let text = [br#"{"a": ""#, long.as_bytes(), b"\xff\"}"].concat();
+        assert_eq!(parse(&text).unwrap_err().to_string(), "its byte 4104, 0xFF, is not UTF-8");
+    }
+
+    /// Any JSON value, with texts of up to 30 characters.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i32>().prop_map(Value::from),
+            "[_A\"\\\\é/]{0,3}".prop_map(Value::from),
+            "[a-z+/é]{10,30}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 20, 4, |inner| {
+            let pairs = prop::collection::vec(("[a-z\"]{0,12}", inner.clone()), 0..4);
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Value::from),
+                pairs.prop_map(|pairs| pairs.into_iter().collect::<Map<_, _>>().into()),
+            ]
+        })
+    }
+
     proptest! {
+        #[test]
+        fn a_text_without_its_long_strings_is_read_as_the_whole(
+            values in prop::collection::vec(any_value(), 1..4),
+            is_pretty: bool,
+            changes in prop::collection::vec(
+                (any::<prop::sample::Index>(), prop::sample::select(&b"\"\"\\:,[]{} \n_\xff\xc3u0"[..])), 0..4,
+            ),
+        ) {
+            let value = Value::from(values);
+            let text = if is_pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+            let mut text = text.unwrap().into_bytes();
+            for (at, byte) in changes {
+                let at = at.index(text.len());
+                text[at] = byte;
+            }
+            let strict = |reader: &mut Reader<'_>, state: &mut State<'_>| Strict(state).deserialize(reader);
+            if let Some(short) = Shortened::of(&text, 8) {
+                let read = read_shortened(&short, strict).ok();
+                prop_assert_eq!(read, read_to_end(&text, State::default(), strict).ok());
+            }
+        }
+
         #[test]
         fn every_text_is_read_or_refused_with_a_place(text in "[{}\\[\\]\",:'\\\\u0t.é\n -]{0,20}") {
             for error in [parse(text.as_bytes()).err(), members(text.as_bytes()).err()] {

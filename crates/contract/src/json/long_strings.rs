@@ -3,8 +3,8 @@
 
 use memchr::{memchr, memchr2};
 
-/// The least length in bytes of a string that is taken out.
-const LONG: usize = 4096;
+/// The least length in bytes of a string for which this is worth its time.
+pub(super) const LONG: usize = 4096;
 /// Strings are taken out only if the rest of the text, which is copied, is at most one part of this
 /// many.
 const PARTS: usize = 4;
@@ -30,12 +30,13 @@ struct LongString<'a> {
 }
 
 impl<'a> Shortened<'a> {
-    /// Takes the long strings out of a text. Returns `None` if they are not most of the text.
-    pub(super) fn of(text: &'a [u8]) -> Option<Self> {
-        if text.len() < LONG {
+    /// Takes the strings of at least `least` bytes out of a text. Returns `None` if they are not
+    /// most of the text.
+    pub(super) fn of(text: &'a [u8], least: usize) -> Option<Self> {
+        if text.len() < least {
             return None;
         }
-        let mut strings = find(text);
+        let mut strings = find(text, least);
         let taken: usize = strings.iter().map(|string| string.content.len()).sum();
         let rest = text.len() - taken;
         if rest > text.len() / PARTS {
@@ -65,9 +66,9 @@ impl<'a> Shortened<'a> {
     }
 }
 
-/// Finds the long strings that are values and have no escapes. If the text is not JSON, the result
-/// has no meaning.
-fn find(text: &[u8]) -> Vec<LongString<'_>> {
+/// Finds the strings of at least `least` bytes that are values and have no escapes. If the text is
+/// not JSON, these may be other parts of it that are between quotation marks.
+fn find(text: &[u8], least: usize) -> Vec<LongString<'_>> {
     let mut strings = Vec::new();
     let mut at = 0;
     while let Some(quote) = memchr(b'"', &text[at..]) {
@@ -79,7 +80,7 @@ fn find(text: &[u8]) -> Vec<LongString<'_>> {
             at = end + rest;
             continue;
         }
-        if plain >= LONG
+        if plain >= least
             && !is_key(&text[end + 1..])
             && let Some(content) = valid(&text[at..end])
         {
@@ -111,7 +112,7 @@ fn is_key(after: &[u8]) -> bool {
 /// control characters and is UTF-8.
 fn valid(content: &[u8]) -> Option<&str> {
     // Without an early end within a block, the compiler uses SIMD instructions.
-    let has_control = |block: &[u8]| block.iter().fold(false, |has, byte| has | (*byte < b' '));
+    let has_control = |block: &[u8]| block.iter().copied().fold(u8::MAX, u8::min) < b' ';
     if content.chunks(BLOCK).any(has_control) {
         return None;
     }

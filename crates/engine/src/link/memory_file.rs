@@ -294,6 +294,26 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_written_in_place_or_not_at_all() {
+        for size in [0, 20, SHARED_FROM] {
+            let mut buffer = BodyBuffer::new(size);
+            let mut append = |most, bytes: &[u8]| {
+                buffer.extend_with(most, |room| {
+                    assert_eq!(room.len(), most);
+                    room.get_mut(..bytes.len())?.copy_from_slice(bytes);
+                    Some(bytes.len())
+                })
+            };
+            assert!(append(9, b"one "));
+            assert!(!append(2, b"more than two"));
+            assert!(append(5, b"three"));
+            let large = vec![b'x'; SHARED_FROM];
+            assert!(append(large.len() + 1, &large));
+            assert_eq!(buffer.freeze(), [b"one three", &large[..]].concat());
+        }
+    }
+
+    #[test]
     fn memory_is_reused_once_the_last_slice_is_dropped() {
         // A size that no other test uses.
         let size = 8 << 20;

@@ -17,8 +17,14 @@ pub fn multipart(bytes: &[u8]) {
     let _ = multipart::parse(&Bytes::copy_from_slice(bytes), "b");
 }
 
-/// Reads a JSON object, which `serde_json` must read too and with the same names.
+/// Reads a JSON object, which `serde_json` must read too and with the same names. With a long string
+/// in the place of each `~` it must be accepted or refused alike.
 pub fn json(bytes: &[u8]) {
+    if Encoding::of(bytes, Encoding::Utf8) == Encoding::Utf8 {
+        let parts: Vec<&[u8]> = bytes.split(|byte| *byte == b'~').collect();
+        let long = parts.join(&[b'~'; 8192][..]);
+        assert_eq!(json::members(&long).is_ok(), json::members(bytes).is_ok());
+    }
     if let Ok(members) = json::members(bytes) {
         let encoding = Encoding::of(bytes, Encoding::Utf8);
         let text = encoding.decode(bytes, encoding.measure(bytes).expect("it is text"));
