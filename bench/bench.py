@@ -156,9 +156,9 @@ class Bench:
         if server.name in self.failed:
             return
         for work in group:
-            if work.name in server.lacks:
-                self.reasons[server.name][work.name] = server.lacks[work.name]
-        group = [work for work in group if work.name not in server.lacks]
+            if reason := server.lack(work):
+                self.reasons[server.name][work.name] = reason
+        group = [work for work in group if not server.lack(work)]
         if not group:
             return
         print(f"  {server.title:20}", end="", flush=True)

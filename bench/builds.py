@@ -4,10 +4,11 @@
     python3 bench/builds.py --before FILE --after FILE    two programs that are built already
 
 Instructions are those of the engine's process under callgrind: for the text echo and for a 1 MB
-picture, asked for by one client over one connection. The speed is that of both builds, which run at
-the same time and are measured in turn. Ratios are of after to before, with their standard errors.
-Both are measured with the Python client of the earlier build, and again with the client of each
-where these differ. Ends with status 1 when a request costs more instructions than it may.
+picture as a form and as base64 in JSON, asked for by one client over one connection. The speed is
+that of both builds, which run at the same time and are measured in turn. Ratios are of after to
+before, with their standard errors. Both are measured with the Python client of the earlier build,
+and again with the client of each where these differ. Ends with status 1 when a request costs more
+instructions than it may.
 """
 
 import argparse
@@ -38,9 +39,13 @@ TARGET = environments.CACHE / "target" / "builds"
 WORKS = {work.name: work for work in works.WORKS}
 # For each work: its title, and the requests in one count. One client sends them. A server that is
 # started once is counted several times.
-COUNTED = {"text-1": ("100-byte text echo", 300), "image-16": ("1 MB image", 20)}
+COUNTED = {
+    "text-1": ("100-byte text echo", 300),
+    "image-16": ("1 MB image", 20),
+    "base64-2": ("1 MB image as base64", 20),
+}
 COUNTS = 6
-RACES = ("text-1", "text-16", "image-16")
+RACES = ("text-1", "text-16", "image-16", "base64-2")
 # Seconds without a request before memory is measured: after the first response, and after a load.
 # By then the engine has returned unused memory to the system.
 IDLE, IDLE_AFTER_LOAD = 1, 12
@@ -152,7 +157,7 @@ def compare_instructions(before, after, starts):
 
 
 def compare_speed(before, after, count, seconds):
-    print(f"\n  {'after to before, in turn':28}{'requests/s':>20}{'CPU per request':>20}")
+    print(f"\n  {'after to before, in turn':40}{'requests/s':>20}{'CPU per request':>20}")
     for name in RACES:
         with serve(before, WORKS[name]) as first, serve(after, WORKS[name]) as second:
             found = pairs.measure(second, first, WORKS[name], count, seconds)
@@ -160,7 +165,7 @@ def compare_speed(before, after, count, seconds):
             "{:.3f} ± {:.3f}".format(*pairs.median(pairs.ratios(found, figure)))
             for figure in ("requests_per_second", "cpu_per_1000")
         ]
-        print(f"  {WORKS[name].title:28}{columns[0]:>20}{columns[1]:>20}", flush=True)
+        print(f"  {WORKS[name].title:40}{columns[0]:>20}{columns[1]:>20}", flush=True)
 
 
 def compare_memory(before, after, starts):

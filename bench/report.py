@@ -276,6 +276,7 @@ NOTES = {
     "to send each other 100 bytes.",
     "image-16": "A PNG of noise. mosec and Ray Serve get the bare bytes, coglet and MLServer "
     "base64 in JSON, the others a multipart form, which they must parse.",
+    "base64-2": "The body is a third larger than the image, and must be parsed and decoded.",
     "compute-2": "One worker can do at most 200 requests/s, and two at most 400, less the share "
     "of the two cores that the server and the load generator use.",
     "batch-64": "The ideal is 3,200 requests/s: 32 for every 10 ms. Servers without batches can do "

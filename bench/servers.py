@@ -46,6 +46,7 @@ class Server:
     variables: Callable[[Start], dict] = lambda start: {}
     text: Callable[[works.Work], Request] | None = None
     image: Callable[[works.Work], Request] | None = None
+    base64: Callable[[works.Work], Request] | None = None
     answer: Callable[[bytes], object] = json.loads
     lacks: dict[str, str] = field(default_factory=dict)
     how: str = ""
@@ -58,7 +59,15 @@ class Server:
         return HERE / "floor" if self.floor else HERE / "peers" / self.name
 
     def request(self, work):
+        if work.is_base64:
+            return self.base64(work)
         return (self.image if work.sends_image else self.text)(work)
+
+    def lack(self, work):
+        """Returns the reason why a work is not measured on this server, or `None`."""
+        if work.is_base64 and not self.base64:
+            return "its program takes the image as bytes only"
+        return self.lacks.get(work.name)
 
 
 # --- forms of requests ---
@@ -88,6 +97,11 @@ def base64_image(work):
     return base64.b64encode(work.image).decode()
 
 
+def cog_image(work):
+    image = "data:image/png;base64," + base64_image(work)
+    return as_json("/predictions", input={"image": image})
+
+
 def tensor(value):
     """Returns a request of KServe's protocol V2."""
     tensor = {"name": "value", "shape": [1, 1], "datatype": "BYTES", "data": [value]}
@@ -105,6 +119,7 @@ SERVERS = [
         variables=lambda start: {"MODE": "http", "AI_INTEGRATION_WORKERS": str(start.workers)},
         text=lambda work: as_json("/infer", text=work.text),
         image=lambda work: image_form("/infer", work),
+        base64=lambda work: as_json("/infer", image=base64_image(work)),
         how="default settings; JSON, the image by multipart; batches by `get_next_inputs`",
     ),
     Server(
@@ -166,9 +181,8 @@ SERVERS = [
         command=("{bin}/python", "serve.py"),
         variables=lambda start: {"COG_LOG_LEVEL": "warning", "COG_MAX_CONCURRENCY": "128"},
         text=lambda work: as_json("/predictions", input={"text": work.text}),
-        image=lambda work: as_json(
-            "/predictions", input={"image": "data:image/png;base64," + base64_image(work)}
-        ),
+        image=cog_image,
+        base64=cog_image,
         answer=lambda body: json.loads(body)["output"],
         lacks=ONE_WORKER,
         litter=Path("/tmp/coglet"),
@@ -192,6 +206,7 @@ SERVERS = [
         },
         text=lambda work: tensor(work.text),
         image=lambda work: tensor(base64_image(work)),
+        base64=lambda work: tensor(base64_image(work)),
         answer=lambda body: json.loads(json.loads(body)["outputs"][0]["data"][0]),
         how="one worker is inside the server's process; JSON, the image in base64; its own batches "
         "(32, 5 ms)",

@@ -46,6 +46,8 @@ class Work:
     workers: int = 1
     text: str = TEXT
     image: bytes = field(default=IMAGE, repr=False)
+    # Sends the image as base64 in JSON.
+    is_base64: bool = False
 
     @property
     def sends_image(self):
@@ -62,6 +64,7 @@ WORKS = [
     Work("text-1", "100-byte text echo, 1 client", "text", 1),
     Work("text-16", "100-byte text echo, 16 clients", "text", 16),
     Work("image-16", "1 MB image, 16 clients", "image", 16),
+    Work("base64-2", "1 MB image as base64 in JSON, 2 clients", "image", 2, is_base64=True),
     Work("compute-1", "5 ms of computing, 1 worker, 16 clients", "compute", 16),
     Work("compute-2", "5 ms of computing, 2 workers, 16 clients", "compute", 16, workers=2),
     Work("batch-1", "10 ms per batch of up to 32, 1 client", "batch", 1),

@@ -9,6 +9,7 @@ import stat
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from support import BINARY, children, descriptors, eventually, run, serve
@@ -179,7 +180,7 @@ def test_a_file_in_base64_is_copied_once(program):
     """The peak of the engine's memory shows the copies: body, text and file, nothing more."""
 
     def peak(server):
-        status = open("/proc/%d/status" % server.process.pid).read()
+        status = Path("/proc/%d/status" % server.process.pid).read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * KIB
 
     with serve(program(MIRROR + MIRROR_LOOPS["single"])) as server:
