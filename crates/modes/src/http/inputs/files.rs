@@ -45,3 +45,49 @@ fn text(value: &RawValue) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn texts_in_base64_become_files_where_the_schema_has_files() {
+        let schema = json!({
+            "file": {"type": "file"},
+            "other": {"type": "image"},
+            "wrong": {"type": "file"},
+            "empty": {"type": "file"},
+            "many": {"type": "file", "list": true},
+            "lone": {"type": "file", "list": true},
+            "text": {"type": "text"},
+        });
+        let (schema, _) = InputsSchema::parse(&schema);
+        let json = |text: &str| RawValue::Json(text.into());
+        let bytes = |content: &'static [u8]| RawValue::Bytes(content.into());
+        let large = "QUJD".repeat(200_000);
+        let list = |first| RawValue::List(vec![first, json("!"), RawValue::Text("_w".to_owned())]);
+        let mut raw = RawInputs::from([
+            ("file".to_owned(), json(&large)),
+            ("other".to_owned(), RawValue::Text("data:image/png;base64,/w==".to_owned())),
+        ]);
+        let rest = [
+            ("wrong", json("no base64!")),
+            ("empty", json("")),
+            ("lone", json("/w==")),
+            ("text", json("/w==")),
+            ("unknown", json("/w==")),
+        ];
+        raw.extend(rest.clone().map(|(name, value)| (name.to_owned(), value)));
+        raw.insert("many".to_owned(), list(json("/w==")));
+        decode(&schema, &mut raw);
+        assert_eq!(raw["file"], RawValue::Bytes("ABC".repeat(200_000).into()));
+        assert_eq!(raw["other"], bytes(b"\xff"));
+        for (name, value) in rest {
+            assert_eq!(raw[name], value, "{name}");
+        }
+        let many = vec![bytes(b"\xff"), json("!"), bytes(b"\xff")];
+        assert_eq!(raw["many"], RawValue::List(many));
+    }
+}
