@@ -309,11 +309,11 @@ def test_an_exception_starts_the_program_again_where_its_mode_goes_on(
         assert process.stderr.read().count("ValueError: no such word") == 2
 
 
-def test_a_program_that_is_started_again_in_vain_is_given_up(use):
+def test_a_program_without_a_successful_result_is_restarted_a_limited_number_of_times(use):
     done = use("never_content", AI_INTEGRATION_START_ATTEMPTS=2)
     assert done.returncode == 1
     assert done.stdout.decode().count("begun") == 2
-    assert "2 starts of the program in a row answered nothing; giving up" in done.stderr.decode()
+    assert "2 starts in a row gave no successful result; giving up" in done.stderr.decode()
 
 
 @both_styles

@@ -512,9 +512,9 @@ def test_a_stream_of_values_is_lines_of_json(server, case):
     assert server.classic(text="as_json(%s, %r)" % (expression, kind))["output"] == lines
 
 
-def test_a_stream_that_fails_names_the_chunk(server):
+def test_a_stream_that_fails_names_the_item(server):
     error = server.classic(text="as_json(iter([{'a': 1}, {'a': [Thing()]}]))")["err"]
-    assert "piece 1 of its iterator" in error
+    assert "item 1 of its iterator" in error
     assert "a[0] is an object of type Thing" in error
 
 

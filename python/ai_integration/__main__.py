@@ -7,7 +7,7 @@ from . import _binary
 
 
 def main():
-    """Become the binary, with this program's arguments."""
+    """Replaces this process by the binary, with the same arguments."""
     binary = _binary.find()
     if binary is None:
         sys.exit(_binary.not_found())

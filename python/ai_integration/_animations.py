@@ -1,14 +1,16 @@
-"""Pictures of several frames, or pages, which are opened files: all of them are written where the
-format has frames, and the log tells of those that are left out where it has none."""
+"""Writes opened pictures of several frames or pages: all frames, if the format can hold them.
+
+Otherwise only one frame is sent, and the log warns of the others.
+"""
 
 from . import _process
 from ._unsendable import Unsendable
 
-# What follows the first picture of other files, as the preview of a photo or a layer, is none.
+# In files of other formats, further pictures are no frames but previews of a photo or layers.
 _WITH_FRAMES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 _WITH_PAGES = "TIFF"
 
-# All frames are in memory at once; these are 1 GiB in four colours.
+# All frames are in memory at once; this many pixels are 1 GiB with four channels.
 _MOST_PIXELS = 1 << 28
 _MOST_FRAMES = 10000
 
@@ -21,7 +23,8 @@ _warned = set()  # type: set[str]
 def are_sent(picture, name):
     """Returns true if this picture has frames and the format `name` can hold them.
 
-    Warns if only the picture has them."""
+    Warns if only the picture has frames.
+    """
     kind = getattr(picture, "format", None)
     if kind not in _WITH_FRAMES or getattr(picture, "n_frames", 1) < 2:
         return False
@@ -30,14 +33,14 @@ def are_sent(picture, name):
     if name not in _warned:
         _warned.add(name)
         _process.warn(
-            "of a picture with %d frames one was sent, since %s has no frames for them; all of them"
-            " are the list %s" % (picture.n_frames, name, _AS_A_LIST)
+            "only one of the %d frames of a picture was sent, because %s cannot hold them; to send"
+            " all, give the list %s" % (picture.n_frames, name, _AS_A_LIST)
         )
     return False
 
 
 def save(picture, file, name, fitting):
-    """Write all frames into `file`; `fitting` puts one into a mode that the format has."""
+    """Writes all frames to `file`; `fitting` converts a frame to a mode that the format has."""
     pixels = picture.n_frames * picture.size[0] * picture.size[1]
     if picture.n_frames > _MOST_FRAMES or pixels > _MOST_PIXELS:
         raise Unsendable(
@@ -49,21 +52,21 @@ def save(picture, file, name, fitting):
     options = {}
     if name != _WITH_PAGES:
         options["duration"] = durations
-        # A file of GIF that does not say it is shown once.
+        # A GIF without this value is shown once.
         loop = picture.info.get("loop", None if name == "GIF" else 1)
         if loop is not None:
             options["loop"] = loop
     if name == "PNG":
-        # Each frame is whole, whatever those of the opened file were.
+        # Each frame is written whole, even if the frames of the opened file were not.
         options.update(disposal=0, blend=0, default_image=False)
     elif name == "GIF" and any(_is_clear(frame) for frame in frames):
-        # What becomes transparent shows what was there before otherwise.
+        # Otherwise the frame before would show through transparent pixels.
         options["disposal"] = 2
     frames[0].save(file, format=name, save_all=True, append_images=frames[1:], **options)
 
 
 def _read(picture, name, fitting):
-    """The frames in modes that go together, and the milliseconds for which each is shown."""
+    """Returns the frames in modes that fit together, and the milliseconds to show each."""
     frames, durations = [], []
     stood = picture.tell()
     # An animated PNG may begin with a picture for viewers that show no animations.
@@ -72,13 +75,13 @@ def _read(picture, name, fitting):
         for number in range(first, picture.n_frames):
             picture.seek(number)
             frame = fitting(picture, name)
-            # Some formats know the time of a frame once it is read.
+            # Some formats have the time of a frame only after it was read.
             frames.append(frame.copy() if frame is picture else frame)
             durations.append(int(round(picture.info.get("duration", 0))))
     finally:
         picture.seek(stood)
     modes = {frame.mode for frame in frames}
-    # A palette is that of one frame.
+    # A palette belongs to one frame, so frames with palettes are converted.
     if name not in ("GIF", _WITH_PAGES) and (len(modes) > 1 or "P" in modes):
         mode = "RGBA" if any(_is_clear(frame) for frame in frames) else "RGB"
         frames = [frame.convert(mode) for frame in frames]

@@ -10,8 +10,8 @@ _LONGEST = 60000
 class get_next_inputs(object):
     """Waits for the next batch of requests and holds it open for the length of a `with` block.
 
-    The block gets a list of up to `max_batch_size` dicts of inputs and answers with
-    `send_results`. If the model is idle and no further request is on its way, a batch starts at
+    The block gets a list of up to `max_batch_size` dicts of inputs, and calls `send_results`
+    with their results. If the model is idle and no further request is on its way, a batch starts at
     once; otherwise it waits up to `max_wait_ms` milliseconds for more requests. The other
     arguments are those of `get_next_input`.
     """
@@ -77,7 +77,7 @@ def _as_result(result):
 
 
 def _send(jobs, results):
-    """Send what is small and whole in one go, and stream the rest together."""
+    """Sends the small results with one write, and streams the others together."""
     frames = []
     streams = []
     for job, result in zip(jobs, results):
@@ -97,7 +97,8 @@ def _send(jobs, results):
             except StopIteration:
                 pass
             except (Exception, Cancelled) as reason:
-                # The requester was told. The others get their answers before the author hears.
+                # The requester has this failure. The other requests get their results before the
+                # exception is raised.
                 failure = failure or reason
             except BaseException as reason:
                 streams.remove(member)
@@ -109,7 +110,7 @@ def _send(jobs, results):
 
 
 def _break_off(streams, reason):
-    """Answer those whose turn does not come any more, since the program is ending."""
+    """Fails the requests that are still streamed, because the program is ending."""
     from . import _results
 
     message = "the program was ended by %s while handling this batch" % type(reason).__name__
@@ -118,7 +119,7 @@ def _break_off(streams, reason):
         try:
             stream.close()
         except BaseException:
-            # What ends the program is what its author has to see.
+            # The author must see the exception that ends the program, not this one.
             pass
 
 

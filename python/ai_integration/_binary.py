@@ -11,7 +11,7 @@ _PARENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def find():
-    """The binary's path, or `None`."""
+    """Returns the binary's path, or `None`."""
     for place in _places():
         if os.path.isfile(place) and os.access(place, os.X_OK):
             return place
@@ -37,10 +37,10 @@ def not_found():
 
 
 def _places():
-    """Paths to try, best first; a generator, since the first one is nearly always right."""
+    """Yields the paths to try, best first; nearly always the first one is enough."""
     chosen = os.environ.get(VARIABLE)
     if chosen:
-        # An explicit choice that is wrong must not be answered by some other version.
+        # If the chosen binary is missing, no other version may run in its place.
         yield os.path.abspath(chosen)
         return
     seen = set()

@@ -35,12 +35,12 @@ from ._undecodable import bounded, in_words
 PATH_VARIABLE = "AI_INTEGRATION_MODES_PATH"
 ENTRY_POINTS = "ai_integration.modes"
 
-# Seconds that a running mode gets to finish after the program has ended.
-_PATIENCE = 3.0
+# The seconds that a running mode gets to finish after the program has ended.
+_GRACE_PERIOD = 3.0
 
-# Remembers, across new starts of the program, how many lives in a row answered nothing.
-_LIVES_VARIABLE = "_AI_INTEGRATION_LIVES"
-# How many there may be: a setting of the engine's, and its default.
+# The number of starts in a row without a successful result; each restart passes it on.
+_FAILED_STARTS_VARIABLE = "_AI_INTEGRATION_FAILED_STARTS"
+# The setting of the engine that limits this number, and its default.
 _ATTEMPTS_VARIABLE = "AI_INTEGRATION_START_ATTEMPTS"
 _ATTEMPTS = 6
 
@@ -88,13 +88,13 @@ class CustomMode(object):
         """Does nothing: the mode makes a call only when it wants a result."""
 
     def give_up(self):
-        """Do nothing: there is no engine that would start the program again."""
+        """Does nothing: there is no engine that would restart the program."""
 
     def replace(self, reason):
         """Does nothing: without an engine, no other process can take over."""
 
     def next_job(self):
-        """Wait for the mode's next call; leave the program when the mode has ended."""
+        """Waits for the mode's next call; ends the program when the mode has ended."""
         _leaving.end_if_leaving()
         call = self.next_call()
         return self.leave() if call is None else call
@@ -133,15 +133,15 @@ class CustomMode(object):
         _leaving.leave(self._status)
 
     def next_batch(self):
-        """The same as a list; a mode makes one call at a time."""
+        """Returns `next_job` in a list, because a mode makes one call at a time."""
         return [self.next_job()]
 
     def _infer(self, inputs):
-        """The `inference_function` that the mode gets."""
+        """Runs the model for the mode, which gets this method as its `inference_function`."""
         call = _Call(self._with_defaults(inputs))
         with self._changed:
             if self._closed:
-                return _results.failure("the model's program has ended")
+                return _results.failure("the program has ended")
             self._calls.append(call)
             self._changed.notify_all()
         call.done.wait()
@@ -150,7 +150,7 @@ class CustomMode(object):
         return call.result
 
     def _with_defaults(self, inputs):
-        """The inputs of a call, with the defaults of the schema for those that it leaves out."""
+        """Returns the inputs of a call, with the schema's defaults for those that are left out."""
         if not isinstance(inputs, dict):
             return inputs
         missing = [name for name in self._defaults if inputs.get(name) is None]
@@ -175,7 +175,7 @@ class CustomMode(object):
             self._changed.notify_all()
 
     def _end(self):
-        """Give the mode up to `_PATIENCE` seconds to handle the result of its last call."""
+        """Gives the mode up to `_GRACE_PERIOD` seconds to handle the result of its last call."""
         if self.pid != os.getpid() or self._thread is threading.current_thread():
             return
         # A restart runs the exit handlers again, and this function is one of them.
@@ -183,32 +183,33 @@ class CustomMode(object):
             return
         self._has_ended = True
         self._close()
-        self._thread.join(_PATIENCE)
+        self._thread.join(_GRACE_PERIOD)
         # Set by what ended the program, unless that was `sys.exit`.
         has_failed = issubclass(getattr(sys, "last_type", None) or KeyboardInterrupt, Exception)
         if self._thread.is_alive() and has_failed and self._command is not None:
-            self._start_again()
+            self._restart()
 
-    def _start_again(self):
-        """Restart the program, because its mode still runs and no engine would restart it."""
-        lives = 1 if self._has_succeeded else int(os.environ.get(_LIVES_VARIABLE) or 0) + 1
-        if lives >= int(os.environ.get(_ATTEMPTS_VARIABLE) or _ATTEMPTS):
-            _process.warn("%d starts of the program in a row answered nothing; giving up" % lives)
+    def _restart(self):
+        """Restarts the program, because its mode still runs and no engine would do it."""
+        before = 0 if self._has_succeeded else int(os.environ.get(_FAILED_STARTS_VARIABLE) or 0)
+        starts = before + 1
+        if starts >= int(os.environ.get(_ATTEMPTS_VARIABLE) or _ATTEMPTS):
+            _process.warn("%d starts in a row gave no successful result; giving up" % starts)
             return
-        os.environ[_LIVES_VARIABLE] = str(lives)
-        _process.warn("the program ended in an exception; starting it again")
-        time.sleep(0.1 * 2**lives if lives > 1 else 0)
+        os.environ[_FAILED_STARTS_VARIABLE] = str(starts)
+        _process.warn("the program ended in an exception; restarting it")
+        time.sleep(0.1 * 2**starts if starts > 1 else 0)
         _handover.restart(self._command)
 
     def _close(self):
-        """Fail the calls that still wait, since the model will not answer them."""
+        """Fails the calls that still wait, because the model will return no result for them."""
         with self._changed:
             self._closed = True
             waiting = list(self._calls)
             self._calls.clear()
             waiting += [call for call in self._taken if not call.ended]
         for call in waiting:
-            call.answer(_results.failure("the model's program ended before it answered"))
+            call.answer(_results.failure("the program ended before it gave a result"))
 
 
 class _Call(object):
@@ -238,9 +239,9 @@ class _Call(object):
         return bool(self._chunks)
 
     def answer(self, result):
-        """Hand the model's result dict to the waiting mode, just as the model gave it.
+        """Hands the model's result dict to the waiting mode, unchanged.
 
-        What it sent in chunks before is put in front of the data.
+        Chunks that the model has sent before are put in front of the data.
         """
         try:
             result = _as_dict(result)
@@ -254,16 +255,16 @@ class _Call(object):
             self.done.set()
 
     def refuse(self, fields):
-        """Tell the mode that inputs do not fit: pairs of a name and what is wrong."""
+        """Fails the call because of its inputs: pairs of a name and what is wrong."""
         self.answer(_results.failure(in_words(bounded(fields))))
 
     def begin_answer(self, result):
-        """`answer`; there is nothing to put together with other calls."""
+        """Hands over the result at once; no frame and no steps are left to send."""
         self.answer(result)
         return None, iter(())
 
     def chunk(self, kind, body, content_type):
-        """Keep a chunk of the result; the mode gets all chunks joined."""
+        """Keeps a chunk of the result; the mode gets all chunks joined."""
         if not self._chunks:
             usual = "text/plain" if kind == "text" else "application/octet-stream"
             self._content_type = content_type or usual
@@ -278,8 +279,8 @@ class _Call(object):
         if not answer.success:
             return result if isinstance(result, dict) else _results.failure(answer.error)
         chunks = self._chunks
-        pieces = [answer.data] if answer.pieces is None else answer.pieces
-        chunks.extend(_results.body_of(piece) for piece in pieces if piece is not None)
+        more = [answer.data] if answer.pieces is None else answer.pieces
+        chunks.extend(_results.body_of(chunk) for chunk in more if chunk is not None)
         data = b"".join([body for _, body in chunks])
         if all(kind == "text" for kind, _ in chunks):
             data = data.decode("utf-8")
@@ -302,7 +303,7 @@ class _Call(object):
 
 
 def _defaults_of(inputs_schema):
-    """The values for inputs that are not given, by the names of these."""
+    """Returns the schema's defaults that are not `None`, by the names of the inputs."""
     entries = (inputs_schema or {}).items()
     defaults = {name: entry.get("default") for name, entry in entries if isinstance(entry, dict)}
     return {name: default for name, default in defaults.items() if default is not None}
@@ -316,7 +317,7 @@ def _as_dict(result):
 
 
 def find():
-    """All custom modes, as a dict from name to `Declaration`."""
+    """Returns all custom modes, as a dict from name to `Declaration`."""
     found = {}
     for origin, load in _origins():
         try:
@@ -344,7 +345,7 @@ def find():
 
 
 def _origins():
-    """The sources of modes: pairs of a name for messages and a function that loads the modes."""
+    """Yields the sources of modes: a name for messages, and a function that loads the modes."""
     for name in sorted(modes.__all__):
         path = os.path.join(os.path.dirname(modes.__file__), name + ".py")
         yield path, functools.partial(_from_package, name)
@@ -389,7 +390,7 @@ def _entry_points():
     try:
         metadata = importlib.import_module("importlib.metadata")
     except ImportError:
-        # Python 2 has no such thing.
+        # Python 2 has no `importlib.metadata`.
         return []
     entries = metadata.entry_points()
     if hasattr(entries, "select"):

@@ -1,6 +1,6 @@
-"""Files that a model gives as its data: open ones, buffers, and paths.
+"""Reads the files that a model gives as its data: open files, buffers, and paths.
 
-What is small is sent whole, the rest in blocks from where the file stands.
+A small file is sent whole, a large one in blocks. An open file is read from its position on.
 """
 
 import fcntl
@@ -14,18 +14,18 @@ from ._unsendable import Unsendable
 
 _TEXT = type(b"".decode("ascii"))
 
-# Large enough to travel in memory that is shared, small enough to hold several at once.
+# In bytes: large enough for shared memory, and small enough to hold several at once.
 _BLOCK = 1 << 20
 
 # Longer text is no path on any system.
 _LONGEST_PATH = 4096
 
-# Types of data that nobody writes as text, beside pictures, sounds and films.
+# Types of data that are never text, beside pictures, sounds and videos.
 _BINARY = ("application/octet-stream", "application/pdf", "application/zip")
 
 
 def content(value, media_type):
-    """The whole content of a file, or `None` and an iterator of its pieces."""
+    """Returns the whole content of a file and `None`, or `None` and an iterator of its blocks."""
     is_path = not hasattr(value, "read")
     file = _opened(value) if is_path else value
     if getattr(file, "closed", False) is True:
@@ -35,24 +35,24 @@ def content(value, media_type):
     whole = getattr(file, "getvalue", None)
     if callable(whole):
         return _of_right_kind(whole(), media_type), None
-    pieces = _pieces(file, is_path)
+    blocks = _pieces(file, is_path)
     if not _is_seekable(file):
-        # What is yet to come may take its time.
-        return None, _of_right_kinds(pieces, media_type)
-    begin = _of_right_kind(next(pieces, b""), media_type)
-    more = next(pieces, None)
+        # The next block may come late, so the first one is not held back.
+        return None, _of_right_kinds(blocks, media_type)
+    begin = _of_right_kind(next(blocks, b""), media_type)
+    more = next(blocks, None)
     if more is not None:
-        return None, _of_right_kinds(_joined([begin, more], pieces), media_type)
+        return None, _of_right_kinds(_joined([begin, more], blocks), media_type)
     if not begin and file is value and file.tell() > 0:
         raise Unsendable(
             "the file is at its end, after %d bytes, so that nothing is left to read: call .seek(0)"
-            " before, or give its pathlib.Path" % file.tell()
+            " first, or give its pathlib.Path" % file.tell()
         )
     return begin, None
 
 
 def check_text(text, media_type):
-    """Refuse text that stands for data which is not text, such as the name of a picture's file."""
+    """Raises `Unsendable` for text in place of other data, such as the name of a picture's file."""
     if media_type.startswith(("image/", "audio/", "video/")) or media_type in _BINARY:
         if _names_file(text):
             raise Unsendable(
@@ -64,30 +64,30 @@ def check_text(text, media_type):
             )
     if _pictures.is_raster(media_type):
         raise Unsendable(
-            "text is not a picture: give a file as its pathlib.Path, base64 as what"
-            " base64.b64decode makes of it"
+            "text is not a picture: give a file as its pathlib.Path, and decode base64 with"
+            " base64.b64decode"
         )
 
 
-def checked(pieces, media_type):
-    """The pieces of an iterator, of which text is held against `check_text`."""
+def checked(chunks, media_type):
+    """Yields the chunks of an iterator, and calls `check_text` for text."""
     try:
-        for number, piece in enumerate(pieces):
-            # Only the first may stand for the whole.
-            if isinstance(piece, _TEXT) and (number == 0 or _pictures.is_raster(media_type)):
-                check_text(piece, media_type)
-            yield piece
+        for number, chunk in enumerate(chunks):
+            # Only the first chunk can be a file's name or a URL.
+            if isinstance(chunk, _TEXT) and (number == 0 or _pictures.is_raster(media_type)):
+                check_text(chunk, media_type)
+            yield chunk
     finally:
-        # A generator that is not wanted any more should not wait for its finalizer.
-        close = getattr(pieces, "close", None)
+        # A generator that is not read to its end is closed now, not when Python collects it.
+        close = getattr(chunks, "close", None)
         if close is not None:
             close()
 
 
 def _opened(path):
-    """The file at a path, which has to be one that ends."""
+    """Opens the regular file at a path; raises `Unsendable` for anything else."""
     try:
-        # Opening a pipe would wait for whoever writes into it.
+        # Opening a pipe would wait until another process opens it to write.
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
@@ -98,28 +98,28 @@ def _opened(path):
 
 
 def _pieces(file, is_ours):
-    """Blocks of a file from where it stands; closes it in the end where it `is_ours`."""
+    """Yields blocks of a file from its position on, and closes it at the end if it `is_ours`."""
     read = _reader(file)
     size = 0
     try:
         while True:
             try:
-                piece = read(_BLOCK)
+                block = read(_BLOCK)
             except Exception as reason:
                 raise Unsendable("the file cannot be read: %s" % _in_words(reason))
-            if piece is None:
+            if block is None:
                 raise Unsendable("the file is in non-blocking mode, and has nothing to read yet")
-            if not isinstance(piece, (bytes, bytearray, memoryview, _TEXT)):
-                raise Unsendable("the file's read gave a %s, not bytes" % type(piece).__name__)
-            if not len(piece):
+            if not isinstance(block, (bytes, bytearray, memoryview, _TEXT)):
+                raise Unsendable("the file's read gave a %s, not bytes" % type(block).__name__)
+            if not len(block):
                 return
-            size += len(piece)
+            size += len(block)
             if size > BODY_LIMIT and not _is_regular(file):
                 raise Unsendable(
-                    "the file gave more than %d GiB and has no end of its own; more than that is"
-                    " sent by a generator" % (BODY_LIMIT >> 30)
+                    "the file gave more than %d GiB and has no length; to send more than that, give"
+                    " a generator" % (BODY_LIMIT >> 30)
                 )
-            yield piece
+            yield block
     finally:
         if is_ours:
             file.close()
@@ -161,29 +161,29 @@ def _is_regular(file):
         return False
 
 
-def _of_right_kinds(pieces, media_type):
+def _of_right_kinds(blocks, media_type):
     try:
-        for piece in pieces:
-            yield _of_right_kind(piece, media_type)
+        for block in blocks:
+            yield _of_right_kind(block, media_type)
     finally:
-        pieces.close()
+        blocks.close()
 
 
-def _of_right_kind(piece, media_type):
-    if isinstance(piece, _TEXT) and _pictures.is_raster(media_type):
+def _of_right_kind(block, media_type):
+    if isinstance(block, _TEXT) and _pictures.is_raster(media_type):
         raise Unsendable(
-            'the file is open as text, and a picture is bytes: open it in the mode "rb"; in the'
-            " place of io.StringIO take io.BytesIO"
+            'the file is open as text, and a picture is bytes: open it in the mode "rb"; use'
+            " io.BytesIO instead of io.StringIO"
         )
-    return piece
+    return block
 
 
 def _joined(begin, rest):
     try:
-        for piece in begin:
-            yield piece
-        for piece in rest:
-            yield piece
+        for block in begin:
+            yield block
+        for block in rest:
+            yield block
     finally:
         rest.close()
 
@@ -194,7 +194,7 @@ def _names_file(text):
     try:
         return os.path.isfile(text)
     except (TypeError, ValueError):
-        # A character that no name has.
+        # The text has a character that no file name can have.
         return False
 
 

@@ -1,19 +1,19 @@
-"""The form in which answers travel: the frames of the worker protocol that carry them."""
+"""Makes the frames of the worker protocol that carry results and reports to the engine."""
 
 from ._link import BODY_LIMIT, encode, frame
 from ._results import Unsendable, body_of, unsendable
 from ._undecodable import in_words
 
-# Data shorter than this travels in one piece with its header. Text may have four bytes for each
-# character, and still takes no memory file.
+# In bytes or characters: shorter data is sent together with its header. Even text with four bytes
+# for each character then needs no memory file.
 _SMALL = 1 << 16
 
-# The usual headers, all but the number at the end, by content type and kind of body.
+# The usual headers without the number at their end, by content type and kind of body.
 _heads = {}  # type: dict[tuple[object, object], bytes]
 
 
 def small(answer, number):
-    """The only frame of an answer that is small and whole, as bytes; `None` for other answers."""
+    """Returns the only frame of a result that is small and whole; `None` for other results."""
     data = answer.data
     if data is None:
         return frame(_result(answer, number, None)) if answer.pieces is None else None
@@ -27,11 +27,11 @@ def small(answer, number):
 
 
 def frames(answer, number, has_chunks):
-    """Yield the header and body of each frame of an answer whose pieces, if any, were sent.
+    """Yields the header and body of each frame of a result whose iterator, if any, was sent.
 
-    `has_chunks` says whether chunks were sent before; the data of a success is then one more.
+    `has_chunks` is true if chunks were sent before; the data of a success is then one more.
     """
-    # An iterator that gave nothing is data all the same: it is empty.
+    # An iterator without items gives empty data, not none.
     data = answer.data if answer.pieces is None else ""
     try:
         kind, body = (None, b"") if data is None else body_of(data)
@@ -48,17 +48,17 @@ def frames(answer, number, has_chunks):
 
 
 def _kind(answer, kind):
-    """The kind of the data for the header, where a list and written JSON have their own."""
+    """Returns the kind of the data for the header; a list and written JSON have their own."""
     return "list" if answer.parts else "json" if answer.is_json else kind
 
 
 def batch_failure(answer, number):
-    """The header of the frame of a failure that is the whole batch's, not this member's."""
+    """Returns the header of a frame for a failure of the whole batch, not only of this member."""
     return encode(dict(_fields(answer, number, None), of_batch=True))
 
 
 def chunks(number, kind, body, content_type):
-    """The header and body of each frame of a chunk: one frame, unless the chunk is too large.
+    """Returns the header and body of each frame of a chunk; only a large chunk needs several.
 
     Text is cut only between characters.
     """
@@ -78,7 +78,7 @@ def chunks(number, kind, body, content_type):
 
 
 def progress(number, fraction, message):
-    """The header of the frame that tells how far a job is."""
+    """Returns the header of a frame that reports the progress of a job."""
     return encode({"type": "progress", "id": number, "fraction": fraction, "message": message})
 
 
@@ -88,12 +88,12 @@ def log(number, line):
 
 
 def replace(reason):
-    """The header of the frame that asks for another process, for this reason."""
+    """Returns the header of a frame that asks for another process, for this reason."""
     return encode({"type": "replace", "message": reason})
 
 
 def refusal(number, fields):
-    """The header of the frame that refuses a job for its inputs: pairs of name and message."""
+    """Returns the header of a frame that refuses a job's inputs: pairs of name and message."""
     return encode(
         {
             "type": "result",
@@ -106,7 +106,7 @@ def refusal(number, fields):
 
 
 def _result(answer, number, kind):
-    """The header of the frame with this answer, whose body is of this kind."""
+    """Returns the header of a frame with this result and a body of this kind."""
     if not answer.success or answer.error is not None or answer.parts:
         return encode(_fields(answer, number, kind))
     known = _heads.get((answer.content_type, kind))

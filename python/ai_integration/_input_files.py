@@ -1,9 +1,9 @@
-"""Files that the model gets by their paths: written for one request, and removed after it.
+"""Writes the files that the model gets by their paths, and removes them after the request.
 
-Each request has a folder of its own among the temporary files, which nobody else may look into. It
-is locked while it is used, and the system unlocks it when the process ends, however that ends. So
-the folders of processes that were killed are told by their missing lock, and the next process that
-starts removes them.
+Each request has a folder of its own among the temporary files. Other users cannot read it. The
+folder is locked while it is in use. The system removes the lock when the process ends, also if it
+is killed. So a folder without a lock belongs to a process that has ended, and the next process that
+starts removes it.
 """
 
 import errno
@@ -20,16 +20,16 @@ from . import _process
 try:
     from pathlib import Path as _path  # novm
 except ImportError:
-    # Python 2 has no such thing.
+    # Python 2 has no `pathlib`.
     _path = str
 
 _PREFIX = "ai_integration-inputs-"
-# How often another folder is made where one is taken for a dead process's just as it comes up.
+# The number of tries to make a folder: another process may remove a new one before it is locked.
 _TRIES = 10
-# The greatest part of an input's name that its file is named by.
+# The most characters of an input's name in the name of its file.
 _NAME = 40
 
-# The beginnings of files, where they are, and the formats that have them.
+# The marks of formats: the place of a mark in a file, its bytes, and the format.
 _MARKS = (
     (0, b"\x89PNG\r\n\x1a\n", "png"),
     (0, b"\xff\xd8\xff", "jpg"),
@@ -82,7 +82,7 @@ _MARKS = (
     (0, b"\x93NUMPY", "npy"),
     (0, b"glTF", "glb"),
 )
-# What is in the list at the end of an archive of these programs, which is that long at least.
+# The names of files in archives that office programs write. They stand near an archive's end.
 _OFFICE = (
     (b"word/document.xml", "docx"),
     (b"xl/workbook.xml", "xlsx"),
@@ -92,7 +92,7 @@ _TAIL = 1 << 16
 
 
 def format_of(data):
-    """The ending of names of files with this content, or `None` where that does not tell."""
+    """Returns the file extension for this content, without a dot, or `None` if it is not known."""
     for start, mark, known in _MARKS:
         if data[start : start + len(mark)] != mark:
             continue
@@ -106,9 +106,9 @@ def format_of(data):
 
 
 def maker(name, formats):
-    """The function that writes the files of an input, whose schema lists these formats.
+    """Returns a function that writes the files of an input; its schema lists these formats.
 
-    Removes what processes that have died left behind.
+    Removes the folders of processes that have died.
     """
     label = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_NAME] + "-"
     usual = _ending(formats[0]) if isinstance(formats, list) and len(formats) == 1 else ""
@@ -122,14 +122,14 @@ def maker(name, formats):
 
 
 class Folder(object):
-    """The folder of one request. There is none until something is written to it."""
+    """The folder of one request, which is made when the first file is written."""
 
     def __init__(self):
         self._name = None
         self._lock = None
 
     def write(self, label, suffix, data):
-        """The path of a new file with this content."""
+        """Writes a new file with this content, and returns its path."""
         if self._name is None:
             self._name, self._lock = _new_folder()
         descriptor, name = tempfile.mkstemp(suffix, label, self._name)
@@ -138,7 +138,7 @@ class Folder(object):
         return _path(name)
 
     def remove(self):
-        """Remove the folder with all that is in it."""
+        """Removes the folder and its files."""
         if self._name is not None:
             shutil.rmtree(self._name, ignore_errors=True)
             os.close(self._lock)
@@ -146,7 +146,7 @@ class Folder(object):
 
 
 def _ending(word):
-    """The ending of names of files of a format, as the schema's `formats` name them."""
+    """Returns the file extension, with its dot, for a format in the schema's `formats`."""
     word = ("%s" % word).lower()
     if "/" in word:
         return mimetypes.guess_extension(word) or ""
@@ -155,7 +155,7 @@ def _ending(word):
 
 
 def _new_folder():
-    """A new folder's name, and the descriptor that it is locked by."""
+    """Returns the name of a new folder, and the descriptor that holds its lock."""
     for _ in range(_TRIES):
         name = tempfile.mkdtemp(prefix=_PREFIX)
         try:
@@ -168,11 +168,14 @@ def _new_folder():
         if _is_locked(lock, or_cannot_be=True) and os.path.isdir(name):
             return name, lock
         os.close(lock)
-    raise EnvironmentError(errno.EAGAIN, "no folder for files in " + tempfile.gettempdir())
+    raise EnvironmentError(errno.EAGAIN, "cannot make a folder for files in " + tempfile.gettempdir())
 
 
 def _is_locked(descriptor, or_cannot_be):
-    """Returns true if the lock was free and is ours now; some file systems have no locks."""
+    """Locks a folder, and returns true if that succeeded.
+
+    Returns `or_cannot_be` if the file system has no locks.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
@@ -181,11 +184,11 @@ def _is_locked(descriptor, or_cannot_be):
 
 
 def _sweep(parent):
-    """Remove the folders of processes that have died."""
+    """Removes the folders of processes that have died."""
     try:
         names = os.listdir(parent)
     except EnvironmentError:
-        # A folder of temporary files need not be readable.
+        # This process may not be allowed to list the folder of temporary files.
         return
     for name in names:
         if name.startswith(_PREFIX):
@@ -199,7 +202,7 @@ def _remove_if_left(name):
             return
         lock = os.open(name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except EnvironmentError:
-        # It has just gone.
+        # Another process has just removed it.
         return
     try:
         if _is_locked(lock, or_cannot_be=False):

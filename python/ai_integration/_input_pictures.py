@@ -1,13 +1,13 @@
-"""Pictures of which Pillow reads the bytes: upright, whole, and in RGB or RGBA."""
+"""Decodes pictures with Pillow: upright, whole, and in RGB or RGBA."""
 
 import io
 import sys
 
 from . import _pictures
-from ._undecodable import Undecodable, told
+from ._undecodable import Undecodable, text_of
 
 _ORIENTATION = 0x0112
-# Pillow's name of the turn for each orientation, and what else says how a picture was held.
+# Pillow's name of the turn for each orientation, and the metadata with a picture's orientation.
 _TURNS = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
@@ -18,12 +18,12 @@ _TURNS = {
     8: "ROTATE_90",
 }
 _NOTES = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
-# They are programs, which Pillow lets Ghostscript run.
+# Pictures in these formats are programs, which Pillow would run with Ghostscript.
 _PROGRAMS = ("EPS",)
 
 
 def check(form):
-    """Raise `ImportError` where the libraries are missing that pictures in this form need."""
+    """Raises `ImportError` if a library is missing that pictures in this form need."""
     try:
         from PIL import Image  # noqa: F401
     except ImportError as reason:
@@ -36,7 +36,7 @@ def check(form):
 
 
 def open_image(data):
-    """The PIL picture of a file's bytes; raises `Undecodable` where there is none in them."""
+    """Returns a file's bytes as a PIL picture; raises `Undecodable` if they are no picture."""
     from PIL import Image
 
     picture = _opened(Image, data)
@@ -50,19 +50,19 @@ def open_image(data):
     except Exception as reason:
         raise Undecodable(
             "expected a whole picture, got one in %s that cannot be decoded: %s"
-            % ((picture.format or "?").lower(), told(reason))
+            % ((picture.format or "?").lower(), text_of(reason))
         )
 
 
 def to_array(data):
-    """The picture as an array of uint8, height by width by 3, or by 4 where it is transparent."""
+    """Returns a picture as an array of uint8: height by width by 3, or by 4 with transparency."""
     import numpy
 
     return numpy.array(open_image(data))
 
 
 def _opened(Image, data):
-    """The picture whose head has been read, and whose size is no danger."""
+    """Returns a picture after its header was read and its size was checked."""
     most = Image.MAX_IMAGE_PIXELS
     try:
         picture = Image.open(io.BytesIO(data))
@@ -75,11 +75,11 @@ def _opened(Image, data):
 
         known = _input_files.format_of(data)
         given = "%d bytes of something else" % len(data) if known is None else known
-        # Older Pillows, those for Python 2, have no name for it.
+        # Pillow for Python 2 raises `IOError` instead.
         if isinstance(reason, getattr(Image, "UnidentifiedImageError", IOError)):
             raise Undecodable("expected a picture that can be decoded here, got %s" % given)
         raise Undecodable(
-            "expected a whole picture, got %s that cannot be decoded: %s" % (given, told(reason))
+            "expected a whole picture, got %s that cannot be decoded: %s" % (given, text_of(reason))
         )
     width, height = picture.size
     if most is not None and width * height > most:
@@ -92,7 +92,7 @@ def _opened(Image, data):
 
 
 def _scale_clear_colour(picture, bits):
-    """Scale a PNG's transparent colour as Pillow has scaled its pixels, of so many bits, to 8."""
+    """Scales a PNG's transparent colour from `bits` to 8 bits, as Pillow has scaled the pixels."""
     clear = picture.info.get("transparency")
     if isinstance(clear, int) and picture.mode == "L" and bits in (2, 4):
         picture.info["transparency"] = clear * 255 // ((1 << bits) - 1)
@@ -101,7 +101,7 @@ def _scale_clear_colour(picture, bits):
 
 
 def _upright(picture):
-    """The picture as the camera was held."""
+    """Returns the picture turned as the camera was held."""
     from PIL import Image, ImageOps
 
     try:
@@ -110,7 +110,7 @@ def _upright(picture):
     except MemoryError:
         raise
     except Exception:
-        # What a camera notes beside the pixels may well be broken.
+        # The metadata of a camera is often broken.
         return picture
     if turn is None:
         return picture
@@ -119,8 +119,8 @@ def _upright(picture):
     except MemoryError:
         raise
     except Exception:
-        # Pillow cannot write the notes again, such as a fraction of 0/0; they say no more than how
-        # it was held.
+        # Pillow cannot write the metadata again, for example a fraction of 0/0. Without it, the
+        # picture can still be turned.
         turned = picture.transpose(getattr(Image, turn))
         for note in _NOTES:
             turned.info.pop(note, None)
@@ -128,18 +128,18 @@ def _upright(picture):
 
 
 def _in_colour(picture):
-    """The picture in RGB, or in RGBA where its form has transparency."""
+    """Returns the picture in RGB, or in RGBA if it has transparency."""
     if picture.mode.startswith("I") or picture.mode == "F":
         picture = _in_eight_bits(picture)
     return _pictures.converted(picture, "RGBA" if _pictures.has_transparency(picture) else "RGB")
 
 
 def _in_eight_bits(picture):
-    """A picture of one deep channel in grey, its values scaled rather than cut off."""
+    """Returns a picture of one deep channel in 8-bit grey, with scaled values."""
     low, high = _range(picture)
     scale = 255.0 / (high - low) if high > low else 0.0
     whole = picture.convert("I") if picture.mode.startswith("I;") else picture
-    # What becomes of a float is cut off after the point.
+    # The conversion of a float cuts off its fraction, so 0.5 is added.
     grey = whole.convert("F").point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
     clear = grey.info.pop("transparency", None)
     if clear is not None and whole.mode == "I":
@@ -148,7 +148,7 @@ def _in_eight_bits(picture):
 
 
 def _other_than(picture, value):
-    """The mask of the pixels, of which each is an integer of 4 bytes, that have another value."""
+    """Returns a mask of the pixels that differ from `value`; each is an integer of 4 bytes."""
     from PIL import Image, ImageChops
 
     content = picture.tobytes()
@@ -163,7 +163,7 @@ def _other_than(picture, value):
 
 
 def _range(picture):
-    """The values that are to become black and white."""
+    """Returns the values that become black and white."""
     if picture.mode.startswith("I;") or (picture.mode == "I" and picture.format in ("PNG", "PPM")):
         return 0, 65535
     low, high = picture.getextrema()

@@ -1,7 +1,7 @@
-"""Sounds as `(rate, array)`: by the library soundfile where it is installed, else from WAV only.
+"""Decodes sounds to `(rate, array)`, with the library soundfile, or from WAV only without it.
 
-Both give the same: samples of float32 from -1 to 1, of the shape `(samples,)`, or
-`(samples, channels)` where there are several.
+Both ways give the same: samples of float32 from -1 to 1, of the shape `(samples,)`, or
+`(samples, channels)` if there are several channels.
 """
 
 import contextlib
@@ -10,39 +10,39 @@ import struct
 import wave
 
 from . import _input_files, _process
-from ._undecodable import Undecodable, told
+from ._undecodable import Undecodable, text_of
 
 # Samples of all channels: 1 GiB of them, or 50 minutes of stereo at 44.1 kHz.
 _MOST = 1 << 28
 
-# What a WAV file's head calls whole numbers, and the form of head that tells it further behind,
-# which `wave` knows from Python 3.12 on.
-_WHOLE = struct.pack("<H", 1)
+# The codes in the header of a WAV file for integer samples, and for the extensible form of header,
+# which has the code of the samples further behind. `wave` reads that form from Python 3.12 on.
+_INTEGERS = struct.pack("<H", 1)
 _EXTENSIBLE = struct.pack("<H", 0xFFFE)
 _SUBFORMAT = 24
-# The longest file that its own head can tell of.
+# The greatest length that the header of a file can state.
 _LONGEST = (1 << 32) - 1
-# The chunks of a file that may come before that of its head.
+# The most chunks of a WAV file before the chunk with its format.
 _MOST_CHUNKS = 1000
 
 _TOO_LONG = "expected a sound of at most %d samples, got one of more, or of unknown length" % _MOST
 
 
 def check():
-    """Raise `ImportError` where NumPy is missing, and warn where most formats cannot be read."""
+    """Raises `ImportError` if NumPy is missing, and warns if most formats cannot be read."""
     try:
         import numpy  # noqa: F401
     except ImportError as reason:
         raise ImportError("NumPy is missing (%s): python -m pip install numpy" % reason)
     if _soundfile() is None:
         _process.warn(
-            "sounds can be decoded from WAV only, since the library soundfile is not installed:"
+            "sounds can be decoded from WAV only, because the library soundfile is not installed:"
             " python -m pip install soundfile"
         )
 
 
 def decode(data):
-    """The rate and the samples of a file's bytes."""
+    """Returns the rate and the samples of a file's bytes."""
     soundfile = _soundfile()
     rate, array = _by_wave(data) if soundfile is None else _by_soundfile(soundfile, data)
     if not len(array):
@@ -54,7 +54,7 @@ def _soundfile():
     try:
         import soundfile
     except (ImportError, OSError):
-        # It is there without the C library that it needs.
+        # The package is not installed, or the C library that it needs is missing.
         return None
     return soundfile
 
@@ -70,7 +70,7 @@ def _by_soundfile(soundfile, data):
     except Exception as reason:
         raise Undecodable(
             "expected a sound that soundfile reads, such as wav, flac, ogg or mp3, got %s: %s"
-            % (_given(data), told(getattr(reason, "error_string", reason)))
+            % (_given(data), text_of(getattr(reason, "error_string", reason)))
         )
 
 
@@ -89,14 +89,14 @@ def _by_wave(data):
         raise
     except Exception as reason:
         raise Undecodable(
-            "expected a sound in wav with whole numbers as samples, since the model's program lacks"
-            " the library soundfile, which reads others; got %s: %s" % (_given(data), told(reason))
+            "expected a sound in wav with integers as samples, because the program lacks the"
+            " library soundfile, which reads other formats; got %s: %s" % (_given(data), text_of(reason))
         )
     return rate, _as_floats(samples, channels, width)
 
 
 def _readable(data):
-    """A WAV file with a head that `wave` reads: of the plain form, and with the file's length."""
+    """Returns a WAV file with a header that `wave` reads: the plain form, with the file's length."""
     at = 12
     for _ in range(_MOST_CHUNKS):
         if data[at : at + 4] == b"fmt " or len(data) < at + 8:
@@ -105,15 +105,15 @@ def _readable(data):
         at += 8 + size + size % 2
     at += 8
     form, subformat = data[at : at + 2], data[at + _SUBFORMAT : at + _SUBFORMAT + 2]
-    if form == _EXTENSIBLE and subformat == _WHOLE:
-        form = _WHOLE
-    # Programs that write to a pipe do not know the length.
+    if form == _EXTENSIBLE and subformat == _INTEGERS:
+        form = _INTEGERS
+    # A program that wrote the file to a pipe could not know its length.
     length = struct.pack("<I", min(len(data), _LONGEST) - 8) if len(data) > 12 else data[4:8]
     return b"".join((data[:4], length, data[8:at], form, data[at + 2 :]))
 
 
 def _as_floats(samples, channels, width):
-    """The samples of a WAV file, which are of 1 to 4 bytes, the lowest one first."""
+    """Returns the samples of a WAV file as floats; each has 1 to 4 bytes in little-endian order."""
     import numpy
 
     frames = len(samples) // (channels * width)
@@ -122,7 +122,7 @@ def _as_floats(samples, channels, width):
     wide = numpy.zeros((count, 4), dtype="uint8")
     wide[:, 4 - width :] = given
     if width == 1:
-        # Those of one byte have no sign.
+        # Samples of one byte are unsigned.
         wide[:, 3] ^= 0x80
     array = wide.view("<i4")[:, 0].astype("float32") / numpy.float32(1 << 31)
     return array if channels == 1 else array.reshape(frames, channels)

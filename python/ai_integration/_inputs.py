@@ -1,7 +1,7 @@
-"""Inputs in the form that the schema's property `as` asks for, made before the model gets them.
+"""Converts inputs to the form in the schema's property `as` before the model gets them.
 
-The engine sends files as bytes. What cannot be read as what it should be is refused in the client's
-terms, and the model never sees it.
+The engine sends files as bytes. If a file cannot be decoded, the request is refused in the client's
+terms, and the model never gets it.
 """
 
 import base64
@@ -18,7 +18,7 @@ _TYPES = {
     "path": ("audio", "file", "image", "video"),
     "pil": ("image",),
 }
-# The bytes that the decoded files of a request take up together: small files make large pictures.
+# The most bytes of all decoded files of a request together, because small files can become large.
 _MOST_BYTES = 2 << 30
 
 _DATA_URL = re.compile(r"data:[^,]{0,1000};base64,")
@@ -26,10 +26,10 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}$")
 
 
 def decoder(inputs_schema):
-    """The `Decoder` of a schema, or `None` where it asks for bytes only.
+    """Returns the `Decoder` of a schema, or `None` if all its files are bytes.
 
-    Raises `ImportError` where a library is missing. What the schema gets wrong is left to the
-    engine, which tells it and ignores it, and so it is ignored here.
+    Raises `ImportError` if a library is missing. Mistakes in the schema are ignored here, because
+    the engine warns of them.
     """
     entries = {
         name: entry
@@ -40,7 +40,7 @@ def decoder(inputs_schema):
 
 
 def bytes_of(value):
-    """The bytes of a file; `None` for what is neither that nor text that stands for it."""
+    """Returns a file as bytes, from bytes or base64; `None` if the value is neither."""
     if isinstance(value, bytes):
         return value
     if isinstance(value, (bytearray, memoryview)):
@@ -55,7 +55,7 @@ def bytes_of(value):
 
 
 class Decoder(object):
-    """Reads the inputs of requests, and lets go of what it made for them."""
+    """Converts the inputs of requests, and removes the files that it wrote for them."""
 
     def __init__(self, entries):
         self._makers = {name: _maker(name, entry) for name, entry in entries.items()}
@@ -69,11 +69,11 @@ class Decoder(object):
         return other
 
     def admitted(self, jobs):
-        """Those of the jobs whose inputs could be read; the others are answered."""
+        """Returns the jobs whose inputs could be converted; fails the others."""
         return [job for job in jobs if self._read(job)]
 
     def release(self):
-        """Remove the files of the requests that were open."""
+        """Removes the files of the requests that were open."""
         while self._folders:
             self._folders.pop().remove()
 
@@ -82,13 +82,13 @@ class Decoder(object):
             return True
         reading = _Reading()
         try:
-            # Another dict, since that of a custom mode is the mode's own.
+            # A copy, because the dict of a custom mode belongs to the mode.
             job.inputs = inputs = dict(job.inputs)
             for name, make in self._makers.items():
                 if inputs.get(name) is not None:
                     inputs[name] = reading.read(name, inputs[name], make)
         except BaseException as reason:
-            # It is nothing about the input: there is no memory or no room on the disk, say.
+            # The input is not the cause: the memory or the disk is full, for example.
             reading.folder.remove()
             job.answered = True
             job.answer(_results.failure(_results.formatted(*sys.exc_info())))
@@ -117,7 +117,7 @@ class _Reading(object):
         self._room = _MOST_BYTES
 
     def read(self, name, value, make):
-        """Return what `make` makes of an input; what does not fit is noted."""
+        """Returns an input converted by `make`; adds to `refused` if it cannot be converted."""
         if not isinstance(value, (list, tuple)):
             return self._read_one(name, value, make)
         items = []
@@ -132,7 +132,7 @@ class _Reading(object):
         try:
             data = bytes_of(value)
             if data is None:
-                # Custom modes may have pictures at hand.
+                # A custom mode may pass a decoded picture.
                 return value
             made = make(data, self.folder) if self._room >= 0 else None
             self._room -= _size(made)
@@ -148,14 +148,14 @@ class _Reading(object):
 
 
 def _form(entry):
-    """The form that an input's properties ask for, or `None` where that is bytes."""
+    """Returns the form that an input's properties ask for, or `None` for bytes."""
     form = entry.get("as")
     types = _TYPES.get(form, ()) if isinstance(form, (str, _results.TEXT)) else ()
     return form if entry.get("type") in types and not entry.get("choices") else None
 
 
 def _maker(name, entry):
-    """The function that makes an input's form of its bytes; it gets a folder for files beside."""
+    """Returns the function that converts an input's bytes; it also gets a folder for files."""
     form, kind = _form(entry), entry["type"]
     try:
         if form == "path":
@@ -177,7 +177,7 @@ def _maker(name, entry):
 
 
 def _size(made):
-    """The bytes that a picture, an array or a sound takes up in memory; a path takes none."""
+    """Returns the bytes that a picture, an array or a sound takes in memory; a path takes none."""
     if isinstance(made, tuple):
         made = made[1]
     if hasattr(made, "nbytes"):

@@ -25,10 +25,10 @@ class Job(object):
         self._link = link
         self.number = number
         self._has_chunks = False
-        # Why it cannot be handed to the model.
+        # The reason why the model cannot get this job, or `None`.
         self.problem = problem
         self.inputs = inputs
-        # The first when the model has given a result, the second when that is sent.
+        # `answered` is true when the model has given a result, `ended` when that was sent.
         self.answered = False
         self.ended = False
 
@@ -38,29 +38,29 @@ class Job(object):
         return self._has_chunks
 
     def answer(self, result):
-        """Send the model's result, or a failed one where that cannot be sent.
+        """Sends the model's result, or a failed one if that cannot be sent.
 
-        Raises only what the model's own iterator raised, after the requester was told.
+        Raises only what the model's own iterator raised, after a failure was sent.
         """
         whole, steps = self.begin_answer(result)
         if whole is not None:
             self._link.write(whole)
             return
         for _ in steps:
-            # Each piece is sent on the way.
+            # Each step sends a chunk.
             pass
 
     def fail_with_batch(self, result):
-        """Send the failure of the whole batch: the engine may let this member run by itself."""
+        """Sends the failure of the whole batch; the engine may run this member again by itself."""
         if not self.ended:
             self._engine.forget_start()
             self._link.send(_frames.batch_failure(_results.prepare(result), self.number))
             self._end()
 
     def begin_answer(self, result):
-        """`answer` in steps: a frame if the result is small and whole, else a generator.
+        """Begins `answer`; returns a frame if the result is small and whole, else a generator.
 
-        One of the two is `None`. The generator sends a piece at each step.
+        The other item of the pair is `None`. The generator sends a chunk at each step.
         """
         answer = _results.prepare(result, self._has_chunks)
         if not answer.data and answer.pieces is None and not self._has_chunks:
@@ -72,15 +72,15 @@ class Job(object):
         return whole, None
 
     def write(self, frames):
-        """Send frames of this job and others in one go."""
+        """Sends frames of this job and others with one write."""
         self._link.write(b"".join(frames))
 
     def fail(self, message):
-        """Answer with a failure, unless the answer is complete."""
+        """Sends a failure, unless the result was already sent."""
         self._finish(_results.failed(message))
 
     def refuse(self, fields):
-        """Answer that inputs do not fit: pairs of a name and what is wrong."""
+        """Refuses the inputs: `fields` are pairs of a name and what is wrong."""
         self._link.send(_frames.refusal(self.number, bounded(fields)))
         self._end()
 
@@ -89,17 +89,17 @@ class Job(object):
         return self._engine.is_cancelled(self.number)
 
     def chunk(self, kind, body, content_type):
-        """Send a piece of the answer ahead."""
+        """Sends a chunk of the result."""
         if content_type is None and not self._has_chunks:
             content_type = "text/plain" if kind == "text" else "application/octet-stream"
         self._send_ahead(kind, body, content_type)
 
     def progress(self, fraction, message):
-        """Tell how far the job is."""
+        """Reports the progress of the job."""
         self._link.send(_frames.progress(self.number, fraction, message))
 
     def _steps(self, answer):
-        """Send an answer that is not small: a piece at each step, and its end at the last one."""
+        """Sends a large or streamed result: a chunk at each step, and the end at the last one."""
         pieces = iter(()) if answer.pieces is None else answer.pieces
         try:
             try:
@@ -112,7 +112,7 @@ class Job(object):
                         break
                     yield
             finally:
-                # A generator that is not wanted any more should not wait for its finalizer.
+                # A generator that is not read to its end is closed now, not when Python collects it.
                 close = getattr(pieces, "close", None)
                 if close is not None:
                     close()

@@ -1,9 +1,9 @@
-"""The values of a JSON result for which `json` alone has no words.
+"""Converts the values of a JSON result that `json` cannot write.
 
-They get the form that FastAPI gives them where it has one (docs/results.md has the table). All else
-is refused by its place in the result, with the call that helps. Types of other packages are
-recognised by what they have, or by their module if the program has loaded it: nothing is imported
-for them.
+They get the form that FastAPI gives them, if it has one (docs/results.md has the table). The error
+for any other value names its place in the result and a call that helps. Types of other packages
+are recognised by their attributes, or by their module if the program has loaded it. Nothing is
+imported for them.
 """
 
 import itertools
@@ -18,17 +18,17 @@ _abc = sys.modules.get("_collections_abc") or sys.modules["_abcoll"]
 _TEXT = type(b"".decode("ascii"))
 _INTEGERS = (int, type(sys.maxsize + 1))
 
-# Containers in each other, and the items of an iterator, which does not say whether it ends.
+# The most nested containers, and the most items of an iterator, which may be endless.
 _DEEPEST = 200
 _LONGEST = 1000000
-# The digits of a `Decimal` that is written as an integer: as many as Python itself writes.
+# The most digits of a `Decimal` that is written as an integer: the default limit of Python.
 _MOST_DIGITS = 4300
 _LONGEST_PLACE = 200
 
 try:
     _TooDeep = RecursionError
 except NameError:
-    # That of Python 2.
+    # Python 2 raises this class.
     _TooDeep = RuntimeError
 
 _KEYS = "a key is text, a number, a date, an Enum, a UUID, True, False or None"
@@ -39,17 +39,17 @@ class Unexpressible(Exception):
 
 
 def plain(value):
-    """`value` made of nothing but what `json` writes; raises `Unexpressible`."""
+    """Returns `value` converted to types that `json` writes; raises `Unexpressible`."""
     walk = _Walk()
     try:
         return walk.plain(value)
     except _TooDeep as reason:
-        # Python's own limit comes first where the program itself is deep in calls.
+        # Python's own limit is reached first if the program itself is deep in calls.
         raise walk.refusal("is nested too deeply", str(reason))
 
 
 def hint(value):
-    """The call that makes something of `value` that can be sent, for an error's end."""
+    """Returns the advice at the end of an error: a call that makes `value` sendable."""
     for belongs, words in _HINTS:
         if belongs(value):
             return words
@@ -57,14 +57,14 @@ def hint(value):
 
 
 class _Walk(object):
-    """A way through a value, which knows where it is."""
+    """Walks through a value, and knows its current place in it."""
 
     def __init__(self):
         # The keys, as text, and indexes that lead here.
         self._place = []
         # The ids of the containers around this place.
         self._around = set()
-        # The way on from each class that came by.
+        # The conversion for each class that was seen.
         self._forms = {}
         self._has_nan_as_null = os.environ.get("AI_INTEGRATION_NAN") == "null"
 
@@ -94,7 +94,7 @@ class _Walk(object):
         except (Unexpressible, _TooDeep):
             raise
         except Exception as reason:
-            # Its own loop broke, as where a thread changes a dict at the same time.
+            # Its iteration failed, for example because a thread changed a dict meanwhile.
             del self._place[depth:]
             raise self._unreadable(value, reason)
         finally:
@@ -123,7 +123,7 @@ class _Walk(object):
 
     def _written(self, number):
         try:
-            # Python writes only so many digits.
+            # Python limits the digits that it writes.
             repr(number)
         except ValueError as reason:
             raise self.refusal("is an integer that cannot be written", str(reason))
@@ -150,9 +150,9 @@ class _Walk(object):
         return made
 
     def _key(self, key):
-        """The text of a key, as `json` writes those that it takes."""
+        """Returns the text of a key, as `json` writes the keys that it accepts."""
         why = "is " + _kind(key)
-        # What is said of a key has its dict's place.
+        # An error about a key names the place of its dict.
         place, self._place = self._place, []
         try:
             name = self.plain(key)
@@ -173,7 +173,7 @@ class _Walk(object):
         raise self.refusal("has the key %s, which %s" % (shown(key), why), _KEYS)
 
     def _simpler(self, value):
-        """One step towards what JSON has."""
+        """Converts a value one step closer to the types of JSON."""
         kind = type(value)
         if kind not in self._forms:
             found = (simpler for belongs, simpler in _FORMS if belongs(value))
@@ -254,7 +254,7 @@ def _never(value):
 
 
 def _decimal(number):
-    # As FastAPI writes them: an integer if it is written as one, else the nearest float.
+    # As FastAPI does: an integer if the number has no fraction digits, else the nearest float.
     digits, exponent = number.as_tuple()[1:]
     if not isinstance(exponent, int):
         return float("inf" if number.is_infinite() else "nan") * (-1 if number.is_signed() else 1)
@@ -278,7 +278,7 @@ def _pydantic(model):
     try:
         return model.model_dump(mode="json", by_alias=True)
     except Exception:
-        # A field may be of a type that pydantic does not write, as an array is.
+        # A field may have a type that pydantic does not write, such as an array.
         return model.model_dump(by_alias=True)
 
 
@@ -290,7 +290,7 @@ def _pydantic_1(model):
 
 def _frame(frame):
     if not frame.columns.is_unique:
-        raise Unexpressible("is a DataFrame of which two columns have the same name: rename one")
+        raise Unexpressible("is a DataFrame with two columns of the same name: rename one")
     return frame.to_dict("records")
 
 
@@ -311,7 +311,7 @@ def _numpy(value):
         seconds = numpy.where(numpy.isnat(value), None, value / numpy.timedelta64(1, "s"))
         return seconds.tolist()
     made = value.tolist()
-    # A float of more than 64 bits stays itself.
+    # `tolist` does not convert a float of more than 64 bits.
     return float(made) if isinstance(made, numpy.floating) else made
 
 
@@ -335,7 +335,7 @@ def _read(value):
     return made
 
 
-# What is recognised first counts.
+# The first entry that fits a value is used.
 _FORMS = (
     (_is_raw, _never),
     (_loaded("enum", "Enum"), lambda value: value.value),
@@ -346,7 +346,7 @@ _FORMS = (
     (_loaded("datetime", "timedelta"), lambda value: value.total_seconds()),
     (_having("isoformat"), lambda value: value.isoformat()),
     (_loaded("decimal", "Decimal"), _decimal),
-    # A character of it is one again.
+    # It must come before the sequences, because each of its characters is a `UserString` again.
     (_loaded("collections", "UserString"), str),
     (_loaded("uuid", "UUID"), str),
     (_loaded("ipaddress", "IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network"), str),
@@ -356,7 +356,7 @@ _FORMS = (
     (_having("tolist"), lambda value: value.tolist()),
     (_having("item"), lambda value: value.item()),
     (_having("numpy"), lambda value: value.numpy()),
-    # Those of polars.
+    # The types of polars.
     (_having("to_dicts"), lambda value: value.to_dicts()),
     (_having("to_list"), lambda value: value.to_list()),
     (_having("read"), _never),
@@ -365,10 +365,10 @@ _FORMS = (
     (_is_iterable, _read),
 )
 
-# What to call for what is refused, here or where it does not go with its content type.
+# The advice for values that are refused, here or because of their content type.
 _HINTS = (
     (lambda value: isinstance(value, (dict, list, tuple)), "send it under application/json"),
-    (_is_raw, "base64.b64encode(value).decode() makes text of bytes"),
+    (_is_raw, "base64.b64encode(value).decode() converts bytes to text"),
     (
         lambda value: hasattr(type(value), "save") and hasattr(value, "mode"),
         "a picture goes alone under image/png; inside JSON, call .save(buffer, format='PNG') with"
@@ -392,7 +392,7 @@ _HINTS = (
     ),
     (
         _having("tolist"),
-        "call .tolist(), or PIL.Image.fromarray(array) for a picture; of complex numbers give .real"
+        "call .tolist(), or PIL.Image.fromarray(array) for a picture; for complex numbers give .real"
         " and .imag",
     ),
     (_having("isoformat"), "call .isoformat()"),

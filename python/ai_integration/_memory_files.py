@@ -1,8 +1,8 @@
-"""Memory that is shared with the engine: large bodies, and a note of what was started.
+"""Memory files that are shared with the engine: for large bodies, and for the board.
 
-It lies in files without a name, which travel as descriptors over the link.
+The files have no names. Their descriptors are passed over the link.
 
-Linux and Python 3.8 or newer have all that it takes; elsewhere everything goes through the socket.
+They need Linux and Python 3.8 or newer. Elsewhere all data goes through the socket.
 """
 
 import os
@@ -12,13 +12,13 @@ import struct
 
 from . import _standard_streams
 
-# Bodies from this size on. For smaller ones making a file costs more than copying.
+# In bytes: for smaller bodies, making a file costs more than copying.
 FROM = 256 * 1024
 
-# What only newer Pythons have is marked as such for vermin, and used only where this is true.
+# Code that needs a newer Python is used only if this is true. `# novm` hides it from vermin.
 AVAILABLE = hasattr(os, "memfd_create") and hasattr(socket, "MSG_CMSG_CLOEXEC")
 CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-# What one descriptor takes in the ancillary data of a message; see cmsg(3).
+# The bytes that one descriptor takes in the ancillary data of a message; see cmsg(3).
 ROOM_FOR_ONE = socket.CMSG_SPACE(4) if AVAILABLE else 0  # novm
 
 # F_ADD_SEALS with F_SEAL_SEAL, _SHRINK, _GROW and _WRITE; not every `fcntl` module names them.
@@ -29,47 +29,49 @@ _NUMBER = struct.Struct("<Q")
 _NUMBERS = struct.Struct("<QQ")
 _UNREAD = struct.Struct("=ii")
 _NOTHING_UNREAD = b"\0" * _UNREAD.size
-# The places of a board's numbers, all but the first for standard output and for standard error: the
-# job, what was printed when it began, what the engine has read of that, and the pipes' inodes.
+# The places of a board's numbers. The job comes first. Then come pairs of numbers, for standard
+# output and standard error: the bytes printed when the job began, the bytes that the engine has
+# read, and the inodes of the pipes.
 _PRINTED = slice(8, 24)
 _READ = slice(24, 40)
 _PIPES = slice(40, 56)
-# Marks a number of bytes that the engine is just reading up to.
+# Marks a number of read bytes as provisional: the engine is reading up to that number now.
 _READING = 1 << 63
-# More than will ever be printed: it is not known how much was.
+# Means that the number of printed bytes is unknown; no program prints this many.
 _UNKNOWN = _READING - 1
-# How often numbers are looked at again while they change.
+# The number of tries to read the numbers while the engine changes them.
 _TRIES = 100
 
 
 class Memory(object):
-    """The memory file of a job, in which large inputs lie until the job has its result."""
+    """The memory file of a job, which holds its large inputs until the job has its result."""
 
     def __init__(self, descriptor):
         self._descriptor = descriptor
 
     def read(self, start, size):
-        """The bytes from `start` on."""
-        pieces = []
+        """Returns `size` bytes from `start` on."""
+        blocks = []
         while size:
-            piece = os.pread(self._descriptor, size, start)  # novm
-            if not piece:
-                raise ValueError("a memory file that is shorter than it should be")
-            pieces.append(piece)
-            start += len(piece)
-            size -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            block = os.pread(self._descriptor, size, start)  # novm
+            if not block:
+                raise ValueError("a memory file is shorter than its message says")
+            blocks.append(block)
+            start += len(block)
+            size -= len(block)
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def close(self):
-        """Let it go."""
+        """Closes the descriptor."""
         os.close(self._descriptor)
 
 
 class Board(object):
-    """A memory file that outlives this process: it names the job that the model got last.
+    """A memory file that outlives this process, and names the job that the model got last.
 
-    It also counts the bytes that had been printed by then: those that the engine has read, which
-    the engine writes here, and those still in the pipes. The engine reads it by its descriptor.
+    It also has the number of bytes that were printed by then: the bytes that the engine has read,
+    which the engine writes here, and the bytes in the pipes. The engine reads the board through
+    its own descriptor.
     """
 
     def __init__(self, descriptor):
@@ -89,13 +91,13 @@ class Board(object):
         memory[_PRINTED] = memory[_READ] = self._noted = _NUMBERS.pack(_UNKNOWN, _UNKNOWN)
 
     def record(self, number):
-        """The model is about to get this job."""
-        # In this order: a process that ends in between has not begun the job.
+        """Records that the model is about to get this job."""
+        # The job comes last: a process that ends before that line has not begun the job.
         self._note_printed()
         _NUMBER.pack_into(self._memory, 0, number)
 
     def printed(self):
-        """The bytes printed so far, on standard output and on standard error."""
+        """Returns the recorded numbers of printed bytes, of standard output and standard error."""
         return _NUMBERS.unpack(self._memory[_PRINTED])
 
     def _note_printed(self):
@@ -110,7 +112,7 @@ class Board(object):
             self._memory[_PRINTED] = _NUMBERS.pack(out & ~_READING, err & ~_READING)
 
     def _with_unread(self):
-        """Returns the parts that were read and were not, while the engine goes on reading."""
+        """Returns the bytes read and unread together, while the engine may go on reading."""
         for _ in range(_TRIES):
             before = self._memory[_READ]
             for pipe, unread in self._pipes:
@@ -119,15 +121,15 @@ class Board(object):
             numbers = _NUMBERS.unpack(read)
             if read == before and max(numbers) < _READING:
                 break
-        # After the last try it is rather too much than too little.
+        # After the last try the number may be too large, but not too small.
         unread = _UNREAD.unpack(self._unread)
         return _NUMBERS.pack(*[(n & ~_READING) + more for n, more in zip(numbers, unread)])
 
 
 def _pipe(stream):
-    """A copy of the descriptor and the inode of an output stream; `None` where it is no pipe.
+    """Returns a copy of an output stream's descriptor, and its inode; `None` if it is no pipe.
 
-    A copy, since a model may put something else in the stream's place.
+    The descriptor is a copy, because a model may replace the stream.
     """
     try:
         status = os.fstat(stream)
@@ -137,7 +139,7 @@ def _pipe(stream):
 
 
 def board():
-    """A `Board`; `None` where none can be had."""
+    """Returns a new `Board`, or `None` if the system cannot make one."""
     descriptor = _file()
     if descriptor is None:
         return None
@@ -157,7 +159,7 @@ def _file():
 
 
 def write(body):
-    """A sealed memory file of `body`; `None` where none can be had."""
+    """Returns the descriptor of a sealed memory file with `body`, or `None` if that fails."""
     import fcntl
 
     descriptor = _file()
@@ -169,7 +171,7 @@ def write(body):
             rest = rest[os.write(descriptor, rest) :]
         fcntl.fcntl(descriptor, _ADD_SEALS, _SEALS)
     except OSError:
-        # There is no memory for it, say. The socket needs less at a time.
+        # For example, the memory is full. The socket needs less memory at a time.
         os.close(descriptor)
         return None
     except BaseException:

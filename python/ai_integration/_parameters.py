@@ -1,11 +1,11 @@
-"""The parameters of functions that authors write, and the arguments that they get by name."""
+"""Reads the parameters of authors' functions, and selects their arguments by name."""
 
 import functools
 import inspect
 
 
 def named_by(function, arguments):
-    """Those of the `arguments` that `function` names, or all if it takes any keyword."""
+    """Returns the `arguments` that `function` names, or all if it takes any keyword."""
     names, takes_any = _parameters_of(function)
     bound = getattr(function, "keywords", None) or {}
     return {
@@ -23,7 +23,7 @@ def takes_names_only(function):
     try:
         signature = signature_of(function)
     except (TypeError, ValueError):
-        # Native code tells nothing of its parameters.
+        # A function in native code may have no signature.
         return False
     try:
         signature.bind(None)

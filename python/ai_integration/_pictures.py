@@ -1,8 +1,8 @@
-"""Pictures that a model gives as objects, and the bytes that are made of them.
+"""Encodes pictures that a model gives as objects.
 
-A PIL picture whose mode the format does not have is converted where nothing visible is lost, and
-refused in words where it would be. Nothing here imports a library that the author's program has
-not; only an array needs Pillow, which is loaded then.
+If the format does not have the mode of a PIL picture, the picture is converted, unless something
+visible would be lost: then it is refused. This module imports no library except Pillow, and Pillow
+only for an array.
 """
 
 import io
@@ -10,7 +10,7 @@ import io
 from . import _animations, _arrays, _process
 from ._unsendable import Unsendable
 
-# Pillow's name of each format, by the part of a media type behind the slash.
+# Pillow's name of each format, by the part of a media type after the slash.
 _FORMATS = {
     "avif": "AVIF",
     "bmp": "BMP",
@@ -27,7 +27,7 @@ _FORMATS = {
     "x-png": "PNG",
 }
 
-# The modes that come back from a file of the format as they were written.
+# The modes that a file of the format keeps.
 _MODES = {
     "AVIF": ("RGB", "RGBA"),
     "BMP": ("1", "L", "P", "RGB"),
@@ -40,7 +40,7 @@ _MODES = {
 }
 _OPTIONS = {"JPEG": {"quality": 95}}
 
-# The modes with more than eight bits for each value, and the words for it.
+# The modes with more than eight bits for each value, and their values in words.
 _DEEP = {
     "F": "floating-point numbers",
     "I": "32-bit integers",
@@ -51,10 +51,10 @@ _DEEP = {
 }
 _GREY = ("1", "L", "LA", "La")
 _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
-# A profile says what the values of such modes mean, and holds for the modes of the same line only.
+# A colour profile defines the values of a mode. It is valid only for modes in the same group.
 _COLOR_SPACES = (_GREY, ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX"))
 
-# What matplotlib calls the formats that it writes.
+# The formats that matplotlib writes, and its names for them.
 _DRAWN = {
     "application/pdf": "pdf",
     "image/jpeg": "jpeg",
@@ -65,7 +65,7 @@ _DRAWN = {
     "image/webp": "webp",
 }
 
-# The format that the log was warned about; once in a process is enough.
+# The format that the log was warned about; one warning in a process is enough.
 _warned = set()  # type: set[str]
 
 
@@ -80,7 +80,7 @@ def is_raster(media_type):
 
 
 def encode(value, media_type):
-    """The bytes of a picture, an array of pixels or a figure in the format of `media_type`."""
+    """Encodes a picture, an array of pixels or a figure in the format of `media_type`."""
     if is_picture(value):
         return _encode_picture(value, media_type)
     figure = figure_of(value)
@@ -95,7 +95,7 @@ def encode(value, media_type):
 
 
 def figure_of(value):
-    """The matplotlib figure that this is or belongs to, such as that of axes, or `None`."""
+    """Returns the matplotlib figure that `value` is or belongs to, as axes do, or `None`."""
     dtype = getattr(value, "dtype", None)
     # Arrays of JAX raise for `flat`.
     if getattr(dtype, "kind", None) == "O" and hasattr(value, "flat") and value.size:
@@ -156,7 +156,7 @@ def _encode_picture(picture, media_type):
 
 
 def _fitting(picture, name):
-    """The picture in a mode that the format has."""
+    """Returns the picture in a mode that the format has."""
     modes = _MODES[name]
     mode = picture.mode
     if mode in _DEEP:
@@ -179,7 +179,7 @@ def _keeps_color(picture, name):
 
 
 def _fitting_deep(picture, name):
-    """The same for a picture with more than eight bits for each value."""
+    """Does the work of `_fitting` for a picture with more than eight bits for each value."""
     mode, modes = picture.mode, _MODES[name]
     if mode in modes:
         return picture
@@ -204,8 +204,8 @@ def _on_white(picture, name):
     if clear.getextrema()[3][0] < 255 and not _warned:
         _warned.add(name)
         _process.warn(
-            "a picture with transparency was put on white, since %s has none; image/png and"
-            " image/webp keep it" % name
+            "a picture with transparency was put on white, because %s has no transparency;"
+            " image/png and image/webp keep it" % name
         )
     white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
     white.alpha_composite(clear)
@@ -236,8 +236,8 @@ def _from_array(value):
         from PIL import Image
     except ImportError:
         raise Unsendable(
-            "a picture is made of an array by Pillow, which is not installed: python -m pip install"
-            " Pillow"
+            "an array is converted to a picture by Pillow, which is not installed: python -m pip"
+            " install Pillow"
         )
     return Image.fromarray(pixels)
 
@@ -246,9 +246,9 @@ def _wrong_shape(array):
     shape = array.shape
     way_out = ""
     if len(shape) == 3 and shape[0] in (1, 3, 4):
-        way_out = "; turn channels first into channels last by array.transpose(1, 2, 0)"
+        way_out = "; move the channels last with array.transpose(1, 2, 0)"
     elif len(shape) == 4:
-        way_out = "; for one picture of several take array[0], for all of them list(array)"
+        way_out = "; send one of several pictures with array[0], or all with list(array)"
     return (
         "an array of pixels has the shape (height, width), (height, width, 3) or"
         " (height, width, 4), not %s%s" % (shape, way_out)

@@ -1,4 +1,4 @@
-"""The misspelt keys of a result dict, which would have no effect and leave the author guessing."""
+"""Finds misspelt keys of a result dict, which would otherwise be ignored without an error."""
 
 from os.path import commonprefix
 
@@ -30,15 +30,15 @@ _WORDS = {
     "type": "content-type",
     "value": "data",
 }
-# A result has few keys. What has many is data.
+# A result dict has few keys. A dict with more keys than this is data.
 _MOST = 100
 
 
 def misspelt(result, missing, is_success):
     """Says which key of `result` was meant to be one of the `missing` parts; `None` if none was.
 
-    A dict without any of the parts is a result of JSON, which may have all of these words: there
-    only a misspelt `success` counts.
+    A dict without any of the parts is data for JSON, which may have any of these keys. In it, only
+    a misspelt `success` counts.
     """
     is_bare = len(missing) == len(_PARTS)
     for key in list(result)[:_MOST]:
@@ -64,7 +64,7 @@ def _matters(part, result, is_success):
     is_failure = "success" in result and not is_success
     if part == "error":
         return is_failure
-    # An error's own words must not be hidden.
+    # The message must not hide an error that the model reports.
     return result.get("error") is None and not (part == "data" and is_failure)
 
 

@@ -29,13 +29,13 @@ _WAV_TYPES = ("audio/wav", "audio/wave", "audio/x-wav", "audio/vnd.wave")
 _PARTS = ("content-type", "data", "success", "error")
 _RESULT = 'a dict with "content-type", "data", "success" and "error", or the data alone'
 
-# The kinds of an array's items that `tolist` makes numbers and truths of.
+# The kinds of arrays whose items `tolist` converts to numbers and booleans.
 _NUMBERS = ("b", "i", "u", "f", None)
 
 # The only type ending with "+json" whose body is one JSON value per line.
 _LINES_OF_JSON = "application/stream+json"
 
-# A key that text and something else may both become.
+# A key of JSON that both a text and another value may become.
 _AMBIGUOUS_KEY = re.compile('"(?:-?[0-9][0-9.e+-]*|true|false|null)": ')
 
 _ACCEPTED = (
@@ -46,7 +46,7 @@ _ACCEPTED = (
 )
 
 
-class Answer(object):
+class PreparedResult(object):
     """A result ready to be sent.
 
     `data` is text, bytes or `None`. If `pieces` is set, an iterator of text and bytes, it gives the
@@ -78,27 +78,30 @@ class Answer(object):
 
 
 def failure(message):
-    """The result dict of a request that failed without one of its own."""
+    """Returns the result dict of a request that failed, with this message as its error."""
     return {"content-type": "text/plain", "data": None, "success": False, "error": message}
 
 
 class Raised(dict):
-    """The `failure` of a request that ended in an exception, which may have been printed."""
+    """The result dict of a request that ended in an exception.
+
+    `is_printed` is true if the traceback of the exception was printed.
+    """
 
     def __init__(self, message, is_printed):
         dict.__init__(self, failure(message))
         self.is_printed = is_printed
 
     def prepared(self):
-        """The same, ready to be sent."""
+        """Returns this result, ready to be sent."""
         answer = failed(self["error"])
         answer.is_printed = self.is_printed
         return answer
 
 
 def failed(message):
-    """`failure`, ready to be sent."""
-    return Answer(False, "text/plain", error=_clipped(_as_text(message)))
+    """Returns a failed result with this error, ready to be sent."""
+    return PreparedResult(False, "text/plain", error=_clipped(_as_text(message)))
 
 
 def unsendable(reason):
@@ -107,14 +110,14 @@ def unsendable(reason):
 
 
 def without_data(answer):
-    """The answer that takes the place of one that gave no data at all: no picture is empty."""
+    """Returns a failed result if a picture has no data, and any other result unchanged."""
     if answer.success and _media_type(answer).startswith("image/"):
         return unsendable("the picture is empty; give its bytes, a PIL image or a file")
     return answer
 
 
 def prepare(result, follows_chunks=False):
-    """Turn whatever the model gave into an `Answer`; never raises for a bad result.
+    """Turns what the model gave into a `PreparedResult`; never raises for a bad result.
 
     If chunks were sent before, the data is one more chunk, and `None` adds none.
     """
@@ -129,9 +132,9 @@ def prepare(result, follows_chunks=False):
             ):
                 kind = type(data)
                 if kind is bytes or (kind is str and not content_type.startswith("image/")):
-                    return Answer(True, content_type, data)
+                    return PreparedResult(True, content_type, data)
                 if kind is dict and content_type == "application/json":
-                    return Answer(True, content_type, _json(data), is_json=True)
+                    return PreparedResult(True, content_type, _json(data), is_json=True)
     except Exception:
         # The slower code below finds the error text.
         pass
@@ -147,27 +150,27 @@ def prepare(result, follows_chunks=False):
         )
 
 
-def body_of(piece):
-    """The kind of a text or bytes `piece`, `"text"` or `"bytes"`, and its bytes."""
-    if isinstance(piece, TEXT):
+def body_of(chunk):
+    """Returns the kind of a chunk, `"text"` or `"bytes"`, and its bytes."""
+    if isinstance(chunk, TEXT):
         try:
-            return "text", piece.encode("utf-8")
+            return "text", chunk.encode("utf-8")
         except UnicodeError as reason:
             raise Unsendable("the text cannot be written as UTF-8: %s" % reason)
-    if isinstance(piece, bytes):
-        return "bytes", piece
-    if isinstance(piece, bytearray):
-        return "bytes", bytes(piece)
-    if isinstance(piece, memoryview):
-        return "bytes", piece.tobytes()
+    if isinstance(chunk, bytes):
+        return "bytes", chunk
+    if isinstance(chunk, bytearray):
+        return "bytes", bytes(chunk)
+    if isinstance(chunk, memoryview):
+        return "bytes", chunk.tobytes()
     raise Unsendable(
         "an iterator gave %s; it may give str and bytes, and under application/x-ndjson whatever"
-        " JSON can express; several pictures are a list of them" % _kind(piece)
+        " JSON can express; several pictures are a list of them" % _kind(chunk)
     )
 
 
 def chunk(data, content_type):
-    """The kind, body and content type of a piece that the model sends by itself."""
+    """Returns the kind, the body and the content type of a chunk from `send_chunk`."""
     if not _is_raw(data):
         raise TypeError("send_chunk takes str and bytes, not %s" % _kind(data))
     try:
@@ -181,7 +184,7 @@ def chunk(data, content_type):
 
 
 def as_dict(result):
-    """The result dict that the model gave, or that of a bare value, which is a success."""
+    """Returns the result dict that the model gave, or a successful one for data alone."""
     if result is None:
         raise Unsendable("it is %s; give %s" % (_kind(result), _RESULT))
     is_bare = not isinstance(result, dict)
@@ -200,17 +203,17 @@ def as_dict(result):
 
 
 def message(value):
-    """Makes text that fits a header of what the model said."""
+    """Returns the model's message as text that is short enough for a frame's header."""
     return _clipped(_as_text(value))
 
 
 def formatted(kind, value, trace):
-    """An exception's traceback as text."""
+    """Returns an exception's traceback as text."""
     return _as_text("".join(traceback.format_exception(kind, value, trace)))
 
 
 def encode_json(value):
-    """`value` as JSON text; raises `Unsendable` for what JSON does not have."""
+    """Returns `value` as JSON text; raises `Unsendable` if JSON cannot express it."""
     try:
         return _json(value)
     except Exception:
@@ -235,10 +238,10 @@ def _checked(result, follows_chunks):
             error = 'the result\'s "success" is %s, and only True is success' % shown(
                 result.get("success")
             )
-        return _with_optional_data(Answer(False, content_type, error=error), result.get("data"))
+        return _with_optional_data(PreparedResult(False, content_type, error=error), result.get("data"))
     if "data" not in result and not follows_chunks:
         _check_omission(result, content_type)
-    answer = Answer(True, content_type, error=error)
+    answer = PreparedResult(True, content_type, error=error)
     if follows_chunks and result.get("data") is None:
         return answer
     try:
@@ -253,14 +256,14 @@ def _checked(result, follows_chunks):
 
 
 def _check_omission(result, content_type):
-    """Refuse a success without data, but for null: what was meant to be sent would be lost."""
+    """Raises `Unsendable` for a success without the key `data`, unless JSON null can be meant."""
     others = [key for key in result if key not in _PARTS]
     if others:
         raise Unsendable(
             'it has no "data"; the key %s has no effect: put it into "data"' % shown(others[0])
         )
     if "json" not in (content_type or "").lower():
-        raise Unsendable('it has no "data"; where there is nothing to send, "data" is None')
+        raise Unsendable('it has no "data"; if there is nothing to send, set "data" to None')
 
 
 def _with_optional_data(answer, data):
@@ -282,7 +285,7 @@ def _fill(answer, data):
     elif isinstance(data, bytes):
         answer.data = _python_2_text(data, media_type) if _PYTHON_2 else data
     elif isinstance(data, TEXT) and not (is_json and hasattr(type(data), "__members__")):
-        # Text that an Enum gives is a value, and no JSON.
+        # A text member of an Enum is a value, not JSON text.
         if not is_json and not media_type.startswith("text/"):
             from . import _files
 
@@ -341,7 +344,7 @@ def _is_list(data, media_type):
         return False
     if media_type.startswith("text/") or "json" in media_type:
         return False
-    # A sound may itself be a pair, which begins with a number.
+    # A sound may itself be a pair that begins with a number.
     return media_type not in _WAV_TYPES or not data or _may_be_sound(data[0])
 
 
@@ -355,12 +358,12 @@ def _fill_with_list(answer, items, media_type):
     def encoded(item):
         if _is_list(item, media_type) or (_is_iterator(item) and not _is_file(item)):
             raise Unsendable("a list holds whole results, no lists and no iterators")
-        part = Answer(True, answer.content_type)
+        part = PreparedResult(True, answer.content_type)
         _fill(part, item)
-        pieces = part.pieces
-        if pieces is None:
-            pieces = [] if part.data is None else [part.data]
-        return (body_of(piece)[1] for piece in pieces)
+        chunks = part.pieces
+        if chunks is None:
+            chunks = [] if part.data is None else [part.data]
+        return (body_of(chunk)[1] for chunk in chunks)
 
     parts = _lists.encode(items, media_type, encoded)
     answer.data = b"".join(parts)
@@ -371,30 +374,30 @@ def _may_be_sound(value):
     return isinstance(value, (bytes, bytearray, memoryview, list, tuple)) or _is_file(value)
 
 
-def _lines(answer, media_type, pieces):
-    """The pieces, of which those that are neither text nor bytes become lines of JSON.
+def _lines(answer, media_type, items):
+    """Yields text and bytes unchanged, and any other item of the iterator as a line of JSON.
 
-    What the first piece is tells the content type where it is not clear yet.
+    If the content type is not clear yet, the first item decides it.
     """
     number = 0
     try:
-        for number, piece in enumerate(pieces):
-            is_raw = _is_raw(piece)
+        for number, item in enumerate(items):
+            is_raw = _is_raw(item)
             if number == 0 and not is_raw and _is_of_one_value(media_type):
                 answer.content_type = "application/x-ndjson"
-            elif number == 0 and not media_type and isinstance(piece, TEXT):
+            elif number == 0 and not media_type and isinstance(item, TEXT):
                 answer.content_type = "text/plain"
             if is_raw:
-                yield piece
+                yield item
                 continue
             try:
-                line = encode_json(piece)
+                line = encode_json(item)
             except Unsendable as reason:
-                raise Unsendable("piece %d of its iterator: %s" % (number, reason))
+                raise Unsendable("item %d of its iterator: %s" % (number, reason))
             yield _as_text(line) + TEXT("\n")
     finally:
-        # A generator that is not wanted any more should not wait for its finalizer.
-        close = getattr(pieces, "close", None)
+        # A generator that is not read to its end is closed now, not when Python collects it.
+        close = getattr(items, "close", None)
         if close is not None:
             close()
 
@@ -407,12 +410,12 @@ def _is_of_one_value(media_type):
 
 
 def _obvious_type(data):
-    """The content type of data that has none, where the data tells it."""
+    """Returns the content type that follows from the data, or `None` if none does."""
     if isinstance(data, (str, TEXT)):
         return "text/plain"
     if _is_raw(data):
         return "application/octet-stream"
-    # What an iterator gives is known later, and a file may hold anything.
+    # The items of an iterator are known later, and a file may hold anything.
     if data is None or _is_iterator(data) or _is_file(data):
         return None
     from . import _pictures
@@ -434,7 +437,7 @@ def _content_type(value):
 
 def _is_true(value):
     try:
-        # Also NumPy's booleans, which are not `True` itself.
+        # `==`, because a boolean of NumPy is not `True` itself.
         return bool(value == True)  # noqa: E712
     except Exception:
         return False
@@ -461,27 +464,27 @@ def _python_2_text(data, media_type):
         try:
             return data.decode("utf-8")
         except UnicodeError:
-            # Python 2's str is whatever its bytes are.
+            # A `str` of Python 2 may hold any bytes.
             pass
     return data
 
 
 def _numbers(value):
-    """An array of numbers as a list: what else there is needs a second look."""
+    """Returns an array of numbers as a list; raises `TypeError` for anything else."""
     dtype = getattr(value, "dtype", None)
-    # That of a tensor has no kind.
+    # The dtype of a tensor has no kind.
     if dtype is not None and getattr(dtype, "kind", None) in _NUMBERS and hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError("no numbers")
 
 
-# What `json.dumps` would make anew for each value.
+# Made once, because `json.dumps` would make an encoder for each value.
 _to_json = json.JSONEncoder(default=_numbers, ensure_ascii=_PYTHON_2, allow_nan=False).encode
 
 
 def _json(value):
     text = _to_json(value)
-    # Raises for half a character, whose place is known here only.
+    # Raises for half a surrogate pair. Only this process knows its place in the value.
     text.encode("utf-8")
     if _AMBIGUOUS_KEY.search(text) is not None and _has_mixed_keys(value):
         raise ValueError("a key may be there twice")

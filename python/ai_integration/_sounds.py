@@ -1,4 +1,4 @@
-"""Sounds that a model gives as a rate and an array of samples, and the WAV file made of them."""
+"""Encodes sounds that a model gives as a rate and an array of samples, as WAV files."""
 
 import contextlib
 import io
@@ -8,16 +8,16 @@ import wave
 from . import _arrays
 from ._unsendable import Unsendable
 
-# More is an array whose axes are the other way round.
+# An array with more channels probably has its axes in the wrong order.
 _MOST_CHANNELS = 32
-# The sizes in the header of a WAV file are numbers of 32 bits.
+# In bytes: the sizes in the header of a WAV file have 32 bits.
 _LARGEST = (1 << 32) - 100
 
 _FORM = "a sound is bytes, a file, or (rate, array)"
 
 
 def encode(value):
-    """The bytes of a WAV file of `(rate, array)`."""
+    """Encodes `(rate, array)` as a WAV file."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise Unsendable("%s, not an object of type %s" % (_FORM, type(value).__name__))
     rate, array = value
@@ -46,11 +46,11 @@ def _whole_rate(rate, frame):
 
 
 def _samples(array):
-    """The samples as a WAV file has them: 16 bits with a sign, or 8 without."""
+    """Converts samples to those of a WAV file: 16 bits with a sign, or 8 bits without."""
     if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= _MOST_CHANNELS):
         way_out = ""
         if array.ndim == 2 and 1 <= array.shape[0] <= _MOST_CHANNELS:
-            way_out = "; turn channels first into channels last by array.T"
+            way_out = "; move the channels last with array.T"
         raise Unsendable(
             "an array of samples has the shape (samples,) or (samples, channels), not %s%s"
             % (array.shape, way_out)
@@ -62,6 +62,6 @@ def _samples(array):
     if array.dtype.kind != "i" or array.dtype.itemsize != 2:
         raise Unsendable(
             "an array of samples is of int16, of floats from -1 to 1 or of uint8, not of %s: call"
-            ' .astype("int16") where the values go from -32768 to 32767' % array.dtype
+            ' .astype("int16") if the values go from -32768 to 32767' % array.dtype
         )
     return array.astype("<i2")

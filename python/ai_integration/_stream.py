@@ -33,7 +33,7 @@ def progress(fraction=None, message=None):
     fraction, message = report(fraction, message)
     current = session()
     with current.lock:
-        # Not those that merely have a result: an iterator in it may tell how far it is.
+        # Also jobs that have a result, because an iterator in it may report its progress.
         jobs = [job for job in current.open_jobs("progress", None) if not job.ended]
         if jobs and all(job.is_cancelled() for job in jobs):
             raise Cancelled("nobody waits for the answer any more")

@@ -1,28 +1,29 @@
 """The refusal of an input that cannot be read as what it should be."""
 
-# As many wrong inputs, or wrong items of a list, as the engine names of a request.
+# The most wrong inputs, or wrong items of a list, that an error names; the engine has the same.
 MOST_NAMED = 20
-# What is said of the items after these.
+# The message for the items after these.
 FURTHER = "further items do not fit either"
-# Longer reasons of a library are cut off.
+# The most characters of a library's error text; the rest is cut off.
 _MOST = 200
-# All that is said of a request has to fit into the header of a frame.
+# The most messages for a request, and the most characters of each: together they must fit into the
+# header of a frame.
 _MOST_FIELDS = 60
 _LONGEST = 1000
 
 
 class Undecodable(ValueError):
-    """Says what was expected of an input and what came, in the client's terms."""
+    """Says in the client's terms what was expected of an input, and what came instead."""
 
 
-def told(reason):
-    """The reason that a library gives by an exception, as a part of a sentence on one line."""
+def text_of(reason):
+    """Returns the text of a library's exception on one line, without a full stop."""
     text = " ".join(("%s" % reason).split())
     return text[:_MOST].rstrip(".") or type(reason).__name__
 
 
 def bounded(fields):
-    """The first of what is wrong with inputs: pairs of a name and of what is said of it."""
+    """Returns the first pairs of an input's name and its message, with long messages cut off."""
     return [
         (name, message if len(message) <= _LONGEST else message[:_LONGEST] + "...")
         for name, message in fields[:_MOST_FIELDS]
@@ -30,5 +31,5 @@ def bounded(fields):
 
 
 def in_words(fields):
-    """The message of what is wrong with inputs, which are pairs of a name and of that."""
+    """Returns one text for pairs of an input's name and its message."""
     return "; ".join("%s: %s" % field for field in fields)

@@ -6,9 +6,9 @@ class Unsendable(Exception):
 
 
 def shown(value, most=80):
-    """The begin of what `repr` makes of a value, which an error shows."""
+    """Returns the beginning of the `repr` of a value, for an error text."""
     try:
         return "%.*r" % (most, value)
     except Exception:
-        # Python writes no integer of more than so many digits.
+        # Python refuses to write an integer with very many digits.
         return "an object of type " + type(value).__name__

@@ -1,4 +1,4 @@
-"""Pictures in the form that the most programs can read, and as objects."""
+"""Converts pictures to RGB JPEG, which most programs can read, and to objects."""
 
 import io
 
@@ -6,7 +6,7 @@ import io
 def make_image_rgb_jpeg(img_bytes):
     """Turns the bytes of a picture in any format that Pillow reads into those of an RGB JPEG.
 
-    The quality is high and the colours are not subsampled, since models look at every pixel.
+    The quality is high and the colours are not subsampled, because models look at every pixel.
     """
     try:
         from PIL import Image

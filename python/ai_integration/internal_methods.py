@@ -7,7 +7,7 @@ def get_args_supported_by_function(x):
     """Returns the names of the arguments that the function `x` takes by position or by name."""
     import inspect
 
-    # Python 2 has only the older one.
+    # Python 2 has only `getargspec`.
     specification = getattr(inspect, "getfullargspec", None) or inspect.getargspec
     return specification(x).args
 

@@ -1,8 +1,8 @@
-"""Tells PyInstaller of the hook; it finds this package by the entry point `pyinstaller40`."""
+"""Names the folder of the hook to PyInstaller, which calls the entry point `pyinstaller40`."""
 
 import os
 
 
 def hook_dirs():
-    """Return the folders with hooks."""
+    """Returns the folders with hooks."""
     return [os.path.dirname(os.path.abspath(__file__))]

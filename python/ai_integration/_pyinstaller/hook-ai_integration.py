@@ -1,5 +1,7 @@
-"""Puts into the bundle the engine's program, the custom modes of this environment, and what the
-package imports by name only."""
+"""Adds to the bundle the native binary, and all modules of the package.
+
+PyInstaller cannot see the modules that the package imports by name, such as those in `modes`.
+"""
 
 from PyInstaller.utils.hooks import collect_submodules
 

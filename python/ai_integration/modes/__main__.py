@@ -6,7 +6,7 @@ import sys
 
 
 def main():
-    """Print `[{"name": ..., "hint": ...}]`, and nothing else, on stdout."""
+    """Prints `[{"name": ..., "hint": ...}]`, and nothing else, on stdout."""
     # A file with modes may print while it is imported.
     sys.stdout.flush()
     stdout = os.fdopen(os.dup(1), "w")

@@ -20,7 +20,7 @@ def check_inference_output(result):
     ]:
         if name not in result:
             print(words)
-    # Not `is`: 1 and 0 have always counted.
+    # `==` and not `is`, because 1 and 0 have always been accepted.
     if result["success"] == False:  # noqa: E712
         print("Model has indicated that it failed, success = False")
         print(result["error"])
