@@ -462,7 +462,7 @@ SAID_OF = {
     "a": "write a: str",
     "b (complex)": "write float",
     "c (PIL.Image)": "write PIL.Image.Image",
-    "d (__main__.Point)": "write dict, and make the Point of it",
+    "d (__main__.Point)": "write dict, and convert it to Point",
     "e (Union[int, str])": "write one of int, str",
     "g (list)": "write list[str]",
     "h (List[List[int]])": "write typing.Any",
@@ -473,7 +473,7 @@ SAID_OF = {
     "m": "write different ones",
     "n": "write tuple[int, ...]",
     "o (set)": "write list[str]",
-    "q": "its default does not tell the type",
+    "q": "its type does not follow from the default",
     "args": "write args: list[...]",
     "r": "write Input(...)",
     "s": "write typing.Any",
@@ -503,8 +503,8 @@ def test_all_that_cannot_be_served_is_named_at_once(program):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("class M:\n  def __init__(self, w): 0\n  def predict(self): 0", "M(w): nobody gives it"),
-        ("class M:\n  def setup(self, w): 0\n  def predict(self): 0", "setup(w): nobody gives it"),
+        ("class M:\n  def __init__(self, w): 0\n  def predict(self): 0", "M(w): it gets no value"),
+        ("class M:\n  def setup(self, w): 0\n  def predict(self): 0", "setup(w): it gets no value"),
         ("class M: pass", "M has neither predict nor __call__"),
         ("M = 3", "not an object of type int"),
         ("M = max", "no signature found for builtin <built-in function max>; write a function"),

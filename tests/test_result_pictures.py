@@ -300,7 +300,7 @@ def evaluating(tmp_path_factory):
 
 
 def test_a_picture_is_put_on_white_with_one_warning(program):
-    warning = "a picture with transparency was put on white, since JPEG has none"
+    warning = "a picture with transparency was put on white, because JPEG has no transparency"
     with serve(program(model(ALONE))) as server:
         for _ in range(2):
             text = "Image.new('RGBA', (8, 8), (200, 0, 0, 255))"

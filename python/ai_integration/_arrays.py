@@ -15,11 +15,15 @@ def as_array(value):
     """Returns an array or a tensor of the author's program as a NumPy array."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
-        raise Unsendable("a %s can be sent only if the program has loaded NumPy" % type(value).__name__)
+        raise Unsendable(
+            "a %s can be sent only if the program has loaded NumPy" % type(value).__name__
+        )
     try:
         array = numpy.asarray(_within_reach(value))
     except Exception as reason:
-        raise Unsendable("it cannot be converted to a NumPy array, as .cpu().numpy() does: %s" % reason)
+        raise Unsendable(
+            "it cannot be converted to a NumPy array, as by .cpu().numpy(): %s" % reason
+        )
     # This type is not one of NumPy's own, and later steps need one.
     return array.astype("float32") if array.dtype.name == "bfloat16" else array
 
@@ -46,7 +50,7 @@ def scaled(array, lowest, dtype):
     factor = int(numpy.iinfo(dtype).max)
     least, most = float(array.min()), float(array.max())
     if least != least:
-        raise Unsendable("the array holds NaN: replace it, for example with numpy.nan_to_num(array)")
+        raise Unsendable("the array holds NaN: replace it, for example by numpy.nan_to_num")
     if not (lowest - _ROUNDING <= least and most <= 1 + _ROUNDING):
         raise Unsendable(
             "floats go from %d to 1, and these from %.6g to %.6g: scale them, or limit them with"

@@ -78,7 +78,7 @@ def checked(chunks, media_type):
                 check_text(chunk, media_type)
             yield chunk
     finally:
-        # A generator that is not read to its end is closed now, not when Python collects it.
+        # A generator that is not read to its end is closed now, not by its finalizer.
         close = getattr(chunks, "close", None)
         if close is not None:
             close()

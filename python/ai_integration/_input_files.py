@@ -168,7 +168,7 @@ def _new_folder():
         if _is_locked(lock, or_cannot_be=True) and os.path.isdir(name):
             return name, lock
         os.close(lock)
-    raise EnvironmentError(errno.EAGAIN, "cannot make a folder for files in " + tempfile.gettempdir())
+    raise EnvironmentError(errno.EAGAIN, "cannot make a folder in " + tempfile.gettempdir())
 
 
 def _is_locked(descriptor, or_cannot_be):

@@ -90,13 +90,14 @@ def _by_wave(data):
     except Exception as reason:
         raise Undecodable(
             "expected a sound in wav with integers as samples, because the program lacks the"
-            " library soundfile, which reads other formats; got %s: %s" % (_given(data), text_of(reason))
+            " library soundfile, which reads other formats; got %s: %s"
+            % (_given(data), text_of(reason))
         )
     return rate, _as_floats(samples, channels, width)
 
 
 def _readable(data):
-    """Returns a WAV file with a header that `wave` reads: the plain form, with the file's length."""
+    """Returns a WAV file with a header that `wave` reads: of the plain form, with a length."""
     at = 12
     for _ in range(_MOST_CHUNKS):
         if data[at : at + 4] == b"fmt " or len(data) < at + 8:

@@ -112,7 +112,7 @@ class Job(object):
                         break
                     yield
             finally:
-                # A generator that is not read to its end is closed now, not when Python collects it.
+                # A generator that is not read to its end is closed now, not by its finalizer.
                 close = getattr(pieces, "close", None)
                 if close is not None:
                     close()

@@ -392,8 +392,8 @@ _HINTS = (
     ),
     (
         _having("tolist"),
-        "call .tolist(), or PIL.Image.fromarray(array) for a picture; for complex numbers give .real"
-        " and .imag",
+        "call .tolist(), or PIL.Image.fromarray(array) for a picture; for complex numbers give"
+        " .real and .imag",
     ),
     (_having("isoformat"), "call .isoformat()"),
     (lambda value: isinstance(value, complex), "give .real and .imag, or abs(value)"),

@@ -121,7 +121,7 @@ class Board(object):
             numbers = _NUMBERS.unpack(read)
             if read == before and max(numbers) < _READING:
                 break
-        # After the last try the number may be too large, but not too small.
+        # After the last try the number is rather too large than too small.
         unread = _UNREAD.unpack(self._unread)
         return _NUMBERS.pack(*[(n & ~_READING) + more for n, more in zip(numbers, unread)])
 

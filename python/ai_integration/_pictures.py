@@ -118,9 +118,9 @@ def has_transparency(picture):
 
 
 def converted(picture, mode):
-    """The picture in another mode, without a colour profile that does not go with that."""
+    """Returns the picture in another mode, without a colour profile of the old mode."""
     if picture.mode == "La":
-        # Pillow knows no other way from there.
+        # Pillow converts this mode only to LA.
         picture = picture.convert("LA")
     other = picture.convert(mode)
     if not any(picture.mode in space and mode in space for space in _COLOR_SPACES):
@@ -229,7 +229,7 @@ def _from_array(value):
     elif pixels.dtype != "uint8":
         raise Unsendable(
             "an array of pixels is of uint8, of floats from 0 to 1 or of bool, not of %s: call"
-            ' .astype("uint8") where the values go from 0 to 255, or make a picture of more bits'
+            ' .astype("uint8") if the values go from 0 to 255, or make a picture of more bits'
             " by Image.fromarray" % pixels.dtype
         )
     try:

@@ -238,7 +238,9 @@ def _checked(result, follows_chunks):
             error = 'the result\'s "success" is %s, and only True is success' % shown(
                 result.get("success")
             )
-        return _with_optional_data(PreparedResult(False, content_type, error=error), result.get("data"))
+        return _with_optional_data(
+            PreparedResult(False, content_type, error=error), result.get("data")
+        )
     if "data" not in result and not follows_chunks:
         _check_omission(result, content_type)
     answer = PreparedResult(True, content_type, error=error)
@@ -396,7 +398,7 @@ def _lines(answer, media_type, items):
                 raise Unsendable("item %d of its iterator: %s" % (number, reason))
             yield _as_text(line) + TEXT("\n")
     finally:
-        # A generator that is not read to its end is closed now, not when Python collects it.
+        # A generator that is not read to its end is closed now, not by its finalizer.
         close = getattr(items, "close", None)
         if close is not None:
             close()

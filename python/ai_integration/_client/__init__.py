@@ -1,4 +1,4 @@
-"""The client of models that are served elsewhere by `MODE=http`; docs/client.md is its page.
+"""The client of models that are served by `MODE=http`; docs/client.md describes it.
 
-Nothing here is imported before one of its names is used, and all of it needs Python 3.8 or newer.
+These modules are imported when one of their names is first used. They need Python 3.8 or newer.
 """

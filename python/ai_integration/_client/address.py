@@ -1,5 +1,4 @@
-"""Addresses of servers: how they are written, which of them belong together, and the proxies on the
-way to them."""
+"""Parses and compares the addresses of servers, and finds the proxies for them."""
 
 import base64
 import urllib.parse
@@ -25,7 +24,7 @@ class Address(NamedTuple):
 
     @property
     def authority(self):
-        """The host and the port as the header `Host` has them."""
+        """Returns the host and the port as they stand in the header `Host`."""
         host = "[%s]" % self.host if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else "%s:%d" % (host, self.port)
 
@@ -39,7 +38,7 @@ class Address(NamedTuple):
         return self._replace(path=self.path[: -len(name)]) if is_there else None
 
     def redirected(self, location):
-        """The address that a redirect names, or `None` where nothing is asked of it."""
+        """Returns the address that a redirect names, or `None` if the client must not follow it."""
         try:
             target, _ = parse(urllib.parse.urljoin(str(self), location))
         except ValueError:
@@ -61,7 +60,7 @@ class Address(NamedTuple):
 
 
 class Proxy(NamedTuple):
-    """A proxy, and the header that gives it a password."""
+    """A proxy, and the value of the header with its password."""
 
     host: str
     port: int
@@ -69,7 +68,7 @@ class Proxy(NamedTuple):
 
 
 def parse(url):
-    """Returns the address that a text is, and the credentials in it as a header's value."""
+    """Returns the address in a text, and the credentials in it as the value of a header."""
     if not isinstance(url, str):
         raise ValueError("the server's address is text, not a %s" % type(url).__name__)
     try:
@@ -92,13 +91,13 @@ def parse(url):
 
 
 def basic(user, password):
-    """The header's value for a name and a password as they stand in an address (RFC 7617)."""
+    """Returns the value of the header for a name and a password from an address (RFC 7617)."""
     pair = "%s:%s" % (urllib.parse.unquote(user), urllib.parse.unquote(password))
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
 def bearer(token):
-    """The header's value for a token (RFC 6750)."""
+    """Returns the value of the header for a token (RFC 6750)."""
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
         # The message does not show the token, because it is a secret.
         raise ValueError("the token is not text of printable ASCII characters")
@@ -106,8 +105,10 @@ def bearer(token):
 
 
 def proxy_for(address):
-    """The proxy that `HTTP_PROXY` and `HTTPS_PROXY` name for an address unless `NO_PROXY` has it,
-    or `None`."""
+    """Returns the proxy for an address, or `None`.
+
+    `HTTP_PROXY` and `HTTPS_PROXY` name it, unless `NO_PROXY` has the address.
+    """
     named = urllib.request.getproxies().get(address.scheme)
     host = "%s:%d" % (address.host, address.port)
     if not named or urllib.request.proxy_bypass(host):
@@ -118,6 +119,6 @@ def proxy_for(address):
     except ValueError:
         host = None
     if not host or parts.scheme != "http":
-        raise ValueError("the proxy for %s is none of http://" % address.scheme)
+        raise ValueError("the proxy for %s does not begin with http://" % address.scheme)
     has_password = parts.username is not None
     return Proxy(host, port, basic(parts.username, parts.password or "") if has_password else None)

@@ -30,7 +30,7 @@ class AsyncClient:
 
     @property
     def schema(self):
-        """An awaitable that gives the inputs schema as the model's author wrote it."""
+        """Returns an awaitable of the inputs schema as the model's author wrote it."""
         call = self._client._call()
         return self._run(call, self._client._inputs_schema, call)
 
@@ -79,7 +79,7 @@ class AsyncClient:
             if not is_over:
                 call.cancel()
                 with contextlib.suppress(RuntimeError):
-                    # It may still run on a thread, and without threads there is nothing to close.
+                    # `submit` raises an error if the client was closed; then nothing is left to do.
                     self._threads.submit(items.close)
 
     async def _run(self, call, function, *arguments):

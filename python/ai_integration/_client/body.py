@@ -1,6 +1,6 @@
-"""The bodies of requests: JSON, or a form where there are files.
+"""Makes the bodies of requests: JSON, or a form if there are files.
 
-Files are read while they are sent, and nothing is put together that need not be.
+Files are read while they are sent, and large data is not copied.
 """
 
 import base64
@@ -43,9 +43,9 @@ class Path:
         except (OSError, ValueError) as reason:
             raise refusal({name: "the file cannot be opened: %s" % reason}) from reason
         if stat.S_ISDIR(about.st_mode):
-            raise refusal({name: "%s is a folder; give each file of it" % path})
+            raise refusal({name: "%s is a folder; give its files one by one" % path})
         if not is_readable:
-            raise refusal({name: "the file %s may not be read" % path})
+            raise refusal({name: "there is no permission to read the file %s" % path})
         # A pipe can be read only once, and its length is unknown.
         self.can_repeat = stat.S_ISREG(about.st_mode)
         self.length = about.st_size if self.can_repeat else None
@@ -96,7 +96,7 @@ class Body:
         lengths = [len(each) if isinstance(each, bytes) else each.length for each in segments]
         self.length = None if None in lengths else sum(lengths)
 
-    def pieces(self):
+    def blocks(self):
         for segment in self._segments:
             if isinstance(segment, bytes):
                 yield segment
@@ -108,9 +108,9 @@ EMPTY = Body(None, [])
 
 
 class Given(NamedTuple):
-    """The value of an input: one item, or those of a list. An item is a value of JSON or a blob.
+    """The value of an input: one item, or the items of a list. An item is a JSON value or a blob.
 
-    `kind` is the shape that the schema tells, or `None` for an input that it does not mention.
+    `kind` is the shape in the schema, or `None` for an input that the schema does not name.
     """
 
     name: str
@@ -120,7 +120,7 @@ class Given(NamedTuple):
 
 
 def of_inputs(given):
-    """The body of a request with these inputs."""
+    """Returns the body of a request with these inputs."""
     items = [item for each in given for item in each.items]
     has_files = any(is_blob(item) for item in items)
     if has_files and len(items) <= _MOST_FIELDS and all(map(_fits_a_form, given)):
@@ -163,7 +163,7 @@ def _is_field(item, kind):
 
 
 def _json(given):
-    """The segments of an object, with files in base64."""
+    """Yields the segments of a JSON object, with files in base64."""
     before = b"{"
     for each in given:
         yield before + _dump(each.name) + b":" + (b"[" if each.is_list else b"")
@@ -185,7 +185,7 @@ def _json(given):
 
 
 def _value(each, blob):
-    """Returns the content of a file as the value of an input that is no file, such as text."""
+    """Returns the content of a file as the value of an input that is not a file, such as text."""
     content = b"".join(map(bytes, blob.blocks()))
     try:
         if each.kind == "json":
@@ -194,7 +194,7 @@ def _value(each, blob):
             return content.decode()
     except (ValueError, RecursionError):
         pass
-    message = "a file can be sent here in a form only, and a form has no empty list beside it"
+    message = "this file can be sent only in a form, and a form cannot hold the other inputs"
     raise refusal({each.name: message})
 
 

@@ -31,8 +31,8 @@ class Call:
         return left
 
     def overdue(self):
-        """The error of a call whose time is over."""
-        message = "no answer within %g s; timeout=… gives it more time" % self.seconds
+        """Returns the error for a call whose time is over."""
+        message = "no response within %g s; timeout=… allows more time" % self.seconds
         return ClientError(message, "timeout")
 
     def sleep(self, seconds):

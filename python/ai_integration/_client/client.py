@@ -1,4 +1,4 @@
-"""The client: it calls a model at an address like a function."""
+"""Calls a model at an HTTP address like a function."""
 
 import contextlib
 import copy
@@ -80,7 +80,7 @@ class Client:
 
     @property
     def schema(self):
-        """The inputs schema as the model's author wrote it; the client requests it once."""
+        """Returns the inputs schema as the model's author wrote it; the client requests it once."""
         return self._inputs_schema(self._call())
 
     def predict(self, /, **inputs):
@@ -118,8 +118,8 @@ class Client:
         return copy.deepcopy(self._schema(call)[0].inputs)
 
     def _predict(self, call, inputs):
-        with self._infer(call, inputs, _ANYTHING) as answer:
-            return results.value_of(answer.content_type, answer.read(self._options.max_bytes))
+        with self._infer(call, inputs, _ANYTHING) as response:
+            return results.value_of(response.content_type, response.read(self._options.max_bytes))
 
     def _stream(self, call, inputs):
         with contextlib.closing(self._events(call, inputs)) as happened:
@@ -129,8 +129,8 @@ class Client:
 
     def _events(self, call, inputs):
         call.renew()
-        with self._infer(call, inputs, _EVENTS) as answer:
-            for event in events.happened(answer, self._options.max_bytes):
+        with self._infer(call, inputs, _EVENTS) as response:
+            for event in events.happened(response, self._options.max_bytes):
                 yield event
                 # The time that the caller takes does not count toward the timeout.
                 call.renew()
@@ -163,14 +163,14 @@ class Client:
         known = server.schema
         if known is not None:
             return known, False
-        with self._exchange(call, "GET", "schema", EMPTY, "application/json") as answer:
-            body = answer.read(_MOST_OF_A_SCHEMA)
+        with self._exchange(call, "GET", "schema", EMPTY, "application/json") as response:
+            body = response.read(_MOST_OF_A_SCHEMA)
         try:
             server.schema = Schema(json.loads(body))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             message = "%s is not the address of a model served by ai_integration"
             raise ClientError(message % str(server.address), "not_a_model") from None
-        server.moved_to(answer.address.folder("schema"))
+        server.moved_to(response.address.folder("schema"))
         return server.schema, True
 
 

@@ -1,6 +1,6 @@
-"""Connections to servers, which are kept for further requests.
+"""Opens connections to servers, and keeps them for further requests.
 
-`http.client` connects and reads answers. Each wait ends when the call's time is over, also where a
+`http.client` connects and reads responses. Each wait ends when the call's time is over, also if a
 server sends a byte now and then.
 """
 
@@ -15,9 +15,9 @@ import time
 from . import address as addresses
 
 _BUFFER = 1 << 16
-# More of one server wait for requests only after many calls at once.
+# The most idle connections to one server.
 _MOST_IDLE = 64
-# Segments of a request below this size are sent together.
+# In bytes: segments of a request up to this size are sent together.
 _SMALL = 1 << 14
 
 
@@ -28,7 +28,8 @@ class Connection:
         self.address = address
         self.proxy = proxy
         self.call = None
-        # Whether the last request was sent to its end, when, and how much of its answer came.
+        # `is_sent` is true if the last request was sent to its end, at the time `sent_at`.
+        # `received` is the number of bytes of its response.
         self.is_sent = False
         self.sent_at = 0
         self.received = 0
@@ -40,27 +41,27 @@ class Connection:
         self.call, self.is_sent, self.received = call, False, 0
         call.use(self._socket)
 
-    def send(self, pieces):
+    def send(self, segments):
         """Sends a request; small segments are joined, and large segments are not copied."""
         small = []
-        for piece in pieces:
-            if len(piece) <= _SMALL:
-                small.append(bytes(piece))
+        for segment in segments:
+            if len(segment) <= _SMALL:
+                small.append(bytes(segment))
                 if sum(map(len, small)) <= _SMALL:
                     continue
-                piece = b""
+                segment = b""
             self._send(b"".join(small))
             small = []
-            self._send(piece)
+            self._send(segment)
         self._send(b"".join(small))
         self.is_sent, self.sent_at = True, time.monotonic()
 
-    def _send(self, piece):
-        if piece:
+    def _send(self, data):
+        if data:
             self._socket.settimeout(self.call.left())
-            self._socket.sendall(piece)
+            self._socket.sendall(data)
 
-    def answer(self, method):
+    def response(self, method):
         """Reads the status and the headers of the response."""
         self._incoming = io.BufferedReader(_Incoming(self), _BUFFER)
         while True:
@@ -121,7 +122,7 @@ class Pool:
         self._is_closed = False
 
     def idle(self, address):
-        """An idle connection to a server, or `None`."""
+        """Returns an idle connection to a server, or `None`."""
         while True:
             with self._lock:
                 self._check_process()

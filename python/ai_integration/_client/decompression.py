@@ -2,29 +2,30 @@
 
 import zlib
 
-# Both in bytes: what is inflated at once, and the sign of a gzip stream to zlib.
-_PIECE = 1 << 20
+# In bytes: the most output of one step.
+_CHUNK = 1 << 20
+# The argument that makes zlib read a gzip stream.
 _GZIP = 31
 
 
-def inflated(pieces, broken):
-    """The content of a gzip stream, in pieces; `broken` makes the error of what is none."""
+def inflated(chunks, broken):
+    """Yields the content of a gzip stream in chunks; `broken` makes the error for a bad stream."""
     stream = zlib.decompressobj(_GZIP)
     has_begun = False
     try:
-        for piece in pieces:
+        for chunk in chunks:
             made = b""
             # After the last input, zlib may still hold output.
-            while piece or len(made) == _PIECE:
+            while chunk or len(made) == _CHUNK:
                 if stream.eof:
                     # Another member follows.
                     stream = zlib.decompressobj(_GZIP)
                 has_begun = True
-                made = stream.decompress(piece, _PIECE)
+                made = stream.decompress(chunk, _CHUNK)
                 if made:
                     yield made
-                piece = stream.unused_data if stream.eof else stream.unconsumed_tail
+                chunk = stream.unused_data if stream.eof else stream.unconsumed_tail
     except zlib.error:
-        raise broken("it is no gzip stream, as it says") from None
+        raise broken("it is not a gzip stream, although its header says so") from None
     if has_begun and not stream.eof:
         raise broken("its gzip stream ends too early")

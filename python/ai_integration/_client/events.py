@@ -1,40 +1,40 @@
-"""The events of a request, which the server sends as server-sent events (WHATWG HTML, 9.2)."""
+"""Reads the events of a request, which are server-sent events (WHATWG HTML, 9.2)."""
 
 import base64
 import json
 
 from . import results
-from .answers import problem_error
 from .errors import ClientError
+from .responses import problem_error
 
 TYPE = "text/event-stream"
 
 
-def happened(answer, most):
+def happened(response, most):
     """Yields the events of a response as `(kind, value)`; docs/client.md has their table."""
-    if results.media_type(answer.content_type) != TYPE:
+    if results.media_type(response.content_type) != TYPE:
         # The sender of this response does not support events.
-        yield "result", results.value_of(answer.content_type, answer.read(most))
+        yield "result", results.value_of(response.content_type, response.read(most))
         return
-    pieces = None
-    for kind, data in _read(answer.pieces(), most):
+    chunks = None
+    for kind, data in _read(response.chunks(), most):
         if kind == "chunk":
-            if pieces is None:
-                pieces = results.Pieces(data.get("content_type"), most)
-            for piece in pieces.of(_content(data)):
-                yield "chunk", piece
+            if chunks is None:
+                chunks = results.Chunks(data.get("content_type"), most)
+            for value in chunks.values_of(_content(data)):
+                yield "chunk", value
         elif kind == "result":
-            if pieces is None:
+            if chunks is None:
                 yield "result", _whole(data)
                 return
-            for piece in pieces.of(b"", is_last=True):
-                yield "chunk", piece
+            for value in chunks.values_of(b"", is_last=True):
+                yield "chunk", value
             return
         elif kind == "error":
             raise problem_error({"code": "unknown", **data})
         else:
-            yield kind, _told(kind, data)
-    raise ClientError("the answer cannot be read: it broke off", "broken_answer")
+            yield kind, _report_of(kind, data)
+    raise ClientError("the response cannot be read: it broke off", "broken_answer")
 
 
 def _whole(data):
@@ -51,13 +51,13 @@ def _whole(data):
 
 
 def _content(data):
-    """Text, or bytes where there is no text."""
+    """Returns the text of an event, or its bytes if it has no text."""
     if isinstance(data.get("text"), str):
         return data["text"]
     return base64.b64decode(data.get("base64") or "")
 
 
-def _told(kind, data):
+def _report_of(kind, data):
     if kind == "queued":
         return data.get("position")
     if kind == "log":
@@ -65,10 +65,10 @@ def _told(kind, data):
     return data or None
 
 
-def _read(pieces, most):
-    """The names and the data of events, which are JSON objects."""
+def _read(chunks, most):
+    """Yields the name and the data of each event; the data is a JSON object."""
     name, data = "message", []
-    for line in _lines(pieces, most):
+    for line in _lines(chunks, most):
         field, _, value = line.partition(b":")
         value = value[1:] if value.startswith(b" ") else value
         if field == b"event":
@@ -80,18 +80,18 @@ def _read(pieces, most):
             name, data = "message", []
 
 
-def _lines(pieces, most):
+def _lines(chunks, most):
     """Yields the lines of a response; the limit of the response also limits each line."""
     begun, size = [], 0
-    for piece in pieces:
-        *lines, rest = piece.split(b"\n")
+    for chunk in chunks:
+        *lines, rest = chunk.split(b"\n")
         for line in lines:
             yield b"".join([*begun, line]).rstrip(b"\r")
             begun, size = [], 0
         begun.append(rest)
         size += len(rest)
         if size > most:
-            message = "an event has more than %d bytes; max_bytes=… takes more" % most
+            message = "an event has more than %d bytes; max_bytes=… accepts more" % most
             raise ClientError(message, "answer_too_large")
 
 
@@ -101,5 +101,6 @@ def _object(text):
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise ClientError("the answer cannot be read: an event is no object", "broken_answer")
+        message = "the response cannot be read: an event is not a JSON object"
+        raise ClientError(message, "broken_answer")
     return value

@@ -1,7 +1,7 @@
 """Checks the values that a caller gives against the inputs schema of the server.
 
-What is sent of a value is decided by the kind of its input. What cannot be sent is refused here,
-by the input's name; what the model may have is for the server to say.
+The shape of an input decides how its value is sent. A value that cannot be sent is refused here,
+with the name of its input. Only the server checks the limits of the schema.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from . import body
 from .errors import refusal
 
 _FILES = "bytes, a pathlib.Path or a file that is open in binary"
-# Formats in which a picture object is written, the first one that the schema lists.
+# The formats for a picture object; the first one that the schema lists is used.
 _WRITTEN = ("png", "webp", "jpeg", "tiff", "bmp", "gif", "avif")
 
 
@@ -38,7 +38,7 @@ class Schema:
         return refused
 
     def body(self, values):
-        """The body of a request with these values."""
+        """Returns the body of a request with these values."""
         given, refused = [], {}
         for name, value in values.items():
             field = self.fields.get(name, {"shape": {"kind": None}})
@@ -76,7 +76,7 @@ def _given(name, field, value, refused):
 
 
 def _members(value):
-    """The items of a list."""
+    """Returns the items of a list."""
     is_one = isinstance(value, (str, bytes, bytearray, memoryview, os.PathLike, dict))
     if is_one or _pictures.is_picture(value) or hasattr(value, "read"):
         raise _Refused("expected a list; a list of one is [value]")
@@ -87,7 +87,7 @@ def _members(value):
 
 
 def _item(place, field, value):
-    """One value: as JSON has it, or as a blob."""
+    """Returns one value: a JSON value or a blob."""
     kind = field["shape"]["kind"]
     if isinstance(value, (bytes, bytearray, memoryview)):
         return body.Blob(value if isinstance(value, bytes) else memoryview(value).tobytes())
@@ -112,7 +112,7 @@ def _as_text(value):
 
 
 def _blob(field, value):
-    """The file that is made of an object, or the address of one."""
+    """Returns the file that an object is encoded to, or the URL of a file."""
     media = field["shape"].get("media", "image/*")
     if isinstance(value, str):
         if value.startswith(("data:", "http://", "https://")):

@@ -1,4 +1,4 @@
-"""The values that callers get: JSON as Python has it, text as `str`, anything else as a `File`."""
+"""Converts results for callers: JSON to values, text to `str`, anything else to a `File`."""
 
 import codecs
 import email.message
@@ -61,7 +61,7 @@ class File(bytes):
 
 
 def value_of(content_type, body):
-    """The value of a whole result."""
+    """Returns the value of a whole result."""
     kind = media_type(content_type)
     if kind in _LINES:
         return [_parsed(line) for line in body.split(b"\n") if line.strip()]
@@ -79,13 +79,13 @@ def value_of(content_type, body):
 
 
 def value_of_urls(content_type, urls):
-    """The files of a list that came as `data:` URLs."""
+    """Returns the files of a list that came as `data:` URLs."""
     import base64
 
     return [File(base64.b64decode(url.partition(",")[2]), content_type) for url in urls]
 
 
-class Pieces:
+class Chunks:
     """Converts the chunks of a result for the caller.
 
     Text becomes `str`, lines of JSON become values, and anything else stays bytes.
@@ -106,16 +106,16 @@ class Pieces:
                 # Without a known encoding, the bytes are the value.
                 pass
 
-    def of(self, piece, is_last=False):
+    def values_of(self, chunk, is_last=False):
         """Returns the values that a chunk completes."""
         try:
-            if self._decoder is not None and isinstance(piece, bytes):
-                piece = self._decoder.decode(piece, is_last)
+            if self._decoder is not None and isinstance(chunk, bytes):
+                chunk = self._decoder.decode(chunk, is_last)
         except UnicodeError as reason:
             raise _broken("its text is not in its encoding: %s" % reason) from reason
         if not self._is_lines:
-            return [piece] if piece else []
-        *lines, self._rest = (self._rest + piece).split("\n")
+            return [chunk] if chunk else []
+        *lines, self._rest = (self._rest + chunk).split("\n")
         if len(self._rest) > self._most:
             raise _broken("a line of it has more than %d characters" % self._most)
         if is_last:
@@ -135,7 +135,7 @@ def _parsed(text):
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as reason:
-        raise _broken("it is not JSON, as it says: %s" % reason) from reason
+        raise _broken("it is not JSON, although its content type says so: %s" % reason) from reason
 
 
 def _broken(why):
@@ -149,7 +149,7 @@ def _charset(content_type):
 
 
 def _members(content_type, body):
-    """The files of a list (RFC 2046, section 5.1.1)."""
+    """Returns the files of a list (RFC 2046, section 5.1.1)."""
     found = re.search(r'boundary="?([^";]+)', content_type)
     if found is None:
         return File(body, content_type)

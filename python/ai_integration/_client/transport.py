@@ -10,13 +10,13 @@ import time
 from typing import NamedTuple
 
 from .address import Address
-from .answers import Answer
 from .body import Body
 from .connections import Pool
 from .errors import ClientError
+from .responses import Response
 
-# The server asks by these for another try. The model did not see the request, or, where the code is
-# `shutting_down`, gave no answer before the server had to stop.
+# With these statuses the server asks for another try. The model did not get the request, or, if the
+# code is `shutting_down`, gave no result before the server had to stop.
 _BUSY = (429, 503)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _WITH_THEIR_BODY = (307, 308)
@@ -24,8 +24,8 @@ _MOST_REDIRECTS = 5
 # Seconds: the first pause between two tries, which doubles, and the longest.
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 30
-# A kept connection that the server has closed meanwhile shows it within this time, in seconds. A
-# server that takes longer may have been at work.
+# In seconds: if a kept connection fails within this time after the request, the server had probably
+# closed it before. Later, the model may have run.
 _STALE = 1
 
 
@@ -39,11 +39,11 @@ class Request(NamedTuple):
 
 
 class _Unreached(Exception):
-    """The request has not reached a server as a whole, and may be sent again."""
+    """The request did not reach a server completely, and may be sent again."""
 
 
 class Transport:
-    """The way from a client to its server."""
+    """Sends the requests of a client to its server."""
 
     def __init__(self, address, authorization, connect_timeout, context):
         self._address = address
@@ -54,30 +54,30 @@ class Transport:
         self._pool.close()
 
     def exchange(self, call, retries, request):
-        """Sends a request until it is answered, and returns the answer, a success.
+        """Sends a request, and returns the successful response.
 
-        It is sent again only where the server asks for that, or where none got the whole of it.
+        Sends it again only if the server asks for that, or if no server got the whole request.
         """
         tries = 0
         redirects = 0
         while True:
             pause = None
             try:
-                answer = self._once(call, request)
+                response = self._once(call, request)
             except _Unreached as reason:
                 failure = ClientError(str(reason), "unreachable")
             else:
-                if 200 <= answer.status < 300:
-                    return answer
-                with answer:
-                    if answer.status in _REDIRECTS:
-                        request = _redirected(answer, request, redirects)
+                if 200 <= response.status < 300:
+                    return response
+                with response:
+                    if response.status in _REDIRECTS:
+                        request = _redirected(response, request, redirects)
                         redirects += 1
                         continue
-                    failure = answer.failure()
-                    if answer.status not in _BUSY:
+                    failure = response.failure()
+                    if response.status not in _BUSY:
                         raise failure
-                    pause = _retry_after(answer.headers.get("Retry-After"))
+                    pause = _retry_after(response.headers.get("Retry-After"))
             wait = _pause(tries, pause)
             if tries >= retries or not request.body.can_repeat or wait >= call.left():
                 raise failure
@@ -85,13 +85,13 @@ class Transport:
             tries += 1
 
     def _once(self, call, request):
-        """Sends the request, over a kept connection where there is one."""
+        """Sends the request, over a kept connection if there is one."""
         address = request.address
         connection = self._pool.idle(address)
         if connection is not None:
-            answer = self._over(connection, True, call, request)
-            if answer is not None:
-                return answer
+            response = self._over(connection, True, call, request)
+            if response is not None:
+                return response
         try:
             connection = self._pool.connect(address, call)
         except ValueError as reason:
@@ -105,17 +105,17 @@ class Transport:
         return self._over(connection, False, call, request)
 
     def _over(self, connection, is_kept, call, request):
-        """Sends the request over a connection; `None` where the server had closed a kept one."""
+        """Sends the request over a connection; returns `None` if a kept one was closed."""
         try:
             connection.begin(call)
             try:
-                connection.send(_pieces(self._head(connection, request), request.body))
+                connection.send(_segments(self._head(connection, request), request.body))
             except (ConnectionError, ssl.SSLError):
-                # A server may refuse what is still on its way to it.
+                # The server may have sent an error response before it read the whole request.
                 with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
-                    return self._answer(connection, request)
+                    return self._response(connection, request)
                 raise
-            return self._answer(connection, request)
+            return self._response(connection, request)
         except BaseException as reason:
             call.use(None)
             connection.close()
@@ -128,8 +128,9 @@ class Transport:
                 return None
             raise _failure(connection, reason) from reason
 
-    def _answer(self, connection, request):
-        return Answer(self._pool, connection, connection.answer(request.method), request.address)
+    def _response(self, connection, request):
+        received = connection.response(request.method)
+        return Response(self._pool, connection, received, request.address)
 
     def _head(self, connection, request):
         address, body = request.address, request.body
@@ -153,30 +154,30 @@ class Transport:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
-def _pieces(head, body):
-    """The pieces of a request."""
+def _segments(head, body):
+    """Yields the segments of a request."""
     yield head
     if body.length is not None:
-        yield from body.pieces()
+        yield from body.blocks()
         return
-    for piece in body.pieces():
-        if piece:
-            yield b"%x\r\n" % len(piece)
-            yield piece
+    for block in body.blocks():
+        if block:
+            yield b"%x\r\n" % len(block)
+            yield block
             yield b"\r\n"
     yield b"0\r\n\r\n"
 
 
-def _redirected(answer, request, redirects):
-    """The request at the address that a redirect leads to, where it may be followed."""
-    target = request.address.redirected(answer.headers.get("Location") or "")
-    keeps_method = request.method == "GET" or answer.status in _WITH_THEIR_BODY
+def _redirected(response, request, redirects):
+    """Returns the request for the address of a redirect; raises an error if it must not follow."""
+    target = request.address.redirected(response.headers.get("Location") or "")
+    keeps_method = request.method == "GET" or response.status in _WITH_THEIR_BODY
     may_follow = keeps_method and request.body.can_repeat and redirects < _MOST_REDIRECTS
     if target is not None and may_follow:
         return request._replace(address=target)
     place = "elsewhere" if target is None else "to " + str(target)
-    message = "the server sends the request %s; give the client the address of that server" % place
-    raise ClientError(message, "redirected", answer.status)
+    message = "the server redirects the request %s; give the client that server's address" % place
+    raise ClientError(message, "redirected", response.status)
 
 
 def _was_closed(connection):
@@ -186,13 +187,13 @@ def _was_closed(connection):
 
 
 def _failure(connection, reason):
-    """The error of a connection that ended for this reason."""
+    """Returns the error for a connection that ended for this reason."""
     if not connection.is_sent:
         return _Unreached("the connection ended while the request was sent: %s" % reason)
     if not connection.received:
-        message = "the connection ended before there was an answer, and the model may have run: %s"
+        message = "the connection ended before there was a response, and the model may have run: %s"
         return ClientError(message % reason, "connection_lost")
-    return ClientError("the answer cannot be read: %r" % reason, "broken_answer")
+    return ClientError("the response cannot be read: %r" % reason, "broken_answer")
 
 
 def _is_lasting(reason):
@@ -203,7 +204,7 @@ def _is_lasting(reason):
 
 
 def _retry_after(value):
-    """The seconds that a server asks to wait, as a number or a date (RFC 9110, section 10.2.3)."""
+    """Returns the seconds to wait that a server asks for (RFC 9110, section 10.2.3)."""
     if value is None:
         return None
     try:
@@ -217,8 +218,10 @@ def _retry_after(value):
 
 
 def _pause(tries, asked):
-    """The seconds before the next try: what is asked for, or twice as long each time. Chance keeps
-    clients from coming back all at once."""
+    """Returns the seconds before the next try: as the server asks, or twice as long each time.
+
+    A random part keeps clients from trying again all at once.
+    """
     if asked is not None and asked == asked:
         return asked + random.uniform(0, min(asked, 1) / 4)
     longest = min(_FIRST_PAUSE * 2**tries, _LONGEST_PAUSE)

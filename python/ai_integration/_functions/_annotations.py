@@ -1,4 +1,4 @@
-"""Annotations of parameters as inputs of the schema."""
+"""Converts the annotations of parameters to inputs of the schema."""
 
 import collections.abc
 import datetime
@@ -25,7 +25,7 @@ _LISTS = {
 }
 _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
-# An author expects that limits of these packages in `Annotated` are checked.
+# The package does not read the limits of these packages in `Annotated`, and refuses them.
 _OTHERS = ("annotated_types", "cog", "fastapi", "gradio", "pydantic", "typer")
 # The types of values that can name a choice.
 _CHOICES = (str, int, float)
@@ -47,8 +47,8 @@ _PICTURE = _values.Kind("image", _values.to_decoded, _values.file, (), "pil")
 _ARRAY = _values.Kind("image", _values.to_decoded, _values.file, ("audio",), "numpy")
 _SOUND = _values.Kind("audio", _values.to_decoded, _values.file, (), "numpy")
 
-# What to write in the place of what cannot be served, by the module and the name of a class. The
-# first whose pattern fits counts.
+# The advice for annotations that cannot be served, by a pattern for the module and name of the
+# class. The first pattern that fits is used.
 _INSTEAD = (
     (r"builtins\.list", "list[str] or the like"),
     (r"builtins\.tuple", "tuple[str, ...] or the like"),
@@ -58,14 +58,14 @@ _INSTEAD = (
     ),
     (r"builtins\.(bytearray|memoryview)|_?io\..*|typing\.(\w*IO)", "bytes or pathlib.Path"),
     (r"builtins\.object", "typing.Any, for any JSON"),
-    (r"builtins\.complex|decimal\..*|fractions\..*", "float, or str and make it of the text"),
-    (r"datetime\.time|uuid\..*|ipaddress\..*", "str, and make it of the text"),
+    (r"builtins\.complex|decimal\..*|fractions\..*", "float, or str, and convert the text"),
+    (r"datetime\.time|uuid\..*|ipaddress\..*", "str, and convert the text"),
     (r"datetime\.timedelta", "float, for its seconds"),
     (r"(pathlib|os)\..*", "pathlib.Path"),
     (r"PIL\.\w*", "PIL.Image.Image"),
     (
         r"(torch|tensorflow|jax|jaxlib|mlx|cupy|paddle)\b.*",
-        "numpy.ndarray, and make it of the array",
+        "numpy.ndarray, and convert the array",
     ),
     (r"numpy\.bool_?", "bool"),
     (r"numpy\..*int.*", "int"),
@@ -79,13 +79,14 @@ _EVERYTHING = (
 
 
 class Unservable(Exception):
-    """An annotation that is no input; the message says why, and what to write."""
+    """An annotation that cannot be an input; the message has the reason and the way out."""
 
 
 class Annotation:
-    """An annotation: the kind of its values, and whether it accepts None and lists.
+    """An annotation as an input.
 
-    `sequence` is the class of a list, or None. `said` has the properties that its `Input`s give.
+    `kind` is the kind of its values. `is_optional` is true if it accepts None. `sequence` is the
+    class of a list, or None. `said` has the properties from each `Input`.
     """
 
     def __init__(self, annotation):
@@ -99,7 +100,7 @@ class Annotation:
             self.kind = self.kind.of_type(other)
 
     def schema(self):
-        """The entry of the inputs schema, without the default."""
+        """Returns the entry of the inputs schema, without the default."""
         entry = dict(self.kind.properties)
         if self.sequence is not None:
             entry["list"] = True
@@ -111,7 +112,7 @@ class Annotation:
         return entry
 
     def write(self, value):
-        """A default or an example as the inputs schema has it; ValueError if it does not fit."""
+        """Converts a default or an example for the inputs schema; ValueError if it does not fit."""
         if self.sequence is None:
             return self.kind.write(value)
         if not isinstance(value, (list, tuple)):
@@ -119,7 +120,7 @@ class Annotation:
         return [self.kind.write(item) for item in value]
 
     def read(self, name, value, wrong):
-        """The argument for the value of the input `name`; what is wrong is added to `wrong`."""
+        """Returns the argument for the value of the input `name`; adds mistakes to `wrong`."""
         if self.sequence is None:
             return self._read_one(name, value, wrong)
         known = len(wrong)
@@ -182,7 +183,7 @@ class Annotation:
             documentation = getattr(one, "documentation", None)
             if isinstance(documentation, str):
                 said = {"description": documentation}
-            # What stands further out was read before, and counts.
+            # An outer annotation was read before, and its properties take precedence.
             self.said = dict(said, **self.said)
 
     def _take_union(self, members):
@@ -215,7 +216,7 @@ class Annotation:
         self._take_choices(members, [one.value if by_value else one.name for one in members])
 
     def _take_choices(self, values, choices):
-        """Takes the values that the function may get, and the text or number that names each."""
+        """Makes a choice of the function's values, and the text or number that names each."""
         pairs = [
             (value, choice.value if isinstance(choice, enum.Enum) else choice)
             for value, choice in zip(values, choices)
@@ -233,7 +234,7 @@ class Annotation:
 
 
 def shown(annotation):
-    """An annotation as it is written."""
+    """Returns an annotation as the author writes it."""
     if isinstance(annotation, types.ModuleType):
         return annotation.__name__
     if isinstance(annotation, str):
@@ -244,7 +245,7 @@ def shown(annotation):
 
 
 def resolved(annotation, names):
-    """The annotation that text, or an annotation with text in it, stands for among `names`."""
+    """Evaluates the text in an annotation, with the variables in `names`."""
 
     def holder():
         pass
@@ -326,7 +327,7 @@ def _reason(annotation):
     if isinstance(annotation, types.ModuleType):
         return "it is a module"
     if (typing.get_origin(annotation) or annotation) in (list, tuple):
-        return "it does not say of what"
+        return "it has no type for its items"
     return "it has no input type"
 
 
@@ -335,7 +336,7 @@ def _instead(annotation):
         name = annotation.__name__
         return "PIL.Image.Image" if name.startswith("PIL") else "a class of %s" % name
     if hasattr(annotation, "__dataclass_fields__"):
-        return "dict, and make the %s of it" % annotation.__name__
+        return "dict, and convert it to %s" % annotation.__name__
     origin = typing.get_origin(annotation) or annotation
     name = _name_of(origin)
     for pattern, instead in _INSTEAD:

@@ -19,7 +19,7 @@ _FIELD = re.compile(r":\w+[^:]*:")
 
 
 def summary(docstring):
-    """The first paragraph on one line, or None if there is none."""
+    """Returns the first paragraph on one line, or None if there is none."""
     lines = []
     for line in _lines(docstring):
         if not line or _SECTION.match(line) or _FIELD.match(line):
@@ -29,7 +29,7 @@ def summary(docstring):
 
 
 def parameters(docstring):
-    """The descriptions of the parameters, by their names."""
+    """Returns the descriptions of the parameters, by their names."""
     lines = _lines(docstring)
     found = {}
     at = 0
@@ -70,7 +70,10 @@ def _read_numpy(lines, at, found):
 
 
 def _indented(lines, at, indent):
-    """The line after those from `at` on that are indented by more, and these."""
+    """Reads the lines from `at` on that are indented by more than `indent`.
+
+    Returns the number of the line after them, and the lines.
+    """
     start = at
     while at < len(lines) and lines[at] and _indent(lines[at]) > indent:
         at += 1

@@ -17,9 +17,9 @@ _BETWEEN_WORDS = re.compile(
 class Model:
     """A function, a class, or an object of one, which is called for each request.
 
-    `function` is what is called, `schema` that of its inputs, and `name` and `description` are what
-    it says of itself. Making one calls nothing of it, and raises TypeError with all that keeps it
-    from being a model.
+    `function` is called for a request, and `schema` is its inputs schema. `name` and `description`
+    come from its name and docstring. The constructor does not call the model. It raises TypeError
+    with all reasons if this cannot be a model.
     """
 
     def __init__(self, given):
@@ -75,11 +75,11 @@ class Model:
         return self._object.setup() if self._has_setup else None
 
     def arguments(self, inputs):
-        """The positional arguments and those by name that the inputs of a request make."""
+        """Converts the inputs of a request to positional arguments and arguments by name."""
         return self._parameters.arguments(inputs)
 
     def examples(self, examples):
-        """Examples of inputs as the inputs schema has them; ValueError if they do not fit."""
+        """Converts examples of inputs for the schema; raises ValueError if they do not fit."""
         return self._parameters.examples(examples)
 
     def _mistakes(self, kind):
@@ -87,21 +87,21 @@ class Model:
         mistakes = []
         if self._has_setup:
             names = _required(_signature_of_method(kind, "setup"))
-            mistakes += ["setup(%s): nobody gives it; write a default" % name for name in names]
+            mistakes += ["setup(%s): it gets no value; write a default" % name for name in names]
         if self._class is not None:
-            instead = "nobody gives it; write a default, or run(%s(...))" % kind.__name__
+            instead = "it gets no value; write a default, or run(%s(...))" % kind.__name__
             names = _required(_signature_of_class(kind))
             mistakes += ["%s(%s): %s" % (kind.__name__, name, instead) for name in names]
         return mistakes
 
 
 def readable(name):
-    """The words of a name in the code, as people write them: `OCRModel` is `OCR model`."""
+    """Converts a name in code to words: `OCRModel` becomes `OCR model`."""
     if not name.isidentifier():
         # `<lambda>`
         return ""
     words = [word for word in _BETWEEN_WORDS.sub(" ", name).split(" ") if word]
-    # Words with more capitals than the first letter are names.
+    # Words with capitals after the first letter are names, so they stay.
     words = [word if any(map(str.isupper, word[1:])) else word.lower() for word in words]
     text = " ".join(words)
     return text[:1].upper() + text[1:]
@@ -119,17 +119,17 @@ def _has(kind, name):
 
 
 def _signature_of_method(kind, name):
-    """The signature of a class's method without its object."""
+    """Returns the signature of a class's method, without `self`."""
     signature = _signature.signature_of(getattr(kind, name))
     given = inspect.getattr_static(kind, name)
     if isinstance(given, (classmethod, staticmethod)) or not hasattr(given, "__get__"):
-        # It is called without the object, as are other objects than functions.
+        # Such a method gets no object as its first argument.
         return signature
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 def _signature_of_class(kind):
-    """The signature of a class; one of C often has none, and takes nothing as a rule."""
+    """Returns the signature of a class, or an empty one for a class in C without a signature."""
     try:
         return _signature.signature_of(kind)
     except TypeError:

@@ -27,7 +27,7 @@ class Result:
 
 
 def as_result(value, has_chunks):
-    """Returns the result dict of a value; None after chunks is an empty end, and else JSON null."""
+    """Returns the result dict of a value; None is JSON null, and adds nothing after chunks."""
     said = value if isinstance(value, Result) else Result(value)
     data, content_type = said.data, said.content_type
     if content_type is None and said.error is None:

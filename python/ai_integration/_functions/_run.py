@@ -1,4 +1,4 @@
-"""The loop around a function."""
+"""Runs the loop around a function."""
 
 from .. import _children, _guard, _results, _session
 from . import _models, _returned, _signature

@@ -1,4 +1,4 @@
-"""The parameters of a function as inputs: the schema, and the arguments that a request makes."""
+"""Makes an inputs schema from the parameters of a function, and arguments from the inputs."""
 
 import functools
 import inspect
@@ -13,8 +13,7 @@ _EMPTY = inspect.Parameter.empty
 class Parameters:
     """The parameters of a function as its inputs.
 
-    `schema` is that of the inputs, and `mistakes` says of which parameters there can be none, and
-    why.
+    `schema` is the inputs schema. `mistakes` has a text for each parameter that cannot be an input.
     """
 
     def __init__(self, function, signature):
@@ -33,7 +32,7 @@ class Parameters:
                 self._add(parameter, names, descriptions.get(parameter.name))
 
     def arguments(self, inputs):
-        """The positional arguments and those by name that the inputs of a request make.
+        """Converts the inputs of a request to positional arguments and arguments by name.
 
         Raises `InvalidInputs` with all inputs that cannot be arguments.
         """
@@ -44,7 +43,7 @@ class Parameters:
             elif parameter.default is not _EMPTY:
                 value = parameter.default
             else:
-                # In the pipe modes and those in Python the schema is a hint.
+                # The pipe modes and custom modes do not check the inputs against the schema.
                 wrong.append((parameter.name, "missing"))
                 continue
             if parameter.is_positional:
@@ -58,7 +57,7 @@ class Parameters:
         return by_position, by_name
 
     def examples(self, examples):
-        """Examples of inputs as the inputs schema has them; ValueError with all that do not fit."""
+        """Converts examples for the inputs schema; ValueError with all values that do not fit."""
         if not isinstance(examples, (list, tuple)) or not all(
             isinstance(e, dict) for e in examples
         ):
@@ -122,18 +121,18 @@ class _Parameter:
         self._said = said
 
     def read(self, value, wrong):
-        """The argument for a value; what keeps it from being one is added to `wrong`."""
+        """Returns the argument for a value; adds mistakes to `wrong`."""
         return self._said.read(self.name, value, wrong)
 
     def write(self, value):
-        """A value as the inputs schema has it; ValueError if it does not fit."""
+        """Converts a value for the inputs schema; raises ValueError if it does not fit."""
         return self._said.write(value)
 
 
 def signature_of(function):
-    """The signature of a function, with annotations that cannot be read yet as they are written.
+    """Returns the signature of a function; annotations may stay unevaluated.
 
-    Raises TypeError where it has none, as much that is written in C.
+    Raises TypeError if there is no signature, as for many functions in C.
     """
     options = {}
     if sys.version_info >= (3, 14):
@@ -147,33 +146,33 @@ def signature_of(function):
 
 
 def docstring_of(function):
-    """The docstring of a function; that of all `__call__` methods says nothing of this one."""
+    """Returns the docstring of a function, but not the general one of `type.__call__`."""
     docstring = inspect.getdoc(function)
     return None if docstring == inspect.getdoc(type.__call__) else docstring
 
 
 def inner_of(function):
-    """The function in a partial one."""
+    """Returns the function inside a partial function."""
     while isinstance(function, functools.partial):
         function = function.func
     return function
 
 
 def _of_unannotated(parameter):
-    """The annotation that a parameter without one stands for."""
+    """Returns the annotation for a parameter without one, from its default."""
     annotation, reason = None, "it has no annotation"
     if parameter.default is not _EMPTY and parameter.default is not None:
         annotation = _annotations.of_default(parameter.default)
-        reason += ", and its default does not tell the type"
+        reason += ", and its type does not follow from the default"
     if annotation is None:
         raise _annotations.Unservable(
-            "%s; write %s: str, or whatever else it takes" % (reason, parameter.name)
+            "%s; write %s: str, or another type" % (reason, parameter.name)
         )
     return annotation
 
 
 def _entry(parameter, said):
-    """The entry of the inputs schema."""
+    """Returns the entry of the inputs schema."""
     entry = said.schema()
     default = parameter.default
     if isinstance(default, Input):

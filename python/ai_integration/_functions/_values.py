@@ -1,4 +1,4 @@
-"""The kinds of values: how an input's value becomes an argument, and a default the schema's."""
+"""Converts the values of inputs to arguments, and defaults to values of the schema."""
 
 import base64
 import datetime
@@ -24,11 +24,11 @@ class Unexpressible(ValueError):
 
 
 class Kind:
-    """An input type and how its values come and go.
+    """An input type, with its conversions.
 
-    `read` makes an argument of a value, `write` a value of the schema of what an author gives, and
-    `types` are other input types that give the same to a function. `form` is the one in which a
-    file is handed out.
+    `read` converts the value of an input to an argument, and `write` converts an author's value to
+    one of the schema. `types` are other input types with the same arguments. `form` is the property
+    `as` of a file.
     """
 
     def __init__(self, type, read, write, types=(), form=None):
@@ -43,18 +43,19 @@ class Kind:
         return self.properties["type"] in ("file", "image", "audio", "video")
 
     def of_type(self, type):
-        """The same for another input type; ValueError if it does not give the same."""
+        """Returns this kind with another input type; ValueError if its arguments differ."""
         own = self.properties["type"]
         fitting = [own, *(one for one in self._types if one != own)]
         if type not in fitting:
             raise ValueError(
-                'type=%r does not go with it; write one of "%s"' % (type, '", "'.join(fitting))
+                'type=%r does not fit the annotation; write one of "%s"'
+                % (type, '", "'.join(fitting))
             )
         return Kind(type, self.read, self.write, self._types, self.properties.get("as"))
 
 
 class Choice(Kind):
-    """One of some values, of which each has a text or number that stands for it."""
+    """A choice of values; a request names each by a text or a number."""
 
     def __init__(self, choices):
         super().__init__("choice", self._read, self._write)
@@ -64,7 +65,7 @@ class Choice(Kind):
 
     def _read(self, value):
         if isinstance(value, enum.Enum) and value in self._choices:
-            # A mode in Python may give the member itself.
+            # A custom mode may pass the member itself.
             return value
         if value not in self._values:
             raise ValueError("expected one of %s, got %r" % (_listed(self._values), value))
@@ -79,7 +80,7 @@ class Choice(Kind):
 
 
 def of_pydantic(model):
-    """The kind of JSON that a model of pydantic is made of, which checks it."""
+    """Returns the kind of JSON for a model of pydantic, which checks the value."""
 
     def read(value):
         try:
@@ -99,25 +100,25 @@ def of_pydantic(model):
         except ValueError as reason:
             raise Unexpressible(str(reason))
         if not is_kept:
-            raise Unexpressible("%r is another one after JSON" % (value,))
+            raise Unexpressible("%r changes if it is written as JSON" % (value,))
         return written
 
     return Kind("json", read, write)
 
 
 def plain_type(value):
-    """The type of a value, which is that of Python for a number or a text of NumPy."""
+    """Returns the type of a value; for a scalar of NumPy, the matching type of Python."""
     is_numpy = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
     return type(value.item() if is_numpy else value)
 
 
 def same(value):
-    """The value as it comes."""
+    """Returns the value unchanged."""
     return value
 
 
 def to_text(value):
-    """Text; numbers and booleans become theirs, as over HTTP."""
+    """Returns text; writes numbers and booleans as JSON, as over HTTP."""
     if isinstance(value, (bool, int, float)):
         return dumps(value)
     if not isinstance(value, str):
@@ -126,7 +127,7 @@ def to_text(value):
 
 
 def to_integer(value):
-    """An integer, which may come as a float without a fraction."""
+    """Returns an integer, also for a float without a fraction."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     try:
@@ -136,19 +137,19 @@ def to_integer(value):
 
 
 def to_number(value):
-    """A number, whole or not."""
+    """Returns a number: an integer or a float."""
     if plain_type(value) not in (int, float):
         raise _other("a number", value)
     return value
 
 
 def to_float(value):
-    """A number, which may come as an integer, as a float."""
+    """Returns a number as a float."""
     return float(to_number(value))
 
 
 def to_boolean(value):
-    """True or false."""
+    """Returns a boolean."""
     try:
         return boolean(value)
     except ValueError:
@@ -156,7 +157,7 @@ def to_boolean(value):
 
 
 def to_bytes(value):
-    """The bytes of a file."""
+    """Returns the bytes of a file."""
     data = _inputs.bytes_of(value)
     if data is None:
         raise _other("the bytes of a file", value)
@@ -164,26 +165,26 @@ def to_bytes(value):
 
 
 def to_path(value):
-    """The path of a file."""
+    """Returns the path of a file."""
     if not isinstance(value, os.PathLike):
         raise _other("the bytes of a file", value)
     return value
 
 
 def to_decoded(value):
-    """Returns an object that a file was decoded to, or that a mode in Python passes."""
+    """Returns the object that a file was decoded to, or that a custom mode passes."""
     if isinstance(value, (str, bytes, int, float, list, dict)):
         raise _other("the bytes of a file", value)
     return value
 
 
 def to_date(value):
-    """The date of `2024-02-29`."""
+    """Returns the date for text such as `2024-02-29`."""
     return datetime.date.fromisoformat(value) if isinstance(value, str) else value
 
 
 def to_datetime(value):
-    """The date and time of `2024-02-29T12:30:00Z`, with the parts that may be missing."""
+    """Returns the date and time for `2024-02-29T12:30:00Z`; seconds and offset may be missing."""
     if not isinstance(value, str):
         return value
     found = _TIME.fullmatch(value)
@@ -200,28 +201,28 @@ def to_datetime(value):
 
 
 def to_dict(value):
-    """An object of JSON."""
+    """Returns a JSON object."""
     if not isinstance(value, dict):
         raise _other("an object of JSON", value)
     return value
 
 
 def to_list(value):
-    """The items of a list."""
+    """Returns the items of a list."""
     if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
         raise _other("a list", value)
     return value
 
 
 def text(value):
-    """A str for the schema."""
+    """Returns a str for the schema."""
     if not isinstance(value, str):
         raise ValueError("%r is not a str" % (value,))
     return value
 
 
 def integer(value):
-    """An int for the schema."""
+    """Returns an int for the schema."""
     try:
         if not isinstance(value, bool):
             return operator.index(value)
@@ -231,7 +232,7 @@ def integer(value):
 
 
 def number(value):
-    """A float, or an int, for the schema."""
+    """Returns a float or an int for the schema."""
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise ValueError("%r is not a float" % (value,))
     if not math.isfinite(value):
@@ -240,28 +241,28 @@ def number(value):
 
 
 def boolean(value):
-    """A bool for the schema."""
+    """Returns a bool for the schema."""
     if plain_type(value) is not bool:
         raise ValueError("%r is not a bool" % (value,))
     return bool(value)
 
 
 def date(value):
-    """A date for the schema."""
+    """Returns a date for the schema, as text."""
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value.isoformat()
     return _parsed(value, to_date, "a date")
 
 
 def date_and_time(value):
-    """A date and time for the schema."""
+    """Returns a date and time for the schema, as text."""
     if isinstance(value, datetime.datetime):
         return value.isoformat()
     return _parsed(value, to_datetime, "a datetime")
 
 
 def json(value):
-    """A value of JSON for the schema."""
+    """Returns a JSON value for the schema."""
     try:
         return loads(_results.encode_json(value))
     except _results.Unsendable as reason:
@@ -269,7 +270,7 @@ def json(value):
 
 
 def file(value):
-    """The base64 of bytes, of a file by its path, or of a picture; text is that already."""
+    """Returns bytes, a file at a path, or a picture as base64; text may already be base64."""
     if isinstance(value, str) and not os.path.isfile(value):
         try:
             _inputs.bytes_of(value)

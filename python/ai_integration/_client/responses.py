@@ -8,12 +8,12 @@ import socket
 from . import decompression
 from .errors import ClientError
 
-# In bytes: an answer without a result, and what is read of another one at once.
+# In bytes: the most that is read of an error response, and of another response at once.
 _MOST_OF_A_PROBLEM = 1 << 20
-_PIECE = 1 << 18
+_CHUNK = 1 << 18
 
 
-class Answer:
+class Response:
     """A response whose header has arrived; it returns its connection at the end."""
 
     def __init__(self, pool, connection, response, address):
@@ -42,17 +42,17 @@ class Answer:
         if self._coding() is None and self._response.length is not None:
             if self._response.length > most:
                 raise self._too_large(most)
-            with self._in_words():
+            with self._errors_translated():
                 return self._response.read()
-        pieces, size = [], 0
-        for piece in self.pieces():
-            size += len(piece)
+        chunks, size = [], 0
+        for chunk in self.chunks():
+            size += len(chunk)
             if size > most:
                 raise self._too_large(most)
-            pieces.append(piece)
-        return b"".join(pieces)
+            chunks.append(chunk)
+        return b"".join(chunks)
 
-    def pieces(self):
+    def chunks(self):
         """Yields the body as it arrives, decompressed."""
         coding = self._coding()
         received = self._received()
@@ -65,17 +65,17 @@ class Answer:
         with contextlib.suppress(ClientError, ValueError, RecursionError):
             problem = json.loads(self.read(_MOST_OF_A_PROBLEM))
         if not isinstance(problem, dict) or not isinstance(problem.get("code"), str):
-            reason = http.client.responses.get(self.status, "no known one")
+            reason = http.client.responses.get(self.status, "an unknown status")
             message = "the server answered with status %d, %s" % (self.status, reason)
             return ClientError(message, "http_error", self.status, request_id)
         return problem_error(problem, self.status, request_id)
 
     def _received(self):
         while True:
-            with self._in_words():
-                piece = self._response.read1(_PIECE)
-            if piece:
-                yield piece
+            with self._errors_translated():
+                chunk = self._response.read1(_CHUNK)
+            if chunk:
+                yield chunk
                 continue
             if self._response.length:
                 raise self._broken("it broke off")
@@ -89,10 +89,10 @@ class Answer:
             return coding
         if coding == "identity":
             return None
-        raise self._broken("it is compressed by %s, which was not asked for" % coding)
+        raise self._broken("it is compressed with %s, which the client did not accept" % coding)
 
     @contextlib.contextmanager
-    def _in_words(self):
+    def _errors_translated(self):
         call = self._connection.call
         try:
             yield
@@ -103,11 +103,11 @@ class Answer:
             raise self._broken("it broke off") from reason
 
     def _broken(self, why):
-        message = "the answer cannot be read: %s" % why
+        message = "the response cannot be read: %s" % why
         return ClientError(message, "broken_answer", self.status, self.headers.get("X-Request-Id"))
 
     def _too_large(self, most):
-        message = "the answer has more than %d bytes; max_bytes=… takes more" % most
+        message = "the response has more than %d bytes; max_bytes=… accepts more" % most
         request_id = self.headers.get("X-Request-Id")
         return ClientError(message, "answer_too_large", self.status, request_id)
 
