@@ -192,8 +192,8 @@ def send_result(result: Any) -> None:
 class get_next_inputs(ContextManager[List[Dict[str, Any]]]):
     """Waits for the next batch of requests and holds it open for the length of a `with` block.
 
-    The block gets a list of up to `max_batch_size` dicts of inputs and answers with
-    `send_results`. If the model is idle and no further request is on its way, a batch starts at
+    The block gets a list of up to `max_batch_size` dicts of inputs, and calls `send_results`
+    with their results. If the model is idle and no further request is on its way, a batch starts at
     once; otherwise it waits up to `max_wait_ms` milliseconds for more requests. The other
     arguments are those of `get_next_input`.
     """
@@ -317,7 +317,7 @@ class Client:
         """Returns a client with other limits; both share the connections."""
     @property
     def schema(self) -> Dict[str, Any]:
-        """The inputs schema as the model's author wrote it; the client requests it once."""
+        """Returns the inputs schema as the model's author wrote it; the client requests it once."""
     def predict(self, /, **inputs: Any) -> Any:
         """Runs the model, and returns its result."""
     def stream(self, /, **inputs: Any) -> Iterator[Any]:
@@ -362,7 +362,7 @@ class AsyncClient:
         """Returns a client with other limits; both share the connections and threads."""
     @property
     def schema(self) -> Awaitable[Dict[str, Any]]:
-        """An awaitable that gives the inputs schema as the model's author wrote it."""
+        """Returns an awaitable of the inputs schema as the model's author wrote it."""
     async def predict(self, /, **inputs: Any) -> Any:
         """Runs the model, and returns its result."""
     def stream(self, /, **inputs: Any) -> AsyncIterator[Any]:

@@ -5,7 +5,7 @@ from typing import Any
 def make_image_rgb_jpeg(img_bytes: bytes) -> bytes:
     """Turns the bytes of a picture in any format that Pillow reads into those of an RGB JPEG.
 
-    The quality is high and the colours are not subsampled, since models look at every pixel.
+    The quality is high and the colours are not subsampled, because models look at every pixel.
     """
 
 def open_image(img_bytes: bytes) -> Any:
