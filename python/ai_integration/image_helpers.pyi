@@ -1,4 +1,4 @@
-"""Pictures in the form that the most programs can read, and as objects."""
+"""Converts pictures to RGB JPEG, which most programs can read, and to objects."""
 
 from typing import Any
 
