@@ -290,7 +290,7 @@ def _pydantic_1(model):
 
 def _frame(frame):
     if not frame.columns.is_unique:
-        raise Unexpressible("is a DataFrame with two columns of the same name: rename one")
+        raise Unexpressible("is a DataFrame in which two columns have the same name: rename one")
     return frame.to_dict("records")
 
 

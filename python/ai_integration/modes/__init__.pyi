@@ -4,7 +4,7 @@ Put a Python file beside this one and let it declare `MODULE_MODES`, a dict from
 its function; `MODE=name` then runs it. A mode function takes any of `inference_function`,
 `inputs_schema` and `visualizer_config` by name, and a `hint` attribute describes it to users.
 
-`__all__` names the files that are there. They are imported only when they are needed.
+`__all__` names the files in this folder. They are imported only when they are needed.
 """
 
 from typing import List
