@@ -265,7 +265,7 @@ def _check_omission(result, content_type):
             'it has no "data"; the key %s has no effect: put it into "data"' % shown(others[0])
         )
     if "json" not in (content_type or "").lower():
-        raise Unsendable('it has no "data"; if there is nothing to send, set "data" to None')
+        raise Unsendable('it has no "data"; if there is nothing to send, "data" is None')
 
 
 def _with_optional_data(answer, data):
