@@ -8,7 +8,7 @@ import time
 from .._link import Link
 
 # Seconds within which the frames of an event loop's tasks are joined into one write.
-_JOIN_TIME = 0.0002
+_JOIN_TIME = 0.0005
 
 
 class SharedLink(Link):
