@@ -3,6 +3,7 @@
 import functools
 import os
 import threading
+import time
 
 from .. import _exceptions, _guard, _leaving, _process, _results
 from .._session import Cancelled, Session, _made, failure_of, reject_setting
@@ -17,7 +18,7 @@ _NO_RESULT = (
     "Programming Error: the model's work on the request ended without a result and without an"
     " exception, so there is neither a success nor an error"
 )
-# Seconds that the end of the program waits for a thread that is sending a result.
+# Seconds that the end of the program waits for threads that are sending results.
 _LOCK_TIMEOUT = 1.0
 
 
@@ -170,8 +171,9 @@ class ConcurrentSession(Session):
 
     def fail_open_blocks(self, message):
         """Fails the requests that are still open, because the program ends."""
+        deadline = time.monotonic() + _LOCK_TIMEOUT
         for block in list(self._blocks):
-            if block.lock.acquire(timeout=_LOCK_TIMEOUT):
+            if block.lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
                 try:
                     self.finish(block, message=message)
                 finally:
