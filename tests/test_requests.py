@@ -81,11 +81,16 @@ OTHER_FACTORY = OTHER_FACTORY.replace(
     "            lambda loop, coroutine, **more: asyncio.Task(coroutine, loop=loop, **more))\n"
     "        async for",
 )
+FACTORY_WITHIN = LOOP % (
+    "asyncio.get_running_loop().set_task_factory(None)\n"
+    "            asyncio.create_task(answer(request))"
+)
 PROGRAMS = {
     **{name: looping(body) for name, body in WAYS.items()},
     "TaskGroup": BEGIN + GROUP,
     "eager tasks": BEGIN + EAGER,
     "another factory": BEGIN + OTHER_FACTORY,
+    "a factory in the body": BEGIN + FACTORY_WITHIN,
 }
 NEEDED = {"TaskGroup": (3, 11), "eager tasks": (3, 12)}
 every_way = pytest.mark.parametrize(
@@ -479,7 +484,9 @@ def _exists(path):
 
 
 def test_a_pool_in_a_program_without_a_guard_fails_its_request(program):
-    source = BEGIN + """
+    source = (
+        BEGIN
+        + """
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
@@ -497,6 +504,7 @@ def test_a_pool_in_a_program_without_a_guard_fails_its_request(program):
 
     asyncio.run(main())
     """
+    )
     with serve(program(source)) as server:
         others = [in_background(server.post, text="x") for _ in range(3)]
         status, body = post(server, "pool")

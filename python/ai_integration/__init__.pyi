@@ -266,9 +266,11 @@ class requests(AsyncIterator["Request"]):
     async def __anext__(self) -> Request: ...
 
 class Request:
-    """A request with its `inputs`, a dict. Its methods may be called from any task."""
+    """A request that `requests` yields. Its methods may be called from any task."""
 
-    inputs: Dict[str, Any]
+    @property
+    def inputs(self) -> Dict[str, Any]:
+        """The inputs, as a dict."""
     @property
     def cancelled(self) -> bool:
         """True if the client has left or has cancelled the request."""

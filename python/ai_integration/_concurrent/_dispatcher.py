@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import contextvars
 import functools
+import inspect
 import sys
 import threading
 from collections import deque
@@ -38,8 +39,9 @@ class Dispatcher:
         self._has_ended = False
         # Wakes the main task.
         self._waiter = None
-        # The block whose request is in the body.
+        # The block whose request is in the body, and a weak reference to this request.
         self._body = None
+        self.request_in_body = None
         # Keeps the tasks from the garbage collector.
         self._tasks = set()
         self._factory = self._loop.get_task_factory()
@@ -103,6 +105,19 @@ class Dispatcher:
         if block is not None and block.task is None:
             self._body = None
             self.finish(block)
+
+    def adopt(self, block):
+        """Takes the calling task for the one that works on a request, if no such task is known.
+
+        It must have been created in the body of the loop, with a task factory of the program.
+        """
+        task = asyncio.current_task()
+        if block.is_finished or block is self._body or task in (None, self.main):
+            return
+        if _block.current.get() is block:
+            block.task = task
+            self._tasks.add(task)
+            task.add_done_callback(functools.partial(self._on_end_of_task, None, block))
 
     def release(self, block):
         """Ends the block of a request that has its result, unless its task still runs."""
@@ -228,7 +243,10 @@ class Dispatcher:
         block = self._body
         if block is None or block.is_finished or asyncio.current_task(loop) is not self.main:
             return self._create(coroutine, **options)
-        has_request = _has_request(coroutine, block)
+        frame = getattr(coroutine, "cr_frame", None)
+        request = self.request_in_body()
+        has_request = frame is not None and request is not None and has_variable(frame, request)
+        del request
         if block.task is not None and (block.has_request or not has_request):
             return self._create(coroutine, **options)
         self._tasks.discard(block.task)
@@ -261,7 +279,7 @@ class Dispatcher:
 
     def _on_end_of_task(self, work, block, task):
         self._tasks.discard(task)
-        if not work.has_begun:
+        if work is not None and not work.has_begun:
             # Cancelled before it began.
             work.coroutine.close()
         if self._body is not block and block.task is task:
@@ -335,8 +353,11 @@ def _new_task(loop, coroutine, **options):
     return asyncio.Task(coroutine, loop=loop, **options)
 
 
-def _has_request(coroutine, block):
-    """Returns true if the request is among the arguments of a coroutine that has not begun."""
-    frame = getattr(coroutine, "cr_frame", None)
-    values = () if frame is None else frame.f_locals.values()
-    return any(getattr(value, "_block", None) is block for value in values)
+def has_variable(frame, value):
+    """Returns true if a variable of a frame, such as an argument, has this value."""
+    variables = frame.f_locals
+    is_there = any(one is value for one in variables.values())
+    if type(variables) is dict and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        # Before Python 3.13 the frame keeps this copy of its variables, and so their values.
+        variables.clear()
+    return is_there

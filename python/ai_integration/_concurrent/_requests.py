@@ -1,13 +1,12 @@
 """Requests for the tasks of an event loop: `async for request in requests(…)`."""
 
 import asyncio
-import inspect
 import sys
 import weakref
 
 from .. import _process, _session, _stream
 from . import _sending
-from ._dispatcher import Dispatcher
+from ._dispatcher import Dispatcher, has_variable
 from ._session import ConcurrentSession
 
 # The dispatcher of this process, once there is one.
@@ -27,8 +26,6 @@ class requests:
         self._concurrency = concurrency
         self._options = (inputs_schema, visualizer_config, more)
         self._dispatcher = None
-        # A weak reference to the request that the body of the loop had last.
-        self._last = None
 
     def __aiter__(self):
         return self
@@ -37,11 +34,11 @@ class requests:
         if self._dispatcher is None:
             self._dispatcher = self._open()
         dispatcher = self._dispatcher
-        last, self._last = self._last, None
+        last = dispatcher.request_in_body
         if last is not None and _is_in_variable_alone(last, sys._getframe(1)):
             dispatcher.drop_from_body()
         request = Request(dispatcher, await dispatcher.next_block())
-        self._last = weakref.ref(request)
+        dispatcher.request_in_body = weakref.ref(request)
         return request
 
     def _open(self):
@@ -56,14 +53,20 @@ class requests:
 
 
 class Request:
-    """A request with its `inputs`, a dict. Its methods may be called from any task."""
+    """A request that `requests` yields. Its methods may be called from any task."""
 
-    __slots__ = ("__weakref__", "_block", "_dispatcher", "inputs")
+    __slots__ = ("__weakref__", "_block", "_dispatcher")
 
     def __init__(self, dispatcher, block):
         self._dispatcher = dispatcher
         self._block = block
-        self.inputs = block.jobs[0].inputs
+
+    @property
+    def inputs(self):
+        """The inputs, as a dict."""
+        if self._block.task is None:
+            self._dispatcher.adopt(self._block)
+        return self._block.jobs[0].inputs
 
     @property
     def cancelled(self):
@@ -110,6 +113,8 @@ class Request:
             job.progress(*report)
 
     def _is_refused(self, method):
+        if self._block.task is None:
+            self._dispatcher.adopt(self._block)
         is_refused = self._dispatcher.is_forked()
         if is_refused:
             _process.warn("%s was ignored: it was called in a forked child" % method)
@@ -121,7 +126,7 @@ class Request:
             self._dispatcher.drop(block)
 
     def __repr__(self):
-        return "<Request %r>" % (self.inputs,)
+        return "<Request %r>" % (self._block.jobs[0].inputs,)
 
 
 def job_of(request):
@@ -147,12 +152,7 @@ def _is_in_variable_alone(reference, frame):
     """Returns true if only a variable of the frame, that of the `async for`, has the request."""
     if _count_references(reference) != _ONE_REFERENCE or not _ONE_REFERENCE:
         return False
-    variables = frame.f_locals
-    is_there = any(value is reference() for value in variables.values())
-    if type(variables) is dict and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
-        # Before Python 3.13 the frame keeps this copy of its variables, and so the request.
-        variables.clear()
-    return is_there
+    return has_variable(frame, reference())
 
 
 # A set to which one variable refers, to compare with.
