@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from load import Load, payload
-from support import eventually, in_background, memory, run, serve
+from support import children, eventually, in_background, memory, run, serve
 
 # Does what its text says, as a thread and as a task.
 ACTIONS = """
@@ -172,6 +172,21 @@ def test_large_inputs_and_results_of_many_requests(program, form):
         for answer, text in zip(all_at_once(server, texts), texts):
             assert answer.status == 200, answer
             assert answer.body.decode() == text
+
+
+@every_form
+def test_inputs_are_freed_with_their_request(program, form):
+    """The model has no garbage collector, which would only hide circles."""
+    source = model(form, 8).replace("import asyncio,", "import gc; gc.disable(); import asyncio,")
+    with serve(program(source), AI_INTEGRATION_ON_EXCEPTION="continue") as server:
+        large = "x" * 3_000_000
+        for _ in range(3):
+            assert server.post(text=large).status == 200
+        (pid,) = children(server.process.pid)
+        before = memory(pid)
+        for _ in range(10):
+            all_at_once(server, ["fail x", "steps " + large[:100_000], large, large])
+        assert memory(pid) < before + 60
 
 
 @both_kinds

@@ -142,6 +142,8 @@ class Dispatcher:
             return
         for job in block.jobs:
             job.when_cancelled = None
+        # The context of the task has the block, and a circle would keep both.
+        block.task = None
         self._session.finish(block, raised, message, is_raised_again)
         if not block.is_released:
             block.is_released = True

@@ -55,18 +55,19 @@ class requests:
 class Request:
     """A request that `requests` yields. Its methods may be called from any task."""
 
-    __slots__ = ("__weakref__", "_block", "_dispatcher")
+    __slots__ = ("__weakref__", "_block", "_dispatcher", "_inputs")
 
     def __init__(self, dispatcher, block):
         self._dispatcher = dispatcher
         self._block = block
+        self._inputs = block.jobs[0].inputs
 
     @property
     def inputs(self):
         """The inputs, as a dict."""
         if self._block.task is None:
             self._dispatcher.adopt(self._block)
-        return self._block.jobs[0].inputs
+        return self._inputs
 
     @property
     def cancelled(self):
@@ -126,7 +127,7 @@ class Request:
             self._dispatcher.drop(block)
 
     def __repr__(self):
-        return "<Request %r>" % (self._block.jobs[0].inputs,)
+        return "<Request %r>" % (self._inputs,)
 
 
 def job_of(request):

@@ -168,6 +168,9 @@ class ConcurrentSession(Session):
             if is_failure and issubclass(kind, Exception) and not is_raised_again:
                 _exceptions.forget(value)
             self._blocks.discard(block)
+            for job in block.jobs:
+                # A context of the program may keep the block for long.
+                job.inputs = None
 
     def fail_open_blocks(self, message):
         """Fails the requests that are still open, because the program ends."""
