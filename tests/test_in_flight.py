@@ -33,6 +33,12 @@ ACTIONS = """
             os._exit(9)
         if verb == "print":
             print("printed", rest)
+        if verb == "fork":
+            child = os.fork()
+            if child == 0:
+                act(*rest.split())
+            else:
+                print("the child's status is", os.waitpid(child, 0)[1] >> 8)
 
     def work(text):
         verb, _, rest = text.partition(" ")
@@ -297,6 +303,22 @@ def test_sys_exit_lets_the_others_finish(program, tmp_path, form):
         assert [answer().body.decode() for answer in held] == ["hold %d" % n for n in range(5)]
         assert behind().body == b"behind"
         server.wait_for_output("status 3")
+
+
+@every_form
+@pytest.mark.parametrize(
+    ("does", "status", "message"),
+    [("exit 7", 7, ""), ("fail x", 1, "ValueError: x\n"), ("return x", 1, "os._exit")],
+)
+def test_a_forked_child_that_leaves_the_function_ends(program, form, does, status, message):
+    with serve(program(model(form))) as server:
+        other = in_background(server.post, text="wait 0.5 x")
+        time.sleep(0.2)
+        assert post(server, "fork " + does) == (200, "fork " + does)
+        server.wait_for_output("the child's status is %d\n" % status)
+        server.wait_for_output(message)
+        assert other().body == b"wait 0.5 x"
+        assert post(server, "after") == (200, "after")
 
 
 @every_form

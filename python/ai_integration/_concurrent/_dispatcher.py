@@ -67,6 +67,7 @@ class Dispatcher:
     async def next_block(self):
         """Waits for the next request, and returns its block; ends the program if there is none."""
         self._leave_body()
+        self._session.check_process()
         while True:
             if self._waiting and self._may_start():
                 jobs = self._source.start(self._waiting.popleft())

@@ -1,9 +1,9 @@
 """The state behind the public functions while several requests are open."""
 
-import functools
 import os
 import threading
 import time
+import traceback
 
 from .. import _exceptions, _guard, _leaving, _process, _results
 from .._session import Cancelled, Session, _made, failure_of, reject_setting
@@ -17,6 +17,10 @@ _NO_BLOCK = (
 _NO_RESULT = (
     "Programming Error: the model's work on the request ended without a result and without an"
     " exception, so there is neither a success nor an error"
+)
+_LEFT_BY_CHILD = (
+    "a forked child returned from the model's code, and was ended; requests belong to process %d."
+    " End a forked child with os._exit"
 )
 # Seconds that the end of the program waits for threads that are sending results.
 _LOCK_TIMEOUT = 1.0
@@ -37,9 +41,10 @@ class ConcurrentSession(Session):
         self.concurrency = concurrency
         self._blocks = set()
         self._failure_lock = threading.Lock()
-        # True in a forked child, to which no request belongs.
+        # True in a forked child, to which no request belongs, and the block that forked it.
         self.is_forked = False
-        os.register_at_fork(after_in_child=functools.partial(setattr, self, "is_forked", True))
+        self._forked_by = None
+        os.register_at_fork(after_in_child=self._on_fork)
         # The exception that ends the program once no block is open.
         self.ending = None
 
@@ -112,6 +117,11 @@ class ConcurrentSession(Session):
         if self.concurrency > 1:
             _output.install()
 
+    def check_process(self):
+        """Raises an error in a forked child, which must not ask for requests."""
+        if self.is_forked:
+            _guard.check(self._source.pid, self._function)
+
     def begin_block(self, jobs, is_batch, lock):
         """Returns the block of jobs that were started."""
         block = _block.Block(jobs, is_batch, lock, self._decoder)
@@ -131,7 +141,11 @@ class ConcurrentSession(Session):
 
         `raised` is the exception that left it, if any, and `message` the error in its place.
         """
-        if block.is_finished or self.is_forked:
+        if self.is_forked:
+            if block is self._forked_by:
+                self._end_forked_child(*raised)
+            return
+        if block.is_finished:
             return
         block.is_finished = True
         kind, value, trace = raised
@@ -191,6 +205,25 @@ class ConcurrentSession(Session):
         if self.ending is not None:
             raise self.ending
         self._source.leave()
+
+    def _on_fork(self):
+        self.is_forked = True
+        self._forked_by = _block.current.get()
+
+    def _end_forked_child(self, kind, value, trace):
+        """Ends a forked child that has left the model's code, as Python ends a program.
+
+        Otherwise the child would go on with a copy of the loop, and its parent might wait for it.
+        """
+        status = 1
+        if kind is None:
+            _process.warn(_LEFT_BY_CHILD % self._source.pid)
+        elif issubclass(kind, SystemExit):
+            status = _leaving.exit_status(value.code)
+        else:
+            traceback.print_exception(kind, value, trace)
+        _process.flush_output()
+        os._exit(status)
 
     def _interruptible(self):
         # Nobody knows which of the open requests waits for the child process.
