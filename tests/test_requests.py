@@ -408,6 +408,39 @@ def test_an_exception_that_leaves_the_body_ends_the_program(program, tmp_path):
         assert server.output().count("Traceback (most recent call last)") == 1
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python has no groups of exceptions")
+@pytest.mark.parametrize(("text", "status"), [("x", 0), ("exit", 3)])
+def test_a_task_group_that_groups_every_exception_ends_with_the_program(program, text, status):
+    """Those of `asyncio` let `SystemExit` pass, and those of anyio do not."""
+    source = (
+        BEGIN
+        + """
+    class Group:
+        async def __aenter__(self):
+            return self
+
+        async def __aexit__(self, kind, value, trace):
+            if value is not None:
+                raise BaseExceptionGroup("in a group", [value])
+
+    async def work(request):
+        if request.inputs["text"] == "exit":
+            sys.exit(3)
+        await answer(request)
+
+    async def main():
+        async with Group(), Group():
+            async for request in ai_integration.requests(SCHEMA, concurrency=8):
+                asyncio.create_task(work(request))
+
+    asyncio.run(main())
+    """
+    )
+    done = run(program(source), "--text", text, mode="command_line")
+    assert done.returncode == status, done
+    assert b"Traceback" not in done.stderr
+
+
 def test_sys_exit_in_the_body_ends_the_program(program, tmp_path):
     source = looping(
         """if request.inputs["text"] == "leave":

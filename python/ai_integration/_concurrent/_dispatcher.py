@@ -37,6 +37,8 @@ class Dispatcher:
         self._open = 0
         # True if the source has no more requests.
         self._has_ended = False
+        # The exception that ends the program, once it was raised in the main task.
+        self._exit = None
         # Wakes the main task.
         self._waiter = None
         # The block whose request is in the body, and a weak reference to this request.
@@ -181,7 +183,11 @@ class Dispatcher:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_END_TIMEOUT)
         self._close()
-        self._session.leave()
+        try:
+            self._session.leave()
+        except SystemExit as reason:
+            self._exit = reason
+            raise
 
     def _close(self):
         if hasattr(self._source, "fileno") and not self._loop.is_closed():
@@ -327,6 +333,11 @@ class Dispatcher:
     def _on_end_of_main(self, main):
         """Fails the request that is in the body, if an exception has left the body."""
         block, self._body = self._body, None
+        if self._exit is not None and not main.cancelled():
+            if _is_group_of(main.exception(), self._exit):
+                # Task groups of anyio make one, with which the program would end as after an error.
+                raise self._exit
+            return
         if self._has_ended or self._session.ending is not None:
             return
         self._source.pause(True)
@@ -364,3 +375,11 @@ def has_variable(frame, value):
         # Before Python 3.13 the frame keeps this copy of its variables, and so their values.
         variables.clear()
     return is_there
+
+
+def _is_group_of(group, reason):
+    """Returns true if an exception is a group that has no other exception than this one."""
+    members = getattr(group, "exceptions", ())
+    return bool(members) and all(
+        member is reason or _is_group_of(member, reason) for member in members
+    )
