@@ -441,6 +441,14 @@ def test_a_task_group_that_groups_every_exception_ends_with_the_program(program,
     assert b"Traceback" not in done.stderr
 
 
+def test_another_event_loop_than_asyncio_is_refused(program):
+    """A coroutine that no event loop of asyncio runs stands for the tasks of trio."""
+    source = BEGIN + LOOP.replace("asyncio.run(main())", "main().send(None)") % "pass"
+    done = run(program(source), "--text", "x", mode="command_line")
+    assert done.returncode == 1
+    assert b"RuntimeError: requests needs the event loop of asyncio" in done.stderr
+
+
 def test_sys_exit_in_the_body_ends_the_program(program, tmp_path):
     source = looping(
         """if request.inputs["text"] == "leave":

@@ -9,6 +9,7 @@ from . import _sending
 from ._dispatcher import Dispatcher, has_variable
 from ._session import ConcurrentSession
 
+_NO_LOOP = "requests needs the event loop of asyncio: asyncio.run(main()), or anyio's asyncio backend"
 # The dispatcher of this process, once there is one.
 _made = []
 
@@ -42,6 +43,10 @@ class requests:
         return request
 
     def _open(self):
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(_NO_LOOP) from None
         if _made and _made[0].is_open():
             if _made[0].main is not asyncio.current_task():
                 raise RuntimeError("requests is already iterated over by another task")
