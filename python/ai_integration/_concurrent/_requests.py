@@ -9,7 +9,9 @@ from . import _sending
 from ._dispatcher import Dispatcher, has_variable
 from ._session import ConcurrentSession
 
-_NO_LOOP = "requests needs the event loop of asyncio: asyncio.run(main()), or anyio's asyncio backend"
+_NO_LOOP = (
+    "requests needs the event loop of asyncio: asyncio.run(main()), or anyio's asyncio backend"
+)
 # The dispatcher of this process, once there is one.
 _made = []
 
