@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import ai_integration
 import pytest
 from compat import picture
-from support import BINARY, environment, run, serve
+from support import BINARY, environment, in_background, run, serve
 
 PNG = picture()
 PACKAGE = Path(ai_integration.__file__).parent
@@ -303,6 +304,53 @@ def test_a_function(python, package, tmp_path):
             "(1, [<Color.RED: 'red'>], '2024-02-29T12:30:01.500000+00:00', 3, (1.0,), None, '.png',"
             " None, {}, ['x'], 0.5)"
         ]
+
+
+THREADS = """
+import time
+from ai_integration.public_interface import start_loop
+
+def infer(inputs):
+    time.sleep(0.5)
+    return {"content-type": "text/plain", "data": inputs["text"], "success": True}
+
+start_loop(infer, inputs_schema={"text": {"type": "text"}}, concurrency=4)
+"""
+TASKS = """
+import asyncio
+import ai_integration
+
+async def answer(request):
+    await asyncio.sleep(0.5)
+    if request.inputs["text"] == "d":
+        raise ValueError("on purpose")
+    await request.send(request.inputs["text"])
+
+async def main():
+    async for request in ai_integration.requests({"text": {"type": "text"}}, concurrency=4):
+        asyncio.create_task(answer(request))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("source", [THREADS, TASKS], ids=["threads", "tasks"])
+def test_many_requests_at_the_same_time(python, package, tmp_path, source):
+    is_python_2 = "CPython 2" in identity(python) or "PyPy 2" in identity(python)
+    if is_python_2 and source == TASKS:
+        pytest.skip("Python 2 has no asyncio")
+    path = tmp_path / "entrypoint.py"
+    path.write_text(source)
+    with serve(path, python=python, **package) as server:
+        begin = time.monotonic()
+        answers = [in_background(server.post, text=text) for text in "abcd"]
+        bodies = [answer().body for answer in answers]
+        took = time.monotonic() - begin
+        assert bodies[:3] == [b"a", b"b", b"c"]
+        assert b"ValueError: on purpose" in bodies[3] if source == TASKS else bodies[3] == b"d"
+        assert took > 1.9 if is_python_2 else took < 1.5
+        if is_python_2:
+            server.wait_for_output("need Python 3.8")
 
 
 def test_the_interpreters_flags_are_kept(python, package, tmp_path):
