@@ -19,10 +19,14 @@ ACTIONS = """
 
     SCHEMA = {"text": {"type": "text"}}
 
+    FOLDER = os.path.dirname(os.path.abspath(__file__))
+    FILES = {}
+
     def note(name, text):
-        folder = os.path.dirname(os.path.abspath(__file__))
-        with open(os.path.join(folder, name), "a") as file:
-            file.write("%s %.6f\\n" % (text, time.monotonic()))
+        when = time.monotonic()
+        if name not in FILES:
+            FILES[name] = open(os.path.join(FOLDER, name), "a", buffering=1)
+        FILES[name].write("%s %.6f\\n" % (text, when))
 
     def act(verb, rest):
         if verb == "fail":
