@@ -449,6 +449,33 @@ def test_another_event_loop_than_asyncio_is_refused(program):
     assert b"RuntimeError: requests needs the event loop of asyncio" in done.stderr
 
 
+def test_sys_exit_in_an_inner_task_loses_no_other_request(program, tmp_path):
+    """`asyncio` ends the event loop at once."""
+    source = (
+        BEGIN
+        + """
+    async def leave():
+        sys.exit(6)
+
+    async def work(request):
+        text = request.inputs["text"]
+        note("begun", text)
+        if text == "exit":
+            await asyncio.create_task(leave())
+        await asyncio.sleep(0.3)
+        await request.send(text)
+    """
+        + LOOP % "asyncio.create_task(work(request))"
+    )
+    with serve(program(source), cwd=tmp_path) as server:
+        others = [in_background(server.post, text=str(number)) for number in range(5)]
+        eventually(lambda: len(noted(tmp_path, "begun")) == 5, "all run")
+        status, detail = post(server, "exit")
+        assert status == 500
+        assert "exit status 6" in detail
+        assert [other().body.decode() for other in others] == [str(n) for n in range(5)]
+
+
 def test_sys_exit_in_the_body_ends_the_program(program, tmp_path):
     source = looping(
         """if request.inputs["text"] == "leave":

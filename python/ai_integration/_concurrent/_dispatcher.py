@@ -301,6 +301,10 @@ class Dispatcher:
             message = _sending.CANCELLED_BY_PROGRAM
             if block.is_cancelled():
                 message = _results.CANCELLED
+            elif self.main.cancelled():
+                # Something else ends the program, such as `sys.exit` in a task that a task has
+                # created. The request has no result, so the engine may run it again.
+                return
             elif self.main.done():
                 message = _ENDED
             self.finish(block, message=message)
