@@ -449,6 +449,33 @@ def test_another_event_loop_than_asyncio_is_refused(program):
     assert b"RuntimeError: requests needs the event loop of asyncio" in done.stderr
 
 
+def test_the_wait_for_a_request_may_have_a_timeout(program):
+    source = (
+        BEGIN
+        + """
+    async def main():
+        requests = ai_integration.requests(SCHEMA, concurrency=8)
+        while True:
+            try:
+                request = await asyncio.wait_for(requests.__anext__(), 0.05)
+            except asyncio.TimeoutError:
+                continue
+            asyncio.create_task(answer(request))
+            del request
+
+    asyncio.run(main())
+    """
+    )
+    with serve(program(source)) as server:
+        for _ in range(3):
+            texts = [str(number) for number in range(20)]
+            begin = time.monotonic()
+            assert [answer.body.decode() for answer in all_at_once(server, texts)] == texts
+            assert time.monotonic() - begin < 3
+            time.sleep(0.2)
+        assert server.stop() == 0
+
+
 def test_sys_exit_in_an_inner_task_loses_no_other_request(program, tmp_path):
     """`asyncio` ends the event loop at once."""
     source = (

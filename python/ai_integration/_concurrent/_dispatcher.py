@@ -30,7 +30,9 @@ class Dispatcher:
         self._session = session
         self._source = session.source
         self._loop = asyncio.get_running_loop()
-        self.main = asyncio.current_task()
+        self.main = None
+        # True if the engine was asked for no more requests, because the main task has ended.
+        self._is_paused = False
         self._threads = None
         # Started by no one yet, and started but not finished.
         self._waiting = deque()
@@ -49,7 +51,7 @@ class Dispatcher:
         self._factory = self._loop.get_task_factory()
         self._create = functools.partial(self._factory or _new_task, self._loop)
         self._loop.set_task_factory(self._create_task)
-        self.main.add_done_callback(self._on_end_of_main)
+        self._follow_main()
         self._read_requests()
 
     def _read_requests(self):
@@ -70,6 +72,7 @@ class Dispatcher:
         """Waits for the next request, and returns its block; ends the program if there is none."""
         self._leave_body()
         self._session.check_process()
+        self._follow_main()
         while True:
             if self._waiting and self._may_start():
                 jobs = self._source.start(self._waiting.popleft())
@@ -334,8 +337,20 @@ class Dispatcher:
         if block.task is not None and block is not self._body:
             block.task.cancel()
 
+    def _follow_main(self):
+        """Makes the calling task the main task. `wait_for` may use another one for each request."""
+        task = asyncio.current_task()
+        if task is not self.main:
+            self.main = task
+            task.add_done_callback(self._on_end_of_main)
+        if self._is_paused:
+            self._is_paused = False
+            self._source.pause(False)
+
     def _on_end_of_main(self, main):
         """Fails the request that is in the body, if an exception has left the body."""
+        if main is not self.main or _returned_request(main):
+            return
         block, self._body = self._body, None
         if self._exit is not None and not main.cancelled():
             if _is_group_of(main.exception(), self._exit):
@@ -344,6 +359,7 @@ class Dispatcher:
             return
         if self._has_ended or self._session.ending is not None:
             return
+        self._is_paused = True
         self._source.pause(True)
         if block is None or block.is_finished:
             return
@@ -379,6 +395,13 @@ def has_variable(frame, value):
         # Before Python 3.13 the frame keeps this copy of its variables, and so their values.
         variables.clear()
     return is_there
+
+
+def _returned_request(main):
+    """Returns true if a task has got a request for another task, which runs the body."""
+    if main.cancelled() or main.exception() is not None:
+        return False
+    return getattr(main.result(), "_block", None) is not None
 
 
 def _is_group_of(group, reason):
