@@ -2,9 +2,9 @@
 
     make bench-faults   all of it, some 25 minutes; writes the summary into docs/reliability.md
 
-For each fault, a server is started with two workers, and is under checked load while the fault
-happens. Then its resources are compared with those before, and it is stopped. The figures are saved
-after each fault, so that a run can be continued or repeated in parts.
+For each fault, a server is started with two workers. While the fault happens, it gets requests, and
+all responses are checked. Then its resources are compared with those before, and it is stopped. The
+figures are saved after each fault, so that a run can be continued or repeated in parts.
 """
 
 import argparse
@@ -33,8 +33,9 @@ def with_faults(name, **more):
     return replace(known[name], **more)
 
 
-# The servers of the benchmark, with the program for the faults. Access logs are off, as in the
-# benchmark. All other settings are the defaults, except those that `how` names.
+# The servers of the benchmark, each with a program from `peers/NAME` that causes the faults. Access
+# logs are off, as in the benchmark. All other settings are the defaults, except those that `how`
+# names.
 SERVERS = [
     with_faults(
         "ai_integration",
@@ -67,7 +68,8 @@ SERVERS = [
     ),
 ]
 
-# The servers' own names for the limits of a fault. Elsewhere the program reads the limits.
+# The names of the settings that limit a fault in these servers. The programs of the other servers
+# read the names on the left themselves.
 NAMES = {
     "ai_integration": {
         "TIME_LIMIT": "AI_INTEGRATION_TIMEOUT",

@@ -15,7 +15,8 @@ from . import _standard_streams
 # In bytes: for smaller bodies, making a file costs more than copying.
 FROM = 256 * 1024
 
-# Code that needs a newer Python is used only if this is true. `# novm` hides it from vermin.
+# Functions that Python 2.7 lacks are used only if this is true. `# novm` hides a line from vermin,
+# the tool that checks which Python versions the code needs.
 AVAILABLE = hasattr(os, "memfd_create") and hasattr(socket, "MSG_CMSG_CLOEXEC")
 CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 # The bytes that one descriptor takes in the ancillary data of a message; see cmsg(3).
@@ -29,13 +30,13 @@ _NUMBER = struct.Struct("<Q")
 _NUMBERS = struct.Struct("<QQ")
 _UNREAD = struct.Struct("=ii")
 _NOTHING_UNREAD = b"\0" * _UNREAD.size
-# The places of a board's numbers. The job comes first. Then come pairs of numbers, for standard
-# output and standard error: the bytes printed when the job began, the bytes that the engine has
-# read, and the inodes of the pipes.
+# The places of a board's numbers. The number of the job is at the beginning. Then come pairs of
+# numbers, for standard output and standard error: the bytes printed when the job began, the bytes
+# that the engine has read, and the inodes of the pipes.
 _PRINTED = slice(8, 24)
 _READ = slice(24, 40)
 _PIPES = slice(40, 56)
-# Marks a number of read bytes as provisional: the engine is reading up to that number now.
+# Is set while the engine reads: the number is then the one that it will have read afterwards.
 _READING = 1 << 63
 # Means that the number of printed bytes is unknown; no program prints this many.
 _UNKNOWN = _READING - 1
@@ -69,9 +70,9 @@ class Memory(object):
 class Board(object):
     """A memory file that outlives this process, and names the job that the model got last.
 
-    It also has the number of bytes that were printed by then: the bytes that the engine has read,
-    which the engine writes here, and the bytes in the pipes. The engine reads the board through
-    its own descriptor.
+    It also has the number of bytes that were printed by then. That is the sum of the bytes that the
+    engine has read, whose number the engine writes on the board, and of the bytes in the pipes. The
+    engine reads the board through its own descriptor.
     """
 
     def __init__(self, descriptor):
@@ -85,14 +86,14 @@ class Board(object):
         self._ioctl, self._request = fcntl.ioctl, termios.FIONREAD
         self._unread = unread = bytearray(_UNREAD.size)
         pipes = [_pipe(stream) for stream in (1, 2)]
-        places = (memoryview(unread)[:4], memoryview(unread)[4:])
-        self._pipes = [(pipe[0], place) for pipe, place in zip(pipes, places) if pipe is not None]
+        counts = (memoryview(unread)[:4], memoryview(unread)[4:])
+        self._pipes = [(pipe[0], count) for pipe, count in zip(pipes, counts) if pipe is not None]
         memory[_PIPES] = _NUMBERS.pack(*[0 if pipe is None else pipe[1] for pipe in pipes])
         memory[_PRINTED] = memory[_READ] = self._noted = _NUMBERS.pack(_UNKNOWN, _UNKNOWN)
 
     def record(self, number):
         """Records that the model is about to get this job."""
-        # The job comes last: a process that ends before that line has not begun the job.
+        # The job's number is written last: a process that ends before has not begun the job.
         self._note_printed()
         _NUMBER.pack_into(self._memory, 0, number)
 
@@ -112,7 +113,11 @@ class Board(object):
             self._memory[_PRINTED] = _NUMBERS.pack(out & ~_READING, err & ~_READING)
 
     def _with_unread(self):
-        """Returns the bytes read and unread together, while the engine may go on reading."""
+        """Returns the numbers of printed bytes: those that the engine has read, and the others.
+
+        The engine may read in the meantime. If it does so during every try, a number may be too
+        large.
+        """
         for _ in range(_TRIES):
             before = self._memory[_READ]
             for pipe, unread in self._pipes:
@@ -121,7 +126,6 @@ class Board(object):
             numbers = _NUMBERS.unpack(read)
             if read == before and max(numbers) < _READING:
                 break
-        # After the last try the number is rather too large than too small.
         unread = _UNREAD.unpack(self._unread)
         return _NUMBERS.pack(*[(n & ~_READING) + more for n, more in zip(numbers, unread)])
 
@@ -171,7 +175,8 @@ def write(body):
             rest = rest[os.write(descriptor, rest) :]
         fcntl.fcntl(descriptor, _ADD_SEALS, _SEALS)
     except OSError:
-        # For example, the memory is full. The socket needs less memory at a time.
+        # For example, the memory is full. The caller then sends the body through the socket, which
+        # needs less memory at a time.
         os.close(descriptor)
         return None
     except BaseException:

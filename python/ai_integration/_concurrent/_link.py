@@ -28,7 +28,7 @@ class SharedLink(Link):
         self._pending = []
         self._is_scheduled = False
         self._written_at = 0.0
-        # True after a write by a task, until `is_time_to_yield` is asked.
+        # True after a write by a task, until the next call of `is_time_to_yield`.
         self._has_written = False
 
     def serve_loop(self, loop, on_close):
@@ -43,7 +43,10 @@ class SharedLink(Link):
         return self._thread == threading.get_ident()
 
     def is_time_to_yield(self):
-        """Returns true if a task that sends a stream should let other tasks run."""
+        """Returns true if a task that sends a stream should let other tasks run.
+
+        That is once after each write; the call counts as the task's yielding.
+        """
         is_time, self._has_written = self._has_written, False
         return is_time
 
@@ -54,7 +57,8 @@ class SharedLink(Link):
                 return self._flush() and Link.write(self, frames, descriptor)
             self._pending.append(frames)
             now = time.monotonic()
-            # A frame that comes alone is sent at once: the task may compute for long after it.
+            # A frame that comes alone is sent at once, because the task may then compute for a long
+            # time, and the event loop could not send the frame.
             if now - self._written_at >= _JOIN_TIME:
                 self._written_at = now
                 self._has_written = True
@@ -87,7 +91,7 @@ class SharedLink(Link):
             try:
                 connection.shutdown(socket.SHUT_RD)
             except OSError:
-                # The engine was first.
+                # The engine has closed the connection already.
                 pass
 
     def fileno(self):

@@ -36,8 +36,9 @@ pub(super) fn is_tiff(bytes: &[u8]) -> bool {
 /// Returns the major brand of a file in the ISO base media format, followed by its compatible
 /// brands (ISO/IEC 14496-12, section 4.3). Returns none if the file has no box `ftyp`.
 fn brands(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let is_wide = bytes.starts_with(&[0, 0, 0, 1]);
-    let start = if is_wide { 16 } else { 8 };
+    // A length of 1 means that a length of 64 bits follows the mark, and 0 means the whole file.
+    let has_long_length = bytes.starts_with(&[0, 0, 0, 1]);
+    let start = if has_long_length { 16 } else { 8 };
     let length = match bytes.get(..4).map(|length| length.try_into().map(u32::from_be_bytes)) {
         Some(Ok(length)) if length > 1 => length as usize,
         _ => bytes.len(),
@@ -57,29 +58,30 @@ pub(super) fn is_heic(bytes: &[u8]) -> bool {
     !is_avif(bytes) && brands(bytes).any(|brand| HEIC.contains(&brand))
 }
 
-fn is_picture(bytes: &[u8]) -> bool {
+fn is_avif_or_heic(bytes: &[u8]) -> bool {
     brands(bytes).any(|brand| AVIF.contains(&brand) || HEIC.contains(&brand))
 }
 
 pub(super) fn is_3gp(bytes: &[u8]) -> bool {
-    brands(bytes).next().is_some_and(|brand| brand.starts_with(b"3g")) && !is_picture(bytes)
+    brands(bytes).next().is_some_and(|brand| brand.starts_with(b"3g")) && !is_avif_or_heic(bytes)
 }
 
 /// Recognises a QuickTime film by its brand; an old film by its first box.
 pub(super) fn is_quick_time(bytes: &[u8]) -> bool {
     if let Some(brand) = brands(bytes).next() {
-        return brand == b"qt  " && !is_picture(bytes);
+        return brand == b"qt  " && !is_avif_or_heic(bytes);
     }
     let is_box = [b"moov", b"mdat", b"wide"].iter().any(|kind| bytes.get(4..8) == Some(*kind));
     is_box && bytes[0] < b' '
 }
 
-/// Recognises MP4 by a major brand that no other format has, because MP4 has dozens of brands.
+/// Recognises MP4. It has dozens of major brands, so any major brand counts that is not one of
+/// another format.
 pub(super) fn is_mp4(bytes: &[u8]) -> bool {
     const OTHERS: [&[u8]; 4] = [b"qt  ", b"jp2 ", b"jpx ", b"crx "];
     brands(bytes)
         .next()
-        .is_some_and(|brand| !OTHERS.contains(&brand) && !is_3gp(bytes) && !is_picture(bytes))
+        .is_some_and(|brand| !OTHERS.contains(&brand) && !is_3gp(bytes) && !is_avif_or_heic(bytes))
 }
 
 /// Recognises Matroska and WebM by their type of document (RFC 8794, section 11.2.6).

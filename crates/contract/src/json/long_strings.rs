@@ -1,12 +1,13 @@
-//! Takes long strings, such as files in base64, out of JSON text before it is parsed. The parser
-//! examines eight bytes at a time, and the functions that are used here at least 16.
+//! Takes long strings, such as files in base64, out of JSON text before it is parsed. That is
+//! faster: the parser examines eight bytes at a time, and the functions that are used here at least
+//! 16.
 
 use memchr::{memchr, memchr2};
 
-/// The least length in bytes of a string for which this is worth its time.
+/// The minimum length in bytes of a string that is worth taking out.
 pub(super) const LONG: usize = 4096;
-/// Strings are taken out only if the rest of the text, which is copied, is at most one part of this
-/// many.
+/// Strings are taken out only if the rest of the text, which is copied, is at most the whole text
+/// divided by this number.
 const PARTS: usize = 4;
 /// The number of bytes that are examined at once.
 const BLOCK: usize = 1024;
@@ -24,7 +25,8 @@ pub(super) struct Shortened<'a> {
 
 /// A string that was taken out.
 struct LongString<'a> {
-    /// The offset of the content, or of the byte in its place.
+    /// The offset in the shortened text of the byte in the place of the content. While the strings
+    /// are searched for, the offset of the content in the whole text.
     at: usize,
     content: &'a str,
 }
@@ -67,7 +69,7 @@ impl<'a> Shortened<'a> {
 }
 
 /// Finds the strings of at least `least` bytes that are values and have no escapes. If the text is
-/// not JSON, these may be other parts of it that are between quotation marks.
+/// not JSON, the strings found may be anything between two quotation marks.
 fn find(text: &[u8], least: usize) -> Vec<LongString<'_>> {
     let mut strings = Vec::new();
     let mut at = 0;
@@ -111,7 +113,7 @@ fn is_key(after: &[u8]) -> bool {
 /// Returns the content of a string without quotation marks and escapes, if it is valid: it has no
 /// control characters and is UTF-8.
 fn valid(content: &[u8]) -> Option<&str> {
-    // Without an early end within a block, the compiler uses SIMD instructions.
+    // The loop over a block does not stop early, so the compiler can use SIMD instructions.
     let has_control = |block: &[u8]| block.iter().copied().fold(u8::MAX, u8::min) < b' ';
     if content.chunks(BLOCK).any(has_control) {
         return None;
