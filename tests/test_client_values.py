@@ -299,7 +299,7 @@ REFUSED = [
     ({"file": pathlib.Path("/no/such/file")}, {"file": "cannot be opened"}),
     ({"file": pathlib.Path("/")}, {"file": "is a folder"}),
     ({"file": io.StringIO("x")}, {"file": '"rb"'}),
-    ({"old": b"\xff", "form": []}, {"old": "in a form only"}),
+    ({"old": b"\xff", "form": []}, {"old": "only in a form"}),
 ]
 
 

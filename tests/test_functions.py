@@ -510,7 +510,7 @@ def test_all_that_cannot_be_served_is_named_at_once(program):
         ("M = max", "no signature found for builtin <built-in function max>; write a function"),
         (
             "class M:\n  async def setup(self, w): 0\n  def predict(self): 0",
-            "setup(w): nobody gives it",
+            "setup(w): it gets no value",
         ),
     ],
 )

@@ -72,7 +72,12 @@ impl Collector for Now {
             None,
             MetricType::Gauge,
         )?;
-        for (slot, jobs) in engine.load_by_slot() {
+        let mut load = engine.load_by_slot();
+        for (slot, _) in engine.metrics().processes().iter() {
+            // A process that is starting holds no jobs.
+            load.entry(*slot).or_default();
+        }
+        for (slot, jobs) in load {
             let gauge = ConstGauge::new(i64::try_from(jobs).unwrap_or(i64::MAX));
             gauge.encode(held.encode_family(&[("worker", slot.to_string())])?)?;
         }
