@@ -119,7 +119,7 @@ pub use link::Link;
 pub use link::board::{Printed, Stream};
 pub use link::memory_file::BodyBuffer;
 pub use link::message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
-pub use link::worker_side::WorkerSide;
+pub use link::worker_side::{WorkerSender, WorkerSide};
 pub use model::{About, CustomMode, Model};
 #[cfg(feature = "reload")]
 pub use reload::ProgramFiles;

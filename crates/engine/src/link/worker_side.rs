@@ -43,6 +43,38 @@ enum Transport {
     InProcess(mpsc::UnboundedReceiver<ToWorker>, mpsc::UnboundedSender<FromWorker>),
 }
 
+/// Sends messages over a link while another thread waits in [`WorkerSide::receive`].
+///
+/// ```
+/// use std::io::Read;
+/// use std::net::Shutdown;
+/// use std::os::unix::net::UnixStream;
+/// use std::thread;
+///
+/// use ai_integration_engine::{FromWorker, Ready, WorkerSide};
+/// use serde_json::json;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (theirs, mut ours) = UnixStream::pair()?;
+/// let mut worker = WorkerSide::over_socket(theirs);
+/// let mut sender = worker.sender()?;
+/// let reader = thread::spawn(move || worker.receive());
+/// sender.send(FromWorker::Ready(Ready::new(json!({"text": {"type": "text"}}))))?;
+/// assert_ne!(ours.read(&mut [0])?, 0, "the engine gets the message");
+/// ours.shutdown(Shutdown::Write)?;
+/// assert!(reader.join().is_ok_and(|received| received.is_ok_and(|message| message.is_none())));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct WorkerSender(Outgoing);
+
+#[derive(Debug)]
+enum Outgoing {
+    Socket(UnixStream),
+    InProcess(mpsc::UnboundedSender<FromWorker>),
+}
+
 impl WorkerSide {
     /// Makes the model's side of a link over a connected socket.
     #[must_use]
@@ -107,19 +139,47 @@ impl WorkerSide {
     /// The engine has ended, or the message does not fit a frame.
     pub fn send(&mut self, message: FromWorker) -> io::Result<()> {
         match &mut self.0 {
-            Transport::InProcess(_, sender) => {
-                let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-                sender.send(message).map_err(gone)
-            }
-            Transport::Socket(socket, _) => {
-                let mut encoder = FrameEncoder::default();
-                message.encode(&mut encoder).map_err(invalid)?;
-                encoder.pieces().iter().try_for_each(|piece| match piece {
-                    Piece::Bytes(bytes) | Piece::WithFile(bytes, _) => socket.write_all(bytes),
-                })
-            }
+            Transport::InProcess(_, sender) => pass(sender, message),
+            Transport::Socket(socket, _) => write(socket, &message),
         }
     }
+
+    /// Makes a sender for other threads. All messages must be sent either by the link or by one
+    /// sender, because frames must not mix.
+    ///
+    /// # Errors
+    /// The process has too many open files.
+    pub fn sender(&self) -> io::Result<WorkerSender> {
+        Ok(WorkerSender(match &self.0 {
+            Transport::InProcess(_, sender) => Outgoing::InProcess(sender.clone()),
+            Transport::Socket(socket, _) => Outgoing::Socket(socket.try_clone()?),
+        }))
+    }
+}
+
+impl WorkerSender {
+    /// Sends a message to the engine.
+    ///
+    /// # Errors
+    /// The engine has ended, or the message does not fit a frame.
+    pub fn send(&mut self, message: FromWorker) -> io::Result<()> {
+        match &mut self.0 {
+            Outgoing::InProcess(sender) => pass(sender, message),
+            Outgoing::Socket(socket) => write(socket, &message),
+        }
+    }
+}
+
+fn pass(sender: &mpsc::UnboundedSender<FromWorker>, message: FromWorker) -> io::Result<()> {
+    sender.send(message).map_err(|_| io::ErrorKind::BrokenPipe.into())
+}
+
+fn write(socket: &mut UnixStream, message: &FromWorker) -> io::Result<()> {
+    let mut encoder = FrameEncoder::default();
+    message.encode(&mut encoder).map_err(invalid)?;
+    encoder.pieces().iter().try_for_each(|piece| match piece {
+        Piece::Bytes(bytes) | Piece::WithFile(bytes, _) => socket.write_all(bytes),
+    })
 }
 
 fn invalid(error: FrameError) -> io::Error {
