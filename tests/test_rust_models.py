@@ -7,8 +7,10 @@ import json
 import os
 import signal
 import socket
+import time
 import uuid
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from support import (
@@ -452,3 +454,155 @@ def test_inputs_are_read_one_by_one_as_any_type(repeat):
     answer = use(repeat, "--text", "a", "--times", "256", mode="command_line")
     assert (answer.returncode, answer.stdout) == (2, b"")
     assert b"times: invalid value: integer `256`, expected u8" in answer.stderr
+
+
+@pytest.fixture(params=["threads", "tasks"])
+def many(request):
+    """A model that works on 64 requests at a time, on threads or as asynchronous tasks."""
+    return small_model(request.param)
+
+
+def open_stream(server, text, chunks, wait_ms=0):
+    """A connection on which a stream was asked for, of which nothing was read yet."""
+    address = urlsplit(server.url)
+    body = json.dumps({"text": text, "chunks": chunks, "wait_ms": wait_ms}).encode()
+    connection = socket.create_connection((address.hostname, address.port), timeout=30)
+    connection.sendall(
+        b"POST /infer HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    return connection
+
+
+@pytest.mark.parametrize(("setting", "rounds"), [({}, 1), ({"AI_INTEGRATION_CONCURRENCY": 32}, 2)])
+def test_many_requests_run_at_a_time(many, setting, rounds):
+    with serving(many, AI_INTEGRATION_WORKERS=1, **setting) as server:
+        server.post(text="warm")
+        begin = time.monotonic()
+        waiting = [in_background(server.post, text=str(n), wait_ms=2000) for n in range(64)]
+        texts = [answer().body for answer in waiting]
+        took = time.monotonic() - begin
+    assert texts == [b"%d" % n for n in range(64)]
+    assert 2 * rounds <= took < 2 * rounds + 1.9
+
+
+def test_many_streams_run_at_a_time(many):
+    with serving(many, AI_INTEGRATION_WORKERS=1) as server:
+        begin = time.monotonic()
+        waiting = [
+            in_background(server.post, text="%02d" % n, wait_ms=100, chunks=20) for n in range(64)
+        ]
+        texts = [answer().body for answer in waiting]
+        assert time.monotonic() - begin < 8
+    assert texts == [b"%02d" % n * 20 for n in range(64)]
+
+
+def test_a_setting_makes_it_take_one_request_at_a_time(many):
+    with serving(many, AI_INTEGRATION_CONCURRENCY=1, AI_INTEGRATION_WORKERS=1) as server:
+        begin = time.monotonic()
+        waiting = [in_background(server.post, text="x", wait_ms=300) for _ in range(3)]
+        assert [answer().status for answer in waiting] == [200] * 3
+        assert time.monotonic() - begin >= 0.9
+        assert server.post(text="panic").status == 500
+        assert server.post(text="x" * 100_000, chunks=20).body == b"x" * 2_000_000
+
+
+def test_a_model_that_takes_one_request_at_a_time_warns_about_concurrency(repeat):
+    with serving(repeat, AI_INTEGRATION_CONCURRENCY=4) as server:
+        assert server.post(text="a", times=2).body == b"aa"
+        server.wait_for_output("AI_INTEGRATION_CONCURRENCY has no effect.*Model::concurrency")
+
+
+def test_a_panic_fails_its_request_alone(many):
+    with serving(many, AI_INTEGRATION_WORKERS=1) as server:
+        (worker,) = children(server.process.pid)
+        other = in_background(server.post, text="other", wait_ms=500)
+        for _ in range(10):
+            failed = server.post(text="panic")
+            assert failed.status == 500
+            assert "panicked: asked to" in failed.json()["detail"]
+        assert other().body == b"other"
+        assert list(children(server.process.pid)) == [worker]
+
+
+def test_requests_whose_process_is_killed_run_again(many):
+    with serving(many, AI_INTEGRATION_WORKERS=1) as server:
+        (worker,) = children(server.process.pid)
+        waiting = [in_background(server.post, text=str(n), wait_ms=700) for n in range(4)]
+        time.sleep(0.4)
+        os.kill(worker, signal.SIGKILL)
+        assert [answer().body for answer in waiting] == [b"%d" % n for n in range(4)]
+
+
+def test_a_client_that_leaves_cancels_its_request_alone(many):
+    with serving(many) as server:
+        connection = open_stream(server, "left", chunks=0, wait_ms=20_000)
+        other = in_background(server.post, text="other", wait_ms=1000)
+        time.sleep(0.5)
+        connection.close()
+        server.wait_for_output("cancelled left", patience=5)
+        assert other().body == b"other"
+
+
+def test_a_slow_reader_holds_nobody_up(many):
+    with serving(many) as server:
+        # More than the sockets and the window take.
+        connection = open_stream(server, "x" * 100_000, chunks=400)
+        connection.recv(1000)
+        time.sleep(1)
+        begin = time.monotonic()
+        for n in range(20):
+            assert server.post(text=str(n)).body == b"%d" % n
+        assert time.monotonic() - begin < 2
+        # A reader that goes on gets all of it.
+        connection.settimeout(30)
+        received, tail = 0, b""
+        while b"event: result" not in tail:
+            piece = connection.recv(1 << 20)
+            assert piece
+            received += len(piece)
+            tail = (tail + piece)[-300:]
+        assert received > 40_000_000
+        connection.close()
+
+
+def test_a_stream_whose_client_leaves_is_cancelled_while_it_waits_to_send(many):
+    with serving(many, AI_INTEGRATION_CONCURRENCY=2) as server:
+        for _ in range(4):
+            connection = open_stream(server, "x" * 100_000, chunks=400)
+            connection.recv(1000)
+            time.sleep(0.5)
+            connection.close()
+        assert server.post(text="after").body == b"after"
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "words"),
+    [
+        ({"text": "x", "wait_ms": str(2**64)}, 422, "expected u64"),
+        ({"text": "x", "wait_ms": "-1"}, 422, "expected u64"),
+    ],
+)
+def test_it_refuses_inputs_like_any_model(many, given, status, words):
+    with serving(many) as server:
+        refused = server.post(**given)
+        assert refused.status == status
+        assert words in refused.json()["errors"][0]["message"]
+        assert server.post(text="good").body == b"good"
+
+
+def test_its_other_modes_work_too(many):
+    answer = use(many, "--text", "a", "--chunks", "3", mode="command_line")
+    assert (answer.returncode, answer.stdout) == (0, b"aaa\n"), answer.stderr
+    answer = use(many, "--text", "panic", mode="command_line")
+    assert answer.returncode == 1
+    assert b"panicked: asked to" in answer.stderr
+
+
+def test_it_finishes_its_requests_before_it_ends(many):
+    with serving(many) as server:
+        waiting = [in_background(server.post, text=str(n), wait_ms=1500) for n in range(8)]
+        time.sleep(0.7)
+        server.process.send_signal(signal.SIGTERM)
+        assert [answer().body for answer in waiting] == [b"%d" % n for n in range(8)]
+        assert server.process.wait(10) == 0

@@ -67,6 +67,12 @@
 //! [`Job::send`] sends it. Before that, [`Job::send_chunk`] can send the result in chunks, and
 //! [`Job::progress`] reports how much is done.
 //!
+//! # Many requests at a time
+//!
+//! [`Model::concurrency`] is for models that wait, such as for another service.
+//! [`Concurrent::run_async`] runs an asynchronous function for several requests at a time.
+//! [`Concurrent::run`] calls a function for each of them on its own thread.
+//!
 //! # Processes
 //!
 //! The program starts itself again as a worker, so a crash of the model ends one request and not the
@@ -100,6 +106,7 @@
 //! features and the model is only its worker. Without the command, the error for another `MODE` names
 //! the missing feature, and the settings of missing features are unknown.
 
+mod concurrent;
 pub mod environment;
 mod files;
 mod inputs;
@@ -117,10 +124,12 @@ pub use ai_integration_contract::{Data, Outcome, Value};
 pub use ai_integration_modes::ExitStatus;
 pub use serde_json::json;
 
+pub use concurrent::tasks::AsyncJob;
+pub use concurrent::threads::ThreadJob;
 pub use files::{Audio, File, Image, Video};
 pub use inputs::Inputs;
 pub use invalid_input::InvalidInput;
 pub use job::{Batches, Cancelled, Job, Jobs};
-pub use model::Model;
+pub use model::{Concurrent, Model};
 #[cfg(feature = "schema")]
 pub use schema::inputs_schema;

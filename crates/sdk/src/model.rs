@@ -1,20 +1,28 @@
 //! A model written in Rust.
 
 use std::error::Error;
+use std::io;
 use std::process::exit;
 use std::time::Duration;
 
 use ai_integration_contract::{Environment, Outcome};
+use ai_integration_engine::settings::Config;
 use ai_integration_engine::{About, Batching, Output, PROTOCOL, Program, Ready, WorkerSide};
 use ai_integration_modes::Usage;
 use ai_integration_modes::console::eprint;
 use serde_json::Value as Json;
 
+use crate::concurrent::tasks::{self, AsyncJob};
+use crate::concurrent::threads::{self, ThreadJob};
+use crate::concurrent::worker::Worker;
 use crate::inputs::Inputs;
 use crate::invalid_input::InvalidInput;
 use crate::job::{Batches, Jobs};
 use crate::launch::{self, Launch};
 use crate::{environment, link, settings};
+
+/// The maximum number of requests that a worker takes at a time.
+const MOST_CONCURRENT: usize = 1024;
 
 /// A model: its inputs schema, and what people should know about it. Each job dereferences to a
 /// `T`: to [`Inputs`] by name, or to a struct of the model's own.
@@ -91,7 +99,7 @@ impl<T> Model<T> {
     #[must_use]
     pub fn jobs(self) -> Jobs<T> {
         let read = self.read;
-        let (link, ready) = self.start(None);
+        let (link, ready) = self.start(None, None);
         Jobs::new(link, ready, read)
     }
 
@@ -117,12 +125,27 @@ impl<T> Model<T> {
     pub fn batches(self, max_size: usize, max_wait: Duration) -> Batches<T> {
         let read = self.read;
         let max_wait_ms = max_wait.as_secs_f64() * 1000.0;
-        let (link, ready) = self.start(Some(Batching { max_size, max_wait_ms }));
+        let (link, ready) = self.start(Some(Batching { max_size, max_wait_ms }), None);
         Batches::new(link, ready, read)
     }
 
-    fn start(self, batch: Option<Batching>) -> (WorkerSide, Ready) {
+    /// Makes the worker take up to `most` requests at a time, for a model that waits, such as for
+    /// another service. The setting `AI_INTEGRATION_CONCURRENCY` overrides the number. As with
+    /// [`Model::jobs`], the call returns only in a worker.
+    pub fn concurrency(self, most: usize) -> Concurrent<T> {
+        let read = self.read;
+        let (link, ready) = self.start(None, Some(most));
+        Concurrent(Worker { link, ready, read })
+    }
+
+    /// Starts the mode, or returns the link to the engine in a worker. `most` is the number of jobs
+    /// that the model takes at a time; `None` if the program handles them one by one.
+    fn start(self, batch: Option<Batching>, most: Option<usize>) -> (WorkerSide, Ready) {
         let name = self.about.name.clone();
+        let environment = environment::read();
+        let wanted = environment.variable(Config::concurrency().name);
+        let wanted: Option<usize> = wanted.and_then(|number| number.parse().ok());
+        let concurrency = most.map(|most| wanted.unwrap_or(most).clamp(1, MOST_CONCURRENT));
         let ready = Ready {
             protocol: PROTOCOL,
             client: format!("rust/{}", env!("CARGO_PKG_VERSION")),
@@ -131,13 +154,21 @@ impl<T> Model<T> {
             visualizer_config: self.visualizer_config,
             modes: Vec::new(),
             batch,
-            concurrency: None,
+            concurrency: concurrency.filter(|most| *most > 1),
             shared_memory: false,
             board: false,
         };
-        let environment = environment::read();
         match link::take(&environment) {
-            Some(link) => (link, ready),
+            Some(link) => {
+                if most.is_none() && wanted.is_some_and(|wanted| wanted > 1) {
+                    eprint(format_args!(
+                        "warning: {} has no effect: this program takes one request or batch at a \
+                         time; use Model::concurrency",
+                        Config::concurrency().name
+                    ));
+                }
+                (link, ready)
+            }
             None => leave(supervise(name, environment)),
         }
     }
@@ -167,6 +198,76 @@ impl<T> Model<T> {
         }
         leave(0)
     }
+}
+
+/// A worker that takes several requests at a time. [`Model::concurrency`] makes it.
+#[derive(Debug)]
+#[must_use = "the worker takes no requests until `run` or `run_async` is called"]
+pub struct Concurrent<T = Inputs>(Worker<T>);
+
+impl<T> Concurrent<T> {
+    /// Calls `infer` for every request, each on its own thread, and ends the process when the
+    /// engine shuts down. Errors are reported as by [`Model::run`]. A panic fails only its own
+    /// request, unless the program is built with `panic = "abort"`.
+    ///
+    /// ```no_run
+    /// use std::thread::sleep;
+    /// use std::time::Duration;
+    ///
+    /// use ai_integration::{Model, Outcome, json};
+    ///
+    /// Model::new(json!({"text": {"type": "text"}})).concurrency(8).run(|job| {
+    ///     for word in job.text("text").split_whitespace() {
+    ///         // If the client has left, this returns an error, and the function ends.
+    ///         job.send_chunk("text/plain", word)?;
+    ///         sleep(Duration::from_millis(20));
+    ///     }
+    ///     Ok(Outcome::text(""))
+    /// })
+    /// ```
+    pub fn run(self, infer: impl Fn(&ThreadJob<T>) -> Result<Outcome, Box<dyn Error>> + Sync) -> ! {
+        finish(threads::run(self.0, infer))
+    }
+}
+
+impl<T: 'static> Concurrent<T> {
+    /// Runs the future of `infer` for every request, and ends the process when the engine shuts
+    /// down. Errors are reported as by [`Model::run`]. A panic fails only its own request, unless
+    /// the program is built with `panic = "abort"`. The future of a request that was cancelled is
+    /// dropped.
+    ///
+    /// The futures run as tasks of one thread, in a runtime of `tokio` 1, so they need not be
+    /// `Send`. Move long computations to other threads, for example with
+    /// `tokio::task::spawn_blocking`.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use ai_integration::{Model, Outcome, json};
+    /// use tokio::time::sleep;
+    ///
+    /// let model = Model::new(json!({"text": {"type": "text"}}));
+    /// model.concurrency(64).run_async(async |job| {
+    ///     for word in job.text("text").split_whitespace() {
+    ///         job.send_chunk("text/plain", word).await?;
+    ///         sleep(Duration::from_millis(20)).await;
+    ///     }
+    ///     Ok(Outcome::text(""))
+    /// })
+    /// ```
+    pub fn run_async(
+        self,
+        infer: impl AsyncFn(AsyncJob<T>) -> Result<Outcome, Box<dyn Error>> + 'static,
+    ) -> ! {
+        finish(tasks::run(self.0, infer))
+    }
+}
+
+/// Ends a process whose jobs ran at the same time.
+fn finish(run: io::Result<()>) -> ! {
+    let Err(error) = run else { leave(0) };
+    eprint(format_args!("error: the model cannot run several requests at a time: {error}"));
+    leave(1)
 }
 
 /// Ends the process with this status.
