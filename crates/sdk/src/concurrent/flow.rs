@@ -1,5 +1,5 @@
-//! What the engine reports about a job while it runs: that its client has read some chunks, or that
-//! nobody waits for it any more.
+//! Keeps what the engine reports about a job while it runs: that its client has read some chunks, or
+//! that nobody waits for it any more.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -50,7 +50,7 @@ pub(super) struct Line {
     shared: Arc<Shared>,
 }
 
-/// What the model returned for a job, or its panic.
+/// The value that the model returned for a job, or its panic.
 pub(super) type Done = Result<Result<Outcome, Box<dyn Error>>, Box<dyn Any + Send>>;
 
 impl Shared {
