@@ -118,7 +118,7 @@ pub use job::ticket::{Jobs, Passing, Responder, Ticket};
 pub use link::Link;
 pub use link::board::{Printed, Stream};
 pub use link::memory_file::BodyBuffer;
-pub use link::message::{Batching, FromWorker, PROTOCOL, Ready, ToWorker};
+pub use link::message::{Batching, FromWorker, MOST_CONCURRENT, PROTOCOL, Ready, ToWorker, WINDOW};
 pub use link::worker_side::{WorkerSender, WorkerSide};
 pub use model::{About, CustomMode, Model};
 #[cfg(feature = "reload")]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use ai_integration_contract::{Environment, Outcome};
 use ai_integration_engine::settings::Config;
-use ai_integration_engine::{About, Batching, Output, PROTOCOL, Program, Ready, WorkerSide};
+use ai_integration_engine::{
+    About, Batching, MOST_CONCURRENT, Output, PROTOCOL, Program, Ready, WorkerSide,
+};
 use ai_integration_modes::Usage;
 use ai_integration_modes::console::eprint;
 use serde_json::Value as Json;
@@ -20,9 +22,6 @@ use crate::invalid_input::InvalidInput;
 use crate::job::{Batches, Jobs};
 use crate::launch::{self, Launch};
 use crate::{environment, link, settings};
-
-/// The maximum number of requests that a worker takes at a time.
-const MOST_CONCURRENT: usize = 1024;
 
 /// A model: its inputs schema, and what people should know about it. Each job dereferences to a
 /// `T`: to [`Inputs`] by name, or to a struct of the model's own.

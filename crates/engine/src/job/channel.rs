@@ -20,9 +20,8 @@ use tokio::time::{Instant, timeout};
 use crate::job::budget::Reservation;
 use crate::job::chunks::{self, Chunks};
 use crate::job::event::Event;
+use crate::link::message::WINDOW;
 
-/// The size of buffered events, in bytes, at which the model is blocked.
-const WINDOW: usize = 256 * 1024;
 /// The number of buffered events at which the model is blocked.
 const MAX_EVENTS: usize = 4096;
 /// The number of buffered events from which on small chunks are joined, because the requester is
@@ -150,7 +149,10 @@ impl Channel {
         let is_read = state.has_left || !state.reads_events;
         let filled = state.filled;
         let window = state.window.get_or_insert_default();
-        if is_read {
+        if data.is_empty() {
+            // The worker counts a chunk as at least one byte, which no reader gives back.
+            window.read += 1;
+        } else if is_read {
             window.read += data.len();
         } else if filled + window.read + data.len() >= WINDOW {
             window.full_since.get_or_insert_with(Instant::now);
@@ -246,9 +248,12 @@ impl Channel {
         Poll::Pending
     }
 
-    /// Joins the chunks that were not read as events, and those that follow.
-    pub(crate) fn stop_reading_events(&self) {
-        self.state().stop_reading_events();
+    /// Joins the chunks that were not read as events, and those that follow. Returns the progress of
+    /// the requester, as [`Channel::reading`] does.
+    pub(crate) fn stop_reading_events(&self) -> Option<Reading> {
+        let mut state = self.state();
+        state.stop_reading_events();
+        state.reading()
     }
 
     /// Waits for the outcome. A requester that does so reads no more events, and never blocks the

@@ -115,7 +115,7 @@ impl Ticket {
     /// events must go on, or the model is blocked.
     pub async fn event(&mut self) -> Option<Event> {
         let event = self.channel.event().await;
-        self.report_reading();
+        self.report(self.channel.reading());
         event
     }
 
@@ -124,14 +124,13 @@ impl Ticket {
     /// # Errors
     /// The job has no outcome: it took too long, its worker was lost, or the server stopped.
     pub async fn outcome(self) -> Result<Outcome, Error> {
-        self.channel.stop_reading_events();
-        self.report_reading();
+        self.report(self.channel.stop_reading_events());
         self.channel.outcome().await
     }
 
     /// Reports the progress in reading, if a concurrent worker waits for that.
-    fn report_reading(&self) {
-        if let Some(reading) = self.channel.reading() {
+    fn report(&self, reading: Option<Reading>) {
+        if let Some(reading) = reading {
             self.jobs.reading(self.id, reading);
         }
     }
@@ -148,7 +147,7 @@ impl Drop for Ticket {
             return;
         }
         if self.is_detached {
-            self.report_reading();
+            self.report(self.channel.reading());
         } else {
             self.jobs.cancel(self.id);
         }

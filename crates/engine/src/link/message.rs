@@ -19,7 +19,10 @@ use crate::model::{About, CustomMode, Model};
 pub const PROTOCOL: u32 = 1;
 
 /// The maximum number of jobs that a worker runs at a time.
-pub(crate) const MOST_CONCURRENT: usize = 1024;
+pub const MOST_CONCURRENT: usize = 1024;
+
+/// The number of bytes of chunks that a job may send before its requester has read any.
+pub const WINDOW: usize = 256 * 1024;
 
 /// A message that breaks the protocol. The link is not used after it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

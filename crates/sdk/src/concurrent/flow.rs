@@ -38,7 +38,8 @@ impl State {
 }
 
 impl Flow {
-    pub(super) fn new(window: isize) -> Self {
+    pub(super) fn new(window: usize) -> Self {
+        let window = isize::try_from(window).unwrap_or(isize::MAX);
         Flow {
             state: Mutex::new(State { window, is_cancelled: false }),
             for_threads: Condvar::new(),

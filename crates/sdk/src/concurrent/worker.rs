@@ -7,15 +7,12 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ai_integration_contract::{Data, Outcome};
-use ai_integration_engine::{FromWorker, JobId, Ready, ToWorker, WorkerSender, WorkerSide};
+use ai_integration_engine::{FromWorker, JobId, Ready, ToWorker, WINDOW, WorkerSender, WorkerSide};
 
 use crate::concurrent::flow::Flow;
 use crate::inputs::Inputs;
 use crate::invalid_input::InvalidInput;
 use crate::job::Cancelled;
-
-/// The number of bytes of chunks that a job may send before the client reads some.
-const WINDOW: isize = 256 * 1024;
 
 /// A model that takes several requests at a time, with the link to the engine.
 #[derive(Debug)]
@@ -32,7 +29,7 @@ pub(super) struct Shared {
     sender: Mutex<WorkerSender>,
     /// The jobs that the worker holds: those that run, and those that wait.
     flows: Mutex<HashMap<JobId, Arc<Flow>>>,
-    window: isize,
+    window: usize,
 }
 
 /// A job that the model has not started yet.
@@ -59,7 +56,7 @@ impl Shared {
             sender: Mutex::new(link.sender()?),
             flows: Mutex::default(),
             // The engine sends `window` only to a worker that takes several jobs at a time.
-            window: if concurrency > 1 { WINDOW } else { isize::MAX },
+            window: if concurrency > 1 { WINDOW } else { usize::MAX },
         }))
     }
 

@@ -215,3 +215,19 @@ async fn small_chunks_are_joined_only_for_a_reader_that_is_behind() {
         assert_eq!((count, read), (BEHIND, b"ab".repeat(1000)));
     }
 }
+
+#[tokio::test]
+async fn empty_chunks_do_not_use_up_the_window_of_a_concurrent_worker() {
+    for is_followed in [false, true] {
+        let channel = Channel::new(is_followed, None);
+        let mut allowed = WINDOW;
+        for _ in 0..2 * WINDOW {
+            allowed -= 1;
+            allowed += channel.chunk_in_window(None, "".into()).unwrap().unwrap_or(0);
+            if let Some(Reading::Window(bytes)) = channel.reading() {
+                allowed += bytes;
+            }
+        }
+        assert!(allowed >= WINDOW / 2);
+    }
+}
