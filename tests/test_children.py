@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -235,6 +236,34 @@ def test_a_process_that_was_being_started_disturbs_no_later_block(program, way, 
         (path.parent / "first").unlink()
         assert names_the_guard(ask(server, way, method))
         assert ask(server, "plain").json() == [0]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_late_signal_leaves_the_pool_of_the_next_block_alone(program, method):
+    # From the time at which the file "guard" exists, the program has a guard.
+    work = """
+        def work(x):
+            import time
+            open("working", "w").close()
+            while not os.path.exists("go"):
+                time.sleep(0.01)
+            return x * x
+    """
+    guard = 'if __name__ == "__main__" or not os.path.exists("guard"):\n'
+    loop = guard + textwrap.indent(textwrap.dedent(LOOP), "    ")
+    path = program(source(WAYS, work, ASKED, loop))
+    with serve(path, cwd=path.parent) as server:
+        assert names_the_guard(ask(server, "pool", method))
+        pid = ask(server, "plain").json()
+        (path.parent / "guard").touch()
+        with ThreadPoolExecutor() as executor:
+            answer = executor.submit(ask, server, "pool", method)
+            eventually((path.parent / "working").exists, "a process at work")
+            # A process of the first pool may send its signal late.
+            os.kill(pid, signal.SIGURG)
+            time.sleep(0.3)
+            (path.parent / "go").touch()
+            assert answer.result().json() == [0, 1, 4]
 
 
 @pytest.mark.parametrize("guarded", [False, True], ids=["no guard", "guard"])

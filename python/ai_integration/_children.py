@@ -139,10 +139,14 @@ class Children(object):
             self._is_new = self._is_setting_up = False
             self._has_warned = True
             raise _guard.MissingGuard(self._message)
-        if not self._is_new or self._message_block is not jobs or all(job.ended for job in jobs):
+        is_idle = all(job.ended for job in jobs)
+        if not self._is_new or self._message_block is not jobs or is_idle:
             self._warn()
             self._is_new = False
-            self._end_pools()
+            # The signal is no news for an open block. So the block is not interrupted, and would
+            # wait for ever for the results of a pool that is terminated.
+            if is_idle:
+                self._end_pools()
         elif self._thread is not threading.current_thread():
             self._is_new = False
             _in_background(self._fail_block, jobs)
@@ -189,7 +193,7 @@ class Children(object):
     def _end_pools(self, timeout=0.0):
         """Terminates pools that would go on for ever; waits for that at most `timeout` seconds."""
         if self._is_endless:
-            _in_background(_terminate_pools).join(timeout)
+            _in_background(_terminate, _pools()).join(timeout)
 
     def _warn(self):
         if self._is_new and not self._has_warned:
@@ -243,11 +247,12 @@ def _in_background(function, *arguments):
     return thread
 
 
-def _terminate_pools():
-    """Terminates the pools whose processes run the program's file again.
+def _pools():
+    """Returns the pools whose processes run the program's file again.
 
     `multiprocessing` has no list of its pools, but a list of their finalizers.
     """
+    pools = []
     for name in _process.MULTIPROCESSING:
         registry = getattr(sys.modules.get(name + ".util"), "_finalizer_registry", {})
         for finalizer in list(registry.values()):
@@ -256,7 +261,13 @@ def _terminate_pools():
             started = getattr(pool, "_pool", None)
             methods = [getattr(process, "_start_method", None) for process in started or ()]
             if methods and "fork" not in methods:
-                pool.terminate()
+                pools.append(pool)
+    return pools
+
+
+def _terminate(pools):
+    for pool in pools:
+        pool.terminate()
 
 
 def _notes_file():
