@@ -296,6 +296,7 @@ def test_the_schema_is_served_as_the_author_wrote_it(server):
         "inputs_schema": SCHEMA,
         "visualizer_config": CONFIG,
         "model": {},
+        "model_id": "model",
         "needs_token": False,
     }
     assert list(told["inputs_schema"]) == list(SCHEMA)
@@ -601,9 +602,13 @@ def test_the_authors_description_of_the_model_is_shown(program):
 def test_the_operator_may_change_the_description_of_the_model(program):
     settings = {"AI_INTEGRATION_MODEL_NAME": "Parrot", "AI_INTEGRATION_MODEL_VERSION": "8"}
     with serve(program(ABOUT), **settings) as server:
-        about = server.get("/schema").json()["model"]
+        schema = server.get("/schema").json()
+        about = schema["model"]
         assert (about["name"], about["version"]) == ("Parrot", "8")
         assert about["description"] == "Says it again."
+        assert schema["model_id"] == "parrot"
+    with serve(program(ABOUT), **settings, AI_INTEGRATION_MODEL_ID="Parrot_8.1") as server:
+        assert server.get("/schema").json()["model_id"] == "Parrot_8.1"
 
 
 @pytest.mark.parametrize("said", ["name=7", "examples={}", "examples=['a']", "version=b'1'"])

@@ -220,7 +220,7 @@ fn announce(listener: &TcpListener, config: &ServerConfig, is_watched: bool) -> 
 
 /// Builds the edge, and behind it all parts of the server, from the settings.
 fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
-    let ServerConfig { about, limits, images, fetcher, wording, guard, tracer, .. } = config;
+    let ServerConfig { operator, limits, images, fetcher, wording, guard, tracer, .. } = config;
     let metrics = Arc::new(HttpMetrics::default());
     let budget = Budget::new(limits.in_flight());
     let engine = context.engine.clone();
@@ -230,7 +230,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         Intake::new(engine.clone(), reader.clone().taking_compressed(takes_compressed))
     };
     let parts = Parts {
-        about,
+        operator,
         images,
         fetcher,
         wording,

@@ -9,7 +9,7 @@ use axum::extract::FromRef;
 use serde_json::Value as Json;
 use tokio::sync::Semaphore;
 
-use crate::http::about;
+use crate::http::about::Operator;
 use crate::http::failure::{Failure, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::fetch::{self, Fetcher};
@@ -35,8 +35,8 @@ pub(crate) struct App {
 
 /// The parts of an [`App`] that are the same for all addresses.
 pub(crate) struct Parts {
-    /// The operator's name, description and version of the model.
-    pub(crate) about: About,
+    /// The operator's name, description, version and id of the model.
+    pub(crate) operator: Operator,
     pub(crate) images: images::ImageRules,
     pub(crate) fetcher: Fetcher,
     pub(crate) wording: Wording,
@@ -168,13 +168,19 @@ impl App {
             "inputs": model.schema.describe(),
             "visualizer_config": model.visualizer_config,
             "model": self.about(model),
+            "model_id": self.model_id(model),
             "needs_token": self.needs_token(),
         })
     }
 
     /// Returns the model's name, description and version: the operator's, completed with the author's.
     pub(crate) fn about(&self, model: &Model) -> About {
-        about::merge(&self.parts.about, &model.about)
+        self.parts.operator.about(&model.about)
+    }
+
+    /// Returns the model's id, by which clients of other protocols name it.
+    pub(crate) fn model_id(&self, model: &Model) -> String {
+        self.parts.operator.id(&model.about)
     }
 
     /// Counts and logs a failure that happens after the head of the response was sent.

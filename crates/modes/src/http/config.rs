@@ -5,9 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use ai_integration_contract::setting::{Seconds, SettingType};
 use ai_integration_contract::{Environment, Setting, SettingError, settings};
-use ai_integration_engine::About;
 
-use crate::http::about;
+use crate::http::about::{self, Operator};
 use crate::http::dialects::DIALECTS;
 use crate::http::failure::{self, Wording};
 use crate::http::inputs::fetch::Fetcher;
@@ -169,7 +168,7 @@ pub(crate) struct ServerConfig {
     pub(crate) server: HttpSettings,
     /// The addresses to listen on, in the order of preference.
     pub(crate) addresses: Vec<IpAddr>,
-    pub(crate) about: About,
+    pub(crate) operator: Operator,
     pub(crate) limits: ClientLimits,
     pub(crate) images: images::ImageRules,
     pub(crate) fetcher: Fetcher,
@@ -189,7 +188,7 @@ impl ServerConfig {
         Ok(ServerConfig {
             server,
             addresses,
-            about: about::read(environment)?,
+            operator: Operator::read(environment)?,
             fetcher: Fetcher::read(environment, limits.max_body)?,
             limits,
             images: images::ImageRules::read(environment)?,

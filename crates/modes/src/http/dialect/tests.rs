@@ -131,7 +131,7 @@ fn app(environment: &Environment) -> App {
     let config = ServerConfig::read(environment).unwrap();
     let reader = BodyReader::new(config.limits, Budget::new(config.limits.in_flight()));
     let parts = Parts {
-        about: config.about,
+        operator: config.operator,
         images: config.images,
         fetcher: config.fetcher,
         wording: config.wording,
