@@ -54,8 +54,10 @@ def verdict(figures, usually=0):
     if lost := figures["broken"] + figures["silent"]:
         silent = f" ({figures['silent']:,} silent)" if figures["silent"] else ""
         parts.append(f"**{lost:,} lost**{silent}")
-    if untold := figures.get("untold"):
-        parts.append(f"{untold} of {len(figures['told'])} faulty requests without an answer")
+    if unanswered := figures.get("unanswered"):
+        parts.append(
+            f"{unanswered} of {len(figures['fault_outcomes'])} faulty requests without an answer"
+        )
     if not figures["ends_the_server"]:
         parts.append(recovery(figures))
     parts += figures["notes"]
@@ -150,7 +152,7 @@ def table(server, faults):
                 f"{figures['broken'] + figures['silent']:,}",
                 f"{figures['wrong']:,}",
                 "–" if figures["ends_the_server"] else recovery(figures),
-                counted(figures["told"]),
+                counted(figures["fault_outcomes"]),
                 ", ".join([*figures["notes"], *left(figures, 0), *figures["examples"][:3]]),
             ]
         )

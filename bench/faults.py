@@ -40,15 +40,15 @@ SERVERS = [
     with_faults(
         "ai_integration",
         command=("{bin}/python", "faults.py"),
-        how="workers are always started again. Time limit `AI_INTEGRATION_TIMEOUT=1` (the grace "
-        "of 5 s as it comes), queue `AI_INTEGRATION_QUEUE=10`, leak `AI_INTEGRATION_MAX_RSS=200`",
+        how="workers are always started again. Time limit `AI_INTEGRATION_TIMEOUT=1` (with the "
+        "default grace of 5 s), queue `AI_INTEGRATION_QUEUE=10`, leak `AI_INTEGRATION_MAX_RSS=200`",
     ),
     with_faults(
         "litserve",
         command=("{bin}/python", "faults.py"),
         how="`restart_workers=True`. Time limit `timeout=1`, which holds for the wait in the queue "
-        "alone; it has no setting for the queue or for leaks. With `fast_queue` kill -9, the "
-        "segfault and the fork went the same",
+        "alone; it has no setting for the queue or for leaks. With `fast_queue`, the "
+        "outcomes of kill -9, the segfault and the fork were the same",
     ),
     with_faults(
         "bentoml",
@@ -182,8 +182,10 @@ def figures_of(act):
         "requests": len(outcomes),
         **count,
         "examples": sorted({str(one) for one in outcomes if one.kind != checked.RIGHT})[:10],
-        "told": [str(one) for one in act.told],
-        "untold": sum(one.kind in (checked.BROKEN, checked.SILENT) for one in act.told),
+        "fault_outcomes": [str(one) for one in act.fault_outcomes],
+        "unanswered": sum(
+            one.kind in (checked.BROKEN, checked.SILENT) for one in act.fault_outcomes
+        ),
         "notes": act.notes,
         "outliving": act.outliving,
         "ended_in": act.ended_in,

@@ -46,15 +46,15 @@ class Scene:
     """A server, its load, and what is measured before and after a fault.
 
     `recovery` is the time from a fault to the first right response: the longest one after several
-    faults, None if there was no right response. `told` has the outcomes of the requests that carry
-    a fault. `notes` are further remarks for the report.
+    faults, None if there was no right response. `fault_outcomes` has the outcomes of
+    the requests that carry a fault. `notes` are further remarks for the report.
     """
 
     def __init__(self, running, seed):
         self.running = running
         self.chance = random.Random(seed)
         self.recovery = 0
-        self.told = []
+        self.fault_outcomes = []
         self.notes = []
         self.load = None
         # True for a fault that ends the server: it need not recover.
@@ -106,7 +106,7 @@ class Scene:
 
     def tell(self, text, seconds):
         """Sends a request that carries a fault, and waits at most `seconds` for its response."""
-        thread = self.in_background(lambda: self.told.append(self.ask(text)))
+        thread = self.in_background(lambda: self.fault_outcomes.append(self.ask(text)))
         thread.join(seconds)
 
     def in_background(self, call):

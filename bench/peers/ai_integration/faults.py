@@ -1,4 +1,4 @@
-import ai_integration  # isort: skip  # First: when serving, the process is handed over right here.
+import ai_integration  # isort: skip  # First: here the engine replaces a process that serves.
 import faultmodel
 
 SCHEMA = {
