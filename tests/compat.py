@@ -34,7 +34,7 @@ start_loop(inference_function=infer, inputs_schema=SCHEMA)
 ONE_SHOT = ["command_line", "test_inputs_dict_json", "test_inputs_pickled_dict"]
 HTTP = ["http /", "http /infer"]
 # The modes that take inputs of any type.
-ASKED = ONE_SHOT + HTTP
+MODES_FOR_ANY_INPUT = ONE_SHOT + HTTP
 
 
 def model(source, style="loop"):
@@ -78,7 +78,7 @@ def ask(mode, path, inputs, folder, **variables):
     """Runs the program at `path` in `mode` on `inputs`, in which files are bytes."""
     if mode in HTTP:
         with serve(path, **variables) as server:
-            return asked(server, mode, inputs)
+            return ask_server(server, mode, inputs)
     if mode == "command_line":
         arguments = []
         for name, value in inputs.items():
@@ -105,8 +105,8 @@ def piped(mode, inputs):
     return json.dumps(encoded).encode()
 
 
-def asked(server, mode, inputs):
-    """Sends a request to a running server."""
+def ask_server(server, mode, inputs):
+    """Sends the inputs to a running server, to the address that `mode` names."""
     answer = server.post(mode.split()[1], **inputs)
     if mode == "http /":
         body = answer.json()
@@ -121,7 +121,7 @@ def asked(server, mode, inputs):
 
 
 def one_shot(done):
-    """Returns the output of a finished process."""
+    """Returns the reply that a finished process has printed."""
     output, errors = done.stdout.decode(), done.stderr.decode()
     reported = re.search(
         r"^Good, (?:the JSON can be parsed|got text of \d+ bytes):\n", output, re.M
@@ -137,7 +137,7 @@ def one_shot(done):
 
 @contextlib.contextmanager
 def serving(path, **variables):
-    """A running server, with `ask(inputs)` for the ancestor's address."""
+    """Serves a program. `server.ask(name=value)` sends inputs to `POST /`, the address of 1.0."""
     with serve(path, **variables) as server:
-        server.ask = lambda **inputs: asked(server, "http /", inputs)
+        server.ask = lambda **inputs: ask_server(server, "http /", inputs)
         yield server

@@ -768,7 +768,7 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("mode", compat.ASKED)
+@pytest.mark.parametrize("mode", compat.MODES_FOR_ANY_INPUT)
 def test_a_function_gets_the_inputs_that_it_names_and_no_others(program, tmp_path, mode, function):
     path = program(NAMING.replace("FUNCTION", function))
     given = {"text": "hi", "style": "oil", "token": "x"}

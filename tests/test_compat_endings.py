@@ -81,7 +81,7 @@ def test_an_exception_is_printed_and_ends_the_program_with_its_own_status(
 ):
     begin = time.monotonic()
     reply = ask(mode, program(model(RAISING, style)), {"text": "mauve"}, tmp_path)
-    # The ancestor slept three seconds here.
+    # Version 1.0 slept for three seconds before it exited.
     assert time.monotonic() - begin < 2.5
     assert reply.status == 1
     told = reply.output if mode in PIPES else reply.errors

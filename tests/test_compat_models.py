@@ -1,27 +1,38 @@
-"""Programs as they were written for the ancestor run unchanged: each in both API styles, and in
-every mode where its inputs can be given."""
+"""Programs that were written for `ai_integration` 1.0 run unchanged: in both API styles, and in
+every mode that takes their inputs."""
 
 import hashlib
 import json
 
 import pytest
-from compat import ASKED, HTTP, ONE_SHOT, STYLES, ask, asked, model, picture, piped, serving
+from compat import (
+    HTTP,
+    MODES_FOR_ANY_INPUT,
+    ONE_SHOT,
+    STYLES,
+    ask,
+    ask_server,
+    model,
+    picture,
+    piped,
+    serving,
+)
 from support import run, serve
 
 both_styles = pytest.mark.parametrize("style", STYLES)
-all_modes = pytest.mark.parametrize("mode", ASKED)
+all_modes = pytest.mark.parametrize("mode", MODES_FOR_ANY_INPUT)
 JPEG = picture(kind="JPEG")
 PNG = picture((7, 5), kind="PNG")
 
 
 @pytest.fixture
-def asker(program, tmp_path):
-    """Writes a model in a style, and asks it in a mode."""
+def ask_model(program, tmp_path):
+    """Returns a function that writes a model in one API style, and sends it one request."""
 
-    def asks(source, style, mode, inputs, **variables):
+    def write_and_ask(source, style, mode, inputs, **variables):
         return ask(mode, program(model(source, style)), inputs, tmp_path, **variables)
 
-    return asks
+    return write_and_ask
 
 
 ONE_IMAGE = """
@@ -37,8 +48,8 @@ ONE_IMAGE = """
 
 @both_styles
 @all_modes
-def test_an_image_arrives_as_the_bytes_that_were_sent(asker, style, mode):
-    reply = asker(ONE_IMAGE, style, mode, {"image": JPEG})
+def test_an_image_arrives_as_the_bytes_that_were_sent(ask_model, style, mode):
+    reply = ask_model(ONE_IMAGE, style, mode, {"image": JPEG})
     assert reply.json() == ["bytes", hashlib.sha256(JPEG).hexdigest(), ["image"]]
 
 
@@ -72,8 +83,8 @@ TWO_IMAGES = """
 
 @both_styles
 @all_modes
-def test_a_model_of_two_images_gets_each_under_its_name(asker, style, mode):
-    reply = asker(TWO_IMAGES, style, mode, {"content": PNG, "style": JPEG})
+def test_a_model_of_two_images_gets_each_under_its_name(ask_model, style, mode):
+    reply = ask_model(TWO_IMAGES, style, mode, {"content": PNG, "style": JPEG})
     assert reply.json() == {
         "content": hashlib.md5(PNG).hexdigest(),
         "style": hashlib.md5(JPEG).hexdigest(),
@@ -93,9 +104,9 @@ OPTIONAL = """
 @both_styles
 @all_modes
 @pytest.mark.parametrize("size", [None, "12"])
-def test_an_optional_input_that_is_not_given_is_not_in_the_dict(asker, style, mode, size):
+def test_an_optional_input_that_is_not_given_is_not_in_the_dict(ask_model, style, mode, size):
     inputs = {"text": "x"} if size is None else {"text": "x", "size": size}
-    seen = asker(OPTIONAL, style, mode, inputs).json()
+    seen = ask_model(OPTIONAL, style, mode, inputs).json()
     assert seen == {"size": size or "the usual", "names": sorted(inputs)}
 
 
@@ -111,10 +122,10 @@ UNMENTIONED = """
 
 
 @both_styles
-@pytest.mark.parametrize("mode", [mode for mode in ASKED if mode != "command_line"])
+@pytest.mark.parametrize("mode", [mode for mode in MODES_FOR_ANY_INPUT if mode != "command_line"])
 @pytest.mark.parametrize("strength", ["0.25", 0.25])
-def test_an_option_that_the_schema_does_not_mention_is_passed_on(asker, style, mode, strength):
-    reply = asker(UNMENTIONED, style, mode, {"text": "x", "strength": strength})
+def test_an_option_that_the_schema_does_not_mention_is_passed_on(ask_model, style, mode, strength):
+    reply = ask_model(UNMENTIONED, style, mode, {"text": "x", "strength": strength})
     assert reply.json() == [0.25, True]
 
 
@@ -141,8 +152,8 @@ EITHER_KIND = """
 @both_styles
 @all_modes
 @pytest.mark.parametrize("text", ["on", "off", "schön – 日本"])
-def test_text_may_be_compared_with_both_bytes_and_str(asker, style, mode, text):
-    reply = asker(EITHER_KIND, style, mode, {"text": text})
+def test_text_may_be_compared_with_both_bytes_and_str(ask_model, style, mode, text):
+    reply = ask_model(EITHER_KIND, style, mode, {"text": text})
     assert reply.json() == [text == "on", text + "!"]
 
 
@@ -163,8 +174,8 @@ CHATTY = """
 
 @both_styles
 @all_modes
-def test_what_a_model_prints_never_mixes_into_its_result(asker, style, mode):
-    reply = asker(CHATTY, style, mode, {"text": "x"})
+def test_what_a_model_prints_never_mixes_into_its_result(ask_model, style, mode):
+    reply = ask_model(CHATTY, style, mode, {"text": "x"})
     assert reply.text.rstrip("\n") == "the result"
     if mode in ONE_SHOT:
         assert "chatter" not in reply.output
@@ -251,7 +262,7 @@ def with_session(program, style):
 
 
 @pytest.mark.parametrize("style", SESSION_STYLES)
-@pytest.mark.parametrize("mode", [*ASKED, "test_model_integration"])
+@pytest.mark.parametrize("mode", [*MODES_FOR_ANY_INPUT, "test_model_integration"])
 def test_a_session_around_the_loop_is_closed_in_the_end(program, tmp_path, style, mode):
     path, closed = with_session(program, style), tmp_path / "closed"
     if mode == "test_model_integration":
@@ -265,7 +276,9 @@ def test_a_session_around_the_loop_is_closed_in_the_end(program, tmp_path, style
 
 
 @both_styles
-@pytest.mark.parametrize("mode", [*ASKED, "test_single_image", "test_model_integration"])
+@pytest.mark.parametrize(
+    "mode", [*MODES_FOR_ANY_INPUT, "test_single_image", "test_model_integration"]
+)
 def test_the_models_code_runs_on_the_main_thread(program, tmp_path, style, mode):
     source = """
         import threading
@@ -324,7 +337,7 @@ def test_the_self_test_has_a_sample_for_every_declared_input(program, style):
         "size": [600, 400],
         "fits": True,
     }
-    # The optional ones are also tried without.
+    # Some of the tries leave the optional input out.
     assert any("extra" not in one for one in seen)
 
 
@@ -396,7 +409,7 @@ def test_a_model_without_a_schema_runs_with_a_warning(program, style):
     assert "no inputs_schema" in done.stderr.decode()
 
 
-def test_the_schema_and_the_visualizer_config_of_the_first_call_count(program):
+def test_only_the_first_call_sets_the_schema_and_the_visualizer_config(program):
     path = program("""
         import ai_integration
         runs = 0
@@ -455,7 +468,7 @@ def test_an_input_may_have_the_name_of_a_flag(program, tmp_path, style, mode, na
     if mode == "command_line":
         done = run(path, "--input-" + name, "it", mode=mode)
         assert done.stdout == b"got it\n", done.stderr
-        # And the mode's own flags are still there.
+        # The mode's own flags still work.
         file = tmp_path / "result"
         assert run(path, "--input-" + name, "it", "--output", file, mode=mode).returncode == 0
         assert file.read_text() == "got it"
@@ -478,8 +491,8 @@ def test_an_input_of_an_unknown_type_is_served_as_text_with_a_warning(
     warning = '"hologram" is not known and is treated as text'
     if mode in HTTP:
         with serve(path) as server:
-            reply = asked(server, mode, inputs)
-            # The log comes another way than the response, and may be later.
+            reply = ask_server(server, mode, inputs)
+            # The log is read from a pipe, and may arrive later than the response.
             server.wait_for_output(warning)
     else:
         reply = ask(mode, path, inputs, tmp_path)
@@ -488,7 +501,7 @@ def test_an_input_of_an_unknown_type_is_served_as_text_with_a_warning(
 
 
 @both_styles
-def test_the_ancestors_import_spellings_work(program, style):
+def test_the_imports_of_programs_for_1_0_work(program, style):
     source = """
         import ai_integration.modes
         from ai_integration import image_helpers, public_interface

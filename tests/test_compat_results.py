@@ -186,7 +186,7 @@ def test_infer_returns_the_data_with_its_content_type(server, case):
 
 
 @cases(SENT)
-def test_the_ancestors_response_holds_the_data(server, case):
+def test_the_response_of_1_0_holds_the_data(server, case):
     expression, media, data = case
     answer = server.post("/", text=expression)
     assert answer.status == 200

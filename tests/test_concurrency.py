@@ -12,7 +12,8 @@ import urllib.parse
 import pytest
 from support import eventually, in_background, marked, multipart, serve
 
-# The wait gives several workers a share. The result names the worker and the request.
+# Waits in each request, so that several workers get some. The result is the process id of the
+# worker and the reversed text of the request.
 ECHO = """
     import os, time
     import ai_integration
@@ -83,13 +84,13 @@ def text_of(path, body):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_each_of_200_simultaneous_requests_gets_its_own_response(program, path, workers):
     with serve(program(ECHO), AI_INTEGRATION_WORKERS=workers) as server:
-        # Before that, one worker might serve all requests.
+        # While only one worker is ready, it serves all requests.
         eventually(
             lambda: server.get("/readyz").json()["workers"] == workers, "all workers are ready"
         )
 
         def ask(number):
-            # Some are much longer than a packet or the model's socket takes in one piece.
+            # Some texts are much longer than one packet, or than one write to the model's socket.
             text = "request %d " % number + "x" * (200_000 if number % 20 == 0 else number)
             connection = connect(server)
             try:
@@ -129,7 +130,7 @@ def test_requests_of_one_connection_get_responses_in_their_order(program):
                 assert body.decode().split(" ", 1)[1] == ("number %d" % number)[::-1]
 
 
-def test_a_request_whose_asker_left_the_queue_is_not_worked_on(program, tmp_path):
+def test_the_model_never_gets_a_queued_request_whose_client_has_disconnected(program, tmp_path):
     with serve(program(HOLDING), cwd=tmp_path) as server:
         held = in_background(server.post, text="hold")
         server.wait_for_output("begun hold")
@@ -137,7 +138,8 @@ def test_a_request_whose_asker_left_the_queue_is_not_worked_on(program, tmp_path
             connection = connect(server)
             body, kind = multipart({"text": "left %d" % number})
             connection.request("POST", "/infer", body, {"Content-Type": kind})
-            # Answered at once while requests of other connections are read, so it was read too.
+            # The server reads all connections side by side. When it answers this request, it has
+            # also read the one above.
             assert server.get("/healthz").status == 200
             connection.close()
         stayed = in_background(server.post, text="stayed")
@@ -148,7 +150,7 @@ def test_a_request_whose_asker_left_the_queue_is_not_worked_on(program, tmp_path
         assert "begun left" not in server.output()
 
 
-def test_a_full_queue_refuses_and_keeps_what_it_has(program, tmp_path):
+def test_a_full_queue_refuses_requests_and_keeps_those_that_it_has(program, tmp_path):
     with serve(program(HOLDING), cwd=tmp_path, AI_INTEGRATION_QUEUE=2) as server:
         held = in_background(server.post, text="hold")
         server.wait_for_output("begun hold")
@@ -157,7 +159,7 @@ def test_a_full_queue_refuses_and_keeps_what_it_has(program, tmp_path):
             in_background(lambda n=n: answers.append((n, server.post(text="text %d" % n))))
             for n in range(10)
         ]
-        eventually(lambda: len(answers) >= 8, "the ones too many are refused at once")
+        eventually(lambda: len(answers) >= 8, "the server refuses the excess requests at once")
         assert len(answers) == 8
         for _, answer in answers:
             assert answer.status == 503
@@ -171,24 +173,24 @@ def test_a_full_queue_refuses_and_keeps_what_it_has(program, tmp_path):
         accepted = [(n, answer) for n, answer in answers if answer.status == 200]
         assert len(accepted) == 2
         assert all(answer.body.decode() == "text %d" % n for n, answer in accepted)
-        # The room is there again.
+        # The queue has room again.
         assert server.post(text="after").body == b"after"
 
 
-def test_a_full_queue_is_also_reported_in_the_ancestors_format(program, tmp_path):
+def test_a_full_queue_is_also_reported_in_the_classic_format(program, tmp_path):
     with serve(program(HOLDING), cwd=tmp_path, AI_INTEGRATION_QUEUE=1) as server:
         held = in_background(server.post, text="hold")
         server.wait_for_output("begun hold")
         answers = []
         for _ in range(3):
             in_background(lambda: answers.append(server.post("/", text="more")))
-        eventually(lambda: len(answers) >= 2, "the ones too many are refused at once")
+        eventually(lambda: len(answers) >= 2, "the server refuses the excess requests at once")
         assert [answer.status for answer in answers] == [503, 503]
         assert "retry-after" in answers[0].headers
         assert "waiting" in answers[0].json()["err"]
         (tmp_path / "release").touch()
         assert held().status == 200
-        eventually(lambda: len(answers) == 3, "the one in the queue is answered")
+        eventually(lambda: len(answers) == 3, "the server answers the queued request")
         assert answers[2].json()["output"] == "more"
 
 
@@ -210,26 +212,26 @@ def test_a_request_that_comes_before_the_model_is_loaded_waits_for_it(program):
 
 def test_requests_wait_while_the_model_restarts(program):
     with serve(program(SLOW_TO_LOAD)) as server:
-        keeps = connect(server)
-        keeps.request("GET", "/healthz")
-        keeps.getresponse().read()
+        kept = connect(server)
+        kept.request("GET", "/healthz")
+        kept.getresponse().read()
         died = server.post(text="die")
         assert died.status == 500
         assert "exit status 9" in died.json()["detail"]
         assert server.get("/readyz").status == 503
         assert server.get("/healthz").status == 200
         waiting = [in_background(server.post, text="wait %d" % n) for n in range(20)]
-        # A connection from before the restart lives on.
+        # A connection that was opened before the restart still works.
         body, kind = multipart({"text": "kept"})
-        keeps.request("POST", "/infer", body, {"Content-Type": kind})
-        assert keeps.getresponse().read() == b"kept"
-        keeps.close()
+        kept.request("POST", "/infer", body, {"Content-Type": kind})
+        assert kept.getresponse().read() == b"kept"
+        kept.close()
         for number, answer in enumerate(waiting):
             assert answer().body.decode() == "wait %d" % number
         assert server.get("/readyz").status == 200
 
 
-def test_the_other_workers_go_on_while_one_is_away(program, tmp_path):
+def test_the_other_workers_serve_while_one_restarts(program, tmp_path):
     source = """
         import os, time
         import ai_integration
@@ -257,7 +259,7 @@ def test_the_other_workers_go_on_while_one_is_away(program, tmp_path):
         answers = [in_background(server.post, text=str(n)) for n in range(50)]
         assert [answer().body.decode() for answer in answers] == [str(n) for n in range(50)]
         assert time.monotonic() - begin < 1.5
-        eventually(lambda: workers() == 3, "the third is back")
+        eventually(lambda: workers() == 3, "the third worker is ready again")
 
 
 def test_a_late_or_second_result_reaches_no_other_request(program):

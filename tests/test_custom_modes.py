@@ -1,4 +1,4 @@
-"""Custom modes, written as the ancestor's README describes: a function with two or three
+"""Custom modes, written as the README of version 1.0 describes: a function with two or three
 arguments, a hint, and `MODULE_MODES` at the end of a file."""
 
 import json
@@ -486,8 +486,8 @@ def test_a_file_dropped_into_the_packages_modes_folder_is_a_mode(program, copy, 
     assert " * MODE=shout: Shouts hello\n" in listed.stderr.decode()
 
 
-def test_a_dropped_file_may_be_the_ancestors_own(program, copy):
-    # As such a file was written for it, with its imports and its `print`s.
+def test_a_file_that_was_written_for_1_0_works_in_the_modes_folder(program, copy):
+    # It has the imports and the `print` calls of the modes of 1.0.
     (copy / "modes" / "twice.py").write_text(
         textwrap.dedent("""
             from __future__ import absolute_import, division, print_function

@@ -99,7 +99,7 @@ def test_a_deadline_that_passes_in_the_queue_never_reaches_the_model(program, tm
         assert seen.read_text().split() == ["short", "who"]
 
 
-def test_the_ancestors_address_says_it_too(program, tmp_path):
+def test_the_classic_dialect_also_reports_the_limit(program, tmp_path):
     with serve(program(MODEL), cwd=tmp_path, **LIMITED) as server:
         answer, _ = timed(server, "/", text="cooperative")
         assert answer.status == 504
@@ -206,7 +206,7 @@ def test_a_deadline_in_the_queue_has_its_own_code(program, tmp_path):
         assert (tmp_path / "seen").read_text().split() == ["short", "who"]
 
 
-def test_the_ancestors_address_refuses_and_limits_too(program, tmp_path):
+def test_the_classic_dialect_also_reads_the_limit_of_the_request(program, tmp_path):
     with serve(program(MODEL), cwd=tmp_path) as server:
         answer, _ = timed(server, "/", text="who", headers={"AI-Integration-Timeout": "soon"})
         assert answer.status == 400

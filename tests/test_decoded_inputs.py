@@ -15,7 +15,7 @@ import numpy
 import pytest
 import soundfile
 from ai_integration import image_helpers
-from compat import ASKED, STYLES, ask, model
+from compat import MODES_FOR_ANY_INPUT, STYLES, ask, model
 from PIL import Image, ImageCms
 from support import eventually, in_background, multipart, run, serve
 
@@ -171,7 +171,7 @@ def test_every_form_of_every_type_over_http(server, key):
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("mode", ASKED)
+@pytest.mark.parametrize("mode", MODES_FOR_ANY_INPUT)
 def test_every_form_in_every_mode_and_style(program, tmp_path, temporary, mode, style):
     inputs = {"%s_%s" % key: cases[0][0] for key, cases in FORMS.items()}
     path = program(model(source(SCHEMA), style))

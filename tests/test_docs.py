@@ -52,7 +52,7 @@ def test_the_http_page_names_every_address_and_code(program):
     assert set(re.findall(r"^\| `(\w+)` \| \d+ \|", page, re.M)) == set(codes)
 
 
-def test_the_response_shown_for_the_ancestors_address_has_its_fields(program):
+def test_the_response_that_the_docs_show_for_the_classic_dialect_has_its_fields(program):
     page = (REPOSITORY / "docs" / "http.md").read_text()
     shown = re.search(r'```json\n(\{"id".*?)```', page, re.S).group(1)
     with support.serve(program(ECHO)) as server:
@@ -60,7 +60,7 @@ def test_the_response_shown_for_the_ancestors_address_has_its_fields(program):
 
 
 def links(page):
-    """The links of a page, without what leads to a heading, inline or below the text."""
+    """Returns the targets of a page's links, inline or below the text, without their headings."""
     return re.findall(r"(?:\]\(|^\[[^]]+\]: )([^)#\s]+?)(?:#[^)\s]*)?[)\n]", page.read_text(), re.M)
 
 

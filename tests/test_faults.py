@@ -176,7 +176,7 @@ def test_only_the_request_that_crashes_the_model_fails(program, mark, poison):
         assert server.times_printed("starting it again", 10) == 10
 
 
-def test_the_ancestors_address_names_the_cause_too(program):
+def test_the_classic_dialect_also_names_the_cause(program):
     with serve(program(POISONABLE)) as server:
         for poison, cause in CAUSES.items():
             assert re.search(cause, server.classic(text=poison)["err"]), poison

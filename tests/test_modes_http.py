@@ -60,7 +60,7 @@ def url_of(media, data):
     return "data:%s;base64,%s" % (media, base64.b64encode(data).decode())
 
 
-def test_the_ancestors_response_has_its_six_fields(server):
+def test_the_response_of_1_0_has_its_six_fields(server):
     answer = server.post("/", photo=PNG, title="x")
     assert answer.status == 200
     assert answer.type == "application/json"

@@ -1,5 +1,5 @@
-"""Text that the author wrote as JSON: `/infer` holds it against JSON, and the ancestor's ways of
-use pass it on as it is, with a warning."""
+"""Text that the author wrote as JSON: `/infer` refuses text that is not JSON. The modes and the
+address of version 1.0 pass it on unchanged, with a warning."""
 
 import json
 
@@ -111,7 +111,7 @@ def test_text_of_other_types_and_more_than_a_megabyte_is_not_looked_at(server):
     assert server.post(text="'{' * 1000000").status == 500
 
 
-def test_the_ancestors_address_passes_it_on_with_a_warning(server):
+def test_the_classic_dialect_passes_it_on_with_a_warning(server):
     assert server.classic(text="'[1, NaN]'")["output"] == "[1, NaN]"
     told = server.wait_for_output('.*a result of type "application/json" is not JSON.*').group()
     # The log does not show data that only the client may see.

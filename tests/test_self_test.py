@@ -10,7 +10,7 @@ both_styles = pytest.mark.parametrize("style", STYLES)
 COMMANDS = {"program": [PYTHON], "run": [BINARY, "run"]}
 both_commands = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 
-# The ancestor's self-test sent a picture and nothing else; its schemas say only what a type is.
+# A program for 1.0, whose self-test sent a picture and nothing else. Its schemas have only types.
 COLORIZER = """
     import io, sys
     from PIL import Image

@@ -81,7 +81,7 @@ class Server:
             return False
 
     def wait_until_ready(self) -> None:
-        for _ in moments(30, "the server did not become ready", self.logs):
+        for _ in attempts(30, "the server did not become ready", self.logs):
             if self.accepts():
                 return
             assert self.is_running(), "the server ended: " + self.logs()
@@ -95,7 +95,7 @@ class Server:
         return self._podman.run("healthcheck", "run", self._name, check=False).returncode == 0
 
     def wait_for_log(self, line: str) -> None:
-        for _ in moments(10, "never printed: " + line, self.logs):
+        for _ in attempts(10, "it did not print: " + line, self.logs):
             if line in self.logs():
                 return
 
@@ -109,7 +109,8 @@ class Server:
 
     def processes(self) -> Dict[int, Process]:
         """Returns all processes of the container by pid, without `ps`, which few images have."""
-        # A process may end between the two steps, so that some files may be missing.
+        # The shell lists /proc first and `cat` reads the files afterwards. A process that ends in
+        # between has no file any more, which is no error here.
         stats = self.execute("sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null || true")
         found = {}
         for line in stats.splitlines():
@@ -151,11 +152,14 @@ def free_port() -> int:
         return port
 
 
-def moments(seconds: float, otherwise: str, detail: "object" = None) -> Iterator[None]:
-    """Yields every 0.1 s for at most `seconds`, then fails with the message `otherwise`."""
+def attempts(seconds: float, message: str, detail: "object" = None) -> Iterator[None]:
+    """Yields every 0.1 s for at most `seconds`, then fails with `message`.
+
+    The caller ends the loop when it sees what it waits for.
+    """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield
         time.sleep(0.1)
     more = ": " + str(detail()) if callable(detail) else ""
-    raise AssertionError(f"{otherwise} within {seconds} s{more}")
+    raise AssertionError(f"{message} within {seconds} s{more}")

@@ -145,13 +145,13 @@ class TestHttp:
         assert again["pid"] != model
         assert again["parent"] == 1
         assert server.processes()[1] == first._replace(state=server.processes()[1].state)
-        for _ in container_server.moments(5, "zombies stayed", server.processes):
+        for _ in container_server.attempts(5, "zombies stayed", server.processes):
             if all(process.state != "Z" for process in server.processes().values()):
                 break
 
     def test_orphans_of_the_model_are_reaped(self, server):
         orphan = result(server.post("/infer", text="orphan"))["orphan"]
-        for _ in container_server.moments(5, "the orphan stayed", server.processes):
+        for _ in container_server.attempts(5, "the orphan stayed", server.processes):
             if orphan not in server.processes():
                 break
         result(server.post("/infer", text="hello"))
@@ -179,7 +179,7 @@ class TestHttp:
             request = pool.submit(server.post, "/infer", text="sleep 60", timeout=15)
             server.wait_for_log("told to sleep")
             server.signal("TERM")
-            for _ in container_server.moments(5, "the first signal was ignored", server.logs):
+            for _ in container_server.attempts(5, "the first signal was ignored", server.logs):
                 if not server.accepts():
                     break
             assert server.is_running(), server.logs()

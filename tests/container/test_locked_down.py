@@ -109,7 +109,7 @@ def test_large_inputs_and_results_come_through_shared_memory(locked):
 def test_a_worker_that_is_killed_is_replaced(locked, name):
     first = result(locked.post("/infer", text="hello"))["pid"]
     locked.execute("sh", "-c", f"kill -{name} {first}")
-    for _ in container_server.moments(10, "the worker stayed", locked.processes):
+    for _ in container_server.attempts(10, "the worker stayed", locked.processes):
         if first not in locked.processes() and locked.accepts():
             break
     assert result(locked.post("/infer", text="hello"))["pid"] != first

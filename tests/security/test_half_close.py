@@ -76,7 +76,7 @@ REQUESTS = {
     "later": (asking("later 1.3"), b"fine"),
     "a chunked request": (asking("now 0.3", chunked=True), b"fine"),
     "much": (asking("large 0.2"), b"fine " * (1 << 20)),
-    "the ancestor's address": (asking("now 0.5", b"/"), b'"fine"'),
+    "the classic dialect": (asking("now 0.5", b"/"), b'"fine"'),
     "HTTP/1.0": (asking("now 0.5", version=b"1.0"), b"fine"),
     "a stream": (asking("stream 0.3"), b"begun . "),
     "a stream with silence": (asking("silent 1.3"), b"begun "),
