@@ -28,9 +28,9 @@
 //! # Versions
 //! A reader ignores unknown fields, and treats `null` as an absent optional field. So new fields
 //! need no new version. A change that an old reader would misunderstand, such as a new kind of
-//! input, increments [`VERSION`]; readers refuse versions above theirs. A message names the lowest
-//! version that covers its content: version 2 if an input or the data is a list with bytes,
-//! otherwise version 1. A new error code does not need a new version: a reader treats an unknown
+//! input, increments [`VERSION`]; a reader refuses a message whose version is higher than its own. A
+//! message has the lowest version that allows its content: version 2 if an input or the data is a
+//! list with bytes, otherwise version 1. A new error code does not need a new version: a reader treats an unknown
 //! code as [`Kind::ModelFailed`](crate::Kind::ModelFailed), which should not be retried, and keeps
 //! its message.
 

@@ -115,14 +115,14 @@ impl Session {
         &self.shared
     }
 
-    /// Starts the program in a mode.
+    /// Starts the program with `MODE` set to `mode`.
     pub(crate) fn start(&self, mode: &str, mut start: Start<'_>) -> Result<Running, String> {
         start.variables.push(("MODE", mode.to_owned()));
-        self.start_as_is(start)
+        self.start_without_mode(start)
     }
 
-    /// Starts the program without a mode.
-    pub(crate) fn start_as_is(&self, mut start: Start<'_>) -> Result<Running, String> {
+    /// Starts the program with `MODE` not set.
+    pub(crate) fn start_without_mode(&self, mut start: Start<'_>) -> Result<Running, String> {
         start.variables.push(("AI_INTEGRATION_LOG_FORMAT", "human".to_owned()));
         start.variables.push(("AI_INTEGRATION_START_ATTEMPTS", "1".to_owned()));
         self.subject.start(&start, self.folder())

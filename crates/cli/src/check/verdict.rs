@@ -16,9 +16,9 @@ pub(crate) enum Verdict {
 /// A fault, for the author of the program.
 #[derive(Debug, Default)]
 pub(crate) struct Fault {
-    /// The cause.
+    /// The cause, as a sentence without its full stop.
     pub(crate) cause: String,
-    /// The way out.
+    /// The advice for the author: how to remove the cause. Empty if there is none.
     pub(crate) way_out: String,
     /// The last lines of the program's output; empty if they are not related to the fault.
     pub(crate) output: String,

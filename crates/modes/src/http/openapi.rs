@@ -44,8 +44,8 @@ fn describe(
     about: &About,
     needs_token: bool,
 ) -> Value {
-    let waits = [Reason::Failed(Kind::ModelUnavailable)];
-    let itself = operation("openapi", "This document", json_response("OpenAPI 3.1"), &waits);
+    let not_loaded = [Reason::Failed(Kind::ModelUnavailable)];
+    let itself = operation("openapi", "This document", json_response("OpenAPI 3.1"), &not_loaded);
     let mut all = Description::default();
     for dialect in dialects {
         all.merge(dialect.describe(schema));

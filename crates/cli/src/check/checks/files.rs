@@ -1,5 +1,5 @@
 //! Checks that the program writes no files into its folder, because a container's file system may
-//! be read-only. In the checks of an image it is always read-only.
+//! be read-only. Images need no such check: all checks of an image run with a read-only file system.
 
 use crate::check::session::{AppliesTo, Check, Session};
 use crate::check::verdict::{Fault, Verdict};

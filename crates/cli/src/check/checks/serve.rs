@@ -1,5 +1,5 @@
-//! Checks that the argument `serve` starts the server of an image. Some hosting platforms pass this
-//! one argument.
+//! Checks that an image serves HTTP if it is started with the one argument `serve`, as some hosting
+//! platforms start it.
 
 use crate::check::checks::start::wait_until_ready;
 use crate::check::http;
@@ -21,7 +21,7 @@ fn check(session: &mut Session) -> Verdict {
     let variables = vec![("PORT", port.to_string())];
     let start = Start { arguments: vec!["serve".into()], variables, ..Start::default() };
     let ready = session
-        .start_as_is(start)
+        .start_without_mode(start)
         .map_err(|error| Fault::new(error, ""))
         .and_then(|mut running| wait_until_ready(&mut running, port, session.limit));
     match ready {

@@ -35,8 +35,8 @@ use crate::http::routes::{Mounted, Routes};
 const INERT: [(HeaderName, HeaderValue); 1] =
     [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"))];
 
-/// The number of times that a list's bytes are processed while the response is made, for example
-/// for base64 and then for JSON.
+/// The number of passes over a list's bytes that a response takes, roughly: to encode them as base64,
+/// to write this as JSON, and to copy the JSON.
 const PASSES: usize = 3;
 
 /// The maximum number of chunks that are taken without waiting when the response begins.
@@ -57,8 +57,8 @@ impl Dialect for Native {
     fn describe(&self, schema: &InputsSchema) -> Description {
         let any_type = json!({
             "description": "The result, under the content type that the model gives it. With \
-                            `Accept: text/event-stream`, the events of the request until its \
-                            result. A list of pictures is a JSON array of `data:` URLs, or, with \
+                            `Accept: text/event-stream`, the events of the request, the \
+                            last of which is its result. A list of pictures is a JSON array of `data:` URLs, or, with \
                             `Accept: multipart/mixed`, a body with one part for each picture.",
             "content": {"*/*": {"schema": {}}, MIXED: {"schema": {}}},
         });
@@ -69,9 +69,9 @@ impl Dialect for Native {
             "requestBody": body(schema),
             "responses": responses(any_type, problems(reasons_of_a_run())),
         });
-        let waits = [Reason::Failed(Kind::ModelUnavailable)];
+        let not_loaded = [Reason::Failed(Kind::ModelUnavailable)];
         let summary = "The inputs schema as the model's author wrote it";
-        let schema = operation("schema", summary, json_response("The inputs schema"), &waits);
+        let schema = operation("schema", summary, json_response("The inputs schema"), &not_loaded);
         Description::default().at("/infer", "post", infer).at("/schema", "get", schema)
     }
 }
@@ -132,7 +132,7 @@ async fn streamed(
     let (chunks, has_ended) = first_chunks(data, &mut ticket);
     let rest = if has_ended {
         // Nothing has been sent, so a failure can still be reported in full.
-        succeeded(ticket).await?;
+        check_end(ticket).await?;
         None
     } else {
         Some((app, context, ticket))
@@ -144,7 +144,7 @@ async fn streamed(
                 return Some((Ok(data.into_bytes()), Some((app, context, ticket))));
             }
         }
-        let failure = succeeded(ticket).await.err()?;
+        let failure = check_end(ticket).await.err()?;
         app.record_late(&failure, &context);
         // Lets the connection send the chunks that it has. After the error it sends nothing more.
         tokio::task::yield_now().await;
@@ -169,8 +169,8 @@ fn first_chunks(first: Data, ticket: &mut Ticket) -> (Vec<Bytes>, bool) {
     (chunks, false)
 }
 
-/// Waits for the end of a result whose chunks have all been read.
-async fn succeeded(ticket: Ticket) -> Result<(), Failure> {
+/// Waits for the end of a job whose chunks have all been read. Returns the failure, if it failed.
+async fn check_end(ticket: Ticket) -> Result<(), Failure> {
     let outcome = ticket.outcome().await?;
     if outcome.success { Ok(()) } else { Err(Failure::of_model(&outcome)) }
 }

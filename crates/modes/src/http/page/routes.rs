@@ -34,8 +34,8 @@ pub(crate) fn mount(app: App) -> Mounted {
 /// Describes the page for OpenAPI. Its files are not part of the API.
 pub(crate) fn describe() -> Description {
     let page = json!({"text/html": {"schema": {"type": "string"}}});
-    let waits = [Reason::Failed(Kind::ModelUnavailable)];
-    let mut get = operation("page", "A page with a form", content("The page", &page), &waits);
+    let not_loaded = [Reason::Failed(Kind::ModelUnavailable)];
+    let mut get = operation("page", "A page with a form", content("The page", &page), &not_loaded);
     get["responses"]["503"] = content("The model is not available", &page);
     Description::default().at("/", "get", get)
 }

@@ -28,8 +28,8 @@ pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
 /// The time without an event after which a comment is sent, so that no proxy closes the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The number of times that a chunk's bytes are processed while its event is made, for example for
-/// base64, for JSON and for the event's lines.
+/// The number of passes over a chunk's bytes that an event takes, roughly: for base64, for JSON and
+/// for the event's lines.
 const PASSES: usize = 4;
 
 /// The interval at which the position of a job in the queue is checked.
