@@ -279,7 +279,7 @@ class _Call(object):
         if not answer.success:
             return result if isinstance(result, dict) else _results.failure(answer.error)
         chunks = self._chunks
-        more = [answer.data] if answer.pieces is None else answer.pieces
+        more = [answer.data] if answer.chunks is None else answer.chunks
         chunks.extend(_results.body_of(chunk) for chunk in more if chunk is not None)
         data = b"".join([body for _, body in chunks])
         if all(kind == "text" for kind, _ in chunks):

@@ -16,7 +16,7 @@ def small(answer, number):
     """Returns the only frame of a result that is small and whole; `None` for other results."""
     data = answer.data
     if data is None:
-        return frame(_result(answer, number, None)) if answer.pieces is None else None
+        return frame(_result(answer, number, None)) if answer.chunks is None else None
     if len(data) >= _SMALL:
         return None
     try:
@@ -32,7 +32,7 @@ def frames(answer, number, has_chunks):
     `has_chunks` is true if chunks were sent before; the data of a success is then one more.
     """
     # An iterator without items gives empty data, not none.
-    data = answer.data if answer.pieces is None else ""
+    data = answer.data if answer.chunks is None else ""
     try:
         kind, body = (None, b"") if data is None else body_of(data)
     except Unsendable as reason:

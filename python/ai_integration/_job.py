@@ -63,7 +63,7 @@ class Job(object):
         The other item of the pair is `None`. The generator sends a chunk at each step.
         """
         answer = _results.prepare(result, self._has_chunks)
-        if not answer.data and answer.pieces is None and not self._has_chunks:
+        if not answer.data and answer.chunks is None and not self._has_chunks:
             answer = _results.without_data(answer)
         whole = None if self._has_chunks else _frames.small(answer, self.number)
         if whole is None:
@@ -100,23 +100,23 @@ class Job(object):
 
     def _steps(self, answer):
         """Sends a large or streamed result: a chunk at each step, and the end at the last one."""
-        pieces = iter(()) if answer.pieces is None else answer.pieces
+        chunks = iter(()) if answer.chunks is None else answer.chunks
         try:
             try:
-                for piece in pieces:
+                for chunk in chunks:
                     if self.is_cancelled():
                         answer = _results.failed(_results.CANCELLED)
                         break
-                    kind, body = _results.body_of(piece)
+                    kind, body = _results.body_of(chunk)
                     if body and not self._send_ahead(kind, body, answer.content_type):
                         break
                     yield
             finally:
                 # A generator that is not read to its end is closed now, not by its finalizer.
-                close = getattr(pieces, "close", None)
+                close = getattr(chunks, "close", None)
                 if close is not None:
                     close()
-            if answer.pieces is not None and not self._has_chunks:
+            if answer.chunks is not None and not self._has_chunks:
                 answer = _results.without_data(answer)
         except _results.Unsendable as reason:
             answer = _results.unsendable(reason)

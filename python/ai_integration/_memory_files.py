@@ -83,32 +83,32 @@ class Board(object):
         self.descriptor = descriptor
         os.ftruncate(descriptor, _PIPES.stop)
         self._memory = memory = mmap.mmap(descriptor, _PIPES.stop)
-        self._ioctl, self._request = fcntl.ioctl, termios.FIONREAD
+        self._ioctl, self._fionread = fcntl.ioctl, termios.FIONREAD
         self._unread = unread = bytearray(_UNREAD.size)
         pipes = [_pipe(stream) for stream in (1, 2)]
         counts = (memoryview(unread)[:4], memoryview(unread)[4:])
         self._pipes = [(pipe[0], count) for pipe, count in zip(pipes, counts) if pipe is not None]
         memory[_PIPES] = _NUMBERS.pack(*[0 if pipe is None else pipe[1] for pipe in pipes])
-        memory[_PRINTED] = memory[_READ] = self._noted = _NUMBERS.pack(_UNKNOWN, _UNKNOWN)
+        memory[_PRINTED] = memory[_READ] = self._recorded = _NUMBERS.pack(_UNKNOWN, _UNKNOWN)
 
     def record(self, number):
         """Records that the model is about to get this job."""
         # The job's number is written last: a process that ends before has not begun the job.
-        self._note_printed()
+        self._record_printed()
         _NUMBER.pack_into(self._memory, 0, number)
 
     def printed(self):
         """Returns the recorded numbers of printed bytes, of standard output and standard error."""
         return _NUMBERS.unpack(self._memory[_PRINTED])
 
-    def _note_printed(self):
+    def _record_printed(self):
         for pipe, unread in self._pipes:
-            self._ioctl(pipe, self._request, unread)
+            self._ioctl(pipe, self._fionread, unread)
         read = self._memory[_READ]
         if self._unread != _NOTHING_UNREAD:
             read = self._with_unread()
-        if read != self._noted:
-            self._noted = read
+        if read != self._recorded:
+            self._recorded = read
             out, err = _NUMBERS.unpack(read)
             self._memory[_PRINTED] = _NUMBERS.pack(out & ~_READING, err & ~_READING)
 
@@ -121,7 +121,7 @@ class Board(object):
         for _ in range(_TRIES):
             before = self._memory[_READ]
             for pipe, unread in self._pipes:
-                self._ioctl(pipe, self._request, unread)
+                self._ioctl(pipe, self._fionread, unread)
             read = self._memory[_READ]
             numbers = _NUMBERS.unpack(read)
             if read == before and max(numbers) < _READING:

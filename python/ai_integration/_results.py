@@ -49,20 +49,20 @@ _ACCEPTED = (
 class PreparedResult(object):
     """A result ready to be sent.
 
-    `data` is text, bytes or `None`. If `pieces` is set, an iterator of text and bytes, it gives the
-    data instead. `is_json` is true if this module wrote the text as JSON from a value. `parts` has
+    `data` is text, bytes or `None`. If the data is streamed, `chunks` is an iterator of its text or
+    bytes instead. `is_json` is true if this module wrote the text as JSON from a value. `parts` has
     the length of each item of a list; `data` then holds the joined items. `is_printed` is true if
     the traceback in `error` was printed.
     """
 
     __slots__ = (
+        "chunks",
         "content_type",
         "data",
         "error",
         "is_json",
         "is_printed",
         "parts",
-        "pieces",
         "success",
     )
 
@@ -72,7 +72,7 @@ class PreparedResult(object):
         self.data = data
         self.error = error
         self.parts = None
-        self.pieces = None
+        self.chunks = None
         self.is_json = is_json
         self.is_printed = False
 
@@ -298,17 +298,17 @@ def _fill(answer, data):
     elif _is_file(data) and not (is_json and not hasattr(data, "read")):
         from . import _files
 
-        whole, answer.pieces = _files.content(data, media_type)
+        whole, answer.chunks = _files.content(data, media_type)
         if whole is not None:
             _fill(answer, whole)
     elif _is_iterator(data):
-        answer.pieces = data
+        answer.chunks = data
         if is_json or not media_type:
-            answer.pieces = _lines(answer, media_type, data)
+            answer.chunks = _lines(answer, media_type, data)
         elif not media_type.startswith("text/"):
             from . import _files
 
-            answer.pieces = _files.checked(data, media_type)
+            answer.chunks = _files.checked(data, media_type)
     elif _is_list(data, media_type):
         _fill_with_list(answer, data, media_type)
     elif is_picture:
@@ -362,7 +362,7 @@ def _fill_with_list(answer, items, media_type):
             raise Unsendable("a list holds whole results, no lists and no iterators")
         part = PreparedResult(True, answer.content_type)
         _fill(part, item)
-        chunks = part.pieces
+        chunks = part.chunks
         if chunks is None:
             chunks = [] if part.data is None else [part.data]
         return (body_of(chunk)[1] for chunk in chunks)
