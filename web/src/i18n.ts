@@ -34,7 +34,7 @@ export function preferred(): string {
   return codes.find((code) => code && Object.hasOwn(LANGUAGES, code)) ?? "en";
 }
 
-/** The language that was asked for last. */
+/** The language that the user chose last. */
 let wanted = "en";
 
 export async function speak(code: string, forGood = false) {

@@ -3,9 +3,9 @@
 import { percent } from "./i18n";
 import type { Json } from "./json";
 
-/** The bars that are shown; the tree has the others. */
+/** The maximum number of bars. The tree shows the other labels. */
 const MOST = 20;
-/** A result with more labels is not checked: it is shown as a tree. */
+/** The maximum number of labels of a result with bars. One with more is shown only as a tree. */
 const MOST_LABELS = 10_000;
 
 type Labels = [label: string, probability: number][];

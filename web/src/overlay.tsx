@@ -1,15 +1,15 @@
-/** Draws the outlines over their picture, beside a list of them. A click in one shows it in the other. */
+/** Draws outlines over their picture, beside a list of them. A click on one marks it in both. */
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useUrl } from "./hooks";
 import { language, t } from "./i18n";
 import type { Drawn } from "./shapes";
 
-/** The entries that the list shows at first, and adds with each click. */
+/** The number of entries that the list shows at first, and that each click adds. */
 const PAGE = 200;
-/** The most labels that are shown at once. With more outlines, at first only the active one has one. */
+/** The maximum number of labels in the picture. Labels are off at first if there are more. */
 const MOST_LABELS = 100;
-/** The most distinct labels that are all shown at first. More are texts, and would hide the picture. */
+/** The maximum number of distinct labels that are shown at first. More would hide the picture. */
 const MOST_KINDS = 12;
 const COLOURS = 8;
 

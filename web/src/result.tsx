@@ -28,9 +28,9 @@ import { Table } from "./table";
 import { Tree } from "./tree";
 import { each, extension, sent } from "./values";
 
-/** The most text that is shown at once; all of it is in the download. */
+/** The maximum number of characters that are shown. The download has the whole text. */
 const MOST_TEXT = 200_000;
-/** The members of a list that are shown at first, and added with each click. */
+/** The number of members of a list that are shown at first, and that each click adds. */
 const PAGE = 60;
 
 export function Result({ model }: { model: Model }) {
@@ -150,7 +150,7 @@ function List({ type, parts, model }: { type: string; parts: Blob[]; model: Mode
 interface Properties {
   outcome: Outcome;
   model: Model;
-  /** The place in a list, from 1. */
+  /** The number of the result in a list, counted from 1. */
   number?: number;
 }
 
@@ -190,7 +190,7 @@ function Download({ outcome: { data, type }, number }: { outcome: Outcome; numbe
   );
 }
 
-/** A picture; beside the one that it was made from, if there is one. */
+/** Shows a picture. If the request had pictures, it can be compared with them. */
 function Picture({ outcome, model, number }: Properties) {
   const url = useUrl(outcome.data);
   const pictures = useMemo(() => picturesOf(model), [sent.value]);
@@ -203,7 +203,7 @@ function Picture({ outcome, model, number }: Properties) {
   );
 }
 
-/** The pictures that were sent. */
+/** Returns the pictures of the request. */
 function picturesOf(model: Model): { name: string; file: File }[] {
   return model.inputs.flatMap((input) => {
     const { shape } = input;

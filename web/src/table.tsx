@@ -1,13 +1,14 @@
-/** A list of records as a table. */
+/** Shows a list of records as a table. */
 
 import { useState } from "preact/hooks";
 import { t } from "./i18n";
 import type { Json } from "./json";
 import { own, typed } from "./model";
 
+/** The number of rows that are shown at first, and that each click adds. */
 const PAGE = 100;
 const MOST_COLUMNS = 20;
-/** Characters of one cell that are shown. */
+/** The maximum number of characters of a cell that are shown. */
 const LONGEST = 200;
 
 export function Table({ rows }: { rows: { [key: string]: Json }[] }) {

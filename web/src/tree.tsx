@@ -4,9 +4,9 @@ import { useState } from "preact/hooks";
 import { t } from "./i18n";
 import { type Json, writeJson } from "./json";
 
-/** The members that a level shows at first, and adds with each click. */
+/** The number of members that a level shows at first, and that each click adds. */
 const GROUP = 100;
-/** Characters of a text that are shown. */
+/** The maximum number of characters of a text that are shown. */
 const LONGEST = 2000;
 
 export function Tree({ value }: { value: Json }) {
@@ -50,7 +50,7 @@ function Node({
           {brackets[1]}
         </>
       }
-      draw={() => <Members members={members} opens={isOpen && members.length <= 10} />}
+      draw={() => <Members members={members} areOpen={isOpen && members.length <= 10} />}
     />
   );
 }
@@ -71,12 +71,12 @@ function Branch({ isOpen, summary, draw }: BranchProperties) {
   );
 }
 
-function Members({ members, opens }: { members: [string | number, Json][]; opens: boolean }) {
+function Members({ members, areOpen }: { members: [string | number, Json][]; areOpen: boolean }) {
   const [shown, setShown] = useState(GROUP);
   return (
     <>
       {members.slice(0, shown).map(([name, value]) => (
-        <Node key={name} name={name} value={value} isOpen={opens} />
+        <Node key={name} name={name} value={value} isOpen={areOpen} />
       ))}
       {members.length > shown && (
         <button type="button" class="quiet" onClick={() => setShown(shown + GROUP)}>

@@ -1,4 +1,4 @@
-/** A model in `MODE=http`, from the installed wheel, on a free port. */
+/** Serves a model in `MODE=http` with the installed wheel, on a free port. */
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const PYTHON = process.env.TEST_PYTHON ?? `${ROOT}.venv/bin/python`;
 /** The timeout of each wait, in milliseconds. */
-const PATIENCE = 60_000;
+const TIMEOUT = 60_000;
 
 export const model = (name) => fileURLToPath(new URL(`models/${name}.py`, import.meta.url));
 export const example = (path) => `${ROOT}examples/${path}`;
@@ -14,12 +14,12 @@ export const example = (path) => `${ROOT}examples/${path}`;
 export class Server {
   static async start(program, settings = {}) {
     const environment = { ...process.env, MODE: "http", PORT: "0", HOST: "127.0.0.1" };
-    // As on a terminal: the tests read the log.
+    // The tests read the log in the format that a terminal shows.
     environment.AI_INTEGRATION_LOG_FORMAT = "human";
     const child = spawn(PYTHON, [program], { env: { ...environment, ...settings } });
     const server = new Server(child);
-    server.url = await server.said(/listening on (http:\/\/[^\s/]+)/);
-    await server.ready();
+    server.url = await server.waitForLog(/listening on (http:\/\/[^\s/]+)/);
+    await server.waitUntilReady();
     return server;
   }
 
@@ -35,29 +35,29 @@ export class Server {
     }
   }
 
-  async said(pattern) {
-    const deadline = Date.now() + PATIENCE;
+  async waitForLog(pattern) {
+    const deadline = Date.now() + TIMEOUT;
     while (Date.now() < deadline && this.child.exitCode === null) {
       const found = pattern.exec(this.log);
       if (found) return found[1] ?? found[0];
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    throw new Error(`the server never said ${pattern}:\n${this.log}`);
+    throw new Error(`the server did not log ${pattern}:\n${this.log}`);
   }
 
-  async ready() {
-    const deadline = Date.now() + PATIENCE;
+  async waitUntilReady() {
+    const deadline = Date.now() + TIMEOUT;
     while (Date.now() < deadline) {
       if ((await fetch(`${this.url}/readyz`)).ok) return;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    throw new Error(`the model was never ready:\n${this.log}`);
+    throw new Error(`the model did not become ready:\n${this.log}`);
   }
 
   async stop() {
     this.child.kill("SIGTERM");
-    const late = setTimeout(() => this.child.kill("SIGKILL"), 15_000);
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), 15_000);
     await this.ended;
-    clearTimeout(late);
+    clearTimeout(timer);
   }
 }
