@@ -18,9 +18,9 @@ the package reaches it over an inherited socket.
 
 from . import _process
 
-# The package takes the link, or hands the program over, before the rest of the program is imported.
-# Processes that the model starts must not inherit the link, no module may be loaded in vain, and no
-# output of the program may mix into a result.
+# The package takes the link, or lets the engine replace this process, before the rest of the
+# program is imported. So processes that the model starts do not inherit the link, a process that
+# is replaced loads no modules first, and no output of the program mixes into a result.
 if _process.take_link():
     from . import _children, _leaving
 

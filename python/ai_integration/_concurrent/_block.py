@@ -3,8 +3,8 @@
 import contextvars
 import threading
 
-# The block of the calling thread or task. A task gets the value of the code that created it; a
-# thread that the model starts has none.
+# The block of the calling thread or task. A task has the block of the code that created it. A
+# thread that the model starts has no block.
 current = contextvars.ContextVar("ai_integration_block", default=None)
 
 # The maximum number of characters of a line that a client gets.
@@ -33,9 +33,9 @@ class Block:
         self.lock = lock
         self.is_finished = False
         self.decoder = None if decoder is None else decoder.separate()
-        # The task that works on the request, once it is known, and true if its coroutine has the
-        # request as an argument; see `_dispatcher`.
+        # The task that works on the request; `None` until it is known.
         self.task = None
+        # True if the coroutine of that task has the request as an argument; see `_dispatcher`.
         self.has_request = False
         # True if the request no longer counts as open.
         self.is_released = False
