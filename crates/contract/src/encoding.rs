@@ -62,7 +62,7 @@ impl Encoding {
         let name = charset.trim().to_ascii_lowercase().replace('_', "-");
         Some(match name.as_str() {
             "utf-8" | "utf8" | "utf-8-sig" | "us-ascii" | "ascii" => Utf8,
-            // This is a default: the byte order mark or the first characters decide.
+            // The byte order is little-endian unless a mark or the first characters show another one.
             "utf-16" | "utf16" | "utf-16le" | "ucs-2" | "unicode" => Utf16Le,
             "utf-16be" | "unicodefffe" => Utf16Be,
             "utf-32" | "utf32" | "utf-32le" => Utf32Le,

@@ -29,7 +29,7 @@ pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Made<'_>>, Id, usize), PickleErro
     };
     // An instruction adds at most one value, reference, mark or memo entry. So this limit also
     // bounds the memory of all of these.
-    for _ in 0..Limit::Instructions.most() {
+    for _ in 0..Limit::Instructions.maximum() {
         machine.at = machine.reader.offset();
         let opcode = machine.reader.byte()?;
         if opcode == op::STOP {

@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
         }
         // A byte has at least 2.4 decimal digits, so a number that is too long is rejected before
         // the slow conversion.
-        if bytes.len() * 12 / 5 > Limit::Digits.most() + 3 {
+        if bytes.len() * 12 / 5 > Limit::Digits.maximum() + 3 {
             return Err(self.too_many_digits());
         }
         let digits = decimal(magnitude(bytes, negative));
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
     }
 
     fn big_integer(&self, sign: &str, digits: &str) -> Result<Pickled, PickleError> {
-        if digits.len() > Limit::Digits.most() {
+        if digits.len() > Limit::Digits.maximum() {
             return Err(self.too_many_digits());
         }
         Ok(Pickled::BigInteger(format!("{sign}{digits}")))

@@ -108,7 +108,7 @@ fn long_integers_are_exact() {
         let pickle = [start, b".".as_slice()].concat();
         assert_eq!(decode(&pickle).as_ref(), Ok(expected), "{}", start.escape_ascii());
     }
-    let digits = "7".repeat(Limit::Digits.most());
+    let digits = "7".repeat(Limit::Digits.maximum());
     assert_eq!(decode(format!("L{digits}L\n.").as_bytes()), Ok(big(&digits)));
 }
 
@@ -260,9 +260,9 @@ fn depth_is_limited() {
         let middle = [b"]".repeat(levels), b"a".repeat(levels - 1)].concat();
         decode(&[middle.as_slice(), b"."].concat())
     };
-    assert!(nested(Limit::Depth.most()).is_ok());
-    let deepest = PickleError::TooLarge { limit: Limit::Depth, offset: Limit::Depth.most() };
-    assert_eq!(nested(Limit::Depth.most() + 1), Err(deepest));
+    assert!(nested(Limit::Depth.maximum()).is_ok());
+    let deepest = PickleError::TooLarge { limit: Limit::Depth, offset: Limit::Depth.maximum() };
+    assert_eq!(nested(Limit::Depth.maximum() + 1), Err(deepest));
     assert!(nested(1_000_000).is_err());
 }
 
@@ -295,11 +295,11 @@ fn a_shared_value_counts_each_time() {
 
 #[test]
 fn counts_are_limited() {
-    let values = [b"(", b"N".repeat(Limit::Values.most()).as_slice(), b"l."].concat();
+    let values = [b"(", b"N".repeat(Limit::Values.maximum()).as_slice(), b"l."].concat();
     assert_eq!(limit(&values), Some(Limit::Values));
-    let steps = b"N0".repeat(Limit::Instructions.most());
+    let steps = b"N0".repeat(Limit::Instructions.maximum());
     assert_eq!(limit(&steps), Some(Limit::Instructions));
-    let digits = ["L", &"9".repeat(Limit::Digits.most() + 1), "L\n."].concat();
+    let digits = ["L", &"9".repeat(Limit::Digits.maximum() + 1), "L\n."].concat();
     assert_eq!(limit(digits.as_bytes()), Some(Limit::Digits));
     let wide = [b"\x8b\0\0\x10\0", vec![0x7f; 1 << 20].as_slice(), b"."].concat();
     assert_eq!(limit(&wide), Some(Limit::Digits));

@@ -103,7 +103,7 @@ impl Builder<'_, '_> {
         if self.path.contains(&id) {
             return Err(PickleError::Recursive { offset });
         }
-        if self.path.len() == Limit::Depth.most() {
+        if self.path.len() == Limit::Depth.maximum() {
             return Err(PickleError::TooLarge { limit: Limit::Depth, offset });
         }
         // The parts are counted before memory is allocated for them.
@@ -128,7 +128,7 @@ pub(super) fn take(
     offset: usize,
 ) -> Result<usize, PickleError> {
     match used.checked_add(more) {
-        Some(total) if total <= limit.most() => Ok(total),
+        Some(total) if total <= limit.maximum() => Ok(total),
         _ => Err(PickleError::TooLarge { limit, offset }),
     }
 }

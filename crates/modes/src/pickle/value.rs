@@ -95,8 +95,8 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    /// Returns the largest number that is allowed.
-    pub(crate) const fn most(self) -> usize {
+    /// Returns the maximum number that is allowed.
+    pub(crate) const fn maximum(self) -> usize {
         match self {
             Limit::Depth => 64,
             Limit::Values => 1_000_000,
@@ -116,6 +116,6 @@ impl std::fmt::Display for Limit {
             Limit::Digits => "digits in one integer",
             Limit::Instructions => "instructions",
         };
-        write!(formatter, "{} {what}", self.most())
+        write!(formatter, "{} {what}", self.maximum())
     }
 }

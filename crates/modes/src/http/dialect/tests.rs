@@ -1,4 +1,5 @@
-//! A whole small dialect: an example for new ones, with a setting, a state and error texts.
+//! A small but complete dialect, with a setting, a state and error texts. It is an example for new
+//! dialects.
 
 use std::sync::Arc;
 use std::thread;

@@ -56,7 +56,8 @@ settings! {
         /// A file that contains the token.
         token_file: Option<FilePath> { refuses_empty: true },
         /// Maximum rate of requests from one client address, such as 10/s; further requests get
-        /// status 429. Up to N requests may come at once. By default there is no limit.
+        /// status 429. With 10/s, up to 10 requests may come at once. By default there is no
+        /// limit.
         rate_limit: Option<Rate> { refuses_empty: true },
         /// Addresses or networks (10.0.0.0/8) of trusted proxies, separated by commas. Only their
         /// headers are used: X-Forwarded-For for the client's address, with or without a port;
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
+    fn only_known_hosts_are_accepted() {
         let local = guard(&[(Settings::hosts(), "model.example.org, *.example.net")], true);
         for (host, expected) in [
             ("localhost:5000", Ok(())),
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn origins() {
+    fn pages_of_other_sites_are_refused() {
         let listed = guard(&[(Settings::origins(), "https://app.example.org")], false);
         let host = ("host", "model.test:5000");
         for (method, header, expected) in [
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens() {
+    fn only_the_right_token_is_accepted() {
         let secret = guard(&[(Settings::token(), "s3cret")], true);
         let host = ("host", "localhost");
         for (value, expected) in [
