@@ -190,7 +190,7 @@ class Reader:
 
     def environment(self, **variables):
         path = os.pathsep.join([str(Path(support.PYTHON).parent), os.environ["PATH"]])
-        # Without its progress, as on a terminal where the answer is text.
+        # curl shows no progress: it would not on a terminal either, where the response is text.
         (self.folder / ".curlrc").write_text("silent\nshow-error\nmax-time = 30\n")
         return support.environment(PATH=path, HOME=self.folder, PORT=self.port, **variables)
 
@@ -256,7 +256,7 @@ def serves(command):
 
 
 def matches(expected, output):
-    """Holds an output against the one that is shown."""
+    """Asserts that an output is the one that the page shows."""
     parts = []
     for line in expected.splitlines():
         if line.strip() == "…":
@@ -279,7 +279,7 @@ def compare(block, output):
 
 
 def alike(shown, real, place):
-    """Holds JSON against what is shown: the same keys, in the same order, and the same values."""
+    """Asserts that JSON has the keys of the page, in the same order, and the same values."""
     if isinstance(shown, dict):
         assert isinstance(real, dict), "%s is %r" % (place, real)
         assert list(real) == list(shown), "%s has the keys %s" % (place, list(real))
@@ -311,7 +311,7 @@ def has_lines(path, text):
 
 
 def parse_dockerfile(text):
-    """Holds a Dockerfile against the rules of the container format."""
+    """Asserts that a Dockerfile follows the rules of the container format."""
     known = "ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL RUN STOPSIGNAL USER WORKDIR"
     lines = commands(text)
     for line in lines:

@@ -1,4 +1,4 @@
-"""Environments of their own for what must not be installed beside this package."""
+"""Makes virtual environments for packages that must not be installed beside this one."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ import sys
 from support import REPOSITORY, environment
 
 CACHE = REPOSITORY / ".cache" / "environments"
-# No installation may take longer, in seconds.
+# The timeout of an installation, in seconds.
 PATIENCE = 300
 
 

@@ -85,14 +85,15 @@ class Killer(threading.Thread):
     def run(self):
         while not self.over.wait(self.chance.uniform(*self.pauses)):
             workers = sorted(workers_of(self.server))
-            # The look at the processes took a while, in which the workers caught up.
+            # Workers may have become idle while the processes were listed. After a short random
+            # pause, some are busy again.
             time.sleep(self.chance.uniform(0, 0.01))
             if workers:
                 try:
                     os.kill(self.chance.choice(workers), signal.SIGKILL)
                     self.kills += 1
                 except ProcessLookupError:
-                    # It was on its way out already.
+                    # The worker had already ended by itself.
                     pass
 
 
@@ -158,7 +159,8 @@ def test_no_response_is_wrong_lost_or_sent_twice(program, tmp_path, connections,
         assert load.right + len(load.crashed) == REQUESTS
         assert len(load.crashed) <= killer.kills * (BATCH if batched and not retries else 1)
         assert recovery < 1
-        # One that was ended before it was of use, again and again, is out for half a minute.
+        # The server waits up to half a minute before it restarts a worker that was often killed
+        # before it had served a request.
         eventually(lambda: len(workers_of(server)) == workers, "the workers are back", 45)
         eventually(lambda: descriptors(server.process.pid) <= before + 1, "no descriptor is left")
     # No request reached the model too often, and each request with a result reached it.

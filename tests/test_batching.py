@@ -51,7 +51,7 @@ START_LOOP = """
     ai_integration.public_interface.start_loop(answers, SCHEMA, max_batch_size=8, max_wait_ms=20)
 """
 
-# Each text makes the model fail in another way.
+# The model fails in a different way for each text.
 FAILING = """
     def failing(inputs):
         if inputs["text"] == "failed":
@@ -114,7 +114,8 @@ def together(server, folder, requests):
     waiting = [send(server, **fields) for fields in requests]
     eventually(lambda: arrived(server) == before + len(requests), "all requests have arrived")
     (folder / "release").touch()
-    # Read side by side: streams of one batch wait for each other's readers.
+    # The responses are read at the same time: a stream of a batch waits for the readers of the
+    # others.
     reading = [in_background(answer) for answer in waiting]
     answers = [answer() for answer in reading]
     assert held().status == 200
@@ -300,7 +301,7 @@ def test_an_iterator_that_raises_fails_only_its_own_request(program, tmp_path, s
         assert ("starting it again" in server.output()) == (policy == "stop")
 
 
-# Takes whatever the request "…" makes it hand over, for a whole batch at a time.
+# Hands over a wrong number of results, or no list, if a text of the batch asks for it.
 WRONG_LENGTH = """
     def answers(batch):
         begin(batch)
@@ -396,7 +397,7 @@ def test_after_an_exception_in_the_block_only_the_faulty_member_fails(
             assert "Traceback" in answer.json()["detail"]
             assert "ArithmeticError: does not add up" in answer.json()["detail"]
         if retry is None:
-            # Each by itself.
+            # Each of them ran again, in a batch of one.
             assert json_of(x)[0::2][:2] == ["x", 1]
             assert json_of(z)[0::2][:2] == ["z", 1]
         after = process_of(server.post(text="after"))
@@ -571,7 +572,7 @@ def test_a_batched_program_may_take_requests_one_by_one_too(program, tmp_path):
             with ai_integration.get_next_input(SCHEMA) as inputs:
                 ai_integration.send_result(answers([inputs])[0])
     """
-    # The first call says of how many the batches are; after `get_next_input` it is one.
+    # The first call sets the maximum size of a batch. After `get_next_input` it is one.
     with serve(program(HEAD + loop), cwd=tmp_path) as server:
         words = [str(number) for number in range(20)]
         about = [json_of(answer) for answer in together(server, tmp_path, texts(*words))]
@@ -790,7 +791,7 @@ def test_a_failure_of_a_batched_program_is_shown_on_the_command_line(program, st
     assert "send_results was called with 2 results for a batch of 1" in done.stderr.decode()
 
 
-# A custom mode asks one by one, also from many threads.
+# A custom mode sends one request after the other, or several from threads.
 MODES = """
     import faulthandler, json, threading
 
@@ -859,7 +860,7 @@ def test_a_custom_mode_gets_the_failures_of_a_batched_program(ask, style):
 """,
     )
     assert source != FAILING
-    # The one mode without an engine has nothing to say against a strange object as data.
+    # A custom mode has no engine, so it accepts any object as data.
     source = source.replace("text(object())", "text('an object')")
     printed = ask("failing", HEAD + source + style, AI_INTEGRATION_ON_EXCEPTION="continue")
     failed, exception, _, raised, short, fine = json.loads(printed)

@@ -49,7 +49,8 @@ def example(podman: containers.Podman) -> Iterator[str]:
         file = "requirements-no-deps.txt" if "--no-deps" in listed else "requirements.txt"
         wheels = container_host.download(version, *listed, os.path.join(source, file))
     with tempfile.TemporaryDirectory() as directory:
-        # A build step has no settings for a network, and Debian's pip wants a place of its own.
+        # A build step has no network, so pip reads only the folder of wheels. Without the last
+        # line, Debian's pip refuses to install outside of a virtual environment.
         settings = os.path.join(directory, "pip.conf")
         with open(settings, "w", encoding="utf-8") as file:
             file.write("[global]\nno-index = true\nfind-links = /wheels\n")

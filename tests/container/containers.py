@@ -46,7 +46,7 @@ class Podman:
         command = [
             "podman",
             *self._storage,
-            # Debian's choice is crun where both are installed; one of them has to be named.
+            # Where both crun and runc are installed, podman on Debian would use crun.
             *["--runtime", "runc"],
             # Otherwise podman asks systemd, which need not run here. (`--cgroups=disabled` would
             # do without them at all, but runc does not know it.)

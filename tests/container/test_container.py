@@ -216,6 +216,6 @@ class TestExitStatus:
         entrypoint = ["--entrypoint", json.dumps(["ai-integration", "run", program])]
         done = podman.run_model(image, environment=environment, options=entrypoint)
         assert done.returncode == status, done
-        # The container's runtime has the same statuses for what it cannot start itself.
+        # The runtime `runc` has the same statuses, so the error must not be one of its own.
         assert program in done.stderr, done
         assert "runc" not in done.stderr, done

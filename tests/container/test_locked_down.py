@@ -139,7 +139,7 @@ def test_the_command_line_works(podman, image):
     assert json.loads(done.stdout.splitlines()[-1])["loud"] == "HI", done
 
 
-def test_any_user_will_do(podman, image):
+def test_it_works_with_any_user_id(podman, image):
     server = podman.start_server(image, options=[*LOCKED, "--user", "65532:65532"])
     try:
         assert result(upload(server, text="hello", image=LARGE))["user"] == 65532

@@ -21,10 +21,10 @@ pytestmark = pytest.mark.dist
 
 # The C library of the oldest Linux that has to run it.
 OLDEST = (2, 17)
-# The source distribution and the crates are compiled where most of it is compiled already. How fast
-# they are is not looked at.
+# The source distribution and the crates are compiled in the folder of other builds, which saves most
+# of the time. They are not optimized, because no test here measures their speed.
 COMPILING = {"CARGO_TARGET_DIR": REPOSITORY / "target", "MATURIN_PEP517_ARGS": "--profile dev"}
-# For compiling everything, in seconds.
+# The timeout of each build, in seconds.
 PATIENCE = 1800
 ECHO = """
     SCHEMA = {"text": {"type": "text"}}

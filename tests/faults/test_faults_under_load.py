@@ -207,7 +207,7 @@ def test_idle_connections(program):
             assert act.ask("x").body == b"x"
             times.append(time.monotonic() - begin)
         assert sorted(times)[-2] < (0.05 if LONG else 0.2)
-        # 10 KB for each, and something for the load.
+        # 10 KB for each connection, and 10 MB for the load.
         assert memory(act.server.process.pid) < before + count / 100 + 10
 
 
@@ -284,10 +284,10 @@ def test_a_worker_ends_while_nothing_can_be_started(program):
     with scene(program, "no descriptor for a new worker", codes=CRASH, may_fail=IN_FLIGHT) as act:
         engine = act.server.process.pid
         limits = resource.prlimit(engine, resource.RLIMIT_NOFILE)
-        # As many as there are.
+        # The engine has as many descriptors as it may have, so it cannot open another one.
         resource.prlimit(engine, resource.RLIMIT_NOFILE, (descriptors(engine), limits[1]))
         os.kill(act.workers()[0], signal.SIGKILL)
-        # The long form is longer than all attempts at first take.
+        # In the long form, the first attempts to start a worker have all failed by then.
         time.sleep(4 if LONG else 1)
         assert act.server.process.poll() is None
         resource.prlimit(engine, resource.RLIMIT_NOFILE, limits)

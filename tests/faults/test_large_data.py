@@ -85,7 +85,7 @@ def undisturbed(server, ask):
     while len(longest) < 6:
         with Prober(server) as prober:
             ask()
-        # A fast machine is done with it before many have asked.
+        # On a fast machine the request ends before the prober has sent many requests.
         assert prober.count > 2
         longest.append(prober.longest)
         # Other processes take processors and memory too.

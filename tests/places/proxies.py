@@ -11,9 +11,11 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 @contextlib.contextmanager
 def proxy(server, change, certificate=None):
-    """Passes each request on to `server` as `change(path, headers)` makes it: the new path, and
-    headers that replace those that came. Gives the proxy's port. Where the path is none, the answer
-    is 404."""
+    """Runs a proxy that passes requests on to `server`, and yields its port.
+
+    `change(path, headers)` returns the new path, and headers that replace those of the request. If
+    the path is `None`, the proxy responds with status 404.
+    """
     host, port = server.url.split("//")[1].split(":")
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -39,7 +39,7 @@ def documented(language, certificate, upstream):
 
 
 def within(seen, base):
-    """Nothing is asked for elsewhere, and nothing is wrong."""
+    """Asserts that the page worked, and that all its requests went to addresses below `base`."""
     assert [one for one in seen["requests"] if not one.startswith(base)] == []
     assert seen["troubles"] == []
     assert "got hello" in seen["result"]
@@ -87,7 +87,7 @@ def test_caddy_as_documented(caddy, listed, certificate, browser):
     port = caddy(documented("caddy", certificate, listed.url))
     base = "https://portal.example.org:%d%s" % (port, PREFIX)
     seen = browser.visit(base.rstrip("/"), tour=True)
-    # It leads there.
+    # This address without a slash redirects to the page.
     seen["requests"].remove(base.rstrip("/"))
     toured(seen, base)
 
@@ -98,7 +98,7 @@ def test_nginx_with_its_defaults(nginx, plain, browser):
     base = "http://127.0.0.1:%d%s" % (port, PREFIX)
     within(browser.visit(base), base)
     is_streamed(base)
-    # Browsers do not say over plain HTTP whose page asks, but Origin is not Host.
+    # Over plain HTTP browsers send no Sec-Fetch-Site, but here Origin differs from Host.
     base = base.replace("127.0.0.1", "portal.example.org")
     seen = browser.visit(base, status="Failed")
     assert "X-Forwarded-Host" in seen["result"]
@@ -175,7 +175,7 @@ def test_traefik(listed, browser, end):
     with proxy(listed, traefik) as port:
         base = "http://portal.example.org:%d%s" % (port, PREFIX)
         seen = browser.visit(base.rstrip("/") + end, tour=True)
-        # Without the slash only the page itself is not below it.
+        # Without the slash, the address of the page itself is not below `base`; all others are.
         seen["requests"] = [one for one in seen["requests"] if one != base.rstrip("/")]
         toured(seen, base)
 

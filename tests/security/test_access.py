@@ -42,7 +42,7 @@ def test_dns_rebinding(server, path, host, status):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "INVENTED"])
 @pytest.mark.parametrize("origin", ["http://evil.test", "null", "https://127.0.0.1:1"])
-def test_a_page_of_another_site_may_not_ask(server, method, origin):
+def test_a_page_of_another_site_may_not_send_requests(server, method, origin):
     answer = ask(server, method, Origin=origin)
     assert (answer.status, answer.json()["code"]) == (403, "forbidden")
     assert "access-control-allow-origin" not in answer.headers
@@ -50,7 +50,7 @@ def test_a_page_of_another_site_may_not_ask(server, method, origin):
     assert site.status == 403
 
 
-def test_the_own_page_may_ask(server):
+def test_the_servers_own_page_may_send_requests(server):
     own = server.url.rstrip("/")
     assert ask(server, Origin=own).status == 200
     assert ask(server, Sec_Fetch_Site="same-origin").status == 200
@@ -63,7 +63,7 @@ def test_no_response_allows_other_origins_by_default(server):
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_listed_names_and_sites_may_ask(module_program):
+def test_listed_names_and_sites_may_send_requests(module_program):
     settings = {
         "AI_INTEGRATION_HOSTS": "model.example.org, *.internal.test",
         "AI_INTEGRATION_ORIGINS": "https://app.example.org",
@@ -86,12 +86,12 @@ def test_listed_names_and_sites_may_ask(module_program):
         )
         assert preflight.status == 204
         assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example.org"
-        # A wildcard would not allow it.
+        # Browsers do not count `authorization` as part of a wildcard, so it has to be named.
         assert preflight.headers["Access-Control-Allow-Headers"] == "authorization"
         assert ask(server, Origin="https://evil.test", **token).status == 403
 
 
-def test_a_site_that_may_ask_can_read_why_it_is_refused(module_program):
+def test_an_allowed_site_can_read_why_its_request_is_refused(module_program):
     settings = {
         "AI_INTEGRATION_ORIGINS": "https://app.example.org",
         "AI_INTEGRATION_TOKEN": "secret",
@@ -106,7 +106,7 @@ def test_a_site_that_may_ask_can_read_why_it_is_refused(module_program):
         foreign = ask(server, Origin="https://evil.test")
         assert foreign.status == 403
         assert "Access-Control-Allow-Origin" not in foreign.headers
-        # Nothing is allowed in place of a refusal.
+        # A client over its rate gets the refusal for OPTIONS too, not a list of what is allowed.
         options = ask(server, "OPTIONS", Origin="https://app.example.org")
         assert options.status == 429
         preflight = ask(
@@ -232,7 +232,8 @@ def test_the_token_is_nowhere_to_be_seen(program, tmp_path):
             assert token not in server.output()
 
 
-# What an unset variable of Compose or Kubernetes leaves behind, a file of nothing, and a slip.
+# Values that somebody sets by mistake: an unset variable of Compose or Kubernetes leaves an empty
+# value, an empty file has only white space, and the last one is a no-break space.
 EMPTY = ["", " ", " \t\n", "\u00a0"]
 PROTECTIVE = [
     *("AI_INTEGRATION_TOKEN", "AI_INTEGRATION_TOKEN_FILE", "AI_INTEGRATION_HOSTS"),
@@ -274,7 +275,7 @@ def test_an_invalid_setting_grants_no_access(module_program):
         assert "caf" not in refused(done, name) or name.endswith("_FILE")
 
 
-def test_what_is_closed_by_default_may_be_empty(module_program):
+def test_a_setting_whose_default_is_safe_may_be_empty(module_program):
     names = ["ORIGINS", "TRUSTED_PROXIES", "URL_HOSTS", "URL_NETWORKS", "MAX_BODY", "MAX_PIXELS"]
     settings = {"AI_INTEGRATION_" + name: "" for name in names}
     with serve(module_program, **LOCAL, **settings) as server:
@@ -282,7 +283,7 @@ def test_what_is_closed_by_default_may_be_empty(module_program):
         assert server.post(url="http://127.0.0.1/").status == 200
 
 
-def test_one_client_may_not_ask_too_often(module_program):
+def test_the_rate_limit_holds_for_each_client(module_program):
     settings = {"AI_INTEGRATION_RATE_LIMIT": "3/min", "AI_INTEGRATION_TRUSTED_PROXIES": "10.0.0.1"}
     with serve(module_program, **LOCAL, **settings) as server:
         answers = [ask(server, X_Forwarded_For="198.51.100.%d" % n) for n in range(5)]
@@ -343,7 +344,7 @@ def test_a_proxy_may_write_a_clients_port(module_program):
         assert server.output().count("X-Forwarded-For") == 1
 
 
-def test_a_pages_files_do_not_count_as_asking_but_guesses_do(module_program):
+def test_files_of_the_page_do_not_count_towards_the_rate_but_wrong_tokens_do(module_program):
     settings = {"AI_INTEGRATION_RATE_LIMIT": "3/min"}
     with serve(module_program, **LOCAL, **settings) as server:
         assert [server.get("/assets/page.js").status for _ in range(10)] == [200] * 10
@@ -404,7 +405,7 @@ def test_tls(module_program, certificate):
                 return answer.read()
 
         assert b"text" in infer()
-        # HTTP/2 for those who offer it.
+        # The server speaks HTTP/2 if the client offers it.
         command = [
             "curl",
             "-s",
@@ -428,7 +429,7 @@ def test_tls(module_program, certificate):
             timeout=20,
         )
         assert done.stdout == b"2 421"
-        # Old versions are refused, and so is who does not finish his handshake.
+        # The server refuses old versions of TLS, and clients that do not finish their handshake.
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.check_hostname = False
         old.verify_mode = ssl.CERT_NONE
@@ -439,7 +440,7 @@ def test_tls(module_program, certificate):
         with connected(server) as connection:
             connection.sendall(b"\x16\x03\x01\x00\xa5")
             assert 0.5 < seconds_until_closed(connection) < 3
-        # A new certificate counts from the signal on; one that cannot be read changes nothing.
+        # On the signal the server reads the new certificate. It keeps the old one if it cannot.
         certificate("second")
         server.process.send_signal(1)
         server.wait_for_output("the certificate was reloaded")

@@ -133,7 +133,7 @@ FORM = (
     + b"Content-Length: 20000000\r\n\r\n"
     + b"--b\r\nContent-Disposition: form-data; name=text\r\n\r\n" * 900
 )
-# name: what each connection sends, and what it adds now and then
+# By name: what each connection sends at first, and what it adds from time to time.
 BEGINNINGS = {
     "a first byte": ([head + b"{" for head in heads()], b""),
     "a byte now and then": ([head + b"{" for head in heads()], b" "),
@@ -156,11 +156,11 @@ def test_unfinished_requests_give_way_to_honest_ones(module_program, name, addre
     with serve(module_program, HOST="127.0.0.1", **settings) as server:
         before = memory(server.process.pid)
         with Attack(server, begins, trickle, addresses=addresses):
-            # Those who were there first are silent for a while.
+            # The connections of the attack were there first, and have been silent for a second.
             time.sleep(1)
             assert_others_get_in(server)
             grown = memory(server.process.pid) - before
             assert "panicked" not in server.output()
-            # Beside the budget there are the buffers of some hundred connections, and what of them
-            # has not been given back to the system yet.
+            # 20 MiB is the budget. The rest is for the buffers of some hundred connections, and for
+            # freed memory that the process has not returned to the system yet.
             assert grown < 20 + 60, "%d MiB" % grown

@@ -159,7 +159,9 @@ def test_a_request_of_a_disconnected_client_is_cancelled(patient, how, more, way
     connection.close()
     patience = 3 if way != "stops sending, then closes" else 10
     eventually(
-        lambda: patient.output().count("cancelled " + how) > cancelled, "it is told", patience
+        lambda: patient.output().count("cancelled " + how) > cancelled,
+        "the model is told of the cancellation",
+        patience,
     )
 
 

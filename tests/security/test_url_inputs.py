@@ -36,7 +36,7 @@ CONTENT = b"what the canary keeps"
 
 
 class Canary(http.server.BaseHTTPRequestHandler):
-    """A server that should not be asked, and one that may be."""
+    """A server that records its requests: in most tests it must not get any."""
 
     protocol_version = "HTTP/1.1"
 
@@ -304,7 +304,7 @@ def test_a_request_may_limit_the_time_of_its_files_too(trusting, canary):
     assert time.monotonic() - begin < 1
 
 
-def test_nothing_is_fetched_for_a_request_that_is_wrong_anyway(trusting, canary):
+def test_nothing_is_fetched_for_a_request_with_another_invalid_input(trusting, canary):
     url = "http://127.0.0.1:%d/file" % canary.port
     answer = trusting.post(file=url, text=b"\xff\xfe")
     assert "expected text" in message(answer)
@@ -436,7 +436,7 @@ def test_certificates_are_checked(model, tmp_path):
 
 
 def test_every_address_of_a_name_has_to_be_public(model, canary, tmp_path):
-    """A name with a public address and one behind the server, and one with none of the public."""
+    """One name has a public and a private address, the other one has only a private one."""
     hosts = tmp_path / "hosts"
     hosts.write_text("192.0.2.1 documentation.test\n127.0.0.1 mixed.test\n1.1.1.1 mixed.test\n")
     inside = ["unshare", "--user", "--map-root-user", "--mount"]

@@ -1,4 +1,4 @@
-"""Lets 1.0.16 listen on this machine's `PORT`: by itself it takes 5000 of every address."""
+"""Makes 1.0.16 listen on `PORT` of loopback. By itself it listens on port 5000 of every address."""
 
 import os
 
