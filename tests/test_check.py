@@ -187,7 +187,9 @@ def test_a_fault_is_found_with_its_cause_and_a_way_out(program, fault):
         ("import os; print('no GPU', flush=True); os._exit(3)", "exit status 3", "no GPU"),
     ],
 )
-def test_a_sample_without_an_answer_is_no_other_fault(program, fault, cause, last_words):
+def test_a_failed_sample_is_reported_once_and_later_checks_are_skipped(
+    program, fault, cause, last_words
+):
     status, checks = check(program(instead(SEND, "        %s\n" % fault + SEND)))
     assert status == 1
     assert set(verdicts(checks, "failed")) <= {"self_test", "answer", "lasting"}

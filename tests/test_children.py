@@ -16,7 +16,7 @@ import pytest
 from support import BINARY, PYTHON, alive, children, environment, eventually, run, serve, started
 
 GUARD = 'if __name__ == "__main__":'
-# What goes wrong without it must not take as long as a request may.
+# Without the guard a request must fail within this time, in seconds, long before its timeout.
 SOON = 20
 
 # Every way to start processes and to wait for them.
@@ -132,7 +132,7 @@ ASKED = """
     def answer(inputs):
         return start(inputs["way"], inputs["method"], range(3))
 """
-# The same way at each request, for modes in which the inputs are not free.
+# Uses the same way for each request, for the modes that choose the inputs themselves.
 FIXED = """
     if os.environ["MODE"] == "test_single_image":
         SCHEMA = {"image": {"type": "image"}}
@@ -276,7 +276,7 @@ def test_every_style_of_loop(program, style, method, guarded):
         if guarded:
             assert ask(server, "pool", method).json() == [0, 1, 4]
         elif style == "a stream":
-            # It had begun, and is cut off.
+            # The stream had begun, so the server can only cut it off.
             with pytest.raises(http.client.IncompleteRead):
                 ask(server, "pool", method)
             server.wait_for_output("called get_next_input in a process")
@@ -365,7 +365,7 @@ def test_a_pool_that_was_made_before_the_loop(program, method):
 
 
 def test_the_fork_server_itself_runs_the_program_again(program):
-    # As it does by itself in Python 3.14, where an error in older ones kept it from that.
+    # Python 3.14 does this by itself. In older versions a bug prevents it, so the model patches it.
     newer = """
         import multiprocessing.spawn as spawn
         before = spawn.get_preparation_data
@@ -464,7 +464,7 @@ def test_a_request_that_has_its_result_keeps_it(program):
         assert ask(server, "plain").json() == ["done"]
 
 
-def test_the_signal_alone_says_nothing(program):
+def test_a_signal_without_a_message_changes_nothing(program):
     sleeping = """
         def plain(context, numbers):
             import time
@@ -659,7 +659,7 @@ def test_a_daemon_may_be_the_model(program, tmp_path):
 
 
 def test_another_program_in_the_environment_of_a_server_is_a_model(program):
-    # Nothing but what a model starts is held for one of its children.
+    # Only a process that a model has started counts as its child, and the wrapper is no model.
     wrapper = program(
         "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))", "wrapper.py"
     )

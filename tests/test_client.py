@@ -118,7 +118,7 @@ class Faulty:
             stack.enter_context(connection)
             reader = stack.enter_context(connection.makefile("rb"))
             while True:
-                # What ends in between gives no lines, again and again.
+                # A connection that ends within a request gives no more lines.
                 lines = iter(reader.readline, b"")
                 head = b"".join(takewhile(lambda line: line != b"\r\n", lines)).decode()
                 if not head:
@@ -321,7 +321,7 @@ def test_an_invalid_address_is_refused(url):
         {"connect_timeout": 0},
     ],
 )
-def test_a_limit_that_is_none_is_refused(options):
+def test_an_invalid_limit_is_refused(options):
     # The message names the option with its value, and the values that are valid.
     name, value = next(iter(options.items()))
     with pytest.raises(ValueError, match="%s is %r.*must be" % (name, value)):
@@ -372,7 +372,7 @@ def test_a_busy_server_is_asked_again_when_it_says(status):
         assert (error.code, error.request_id) == ("queue_full", "abc")
         assert 1 <= seconds < 2
         assert len(server.requests) == 2
-        # It is over at once where there is no time for it.
+        # The client does not wait if it could not try again within its timeout.
         error, seconds = failing(Client(server.url, timeout=0.9).predict, text="x")
         assert error.code == "queue_full"
         assert seconds < 0.5
@@ -396,7 +396,7 @@ def test_the_time_to_come_back_may_be_a_date_or_nonsense():
 
 
 @pytest.mark.parametrize("status", ["500 No", "502 No", "504 No", "408 No", "422 No"])
-def test_nothing_is_sent_again_that_the_model_may_have_seen(status):
+def test_a_request_that_the_model_may_have_seen_is_not_sent_again(status):
     with Faulty(problem(status, "some_code")) as server:
         error, _ = failing(Client(server.url).predict, text="x")
         assert (error.code, error.status) == ("some_code", int(status[:3]))
@@ -417,7 +417,7 @@ def test_a_reset_on_a_fresh_connection_raises_without_a_retry():
 
 
 def test_a_kept_connection_that_was_closed_is_replaced_once(tmp_path):
-    # The schema is read over the connection that the request finds closed.
+    # The client reads the schema over this connection, which the server then closes.
     with Faulty(None, answer(b"7")) as server:
         assert Client(server.url).predict(text="x") == 7
         assert server.connections == 2
@@ -430,11 +430,11 @@ def test_a_kept_connection_that_was_closed_is_replaced_once(tmp_path):
         os.write(writer, b"once")
         os.close(writer)
         with open(reader, "rb") as pipe:
-            # What a pipe gave is gone.
+            # The client cannot read the pipe a second time, so it does not try again.
             assert failing(Client(server.url).predict, file=pipe)[0].code == "connection_lost"
         assert Client(server.url).predict(file=file) == 7
     with Faulty(lambda connection: time.sleep(1.5), answer(b"7")) as server:
-        # It was at work for a while.
+        # The connection broke after a while, so the model may have seen the request.
         assert failing(Client(server.url).predict, text="x")[0].code == "connection_lost"
 
 

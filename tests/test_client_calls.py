@@ -39,7 +39,7 @@ BATCHES = """
             return text(letter for letter in "abc")
         return text(given.upper())
 """
-# The first batch is held until a file is there, so that the next requests have to share one.
+# Holds the first batch until a file appears, so that the next requests wait and share a batch.
 HELD = """
     while True:
         with ai_integration.get_next_inputs(SCHEMA, max_batch_size=8, max_wait_ms=200) as batch:
@@ -195,7 +195,7 @@ def test_a_block_without_results_is_a_programming_error_for_all(program, tmp_pat
         assert server.post(text="good").body == b"GOOD"
 
 
-def test_an_iterator_that_ends_the_program_leaves_nobody_waiting(program, tmp_path):
+def test_if_an_iterator_ends_the_program_every_request_gets_a_response(program, tmp_path):
     source = HELD + (
         "            def pieces(given):\n"
         "                if given == 'stop':\n"
@@ -520,7 +520,7 @@ def test_a_requester_who_leaves_frees_the_model(program, how, told, not_told, ac
     with serve(program(CALLS + CANCELLATION)) as server:
         with streaming(server, how, accept) as connection:
             answer = connection.getresponse()
-            # Not before the model is where it is to find out.
+            # Waits until the model is at the place where it notices the cancellation.
             if accept:
                 assert any(name == "chunk" for name, _ in parsed(answer))
             else:
@@ -530,7 +530,7 @@ def test_a_requester_who_leaves_frees_the_model(program, how, told, not_told, ac
         output = server.output()
         assert not_told not in output
         assert "WRONG" not in output
-        # The policy is to stop at an exception, and this was none.
+        # `Cancelled` does not count as an exception, at which this server would stop.
         assert "Traceback" not in output
 
 
@@ -656,7 +656,7 @@ ECHO = """
                  "success": True}
             )
 """
-# A worker that says nothing of shared memory, as on systems without it.
+# A worker that does not announce shared memory, as on systems without it.
 BY_HAND = """
     import json, os, socket, struct
 

@@ -382,7 +382,7 @@ def as_nobody(folder):
     folder.chmod(0o555)
     if os.getuid() != 0:
         return []
-    # Root may write anywhere; one without its powers may not.
+    # Root may write anywhere, unless it has no capabilities.
     return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
 
 
@@ -423,7 +423,8 @@ def test_what_cannot_be_written_is_refused_before_the_model_runs(
 @pytest.mark.parametrize("name", ["/dev/fd/1", "/proc/self/fd/1", "link", "linked/1"])
 def test_standard_output_has_names(program, tmp_path, name):
     program(model(TEXT))
-    # Links of the test's own: what would take the place of a name of the machine's is seen here.
+    # The test makes links of its own. If the command replaced a link, it must not be one of the
+    # machine's, and the test would fail.
     (tmp_path / "link").symlink_to("/proc/self/fd/1")
     (tmp_path / "linked").symlink_to("/proc/self/fd")
     script = "{ echo before; model --text new --output %s; echo after; } > file" % name

@@ -107,7 +107,7 @@ def test_the_classic_dialect_also_reports_the_limit(program, tmp_path):
 
 
 @pytest.mark.parametrize("value", ["soon", "0", "-1", "nan", "1e9"])
-def test_a_limit_that_is_none_is_refused(program, tmp_path, value):
+def test_an_invalid_limit_is_refused(program, tmp_path, value):
     with serve(program(MODEL), cwd=tmp_path) as server:
         answer = server.post(text="who", headers={"AI-Integration-Timeout": value})
         assert answer.status == 400
@@ -121,7 +121,7 @@ def test_the_process_of_a_model_that_goes_on_is_gone(program, tmp_path):
         answer, seconds = timed(server, text="stubborn", headers={"AI-Integration-Timeout": "0.3"})
         assert (answer.status, answer.json()["code"]) == (504, "timeout")
         assert 0.3 <= seconds < 0.7
-        # The grace is the model's: it is not ended before.
+        # The model still has its grace, so its process has not been ended.
         assert alive(first)
         eventually(lambda: not alive(first), "the process is ended")
         assert 0.8 <= time.monotonic() - begin < 2
@@ -136,7 +136,7 @@ def test_a_request_cannot_ask_a_stubborn_model_for_more(program, tmp_path):
 
 
 def leave_in_the_middle(server, tmp_path, text):
-    """Asks, and gives up once the model works on it."""
+    """Sends a request, and disconnects while the model works on it."""
     with pytest.raises(TimeoutError):
         server.post(text=text, timeout=0.5)
     assert (tmp_path / "seen").read_text().split()[-1] == text
@@ -182,7 +182,7 @@ def test_a_deadline_ends_a_stream(program, tmp_path):
         first = pid(server)
         headers = {"AI-Integration-Timeout": "0.3", "Accept": "text/event-stream"}
         answer, seconds = timed(server, text="endless", headers=headers)
-        # The head was out long before: the last event says what came of it.
+        # The head was sent long before, so the last event has the error.
         assert answer.status == 200
         *_, name, data = answer.body.decode().strip().rsplit("\n", 2)
         assert name == "event: error"

@@ -68,7 +68,7 @@ CLEAR = encoded(Image.new("RGBA", (3, 2), (200, 10, 20, 30)))
 WAV = sound()
 VIDEO = b"\0\0\0\x18ftypisom" + bytes(40)
 NOISE = Image.effect_noise((64, 64), 90).convert("RGB")
-# Whole in its head, and cut off in its pixels.
+# A picture whose head is complete, and whose pixels are cut off.
 CUT = encoded(NOISE)[:-600]
 RED_TOLD = ["RGB", [3, 2], [200, 10, 20]]
 CLEAR_TOLD = ["RGBA", [3, 2], [200, 10, 20, 30]]
@@ -196,7 +196,7 @@ def test_one_picture_on_standard_input(program):
     assert b"error: the inputs are not valid: image: expected a whole picture" in done.stderr
 
 
-# The fault of the file: the input, the file, and words of the error.
+# For each fault of a file: the input, the file, and words of the error.
 BROKEN = {
     "no picture": ("image_pil", b"hello", "expected a picture that can be decoded here, got 5 by"),
     "another format": ("image_numpy", b"%PDF-1.7", "got pdf"),
@@ -238,7 +238,7 @@ def test_what_cannot_be_decoded_is_the_fault_of_that_input(server, what):
     assert list(listed) == [name + "_list[1]", name + "_list[3]"]
     answer = server.post("/", **{name: content})
     assert (answer.status, answer.json()) == (422, {"err": "%s: %s" % (name, told[name])})
-    # The model has not seen it, and goes on.
+    # The model has not seen the request, and keeps running.
     after = server.post(image_bytes=RED).json()
     assert (after["pid"], after["calls"]) == (before["pid"], before["calls"] + 1)
     assert list(server.temporary.iterdir()) == []

@@ -15,11 +15,11 @@ import support
 from compat import picture
 from support import REPOSITORY
 
-# What nothing runs; a further one has to be worth it.
+# The number of blocks that no test runs. Raise it only if a new block cannot be run.
 NOT_RUN = 11
 WITH_CODE = {str(page.relative_to(REPOSITORY)): page for page in documented.PAGES}
 WITH_CODE = {name: page for name, page in WITH_CODE.items() if documented.blocks(page)}
-# Serves the pages that show requests to a server without starting one.
+# The model of the server to which pages send requests if they do not start one.
 MODEL = """
 import io
 import ai_integration
@@ -201,7 +201,7 @@ def test_the_subcommands_and_flags_that_are_named_exist():
     for page, words in named(r"(?:`|\$ |^)ai-integration ([a-z][^`\n]*)"):
         name, *rest = shlex.split(words.replace("…", " "), comments=True)
         assert name in known, (page, words)
-        # What follows the program is its own.
+        # The words after the program are the program's own arguments.
         for word in itertools.takewhile(
             lambda word: not re.search(r"\.py$|^\./|^PROGRAM", word), rest
         ):

@@ -24,10 +24,11 @@ import pytest
 from support import PYTHON, REPOSITORY, environment, eventually, run, serve
 
 PATCHES = {path.stem: path for path in (REPOSITORY / "tests" / "extensions").glob("*.patch")}
-# Always the same folder: cargo would keep the build of every other one.
+# Always the same folder, because cargo would keep a build for each folder.
 COPY = REPOSITORY / ".cache" / "extensions"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-# With nothing compiled yet; a minute with the dependencies that `make test-rust` has compiled.
+# The timeout of the build if nothing is compiled yet. It takes a minute if `make test-rust` has
+# compiled the dependencies.
 BUILD_SECONDS = 1200
 
 MODEL = """
@@ -97,8 +98,8 @@ def binary():
     for name, patch in sorted(PATCHES.items()):
         hint = "%s.patch no longer applies; the head of this file says how to refresh it" % name
         git("apply", "--directory", COPY.relative_to(REPOSITORY), patch, hint=hint)
-    # `--examples` stands for none here, but has cargo take the dependencies with the features that
-    # `cargo test` compiles them with.
+    # There are no examples to build. But with `--examples` cargo compiles the dependencies with the
+    # same features as for `cargo test`, so that it need not compile them again.
     built = subprocess.run(
         ["cargo", "build", "--offline", "--locked", "--workspace"]
         + ["--bin", "ai-integration", "--examples"],
@@ -110,7 +111,7 @@ def binary():
         check=False,
     )
     assert built.returncode == 0, built.stderr
-    # A build without the page says so, under the name of the crate.
+    # The only warning may be that of the build without the web page.
     assert not re.search(r"^warning: (?!ai-integration-modes@)", built.stderr, re.M), built.stderr
     return str(TARGET / "debug" / "ai-integration")
 
@@ -227,7 +228,7 @@ def test_the_dialect_has_its_own_words_for_what_the_edge_refuses(server):
     wrong_method = server.get(PREDICT, headers=TOKEN)
     assert error(wrong_method)[:2] == (405, "INVALID_ARGUMENT")
     assert wrong_method.headers["allow"] == "POST,OPTIONS"
-    # Others' addresses keep their words.
+    # Errors at addresses of other dialects keep their own format.
     assert server.get("/v4/unknown", headers=TOKEN).type == "application/problem+json"
 
 
@@ -256,7 +257,7 @@ def test_the_dialect_is_described_and_counted_as_declared(server):
     server.get("/v3/unknown", headers=TOKEN)
 
     def counted():
-        # An answer is counted, and its memory given back, once it has been written.
+        # The server counts a response and frees its memory after it has written the response.
         text = server.get("/metrics", headers=TOKEN).body.decode()
         label = r'ai_integration_http_requests_total\{route="%s",status="%d"\} [1-9]'
         return (

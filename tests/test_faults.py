@@ -190,7 +190,7 @@ def test_a_killed_worker_fails_at_most_the_request_that_it_works_on(program, mar
             for _ in range(10):
                 answers = load.answers
                 pid = only_worker(server)
-                # A worker that has served, so that no pause follows.
+                # A worker that ends before it has served is started again only after a pause.
                 eventually(lambda: load.answers > answers + 16, "some answers")  # noqa: B023
                 os.kill(pid, signal.SIGKILL)
                 eventually(lambda: not alive(pid), "its end")  # noqa: B023
@@ -267,11 +267,11 @@ def test_a_stream_that_breaks_off_is_not_taken_for_a_whole_one(program):
             answer.read()
         assert broken.value.partial == b"a beginning"
         connection.close()
-        # Not streamed, the same is an honest error.
+        # At `POST /`, which does not stream, the same failure is an error response.
         assert "exit status 3" in server.classic()["err"]
 
 
-# Programs that do not come up
+# Programs that never become ready
 
 
 def test_a_program_that_keeps_dying_is_given_up_visibly(program):
@@ -486,7 +486,7 @@ def test_a_stopped_worker_is_ended_unless_it_goes_on_soon(program, mark):
         begin = time.monotonic()
         answer = server.post(text="0")
         assert 9 < time.monotonic() - begin < 13
-        # It had not begun, so another worker has done it.
+        # The stopped worker had not started the request, so another worker did it.
         assert answer.status == 200
         assert int(answer.body) != pid
         server.wait_for_output("had been stopped for 10 s")
@@ -621,7 +621,7 @@ def test_bytes_that_are_no_text_go_through_as_they_are(program):
         output = process.stdout.read()
         assert process.wait(10) == 0
         reader()
-        # Each stream stays what it is: the server's own words are on standard error.
+        # Each stream is passed on as it is; the log of the server is on standard error.
         assert output == bytes(range(256)) * 4 + b"\n"
         assert b"\xc3\x28\xff\x00\n" in errors
 

@@ -123,7 +123,7 @@ def test_a_format_is_recognized_in_every_spelling(every):
     words = {word.split(" ")[1]: word for word in every.words}
     for name, content in OTHERS:
         answer = every.post(**{words[name]: content})
-        # A picture's size is looked at as well, and these have none.
+        # These files have no size, so the server may refuse them as pictures, but not by format.
         assert "in the format" not in answer.body.decode(), (name, answer)
         other = every.post(**{words["exr" if name != "exr" else "png"]: content})
         assert other.json()["errors"][0]["message"].endswith(", got " + name), other
@@ -244,7 +244,8 @@ def test_command_line_and_pipes_heed_the_formats(program, tmp_path, name):
             assert b"THE MODEL RAN" not in one.stderr
 
 
-# The operator's setting, the input's formats, the accepted formats, and the errors of others.
+# The operator's setting, the formats of the input, the formats that are accepted with both, and
+# the errors for other formats.
 BOTH = [
     (None, ["heic"], {"heic"}, {"png": "a picture in the format heic, got png"}),
     (None, ["HEIF"], {"heic", "avif"}, {"png": "in one of the formats avif, heic, got png"}),

@@ -249,7 +249,7 @@ def answer_of(answer):
 def test_an_annotation_in_a_mode(row, mode):
     told, kind = seen_in(mode)[row.name]
     if mode == "test_model_integration":
-        # It has samples of its own, of all inputs, and one of a number has a fraction.
+        # The self-test has its own samples of all inputs; its sample of a number has a fraction.
         usual = seen_in("command_line")[row.name][1]
         assert row.given is None or row.annotation == "int | float" or kind == usual
     else:
@@ -412,7 +412,7 @@ def test_a_form_of_function(program, form):
     assert b"warning" not in done.stderr.lower()
 
 
-def test_annotations_are_put_off(program):
+def test_postponed_annotations_are_evaluated(program):
     source = (
         "from __future__ import annotations\n"
         + NAMES
@@ -457,7 +457,7 @@ MISTAKES = """
 
     ai_integration.run(locate)
 """
-# A part of the error for each annotation.
+# For each annotation, a part of the error.
 SAID_OF = {
     "a": "write a: str",
     "b (complex)": "write float",
@@ -620,7 +620,7 @@ def test_errors_of_unfitting_values_are_bounded(program):
         return answer.json()["errors"]
 
     with serve(program(NAMES + textwrap.dedent(source))) as server:
-        # No year of Python's.
+        # Python has no year 0.
         for given in ({"a": ["0000-01-01"] * 50000}, {"b": [{"x": 1}] * 50000}):
             names = [one["name"] for one in told(**given)]
             (name,) = given
@@ -832,7 +832,7 @@ def test_the_docstring_describes(program, style):
 
 
 DATACLASSES = "import dataclasses, ai_integration\n%s\nai_integration.run(f)"
-# What is no description, and one with nothing but a section.
+# Programs without a description, and one whose docstring has only a section.
 UNDESCRIBED = {
     "class f:\n  def __call__(self, a: int = 1): 0": None,
     "@dataclasses.dataclass\nclass f:\n  w: int = 1\n  def predict(self, a=1): 0": None,

@@ -619,7 +619,7 @@ FLOODS = [
 
 
 @pytest.mark.parametrize(("form", "text"), FLOODS)
-def test_a_slow_reader_holds_nobody_up_and_gets_everything(program, form, text):
+def test_a_slow_reader_delays_no_other_request_and_gets_everything(program, form, text):
     source = FLOOD + "    " + (FORMS[form] % 8).replace("main(8)", "main()") + "\n"
     with serve(program(source)) as server:
         for _ in range(20):

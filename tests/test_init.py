@@ -60,15 +60,17 @@ def user(tmp_path):
 
 
 def build(user, command):
-    """Builds the model in Rust: with the crate of this checkout, since none is on an index before
-    its release, and unoptimized, since most of that is built already."""
+    """Builds the model in Rust, with the crate of this checkout, because no index has it yet.
+
+    The build is not optimized, because most crates of that build are compiled already.
+    """
     patches = [
         "[patch.crates-io.%s]\npath = %s" % (name, json.dumps(str(REPOSITORY / "crates" / folder)))
         for name, folder in CRATES.items()
     ]
     profiles = (REPOSITORY / "Cargo.toml").read_text().partition("\n[profile")[1:]
     (user.folder / "cargo.toml").write_text("\n".join(patches) + "".join(profiles))
-    # The versions that are there already.
+    # With these versions, which are on this machine already, cargo needs no network.
     shutil.copy(REPOSITORY / "Cargo.lock", user.folder / "my-model")
     assert "--release" in command
     command = command.replace("--release", "--offline --config cargo.toml")

@@ -110,7 +110,7 @@ def send(server, path, name, items, folder, way):
             numbered = ["%s[%d]" % (name, index) for index in range(len(items))]
             names = numbered if variant == "numbered" else [names[variant]] * len(items)
             pairs = list(zip(names, (field(name, item) for item in items)))
-            # Numbers say the order, whatever comes first.
+            # The numbers decide the order, not the order in which the fields come.
             body, kind = multipart(reversed(pairs) if variant == "numbered" else pairs)
         return posted(server, place, body, kind)
     if place == "command_line":
@@ -167,7 +167,7 @@ def test_a_list_of_one_and_an_empty_list(server):
         )
     assert posted(server, "/infer", *multipart([("file", b"\xff")])) == repr({"file": [b"\xff"]})
     assert posted(server, "/infer", *multipart([("text", "x")])) == repr({"text": ["x"]})
-    # A lone text that is no item may be the whole list.
+    # A single field that is not a valid item may have the whole list.
     assert posted(server, "/infer", *multipart([("integer", " [1, 2]")])) == repr(
         {"integer": [1, 2]}
     )
@@ -175,7 +175,7 @@ def test_a_list_of_one_and_an_empty_list(server):
     assert posted(server, "/infer", *multipart([("json", "[1, 2]")])) == repr({"json": [[1, 2]]})
 
 
-def test_what_a_browser_sends_for_a_list_left_alone_is_no_list(server):
+def test_empty_fields_of_a_browser_are_no_list(server):
     fields = [("image", b""), ("file[]", b""), ("integer", ""), ("date", ""), ("date", "")]
     assert posted(server, "/infer", *multipart(fields)) == "{}"
     nothing = json.dumps(dict.fromkeys(ITEMS)).encode()
@@ -350,7 +350,7 @@ def test_a_required_list_that_is_left_alone_is_missing(program):
 
 
 def test_the_command_line_shows_lists_and_takes_them_once(path, tmp_path):
-    # Its lines are broken where the terminal ends.
+    # The width of the terminal decides where the help breaks its lines.
     shown = " ".join(run(path, "--help", mode="command_line").stdout.decode().split())
     assert re.search(
         r"--image <FILE>\.\.\.\s+Files for the image input \(image/\*\) \[a list\]", shown

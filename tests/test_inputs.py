@@ -401,7 +401,7 @@ def test_what_is_no_text_reaches_the_model_in_a_pipe(program, style, mode, value
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().splitlines()[-1] == repr(given)
     assert b"warning: passed to the model unchanged: text: expected text, got " in done.stderr
-    # Authors who say more than the type count on it.
+    # If the schema has more than the type, the model relies on it, so the input is refused.
     said = run(
         program(model(source.replace('"text"}', '"text", "max_bytes": 9}'))), mode=mode, stdin=stdin
     )

@@ -20,7 +20,7 @@ MIB = 1024 * KIB
 # From 256 KiB on a body travels as a sealed memory file, where both sides can.
 SIZES = [100 * KIB, 256 * KIB - 1, 256 * KIB, MIB, 20 * MIB]
 
-# Gives the picture back as it came, or else the text.
+# Returns the picture as it arrived, or the text if there is no picture.
 MIRROR = """
     import hashlib, os, time
     import ai_integration
@@ -356,7 +356,7 @@ def test_a_worker_by_hand_may_take_batches_without_a_board(executable, tmp_path)
         requests = [{"text": str(n), "blob": one} for n, one in enumerate(data)]
         answers = together(server, tmp_path, requests)
         sizes = [answer.body[-1:] for answer in answers]
-        # Which of them come together is for the network to say.
+        # The order of arrival decides which requests share a batch.
         assert sorted(sizes) == [b"2"] * 2 + [b"4"] * 4
         for answer, one, size in zip(answers, data, sizes):
             assert same(answer, one + size)
@@ -400,7 +400,7 @@ def test_a_worker_by_hand_may_share_memory(executable):
 """
     )
     with serve(executable(source), command=RUN) as server:
-        # The sender decides, also for small results.
+        # The worker decides how it sends a result, also a small one.
         assert same(server.post(text="x"), b"0 x")
         for size in SIZES:
             text = words(size)
@@ -440,12 +440,13 @@ def test_inputs_may_lie_in_the_memory_file_and_beside_it(executable):
     with serve(executable(source), command=RUN) as server:
         one, two, three, four, five = blobs
         short, long = "short", "long " * 100_000
-        # From the form's own memory; all large ones of a form together; nothing that is small.
+        # The larger inputs of a form are in the memory file that holds the form. Small ones are
+        # sent beside it.
         for text, more, where in [
             (short, {"a": one}, b"ms"),
             (short, {"a": one, "b": two, "c": three, "d": four, "e": five}, b"msmsss"),
             (short, {"a": two, "b": four}, b"mmm"),
-            # A long text has been read as one, and is not in the form's memory any more.
+            # A long text is decoded when the form is read, so it is no longer in that file.
             (long, {"a": two}, b"sm"),
             (long, {"a": one, "b": two}, b"ssm"),
         ]:

@@ -265,7 +265,7 @@ def test_a_page_is_for_a_browsers_navigation(server, headers, kind):
         ("application/json, text/event-stream;q=.1", "text/event-stream"),
     ],
 )
-def test_events_are_weighed(server, accept, kind):
+def test_events_are_sent_if_accept_prefers_them(server, accept, kind):
     assert server.post(headers={"Accept": accept}, photo=PNG, title="x").type == kind
 
 
@@ -424,7 +424,7 @@ def test_the_limit_of_a_body_is_100_mib_unless_set(program):
     with serve(program(model(PAINTER))) as server:
         answer = server.post("/", photo=PNG + b"x" * (100 << 20), title="x")
         assert answer.status == 413
-        # An image of more than the two mebibytes which frameworks like to allow.
+        # Web frameworks often allow no more than 2 MiB; this image is larger.
         large = PNG + b"x" * (9 << 20)
         assert server.post(photo=large, title="x").json()["photo"] == len(large)
 
@@ -486,7 +486,7 @@ def test_a_host_that_is_no_address_is_another_programs(program, host):
         ("0.0.0.0:5000", "0.0.0.0"),
     ],
 )
-# Inside a container what counts as no address opens the server to all.
+# Inside a container, a `HOST` that is not an address would make the server listen on all addresses.
 @pytest.mark.parametrize("way", ["variable", "flag"])
 def test_an_address_in_another_spelling_is_taken_as_meant(program, host, address, way):
     given = {"HOST": host} if way == "variable" else {"command": [BINARY, "run", "--host", host]}
@@ -520,7 +520,7 @@ def test_the_log_has_the_servers_address_and_when_the_model_is_ready(program):
         server.wait_until_ready()
         server.wait_for_output(r"ready on http://127\.0\.0\.1:%d/\n" % port)
     with serve(program(model(PAINTER))) as server:
-        # A container that looks like none is not reached from outside.
+        # If the server does not notice that it is in a container, it says how to open it to others.
         server.wait_for_output(r"listening on \S+ \((bound to \[::\]|.*set HOST=0\.0\.0\.0)")
 
 

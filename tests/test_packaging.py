@@ -100,7 +100,7 @@ class TestZipapp:
         assert (done.returncode, done.stdout) == (0, b"a!\n"), done.stderr
 
 
-# Is the model where the variable is set.
+# This function is the model if the variable is set.
 FUNCTION = """
 import os
 import ai_integration
@@ -111,7 +111,7 @@ def shout(text: str):
 if "FUNCTION" in os.environ:
     ai_integration.run(shout)
 """
-# Both of them from one look at the program, which takes the most time.
+# Makes both bundles from one analysis of the program, which takes most of the time.
 SPECIFICATION = """
 looked_at = Analysis([{program!r}])
 archive = PYZ(looked_at.pure)
@@ -126,7 +126,7 @@ def bundles(tmp_path_factory):
     """A program as PyInstaller makes one file and one folder of it."""
     folder = tmp_path_factory.mktemp("bundles")
     (folder / "entrypoint.py").write_text(FUNCTION + model(MODEL))
-    # As the environment of the program has it, without all that the tests have beside.
+    # The bundle must not contain the packages that only the tests need.
     beside = folder / "packages"
     shutil.copytree(PACKAGE, beside / "ai_integration")
     for about in PACKAGE.parent.glob("ai_integration-*.dist-info"):

@@ -137,7 +137,7 @@ def test_temporary_files_of_editors_and_tools_are_no_change(program, tmp_path):
             if folder == "environment":
                 (tmp_path / folder / "pyvenv.cfg").touch()
             (tmp_path / folder / "module.py").write_text("x")
-        # It is looked for by itself after three seconds.
+        # The engine also looks at the files without a message of the system, every three seconds.
         time.sleep(4)
         assert "changed" not in server.output()
         replace(path, model("two"))
@@ -240,7 +240,7 @@ def test_a_program_is_watched_however_it_is_started(program, tmp_path, way):
 
 
 def test_a_compiled_program_is_its_own_file(tmp_path):
-    """A copy of the shell stands for one: it is no script, and reads one that is not watched."""
+    """The compiled program is a copy of the shell, which reads a script that is not watched."""
     shell = tmp_path / "model"
     shutil.copy("/bin/sh", shell)
     script = tmp_path / "text"
@@ -314,7 +314,7 @@ def test_a_broken_change_is_shown_and_the_old_program_serves(program, tmp_path, 
         assert reason in told["broken"]["detail"]
         assert told["revision"] == before
         assert answer(server) == "good"
-        # Those who work on it see it once.
+        # The log has the reason once.
         assert server.times_printed(reason, 1) == 1
         path.write_text(model("mended"))
         becomes(server, "mended")
@@ -351,8 +351,8 @@ def test_a_program_that_is_broken_from_the_start_is_waited_for(program, broken):
 def test_several_workers_are_mended_together(program):
     path = program("raise ValueError('broken')\n")
     with watched(path, ready=False, AI_INTEGRATION_WORKERS=2) as server:
-        eventually(lambda: server.post(text="0").status == 503, "there is none")
-        # Each of them prints it.
+        eventually(lambda: server.post(text="0").status == 503, "no worker is ready")
+        # Each of the two workers prints the exception.
         assert server.times_printed("ValueError: broken", 2) == 2
         for number in range(3):
             path.write_text(model("version %d" % number))
@@ -379,7 +379,7 @@ def test_one_copy_at_a_time_is_replaced_and_mended(program):
         path.write_text(model("two"))
         becomes(server, "two")
         path.write_text("raise ValueError('broken')\n")
-        eventually(lambda: server.post(text="0").status == 503, "there is none")
+        eventually(lambda: server.post(text="0").status == 503, "no worker is ready")
         assert "broken" in revision(server)["broken"]["detail"]
         path.write_text(model("three"))
         becomes(server, "three")
@@ -420,7 +420,7 @@ def test_a_crash_of_the_old_program_is_reported_with_the_reason(program):
         path.write_text("raise ValueError('broken')\n")
         eventually(lambda: revision(server)["broken"], "it is told")
         os.kill(min(children(server.process.pid)), signal.SIGKILL)
-        eventually(lambda: server.post(text="0").status == 503, "there is none")
+        eventually(lambda: server.post(text="0").status == 503, "no worker is ready")
         path.write_text(model("mended"))
         becomes(server, "mended")
 

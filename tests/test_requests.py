@@ -39,7 +39,7 @@ LOOP = """
 
     asyncio.run(main())
 """
-# Ways to have a task work on each request.
+# Ways to create a task for each request.
 WAYS = {
     "create_task": "asyncio.create_task(answer(request))",
     "ensure_future": "asyncio.ensure_future(answer(request))",
@@ -411,7 +411,7 @@ def test_an_exception_that_leaves_the_body_ends_the_program(program, tmp_path):
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python has no groups of exceptions")
 @pytest.mark.parametrize(("text", "status"), [("x", 0), ("exit", 3)])
 def test_a_task_group_that_groups_every_exception_ends_with_the_program(program, text, status):
-    """Those of `asyncio` let `SystemExit` pass, and those of anyio do not."""
+    """Task groups of `asyncio` let `SystemExit` pass, and task groups of anyio group it too."""
     source = (
         BEGIN
         + """
@@ -442,7 +442,7 @@ def test_a_task_group_that_groups_every_exception_ends_with_the_program(program,
 
 
 def test_another_event_loop_than_asyncio_is_refused(program):
-    """A coroutine that no event loop of asyncio runs stands for the tasks of trio."""
+    """Instead of trio, the test runs the coroutine by hand, without an event loop of asyncio."""
     source = BEGIN + LOOP.replace("asyncio.run(main())", "main().send(None)") % "pass"
     done = run(program(source), "--text", "x", mode="command_line")
     assert done.returncode == 1
@@ -477,7 +477,7 @@ def test_the_wait_for_a_request_may_have_a_timeout(program):
 
 
 def test_sys_exit_in_an_inner_task_loses_no_other_request(program, tmp_path):
-    """`asyncio` ends the event loop at once."""
+    """At `sys.exit` in a task, `asyncio` stops the event loop at once."""
     source = (
         BEGIN
         + """

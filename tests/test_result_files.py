@@ -295,7 +295,7 @@ def test_a_file_without_an_end_ends_in_words(folder, expression):
         assert not is_whole
         assert (1 << 29) < size <= (1 << 30)
         server.wait_for_output("gave more than 1 GiB and has no length")
-        # What was sent was not kept.
+        # The engine has not kept the chunks that it had sent.
         assert memory(server.process.pid) < 500
 
 

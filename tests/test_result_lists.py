@@ -237,7 +237,7 @@ def test_parts_are_sent_where_they_are_named(server, accept, is_mixed):
     answer = server.post(headers={"Accept": accept}, text="[red, clear]")
     assert answer.type == ("multipart/mixed" if is_mixed else "application/json")
     assert "accept" in answer.headers["vary"].lower()
-    # One picture is itself, whatever is asked for.
+    # A single picture is the whole response, whatever `Accept` says.
     assert server.post(headers={"Accept": accept}, text="red").type == "image/png"
 
 

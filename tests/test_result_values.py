@@ -474,7 +474,7 @@ def test_no_library_is_loaded_for_a_value(program):
         assert server.post(value="usual").status == 200
         server.wait_for_output("(?s)(loaded.*){5}")
         told = [line for line in server.output().splitlines() if line.startswith("loaded")]
-        # The slow way is loaded once it is needed.
+        # The module for unusual values is loaded when the first one comes.
         assert told == ["loaded [] False"] * 3 + ["loaded [] True"] * 2
 
 

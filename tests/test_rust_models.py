@@ -54,7 +54,7 @@ def language():
 
 @pytest.fixture
 def small():
-    """The same without a server."""
+    """The model `language`, built without the default features."""
     return built(SMALL, "-p language --no-default-features --target-dir target/small")
 
 
@@ -463,7 +463,7 @@ def many(request):
 
 
 def open_stream(server, text, chunks, wait_ms=0):
-    """A connection on which a stream was asked for, of which nothing was read yet."""
+    """Sends a request for a stream, and returns the connection before anything was read from it."""
     address = urlsplit(server.url)
     body = json.dumps({"text": text, "chunks": chunks, "wait_ms": wait_ms}).encode()
     connection = socket.create_connection((address.hostname, address.port), timeout=30)
@@ -544,9 +544,9 @@ def test_a_client_that_leaves_cancels_its_request_alone(many):
         assert other().body == b"other"
 
 
-def test_a_slow_reader_holds_nobody_up(many):
+def test_a_slow_reader_delays_no_other_request(many):
     with serving(many) as server:
-        # More than the sockets and the window take.
+        # More bytes than the buffers of the sockets and the window hold.
         connection = open_stream(server, "x" * 100_000, chunks=400)
         connection.recv(1000)
         time.sleep(1)

@@ -55,7 +55,8 @@ MODEL = """
             time.sleep(1000)
 """
 
-# Goes before a model. Standard error, since standard output is the result's until the engine runs.
+# The lines before a model. They print to standard error, because standard output is reserved for
+# the result until the engine runs.
 LOADING_FOR_EVER = """
     import ai_integration, os, time
     os.write(2, b"loading\\n")
@@ -96,7 +97,7 @@ def test_accepted_requests_get_responses_before_the_end(program, mark, number):
         server.wait_for_output("begun sleep 1")
         queued = [in_background(server.post, text="sleep 0.0%d" % n) for n in range(10)]
         classic = in_background(server.classic, text="sleep 0.1")
-        # What is read from a connection has been accepted.
+        # The server has accepted every request that it has read.
         connections = lambda: len(os.listdir("/proc/%d/fd" % server.process.pid))  # noqa: E731
         eventually(lambda: connections() >= 10 + 12, "all connections are open")
         time.sleep(0.1)
@@ -404,7 +405,7 @@ def test_process_1_collects_orphans_and_stops_on_sigterm(program, first_process,
         for _ in range(5):
             parent, worker, _ = server.post(text="orphan").body.decode().split()
             assert parent == "1"
-        # The workers' own letter is all that is left: R, since it looks.
+        # Only the worker is left among the states: R (running), because it reads them itself.
         eventually(
             lambda: server.post(text="look").body.decode().split()[2] == "R",
             "all orphans are collected: %r" % server.post(text="look").body,
@@ -475,7 +476,7 @@ def test_no_signal_of_a_limit_or_a_timer_ends_a_server(program, command):
 @pytest.mark.parametrize("name", HARMLESS)
 def test_no_such_signal_ends_the_engine_of_a_one_shot_program(program, name, tmp_path):
     (tmp_path / "file").write_bytes(b"123")
-    # Nothing that the engine could have inherited from the program.
+    # The program ignores no signals, so that the engine cannot have inherited that.
     source = re.sub(r"signal\.signal\(.*\)", "", SIZES)
     command = [PYTHON, str(program(source)), "--data", str(tmp_path / "file"), "--seconds", "0.5"]
     with started(command, env=environment(MODE="command_line")) as process:
@@ -491,7 +492,7 @@ def test_workers_get_the_signals_that_programs_expect(program, tmp_path):
     command = [BINARY, "run", "sh", str(tmp_path / "start.sh")]
     with serve(program(SIZES), command=command) as server:
         found = server.wait_for_output(r"SigIgn:\s*(\w+)\n")
-        # make passes the two on that the C library keeps to itself.
+        # Only the standard signals count: make leaves two of the C library ignored.
         standard = (1 << 31) - 1
         assert int(found.group(1), 16) & standard == 0
 
@@ -539,7 +540,7 @@ def test_uploads_do_not_end_a_server_with_little_memory(program, limit):
         try:
             return server.post(data=b"x" * 40_000_000)
         except urllib.error.URLError:
-            # A refusal that came while the rest was being sent.
+            # The server refused the request while the client was still sending it.
             return None
 
     with serve(program(SIZES), command=limited(limit, BINARY, "run")) as server:
@@ -561,7 +562,7 @@ def test_a_server_whose_processor_time_runs_out_stops_in_good_order(program, com
     with serve(program(SIZES), command=command) as server:
         answer = in_background(server.post, data=b"123", seconds=1)
         server.wait_for_output("begun")
-        # Comes again with every further second of it.
+        # The kernel sends the signal again after each further second of processor time.
         server.process.send_signal(signal.SIGXCPU)
         server.process.send_signal(signal.SIGXCPU)
         assert answer().body == b"3"

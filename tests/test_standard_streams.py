@@ -140,7 +140,7 @@ def test_a_program_that_starts_itself_again_gives_its_result(program, tmp_path, 
 
 # --- programs that a program becomes, starts, or leaves behind ---
 
-# Ends long after the model's program.
+# Seconds after which the process that is left behind ends, long after the program.
 LASTING = 20
 LEFT_BEHIND = {
     "a shell's": "os.system('sleep %d </dev/null >/dev/null 2>&1 &')" % LASTING,
@@ -257,7 +257,7 @@ def test_a_child_with_another_stdout_leaves_that_of_the_model_alone(program, how
     path = program(textwrap.dedent(STARTING) + model(ECHO))
     variables = environment(MODE="command_line", CHILD=child_of(program), HOW=how)
     with open("/dev/null", "wb") as null:
-        # The file of standard error is then the one that the child is given.
+        # With /dev/null, standard error may be the same file as the output of the child.
         for errors in (subprocess.PIPE, null):
             done = subprocess.run(
                 [PYTHON, path, "--text", "own"],
@@ -357,10 +357,10 @@ def test_a_file_in_the_place_of_the_kept_descriptor_stays_the_programs(
 def test_tools_that_import_the_package_print_to_stdout(program, tmp_path):
     code = "import ai_integration; print('words of a tool')"
     assert run("-c", code, mode="command_line").stdout == b"words of a tool\n"
-    # Text that is a model itself has its standard output kept.
+    # If the code of `-c` is a model itself, its standard output has only the result.
     done = run("-c", code + "\n" + model(ECHO, "loop"), "--text", "x", mode="command_line")
     assert (done.returncode, done.stdout) == (0, b"x\n")
-    # A module of an installed package, and one of the user's own.
+    # A module of an installed package counts as a tool, and a module of the user as a model.
     for folder, expected in [("site-packages", b"words of a tool\n"), ("mine", b"")]:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "tool.py").write_text(code)
@@ -576,5 +576,5 @@ def test_a_file_of_the_program_in_a_streams_place_stays_its_own(program, tmp_pat
     assert (out.read_text(), log.read_text()) == ("x", "one two ")
     done = without(streams, [PYTHON, program_, "--text", "x"], MODE="command_line")
     assert done.returncode == 0, done.stderr
-    # The result of the second run had nowhere to go; it is not in the program's file.
+    # The second run had no standard output, and its result is not in the program's file either.
     assert log.read_text() == "one two one two "

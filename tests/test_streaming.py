@@ -27,7 +27,7 @@ from support import alive, children, environment, eventually, in_background, mem
 CLIENT = Path(__file__).with_name("stream_client.mjs")
 EVENTS = {"Accept": "text/event-stream"}
 
-# Does what its text says.
+# Each text makes the model do something else.
 MODEL = """
     import os, time
     import ai_integration
@@ -264,7 +264,7 @@ def test_events_report_the_place_in_the_queue(program, tmp_path):
         assert server.post(text="ready").body == b"ready"
         ahead = [open_stream(server, "endless", **EVENTS) for _ in range(3)]
         _, answer = open_stream(server, "last", **EVENTS)
-        # They leave one after the other, as their turn has come.
+        # The clients ahead leave one after the other, each when its request has begun.
         for connection, stream in ahead:
             while b"started" not in stream.readline():
                 pass
@@ -404,7 +404,8 @@ def test_200_streams_have_all_begun_before_any_of_them_ends(program, tmp_path):
                         waiting.unregister(key.fileobj)
                         key.fileobj.close()
 
-        # A client that follows a request gets the head as soon as the request is in the queue.
+        # A client with `Accept: text/event-stream` gets the head of the response as soon as its
+        # request is in the queue.
         read_until(lambda number: b"\r\n\r\n" in received[number], "streams open")
         (tmp_path / "begin").touch()
         assert held().body == b"hold"
@@ -464,7 +465,7 @@ def test_a_model_waits_for_a_stalled_reader(program, tmp_path, headers):
             server.post(text="warm")
         before = memory(server.process.pid)
         connection, answer = open_stream(server, "1024", **headers)
-        # Measured when it has taken all that it will take, and not while it still fills up.
+        # Waits until the server takes no more chunks, so that its buffers are full when measured.
         assert standstill(tmp_path) < 1024
         assert memory(server.process.pid) < before + 16
         for number in range(100):
@@ -597,7 +598,7 @@ def test_a_stream_that_fails_at_once_is_a_failure_or_breaks_off_after_its_begin(
             except http.client.IncompleteRead as broken:
                 came = broken.partial
             else:
-                # Nothing was out yet.
+                # No part of the response had been sent yet.
                 assert answer.status == 500
                 assert said in answer.json()["detail"]
                 continue
@@ -650,7 +651,7 @@ def test_a_whole_stream_closes_the_connection_of_such_a_client_normally(program,
         with old_stream(server, "ends", *headers) as client:
             assert read_to_the_end(client).endswith(b"\r\n\r\nbegun")
         with old_stream(server, "flood", *headers) as client:
-            # Much of it is still in the server's buffers when the server has done its part.
+            # By now the server has written everything. Much of it is still in the socket's buffer.
             time.sleep(0.5)
             assert len(read_to_the_end(client).partition(b"\r\n\r\n")[2]) == 256 * 65536
         with old_stream(server, "fails", "Accept: text/event-stream") as client:

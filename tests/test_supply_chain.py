@@ -12,10 +12,11 @@ from support import REPOSITORY
 # The text of the Apache licence 2.0 as its authors publish it.
 APACHE = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
-# What the wheel has of those whose work is in it.
+# The file in the wheel with the licences of everything that is linked into it.
 OTHERS = "THIRD-PARTY-LICENCES.txt"
 
-# Of a model in Rust without the default features of `ai-integration`, with the model's own.
+# The maximum number of crates of a model in Rust without the default features of `ai-integration`,
+# including those of the model itself.
 MOST_CRATES = 90
 
 
@@ -146,13 +147,13 @@ def test_the_package_of_the_modes_brings_the_page():
 def test_a_small_model_in_rust_brings_few_crates():
     small = crates("language", "normal,build", "--no-default-features")
     assert len(small) <= MOST_CRATES, "\n".join(" ".join(crate) for crate in sorted(small))
-    # Or else this one has all features as well, and nothing was counted.
+    # Otherwise `--no-default-features` had no effect, and the test would prove nothing.
     assert len(small) < len(crates("language", "normal,build")) / 2
 
 
 def test_the_features_of_a_model_in_rust_are_those_of_the_modes_and_described():
     of_models, of_modes = features("ai-integration"), features("ai-integration-modes")
-    # What inputs are read as concerns no mode.
+    # The feature `schema` makes a schema of a type, which concerns no mode.
     assert of_models["schema"] == ["dep:schemars"]
     passed_on = of_models.keys() - {"default", "schema"}
     assert passed_on == of_modes.keys() - {"default"}

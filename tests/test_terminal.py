@@ -128,7 +128,7 @@ class TestNewline:
         seen = shown(PYTHON, path, *output, MODE="command_line", errors=subprocess.DEVNULL)
         assert seen.endswith("\n")
         assert not seen.endswith("\n\n")
-        # What goes to `--output` is not laid out.
+        # With `--output` the result is not formatted for a terminal.
         assert output or seen.endswith(end + "\n"), seen
 
     @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ class TestTraceback:
         path = program(RAISING[way])
         given = json.dumps({"text": "bad"}).encode()
         self.check(shown(*command, path, stdin=given, MODE="test_inputs_dict_json"))
-        # The report names it wherever it goes.
+        # The report on standard output names the exception, also if it is a pipe.
         done = run(path, command=command, stdin=given, mode="test_inputs_dict_json")
         assert b"ValueError: deliberate" in done.stdout
         self.check((done.stdout + done.stderr).decode())
@@ -344,7 +344,7 @@ class TestTraceback:
             assert [answer().status for answer in answers] == [200, 500, 200]
             assert first().status == 200
             on.wait_for("request_id")
-            # Another request with the same failure is another failure.
+            # Each request with the same failure is reported again.
             assert "got a b bad" in on.text()
             self.check(on.text())
             for _ in range(3):
@@ -423,6 +423,6 @@ class TestModes:
         listed = [line for line in seen.splitlines() if line.startswith(" * MODE=")]
         assert len(listed) == 6
         assert max(map(len, seen.splitlines())) < 80
-        # The long form is a command away.
+        # The list names the command that prints the long form.
         assert "ai-integration modes" in seen
         assert b"docker run --rm -e MODE=http" in run("modes", command=[BINARY]).stdout

@@ -102,7 +102,7 @@ def test_each_worker_has_its_device(program, tmp_path, devices, workers, expecte
     options = {"AI_INTEGRATION_DEVICES": devices, "AI_INTEGRATION_WORKERS": workers}
     with serve(program(MODEL), cwd=tmp_path, CUDA_VISIBLE_DEVICES=None, **options) as server:
         wait_for_workers(server, len(expected))
-        # As many as there are workers: each has one of them.
+        # One request for each worker, so that each worker holds one.
         held = [in_background(server.post, text="hold") for _ in expected]
         eventually(lambda: server.output().count("begun") == len(expected), "all are at work")
         (tmp_path / "release").touch()
@@ -147,7 +147,7 @@ def test_workers_are_recycled_after_their_requests_without_a_failed_one(program,
             eventually(lambda: len(answers) >= 300, "there are enough answers")
         answered_by = collections.Counter(about(answer)[1] for answer in answers)
         assert sum(answered_by.values()) >= 300
-        # Some a tenth earlier, none later.
+        # Some workers are recycled up to a tenth earlier, none later.
         assert max(answered_by.values()) <= 20
         in_full = sorted(answered_by.values())[workers:]
         assert min(in_full) >= 18
@@ -194,8 +194,8 @@ def test_a_worker_that_does_not_grow_stays(program):
     with serve(program(MODEL), AI_INTEGRATION_MAX_RSS=200) as server:
         with load(server, clients=1) as answers:
             begin = time.monotonic()
-            # It is looked at every second.
-            eventually(lambda: time.monotonic() - begin > 2.2, "it was looked at")
+            # The server measures the memory every second.
+            eventually(lambda: time.monotonic() - begin > 2.2, "the memory was measured")
         assert len({about(answer)[1] for answer in answers}) == 1
 
 
@@ -215,7 +215,8 @@ def test_a_changed_program_takes_over_without_a_failed_request(program, workers)
             eventually(lambda: len(answers) >= seen + 50, "the new one serves")
         told = [about(answer) for answer in answers]
         assert told[0][0] == "old"
-        # Those that had begun before may come after, in whatever order; the clients are four.
+        # Each of the four clients may still get one response of the old program, for a request that
+        # had begun before.
         later = [version for version, _, _ in told[seen:]]
         assert set(later) <= {"old", "new"}
         assert later.count("old") <= 4, later
@@ -308,7 +309,7 @@ def test_a_request_that_has_begun_is_finished_by_the_old_worker(program, tmp_pat
         waiting = [in_background(server.post, text="x") for _ in range(5)]
         program(version("new"))
         reload(server)
-        # What only waits is the new one's.
+        # The new worker gets the requests that had not begun.
         assert [about(answer())[0] for answer in waiting] == ["new"] * 5
         assert alive(old)
         (tmp_path / "release").touch()
@@ -346,9 +347,9 @@ def test_the_server_stops_while_it_starts_the_program_anew(program):
 def test_no_request_waits_behind_a_long_one_while_a_worker_is_free(program):
     with serve(program(MODEL), AI_INTEGRATION_WORKERS=2) as server:
         wait_for_workers(server, 2)
-        # Now the workers are known to be fast.
+        # After these requests the engine knows that the workers are fast.
         with load(server) as answers:
-            eventually(lambda: len(answers) >= 300, "they have shown it")
+            eventually(lambda: len(answers) >= 300, "enough requests were fast")
         long = in_background(server.post, text="long")
         busy = int(server.wait_for_output(r"begun (\d+)").group(1))
         begin = time.monotonic()
@@ -372,7 +373,7 @@ def test_jobs_sent_ahead_survive_a_model_that_kills_itself(program):
                 assert killed.status == 500
                 assert killed.json()["code"] == "model_crashed"
                 assert "signal 9" in killed.json()["detail"] or "SIGKILL" in killed.json()["detail"]
-        # Only the one that did it.
+        # No other request failed.
         assert [answer for answer in answers if answer.status != 200] == []
 
 
