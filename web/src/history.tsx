@@ -39,10 +39,10 @@ interface Entry {
   elapsed: number;
 }
 
-/** The most entries of one model, and of all models that were served at this address. */
+/** The maximum number of entries of one model, and of all models that this address has served. */
 const MOST = 30;
 const MOST_OF_ALL = 100;
-/** The most bytes of an entry's files together. Larger files are kept only until the page is closed. */
+/** The maximum size of an entry's files together, in bytes. Larger files are lost with the page. */
 const LARGEST = 32 * 1024 * 1024;
 
 const history = signal<Entry[]>([]);

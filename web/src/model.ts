@@ -89,7 +89,7 @@ export function isListed({ accept }: Input, type: string, name = ""): boolean {
   return !accept || accept.split(",").some(isIt);
 }
 
-/** The most rows that are drawn or added at once. */
+/** The maximum number of rows that are drawn or added at once. */
 export const MOST_ROWS = 100;
 
 /** The rows of a list at the start. */

@@ -210,7 +210,7 @@ function finishList(type: string, urls: string[]) {
   });
 }
 
-/** The bytes that an outcome takes up. */
+/** Returns the size of an outcome in bytes. */
 export const sizeOf = (outcome: Outcome | null) =>
   [outcome?.data, ...(outcome?.parts ?? [])].reduce((sum, blob) => sum + (blob?.size ?? 0), 0);
 

@@ -122,5 +122,5 @@ export function Snippets({ model }: { model: Model }) {
 /** Quotes a text as one word of a POSIX shell. */
 const shell = (text: string) => `'${text.replace(/'/g, "'\\''")}'`;
 
-/** A script may stand in a page. */
+/** Quotes a text for JavaScript, also inside the `<script>` of a page. */
 const script = (text: string) => JSON.stringify(text).replace(/</g, "\\u003c");

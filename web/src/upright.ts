@@ -3,7 +3,7 @@
  * tag 0x0112. Browsers apply that tag, but many models do not, and would see another picture.
  */
 
-/** The most bytes of a file that may come before the tag. */
+/** The maximum number of bytes before the tag in a file. */
 const HEAD = 256 * 1024;
 
 /** Returns the photo turned upright, or the same file if it already is. */
