@@ -10,9 +10,9 @@ use crate::number;
 pub struct Constraints {
     /// The allowed values; empty if all values are allowed.
     pub choices: Vec<Json>,
-    /// The least number that is allowed.
+    /// The minimum number that is allowed.
     pub min: Option<Number>,
-    /// The greatest number that is allowed.
+    /// The maximum number that is allowed.
     pub max: Option<Number>,
     /// The maximum length of text and files in bytes.
     pub max_bytes: Option<u64>,

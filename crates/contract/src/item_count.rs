@@ -5,9 +5,9 @@ use std::fmt;
 /// The bounds on the number of items of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ItemCount {
-    /// The least number of items.
+    /// The minimum number of items.
     pub min: u64,
-    /// The greatest number of items; `None` if there is no limit.
+    /// The maximum number of items; `None` if there is no limit.
     pub max: Option<u64>,
 }
 

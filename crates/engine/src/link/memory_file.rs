@@ -26,7 +26,8 @@ use crate::link::codec::{INLINE, MemoryFile};
 
 /// The least size in bytes of bodies that are in memory files, if both sides support them.
 const SHARED_FROM: usize = 256 * 1024;
-/// The most memory in bytes that is allocated before a body arrives, if it is not in a memory file.
+/// The maximum memory in bytes that is allocated for a body before the body arrives, unless it is in
+/// a memory file.
 const AT_ONCE: usize = SHARED_FROM;
 
 /// A buffer for the bytes of a request body. A large body is written into a memory file, from which

@@ -13,7 +13,7 @@ use tempfile::{NamedTempFile, TempPath};
 
 /// The paths of standard output.
 const STDOUT: &[&str] = &["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-/// The most symbolic links that are followed in a row, as in Linux.
+/// The maximum number of symbolic links that are followed in a row, as in Linux.
 const MAX_LINKS: usize = 40;
 /// The errors of a rename onto a file that can be written but not replaced, because it is a mount
 /// point or its folder belongs to another user.

@@ -11,7 +11,7 @@ use nix::unistd::{SysconfVar, sysconf};
 
 /// The maximum length of a URL in bytes (RFC 9110, section 4.1 recommends at least 8,000).
 pub(crate) const MAX_URI: usize = 8 * 1024;
-/// The greatest length of a request's head in bytes; over HTTP/2, that of its header fields.
+/// The maximum length of a request's head in bytes; over HTTP/2, that of its header fields.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// The maximum number of header fields of a request.
 pub(crate) const MAX_HEADERS: usize = 100;
