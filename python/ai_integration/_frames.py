@@ -31,7 +31,7 @@ def frames(answer, number, has_chunks):
 
     `has_chunks` is true if chunks were sent before; the data of a success is then one more.
     """
-    # An iterator without items gives empty data, not none.
+    # An iterator without items gives empty data, not `None`.
     data = answer.data if answer.chunks is None else ""
     try:
         kind, body = (None, b"") if data is None else body_of(data)
@@ -83,7 +83,7 @@ def progress(number, fraction, message):
 
 
 def log(number, line):
-    """The header of the frame with a line that was printed for a job."""
+    """Returns the header of a frame with a line that was printed for a job."""
     return encode({"type": "log", "id": number, "message": line})
 
 

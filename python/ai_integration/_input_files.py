@@ -26,7 +26,7 @@ except ImportError:
 _PREFIX = "ai_integration-inputs-"
 # The number of tries to make a folder: another process may remove a new one before it is locked.
 _TRIES = 10
-# The most characters of an input's name in the name of its file.
+# The maximum number of characters of an input's name in the name of its file.
 _NAME = 40
 
 # The marks of formats: the place of a mark in a file, its bytes, and the format.

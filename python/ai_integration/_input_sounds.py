@@ -20,9 +20,9 @@ _MOST = 1 << 28
 _INTEGERS = struct.pack("<H", 1)
 _EXTENSIBLE = struct.pack("<H", 0xFFFE)
 _SUBFORMAT = 24
-# The greatest length that the header of a file can state.
+# The maximum length that the header of a file can state.
 _LONGEST = (1 << 32) - 1
-# The most chunks of a WAV file before the chunk with its format.
+# The maximum number of chunks of a WAV file before the chunk with its format.
 _MOST_CHUNKS = 1000
 
 _TOO_LONG = "expected a sound of at most %d samples, got one of more, or of unknown length" % _MOST

@@ -18,7 +18,8 @@ _TYPES = {
     "path": ("audio", "file", "image", "video"),
     "pil": ("image",),
 }
-# The most bytes of all decoded files of a request together, because small files can become large.
+# The maximum size of all decoded files of a request together, in bytes: small files can become
+# large.
 _MOST_BYTES = 2 << 30
 
 _DATA_URL = re.compile(r"data:[^,]{0,1000};base64,")

@@ -18,10 +18,11 @@ _abc = sys.modules.get("_collections_abc") or sys.modules["_abcoll"]
 _TEXT = type(b"".decode("ascii"))
 _INTEGERS = (int, type(sys.maxsize + 1))
 
-# The most nested containers, and the most items of an iterator, which may be endless.
+# The maximum depth of containers, and the maximum number of items of an iterator, which may be
+# endless.
 _DEEPEST = 200
 _LONGEST = 1000000
-# The most digits of a `Decimal` that is written as an integer: the default limit of Python.
+# The maximum number of digits of a `Decimal` that is written as an integer: Python's default.
 _MOST_DIGITS = 4300
 _LONGEST_PLACE = 200
 

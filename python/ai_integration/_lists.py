@@ -4,7 +4,7 @@ from . import _pictures
 from ._link import BODY_LIMIT
 from ._unsendable import Unsendable
 
-# The most items that the engine accepts in one result.
+# The maximum number of items that the engine accepts in one result.
 _MOST = 1000
 
 

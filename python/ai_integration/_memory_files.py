@@ -36,7 +36,7 @@ _NOTHING_UNREAD = b"\0" * _UNREAD.size
 _PRINTED = slice(8, 24)
 _READ = slice(24, 40)
 _PIPES = slice(40, 56)
-# Is set while the engine reads: the number is then the one that it will have read afterwards.
+# The engine sets this bit while it reads. The number then includes the bytes of this read.
 _READING = 1 << 63
 # Means that the number of printed bytes is unknown; no program prints this many.
 _UNKNOWN = _READING - 1

@@ -1,13 +1,14 @@
 """The refusal of an input that cannot be read as what it should be."""
 
-# The most wrong inputs, or wrong items of a list, that an error names; the engine has the same.
+# The maximum number of wrong inputs, or wrong items of a list, that an error names. The engine has
+# the same limit.
 MOST_NAMED = 20
 # The message for the items after these.
 FURTHER = "further items do not fit either"
-# The most characters of a library's error text; the rest is cut off.
+# The maximum number of characters of a library's error text. The rest is cut off.
 _MOST = 200
-# The most messages for a request, and the most characters of each: together they must fit into the
-# header of a frame.
+# The maximum number of messages for a request, and of characters in each. Together they must fit
+# into the header of a frame.
 _MOST_FIELDS = 60
 _LONGEST = 1000
 

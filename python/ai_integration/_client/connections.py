@@ -15,7 +15,7 @@ import time
 from . import address as addresses
 
 _BUFFER = 1 << 16
-# The most idle connections to one server.
+# The maximum number of idle connections to one server.
 _MOST_IDLE = 64
 # In bytes: segments of a request up to this size are sent together.
 _SMALL = 1 << 14

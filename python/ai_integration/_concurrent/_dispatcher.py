@@ -34,7 +34,7 @@ class Dispatcher:
         # True if the engine was asked for no more requests, because the main task has ended.
         self._is_paused = False
         self._threads = None
-        # Started by no one yet, and started but not finished.
+        # The requests that have not been started, and the number of open requests.
         self._waiting = deque()
         self._open = 0
         # True if the source has no more requests.
@@ -59,7 +59,7 @@ class Dispatcher:
             self._source.serve_loop(self._loop, self._on_close)
             self._descriptor = self._source.fileno()
             self._loop.add_reader(self._descriptor, self._on_readable)
-            # Some may have been read together with earlier messages.
+            # Some requests may have been read already, together with earlier messages.
             self._on_readable()
         else:
             # The calls of a custom mode come from its thread.
@@ -292,7 +292,7 @@ class Dispatcher:
     def _on_end_of_task(self, work, block, task):
         self._tasks.discard(task)
         if work is not None and not work.has_begun:
-            # Cancelled before it began.
+            # The task was cancelled before its coroutine began.
             work.coroutine.close()
         if self._body is not block and block.task is task:
             self._finish_with_task(block)
@@ -338,7 +338,7 @@ class Dispatcher:
             block.task.cancel()
 
     def _follow_main(self):
-        """Makes the calling task the main task. `wait_for` may use another one for each request."""
+        """Makes the calling task the main task: `wait_for` may run each wait in a new task."""
         task = asyncio.current_task()
         if task is not self.main:
             self.main = task
@@ -354,7 +354,8 @@ class Dispatcher:
         block, self._body = self._body, None
         if self._exit is not None and not main.cancelled():
             if _is_group_of(main.exception(), self._exit):
-                # Task groups of anyio make one, with which the program would end as after an error.
+                # Task groups of anyio put `SystemExit` into a group. With this group the program
+                # would end as after an error.
                 raise self._exit
             return
         if self._has_ended or self._session.ending is not None:

@@ -58,7 +58,7 @@ class ConcurrentJob(Job):
         return self._is_cancelled or self._is_abandoned or not self._link.is_open()
 
     def abandon(self):
-        """Ends the sending of a result that comes in pieces with a failure."""
+        """Stops sending the chunks of a result, which then ends with a failure."""
         self._is_abandoned = True
         self._notify()
 

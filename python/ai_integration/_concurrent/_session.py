@@ -48,7 +48,7 @@ class ConcurrentSession(Session):
         # The exception that ends the program once no block is open.
         self.ending = None
 
-    # `Session` keeps these three for its only block.
+    # `Session` has these three as attributes, because it has only one block.
 
     @property
     def lock(self):

@@ -53,7 +53,7 @@ class _Pool:
         with self._changed:
             self._waiting.append(jobs)
             if self._session.ending is not None:
-                # The engine gives it to another process.
+                # The engine gives this request to another process.
                 return
             if len(self._waiting) <= self._idle:
                 self._changed.notify()
