@@ -175,7 +175,7 @@ def test_no_response_is_wrong_lost_or_sent_twice(program, tmp_path, connections,
     answered["kills"] += killer.kills
 
 
-def test_the_count():
+def test_the_total_of_all_requests_is_right():
     assert answered["requests"] == 12 * REQUESTS, "some of the cases above failed or did not run"
     print("in all: " + ", ".join("%d %s" % (n, what) for what, n in answered.items()))
     assert answered["right"] >= answered["requests"] * 0.9

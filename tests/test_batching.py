@@ -186,7 +186,7 @@ def test_waiting_requests_run_in_full_batches_and_never_larger_ones(
             assert sorted(sizes.values()) == [4] + [8] * 7
 
 
-def test_a_batch_may_be_of_one(program, tmp_path):
+def test_a_batch_may_have_one_member(program, tmp_path):
     source = HEAD + LOOP.replace("max_batch_size=8", "max_batch_size=1")
     with serve(program(source), cwd=tmp_path) as server:
         answers = together(server, tmp_path, texts("a", "b", "c"))
@@ -231,7 +231,7 @@ def test_a_burst_at_an_idle_worker_ends_in_few_batches(program, style):
         assert len({json_of(answer)[1] for answer in answers}) <= 3
 
 
-def test_a_wait_of_nothing_is_allowed(program, tmp_path):
+def test_a_wait_of_zero_is_allowed(program, tmp_path):
     source = HEAD + LOOP.replace("max_wait_ms=20", "max_wait_ms=0")
     with serve(program(source), cwd=tmp_path) as server:
         answers = together(server, tmp_path, texts(*"abcde"))
@@ -520,7 +520,7 @@ def test_a_second_list_of_results_is_refused_with_a_warning(program, tmp_path):
     ],
 )
 @pytest.mark.parametrize("caught", [True, False])
-def test_a_function_of_the_other_kind_of_block_says_so(program, block, call, told, caught):
+def test_a_function_for_the_other_kind_of_block_raises_an_error(program, block, call, told, caught):
     loop = """
     while True:
         with ai_integration.%s(SCHEMA) as inputs:

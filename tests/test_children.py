@@ -193,7 +193,7 @@ def test_a_started_process_works_or_fails_only_its_request(model, way, method):
     assert ask(server, "plain").json() == before
 
 
-def test_what_a_block_leaves_behind_neither_goes_on_nor_disturbs_the_next(program):
+def test_processes_that_a_block_leaves_are_ended_and_disturb_no_later_block(program):
     slow = """
         def plain(context, numbers):
             import time

@@ -273,7 +273,7 @@ def test_a_batch_has_one_member_where_one_request_is_all(program, mode):
         ("max_wait_ms=True", "max_wait_ms"),
     ],
 )
-def test_a_batch_that_cannot_be_is_refused_by_name(program, arguments, word):
+def test_an_invalid_option_of_a_batch_is_refused_by_name(program, arguments, word):
     done = run(program("import ai_integration\nai_integration.get_next_inputs({}, %s)" % arguments))
     assert done.returncode == 1
     assert re.search("ValueError: .*%s" % word, done.stderr.decode())
@@ -404,7 +404,7 @@ def test_a_failure_after_chunks_is_a_failure(calls, text, words):
     assert words in calls.classic(text=text)["err"]
 
 
-def test_what_cannot_be_said_is_refused_and_the_request_goes_on(calls):
+def test_invalid_progress_is_refused_and_the_request_goes_on(calls):
     assert calls.post(text="wrong").body == b"7"
 
 
@@ -445,7 +445,7 @@ def test_calls_without_a_request_are_ignored_with_a_warning(program):
         assert words in done.stderr
 
 
-def test_a_call_in_the_other_kind_of_block_says_what_to_use(program):
+def test_the_error_of_a_call_in_the_other_kind_of_block_names_the_right_call(program):
     source = """
     with ai_integration.get_next_inputs(SCHEMA) as batch:
         told = []
@@ -516,7 +516,7 @@ CANCELLATION = """
     ],
 )
 @pytest.mark.parametrize("accept", [None, "text/event-stream"])
-def test_a_requester_who_leaves_frees_the_model(program, how, told, not_told, accept):
+def test_a_client_that_disconnects_frees_the_model(program, how, told, not_told, accept):
     with serve(program(CALLS + CANCELLATION)) as server:
         with streaming(server, how, accept) as connection:
             answer = connection.getresponse()

@@ -209,7 +209,9 @@ WAYS = {
 @both_styles
 @both_commands
 @pytest.mark.parametrize("way", WAYS)
-def test_paths_count_from_where_the_command_was_typed(program, tmp_path, style, command, way):
+def test_relative_paths_are_those_of_the_folder_of_the_command(
+    program, tmp_path, style, command, way
+):
     if way == "chdir first" and sys.version_info < (3, 9):
         pytest.skip("Python does not tell where a script was started")
     user, weights = tmp_path / "user", tmp_path / "weights"
@@ -421,7 +423,7 @@ def test_what_cannot_be_written_is_refused_before_the_model_runs(
 
 
 @pytest.mark.parametrize("name", ["/dev/fd/1", "/proc/self/fd/1", "link", "linked/1"])
-def test_standard_output_has_names(program, tmp_path, name):
+def test_a_result_goes_to_standard_output_by_any_of_its_names(program, tmp_path, name):
     program(model(TEXT))
     # The test makes links of its own. If the command replaced a link, it must not be one of the
     # machine's, and the test would fail.
@@ -530,7 +532,7 @@ LISTS = """
         "--option tags[]=a --option tags[]=b --tags=c",
     ],
 )
-def test_the_items_of_a_list_add_up_in_order(program, command, words):
+def test_repeated_flags_give_the_items_of_a_list_in_order(program, command, words):
     path = program(model(LISTS))
     done = run(path, *words.split(), mode="command_line", command=command)
     assert seen(done)["tags"] == ["a", "b", "c"]

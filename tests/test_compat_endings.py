@@ -641,7 +641,7 @@ def test_a_second_loop_beside_the_first_ends_a_server_with_1(program, second, wo
 
 
 @pytest.mark.parametrize("style", ["loop", "start_loop"])
-def test_a_loop_that_takes_its_end_for_an_error_is_no_second_one(program, style):
+def test_a_loop_that_catches_its_own_end_is_no_second_loop(program, style):
     loops = {
         "loop": "with ai_integration.get_next_input(SCHEMA) as i: ai_integration.send_result('x')",
         "start_loop": "start_loop(lambda inputs: 'x', SCHEMA)",

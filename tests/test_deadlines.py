@@ -39,7 +39,7 @@ def pid(server):
     return server.post(text="who").body
 
 
-def test_a_model_that_goes_on_is_ended(program, tmp_path):
+def test_a_model_that_ignores_its_deadline_is_killed(program, tmp_path):
     with serve(program(MODEL), cwd=tmp_path, **LIMITED) as server:
         first = pid(server)
         answer, seconds = timed(server, text="stubborn")
@@ -56,7 +56,7 @@ def test_a_model_that_goes_on_is_ended(program, tmp_path):
         server.wait_for_output("did not finish a request within its timeout")
 
 
-def test_a_model_that_heeds_its_cancellation_stays(program, tmp_path):
+def test_a_model_that_stops_when_it_is_cancelled_keeps_its_process(program, tmp_path):
     with serve(program(MODEL), cwd=tmp_path, **LIMITED) as server:
         first = pid(server)
         answer, seconds = timed(server, text="cooperative")
@@ -66,7 +66,7 @@ def test_a_model_that_heeds_its_cancellation_stays(program, tmp_path):
         assert pid(server) == first
 
 
-def test_a_request_may_ask_for_less_and_not_for_more(program, tmp_path):
+def test_a_request_may_lower_its_limit_but_not_raise_it(program, tmp_path):
     with serve(program(MODEL), cwd=tmp_path, **LIMITED) as server:
         for asked, expected in [("0.3", 0.3), ("100", 1)]:
             headers = {"AI-Integration-Timeout": asked}
@@ -114,7 +114,7 @@ def test_an_invalid_limit_is_refused(program, tmp_path, value):
         assert "AI-Integration-Timeout" in answer.json()["detail"]
 
 
-def test_the_process_of_a_model_that_goes_on_is_gone(program, tmp_path):
+def test_the_process_of_a_model_that_ignores_its_deadline_is_gone(program, tmp_path):
     with serve(program(MODEL), cwd=tmp_path, AI_INTEGRATION_GRACE="0.5") as server:
         first = int(pid(server))
         begin = time.monotonic()

@@ -632,7 +632,7 @@ def test_errors_of_unfitting_values_are_bounded(program):
 
 
 @pytest.mark.parametrize("given", [{"b": 7}, {"a": None, "b": 7}])
-def test_what_a_hint_leaves_out_is_missing(program, tmp_path, given):
+def test_an_input_that_a_hint_schema_lets_through_is_reported_as_missing(program, tmp_path, given):
     # In a pipe and in a custom mode the schema is a hint.
     source = "def f(a: int, b: int = 5, /): return [a, b]\nai_integration.run(f)"
     done = served(program, source, mode="test_inputs_dict_json", stdin=json.dumps(given).encode())
@@ -665,7 +665,7 @@ GIVEN_BY_A_MODE = {
 }
 
 
-def test_a_custom_mode_gives_what_the_annotations_say_or_is_told(program, tmp_path):
+def test_values_of_a_custom_mode_fit_the_annotations_or_are_refused(program, tmp_path):
     (tmp_path / "mine.py").write_text(
         "def mine(inference_function=None):\n"
         "    tried = {}\n"
@@ -842,14 +842,14 @@ UNDESCRIBED = {
 
 
 @pytest.mark.parametrize("source", UNDESCRIBED)
-def test_what_describes_nothing_is_no_description(program, source):
+def test_generated_or_empty_docstrings_are_no_description(program, source):
     with serve(program(DATACLASSES % source)) as server:
         schema = server.get("/schema").json()
     assert schema["model"].get("description") is None
     assert schema["inputs"][0].get("description") == UNDESCRIBED[source]
 
 
-def test_the_author_says_more(program, tmp_path):
+def test_run_takes_the_name_description_version_and_examples(program, tmp_path):
     (tmp_path / "p.png").write_bytes(PNG)
     said = """, name="Reader", description="Reads.", version="7", examples=[
         {"picture": Path("%s"), "words": 4}, {"picture": %r, "size": 2}]""" % (

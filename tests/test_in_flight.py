@@ -453,7 +453,7 @@ def test_the_setting_overrides_the_program(program, tmp_path, form):
 
 
 @both_kinds
-def test_one_at_a_time_is_possible_too(program, form):
+def test_a_concurrency_of_one_is_possible(program, form):
     with serve(program(model(form, 1))) as server:
         texts = ["wait 0.01 %d" % number for number in range(20)] + ["steps 20"]
         answers = [answer.body.decode() for answer in all_at_once(server, texts)]

@@ -434,7 +434,7 @@ def test_numbers_and_booleans_for_text_stay_what_they_are_in_a_pipe(program, sty
     pipe_refused(run(path, mode=mode, stdin=stdin), "words: expected at most 5 bytes")
 
 
-def test_no_standard_input_at_all_is_said(program):
+def test_a_closed_standard_input_is_reported(program):
     path = program(model(ONE_TEXT))
     done = subprocess.run(
         ["bash", "-c", 'exec "$@" <&-', "bash", PYTHON, str(path)],
@@ -620,7 +620,7 @@ class TestRenamedSettings:
         one_paragraph(refused(done, 2, old, new, "have different values"))
 
 
-def test_on_exception_that_does_not_fit_is_said_in_a_one_shot_mode_too(program):
+def test_an_invalid_on_exception_is_reported_in_a_one_shot_mode_too(program):
     done = run(
         program(model(ONE_TEXT)), mode="command_line", AI_INTEGRATION_ON_EXCEPTION="carry on"
     )
@@ -687,7 +687,7 @@ def test_a_program_that_dies_at_once_is_tried_again_before_it_is_given_up(progra
 
 @both_styles
 @pytest.mark.parametrize("how", ["program", "command"])
-def test_a_port_in_use_is_said(program, style, how):
+def test_a_port_in_use_is_reported(program, style, how):
     path = program(model(ONE_TEXT, style))
     command = None if how == "program" else [BINARY, "run", "--mode", "http"]
     with socket.socket() as taken:

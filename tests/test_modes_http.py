@@ -249,7 +249,7 @@ JAVA = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"
         ({"Accept": "text/html"}, "text/html"),
     ],
 )
-def test_a_page_is_for_a_browsers_navigation(server, headers, kind):
+def test_only_the_navigation_of_a_browser_gets_a_page(server, headers, kind):
     for title in ["x", "image"]:
         answer = server.post("/", headers=headers, photo=PNG, title=title)
         assert (answer.status, answer.type) == (200, kind)
@@ -467,7 +467,7 @@ def test_the_address_is_taken_from_the_environment(program, host):
 
 
 @pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "my-laptop", "0.0.0"])
-def test_a_host_that_is_no_address_is_another_programs(program, host):
+def test_a_host_that_is_no_address_is_ignored_with_a_warning(program, host):
     with serve(program(model(PAINTER)), HOST=host) as server:
         assert server.get("/healthz").status == 200
         (line,) = [line for line in server.output().splitlines() if "WARN" in line]
@@ -612,7 +612,7 @@ def test_the_operator_may_change_the_description_of_the_model(program):
 
 
 @pytest.mark.parametrize("said", ["name=7", "examples={}", "examples=['a']", "version=b'1'"])
-def test_what_people_cannot_read_is_refused(program, said):
+def test_a_description_that_is_not_text_is_refused(program, said):
     source = "import ai_integration\nai_integration.get_next_input({}, %s).__enter__()\n" % said
     ended = run(program(source), mode="http", AI_INTEGRATION_START_ATTEMPTS=1, PORT=0)
     assert ended.returncode == 70, ended

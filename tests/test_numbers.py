@@ -305,7 +305,7 @@ def test_many_long_integers_come_at_once(telling):
 
 
 @pytest.mark.parametrize("value", ['"5"', "5", '"\\u0035"', "{}"])
-def test_a_key_of_the_readers_own_is_no_number(telling, value):
+def test_the_private_keys_of_serde_json_make_no_number(telling, value):
     text = '{"$serde_json::private::Number": %s}' % value
     for way in ["http json", "http urlencoded"]:
         with pytest.raises(Refused, match="cannot be used"):

@@ -362,7 +362,7 @@ def test_several_workers_are_mended_together(program):
             eventually(lambda: revision(server)["broken"], "it is told")
 
 
-def test_a_change_while_the_program_loads_begins_that_again(program):
+def test_a_change_while_the_program_loads_starts_the_load_again(program):
     path = program(model("good"))
     with watched(path) as server:
         path.write_text(model("slow", more="time.sleep(1000)"))

@@ -218,7 +218,7 @@ def test_the_self_test_is_sad_about_a_mistake(program, name):
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_what_is_merely_unknown_is_no_mistake(program, name):
+def test_an_unknown_type_or_property_is_no_mistake(program, name):
     done = run(program(MODEL % FINE[name]), mode="test_model_integration")
     assert done.returncode == 0, done.stdout
     assert b"The model is integrated right!" in done.stdout

@@ -194,7 +194,7 @@ def test_the_stop_timeout_bounds_a_stop_and_the_client_gets_an_error(program, ma
         assert "err" in queued()
 
 
-def test_a_worker_that_does_not_leave_is_made_to(program, mark):
+def test_a_worker_that_does_not_end_is_killed_at_the_stop(program, mark):
     # Docker waits for ten seconds.
     with serve(program(MODEL), MARK=mark, AI_INTEGRATION_STOP_TIMEOUT=2) as server:
         assert server.post(text="never comes back").status == 200

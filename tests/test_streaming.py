@@ -195,7 +195,7 @@ def test_a_slow_reader_gets_everything(program):
 
 
 @pytest.mark.parametrize("headers", [{}, EVENTS], ids=["chunked", "events"])
-def test_a_reader_who_leaves_frees_the_worker(program, tmp_path, headers):
+def test_a_reader_that_disconnects_frees_the_worker(program, tmp_path, headers):
     with serve(program(MODEL), cwd=tmp_path) as server:
         connection, answer = open_stream(server, "endless", **headers)
         answer.read(5)

@@ -189,7 +189,7 @@ def test_a_missing_collector_delays_no_request(program, way):
             assert "traces were not sent" in server.output() or way == "closed"
 
 
-def test_nonsense_is_refused_at_the_start(program):
+def test_invalid_settings_are_refused_at_the_start(program):
     path = program(MODEL)
     for nonsense in ["collector:4318", "ftp://collector", "http://"]:
         ended = run(path, mode="http", OTEL_EXPORTER_OTLP_ENDPOINT=nonsense)

@@ -262,7 +262,7 @@ def test_a_broken_program_leaves_the_old_one_serving(program, broken, workers):
         assert about(server.post(text="x"))[0] == "mended"
 
 
-def test_a_worker_of_the_old_ones_that_dies_after_a_broken_reload_is_not_left_alone(program):
+def test_an_old_worker_that_dies_after_a_failed_reload_starts_the_repaired_program(program):
     with serve(program(MODEL)) as server:
         program("this is no Python\n")
         server.process.send_signal(signal.SIGHUP)

@@ -53,7 +53,7 @@ def variant(podman: containers.Podman, image: str, tmp_path) -> Iterator["object
     podman.clean_up(*made)
 
 
-def test_a_right_image_passes(check, variant, podman):
+def test_a_correct_image_passes(check, variant, podman):
     status, checks = check(variant(*RIGHT))
     assert status == 0, checks
     verdicts = {name: one["verdict"] for name, one in checks.items()}

@@ -457,7 +457,7 @@ def test_every_address_of_a_name_has_to_be_public(model, canary, tmp_path):
     assert canary.asked == []
 
 
-def test_nonsense_is_refused_at_the_start(model):
+def test_invalid_settings_are_refused_at_the_start(model):
     for variable, value in [
         ("AI_INTEGRATION_URL_NETWORKS", "home"),
         ("AI_INTEGRATION_URL_PORTS", "http"),
