@@ -1,4 +1,4 @@
-"""Names under which older programs look for `start_loop` and what calls mode functions."""
+"""Names under which older programs look for `start_loop`, and functions that call modes."""
 
 from typing import Any, Callable, Dict, List, Mapping
 
