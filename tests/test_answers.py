@@ -85,15 +85,14 @@ class Killer(threading.Thread):
     def run(self):
         while not self.over.wait(self.chance.uniform(*self.pauses)):
             workers = sorted(workers_of(self.server))
-            # Workers may have become idle while the processes were listed. After a short random
-            # pause, some are busy again.
+            # The look at the processes took a while, in which the workers caught up.
             time.sleep(self.chance.uniform(0, 0.01))
             if workers:
                 try:
                     os.kill(self.chance.choice(workers), signal.SIGKILL)
                     self.kills += 1
                 except ProcessLookupError:
-                    # The worker had already ended by itself.
+                    # It was on its way out already.
                     pass
 
 
@@ -159,8 +158,7 @@ def test_no_response_is_wrong_lost_or_sent_twice(program, tmp_path, connections,
         assert load.right + len(load.crashed) == REQUESTS
         assert len(load.crashed) <= killer.kills * (BATCH if batched and not retries else 1)
         assert recovery < 1
-        # The server waits up to half a minute before it restarts a worker that was often killed
-        # before it had served a request.
+        # One that was ended before it was of use, again and again, is out for half a minute.
         eventually(lambda: len(workers_of(server)) == workers, "the workers are back", 45)
         eventually(lambda: descriptors(server.process.pid) <= before + 1, "no descriptor is left")
     # No request reached the model too often, and each request with a result reached it.
@@ -175,7 +173,7 @@ def test_no_response_is_wrong_lost_or_sent_twice(program, tmp_path, connections,
     answered["kills"] += killer.kills
 
 
-def test_the_total_of_all_requests_is_right():
+def test_the_count():
     assert answered["requests"] == 12 * REQUESTS, "some of the cases above failed or did not run"
     print("in all: " + ", ".join("%d %s" % (n, what) for what, n in answered.items()))
     assert answered["right"] >= answered["requests"] * 0.9

@@ -203,7 +203,7 @@ def test_the_engine_takes_anything_from_a_worker(worker):
             begin = time.monotonic()
             answer = server.post(text=text)
             assert time.monotonic() - begin < 3, text
-            # A random change of a result may give another valid result.
+            # Some of what chance makes of a result is one too.
             may_be_right = text.startswith(("!mutate", "!cut", "!unannounced"))
             assert answer.status in ((200, 500) if may_be_right else (500,)), (text, answer)
             if answer.status == 500:
@@ -225,7 +225,7 @@ def test_a_worker_refuses_inputs_in_the_clients_terms(worker):
         problem = answer.json()
         assert (problem["code"], problem["errors"]) == ("invalid_input", fields)
         assert problem["detail"] == "; ".join(["text: expected a poem, got prose"] * 2)
-        # Without any field it is a usual failure of the model.
+        # Without one it is a failure like any other.
         answer = server.post(text="!unfit []")
         assert (answer.status, answer.json()["detail"]) == (500, "in short")
         assert server.post(text="fine").body == b"fine"
@@ -256,7 +256,7 @@ def test_a_worker_without_a_link_gets_nothing_more(worker):
         eventually(lambda: server.get("/readyz").json().get("workers") == 2, "both workers")
 
 
-# Content types that no HTTP header can have, or that are too long. `FIT` has two that are valid.
+# What no header of HTTP can carry, or no reader would keep; and what just goes through.
 UNFIT = [
     r"'text/plain\r\nSet-Cookie: a=b'",
     r"'a\0b'",
@@ -373,7 +373,7 @@ MALFORMED = {
 }
 
 
-# Messages that a newer engine may send, or that change nothing.
+# What may be said by a newer engine, or changes nothing.
 HARMLESS = (
     *("nothing", "a body that does not come", "no type", "a type that is none", "an entry of five"),
     *("a cancellation", "an unknown message"),
@@ -382,10 +382,8 @@ HARMLESS = (
 
 @pytest.fixture
 def speak(program):
-    """Returns a function that sends bytes, and perhaps files, to a new worker as an engine.
-
-    It returns the exit status of the worker, its output and its messages.
-    """
+    """Sends bytes, and perhaps files, to a new worker as its engine would, and gives its status,
+    what it printed and what it answered."""
     path = program(MODEL)
 
     def say(data, files=()):
@@ -505,6 +503,6 @@ def test_the_client_takes_frames_that_chance_has_been_at(speak, start):
                 del data[at:]
             data = data or bytearray(b"x")
         status, printed, _ = told = speak(bytes(data))
-        # A random change may give a valid job with other inputs.
+        # Chance may leave a right job whose inputs are others.
         assert not re.search(r"File .*ai_integration/_", printed), (seed, bytes(data), told)
         check(told)

@@ -120,7 +120,7 @@ class Soak:
             assert code in ("ok", "queue_full", "model_crashed", "timeout"), answer
 
     def flood(self):
-        """Sends more requests at once than the queue has room for."""
+        """More requests at once than the queue has room for."""
         for answer in [in_background(self.act.ask, "!sleep") for _ in range(150)]:
             answer = answer()
             code = "ok" if answer.status == 200 else answer.json()["code"]
@@ -195,7 +195,7 @@ def test_the_server_survives_all_faults(program):
     print("\nsoak for %d s with SOAK_SEED=%d" % (SECONDS, SEED))
     with serve(program(MODEL), **SETTINGS) as server:
         eventually(lambda: server.get("/readyz").json().get("workers") == WORKERS, "all workers")
-        # The server keeps some of the memory that its first requests take.
+        # The first of everything takes up memory that stays.
         for _ in range(2000):
             server.post(text="warm")
         before = Before(server)
@@ -214,7 +214,7 @@ def test_the_server_survives_all_faults(program):
         finally:
             watch.over.set()
             act._over.set()
-        # The last fault may have stopped a worker, and the server finds this out after some time.
+        # The last one may have stopped a worker, which is noticed after some time.
         eventually(lambda: fresh(server), "a fresh request is answered", 30)
         act.end_load()
         say(time.monotonic() - begin, act, soak, watch)
