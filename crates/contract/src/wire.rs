@@ -30,9 +30,9 @@
 //! need no new version. A change that an old reader would misunderstand, such as a new kind of
 //! input, increments [`VERSION`]; a reader refuses a message whose version is higher than its own. A
 //! message has the lowest version that allows its content: version 2 if an input or the data is a
-//! list with bytes, otherwise version 1. A new error code does not need a new version: a reader treats an unknown
-//! code as [`Kind::ModelFailed`](crate::Kind::ModelFailed), which should not be retried, and keeps
-//! its message.
+//! list with bytes, otherwise version 1. A new error code does not need a new version: a reader treats
+//! an unknown code as [`Kind::ModelFailed`](crate::Kind::ModelFailed), which should not be retried,
+//! and keeps its message.
 
 pub mod data;
 mod frame;

@@ -57,9 +57,10 @@ impl Dialect for Native {
     fn describe(&self, schema: &InputsSchema) -> Description {
         let any_type = json!({
             "description": "The result, under the content type that the model gives it. With \
-                            `Accept: text/event-stream`, the events of the request, the \
-                            last of which is its result. A list of pictures is a JSON array of `data:` URLs, or, with \
-                            `Accept: multipart/mixed`, a body with one part for each picture.",
+                            `Accept: text/event-stream`, the events of the request, the last of \
+                            which is its result. A list of pictures is a JSON array of `data:` \
+                            URLs, or, with `Accept: multipart/mixed`, a body with one part for each \
+                            picture.",
             "content": {"*/*": {"schema": {}}, MIXED: {"schema": {}}},
         });
         let infer = json!({
