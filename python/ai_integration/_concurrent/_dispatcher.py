@@ -16,6 +16,9 @@ from . import _block, _sending
 _ENDED = "the program ended while it worked on this request"
 # Seconds that tasks whose results were sent get to end when there are no more requests.
 _END_TIMEOUT = 2.0
+# The number of requests that are read, or handed over to tasks, before other tasks may run. So when
+# many requests arrive together, the first ones do not wait until all of them are read.
+_AT_ONCE = 4
 
 
 class Dispatcher:
@@ -37,6 +40,8 @@ class Dispatcher:
         # The requests that have not been started, and the number of open requests.
         self._waiting = deque()
         self._open = 0
+        # The number of requests that were handed over since other tasks ran.
+        self._handed_over = 0
         # True if the source has no more requests.
         self._has_ended = False
         # The exception that ends the program, once it was raised in the main task.
@@ -72,6 +77,10 @@ class Dispatcher:
         """Waits for the next request, and returns its block; ends the program if there is none."""
         self._leave_body()
         self._session.check_process()
+        if self._handed_over == _AT_ONCE:
+            self._handed_over = 0
+            await asyncio.sleep(0)
+        self._handed_over += 1
         self._follow_main()
         while True:
             if self._waiting and self._may_start():
@@ -87,6 +96,7 @@ class Dispatcher:
             if (self._has_ended and not self._waiting) or (ending is not None and not self._open):
                 await self._leave()
             self._waiter = self._loop.create_future()
+            self._handed_over = 1
             try:
                 await self._waiter
             finally:
@@ -203,15 +213,20 @@ class Dispatcher:
     # --- the source ---
 
     def _on_readable(self):
-        while not self._has_ended:
+        for _ in range(_AT_ONCE):
+            if self._has_ended:
+                return
             jobs = self._source.next_jobs(wait=False)
             if jobs is None:
                 self._end_of_source()
-            elif not jobs:
+                return
+            if not jobs:
                 break
-            else:
-                self._waiting.append(jobs)
-        self._wake()
+            self._waiting.append(jobs)
+            self._wake()
+        else:
+            # The rest may have been read from the socket already, so nothing announces it.
+            self._loop.call_soon(self._on_readable)
 
     def _on_close(self):
         try:
