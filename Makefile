@@ -21,7 +21,7 @@ CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
 .PHONY: help demo serve dist sdist test test-quick test-rust test-python test-examples test-page test-container test-fuzz test-dist chaos soak screenshots \
         supply-chain sbom fuzz fuzz-build check lint docs bench bench-quick bench-observed \
-        bench-client bench-faults bench-builds clean
+        bench-works bench-client bench-faults bench-builds clean
 .DELETE_ON_ERROR:
 
 # `make help` prints the line with `## ` that stands right above a target.
@@ -305,7 +305,7 @@ docs:
 	$(PYTHON) tests/extensions/page.py
 
 # The first run installs the peers into .cache/bench.
-## measure this and its peers side by side, some 25 minutes
+## measure this and its peers side by side, some 35 minutes
 bench: dist/.published
 	$(CLEAN) $(PYTHON) bench/bench.py
 
@@ -319,9 +319,18 @@ bench-observed: dist/.published
 bench-client: dist/.published
 	$(CLEAN) $(PYTHON) bench/client.py
 
-## measure with four servers, under five minutes
+## measure with four servers, under eight minutes
 bench-quick: dist/.published
 	$(CLEAN) $(PYTHON) bench/bench.py --quick
+
+# For example WORKS=wait-64,stream-64 SERVERS=ai_integration,fastapi; all of them by default.
+# bench/works.py and bench/servers.py have the names.
+REPETITIONS ?= 3
+SECONDS ?= 3
+## measure chosen works on chosen servers (WORKS=…, SERVERS=…)
+bench-works: dist/.published
+	$(CLEAN) $(PYTHON) bench/bench.py $(addprefix --works ,$(WORKS)) $(addprefix --servers ,$(SERVERS)) \
+	  --repetitions $(REPETITIONS) --seconds $(SECONDS) --output-dir .cache/bench/report
 
 ## cause the same faults in this and three peers, some 25 minutes
 bench-faults: dist/.published

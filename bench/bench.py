@@ -1,7 +1,8 @@
 """Measures this project's server and its peers side by side, and writes a report.
 
-    make bench         everything, some 25 minutes; writes docs/benchmarks.md and its plot
-    make bench-quick   four servers in under five minutes; writes beneath .cache/bench
+    make bench         everything, some 35 minutes; writes docs/benchmarks.md and its plot
+    make bench-quick   four servers in under eight minutes; writes beneath .cache/bench
+    make bench-works   chosen works on chosen servers; writes beneath .cache/bench
 
 Each repetition goes through all servers in turn, so that a machine that is slower for a minute is
 slower for all of them. Each server is started for each group of works with the same model and
@@ -25,10 +26,10 @@ import load
 import process
 import report
 import servers
+import streams
 import works
 
 QUICK_SERVERS = ("ai_integration", "mosec", "fastapi", "original")
-PINGPONG = "pingpong"
 # Seconds between the warm-up and the measurement of the memory of an idle server.
 IDLE = 0.3
 
@@ -120,8 +121,9 @@ class Bench:
                 )
                 for server in self.options.servers:
                     self.visit(server, group)
-                if not self.options.quick and any(work.name == "text-1" for work in group):
-                    self.visit_pingpong()
+                for floor in report.PROGRAMS:
+                    if floor.work in [work.name for work in group]:
+                        self.visit_floor(floor)
         return {
             "date": datetime.date.today().isoformat(),
             "minutes": (time.monotonic() - begin) / 60,
@@ -169,15 +171,16 @@ class Bench:
                 idle = None
                 for work in group:
                     running.check(work)
-                    load.warm_up(running, work, self.options.seconds / 4)
+                    client = streams if work.chunks else load
+                    client.warm_up(running, work, self.options.seconds / 4)
                     if idle is None:
                         time.sleep(IDLE)
                         idle = running.memory()
                         first = running.memory_of_first_process()
-                    figures = load.measure(running, work, self.options.seconds)
+                    figures = client.measure(running, work, self.options.seconds)
                     self.runs[server.name].setdefault(work.name, []).append(figures)
                     done.add(work.name)
-                    print(f"{figures['requests_per_second']:10,.0f}/s", end="", flush=True)
+                    print(f"{figures[work.rate]:10,.0f}/s", end="", flush=True)
                 if group[0].model == "text":
                     self.starts[server.name].append(
                         {
@@ -194,16 +197,17 @@ class Bench:
                 if work.name not in done:
                     self.reasons[server.name][work.name] = str(failure)
 
-    def visit_pingpong(self):
+    def visit_floor(self, floor):
         found = subprocess.run(
-            [sys.executable, servers.HERE / "pingpong.py", str(self.options.seconds)],
+            [sys.executable, servers.HERE / f"{floor.name}.py", str(self.options.seconds)],
             stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(servers.HERE / "model")},
             timeout=self.options.seconds + 20,
             check=True,
         )
         figures = json.loads(found.stdout)
-        self.runs.setdefault(PINGPONG, {}).setdefault("text-1", []).append(figures)
-        print(f"  {'Python ping-pong':29}{figures['requests_per_second']:10,.0f}/s")
+        self.runs.setdefault(floor.name, {}).setdefault(floor.work, []).append(figures)
+        print(f"  {floor.title:29}{figures['requests_per_second']:10,.0f}/s")
 
 
 def machine():

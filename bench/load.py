@@ -1,8 +1,10 @@
 """Load on a server by oha, and the figures of one run."""
 
 import json
+import statistics
 import subprocess
 import tempfile
+import time
 
 import environments
 import process
@@ -14,6 +16,17 @@ MORE_PATIENCE = 20
 
 def measure(running, work, seconds):
     """Puts a server under load for some seconds, and returns the figures of that time."""
+    if not work.in_rounds:
+        return _measure_once(running, work, seconds)
+    end = time.monotonic() + seconds
+    rounds = [_measure_once(running, work, seconds)]
+    while time.monotonic() < end:
+        rounds.append(_measure_once(running, work, seconds))
+    figures = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    return {**figures, "errors": sum(one["errors"] for one in rounds)}
+
+
+def _measure_once(running, work, seconds):
     before = running.processor_time()
     found = _oha(running, work, seconds)
     used = running.processor_time() - before
@@ -39,15 +52,17 @@ def warm_up(running, work, seconds):
 
 
 def _oha(running, work, seconds):
+    """Runs oha for some seconds, or for one round. Returns what it prints."""
+    # -w: oha waits for requests in flight when the time is up. Otherwise a slow server would lose
+    # them, and would still be busy with them in the next run.
+    extent = ("-n", work.clients) if work.in_rounds else ("-z", f"{seconds}s", "-w")
     request = running.server.request(work)
     with tempfile.NamedTemporaryFile() as body:
         body.write(request.body)
         body.flush()
         command = [
             *(environments.OHA, "--no-tui", "--output-format", "json", "--stats-success-breakdown"),
-            # -w: oha waits for requests in flight when the time is up. Otherwise a slow server
-            # would lose them, and would still be busy with them in the next run.
-            *("-z", f"{seconds}s", "-w", "-c", str(work.clients), "-t", f"{REQUEST_PATIENCE}s"),
+            *(*extent, "-c", work.clients, "-t", f"{REQUEST_PATIENCE}s"),
             *("-m", "POST", "-T", request.type, "-D", body.name, "--disable-compression"),
             f"http://127.0.0.1:{running.port}{request.path}",
         ]

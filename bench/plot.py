@@ -22,6 +22,10 @@ PANELS = [
     ("text echo, 16 clients: CPU s per 1,000", ("of", "text-16", "cpu_per_1000"), True),
     ("5 ms computing, 2 workers: requests/s", ("of", "compute-2", "requests_per_second"), False),
     ("10 ms per batch, 64 clients: requests/s", ("of", "batch-64", "requests_per_second"), False),
+    ("waiting 100 ms, 64 clients: requests/s", ("of", "wait-64", "requests_per_second"), False),
+    ("64 streams: chunks/s", ("of", "stream-64", "chunks_per_second"), True),
+    ("64 streams of 50 chunks/s: p99 of the delay, ms", ("of", "pace-64", "p99_ms"), True),
+    ("8 threads, waiting 500 ms: requests/s", ("of", "loop-8", "requests_per_second"), False),
     ("start to first answer: seconds", ("start", "first_answer"), True),
     ("idle memory, all processes: MB", ("start", "idle"), True),
 ]
@@ -31,7 +35,9 @@ COLUMNS = 2
 def main(results_file, folder):
     figures = report.Figures(json.loads(results_file.read_text()))
     panels = [panel for panel in PANELS if values_of(figures, panel[1])]
-    names = [*figures.servers, report.PINGPONG]
+    if not panels:
+        return
+    names = [*figures.servers, *report.PROGRAM_NAMES]
     rows = -(-len(panels) // COLUMNS)
     pyplot.rcParams.update({"font.size": 9, "svg.hashsalt": "benchmarks", "svg.fonttype": "none"})
     figure, grid = pyplot.subplots(
@@ -53,7 +59,7 @@ def main(results_file, folder):
 def values_of(figures, what):
     """Returns the figure of each server, or None if it was not measured; {} if no server has it."""
     method, *which = what
-    names = [*figures.servers, report.PINGPONG]
+    names = [*figures.servers, *report.PROGRAM_NAMES]
     values = {name: getattr(figures, method)(name, *which) for name in names}
     # A floor without this figure is left out.
     values = {

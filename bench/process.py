@@ -68,6 +68,8 @@ class Running:
             body = response.read()
         if response.status >= 300:
             raise Failed(f"status {response.status}: {body[:200].decode(errors='replace')}")
+        if work.chunks:
+            return body.count(b"\n")
         try:
             return self.server.answer(body)
         except (ValueError, LookupError, TypeError) as failure:

@@ -14,16 +14,33 @@ from typing import NamedTuple
 import servers
 import works
 
+
+class Program(NamedTuple):
+    """A floor that is a program in this folder, and not a server."""
+
+    name: str
+    work: str
+    title: str
+    how: str
+
+
+PROGRAMS = [
+    Program(
+        *("pingpong", "text-1", "floor: Python ping-pong"),
+        "100 bytes over a socket pair between two processes and back",
+    ),
+    Program("bareloop", "batch-1", "floor: bare loop", "one process calls the model in a loop"),
+]
+PROGRAM_NAMES = [program.name for program in PROGRAMS]
 OURS = "ai_integration"
-PINGPONG = "pingpong"
-TITLES = {server.name: server.title for server in servers.SERVERS} | {
-    PINGPONG: "floor: Python ping-pong"
-}
-FLOORS = {server.name for server in servers.SERVERS if server.floor} | {PINGPONG}
+TITLES = {one.name: one.title for one in [*servers.SERVERS, *PROGRAMS]}
+FLOORS = {server.name for server in servers.SERVERS if server.floor} | set(PROGRAM_NAMES)
 WORKS = {work.name: work for work in works.WORKS}
 # One batch of 32 takes 10 ms.
 IDEAL_BATCHES = 3200
-NONE = "–"
+# 64 requests take 100 ms.
+IDEAL_WAITS = 640
+NONE, UNMEASURED = "–", "not measured"
 
 
 class Figures:
@@ -50,7 +67,8 @@ class Figures:
 
     @staticmethod
     def _median(runs, figure):
-        return statistics.median(run[figure] for run in runs) if runs else None
+        values = [run[figure] for run in runs if figure in run]
+        return statistics.median(values) if values else None
 
 
 # --- goals ---
@@ -66,16 +84,20 @@ class Goal(NamedTuple):
     unit: str = " ×"
 
     def row(self, figures):
-        bound = f"{self.sign} {self.limit:g}{self.unit}"
+        bound = f"{self.sign} {self.limit:,g}{self.unit}"
         try:
             value = self.value(figures)
         except (TypeError, ValueError):  # Something is None: it was not measured.
-            return [self.title, bound, NONE, "not measured"]
+            return [self.title, bound, NONE, UNMEASURED]
         verdict = "reached" if COMPARISONS[self.sign](value, self.limit) else "missed"
-        return [self.title, bound, f"{value:.2f}{self.unit}", verdict]
+        return [self.title, bound, f"{value:,.2f}{self.unit}", verdict]
 
 
 COMPARISONS = {"≥": operator.ge, "≤": operator.le, "<": operator.lt}
+
+
+def own(work, figure):
+    return lambda figures: figures.of(OURS, work, figure)
 
 
 def ratio(work, figure, peer):
@@ -94,8 +116,13 @@ def first_answer(figures):
     return figures.start(OURS, "first_answer") / min(peer for peer in peers if peer is not None)
 
 
-def share_of_ideal(figures):
-    return figures.of(OURS, "batch-64", "requests_per_second") / IDEAL_BATCHES
+def share_of(work, ideal):
+    return lambda figures: figures.of(OURS, work, RATE) / ideal
+
+
+def one_round(figures):
+    """Returns the seconds that requests which are sent at the same time take together."""
+    return WORKS["loop-8"].clients / figures.of(OURS, "loop-8", RATE)
 
 
 def idle_memory(figures):
@@ -103,7 +130,8 @@ def idle_memory(figures):
 
 
 TEXT_1, TEXT_16 = "text echo, 1 client", "text echo, 16 clients"
-RATE, CPU = "requests_per_second", "cpu_per_1000"
+RATE, CHUNK_RATE, CPU = "requests_per_second", "chunks_per_second", "cpu_per_1000"
+STREAMS, PACED = "streams, 64 clients", "streams of 50 chunks/s, 64 clients"
 GOALS = [
     Goal(f"{TEXT_16}: requests/s of mosec's", ratio("text-16", RATE, "mosec"), "≥", 5),
     Goal(f"{TEXT_16}: CPU per request of mosec's", ratio("text-16", CPU, "mosec"), "≤", 0.25),
@@ -115,8 +143,28 @@ GOALS = [
         "≥",
         2,
     ),
-    Goal("batches, 64 clients: requests/s of the ideal 3,200", share_of_ideal, "≥", 0.97),
+    Goal("1 MB image in base64, 2 clients: requests/s", own("base64-2", RATE), "≥", 1200, "/s"),
+    Goal(
+        "batches, 64 clients: requests/s of the ideal 3,200",
+        share_of("batch-64", IDEAL_BATCHES),
+        "≥",
+        0.97,
+    ),
     Goal("batches, 1 client: p50 of FastAPI's", ratio("batch-1", "p50_ms", "fastapi"), "≤", 1.05),
+    Goal(
+        "batches, 1 client: p50 of a bare loop's", ratio("batch-1", "p50_ms", "bareloop"), "≤", 1.03
+    ),
+    Goal(
+        "waiting 100 ms, 64 clients: requests/s of the ideal 640",
+        share_of("wait-64", IDEAL_WAITS),
+        "≥",
+        0.98,
+    ),
+    Goal("8 requests of 0.5 s at once, on threads: all of them", one_round, "≤", 0.55, " s"),
+    Goal(f"{STREAMS}: chunks/s of FastAPI's", ratio("stream-64", CHUNK_RATE, "fastapi"), "≥", 1.3),
+    Goal(f"{STREAMS}: chunks/s of LitServe's", ratio("stream-64", CHUNK_RATE, "litserve"), "≥", 18),
+    Goal(f"{PACED}: p99 of a chunk's delay", own("pace-64", "p99_ms"), "<", 2, " ms"),
+    Goal(f"{PACED}: p99 until the first chunk", own("pace-64", "first_p99_ms"), "≤", 5, " ms"),
     Goal("5 ms of computing: requests/s of 2 workers to 1", two_workers, "≥", 1.95),
     Goal("start to first answer, to the quickest peer's", first_answer, "<", 1),
     Goal("idle memory of all processes, to the original's", idle_memory, "<", 1),
@@ -136,7 +184,30 @@ def goals(figures):
 
 # --- tables: rows of texts, of which the first is the header ---
 
-HEAD = ["server", "requests/s", "p50 ms", "p99 ms", "CPU s per 1,000", "errors"]
+# The columns of a work whose responses are not streams, and of one whose responses are.
+OF_REQUESTS = {
+    "requests/s": RATE,
+    "p50 ms": "p50_ms",
+    "p99 ms": "p99_ms",
+    "CPU s per 1,000": CPU,
+}
+OF_STREAMS = {
+    "chunks/s": CHUNK_RATE,
+    "first p50 ms": "first_p50_ms",
+    "first p99 ms": "first_p99_ms",
+    "delay p50 ms": "p50_ms",
+    "delay p99 ms": "p99_ms",
+    "CPU s per 1,000": CPU,
+    "client's CPU %": "client_cpu",
+}
+
+
+def columns(work):
+    return OF_STREAMS if WORKS[work].chunks else OF_REQUESTS
+
+
+def head(columns):
+    return ["server", *columns, "errors"]
 
 
 def number(value):
@@ -149,14 +220,13 @@ def number(value):
 
 
 def rows_of_work(figures, work):
-    names = [*figures.servers, PINGPONG] if work == "text-1" else figures.servers
-    for name in names:
-        if figures.of(name, work, "requests_per_second") is not None:
-            keys = ("requests_per_second", "p50_ms", "p99_ms", "cpu_per_1000")
+    keys = columns(work).values()
+    for name in [*figures.servers, *PROGRAM_NAMES]:
+        if figures.of(name, work, WORKS[work].rate) is not None:
             values = [number(figures.of(name, work, key)) for key in keys]
             yield [TITLES[name], *values, f"{figures.errors(name, work):,}"]
-        elif name != PINGPONG and name not in FLOORS:
-            yield [TITLES[name], *[NONE] * 5]
+        elif name not in FLOORS:
+            yield [TITLES[name], *[NONE] * (len(keys) + 1)]
 
 
 def rows_of_starts(figures):
@@ -203,23 +273,32 @@ def markdown(rows):
 
 
 def _is_figure(cell):
-    return bool(re.fullmatch(r"[\d.,]+( ×| MB)?", cell))
+    return bool(re.fullmatch(r"[\d.,]+( ×| MB| ms| s|/s)?", cell))
 
 
 # --- the two forms ---
 
 
 def console(results):
-    """Returns the report for the console: all figures in one table, and the goals."""
+    """Returns the report for the console: the figures of all works, and the goals."""
     figures = Figures(results)
-    table = [["work", *HEAD, "first answer s", "idle MB", "loaded MB"]]
+    starts = {row[0]: row[1:] for row in rows_of_starts(figures)}
+    table = [["work", *head(OF_REQUESTS), "first answer s", "idle MB", "loaded MB"]]
+    streams = [["work", *head(OF_STREAMS)]]
     for work in results["works"]:
-        starts = {row[0]: row[1:] for row in rows_of_starts(figures)}
         for row in rows_of_work(figures, work):
-            own = starts.get(row[0], [NONE] * 3) if WORKS[work].model == "text" else [""] * 3
-            table.append([work, *row, *own])
+            if WORKS[work].chunks:
+                streams.append([work, *row])
+            else:
+                is_text = WORKS[work].model == "text"
+                more = starts.get(row[0], [NONE] * 3) if is_text else [""] * 3
+                table.append([work, *row, *more])
+    tables = [markdown(rows) for rows in (table, streams) if len(rows) > 1]
     reasons = [f"{title}, {which}: {reason}" for title, which, reason in missing(figures)]
-    return "\n".join([markdown(table), *reasons, "", markdown(goals(figures))])
+    rows = goals(figures)
+    if set(results["works"]) != set(WORKS):
+        rows = [row for row in rows if row[-1] != UNMEASURED]
+    return "\n".join([*tables, *reasons, "", markdown(rows)])
 
 
 def page(results):
@@ -245,7 +324,8 @@ def page(results):
         markdown(goals(figures)),
     ]
     for work in results["works"]:
-        parts += [f"## {WORKS[work].title}", markdown([HEAD, *rows_of_work(figures, work)])]
+        rows = [head(columns(work)), *rows_of_work(figures, work)]
+        parts += [f"## {WORKS[work].title}", markdown(rows)]
         if note := NOTES.get(work):
             parts.append(paragraph(note))
     starts = [["server", "first answer s", "idle MB", "loaded MB"], *rows_of_starts(figures)]
@@ -267,8 +347,9 @@ def configurations(results):
         server = known[entry["name"]]
         version = f"hyper {entry['version']}" if server.floor else entry["version"]
         yield [server.title, version, server.how]
-    if PINGPONG in results["runs"]:
-        yield [TITLES[PINGPONG], "", "100 bytes over a socket pair between two processes and back"]
+    for program in PROGRAMS:
+        if program.name in results["runs"]:
+            yield [program.title, "", program.how]
 
 
 NOTES = {
@@ -279,8 +360,18 @@ NOTES = {
     "base64-2": "The body is a third larger than the image, and must be parsed and decoded.",
     "compute-2": "One worker can do at most 200 requests/s, and two at most 400, less the share "
     "of the two cores that the server and the load generator use.",
+    "batch-1": "The bare loop is not a server: it is a Python program that calls the model all "
+    "the time.",
     "batch-64": "The ideal is 3,200 requests/s: 32 for every 10 ms. Servers without batches can do "
     "no more than 100.",
+    "wait-64": "The ideal is 640 requests/s: 64 for every 100 ms.",
+    "loop-8": "An unchanged program with `start_loop`. All 8 responses together take 8 divided by "
+    "the requests/s.",
+    "stream-64": "The chunks have 8 bytes, and come as fast as the server takes them. First is the "
+    "time from a request to its first chunk. A client that uses less than 100 % of a core waited "
+    "for the server.",
+    "pace-64": "The clients together get at most 3,200 chunks/s. Each chunk has the time of its "
+    "sending; its delay is the time until the client has read it.",
 }
 
 START_NOTE = (
@@ -299,8 +390,10 @@ the server does.
 * **Requests/s** counts responses with a status of success. Requests in flight when the time is up
   are waited for, and the wait counts as time.
 * **p50 and p99** are of the successful requests alone.
+* **Streams** are read by a client in one process (`bench/streams.py`), which takes 64 connections
+  in turn. It counts the chunks that the model sent, also if the server joins several of them.
 * **CPU** is user and system time of all processes of the server, ended ones included, for 1,000
-  successful requests. It is counted in steps of 10 ms.
+  successful requests, or 1,000 chunks. It is counted in steps of 10 ms.
 * **Text echo** sends 100 bytes of text and gets them back in JSON. **Computing** spins for 5 ms of
   the thread's processor time, so that interruptions do not shorten the work. **A batch** sleeps for
   10 ms whatever its size, one batch at a time, in place of a GPU.
@@ -324,10 +417,11 @@ REMARKS = """\
 REPEAT = """\
 ## Repeat it
 
-<!-- not run: installs eight servers from the network and takes 25 minutes -->
+<!-- not run: installs eight servers from the network and takes 35 minutes -->
 ```sh
-make bench         # everything: some 25 minutes after the installation, on a quiet machine
-make bench-quick   # this project, mosec, FastAPI and the original: under five minutes
+make bench         # everything: some 35 minutes after the installation, on a quiet machine
+make bench-quick   # this project, mosec, FastAPI and the original: under eight minutes
+make bench-works WORKS=wait-64 SERVERS=ai_integration,fastapi REPETITIONS=1 SECONDS=5
 ```
 
 The benchmarks need Linux, Python 3.11 and Rust, and install each server into an environment of its

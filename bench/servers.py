@@ -111,16 +111,24 @@ def tensor(value):
 # --- the servers ---
 
 ONE_WORKER = {"compute-2": "it has no setting for workers"}
+NO_LOOP = {"loop-8": "it has no `start_loop`"}
+NO_WAIT = {"wait-64": "its workers do one request, or batch, at a time"}
+NO_STREAMS = dict.fromkeys(("stream-64", "pace-64"), "its program here has no streams")
 
 SERVERS = [
     Server(
         "ai_integration",
         "ai_integration",
-        variables=lambda start: {"MODE": "http", "AI_INTEGRATION_WORKERS": str(start.workers)},
+        variables=lambda start: {
+            "MODE": "http",
+            "AI_INTEGRATION_WORKERS": str(start.workers),
+            **({"AI_INTEGRATION_CONCURRENCY": "8"} if start.model == "loop" else {}),
+        },
         text=lambda work: as_json("/infer", text=work.text),
         image=lambda work: image_form("/infer", work),
         base64=lambda work: as_json("/infer", image=base64_image(work)),
-        how="default settings; JSON, the image by multipart; batches by `get_next_inputs`",
+        how="default settings; JSON, the image by multipart; batches by `get_next_inputs`; async "
+        "functions by `run` with a concurrency of 64; the loop with AI_INTEGRATION_CONCURRENCY=8",
     ),
     Server(
         "mosec",
@@ -129,6 +137,7 @@ SERVERS = [
         variables=lambda start: {"MOSEC_LOG_LEVEL": "warning"},
         text=lambda work: as_json("/inference", text=work.text),
         image=lambda work: raw("/inference", work),
+        lacks={**NO_LOOP, **NO_WAIT, **NO_STREAMS},
         how="JSON, the image as the raw body; its own batches (32, 5 ms)",
     ),
     Server(
@@ -136,7 +145,9 @@ SERVERS = [
         "LitServe",
         text=lambda work: as_json("/predict", text=work.text),
         image=lambda work: image_form("/predict", work),
-        how="`fast_queue`; JSON, the image by multipart; its own batches (32, 5 ms)",
+        lacks=NO_LOOP,
+        how="`fast_queue`; JSON, the image by multipart; its own batches (32, 5 ms); async with "
+        "`enable_async`",
     ),
     Server(
         "bentoml",
@@ -161,7 +172,8 @@ SERVERS = [
         ),
         image=lambda work: image_form("/image", work),
         answer=lambda body: unlisted(json.loads(body)),
-        how="JSON, the image by multipart; its own adaptive batches (32)",
+        lacks=NO_LOOP,
+        how="JSON, the image by multipart; its own adaptive batches (32); async methods",
     ),
     Server(
         "fastapi",
@@ -172,6 +184,7 @@ SERVERS = [
         ),
         text=lambda work: as_json("/" + work.model, text=work.text),
         image=lambda work: image_form("/image", work),
+        lacks=NO_LOOP,
         how="uvicorn with uvloop and httptools; the model is called in the event loop; JSON, the "
         "image by multipart; no batches: each request is a batch of one",
     ),
@@ -184,7 +197,7 @@ SERVERS = [
         image=cog_image,
         base64=cog_image,
         answer=lambda body: json.loads(body)["output"],
-        lacks=ONE_WORKER,
+        lacks={**ONE_WORKER, **NO_LOOP, **NO_STREAMS},
         litter=Path("/tmp/coglet"),
         how="asynchronous runner with 128 slots; JSON, the image in base64; no batches: each "
         "request is a batch of one",
@@ -208,6 +221,7 @@ SERVERS = [
         image=lambda work: tensor(base64_image(work)),
         base64=lambda work: tensor(base64_image(work)),
         answer=lambda body: json.loads(json.loads(body)["outputs"][0]["data"][0]),
+        lacks={**NO_LOOP, **NO_STREAMS},
         how="one worker is inside the server's process; JSON, the image in base64; its own batches "
         "(32, 5 ms)",
     ),
@@ -221,6 +235,7 @@ SERVERS = [
         },
         text=lambda work: as_json("/", text=work.text),
         image=lambda work: raw("/", work),
+        lacks={**NO_LOOP, **NO_STREAMS},
         how="optimized for throughput; JSON, the image as the raw body; its own batches (32, 5 ms)",
     ),
     Server(
@@ -230,7 +245,11 @@ SERVERS = [
         text=lambda work: form("/", "text", work.text.encode()),
         image=lambda work: image_form("/", work),
         answer=lambda body: json.loads(body)["output"],
-        lacks=ONE_WORKER,
+        lacks={
+            **ONE_WORKER,
+            "wait-64": "its functions are not async",
+            **dict.fromkeys(NO_STREAMS, "it has no streams"),
+        },
         how="Flask's development server, as it comes; multipart; no batches: each request is a "
         "batch of one, in a thread of its own",
     ),
@@ -240,9 +259,11 @@ SERVERS = [
         command=("{bin}/floor",),
         text=lambda work: as_json("/", text=work.text),
         image=lambda work: raw("/", work),
-        lacks=dict.fromkeys(
-            ("compute-1", "compute-2", "batch-1", "batch-64"), "there is no model behind it"
-        ),
+        lacks={
+            work.name: "there is no model behind it"
+            for work in works.WORKS
+            if work.model not in ("text", "image")
+        },
         how="Rust, one thread; sends the text back and looks at the image, no model",
         floor=True,
     ),

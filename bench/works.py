@@ -34,7 +34,7 @@ IMAGE = png(577)
 
 @dataclass(frozen=True)
 class Work:
-    """One row of load: `model` is what the model program does, one of the four in `benchmodel`.
+    """One row of load: `model` is what the model program does, one of those in `benchmodel`.
 
     The faults have a program of their own, and texts of their own.
     """
@@ -48,6 +48,11 @@ class Work:
     image: bytes = field(default=IMAGE, repr=False)
     # Sends the image as base64 in JSON.
     is_base64: bool = False
+    # The clients send one request each at the same time, and wait for all responses, in rounds.
+    in_rounds: bool = False
+    # The chunks of a response that is a stream, and True if each one has the time of its sending.
+    chunks: int = 0
+    is_timed: bool = False
 
     @property
     def sends_image(self):
@@ -57,7 +62,12 @@ class Work:
     def right_answer(self):
         if self.sends_image:
             return {"size": len(self.image), "first": self.image[0], "last": self.image[-1]}
-        return {"text": self.text}
+        return self.chunks or {"text": self.text}
+
+    @property
+    def rate(self):
+        """Returns the name of the figure that counts what the server has done."""
+        return "chunks_per_second" if self.chunks else "requests_per_second"
 
 
 WORKS = [
@@ -69,4 +79,12 @@ WORKS = [
     Work("compute-2", "5 ms of computing, 2 workers, 16 clients", "compute", 16, workers=2),
     Work("batch-1", "10 ms per batch of up to 32, 1 client", "batch", 1),
     Work("batch-64", "10 ms per batch of up to 32, 64 clients", "batch", 64),
+    Work("wait-64", "100 ms of waiting in an async function, 64 clients", "wait", 64),
+    Work("loop-8", "8 requests at once, 500 ms of waiting on a thread", "loop", 8, in_rounds=True),
+    Work("stream-64", "streams of 200 chunks, 64 clients", "stream", 64, chunks=200),
+    Work(
+        *("pace-64", "streams of 50 chunks a second, 64 clients", "pace", 64),
+        chunks=50,
+        is_timed=True,
+    ),
 ]

@@ -35,7 +35,9 @@ def test_what_everybody_runs_needs_neither_zig_nor_the_long_build(target):
     assert "--profile dist" not in needed
 
 
-@pytest.mark.parametrize("target", ["bench", "bench-quick", "bench-observed", "bench-faults"])
+@pytest.mark.parametrize(
+    "target", ["bench", "bench-quick", "bench-works", "bench-observed", "bench-faults"]
+)
 def test_what_is_measured_is_what_is_published(target):
     needed = commands(target, **ALL_OF_IT)
     assert "maturin build --profile dist" in needed

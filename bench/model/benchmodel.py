@@ -3,11 +3,19 @@
 Its functions take and return plain Python values, so that only the servers differ.
 """
 
+import asyncio
 import threading
 import time
 
 COMPUTING = 0.005
 BATCH = 0.010
+WAIT = 0.1
+LONG_WAIT = 0.5
+# The chunks of a stream, each of which ends with the only newline in it; `works` counts them.
+CHUNKS = 200
+CHUNK = "a token\n"
+PACED_CHUNKS = 50
+PACE = 0.020
 # Like a GPU, it runs one batch at a time, even if a server calls it from many threads.
 _gpu = threading.Lock()
 
@@ -39,3 +47,30 @@ def batch(texts):
     with _gpu:
         time.sleep(BATCH)
     return [{"text": text} for text in texts]
+
+
+async def wait(text: str):
+    """Waits 100 ms, as if another service answered meanwhile."""
+    await asyncio.sleep(WAIT)
+    return {"text": text}
+
+
+def wait_long(text):
+    """Waits 500 ms on its thread."""
+    time.sleep(LONG_WAIT)
+    return {"text": text}
+
+
+async def stream(text: str):
+    """Yields short chunks as fast as the server takes them."""
+    for _ in range(CHUNKS):
+        yield CHUNK
+
+
+async def pace(text: str):
+    """Yields 50 chunks a second, each with the CLOCK_MONOTONIC time of its sending in ns."""
+    start = time.monotonic()
+    for number in range(PACED_CHUNKS):
+        if number:
+            await asyncio.sleep(start + number * PACE - time.monotonic())
+        yield f"{time.monotonic_ns()}\n"

@@ -2,6 +2,7 @@ import ai_integration  # isort: skip  # First: here the engine replaces a proces
 import os
 
 import benchmodel
+from ai_integration import public_interface
 
 TEXT = {"text": {"type": "text"}}
 
@@ -25,6 +26,10 @@ def serve_batches():
             ai_integration.send_results([answer(value) for value in answers])
 
 
+def infer(inputs):
+    return answer(benchmodel.wait_long(inputs["text"]))
+
+
 WORK = os.environ["WORK"]
 if WORK == "text":
     serve(benchmodel.echo, TEXT, "text")
@@ -34,3 +39,12 @@ elif WORK == "compute":
     serve(benchmodel.compute, TEXT, "text")
 elif WORK == "batch":
     serve_batches()
+elif WORK == "loop":
+    public_interface.start_loop(infer, inputs_schema=TEXT)
+else:
+    functions = {
+        "wait": benchmodel.wait,
+        "stream": benchmodel.stream,
+        "pace": benchmodel.pace,
+    }
+    ai_integration.run(functions[WORK], concurrency=64)

@@ -1,4 +1,5 @@
 import os
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import benchmodel
@@ -27,3 +28,17 @@ class Model:
     @bentoml.api(batchable=True, max_batch_size=32, max_latency_ms=1000)
     def batch(self, texts: list[str]) -> list[dict]:
         return benchmodel.batch(texts)
+
+    @bentoml.api
+    async def wait(self, text: str) -> dict:
+        return await benchmodel.wait(text)
+
+    @bentoml.api
+    async def stream(self, text: str) -> AsyncGenerator[str, None]:
+        async for chunk in benchmodel.stream(text):
+            yield chunk
+
+    @bentoml.api
+    async def pace(self, text: str) -> AsyncGenerator[str, None]:
+        async for chunk in benchmodel.pace(text):
+            yield chunk

@@ -28,6 +28,12 @@ class Compute(cog.BaseRunner):
         return benchmodel.compute(text)
 
 
+class Wait(cog.BaseRunner):
+    @cog.concurrent(max=128)
+    async def run(self, text: str) -> dict:
+        return await benchmodel.wait(text)
+
+
 class Batch(cog.BaseRunner):
     @cog.concurrent(max=128)
     async def run(self, text: str) -> dict:

@@ -2,6 +2,7 @@
 
 import benchmodel
 from fastapi import FastAPI, UploadFile
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 app = FastAPI()
@@ -29,3 +30,18 @@ async def compute(body: Text):
 @app.post("/batch")
 async def batch(body: Text):
     return benchmodel.batch([body.text])[0]
+
+
+@app.post("/wait")
+async def wait(body: Text):
+    return await benchmodel.wait(body.text)
+
+
+@app.post("/stream")
+async def stream(body: Text):
+    return StreamingResponse(benchmodel.stream(body.text), media_type="text/plain")
+
+
+@app.post("/pace")
+async def pace(body: Text):
+    return StreamingResponse(benchmodel.pace(body.text), media_type="text/plain")

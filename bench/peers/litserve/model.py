@@ -41,10 +41,44 @@ class Image(Text):
         return request["image"].file.read()
 
 
+class Wait(litserve.LitAPI):
+    def setup(self, device):
+        pass
+
+    async def decode_request(self, request):
+        return request["text"]
+
+    async def predict(self, text):
+        return await benchmodel.wait(text)
+
+    async def encode_response(self, answer):
+        return answer
+
+
+class Stream(Wait):
+    work = staticmethod(benchmodel.stream)
+
+    async def predict(self, text):
+        async for chunk in self.work(text):
+            yield chunk
+
+    async def encode_response(self, chunks):
+        async for chunk in chunks:
+            yield chunk
+
+
+class Pace(Stream):
+    work = staticmethod(benchmodel.pace)
+
+
 if __name__ == "__main__":
     work = os.environ["WORK"]
     if work == "batch":
         api = Batch(max_batch_size=32, batch_timeout=0.005)
+    elif work == "wait":
+        api = Wait(enable_async=True)
+    elif work in ("stream", "pace"):
+        api = {"stream": Stream, "pace": Pace}[work](enable_async=True, stream=True)
     else:
         api = {"text": Text, "image": Image, "compute": Compute}[work]()
     server = litserve.LitServer(

@@ -18,7 +18,9 @@ class Model(MLModel):
         # In a batch the texts of all requests arrive as one input.
         codec = Base64Codec if WORK == "image" else StringCodec
         inputs = codec.decode_input(payload.inputs[0])
-        if WORK == "batch":
+        if WORK == "wait":
+            answers = [await benchmodel.wait(item) for item in inputs]
+        elif WORK == "batch":
             # In a thread, so that the server accepts requests meanwhile.
             answers = await asyncio.to_thread(benchmodel.batch, inputs)
         else:

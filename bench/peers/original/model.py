@@ -17,6 +17,7 @@ NAME, WORK = {
     "text": ("text", benchmodel.echo),
     "image": ("image", benchmodel.look),
     "compute": ("text", benchmodel.compute),
+    "loop": ("text", benchmodel.wait_long),
     "batch": ("text", lambda text: benchmodel.batch([text])[0]),
 }[os.environ["WORK"]]
 

@@ -17,6 +17,8 @@ class Model:
         text = (await request.json())["text"]
         if WORK == "batch":
             return await self.batch(text)
+        if WORK == "wait":
+            return await benchmodel.wait(text)
         return benchmodel.compute(text) if WORK == "compute" else benchmodel.echo(text)
 
     @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.005)
