@@ -87,7 +87,9 @@ class Goal(NamedTuple):
         bound = f"{self.sign} {self.limit:,g}{self.unit}"
         try:
             value = self.value(figures)
-        except (TypeError, ValueError):  # Something is None: it was not measured.
+        except (TypeError, ValueError):  # A part of it is None: it was not measured.
+            value = None
+        if value is None:
             return [self.title, bound, NONE, UNMEASURED]
         verdict = "reached" if COMPARISONS[self.sign](value, self.limit) else "missed"
         return [self.title, bound, f"{value:,.2f}{self.unit}", verdict]
