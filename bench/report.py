@@ -300,7 +300,7 @@ def console(results):
     rows = goals(figures)
     if set(results["works"]) != set(WORKS):
         rows = [row for row in rows if row[-1] != UNMEASURED]
-    return "\n".join([*tables, *reasons, "", markdown(rows)])
+    return "\n\n".join([*tables, *filter(None, ["\n".join(reasons)]), markdown(rows)])
 
 
 def page(results):

@@ -52,10 +52,11 @@ class Broken(Exception):
 
 
 class Load:
-    """As many clients as the work has, each of which reads one stream after another."""
+    """Reads streams with the clients of a work; each client reads one after another."""
 
     def __init__(self, work, address, request):
         self.work = work
+        # The chunks of complete streams, and the streams that were not complete.
         self.chunks = self.errors = 0
         # In nanoseconds: from each request to its first chunk, and from the sending of each chunk
         # in the model to its arrival here.
@@ -110,7 +111,7 @@ class Load:
 
     def figures(self, used):
         """Returns the figures, from the CPU seconds that the server has used."""
-        if not self.first:
+        if not self.chunks:
             raise process.Failed(f"no stream succeeded: {self.reason}")
         times = {"": self.delays, "first_": self.first}
         return {
@@ -179,8 +180,10 @@ class Client:
         found, is_over = self._take_chunks()
         if found:
             self._note(b"".join(found), now)
-        if is_over and self._count != self._load.work.chunks:
-            raise Broken(f"{self._count} chunks, instead of {self._load.work.chunks}")
+        if is_over:
+            if self._count != self._load.work.chunks:
+                raise Broken(f"{self._count} chunks, instead of {self._load.work.chunks}")
+            self._load.chunks += self._count
         return is_over
 
     def _take_head(self):
@@ -222,7 +225,6 @@ class Client:
         if not self._count and count:
             load.first.append(now - self._sent)
         self._count += count
-        load.chunks += count
         if load.work.is_timed:
             *lines, self._line = (self._line + data).split(b"\n")
             load.delays += [now - int(line) for line in lines]
