@@ -9,7 +9,7 @@
 //! 3. `dialect.rs` has the trait of a dialect, with an example. `dialects/` has the dialects, whose
 //!    handlers answer requests. `probes.rs`, `openapi.rs` and `page/` have the other handlers.
 //! 4. `inputs/` reads the head and the body of a request to the model.
-//! 5. `app.rs` submits the inputs to the engine.
+//! 5. `app.rs` submits the inputs to the engine, and `records.rs` those of several jobs.
 //! 6. `failure.rs` turns a failure into a response, and `metrics.rs` counts it.
 
 mod about;
@@ -31,6 +31,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod probes;
+mod records;
 mod request_context;
 mod routes;
 mod trace;
@@ -239,6 +240,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         is_watched: context.config.reload,
         metrics: metrics.clone(),
         early: Semaphore::new(context.config.queue),
+        max_records: context.config.queue,
     };
     let app = App::new(parts, intake(false));
     let mut parts = mount(&context.environment, |takes| app.with_intake(intake(takes)))?;

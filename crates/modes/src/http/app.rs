@@ -50,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<HttpMetrics>,
     /// Limits the requests that wait for the inputs schema. They cannot be queued without it.
     pub(crate) early: Semaphore,
+    /// The maximum number of records in a request, which is the length of the queue.
+    pub(crate) max_records: usize,
 }
 
 impl Parts {
@@ -199,6 +201,11 @@ impl App {
 
     pub(crate) fn frames(&self) -> &FrameAncestors {
         &self.parts.frames
+    }
+
+    /// Returns the maximum number of records in a request.
+    pub(crate) fn max_records(&self) -> usize {
+        self.parts.max_records
     }
 
     pub(crate) fn needs_token(&self) -> bool {

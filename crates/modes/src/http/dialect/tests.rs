@@ -141,6 +141,7 @@ fn app(environment: &Environment) -> App {
         is_watched: false,
         metrics: Arc::default(),
         early: Semaphore::new(1),
+        max_records: 1,
     };
     App::new(parts, Intake::new(Engine::from(engine), reader))
 }
