@@ -87,6 +87,7 @@ WORKER = """\
         return dict(type="result", id=number, success=True, content_type="text/plain", **more)
 
     link.sendall(frame({{"type": "ready", "protocol": 1, "client": "by hand", "shared_memory": True,
+                         "concurrency": json.loads(os.environ.get("CONCURRENCY", "null")),
                          "inputs_schema": {{"text": {{"type": "text"}}}}}}))
     while True:
         head, body = struct.unpack(">II", exactly(8))
@@ -119,6 +120,18 @@ WORKER = """\
             continue
         elif way == "leave":
             link.sendall(right)
+        elif way == "again":
+            link.sendall(frame({{"type": "start", "id": number}}))
+        elif way == "other-result":
+            link.sendall(frame(result(number + 1000, data="text"), body))
+        elif way == "other-start":
+            link.sendall(frame({{"type": "start", "id": number + 1000}}))
+        elif way == "other-chunk":
+            link.sendall(frame({{"type": "chunk", "id": number + 1000, "data": "text"}}, b"x"))
+        elif way == "twice":
+            link.sendall(right + right)
+        elif way == "late":
+            link.sendall(right + frame({{"type": "chunk", "id": number, "data": "text"}}, b"x"))
         elif way == "mutate":
             link.sendall(mutated(right, int(rest)))
         elif way == "cut":
@@ -173,6 +186,7 @@ WRONG_LISTS = [
 WRONG = [
     *("!missing", "!shorter", "!longer", "!unsealed", "!pipe", "!folder", "!file", "!both"),
     *("!negative", "!huge", "!text", "!unannounced 1", "!unannounced 64"),
+    *("!again", "!other-result", "!other-start", "!other-chunk", "!twice", "!late"),
     *("!list %r" % (parts,) for parts in WRONG_LISTS),
     *("!unfit %r" % (fields,) for fields in (["text"], [{"name": "text"}], 1, {"text": "wrong"})),
     *("!cut %d" % length for length in range(0, FRAME, 7)),
@@ -190,8 +204,13 @@ def worker(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memory files are Linux's")
-def test_the_engine_takes_anything_from_a_worker(worker):
-    settings = {"AI_INTEGRATION_WORKERS": 3, "AI_INTEGRATION_START_ATTEMPTS": 1000}
+@pytest.mark.parametrize("concurrency", [None, 8])
+def test_the_engine_takes_anything_from_a_worker(worker, concurrency):
+    settings = {
+        "AI_INTEGRATION_WORKERS": 3,
+        "AI_INTEGRATION_START_ATTEMPTS": 1000,
+        "CONCURRENCY": concurrency,
+    }
     with serve(worker, command=RUN, HOST="127.0.0.1", **settings) as server:
         eventually(lambda: server.get("/readyz").json().get("workers") == 3, "all workers")
         engine = server.process.pid
@@ -204,7 +223,7 @@ def test_the_engine_takes_anything_from_a_worker(worker):
             answer = server.post(text=text)
             assert time.monotonic() - begin < 3, text
             # Some of what chance makes of a result is one too.
-            may_be_right = text.startswith(("!mutate", "!cut", "!unannounced"))
+            may_be_right = text.startswith(("!mutate", "!cut", "!unannounced", "!twice", "!late"))
             assert answer.status in ((200, 500) if may_be_right else (500,)), (text, answer)
             if answer.status == 500:
                 assert answer.json()["code"] in ("model_crashed", "model_failed"), (text, answer)
@@ -302,14 +321,33 @@ def test_an_input_whose_name_has_a_control_character_is_refused_at_the_start(wor
             assert b"control characters" in done.stderr
 
 
-MODEL = """
-    import sys
+BEGIN = """
+    import asyncio
     import ai_integration
+
+    SCHEMA = {"text": {"type": "text"}}
+
+    def result(inputs):
+        assert isinstance(inputs, dict) and all(isinstance(name, str) for name in inputs)
+        return {"content-type": "text/plain", "data": repr(inputs), "success": True}
+
+"""
+ONE_BY_ONE = """
     while True:
-        with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
-            assert isinstance(inputs, dict) and all(isinstance(name, str) for name in inputs)
-            ai_integration.send_result(
-                {"content-type": "text/plain", "data": repr(inputs), "success": True})
+        with ai_integration.get_next_input(inputs_schema=SCHEMA) as inputs:
+            ai_integration.send_result(result(inputs))
+"""
+IN_TASKS = """
+    async def answer(request):
+        # What comes after the job is read while it runs.
+        await asyncio.sleep(0.1)
+        await request.send(result(request.inputs))
+
+    async def main():
+        async for request in ai_integration.requests(SCHEMA, concurrency=8):
+            asyncio.create_task(answer(request))
+
+    asyncio.run(main())
 """
 
 
@@ -369,22 +407,32 @@ MALFORMED = {
     "a cancellation of nothing": frame({"type": "cancel"}),
     "a cancellation of a list": frame({"type": "cancel", "id": []}),
     "a cancellation of another": frame({"type": "cancel", "id": 8}),
+    "a window of another": RIGHT + frame({"type": "window", "id": 8, "bytes": -1}),
     "an unknown message": frame({"type": "weather", "cloudy": True}),
 }
 
 
+# What a program that runs one job at a time does not know.
+WINDOWS = {
+    "a window of nothing": {},
+    "a window of words": {"bytes": "many"},
+    "a window of null": {"bytes": None},
+    "a negative window": {"bytes": -1},
+    "a window of half a byte": {"bytes": 0.5},
+}
+
 # What may be said by a newer engine, or changes nothing.
 HARMLESS = (
     *("nothing", "a body that does not come", "no type", "a type that is none", "an entry of five"),
-    *("a cancellation", "an unknown message"),
+    *("a cancellation", "a window", "an unknown message"),
 )
 
 
-@pytest.fixture
-def speak(program):
+@pytest.fixture(params=[ONE_BY_ONE, IN_TASKS], ids=["one by one", "in tasks"])
+def speak(program, request):
     """Sends bytes, and perhaps files, to a new worker as its engine would, and gives its status,
     what it printed and what it answered."""
-    path = program(MODEL)
+    path = program(BEGIN + request.param)
 
     def say(data, files=()):
         ours, theirs = socket.socketpair()
@@ -470,6 +518,14 @@ def test_the_client_takes_anything_from_an_engine(speak, what):
     if not what.startswith(HARMLESS):
         # A job that cannot be read does not reach the model; the engine may get a failure.
         assert told[0] == 1 or b'"success":false' in told[2], told
+
+
+@pytest.mark.parametrize("what", WINDOWS)
+@pytest.mark.parametrize("speak", [IN_TASKS], ids=["in tasks"], indirect=True)
+def test_a_program_with_concurrent_jobs_refuses_a_wrong_window(speak, what):
+    told = speak(RIGHT + frame({"type": "window", "id": 7, **WINDOWS[what]}))
+    check(told)
+    assert told[0] == 1, told
 
 
 def test_the_client_takes_descriptors_that_nobody_announced(speak):

@@ -110,7 +110,9 @@ class ConcurrentEngine(Engine):
 
     def _notify_job(self, kind, header):
         """Handles `cancel` and `window`, which may come after the end of their job."""
-        job = self._jobs_by_number.get(header.get("id"))
+        number = header.get("id")
+        # Other JSON values may not be hashable.
+        job = self._jobs_by_number.get(number) if isinstance(number, int) else None
         if job is None:
             return
         if kind == "cancel":
