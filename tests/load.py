@@ -25,6 +25,8 @@ class Load:
         self.texts = iter(texts)
         self.right = 0
         self.crashed = []
+        # The requests whose streams the server ended before they were complete.
+        self.broken = []
         self.wrong = []
         self._selector = selectors.DefaultSelector()
         self._connections = connections
@@ -75,8 +77,11 @@ class Load:
         answer = request.answer()
         if answer is None and piece:
             return
-        status, body = answer or (0, request.received)
-        self._count(request.text, status, body)
+        if answer is None and request.chunks is not None:
+            self._count_broken(request.text, b"".join(request.chunks))
+        else:
+            status, body = answer or (0, request.received)
+            self._count(request.text, status, body)
         if piece:
             self._begin(connection)
         else:
@@ -92,15 +97,24 @@ class Load:
         else:
             self.wrong.append((text, status, body))
 
+    def _count_broken(self, text, part):
+        """Counts a stream that ended after a `part` of it."""
+        if part and text.encode().startswith(part):
+            self.broken.append(text)
+        else:
+            self.wrong.append((text, "broken off", part))
+
 
 class Open:
     """A request that waits for its response."""
 
-    __slots__ = ("received", "sent", "text")
+    __slots__ = ("chunks", "received", "sent", "text")
 
     def __init__(self, text):
         self.text = text
         self.received = b""
+        # The chunks so far, if the response is a stream.
+        self.chunks = None
         self.sent = time.monotonic()
 
     def answer(self):
@@ -109,9 +123,26 @@ class Open:
         if not separator:
             return None
         lower = head.lower()
+        if b"transfer-encoding: chunked" in lower:
+            return self._join(int(head[9:12]), body)
         start = lower.index(b"content-length:") + len(b"content-length:")
         length = int(lower[start:].split(b"\r\n", 1)[0])
         if len(body) < length:
             return None
         assert len(body) == length, "more than one answer: %r" % self.received
         return int(head[9:12]), body
+
+    def _join(self, status, body):
+        """Returns the status with the data of all chunks, once the last one has come."""
+        self.chunks = []
+        while True:
+            size, separator, body = body.partition(b"\r\n")
+            length = int(size, 16) if separator else 0
+            if not separator or len(body) < length + 2:
+                return None
+            assert body[length : length + 2] == b"\r\n", self.received
+            if length == 0:
+                assert len(body) == 2, "more than one answer: %r" % self.received
+                return status, b"".join(self.chunks)
+            self.chunks.append(body[:length])
+            body = body[length + 2 :]

@@ -368,12 +368,15 @@ def lines_of(events):
 @both_kinds
 def test_a_server_that_ends_finishes_the_requests_that_run(program, tmp_path, form):
     with serve(program(model(form)), cwd=tmp_path) as server:
-        held = [in_background(server.post, text="hold %d" % number) for number in range(8)]
-        eventually(lambda: len(noted(tmp_path, "held")) == 8, "all run")
+        held = [in_background(server.post, text="hold %d" % number) for number in range(60)]
+        eventually(lambda: len(noted(tmp_path, "held")) == 60, "all run", 30)
+        streams = [send(server, "steps %d" % number).getresponse() for number in range(4)]
         ended = in_background(server.stop)
+        for number, stream in enumerate(streams):
+            assert stream.read().decode() == "".join("%d-%d " % (number, s) for s in range(20))
         time.sleep(0.3)
         (tmp_path / "release").touch()
-        assert [answer().body.decode() for answer in held] == ["hold %d" % n for n in range(8)]
+        assert [answer().body.decode() for answer in held] == ["hold %d" % n for n in range(60)]
         assert ended() == 0
 
 

@@ -3,22 +3,34 @@
 import collections
 import contextlib
 import json
+import operator
 import os
 import threading
 import time
 
+import pytest
 from load import Load, payload
 from support import alive, children, descriptors, eventually, memory, serve
 
-# Causes the fault that a text with `!` names, and echoes every other text.
-MODEL = """
-    import ctypes, os, re, signal, sys, time
+# Causes the fault that a text with `!` names.
+ACT = """
+    import asyncio, ctypes, os, re, signal, sys, time
     import ai_integration
+
+    SCHEMA = {
+        "text": {"type": "text", "required": False}, "file": {"type": "file", "required": False}
+    }
 
     if os.path.exists("broken"):
         sys.exit("the set-up fails")
 
     hoard = []
+
+    def text_of(inputs):
+        return inputs.get("text") or str(len(inputs.get("file", b"")))
+
+    def result(data):
+        return {"content-type": "text/plain", "data": data, "success": True}
 
     def act(text):
         if text == "!segfault":
@@ -54,18 +66,58 @@ MODEL = """
                     except OSError:
                         pass
                 time.sleep(1000)
-        elif text == "!sleep":
-            time.sleep(0.2)
-        return text
 
-    while True:
-        with ai_integration.get_next_input(inputs_schema={
-            "text": {"type": "text", "required": False}, "file": {"type": "file", "required": False}
-        }) as inputs:
-            text = inputs.get("text") or str(len(inputs.get("file", b"")))
-            ai_integration.send_result(
-                {"content-type": "text/plain", "data": act(text), "success": True})
 """
+
+# Echoes every other text.
+MODEL = (
+    ACT
+    + """
+    while True:
+        with ai_integration.get_next_input(inputs_schema=SCHEMA) as inputs:
+            text = text_of(inputs)
+            if text == "!sleep":
+                time.sleep(0.2)
+            act(text)
+            ai_integration.send_result(result(text))
+"""
+)
+
+# Does so with up to 64 requests at a time, and streams one text of five.
+IN_TASKS = (
+    ACT
+    + """
+    async def answer(request):
+        text = text_of(request.inputs)
+        act(text)
+        await asyncio.sleep(0.2 if text == "!sleep" else 0.003)
+        if text.split()[0].endswith(("3", "7")):
+            for at in range(0, len(text), 16):
+                await request.send_chunk(text[at : at + 16], "text/plain")
+                await asyncio.sleep(0.001)
+            text = None
+        await request.send(result(text))
+
+    async def main():
+        async for request in ai_integration.requests(SCHEMA, concurrency=64):
+            asyncio.create_task(answer(request))
+
+    asyncio.run(main())
+"""
+)
+
+# A model, the connections of its load, and the streams that a process of it has in hand.
+Model = collections.namedtuple("Model", "name source connections streams")
+ONE_BY_ONE = Model("one by one", MODEL, 8, 0)
+CONCURRENT = Model("64 in flight", IN_TASKS, 64, 64)
+every_model = pytest.mark.parametrize(
+    "model", [ONE_BY_ONE, CONCURRENT], ids=operator.attrgetter("name")
+)
+
+# How much of the load a fault may hit: the codes of the requests that fail and their number, and
+# the number of processes whose end breaks their streams off.
+Harm = collections.namedtuple("Harm", "codes failed ends", defaults=[(), 0, 0])
+NO_HARM = Harm()
 
 # The effects of each fault, for the table at the end.
 Row = collections.namedtuple("Row", "fault requests right failed lost wrong recovery")
@@ -132,14 +184,17 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene(program, fault, connections=8, codes=(), may_fail=0, **settings):
+def scene(program, fault, model=ONE_BY_ONE, harm=NO_HARM, **settings):
     """Runs the block while the server is under load, and checks every response.
 
-    The load's requests may fail with `codes`, at most `may_fail` of them; none may be lost or
-    answered wrongly. Afterwards the server has to be as it was before.
+    None may be lost or wrong, and no more may fail than `harm` allows. Afterwards the server has
+    to be as it was before.
     """
     workers = int(settings.get("AI_INTEGRATION_WORKERS", 1))
-    with serve(program(MODEL), HOST="127.0.0.1", **settings) as server:
+    connections = settings.pop("connections", model.connections)
+    if model is not ONE_BY_ONE:
+        fault += ", " + model.name
+    with serve(program(model.source), HOST="127.0.0.1", **settings) as server:
         eventually(lambda: server.get("/readyz").json().get("workers") == workers, "all workers")
         assert server.post(text="first").body == b"first"
         before = Before(server)
@@ -156,15 +211,16 @@ def scene(program, fault, connections=8, codes=(), may_fail=0, **settings):
         recovery = time.monotonic() - begin
         act.end_load()
         load = act.load
-        failed = sum(load.failed.values())
+        failed = sum(load.failed.values()) + len(load.broken)
         wrong = len(load.wrong)
         rows.append(Row(fault, act.sent, load.right, failed, load.lost, wrong, recovery))
         assert fresh.body == b"fresh", fresh
         assert recovery < 1, "a fresh request took %.2f s" % recovery
         assert load.wrong == []
         assert load.lost == 0
-        assert set(load.failed) <= set(codes), load.failed
-        assert failed <= may_fail, load.failed
+        assert set(load.failed) <= set(harm.codes), load.failed
+        assert sum(load.failed.values()) <= harm.failed, load.failed
+        assert len(load.broken) <= harm.ends * model.streams, load.broken
         assert load.right + failed == act.sent
         before.hold(server, workers)
 
@@ -195,11 +251,11 @@ class Before:
 def table():
     """Returns the table of all faults and their effects."""
     lines = [
-        "%-44s %9s %9s %7s %5s %6s %9s"
+        "%-52s %9s %9s %7s %5s %6s %9s"
         % ("fault", "requests", "right", "failed", "lost", "wrong", "recovery")
     ]
     lines += [
-        "%-44s %9d %9d %7d %5d %6d %6.0f ms" % (*row[:-1], row.recovery * 1000) for row in rows
+        "%-52s %9d %9d %7d %5d %6d %6.0f ms" % (*row[:-1], row.recovery * 1000) for row in rows
     ]
     return "\n".join(lines)
 

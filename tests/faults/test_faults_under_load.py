@@ -13,7 +13,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
-from scene import LONG, MODEL, scene
+from scene import CONCURRENT, LONG, ONE_BY_ONE, Harm, every_model, scene
 from support import alive, children, descriptors, eventually, in_background, memory, serve
 
 CRASH = ["model_crashed"]
@@ -28,72 +28,84 @@ def crash(act, text, times, code="model_crashed"):
         time.sleep(0.05)
 
 
-def test_workers_are_killed(program):
-    settings = {"AI_INTEGRATION_WORKERS": 2}
-    with scene(program, "kill -9 of a worker", codes=CRASH, may_fail=TIMES, **settings) as act:
+@every_model
+def test_workers_are_killed(program, model):
+    harm = Harm(CRASH, TIMES, ends=TIMES)
+    with scene(program, "kill -9 of a worker", model, harm, AI_INTEGRATION_WORKERS=2) as act:
         chance = random.Random(1)
         for _ in range(TIMES):
             os.kill(chance.choice(act.workers()), signal.SIGKILL)
             time.sleep(0.4)
 
 
+@every_model
 @pytest.mark.parametrize("way", ["segfault", "abort", "exit"])
-def test_the_model_crashes(program, way):
-    with scene(program, "the model's %s" % way) as act:
+def test_the_model_crashes(program, way, model):
+    # A request that crashes beside others runs again, and crashes alone.
+    with scene(program, "the model's %s" % way, model, Harm(ends=2 * TIMES)) as act:
         crash(act, "!" + way, TIMES)
 
 
+@every_model
 @pytest.mark.parametrize("policy", ["auto", "stop"])
-def test_the_model_raises(program, policy):
+def test_the_model_raises(program, policy, model):
     # With `stop` the exception ends the process, which must not get the next request.
     settings = {"AI_INTEGRATION_WORKERS": 2, "AI_INTEGRATION_ON_EXCEPTION": policy}
-    with scene(program, "exceptions (%s)" % policy, **settings) as act:
+    with scene(program, "exceptions (%s)" % policy, model, **settings) as act:
         for _ in range(TIMES * 10):
             answer = act.ask("!raise").json()
             assert answer["code"] == "model_failed"
             assert "told to" in answer["detail"]
 
 
+@every_model
 @pytest.mark.parametrize("way", ["loop", "loop in C"])
-def test_the_model_never_ends(program, way):
+def test_the_model_never_ends(program, way, model):
     # Requests that wait in the queue meanwhile also reach their deadline.
     settings = {
         "AI_INTEGRATION_TIMEOUT": 1,
         "AI_INTEGRATION_GRACE": 0.2,
         "AI_INTEGRATION_WORKERS": 2,
     }
-    with scene(program, "an endless %s" % way, **settings) as act:
-        for _ in range(TIMES // 2):
+    times = TIMES // 2
+    # An endless loop in a task keeps the others of its process from their results.
+    harm = Harm(["timeout"], times * model.streams, ends=times)
+    with scene(program, "an endless %s" % way, model, harm, **settings) as act:
+        for _ in range(times):
             begin = time.monotonic()
             answer = act.ask("!" + way)
             assert answer.json()["code"] == "timeout"
             assert 0.9 < time.monotonic() - begin < 2
 
 
-def test_the_model_leaks(program):
-    with scene(program, "a leak of 10 MB a request", AI_INTEGRATION_MAX_RSS=200) as act:
+@every_model
+def test_the_model_leaks(program, model):
+    with scene(program, "a leak of 10 MB a request", model, AI_INTEGRATION_MAX_RSS=200) as act:
         for _ in range(200 if LONG else 60):
             assert act.ask("!leak").status == 200
             time.sleep(0.05)
         act.server.wait_for_output("recycling it")
 
 
-def test_the_model_runs_out_of_memory(program):
-    with scene(program, "out of memory", AI_INTEGRATION_WORKER_MEMORY=300) as act:
+@every_model
+def test_the_model_runs_out_of_memory(program, model):
+    with scene(program, "out of memory", model, AI_INTEGRATION_WORKER_MEMORY=300) as act:
         for _ in range(TIMES):
             answer = act.ask("!allocate")
             assert answer.json()["code"] == "model_failed"
             assert "MemoryError" in answer.json()["detail"]
 
 
-def test_the_model_prints_without_end(program):
-    with scene(program, "50 MB of prints") as act:
+@every_model
+def test_the_model_prints_without_end(program, model):
+    with scene(program, "50 MB of prints", model) as act:
         for _ in range(1 if not LONG else 5):
             assert act.ask("!print").body == b"!print"
 
 
-def test_the_model_closes_its_descriptors(program):
-    with scene(program, "closed descriptors") as act:
+@every_model
+def test_the_model_closes_its_descriptors(program, model):
+    with scene(program, "closed descriptors", model, Harm(ends=2 * TIMES + 2)) as act:
         for _ in range(TIMES):
             assert act.ask("!close").status == 500
         # The worker can send no result any more, so no request waits long.
@@ -102,43 +114,53 @@ def test_the_model_closes_its_descriptors(program):
         assert time.monotonic() - begin < 4
 
 
-def test_the_model_forks(program):
-    with scene(program, "a forked child that writes everywhere") as act:
+@every_model
+def test_the_model_forks(program, model):
+    with scene(program, "a forked child that writes everywhere", model, Harm(ends=2)) as act:
         for _ in range(TIMES):
             assert act.ask("!fork").body == b"!fork"
         # The children are of the worker's group, and end with it.
         crash(act, "!exit", 1)
 
 
-def test_a_worker_is_stopped(program):
+@every_model
+def test_a_worker_is_stopped(program, model):
     settings = {
         "AI_INTEGRATION_TIMEOUT": 1,
         "AI_INTEGRATION_GRACE": 0.2,
         "AI_INTEGRATION_WORKERS": 2,
     }
-    allowed = ["timeout", "model_crashed"]
-    with scene(program, "SIGSTOP", codes=allowed, may_fail=TIMES, **settings) as act:
-        for _ in range(TIMES // 2):
+    times = TIMES // 2
+    harm = Harm(["timeout", *CRASH], max(TIMES, times * model.streams), ends=times)
+    with scene(program, "SIGSTOP", model, harm, **settings) as act:
+        for _ in range(times):
             stopped = act.workers()[0]
             os.kill(stopped, signal.SIGSTOP)
             eventually(lambda pid=stopped: not alive(pid), "it is ended", 3)
             eventually(lambda: len(act.workers()) == 2, "there is another", 3)
 
 
-def test_the_set_up_fails_for_a_while(program, tmp_path):
+@every_model
+def test_the_set_up_fails_for_a_while(program, tmp_path, model):
     settings = {"AI_INTEGRATION_START_ATTEMPTS": 20, "cwd": tmp_path}
-    with scene(program, "a set-up that fails", **settings) as act:
+    with scene(program, "a set-up that fails", model, Harm(ends=2), **settings) as act:
         (tmp_path / "broken").touch()
-        crash(act, "!exit", 1)
+        crashed = in_background(crash, act, "!exit", 1)
+        if model is ONE_BY_ONE:
+            # A concurrent model has to be there again to run it alone.
+            crashed()
+        eventually(lambda: act.server.get("/readyz").status == 503, "no worker is ready")
         time.sleep(0.5)
         assert act.server.get("/readyz").status == 503
         assert act.server.get("/healthz").status == 200
         (tmp_path / "broken").unlink()
         act.server.wait_until_ready()
+        crashed()
 
 
-def test_the_engine_is_killed(program):
-    with serve(program(MODEL), HOST="127.0.0.1") as server:
+@every_model
+def test_the_engine_is_killed(program, model):
+    with serve(program(model.source), HOST="127.0.0.1") as server:
         port = urlsplit(server.url).port
         workers = list(children(server.process.pid))
         waiting = [in_background(ask_or_fail, server, "!sleep") for _ in range(5)]
@@ -148,7 +170,7 @@ def test_the_engine_is_killed(program):
         eventually(lambda: not any(map(alive, workers)), "no worker outlives the engine", 1)
         for answer in waiting:
             answer()
-    with serve(program(MODEL), HOST="127.0.0.1", PORT=port) as server:
+    with serve(program(model.source), HOST="127.0.0.1", PORT=port) as server:
         assert server.post(text="again").body == b"again"
 
 
@@ -157,8 +179,9 @@ def ask_or_fail(server, text):
         return server.post(text=text)
 
 
-def test_it_is_reloaded_under_load(program, tmp_path):
-    with scene(program, "SIGHUP, once with a broken program", cwd=tmp_path) as act:
+@every_model
+def test_it_is_reloaded_under_load(program, tmp_path, model):
+    with scene(program, "SIGHUP, once with a broken program", model, cwd=tmp_path) as act:
         for number in range(TIMES):
             if number == 1:
                 (tmp_path / "broken").touch()
@@ -184,10 +207,16 @@ HEAD = b"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/js
 WHOLE = HEAD + b'Content-Length: 18\r\n\r\n{"text": "!sleep"}'
 
 
-@pytest.mark.parametrize("sent", [0, 10, len(HEAD), len(WHOLE) - 5, len(WHOLE)])
-def test_clients_leave(program, sent):
+SENT = [0, 10, len(HEAD), len(WHOLE) - 5, len(WHOLE)]
+
+
+# Only a request that was sent as a whole reaches the model.
+@pytest.mark.parametrize(
+    ("sent", "model"), [*((sent, ONE_BY_ONE) for sent in SENT), (len(WHOLE), CONCURRENT)], ids=str
+)
+def test_clients_leave(program, sent, model):
     count = 1000 if LONG else 100
-    with scene(program, "%d clients leave after %d bytes" % (count, sent)) as act:
+    with scene(program, "%d clients leave after %d bytes" % (count, sent), model) as act:
         for _ in range(count):
             with connect(act.server) as client:
                 client.sendall(WHOLE[:sent])
@@ -232,10 +261,13 @@ def test_slow_clients(program):
         assert time.monotonic() - begin < 10
 
 
-def test_large_uploads(program):
-    size = (200 if LONG else 20) << 20
+@every_model
+def test_large_uploads(program, model):
+    # A concurrent model has all of them in memory at the same time.
+    most = 200 if model is ONE_BY_ONE else 50
+    size = (most if LONG else 20) << 20
     settings = {"AI_INTEGRATION_MAX_BODY": 250 << 20}
-    with scene(program, "20 uploads of %d MB at once" % (size >> 20), **settings) as act:
+    with scene(program, "20 uploads of %d MB at once" % (size >> 20), model, **settings) as act:
         content = os.urandom(1 << 20) * (size >> 20)
         waiting = [in_background(act.server.post, file=content) for _ in range(20)]
         answers = [answer() for answer in waiting]
@@ -245,12 +277,14 @@ def test_large_uploads(program):
         assert {answer.body for answer in right} == {b"%d" % size}
 
 
-def test_the_queue_is_full(program):
-    allowed = ["queue_full"]
+@every_model
+def test_the_queue_is_full(program, model):
+    harm = Harm(["queue_full"], 10**6)
     settings = {"AI_INTEGRATION_QUEUE": 10, "connections": 2}
-    with scene(program, "a full queue", codes=allowed, may_fail=10**6, **settings) as act:
+    with scene(program, "a full queue", model, harm, **settings) as act:
         begin = time.monotonic()
-        waiting = [in_background(act.ask, "!sleep") for _ in range(40)]
+        count = 40 + model.streams
+        waiting = [in_background(act.ask, "!sleep") for _ in range(count)]
         answers = [answer() for answer in waiting]
         refused = [answer for answer in answers if answer.status == 503]
         assert refused
@@ -281,7 +315,7 @@ def test_descriptors_run_out(program):
 def test_a_worker_ends_while_nothing_can_be_started(program):
     import resource
 
-    with scene(program, "no descriptor for a new worker", codes=CRASH, may_fail=IN_FLIGHT) as act:
+    with scene(program, "no descriptor for a new worker", harm=Harm(CRASH, IN_FLIGHT)) as act:
         engine = act.server.process.pid
         limits = resource.prlimit(engine, resource.RLIMIT_NOFILE)
         # The engine has as many descriptors as it may have, so it cannot open another one.
