@@ -272,6 +272,11 @@ def descriptors(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
 
 
+def threads(pid):
+    """Returns the number of threads of a process."""
+    return len(os.listdir("/proc/%d/task" % pid))
+
+
 def memory(pid):
     """Returns the resident memory of a process in MiB."""
     status = Path("/proc/%d/status" % pid).read_text()

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from load import Load, payload
-from support import alive, children, descriptors, eventually, memory, serve
+from support import alive, children, descriptors, eventually, memory, serve, threads
 
 # Causes the fault that a text with `!` names.
 ACT = """
@@ -94,7 +94,7 @@ IN_TASKS = (
         if text.split()[0].endswith(("3", "7")):
             for at in range(0, len(text), 16):
                 await request.send_chunk(text[at : at + 16], "text/plain")
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(float(os.environ.get("STREAM_PAUSE", 0.001)))
             text = None
         await request.send(result(text))
 
@@ -231,7 +231,10 @@ class Before:
     def __init__(self, server):
         time.sleep(0.2)
         self.descriptors = descriptors(server.process.pid)
+        self.threads = threads(server.process.pid)
         self.memory = memory(server.process.pid)
+        workers = children(server.process.pid)
+        self.workers = max(map(descriptors, workers)), max(map(threads, workers))
 
     def hold(self, server, workers):
         pid = server.process.pid
@@ -243,9 +246,14 @@ class Before:
         eventually(lambda: "Z" not in states().values(), "no zombie")
         eventually(lambda: server.get("/readyz").json().get("workers") == workers, "all workers")
         eventually(lambda: descriptors(pid) <= self.descriptors + 2, "the descriptors of before")
+        # Threads that were idle for a while end.
+        eventually(lambda: threads(pid) <= self.threads + 2, "the threads of before", 30)
         # The buffers of large bodies are kept for a while.
         eventually(lambda: memory(pid) < self.memory + 20, "the memory of before", 40)
         assert all(alive(child) for child in states())
+        most_descriptors, most_threads = self.workers
+        assert all(descriptors(child) <= most_descriptors + 2 for child in states())
+        assert all(threads(child) <= most_threads for child in states())
 
 
 def table():

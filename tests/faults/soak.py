@@ -1,7 +1,8 @@
-"""Causes all faults at random on one server for half an hour (`make soak`).
+"""Causes all faults at random on two servers for half an hour (`make soak`).
 
-SOAK_SECONDS sets the duration, and SOAK_SEED the order of the faults: the same seed gives the same
-faults in the same order. Prints a line every minute, and a table at the end.
+One has a model that takes requests one by one, the other a model of 64 tasks, which streams as
+well. SOAK_SECONDS sets the duration, and SOAK_SEED the order of the faults: the same seed gives the
+same faults in the same order. Prints a line for each server every minute, and tables at the end.
 """
 
 import collections
@@ -20,22 +21,25 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from scene import MODEL, Before, Scene
-from support import children, descriptors, eventually, in_background, memory, serve
+from scene import CONCURRENT, ONE_BY_ONE, Before, Scene
+from support import children, descriptors, eventually, in_background, memory, serve, threads
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", 1800))
 SEED = int(os.environ.get("SOAK_SEED", random.randrange(10**6)))
-WORKERS = 3
 SETTINGS = {
     "HOST": "127.0.0.1",
-    "AI_INTEGRATION_WORKERS": WORKERS,
     "AI_INTEGRATION_TIMEOUT": 3,
     "AI_INTEGRATION_GRACE": 0.2,
     "AI_INTEGRATION_MAX_RSS": 400,
     "AI_INTEGRATION_QUEUE": 100,
     "AI_INTEGRATION_HEAD_TIMEOUT": 2,
     "AI_INTEGRATION_UPLOAD_TIMEOUT": 3,
+    # So a concurrent model works on most of its load's requests at the same time.
+    "STREAM_PAUSE": 0.1,
 }
+# The workers of each server, the connections of its load, and the pause between two requests.
+Size = collections.namedtuple("Size", "model workers connections pause")
+SIZES = [Size(ONE_BY_ONE, 3, 6, 0.002), Size(CONCURRENT, 2, 128, 0.001)]
 # A MiB of growth in an hour, beyond what chance explains, is a leak.
 MOST_GROWTH = 1
 # In fewer seconds, the growth of the memory cannot be measured.
@@ -49,12 +53,23 @@ WHOLE = (
 class Soak:
     """One server under load, with the faults caused so far."""
 
-    def __init__(self, act, chance):
-        self.act = act
+    def __init__(self, server, size, chance):
+        self.size = size
+        self.act = Scene(server, "soak", size.connections, size.pause)
         self.chance = chance
         self.faults = collections.Counter()
         # The responses to requests that carry a fault, by fault.
         self.answers = collections.Counter()
+        eventually(self.is_complete, "all workers")
+        # The first of everything takes up memory that stays.
+        for _ in range(2000):
+            server.post(text="warm")
+        self.before = Before(server)
+        self.watch = Watch(server.process.pid)
+        self.act._thread.start()
+
+    def is_complete(self):
+        return self.act.server.get("/readyz").json().get("workers") == self.size.workers
 
     def ask(self, text, expected):
         """Sends a request that carries a fault, and checks that its outcome is as expected."""
@@ -190,50 +205,39 @@ def metric(server, name):
     return sum(map(float, values))
 
 
-def test_the_server_survives_all_faults(program):
+def test_the_servers_survive_all_faults(program):
     chance = random.Random(SEED)
     print("\nsoak for %d s with SOAK_SEED=%d" % (SECONDS, SEED))
-    with serve(program(MODEL), **SETTINGS) as server:
-        eventually(lambda: server.get("/readyz").json().get("workers") == WORKERS, "all workers")
-        # The first of everything takes up memory that stays.
-        for _ in range(2000):
-            server.post(text="warm")
-        before = Before(server)
-        act = Scene(server, "soak", 6, pause=0.002)
-        soak = Soak(act, chance)
-        watch = Watch(server.process.pid)
-        act._thread.start()
+    with contextlib.ExitStack() as stack:
+        soaks = []
+        for number, size in enumerate(SIZES):
+            path = program(size.model.source, "model_%d.py" % number)
+            settings = {**SETTINGS, "AI_INTEGRATION_WORKERS": size.workers}
+            soaks.append(Soak(stack.enter_context(serve(path, **settings)), size, chance))
         begin = said = time.monotonic()
         try:
             while time.monotonic() - begin < SECONDS:
-                soak.go_on()
+                chance.choice(soaks).go_on()
                 time.sleep(chance.uniform(0, 1))
                 if time.monotonic() - said > 60:
                     said = time.monotonic()
-                    say(said - begin, act, soak, watch)
+                    say(said - begin, soaks)
         finally:
-            watch.over.set()
-            act._over.set()
-        # The last one may have stopped a worker, which is noticed after some time.
-        eventually(lambda: fresh(server), "a fresh request is answered", 30)
-        act.end_load()
-        say(time.monotonic() - begin, act, soak, watch)
-        report(act, soak)
-        conclude(act, soak)
-        eventually(lambda: metric(server, "ai_integration_queue_depth") == 0, "an empty queue")
-        eventually(lambda: metric(server, "ai_integration_jobs_in_flight") == 0, "no jobs")
-        eventually(lambda: metric(server, "ai_integration_http_in_flight_bytes") == 0, "no bodies")
-        right = 'ai_integration_http_requests_total{route="/infer",status="200"}'
-        ours = act.load.right + 2000 + sum(n for (_, c), n in soak.answers.items() if c == "ok")
-        # Some clients that disconnected got a response nevertheless.
-        assert metric(server, right) >= ours
-        before.hold(server, WORKERS)
-        if SECONDS >= ENOUGH:
-            slope, error = watch.growth()
-            print("memory: %+.2f MiB an hour (standard error %.2f)" % (slope, error))
-            assert slope - 2 * error <= MOST_GROWTH
-        else:
-            print("memory: too short a time to tell whether it grows")
+            for soak in soaks:
+                soak.watch.over.set()
+                soak.act._over.set()
+        for soak in soaks:
+            # The last one may have stopped a worker, which is noticed after some time.
+            eventually(lambda soak=soak: fresh(soak.act.server), "a fresh request is answered", 30)
+            soak.act.end_load()
+        say(time.monotonic() - begin, soaks)
+        for soak in soaks:
+            report(soak)
+        for soak in soaks:
+            conclude(soak)
+            check_metrics(soak)
+            soak.before.hold(soak.act.server, soak.size.workers)
+            check_growth(soak)
 
 
 def fresh(server):
@@ -241,39 +245,71 @@ def fresh(server):
     return server.post(text="fresh").body == b"fresh" and time.monotonic() - begin < 1
 
 
-def conclude(act, soak):
+def conclude(soak):
     """Asserts that every request got one response: the right one, or an error due to the faults."""
-    load = act.load
+    load = soak.act.load
     assert load.wrong == []
     assert load.lost == 0
-    assert load.right + sum(load.failed.values()) == act.sent
+    assert load.right + sum(load.failed.values()) + len(load.broken) == soak.act.sent
     assert set(load.failed) <= {"model_crashed", "timeout", "queue_full"}, load.failed
-    # A worker has one job in hand when it ends.
+    # A worker has one job in hand when it ends, or several, which run again one by one.
     endings = sum(soak.faults[name] for name in ("kill", "stop", "crash", "fork", "loop", "prints"))
     assert load.failed["model_crashed"] <= endings, load.failed
+    # A request that crashes beside others runs again, and crashes alone.
+    assert len(load.broken) <= 2 * endings * soak.size.model.streams, len(load.broken)
 
 
-def say(seconds, act, soak, watch):
-    failed = json.dumps(act.load.failed)
-    pid = act.server.process.pid
-    print(
-        "%5d s: %8d requests, failed %s; %d faults; %.1f MiB, %d descriptors, %d processes"
-        % (
-            *(seconds, act.sent, failed, sum(soak.faults.values())),
-            *(memory(pid), descriptors(pid), len(children(pid))),
-        ),
-        flush=True,
-    )
+def check_metrics(soak):
+    """Asserts that nothing is left in the server, and that it has counted every response."""
+    server = soak.act.server
+    eventually(lambda: metric(server, "ai_integration_queue_depth") == 0, "an empty queue")
+    eventually(lambda: metric(server, "ai_integration_jobs_in_flight") == 0, "no jobs")
+    eventually(lambda: metric(server, "ai_integration_http_in_flight_bytes") == 0, "no bodies")
+    right = 'ai_integration_http_requests_total{route="/infer",status="200"}'
+    ours = soak.act.load.right + 2000
+    ours += sum(n for (_, code), n in soak.answers.items() if code == "ok")
+    # Some clients that disconnected got a response nevertheless.
+    assert metric(server, right) >= ours
 
 
-def report(act, soak):
-    print("\n%-12s %6s" % ("fault", "times"))
+def check_growth(soak):
+    if SECONDS >= ENOUGH:
+        slope, error = soak.watch.growth()
+        figures = soak.size.model.name, slope, error
+        print("%s: memory %+.2f MiB an hour (standard error %.2f)" % figures)
+        assert slope - 2 * error <= MOST_GROWTH
+    else:
+        print("memory: too short a time to tell whether it grows")
+
+
+def say(seconds, soaks):
+    for soak in soaks:
+        act = soak.act
+        pid = act.server.process.pid
+        failed = json.dumps({**act.load.failed, "broken off": len(act.load.broken)})
+        print(
+            "%5d s, %s: %8d requests, %d now, failed %s; %d faults; %.1f MiB, %d descriptors,"
+            " %d threads, %d processes"
+            % (
+                *(seconds, soak.size.model.name, act.sent),
+                *(metric(act.server, "ai_integration_jobs_in_flight"), failed),
+                *(sum(soak.faults.values()), memory(pid), descriptors(pid), threads(pid)),
+                len(children(pid)),
+            ),
+            flush=True,
+        )
+
+
+def report(soak):
+    load = soak.act.load
+    print("\n%s\n\n%-12s %6s" % (soak.size.model.name, "fault", "times"))
     for fault, times in sorted(soak.faults.items()):
         print("%-12s %6d" % (fault, times))
     print("\n%-12s %-16s %6s" % ("request", "answer", "times"))
-    print("%-12s %-16s %6d" % ("load", "right", act.load.right))
-    for code, times in sorted(act.load.failed.items()):
+    print("%-12s %-16s %6d" % ("load", "right", load.right))
+    for code, times in sorted(load.failed.items()):
         print("%-12s %-16s %6d" % ("load", code, times))
+    print("%-12s %-16s %6d" % ("load", "broken off", len(load.broken)))
     for (text, code), times in sorted(soak.answers.items()):
         print("%-12s %-16s %6d" % (text, code, times))
-    print("lost: %d, wrong: %d" % (act.load.lost, len(act.load.wrong)))
+    print("lost: %d, wrong: %d" % (load.lost, len(load.wrong)))
