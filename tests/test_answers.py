@@ -16,17 +16,17 @@ from support import alive, children, descriptors, eventually, serve
 
 LONG = "TEST_CHAOS" in os.environ
 REQUESTS = 84_000 if LONG else 6_000
-# A concurrent model gets fewer in most of its cases, two thirds of a million in all.
-REQUESTS_OF_CONCURRENT = 28_000 if LONG else 2_000
+# A concurrent model gets fewer in most of its cases, half a million in all.
+REQUESTS_OF_CONCURRENT = 20_000 if LONG else 2_000
 # Seconds from one killed worker to the next.
 PAUSE = (0.3, 1.0) if LONG else (0.05, 0.15)
+PAUSE_OF_CONCURRENT = (0.1, 0.3) if LONG else PAUSE
 SEED = int(os.environ.get("TEST_SEED", "1"))
 BATCH = 16
 
 BEGIN = """
-    import asyncio, os, random, time
+    import os, random, time
     import ai_integration
-    from ai_integration.public_interface import start_loop
 
     SCHEMA = {"text": {"type": "text"}}
     notes = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -65,6 +65,8 @@ IN_BATCHES = """
 
 # One text of five is streamed. Each request takes another time, so results come in any order.
 ON_THREADS = """
+    from ai_integration.public_interface import start_loop
+
     def infer(inputs):
         text = inputs["text"]
         note(text)
@@ -80,6 +82,8 @@ ON_THREADS = """
 """
 
 IN_TASKS = """
+    import asyncio
+
     async def answer(request):
         text = request.inputs["text"]
         note(text)
@@ -99,6 +103,8 @@ IN_TASKS = """
 """
 
 SEVERAL_BATCHES = """
+    from ai_integration.public_interface import start_loop
+
     def infer(batch):
         note(*[inputs["text"] for inputs in batch])
         time.sleep(random.random() * 0.004)
@@ -151,11 +157,11 @@ class Killer(threading.Thread):
     start takes `start` seconds instead of a tenth, there is more time between two kills.
     """
 
-    def __init__(self, server, chance, start):
+    def __init__(self, server, chance, pauses, start):
         super().__init__(daemon=True)
         self.server = server
         self.chance = chance
-        self.pauses = [pause * max(1, start / 0.1) for pause in PAUSE]
+        self.pauses = [pause * max(1, start / 0.1) for pause in pauses]
         self.killed = []
         self.over = threading.Event()
 
@@ -223,7 +229,8 @@ def test_no_response_is_wrong_lost_or_sent_twice(program, tmp_path, case):
         before = settled(server)
         texts = (payload(n, SEED) for n in range(case.requests))
         load = Load(server, texts, case.connections)
-        with Killer(server, random.Random(SEED), start) as killer:
+        pauses = PAUSE_OF_CONCURRENT if case.model in CONCURRENT else PAUSE
+        with Killer(server, random.Random(SEED), pauses, start) as killer:
             seconds = load.run()
         kills = len(killer.killed)
 

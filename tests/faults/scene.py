@@ -14,7 +14,7 @@ from support import alive, children, descriptors, eventually, memory, serve, thr
 
 # Causes the fault that a text with `!` names.
 ACT = """
-    import asyncio, ctypes, os, re, signal, sys, time
+    import ctypes, os, re, signal, sys, time
     import ai_integration
 
     SCHEMA = {
@@ -87,6 +87,8 @@ MODEL = (
 IN_TASKS = (
     ACT
     + """
+    import asyncio
+
     async def answer(request):
         text = text_of(request.inputs)
         act(text)
@@ -120,7 +122,7 @@ Harm = collections.namedtuple("Harm", "codes failed ends", defaults=[(), 0, 0])
 NO_HARM = Harm()
 
 # The effects of each fault, for the table at the end.
-Row = collections.namedtuple("Row", "fault requests right failed lost wrong recovery")
+Row = collections.namedtuple("Row", "fault requests right failed broken lost wrong recovery")
 rows = []
 
 
@@ -211,17 +213,16 @@ def scene(program, fault, model=ONE_BY_ONE, harm=NO_HARM, **settings):
         recovery = time.monotonic() - begin
         act.end_load()
         load = act.load
-        failed = sum(load.failed.values()) + len(load.broken)
-        wrong = len(load.wrong)
-        rows.append(Row(fault, act.sent, load.right, failed, load.lost, wrong, recovery))
+        failed, broken, wrong = sum(load.failed.values()), len(load.broken), len(load.wrong)
+        rows.append(Row(fault, act.sent, load.right, failed, broken, load.lost, wrong, recovery))
         assert fresh.body == b"fresh", fresh
         assert recovery < 1, "a fresh request took %.2f s" % recovery
         assert load.wrong == []
         assert load.lost == 0
         assert set(load.failed) <= set(harm.codes), load.failed
-        assert sum(load.failed.values()) <= harm.failed, load.failed
-        assert len(load.broken) <= harm.ends * model.streams, load.broken
-        assert load.right + failed == act.sent
+        assert failed <= harm.failed, load.failed
+        assert broken <= harm.ends * model.streams, load.broken
+        assert load.right + failed + broken == act.sent
         before.hold(server, workers)
 
 
@@ -259,11 +260,11 @@ class Before:
 def table():
     """Returns the table of all faults and their effects."""
     lines = [
-        "%-52s %9s %9s %7s %5s %6s %9s"
-        % ("fault", "requests", "right", "failed", "lost", "wrong", "recovery")
+        "%-52s %9s %9s %7s %10s %5s %6s %9s"
+        % ("fault", "requests", "right", "failed", "broken off", "lost", "wrong", "recovery")
     ]
     lines += [
-        "%-52s %9d %9d %7d %5d %6d %6.0f ms" % (*row[:-1], row.recovery * 1000) for row in rows
+        "%-52s %9d %9d %7d %10d %5d %6d %6.0f ms" % (*row[:-1], row.recovery * 1000) for row in rows
     ]
     return "\n".join(lines)
 
