@@ -87,6 +87,7 @@ def run(
     examples: Optional[Sequence[Mapping[str, Any]]] = None,
     visualizer_config: Any = None,
     concurrency: int = 1,
+    outputs: Optional[Mapping[str, Any]] = None,
 ) -> NoReturn:
     """Serves a function, or a class with `predict` or `__call__`, in the mode that `MODE` names.
 
@@ -94,8 +95,9 @@ def run(
     describes them. The returned value is the result; yielded values are streamed. `setup` of a
     class is called once, before the first request. `name`, `description` and `version` are texts
     for people; without them, the name and the docstring of the function are used. `examples` is a
-    list of dicts of inputs to try. Up to `concurrency` requests run at the same time: as tasks of
-    asyncio if the function is async, else on threads.
+    list of dicts of inputs to try. `outputs` is as for `get_next_input`; without it, the return
+    annotation says what the result is, if it can. Up to `concurrency` requests run at the same
+    time: as tasks of asyncio if the function is async, else on threads.
 
     Raises `TypeError` with all reasons if the function cannot be served. Does not return: the
     program exits when there are no more requests.
@@ -158,8 +160,9 @@ class get_next_input(ContextManager[Dict[str, Any]]):
 
     `inputs_schema` names the inputs and their types. `visualizer_config`, any JSON value, is
     passed to the page or program that displays results. `name`, `description` and `version` are
-    texts about the model for people. `examples` is a list of dicts of inputs to try. The arguments
-    of the first call count for all calls.
+    texts about the model for people. `examples` is a list of dicts of inputs to try. `outputs` says
+    what the result is: a dict with `content_type`, and for JSON `schema` (JSON Schema 2020-12) and
+    `view`. The arguments of the first call count for all calls.
 
     The block gets the inputs as a dict and answers with `send_result`. If an exception leaves the
     block, the request fails with its message. In a mode that serves, the program then goes on
@@ -174,6 +177,7 @@ class get_next_input(ContextManager[Dict[str, Any]]):
         description: Optional[str] = None,
         version: Optional[str] = None,
         examples: Optional[Sequence[Mapping[str, Any]]] = None,
+        outputs: Optional[Mapping[str, Any]] = None,
         **more: Any,
     ) -> None: ...
     def __enter__(self) -> Dict[str, Any]: ...
@@ -208,6 +212,7 @@ class get_next_inputs(ContextManager[List[Dict[str, Any]]]):
         description: Optional[str] = None,
         version: Optional[str] = None,
         examples: Optional[Sequence[Mapping[str, Any]]] = None,
+        outputs: Optional[Mapping[str, Any]] = None,
         **more: Any,
     ) -> None: ...
     def __enter__(self) -> List[Dict[str, Any]]: ...
@@ -260,6 +265,7 @@ class requests(AsyncIterator["Request"]):
         description: Optional[str] = None,
         version: Optional[str] = None,
         examples: Optional[Sequence[Mapping[str, Any]]] = None,
+        outputs: Optional[Mapping[str, Any]] = None,
         **more: Any,
     ) -> None: ...
     def __aiter__(self) -> Self: ...

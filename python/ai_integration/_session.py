@@ -33,8 +33,9 @@ class get_next_input(object):
 
     `inputs_schema` names the inputs and their types. `visualizer_config`, any JSON value, is
     passed to the page or program that displays results. `name`, `description` and `version` are
-    texts about the model for people. `examples` is a list of dicts of inputs to try. The arguments
-    of the first call count for all calls.
+    texts about the model for people. `examples` is a list of dicts of inputs to try. `outputs` says
+    what the result is: a dict with `content_type`, and for JSON `schema` (JSON Schema 2020-12) and
+    `view`. The arguments of the first call count for all calls.
 
     The block gets the inputs as a dict and answers with `send_result`. If an exception leaves the
     block, the request fails with its message. In a mode that serves, the program then goes on
@@ -316,11 +317,12 @@ class Session(object):
         self._policy = policy = _exceptions.Policy()
         about = {name: more.pop(name, None) for name in _ABOUT}
         about = {name: value for name, value in about.items() if value is not None}
+        outputs = more.pop("outputs", None)
         for name in sorted(more):
             _process.warn("get_next_input does not know the argument %s; it is ignored" % name)
         if inputs_schema is None:
             _process.warn("no inputs_schema was given to get_next_input; the model takes no inputs")
-        _check_expressible(inputs_schema, visualizer_config, about)
+        _check_expressible(inputs_schema, visualizer_config, about, outputs)
         self._decoder = _decoder(inputs_schema)
         mode = os.environ.get("MODE")
         custom = {}
@@ -352,6 +354,8 @@ class Session(object):
             "visualizer_config": visualizer_config,
             "modes": [{"name": name, "hint": custom[name].hint} for name in sorted(custom)],
         }
+        if outputs is not None:
+            model["outputs"] = outputs
         if self.concurrency > 1:
             model["concurrency"] = self.concurrency
         engine.report_ready(model, batch)
@@ -373,7 +377,7 @@ def _callers():
     return places
 
 
-def _check_expressible(inputs_schema, visualizer_config, about):
+def _check_expressible(inputs_schema, visualizer_config, about, outputs):
     """Raises an error that names the argument of the first call that JSON cannot express."""
     from . import _results
 
@@ -386,6 +390,15 @@ def _check_expressible(inputs_schema, visualizer_config, about):
         if any(character < " " or character == "\x7f" for character in name):
             raise ValueError("inputs_schema: the name %r has a control character in it" % (name,))
         parts.append(("inputs_schema[%r]" % name, entry))
+    if not isinstance(outputs, (dict, type(None))):
+        raise TypeError(
+            'outputs is a %s, not a dict such as {"content_type": "image/png"}'
+            % type(outputs).__name__
+        )
+    for name, part in (outputs or {}).items():
+        if not isinstance(name, (str, _results.TEXT)):
+            raise TypeError("outputs: the key %r is not a string" % (name,))
+        parts.append(("outputs[%r]" % name, part))
     for name, value in about.items():
         if name == "examples":
             if not isinstance(value, (list, tuple)) or not all(isinstance(e, dict) for e in value):

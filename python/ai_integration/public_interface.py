@@ -12,6 +12,7 @@ def start_loop(  # noqa: PLR0913 -- older programs pass them by position
     max_batch_size=None,
     max_wait_ms=5,
     concurrency=1,
+    outputs=None,
 ):
     """Calls `inference_function(inputs_dict)` for every request and sends the result it returns.
 
@@ -20,8 +21,8 @@ def start_loop(  # noqa: PLR0913 -- older programs pass them by position
 
     With a `max_batch_size` the function gets a list of at most that number of dicts and returns a
     list of results; see `get_next_inputs`. With a `concurrency` above 1 the function is called for
-    that many requests, or batches, at the same time, on threads. Does not return: the program exits
-    when there are no more requests.
+    that many requests, or batches, at the same time, on threads. `outputs` is as for
+    `get_next_input`. Does not return: the program exits when there are no more requests.
     """
     if not callable(inference_function):
         raise TypeError("start_loop needs an inference_function that takes a dict of inputs")
@@ -39,13 +40,15 @@ def start_loop(  # noqa: PLR0913 -- older programs pass them by position
         batch, send = None, send_result
         if max_batch_size is not None:
             batch, send = batch_options(max_batch_size, max_wait_ms), send_results
-        source = (inputs_schema, visualizer_config, {}, batch)
+        source = (inputs_schema, visualizer_config, {"outputs": outputs}, batch)
         _threads.serve("start_loop", concurrency, source, _and_then(inference_function, send))
     while max_batch_size is None:
-        with get_next_input(inputs_schema, visualizer_config) as inputs:
+        with get_next_input(inputs_schema, visualizer_config, outputs=outputs) as inputs:
             send_result(inference_function(inputs))
     while True:
-        batch = get_next_inputs(inputs_schema, visualizer_config, max_batch_size, max_wait_ms)
+        batch = get_next_inputs(
+            inputs_schema, visualizer_config, max_batch_size, max_wait_ms, outputs=outputs
+        )
         with batch as list_of_inputs:
             send_results(inference_function(list_of_inputs))
 

@@ -9,6 +9,7 @@ def start_loop(
     visualizer_config: Any = None,
     *,
     concurrency: int = 1,
+    outputs: Optional[Mapping[str, Any]] = None,
 ) -> NoReturn:
     """Calls `inference_function(inputs_dict)` for every request and sends the result it returns.
 
@@ -17,8 +18,8 @@ def start_loop(
 
     With a `max_batch_size` the function gets a list of at most that number of dicts and returns a
     list of results; see `get_next_inputs`. With a `concurrency` above 1 the function is called for
-    that many requests, or batches, at the same time, on threads. Does not return: the program exits
-    when there are no more requests.
+    that many requests, or batches, at the same time, on threads. `outputs` is as for
+    `get_next_input`. Does not return: the program exits when there are no more requests.
     """
 
 @overload
@@ -30,4 +31,5 @@ def start_loop(
     max_batch_size: int,
     max_wait_ms: float = 5,
     concurrency: int = 1,
+    outputs: Optional[Mapping[str, Any]] = None,
 ) -> NoReturn: ...

@@ -1,4 +1,6 @@
-//! Excerpts of a client's values for messages. Short values are shown whole.
+//! Excerpts of values for messages. Short values are shown whole.
+
+use serde_json::Value as Json;
 
 /// The maximum number of characters that are shown.
 const SHOWN: usize = 40;
@@ -8,6 +10,15 @@ pub(crate) fn quote(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
+    }
+}
+
+/// Returns a value as JSON; a long one is cut.
+pub(crate) fn shown(value: &Json) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

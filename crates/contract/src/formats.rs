@@ -142,7 +142,8 @@ pub(crate) fn suggestion(word: &str, range: &str) -> String {
     format!("known: {}; give any other format as its media type", names.join(", "))
 }
 
-fn is_media_type((family, kind): &(&str, &str)) -> bool {
+/// Returns true for the two parts of a media type or a media range.
+pub(crate) fn is_media_type((family, kind): &(&str, &str)) -> bool {
     let is_part = |part: &str| {
         let is_in_token = |c: char| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c);
         part == "*" || (1..=LONGEST_PART).contains(&part.len()) && part.chars().all(is_in_token)

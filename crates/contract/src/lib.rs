@@ -26,8 +26,9 @@
 //!    `src/input_types` and a line to the table in `src/input_types.rs`.
 //! 3. [`Outcome`] is the end of a request in the model: a result or a failure. [`Error`] is the
 //!    reason why a request has no outcome. Its [`Kind`] has the code that clients get.
-//! 4. [`settings!`](crate::settings) declares settings, and an [`Environment`] has their values.
-//! 5. [`wire`] describes these data as bytes.
+//! 4. [`Outputs`] is the author's declaration of the result's content type, schema and view.
+//! 5. [`settings!`](crate::settings) declares settings, and an [`Environment`] has their values.
+//! 6. [`wire`] describes these data as bytes.
 
 mod base64_text;
 mod constraints;
@@ -44,6 +45,7 @@ pub mod json;
 mod likeness;
 pub mod number;
 mod outcome;
+mod outputs;
 mod raw;
 mod schema;
 pub mod setting;
@@ -63,6 +65,7 @@ pub use input_types::INPUT_TYPES;
 pub use item_count::ItemCount;
 pub use likeness::nearest;
 pub use outcome::{Data, MAX_LIST, Outcome, check_content_type, without_traceback};
+pub use outputs::{MAX_OUTPUT_SCHEMA, Outputs, VIEWS};
 pub use raw::{RawInputs, RawValue};
 pub use schema::{Hints, InputsSchema};
 pub use setting::{Environment, Setting, SettingError};

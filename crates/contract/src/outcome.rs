@@ -9,7 +9,7 @@ use crate::json;
 /// The maximum length of JSON text that is checked, in bytes.
 const MAX_CHECKED: usize = 1_000_000;
 /// The maximum length of a content type in bytes.
-const MAX_CONTENT_TYPE: usize = 1024;
+pub(crate) const MAX_CONTENT_TYPE: usize = 1024;
 /// The maximum number of characters of a content type that an error quotes.
 const QUOTED: usize = 80;
 /// The maximum number of members of a list.
@@ -180,16 +180,14 @@ impl Outcome {
     /// Returns the media type without parameters, in lower case; empty if the model gave none.
     #[must_use]
     pub fn media_type(&self) -> String {
-        let full = self.content_type.as_deref().unwrap_or_default();
-        full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+        media_type(self.content_type.as_deref().unwrap_or_default())
     }
 
     /// Returns true if the content type is JSON: `application/json`, `text/json` or `…+json` (RFC
     /// 6839).
     #[must_use]
     pub fn is_json(&self) -> bool {
-        let media = self.media_type();
-        media == "application/json" || media == "text/json" || media.ends_with("+json")
+        is_json(&self.media_type())
     }
 
     /// Returns the fault of a successful result that is not JSON although its content type is JSON.
@@ -285,6 +283,16 @@ pub fn check_content_type(content_type: Option<&str>) -> Result<(), String> {
     };
     let start: String = text.chars().take(QUOTED).collect();
     Err(format!("the content type {start:?} {reason}; expected a media type such as image/png"))
+}
+
+/// Returns the media type in a content type: without parameters, in lower case.
+pub(crate) fn media_type(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Returns true if a media type is JSON.
+pub(crate) fn is_json(media: &str) -> bool {
+    media == "application/json" || media == "text/json" || media.ends_with("+json")
 }
 
 /// Returns true if a header field cannot contain this byte.

@@ -1,6 +1,6 @@
 //! The model's description of itself, which the engine has once a worker is ready.
 
-use ai_integration_contract::InputsSchema;
+use ai_integration_contract::{InputsSchema, Outputs};
 use serde_json::Value as Json;
 
 /// A custom mode of the model. The Python package runs it; the engine only lists it.
@@ -38,6 +38,8 @@ pub struct Model {
     pub schema: InputsSchema,
     /// The author's texts about the model.
     pub about: About,
+    /// What the author declares about the results.
+    pub outputs: Outputs,
     /// Hints for programs that draw the results; JSON's `null` if the model gives none.
     pub visualizer_config: Json,
     /// The model's custom modes.

@@ -1,6 +1,6 @@
 //! The self-test: runs the model a few times on samples of its declared inputs.
 
-use ai_integration_contract::Inputs;
+use ai_integration_contract::{Error, Inputs, Outcome};
 use ai_integration_engine::{Model, Request};
 
 use crate::console::{eprint, say};
@@ -70,6 +70,7 @@ async fn test(context: Context) -> ExitStatus {
             continue;
         }
         say(format_args!("{report}"));
+        warn_of_other_type(&model, &outcome);
         sad += usize::from(!report.is_happy);
         try_number += 1;
     }
@@ -85,13 +86,26 @@ async fn test(context: Context) -> ExitStatus {
     if sad == 0 && mistakes == 0 { ExitStatus::Done } else { ExitStatus::Failed }
 }
 
-/// Prints the mistakes in the inputs schema, and returns their number.
+/// Prints the mistakes in the inputs schema and in the outputs, and returns their number.
 fn print_mistakes(model: &Model) -> usize {
-    let mistakes = model.schema.mistakes();
-    for mistake in mistakes {
-        say(format_args!("Sad! A mistake in the inputs schema: {mistake}"));
+    let parts = [("inputs schema", model.schema.mistakes()), ("outputs", model.outputs.mistakes())];
+    for (part, mistakes) in parts {
+        for mistake in mistakes {
+            say(format_args!("Sad! A mistake in the {part}: {mistake}"));
+        }
     }
-    mistakes.len()
+    parts.iter().map(|(_, mistakes)| mistakes.len()).sum()
+}
+
+/// Prints a warning if a result has another content type than the author declares.
+fn warn_of_other_type(model: &Model, outcome: &Result<Outcome, Error>) {
+    let Ok(outcome) = outcome else { return };
+    let (declared, actual) = (model.outputs.media_type(), outcome.media_type());
+    if let Some(declared) = declared.filter(|declared| outcome.success && *declared != actual) {
+        say(format_args!(
+            "Warning: the outputs name the content type {declared}, and the result is {actual:?}."
+        ));
+    }
 }
 
 /// Returns true if every required input has a sample, and prints which inputs have none.

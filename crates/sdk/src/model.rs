@@ -43,6 +43,7 @@ use crate::{environment, link, settings};
 pub struct Model<T = Inputs> {
     schema: Json,
     visualizer_config: Json,
+    outputs: Json,
     about: About,
     read: fn(Inputs) -> Result<T, InvalidInput>,
 }
@@ -58,7 +59,8 @@ impl Model {
 impl<T> Model<T> {
     /// Creates a model that converts the inputs of each job with this function.
     pub(crate) fn reading(schema: Json, read: fn(Inputs) -> Result<T, InvalidInput>) -> Self {
-        Model { schema, visualizer_config: Json::Null, about: About::default(), read }
+        let (outputs, visualizer_config) = (Json::Null, Json::Null);
+        Model { schema, visualizer_config, outputs, about: About::default(), read }
     }
 
     /// Sets the name that people see. By default help texts show the program's name.
@@ -83,6 +85,20 @@ impl<T> Model<T> {
     /// several times.
     pub fn example(mut self, inputs: serde_json::Map<String, Json>) -> Self {
         self.about.examples.push(inputs);
+        self
+    }
+
+    /// Declares what the model's result is: an object with any of `content_type`, `schema` (JSON
+    /// Schema 2020-12 of a result that is JSON) and `view` (how the page draws such a result).
+    ///
+    /// ```
+    /// use ai_integration::{Model, json};
+    ///
+    /// let model = Model::new(json!({"image": {"type": "image"}}))
+    ///     .outputs(json!({"schema": {"type": "array"}, "view": "boxes"}));
+    /// ```
+    pub fn outputs(mut self, outputs: Json) -> Self {
+        self.outputs = outputs;
         self
     }
 
@@ -150,6 +166,7 @@ impl<T> Model<T> {
             client: format!("rust/{}", env!("CARGO_PKG_VERSION")),
             inputs_schema: self.schema,
             about: Box::new(self.about),
+            outputs: self.outputs,
             visualizer_config: self.visualizer_config,
             modes: Vec::new(),
             batch,

@@ -14,7 +14,7 @@ from .._undecodable import FURTHER, MOST_NAMED
 from . import _values
 from ._input import Input
 
-_UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
+UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
 _LISTS = {
     list: list,
     tuple: tuple,
@@ -146,13 +146,13 @@ class Annotation:
         """Takes an annotation apart until the kind of its values is known."""
         origin = typing.get_origin(annotation)
         arguments = typing.get_args(annotation)
-        below = _underlying(annotation)
+        below = underlying(annotation)
         if hasattr(annotation, "__metadata__"):
             self._take_metadata(annotation.__metadata__)
             self._take(annotation.__origin__)
         elif below is not None:
             self._take(below)
-        elif origin in _UNIONS:
+        elif origin in UNIONS:
             self._take_union(arguments)
         elif origin is typing.Literal:
             self._take_choices(arguments, arguments)
@@ -160,11 +160,11 @@ class Annotation:
             self.kind = _SOUND
         elif origin in _LISTS and arguments:
             self._take_list(_LISTS[origin], arguments)
-        elif origin in _MAPPINGS or annotation in _MAPPINGS[1:] or _is_typed_dict(annotation):
+        elif origin in _MAPPINGS or annotation in _MAPPINGS[1:] or is_typed_dict(annotation):
             self.kind = _SIMPLE[dict]
-        elif _is_class(annotation) and issubclass(annotation, enum.Enum):
+        elif is_class(annotation) and issubclass(annotation, enum.Enum):
             self._take_members(annotation)
-        elif _is_class(annotation) and hasattr(annotation, "model_validate"):
+        elif is_class(annotation) and hasattr(annotation, "model_validate"):
             self.kind = _values.of_pydantic(annotation)
         else:
             self.kind = _simple(annotation)
@@ -282,7 +282,7 @@ def of_default(value):
     return kind if kind in _SIMPLE or isinstance(value, enum.Enum) else None
 
 
-def _underlying(annotation):
+def underlying(annotation):
     """Returns the type that a NewType or a named alias (`type X = …`) stands for, or None."""
     if type(annotation).__name__ == "TypeAliasType":
         return annotation.__value__
@@ -297,7 +297,7 @@ def _simple(annotation):
         found = None
     if found is not None:
         return found
-    if _is_class(annotation) and _name_of(annotation) == "PIL.Image.Image":
+    if is_class(annotation) and name_of(annotation) == "PIL.Image.Image":
         return _PICTURE
     if _is_array(annotation):
         items = re.search(r"numpy\.((?:u?int|float|complex|bool)\w*)", repr(annotation))
@@ -310,16 +310,16 @@ def _simple(annotation):
 def _is_array(annotation):
     """Returns true for NumPy's array, also with the type of its items, as `NDArray[uint8]`."""
     kind = typing.get_origin(annotation) or annotation
-    return _is_class(kind) and _name_of(kind) == "numpy.ndarray"
+    return is_class(kind) and name_of(kind) == "numpy.ndarray"
 
 
-def _is_class(annotation):
+def is_class(annotation):
     """Returns true for a class; `list[int]` only looks like a class before Python 3.11."""
     return inspect.isclass(annotation) and typing.get_origin(annotation) is None
 
 
-def _is_typed_dict(annotation):
-    is_dict = _is_class(annotation) and issubclass(annotation, dict)
+def is_typed_dict(annotation):
+    is_dict = is_class(annotation) and issubclass(annotation, dict)
     return is_dict and hasattr(annotation, "__total__")
 
 
@@ -338,12 +338,12 @@ def _instead(annotation):
     if hasattr(annotation, "__dataclass_fields__"):
         return "dict, and convert it to %s" % annotation.__name__
     origin = typing.get_origin(annotation) or annotation
-    name = _name_of(origin)
+    name = name_of(origin)
     for pattern, instead in _INSTEAD:
         if re.fullmatch(pattern, name):
             return instead
     return _EVERYTHING
 
 
-def _name_of(kind):
+def name_of(kind):
     return "%s.%s" % (getattr(kind, "__module__", ""), getattr(kind, "__qualname__", kind))

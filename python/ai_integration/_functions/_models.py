@@ -4,7 +4,7 @@ import functools
 import inspect
 import re
 
-from . import _docstrings, _signature
+from . import _docstrings, _outputs, _signature
 
 # The methods of a class that can serve requests; the first that exists is called.
 _METHODS = ("predict", "__call__")
@@ -47,6 +47,7 @@ class Model:
             self.description = _docstrings.summary(_own_docstring(kind)) or self.description
             signature = _signature_of_method(kind, method)
         self.name = readable(name) or None
+        self._returns = signature.return_annotation
         self._parameters = _signature.Parameters(self.function, signature)
         self.schema = self._parameters.schema
         mistakes = self._mistakes(kind) + self._parameters.mistakes
@@ -81,6 +82,12 @@ class Model:
     def examples(self, examples):
         """Converts examples of inputs for the schema; raises ValueError if they do not fit."""
         return self._parameters.examples(examples)
+
+    def outputs(self, given):
+        """Returns the author's outputs, completed by what the annotation of the result says."""
+        is_complete = given is not None and (not isinstance(given, dict) or "content_type" in given)
+        said = None if is_complete else _outputs.of(self.function, self._returns)
+        return given if said is None else dict(said, **(given or {}))
 
     def _mistakes(self, kind):
         """Returns the reasons why the model cannot be called, without those of its parameters."""

@@ -16,6 +16,7 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
     examples=None,
     visualizer_config=None,
     concurrency=1,
+    outputs=None,
 ):
     """Serves a function, or a class with `predict` or `__call__`, in the mode that `MODE` names.
 
@@ -23,8 +24,9 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
     describes them. The returned value is the result; yielded values are streamed. `setup` of a
     class is called once, before the first request. `name`, `description` and `version` are texts
     for people; without them, the name and the docstring of the function are used. `examples` is a
-    list of dicts of inputs to try. Up to `concurrency` requests run at the same time: as tasks of
-    asyncio if the function is async, else on threads.
+    list of dicts of inputs to try. `outputs` is as for `get_next_input`; without it, the return
+    annotation says what the result is, if it can. Up to `concurrency` requests run at the same
+    time: as tasks of asyncio if the function is async, else on threads.
 
     Raises `TypeError` with all reasons if the function cannot be served. Does not return: the
     program exits when there are no more requests.
@@ -37,6 +39,7 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
         "description": model.description if description is None else description,
         "version": version,
         "examples": None if examples is None else model.examples(examples),
+        "outputs": model.outputs(outputs),
     }
     _check_size(model.schema, about["examples"])
     concurrency = _session.concurrency(concurrency)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::wire::FrameError;
-use ai_integration_contract::{Data, FieldError, Inputs, InputsSchema, Outcome};
+use ai_integration_contract::{Data, FieldError, Inputs, InputsSchema, Outcome, Outputs};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -51,6 +51,9 @@ pub struct Ready {
     /// The author's texts about the model.
     #[serde(default, skip_serializing_if = "About::is_empty")]
     pub about: Box<About>,
+    /// The outputs as the author declared them.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub outputs: Json,
     /// Hints for programs that draw the results.
     #[serde(default)]
     pub visualizer_config: Json,
@@ -82,6 +85,7 @@ impl Ready {
             client: String::new(),
             inputs_schema,
             about: Box::default(),
+            outputs: Json::Null,
             visualizer_config: Json::Null,
             modes: Vec::new(),
             batch: None,
@@ -103,8 +107,10 @@ impl Ready {
         if self.inputs_schema.is_null() {
             warnings.push("the model gave no inputs schema; it is taken as empty".to_owned());
         }
+        let outputs = Outputs::parse(&self.outputs);
+        warnings.extend(outputs.mistakes().iter().map(|mistake| format!("outputs: {mistake}")));
         let Ready { about, visualizer_config, modes: custom_modes, .. } = self;
-        (Model { schema, about: *about, visualizer_config, custom_modes }, warnings)
+        (Model { schema, about: *about, outputs, visualizer_config, custom_modes }, warnings)
     }
 }
 

@@ -168,6 +168,7 @@ impl App {
         serde_json::json!({
             "inputs_schema": model.schema.source(),
             "inputs": model.schema.describe(),
+            "outputs": model.outputs.describe(),
             "visualizer_config": model.visualizer_config,
             "model": self.about(model),
             "model_id": self.model_id(model),

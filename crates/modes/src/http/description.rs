@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ai_integration_contract::{Field, InputsSchema, Kind, Shape};
+use ai_integration_contract::{Field, InputsSchema, Kind, Outputs, Shape};
 use serde_json::{Map, Value, json};
 
 use crate::http::failure::{Reason, Refusal};
+use crate::http::inputs::call::MIXED;
 
 /// The reasons for which any request may fail.
 const ANY: [Reason; 6] = [
@@ -16,6 +17,9 @@ const ANY: [Reason; 6] = [
     Reason::Refused(Refusal::RateLimited),
     Reason::Refused(Refusal::UnsupportedTransferCoding),
 ];
+
+/// The name of the schema of the result, if the author has declared one.
+pub(crate) const RESULT: &str = "Result";
 
 /// A part of the OpenAPI document: addresses, and the schemas to which they refer.
 #[derive(Debug, Default)]
@@ -116,6 +120,43 @@ pub(crate) fn content(description: &str, types: &Value) -> Value {
 /// Describes a response that is a JSON object.
 pub(crate) fn json_response(description: &str) -> Value {
     content(description, &json!({"application/json": {"schema": {"type": "object"}}}))
+}
+
+/// Returns the place of a schema in the document.
+pub(crate) fn place(schema: &str) -> String {
+    format!("#/components/schemas/{schema}")
+}
+
+/// Describes a result by what the author declares about it.
+pub(crate) fn result(outputs: &Outputs) -> Value {
+    if outputs.schema().is_some() {
+        json!({"$ref": place(RESULT)})
+    } else if is_text(outputs) {
+        json!({"type": "string"})
+    } else {
+        json!({})
+    }
+}
+
+/// Describes the response that is a result, by media type. A result that is neither text nor JSON may
+/// be a list.
+pub(crate) fn result_content(outputs: &Outputs) -> Value {
+    let any = json!({"schema": {}});
+    let Some(media) = outputs.media_type() else {
+        return json!({"*/*": any, MIXED: any});
+    };
+    let mut content = json!({"text/event-stream": {"schema": {"type": "string"}}});
+    if !outputs.is_json() && !is_text(outputs) {
+        let urls = json!({"type": "array", "items": {"type": "string", "format": "uri"}});
+        content["application/json"] = json!({"schema": urls});
+        content[MIXED] = any;
+    }
+    content[media] = json!({"schema": result(outputs)});
+    content
+}
+
+fn is_text(outputs: &Outputs) -> bool {
+    !outputs.is_json() && outputs.media_type().is_some_and(|media| media.starts_with("text/"))
 }
 
 /// Describes the body of a request to the model, in each format that the server reads.

@@ -2,7 +2,8 @@
 //! have settings, state, a part of the OpenAPI document and error texts of its own. Health, metrics
 //! and the page belong to no dialect, because they are the same for all clients.
 
-use ai_integration_contract::{Environment, InputsSchema, Setting, SettingError};
+use ai_integration_contract::{Environment, Setting, SettingError};
+use ai_integration_engine::Model;
 use axum::response::Response;
 
 use crate::http::app::App;
@@ -37,9 +38,9 @@ pub(crate) trait Dialect: Sync {
     /// A setting that cannot be used.
     fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError>;
 
-    /// Describes the addresses in OpenAPI 3.1, for a model with this inputs schema.
-    fn describe(&self, schema: &InputsSchema) -> Description {
-        let _ = schema;
+    /// Describes the addresses in OpenAPI 3.1, for the inputs schema and the outputs of a model.
+    fn describe(&self, model: &Model) -> Description {
+        let _ = model;
         Description::default()
     }
 

@@ -1,8 +1,8 @@
 //! The description of the API in OpenAPI 3.1. Each dialect describes its own addresses for the model's
 //! inputs schema.
 
-use ai_integration_contract::{InputsSchema, Kind};
-use ai_integration_engine::About;
+use ai_integration_contract::Kind;
+use ai_integration_engine::{About, Model};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use crate::http::app::App;
-use crate::http::description::{Description, json_response, operation};
+use crate::http::description::{Description, RESULT, json_response, operation, place};
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason};
 use crate::http::inputs::call::{LONGEST, SHORTEST};
@@ -34,27 +34,25 @@ async fn document(State(document): State<Document>) -> Result<Response, Failure>
     let Document { app, dialects } = document;
     let model = app.loaded_model().await?;
     let about = app.about(&model);
-    Ok(Json(describe(dialects, &model.schema, &about, app.needs_token())).into_response())
+    Ok(Json(describe(dialects, &model, &about, app.needs_token())).into_response())
 }
 
-/// Describes the API for a model with this schema.
-fn describe(
-    dialects: &[&dyn Dialect],
-    schema: &InputsSchema,
-    about: &About,
-    needs_token: bool,
-) -> Value {
+/// Describes the API for a model.
+fn describe(dialects: &[&dyn Dialect], model: &Model, about: &About, needs_token: bool) -> Value {
     let not_loaded = [Reason::Failed(Kind::ModelUnavailable)];
     let itself = operation("openapi", "This document", json_response("OpenAPI 3.1"), &not_loaded);
     let mut all = Description::default();
     for dialect in dialects {
-        all.merge(dialect.describe(schema));
+        all.merge(dialect.describe(model));
     }
     all.merge(page::describe());
     all.merge(Description::default().at("/openapi.json", "get", itself));
     all.merge(probes::describe());
     let mut schemas = all.schemas;
     schemas.insert("Problem".to_owned(), problem_schema());
+    if let Some(result) = model.outputs.schema_at(&place(RESULT)) {
+        schemas.insert(RESULT.to_owned(), result);
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -114,6 +112,8 @@ fn problem_schema() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use ai_integration_contract::{InputsSchema, Outputs};
+
     use super::*;
     use crate::http::dialects::DIALECTS;
 
@@ -124,7 +124,67 @@ mod tests {
             "style": {"type": "choice", "choices": ["a", "b"], "default": "a"},
             "steps": {"type": "integer", "min": 1, "max": 9, "examples": [3]},
         }));
-        let described = describe(DIALECTS, &schema, &About::default(), false);
+        let model = Model { schema, ..Model::default() };
+        let described = describe(DIALECTS, &model, &About::default(), false);
         insta::assert_snapshot!(format!("{described:#}"));
+    }
+
+    /// Returns the content of the answers of `/infer`, the result of `POST /`, and the schema of the
+    /// result.
+    fn described(outputs: &Value) -> [Value; 3] {
+        let model = Model { outputs: Outputs::parse(outputs), ..Model::default() };
+        let described = describe(DIALECTS, &model, &About::default(), false);
+        let schemas = &described["components"]["schemas"];
+        [
+            described["paths"]["/infer"]["post"]["responses"]["200"]["content"].clone(),
+            schemas["Classic"]["properties"]["output"].clone(),
+            schemas["Result"].clone(),
+        ]
+    }
+
+    #[test]
+    fn the_answers_are_described_by_the_outputs() {
+        let any = json!({"schema": {}});
+        let text = json!({"schema": {"type": "string"}});
+        let about = "The result, parsed if it is JSON";
+        let of_any = json!({"description": about});
+        assert_eq!(
+            described(&json!(null)),
+            [json!({"*/*": any, "multipart/mixed": any}), of_any.clone(), Value::Null]
+        );
+        let reference = json!({"schema": {"$ref": "#/components/schemas/Result"}});
+        assert_eq!(
+            described(&json!({"schema": {"items": {"$ref": "#/$defs/a"}, "$defs": {"a": true}}})),
+            [
+                json!({"application/json": reference, "text/event-stream": text}),
+                json!({"$ref": "#/components/schemas/Result", "description": about}),
+                json!({
+                    "items": {"$ref": "#/components/schemas/Result/$defs/a"},
+                    "$defs": {"a": true},
+                }),
+            ]
+        );
+        assert_eq!(
+            described(&json!({"content_type": "text/html; charset=utf-8"})),
+            [
+                json!({"text/html": text, "text/event-stream": text}),
+                json!({"type": "string", "description": about}),
+                Value::Null,
+            ]
+        );
+        let urls = json!({"type": "array", "items": {"type": "string", "format": "uri"}});
+        assert_eq!(
+            described(&json!({"content_type": "image/png"})),
+            [
+                json!({
+                    "image/png": any,
+                    "text/event-stream": text,
+                    "application/json": {"schema": urls},
+                    "multipart/mixed": any,
+                }),
+                of_any,
+                Value::Null,
+            ]
+        );
     }
 }

@@ -15,6 +15,7 @@ pub(crate) const CHECK: Check = Check {
 const HAPPY: &str = "The model is integrated right!";
 const SAD: &str = "Sad! ";
 const BEGUN: &str = "Attempting inference";
+const OTHER_TYPE: &str = "Warning: the outputs name";
 const TWICE: &str = "a second result for the same request was ignored";
 
 /// A message of a server, which this check did not start.
@@ -26,11 +27,12 @@ const OTHER_MODE: &str = "do not set MODE in the program, and let ai_integration
 const NOT_FOUND: i32 = 127;
 
 /// The way out for each cause, by words in the self-test's output.
-const WAYS_OUT: [(&str, &str); 5] = [
+const WAYS_OUT: [(&str, &str); 6] = [
     ("without send_result", "send a result for every request, on every path through the block"),
     ("not a picture", "set content-type to the type of the data"),
     ("JSON cannot be parsed", "set content-type to the type of the data"),
     ("inputs schema", "correct the schema: docs/schema.md lists its types and properties"),
+    ("in the outputs", "correct outputs: docs/results.md#outputs lists its keys"),
     ("Read-only file system", "write only to /tmp, and put downloaded files into the image"),
 ];
 
@@ -76,6 +78,11 @@ fn check(session: &mut Session) -> Verdict {
     if printed.contains(TWICE) {
         let cause = "a request got two results: the second is lost";
         return Fault::new(cause, "call send_result once for each request").into();
+    }
+    if let Some(warning) = said.lines().find(|line| line.starts_with(OTHER_TYPE)) {
+        let cause = warning.trim_start_matches("Warning: ").trim_end_matches('.');
+        let way_out = "correct content_type in outputs, or the return annotation of the function";
+        return Verdict::Doubtful(Fault::new(cause, way_out));
     }
     Verdict::Passed("five samples of its inputs were answered".to_owned())
 }

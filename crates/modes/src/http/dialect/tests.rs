@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use ai_integration_contract::setting::Text;
-use ai_integration_contract::{Outcome, Value, settings};
+use ai_integration_contract::{InputsSchema, Outcome, Value, settings};
 use ai_integration_engine::{
     Budget, Embedded, Engine, FromWorker, Link, ToWorker, WorkerSide, serve_attached,
     settings::Config,
@@ -70,11 +70,11 @@ impl Dialect for Shout {
         Ok(Routes::new().at("/shout", post(shout)).with_state(state))
     }
 
-    fn describe(&self, schema: &InputsSchema) -> Description {
+    fn describe(&self, model: &Model) -> Description {
         let shout = json!({
             "operationId": "shout",
             "summary": "Run the model and get its result as a shout",
-            "requestBody": body(schema),
+            "requestBody": body(&model.schema),
             "responses": responses(json_response("The shout"), problems(reasons_of_a_run())),
         });
         Description::default().at("/shout", "post", shout)

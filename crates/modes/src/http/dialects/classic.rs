@@ -8,8 +8,7 @@
 use std::sync::Arc;
 
 use ai_integration_contract::{
-    Data, Environment, InputsSchema, Outcome, RawInputs, RawValue, SettingError, Shape,
-    decode_base64,
+    Data, Environment, Outcome, Outputs, RawInputs, RawValue, SettingError, Shape, decode_base64,
 };
 use ai_integration_engine::Model;
 use axum::Json;
@@ -24,7 +23,7 @@ use serde_json::{Value, json};
 use crate::http::accept::awaits_page;
 use crate::http::app::App;
 use crate::http::data_url::{data_url, data_urls};
-use crate::http::description::{Description, body, problems, reasons_of_a_run, responses};
+use crate::http::description::{Description, body, problems, reasons_of_a_run, responses, result};
 use crate::http::dialect::Dialect;
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
@@ -44,7 +43,7 @@ impl Dialect for Classic {
         Ok(Routes::new().at("/", post(infer)).with_state(app.clone()))
     }
 
-    fn describe(&self, schema: &InputsSchema) -> Description {
+    fn describe(&self, model: &Model) -> Description {
         let success = json!({
             "description": "The result as a part of an object, or a failure that the model \
                             reported.",
@@ -71,19 +70,23 @@ impl Dialect for Classic {
             "operationId": "classic",
             "summary": "Run the model, and get the result as a part of a JSON object",
             "parameters": [{"$ref": "#/components/parameters/Timeout"}],
-            "requestBody": body(schema),
+            "requestBody": body(&model.schema),
             "responses": responses(success, statuses.map(|status| (status, failed.clone()))),
         });
-        Description::default().at("/", "post", run).schema("Classic", response_schema())
+        Description::default()
+            .at("/", "post", run)
+            .schema("Classic", response_schema(&model.outputs))
     }
 }
 
-fn response_schema() -> Value {
+fn response_schema(outputs: &Outputs) -> Value {
+    let mut output = result(outputs);
+    output["description"] = "The result, parsed if it is JSON".into();
     json!({
         "type": "object",
         "properties": {
             "id": {"type": "string"},
-            "output": {"description": "The result, parsed if it is JSON"},
+            "output": output,
             "output_url": {
                 "type": ["string", "array", "null"],
                 "items": {"type": "string"},

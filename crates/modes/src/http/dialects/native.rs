@@ -5,8 +5,8 @@ mod charset;
 mod events;
 mod mixed;
 
-use ai_integration_contract::{Data, Environment, InputsSchema, Kind, Outcome, SettingError};
-use ai_integration_engine::{Event, Ticket};
+use ai_integration_contract::{Data, Environment, Kind, Outcome, SettingError};
+use ai_integration_engine::{Event, Model, Ticket};
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -22,10 +22,11 @@ use crate::http::app::App;
 use crate::http::data_url::data_urls;
 use crate::http::description::{
     Description, body, json_response, operation, problems, reasons_of_a_run, responses,
+    result_content,
 };
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason};
-use crate::http::inputs::call::{Call, MIXED};
+use crate::http::inputs::call::Call;
 use crate::http::inputs::request::RequestInputs;
 use crate::http::large::work_on;
 use crate::http::request_context::RequestContext;
@@ -54,21 +55,21 @@ impl Dialect for Native {
         Ok(routes.with_state(app.clone()))
     }
 
-    fn describe(&self, schema: &InputsSchema) -> Description {
-        let any_type = json!({
+    fn describe(&self, model: &Model) -> Description {
+        let success = json!({
             "description": "The result, under the content type that the model gives it. With \
                             `Accept: text/event-stream`, the events of the request, the last of \
                             which is its result. A list of pictures is a JSON array of `data:` \
                             URLs, or, with `Accept: multipart/mixed`, a body with one part for each \
                             picture.",
-            "content": {"*/*": {"schema": {}}, MIXED: {"schema": {}}},
+            "content": result_content(&model.outputs),
         });
         let infer = json!({
             "operationId": "infer",
             "summary": "Run the model",
             "parameters": [{"$ref": "#/components/parameters/Timeout"}],
-            "requestBody": body(schema),
-            "responses": responses(any_type, problems(reasons_of_a_run())),
+            "requestBody": body(&model.schema),
+            "responses": responses(success, problems(reasons_of_a_run())),
         });
         let not_loaded = [Reason::Failed(Kind::ModelUnavailable)];
         let summary = "The inputs schema as the model's author wrote it";
