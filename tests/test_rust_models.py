@@ -101,6 +101,15 @@ def test_a_command_line_run_with_files(language, tmp_path):
     assert json.loads(piped.stdout)["language"] == "deu"
 
 
+def test_the_outputs_are_at_the_schema_and_in_the_description_of_the_api(language):
+    with serving(language) as server:
+        outputs = server.get("/schema").json()["outputs"]
+        assert outputs["content_type"] == "application/json"
+        assert set(outputs["schema"]["properties"]) == set(server.post(text=GERMAN).json())
+        schemas = server.get("/openapi.json").json()["components"]["schemas"]
+        assert schemas["Result"] == outputs["schema"]
+
+
 def test_a_failure_is_status_1_with_its_reason(language):
     answer = use(language, "--text", "123", mode="command_line")
     assert answer.returncode == 1

@@ -41,8 +41,17 @@ export interface About {
   examples?: { [input: string]: Json }[];
 }
 
+/** What the model's author declares about the result. */
+export interface Outputs {
+  content_type?: string;
+  schema?: Json;
+  /** What is open first of a result of JSON. */
+  view?: "boxes" | "labels" | "table" | "tree" | "raw";
+}
+
 export interface Model {
   inputs: Input[];
+  outputs: Outputs | null;
   visualizer_config: Json;
   model: About;
   needs_token: boolean;

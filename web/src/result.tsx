@@ -236,6 +236,13 @@ function JsonResult({ text, model }: { text: string; model: Model }) {
   const [which, setWhich] = useState(0);
   const picture = pictures[Math.min(which, pictures.length - 1)];
   if (json === undefined) return <Text text={text} />;
+  const view = model.outputs?.view;
+  const cannotBeShown =
+    (view === "boxes" && !(shapes.length > 0 && picture)) ||
+    (view === "labels" && labels.length === 0) ||
+    (view === "table" && rows.length === 0);
+  const isOpen = (name: typeof view, otherwise: boolean) =>
+    view === undefined || cannotBeShown ? otherwise : view === name;
   const isStructured = typeof json === "object" && json !== null;
   return (
     <>
@@ -261,13 +268,13 @@ function JsonResult({ text, model }: { text: string; model: Model }) {
       )}
       {labels.length > 0 && <Bars labels={labels} />}
       {rows.length > 0 && (
-        <details open={shapes.length === 0}>
+        <details open={isOpen("table", shapes.length === 0)}>
           <summary>{t("table", rows.length)}</summary>
           <Table rows={rows} />
         </details>
       )}
       {isStructured ? (
-        <details open={rows.length === 0 && labels.length === 0}>
+        <details open={isOpen("tree", rows.length === 0 && labels.length === 0)}>
           <summary>{t("tree")}</summary>
           <Tree value={json} />
         </details>
@@ -275,7 +282,7 @@ function JsonResult({ text, model }: { text: string; model: Model }) {
         <Text text={typeof json === "string" ? json : text} />
       )}
       {isStructured && (
-        <details>
+        <details open={isOpen("raw", false)}>
           <summary>{t("raw")}</summary>
           <Text text={text} isCode />
         </details>

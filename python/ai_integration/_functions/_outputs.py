@@ -65,8 +65,7 @@ def of(function, annotation):
     try:
         names = getattr(inner, "__globals__", {})
         annotation = _plain(_annotations.resolved(annotation, names))
-        is_stream = typing.get_origin(annotation) in _STREAMS
-        if is_stream:
+        if typing.get_origin(annotation) in _STREAMS:
             content_type, schema = _of_items(annotation), None
         else:
             yields = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
@@ -97,10 +96,11 @@ def _of_value(annotation):
 def _of_items(annotation):
     """Returns the content type of an iterator's items together."""
     item = _plain(typing.get_args(annotation)[0])
-    if _is_text(item):
-        return "text/plain"
-    _Walk().of_result(item)
-    return "application/x-ndjson"
+    content_type, _ = _of_value(item)
+    if content_type == "image/png":
+        # Such items are refused.
+        return None
+    return "application/x-ndjson" if content_type == "application/json" else content_type
 
 
 class _Walk:
