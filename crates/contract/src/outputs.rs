@@ -154,7 +154,7 @@ impl Outputs {
 fn read_content_type(part: &Json) -> Result<String, String> {
     let fits = |text: &&str| {
         let essence = media_type(text);
-        let is_media_type = essence.split_once('/').filter(is_media_type).is_some();
+        let is_media_type = essence.split_once('/').is_some_and(|parts| is_media_type(&parts));
         let is_printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         is_media_type && !essence.contains('*') && is_printable && text.len() <= MAX_CONTENT_TYPE
     };

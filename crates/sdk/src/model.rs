@@ -166,7 +166,7 @@ impl<T> Model<T> {
             client: format!("rust/{}", env!("CARGO_PKG_VERSION")),
             inputs_schema: self.schema,
             about: Box::new(self.about),
-            outputs: self.outputs,
+            outputs: Box::new(self.outputs),
             visualizer_config: self.visualizer_config,
             modes: Vec::new(),
             batch,

@@ -53,7 +53,7 @@ pub struct Ready {
     pub about: Box<About>,
     /// The outputs as the author declared them.
     #[serde(default, skip_serializing_if = "Json::is_null")]
-    pub outputs: Json,
+    pub outputs: Box<Json>,
     /// Hints for programs that draw the results.
     #[serde(default)]
     pub visualizer_config: Json,
@@ -85,7 +85,7 @@ impl Ready {
             client: String::new(),
             inputs_schema,
             about: Box::default(),
-            outputs: Json::Null,
+            outputs: Box::default(),
             visualizer_config: Json::Null,
             modes: Vec::new(),
             batch: None,

@@ -34,7 +34,7 @@ fn from_worker() -> Vec<FromWorker> {
     vec![
         FromWorker::Ready(Ready {
             about: Box::new(About { name: Some("Painter".to_owned()), ..About::default() }),
-            outputs: json!({"content_type": "image/png"}),
+            outputs: Box::new(json!({"content_type": "image/png"})),
             client: "test/1".to_owned(),
             modes: vec![CustomMode { name: "mine".to_owned(), hint: None }],
             batch: Some(Batching { max_size: 8, max_wait_ms: 2.5 }),

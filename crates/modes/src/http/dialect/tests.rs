@@ -119,7 +119,7 @@ async fn a_result_and_a_failure_are_in_the_format_of_the_dialect() {
 #[test]
 fn the_addresses_are_described() {
     let (schema, _) = InputsSchema::parse(&json!({"text": "text"}));
-    let described = Shout.describe(&schema);
+    let described = Shout.describe(&Model { schema, ..Model::default() });
     assert_eq!(described.paths["/shout"]["post"]["operationId"], "shout");
 }
 
