@@ -1,5 +1,5 @@
-"""What a model declares about its result: in each form of a program, at `/schema`, in the API's
-description, and in the self-test."""
+"""A model declares its result in each form of a program. The declaration is at `/schema` and in the
+description of the API, and the self-test compares results with it."""
 
 import textwrap
 

@@ -41,11 +41,11 @@ export interface About {
   examples?: { [input: string]: Json }[];
 }
 
-/** What the model's author declares about the result. */
+/** The author's declaration of the result. */
 export interface Outputs {
   content_type?: string;
   schema?: Json;
-  /** What is open first of a result of JSON. */
+  /** The view of a result of JSON that is open first. */
   view?: "boxes" | "labels" | "table" | "tree" | "raw";
 }
 

@@ -1,4 +1,4 @@
-//! The outputs of a model: what its author declares about the result.
+//! The outputs of a model: its author's declaration of the result.
 //!
 //! As in the inputs schema, a part that cannot be used is left out with a remark, and the model
 //! runs.
@@ -22,7 +22,7 @@ pub const MAX_OUTPUT_SCHEMA: usize = 100_000;
 /// The content type of a result for which only a schema or a view is declared.
 const JSON: &str = "application/json";
 
-/// What the author declares about the model's result. A part that is not declared is `None`.
+/// The author's declaration of the model's result. A part that is not declared is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outputs {
     content_type: Option<String>,

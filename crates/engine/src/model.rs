@@ -38,7 +38,7 @@ pub struct Model {
     pub schema: InputsSchema,
     /// The author's texts about the model.
     pub about: About,
-    /// What the author declares about the results.
+    /// The author's declaration of the results.
     pub outputs: Outputs,
     /// Hints for programs that draw the results; JSON's `null` if the model gives none.
     pub visualizer_config: Json,

@@ -1,4 +1,4 @@
-"""What the annotation of a function's result says about the result: content type and schema."""
+"""Reads the content type and the schema of a result from the annotation of a function."""
 
 import collections
 import collections.abc
