@@ -248,11 +248,10 @@ def test_a_mistake_is_a_fault_for_check(program):
 
 
 HEAD = """
-import asyncio, collections, dataclasses, datetime, decimal, enum, functools, io, sys
+import dataclasses, datetime, enum, functools, io
 from pathlib import Path
 from typing import *
-import ai_integration, numpy, pydantic
-from PIL import Image
+import ai_integration
 class Color(enum.Enum):
     RED = "red"
 class Word(str, enum.Enum):
@@ -267,15 +266,23 @@ class Box:
     score: Optional[float] = None
     inner: "List[Box]" = dataclasses.field(default_factory=list)
     any: int = None
-class Tag(pydantic.BaseModel):
-    name: str = pydantic.Field(alias="tag")
-    below: "List[Tag]" = []
-class Odd(pydantic.BaseModel):
-    score: float = pydantic.Field(0.5, json_schema_extra={"type": "float"})
-class Shown(pydantic.BaseModel):
-    read: bool = True
-TAG = Tag(tag="a", below=[Tag(tag="b")])
 """
+# The same for the functions that name these libraries, because they take long to load.
+LIBRARIES = {
+    "numpy": "import numpy\n",
+    "Figure": "from matplotlib.figure import Figure\n",
+    "Image": "from PIL import Image\n",
+    "Model": """
+import pydantic
+class TagModel(pydantic.BaseModel):
+    name: str = pydantic.Field(alias="tag")
+    below: "List[TagModel]" = []
+class OddModel(pydantic.BaseModel):
+    score: float = pydantic.Field(0.5, json_schema_extra={"type": "float"})
+class ShownModel(pydantic.BaseModel):
+    read: bool = True
+""",
+}
 TEXT = {"content_type": "text/plain"}
 BYTES = {"content_type": "application/octet-stream"}
 PNG = {"content_type": "image/png"}
@@ -306,6 +313,7 @@ ANNOTATIONS = [
     ("Literal['a', 'b']", "'a'", TEXT),
     ("bytes", "b'a'", BYTES),
     ("Image.Image", "Image.new('L', (2, 2))", PNG),
+    ("Figure", "Figure()", PNG),
     ("dict", "{'a': 1}", of_json(OBJECT)),
     ("Dict[str, Any]", "{'a': 1}", of_json(OBJECT)),
     (
@@ -340,7 +348,7 @@ ANNOTATIONS = [
         ),
     ),
     ("Box", "Box('a', [1])", of_json(dict(BOX))),
-    ("Odd", "Odd()", {"content_type": "application/json"}),
+    ("OddModel", "OddModel()", {"content_type": "application/json"}),
     ("Iterator[str]", "iter(['a', 'b'])", TEXT),
     ("Iterator[dict]", "iter([{'a': 1}])", {"content_type": "application/x-ndjson"}),
     ("Iterator[bytes]", "iter([b'a'])", BYTES),
@@ -359,7 +367,7 @@ ANNOTATIONS = [
     ("Iterable[str]", "['a']", None),
     ("Path", "Path(__file__)", None),
     ("numpy.ndarray", "numpy.zeros(2)", None),
-    ("Shown", "Shown()", None),
+    ("ShownModel", "ShownModel()", None),
     ("io.BytesIO", "ai_integration.Result(io.BytesIO(b'a'), 'text/plain')", None),
     ("ai_integration.Result", "ai_integration.Result('a', 'text/html')", None),
     ("'no.such.name'", "'a'", None),
@@ -368,9 +376,10 @@ ANNOTATIONS = [
 
 def answered(program, source, call="f"):
     """Serves a function `f`. Returns its outputs, and the content type of its result."""
-    with serve(program(HEAD + source + "\nai_integration.run(%s)\n" % call)) as server:
+    libraries = "".join(code for name, code in LIBRARIES.items() if name in source)
+    run_it = "\nai_integration.run(%s)\n" % call
+    with serve(program(HEAD + libraries + source + run_it)) as server:
         outputs = server.get("/schema").json()["outputs"]
-        described(server)
         answer = server.post(x="a")
         assert answer.status == 200, answer
         assert "outputs:" not in server.output()
@@ -390,10 +399,13 @@ def test_an_annotation_says_what_the_result_is(program, annotation, value, outpu
 
 
 def test_the_schema_of_a_model_of_pydantic(program):
-    said, answer = answered(program, "def f(x: str) -> List[Tag]: return [TAG]")
+    source = (
+        "def f(x: str) -> List[TagModel]: return [TagModel(tag='a', below=[TagModel(tag='b')])]"
+    )
+    said, answer = answered(program, source)
     assert answer.json() == [{"tag": "a", "below": [{"tag": "b", "below": []}]}]
-    tag = said["schema"].pop("$defs")["Tag"]
-    assert said == of_json({"type": "array", "items": {"$ref": "#/$defs/Tag"}})
+    tag = said["schema"].pop("$defs")["TagModel"]
+    assert said == of_json({"type": "array", "items": {"$ref": "#/$defs/TagModel"}})
     assert set(tag["properties"]) == {"tag", "below"}
 
 

@@ -2,19 +2,14 @@
 
 import collections
 import collections.abc
-import dataclasses
-import datetime
-import decimal
 import enum
 import inspect
-import ipaddress
 import os
 import typing
-import uuid
 import warnings
 
 from .. import _results
-from . import _annotations
+from . import _annotations, _signature
 
 # The engine accepts a schema of this length as JSON.
 _LONGEST = 100000
@@ -31,19 +26,23 @@ _ARRAYS = (list, tuple, set, frozenset, collections.deque)
 _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 _PICTURES = ("PIL.Image.Image", "matplotlib.figure.Figure")
 _TEXT = {"type": "string"}
+_NUMBER = {"type": "number"}
+# By the names of the classes, because some of their modules take long to load.
 _SCALARS = {
-    bool: {"type": "boolean"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    decimal.Decimal: {"type": "number"},
-    datetime.date: {"type": "string", "format": "date"},
-    datetime.datetime: _TEXT,
-    datetime.time: _TEXT,
-    datetime.timedelta: {"type": "number"},
-    uuid.UUID: {"type": "string", "format": "uuid"},
-    ipaddress.IPv4Address: _TEXT,
-    ipaddress.IPv6Address: _TEXT,
+    "builtins.bool": {"type": "boolean"},
+    "builtins.float": _NUMBER,
+    "builtins.int": {"type": "integer"},
+    "datetime.date": {"type": "string", "format": "date"},
+    "datetime.datetime": _TEXT,
+    "datetime.time": _TEXT,
+    "datetime.timedelta": _NUMBER,
+    "decimal.Decimal": _NUMBER,
+    "ipaddress.IPv4Address": _TEXT,
+    "ipaddress.IPv6Address": _TEXT,
+    "uuid.UUID": {"type": "string", "format": "uuid"},
 }
+# The scalars that may be NaN.
+_FLOATS = ("builtins.float", "decimal.Decimal")
 _TYPES = {"array", "boolean", "integer", "null", "number", "object", "string"}
 # An object with one of these is sent as a file, as a stream or as a picture.
 _OTHER_FORMS = ("read", "__fspath__", "__next__", "save", "savefig", "figure", "__array__")
@@ -58,49 +57,49 @@ def of(function, annotation):
 
     Only what is certain is said, because a program may have any annotations.
     """
-    inner = function.func if hasattr(function, "func") else function
-    if annotation is inspect.Signature.empty or hasattr(inner, "__wrapped__"):
-        # A decorator may return something else than the function in it.
-        return None
     try:
+        inner = _signature.inner_of(function)
+        if annotation is inspect.Signature.empty or hasattr(inner, "__wrapped__"):
+            # A decorator may return something else than the function in it.
+            return None
         names = getattr(inner, "__globals__", {})
         annotation = _plain(_annotations.resolved(annotation, names))
+        yields = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
         if typing.get_origin(annotation) in _STREAMS:
-            content_type, schema = _of_items(annotation), None
+            outputs = _of_items(annotation)
         else:
-            yields = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
-            content_type, schema = (None, None) if yields else _of_value(annotation)
+            outputs = None if yields else _of_value(annotation)
+        if outputs is not None and not _is_fit(outputs.get("schema")):
+            del outputs["schema"]
+        return outputs
     except Exception:
         return None
-    if content_type is None:
-        return None
-    outputs = {"content_type": content_type}
-    if schema and _is_fit(schema):
-        outputs["schema"] = schema
-    return outputs
 
 
 def _of_value(annotation):
-    """Returns the content type of a value, and its schema if it is JSON."""
+    """Returns the outputs of a function that returns a value."""
     if _is_text(annotation):
-        return "text/plain", None
+        return {"content_type": "text/plain"}
     if annotation in (bytes, bytearray):
-        return "application/octet-stream", None
+        return {"content_type": "application/octet-stream"}
     if _annotations.is_class(annotation) and _annotations.name_of(annotation) in _PICTURES:
-        return "image/png", None
+        return {"content_type": "image/png"}
     walk = _Walk()
     schema = walk.of_result(annotation)
-    return "application/json", dict(schema, **{"$defs": walk.defs}) if walk.defs else schema
+    if walk.defs:
+        schema = dict(schema, **{"$defs": walk.defs})
+    outputs = {"content_type": "application/json"}
+    return dict(outputs, schema=schema) if schema else outputs
 
 
 def _of_items(annotation):
-    """Returns the content type of an iterator's items together."""
-    item = _plain(typing.get_args(annotation)[0])
-    content_type, _ = _of_value(item)
-    if content_type == "image/png":
+    """Returns the outputs of a function that returns an iterator, or None."""
+    outputs = _of_value(_plain(typing.get_args(annotation)[0]))
+    if outputs["content_type"] == "image/png":
         # Such items are refused.
         return None
-    return "application/x-ndjson" if content_type == "application/json" else content_type
+    is_json = outputs["content_type"] == "application/json"
+    return {"content_type": "application/x-ndjson"} if is_json else outputs
 
 
 class _Walk:
@@ -149,11 +148,10 @@ class _Walk:
         if annotation in _MAPPINGS or origin in _MAPPINGS:
             values = self._inside(arguments[1]) if arguments else {}
             return {"type": "object", **({"additionalProperties": values} if values else {})}
-        if annotation in _SCALARS:
-            if annotation in (float, decimal.Decimal) and os.environ.get("AI_INTEGRATION_NAN") == "null":
-                return {"type": ["number", "null"]}
-            return _SCALARS[annotation]
-        return self._class(annotation)
+        if not _annotations.is_class(annotation):
+            raise _Unknown
+        name = _annotations.name_of(annotation)
+        return _scalar(name) if name in _SCALARS else self._class(annotation)
 
     def _array(self, origin, arguments):
         if not arguments:
@@ -164,8 +162,6 @@ class _Walk:
         return {"type": "array", "items": self._of(arguments[0])}
 
     def _class(self, annotation):
-        if not _annotations.is_class(annotation):
-            raise _Unknown
         if _annotations.is_typed_dict(annotation):
             return self._object(annotation, None)
         if any(hasattr(annotation, name) for name in _OTHER_FORMS):
@@ -174,7 +170,9 @@ class _Walk:
             return _choice(list(annotation), issubclass(annotation, enum.Flag))
         if issubclass(annotation, (str, bytes, *_ARRAYS, *_MAPPINGS)):
             raise _Unknown
-        if dataclasses.is_dataclass(annotation):
+        if hasattr(annotation, "__dataclass_fields__"):
+            import dataclasses
+
             return self._object(annotation, [one.name for one in dataclasses.fields(annotation)])
         if hasattr(annotation, "__attrs_attrs__"):
             return self._object(annotation, [one.name for one in annotation.__attrs_attrs__])
@@ -222,6 +220,12 @@ class _Walk:
             return {}
         self.defs.update(defs)
         return schema
+
+
+def _scalar(name):
+    if name in _FLOATS and os.environ.get("AI_INTEGRATION_NAN") == "null":
+        return {"type": ["number", "null"]}
+    return _SCALARS[name]
 
 
 def _plain(annotation):
