@@ -294,6 +294,7 @@ def test_the_schema_is_served_as_the_author_wrote_it(server):
     inputs = told.pop("inputs")
     assert told == {
         "inputs_schema": SCHEMA,
+        "outputs": None,
         "visualizer_config": CONFIG,
         "model": {},
         "model_id": "model",
