@@ -161,7 +161,7 @@ test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/la
 	$(BIN)/pytest tests -m examples
 
 # `make test` has a short form of both.
-## check a million responses while workers are killed, and more faults
+## check 1.5 million responses while workers are killed, and more faults
 chaos: $(VENV)/.wheel $(VENV)/.tests
 	TEST_CHAOS=1 $(BIN)/pytest tests/test_answers.py tests/faults -s
 
