@@ -65,7 +65,7 @@ pub use input_types::INPUT_TYPES;
 pub use item_count::ItemCount;
 pub use likeness::nearest;
 pub use outcome::{Data, MAX_LIST, Outcome, check_content_type, without_traceback};
-pub use outputs::{MAX_OUTPUT_SCHEMA, Outputs, VIEWS};
+pub use outputs::Outputs;
 pub use raw::{RawInputs, RawValue};
 pub use schema::{Hints, InputsSchema};
 pub use setting::{Environment, Setting, SettingError};

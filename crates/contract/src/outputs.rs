@@ -15,9 +15,9 @@ use crate::outcome::{MAX_CONTENT_TYPE, is_json, media_type};
 /// The parts that a declaration can have.
 const PARTS: [&str; 3] = ["content_type", "schema", "view"];
 /// The views: the ways in which the page draws a result of JSON.
-pub const VIEWS: [&str; 5] = ["boxes", "labels", "table", "tree", "raw"];
+const VIEWS: [&str; 5] = ["boxes", "labels", "table", "tree", "raw"];
 /// The maximum length of the schema as JSON text, in bytes.
-pub const MAX_OUTPUT_SCHEMA: usize = 100_000;
+const MAX_SCHEMA: usize = 100_000;
 
 /// The content type of a result for which only a schema or a view is declared.
 const JSON: &str = "application/json";
@@ -167,9 +167,9 @@ fn read_content_type(part: &Json) -> Result<String, String> {
 fn read_schema(part: &Json) -> Result<(), String> {
     json_schema::check(part)?;
     let length = part.to_string().len();
-    if length > MAX_OUTPUT_SCHEMA {
+    if length > MAX_SCHEMA {
         return Err(format!(
-            "it has {length} bytes as JSON, and at most {MAX_OUTPUT_SCHEMA} fit; give a shorter one"
+            "it has {length} bytes as JSON, and at most {MAX_SCHEMA} fit; give a shorter one"
         ));
     }
     Ok(())

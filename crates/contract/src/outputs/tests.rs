@@ -48,7 +48,7 @@ fn what_is_declared_is_described() {
 
 #[test]
 fn a_mistake_is_left_out_with_its_place_and_the_way_out() {
-    let long = json!({"description": "x".repeat(MAX_OUTPUT_SCHEMA)});
+    let long = json!({"description": "x".repeat(MAX_SCHEMA)});
     let of_x = |x: Json| json!({"schema": {"properties": {"x": x}}});
     for (given, words) in [
         (json!(["image/png"]), "[\"image/png\"] is ignored: it is not a dict; give one such as"),
