@@ -3,12 +3,11 @@
 A result that cannot be sent is replaced by a failed result that names the cause.
 """
 
-import json
 import numbers
-import re
 import sys
 import traceback
 
+from ._json_text import json_of, json_of_plain
 from ._unsendable import Unsendable, shown
 
 _PYTHON_2 = str is bytes
@@ -29,14 +28,8 @@ _WAV_TYPES = ("audio/wav", "audio/wave", "audio/x-wav", "audio/vnd.wave")
 _PARTS = ("content-type", "data", "success", "error")
 _RESULT = 'a dict with "content-type", "data", "success" and "error", or the data alone'
 
-# The kinds of arrays whose items `tolist` converts to numbers and booleans.
-_NUMBERS = ("b", "i", "u", "f", None)
-
 # The only type ending with "+json" whose body is one JSON value per line.
 _LINES_OF_JSON = "application/stream+json"
-
-# A key of JSON that both a text and another value may become.
-_AMBIGUOUS_KEY = re.compile('"(?:-?[0-9][0-9.e+-]*|true|false|null)": ')
 
 _ACCEPTED = (
     "accepted are: bytes or str under any content type; a dict, list, number, date, array or the"
@@ -134,7 +127,7 @@ def prepare(result, follows_chunks=False):
                 if kind is bytes or (kind is str and not content_type.startswith("image/")):
                     return PreparedResult(True, content_type, data)
                 if kind is dict and content_type == "application/json":
-                    return PreparedResult(True, content_type, _json(data), is_json=True)
+                    return PreparedResult(True, content_type, json_of(data), is_json=True)
     except Exception:
         # The slower code below finds the error text.
         pass
@@ -215,12 +208,12 @@ def formatted(kind, value, trace):
 def encode_json(value):
     """Returns `value` as JSON text; raises `Unsendable` if JSON cannot express it."""
     try:
-        return _json(value)
+        return json_of(value)
     except Exception:
         # The slower code below finds the error text.
         from . import _json_values
     try:
-        return _to_json(_json_values.plain(value))
+        return json_of_plain(_json_values.plain(value))
     except (_json_values.Unexpressible, ValueError) as reason:
         raise Unsendable("JSON cannot express it: %s" % reason)
 
@@ -469,42 +462,6 @@ def _python_2_text(data, media_type):
             # A `str` of Python 2 may hold any bytes.
             pass
     return data
-
-
-def _numbers(value):
-    """Returns an array of numbers as a list; raises `TypeError` for anything else."""
-    dtype = getattr(value, "dtype", None)
-    # The dtype of a tensor has no kind.
-    if dtype is not None and getattr(dtype, "kind", None) in _NUMBERS and hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError("no numbers")
-
-
-# Made once, because `json.dumps` would make an encoder for each value.
-_to_json = json.JSONEncoder(default=_numbers, ensure_ascii=_PYTHON_2, allow_nan=False).encode
-
-
-def _json(value):
-    text = _to_json(value)
-    # Raises for half a surrogate pair. Only this process knows its place in the value.
-    text.encode("utf-8")
-    if _AMBIGUOUS_KEY.search(text) is not None and _has_mixed_keys(value):
-        raise ValueError("a key may be there twice")
-    return text
-
-
-def _has_mixed_keys(value):
-    """Returns true if a dict in `value` has text keys and others."""
-    rest = [value]
-    while rest:
-        value = rest.pop()
-        if isinstance(value, dict):
-            if len(set(map(_is_text, value))) > 1:
-                return True
-            rest.extend(value.values())
-        elif isinstance(value, (list, tuple)):
-            rest.extend(value)
-    return False
 
 
 def _scalar(value):
