@@ -2,16 +2,19 @@
 
 import json
 import os
+import threading
 import time
 from collections import deque
 
-from . import _frames, _leaving, _memory_files, _process, _results
+from . import _ahead, _frames, _leaving, _memory_files, _process, _results
 from ._job import Job
 from ._link import LEAVE, PROTOCOL, Link, Violation, frame
 
 # If a job took this many seconds, the next jobs may have been cancelled meanwhile.
 _LONG_JOB = 0.005
 _clock = getattr(time, "monotonic", time.time)
+# The types of the name of an input.
+_NAMES = (str, _results.TEXT)
 
 
 class Engine(object):
@@ -27,8 +30,14 @@ class Engine(object):
         self.pid = os.getpid()
         self._link = link
         self._child = child
-        # Frames of jobs that were read early, in the search for cancellations.
+        # Jobs that were read early, each with the header of its frame.
         self._waiting = deque()
+        # Reads the next batch while the model works; made when a batch first comes so early.
+        self._reader = None
+        # What the reader has raised; raised again on the thread of the loop.
+        self._failure = None
+        # Held while jobs are read. Reentrant, because a signal handler may ask for cancellations.
+        self._read_lock = threading.RLock()
         # The job, or the batch of jobs, that was taken last.
         self._taken = ()
         # The numbers of the cancelled jobs among the taken and the waiting ones.
@@ -68,8 +77,7 @@ class Engine(object):
         if _clock() - self._given_at > _LONG_JOB:
             self._read_arrived()
         while True:
-            header, body = self._next_frame()
-            job = self._read(header, body)
+            header, job = self._next()
             self._taken = jobs = (job,)
             self._start(jobs, "tell_start" in header and header["tell_start"])
             if not self._refuses(job):
@@ -80,18 +88,34 @@ class Engine(object):
         """Waits for the next batch of at least one job; ends the program if there are no more."""
         self._taken = jobs = []
         must_report = False
+        comes_early = self._comes_early()
         while True:
-            header, body = self._next_frame()
+            header, job = self._next()
             must_report = must_report or header.get("tell_start")
-            jobs.append(self._read(header, body))
+            jobs.append(job)
             if not header.get("more"):
-                self._read_arrived()
+                if not comes_early:
+                    self._read_arrived()
                 self._start(jobs, must_report)
                 jobs = [job for job in jobs if not self._refuses(job)]
                 if jobs:
                     return jobs
                 self._taken = jobs
                 must_report = False
+
+    def _comes_early(self):
+        """Returns true if the next batch came while the model worked, or a part of it.
+
+        Then the batch after it is likely to do so too, and the reader reads it meanwhile. Otherwise
+        this thread waits for the next batch by itself, because another thread would take longer.
+        """
+        self._read_arrived()
+        is_early = bool(self._waiting)
+        if is_early and self._reader is None:
+            self._reader = _ahead.Reader(self._link.wait, self._read_ahead)
+        if self._reader is not None:
+            self._reader.need(is_early)
+        return is_early
 
     def _start(self, jobs, must_report):
         """Reports that the model gets these jobs, and how much was printed before.
@@ -148,21 +172,19 @@ class Engine(object):
         job.fail(job.problem or _results.CANCELLED)
         return True
 
-    def _next_frame(self):
-        """Returns the header and body of the next job."""
-        if self._waiting:
-            return self._waiting.popleft()
-        _leaving.end_if_leaving()
+    def _next(self):
+        """Waits for the next job, and returns it with the header of its frame."""
         try:
-            while True:
-                received = self._link.receive()
-                if received is None:
-                    break
-                if self._is_job(received[0]):
-                    return received
+            with self._read_lock:
+                if self._waiting:
+                    return self._waiting.popleft()
+                _leaving.end_if_leaving()
+                found = self._read_job()
         except Violation as reason:
             self._broken(reason)
-        self.leave()
+        if found is None:
+            self.leave()
+        return found
 
     def leave(self):
         """Ends the program, because the engine has no more jobs."""
@@ -172,14 +194,40 @@ class Engine(object):
     def _read_arrived(self):
         """Reads the frames that have come meanwhile. Does not block."""
         try:
-            while True:
-                received = self._link.receive(wait=False)
-                if received is None:
-                    return
-                if self._is_job(received[0]):
-                    self._waiting.append(received)
+            self._read_jobs()
         except Violation as reason:
             self._broken(reason)
+
+    def _read_ahead(self):
+        """Reads the frames that have come meanwhile, on the reader's thread."""
+        with self._read_lock:
+            try:
+                self._read_jobs()
+            except BaseException as reason:
+                self._failure = reason
+            return self._failure is None
+
+    def _read_jobs(self):
+        with self._read_lock:
+            found = self._read_job(wait=False)
+            while found is not None:
+                self._waiting.append(found)
+                found = self._read_job(wait=False)
+
+    def _read_job(self, wait=True):
+        """Returns the next job that the link has, with its header; the lock must be held.
+
+        Returns `None` at the end of the link, or if no job has come and `wait` is false.
+        """
+        if self._failure is not None:
+            raise self._failure
+        while True:
+            received = self._link.receive(wait)
+            if received is None:
+                return None
+            header, body = received
+            if self._is_job(header):
+                return header, self._read(header, body)
 
     def _is_job(self, header):
         kind = header.get("type")
@@ -188,7 +236,7 @@ class Engine(object):
         if kind == "cancel":
             # A cancellation comes after its job, or too late, when the job has ended.
             known = [job.number for job in self._taken if not job.ended]
-            known += [waiting.get("id") for waiting, _ in self._waiting]
+            known += [job.number for _, job in self._waiting]
             if header.get("id") in known:
                 self._cancelled.add(header["id"])
         return False
@@ -221,7 +269,7 @@ def _inputs(entries, body, memory):
     start = 0
     for entry in entries:
         name, kind, value = entry[:3]
-        if not isinstance(name, (str, _results.TEXT)):
+        if not isinstance(name, _NAMES):
             raise TypeError("the name of an input is %r" % (name,))
         if kind == "list":
             items, value = value, []
@@ -240,18 +288,18 @@ def _inputs(entries, body, memory):
 
 def _segment(entry, body, start, memory):
     """Returns the value of an entry that has a segment, and the start of the next segment."""
-    name, kind, length = entry[:3]
-    if kind not in ("bytes", "json", "text"):
+    kind, length = entry[1], entry[2]
+    if kind not in ("text", "bytes", "json"):
         raise _results.Unsendable(
             "the input %r is of the kind %r, which this version of ai_integration does not know"
-            % (name, kind)
+            % (entry[0], kind)
         )
     if len(entry) > 3 and memory is not None:
         value = memory.read(entry[3], length)
     else:
         end = start + length
         if not start <= end <= len(body):
-            raise ValueError("the input %r is not inside the body" % name)
+            raise ValueError("the input %r is not inside the body" % (entry[0],))
         value = body[start:end]
         start = end
         if isinstance(value, memoryview):

@@ -161,6 +161,14 @@ class Link(object):
             header["shared"] = _memory_files.Memory(self._files.popleft())
         return header, body
 
+    def wait(self):
+        """Waits for further bytes, and leaves them to `receive`. Returns false at the end."""
+        connection = self._connection
+        try:
+            return connection is not None and connection.recv(1, socket.MSG_PEEK) != b""
+        except EnvironmentError as failure:
+            return failure.errno == errno.EINTR
+
     def is_open(self):
         """Returns true if frames may still come."""
         return self._connection is not None
