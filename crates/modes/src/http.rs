@@ -34,6 +34,7 @@ mod probes;
 mod records;
 mod request_context;
 mod routes;
+mod tensors;
 mod trace;
 mod wire;
 

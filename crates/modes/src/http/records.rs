@@ -32,15 +32,7 @@ pub(crate) async fn submit(
     mut call: Call,
     records: Vec<RequestInputs>,
 ) -> Result<Vec<Ticket>, Failure> {
-    let limit = app.max_records();
-    if records.len() > limit {
-        let given = records.len();
-        let message = format!(
-            "the request has {given} records, and the server's queue has room for {limit}; send \
-             fewer records in a request (AI_INTEGRATION_QUEUE is the operator's limit)"
-        );
-        return Err(Error::new(Kind::TooLarge, message).into());
-    }
+    check_count(records.len(), app.max_records())?;
     let mut requests = Vec::with_capacity(records.len());
     for inputs in records {
         requests.push(app.prepare(model, &mut call, inputs).await?);
@@ -50,4 +42,16 @@ pub(crate) async fn submit(
         tickets.push(app.engine().submit(request).await?);
     }
     Ok(tickets)
+}
+
+/// Refuses a request with more records than the queue has room for.
+pub(crate) fn check_count(records: usize, limit: usize) -> Result<(), Error> {
+    if records <= limit {
+        return Ok(());
+    }
+    let message = format!(
+        "the request has {records} records, and the server's queue has room for {limit}; send fewer \
+         records in a request (AI_INTEGRATION_QUEUE is the operator's limit)"
+    );
+    Err(Error::new(Kind::TooLarge, message))
 }

@@ -69,6 +69,11 @@ where
 }
 
 impl Call {
+    /// Applies a further limit of the client for the time until the result.
+    pub(crate) fn shorten(&mut self, timeout: Option<Duration>) {
+        self.timeout = self.timeout.into_iter().chain(timeout).min();
+    }
+
     /// Waits for a step before the job is submitted, and subtracts its time from the call's
     /// timeout.
     pub(crate) async fn wait_for<T>(&mut self, step: impl Future<Output = T>) -> Result<T, Error> {

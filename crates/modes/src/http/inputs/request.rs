@@ -18,7 +18,7 @@ use crate::http::inputs::urlencoded;
 use crate::http::large::{LARGE, work_on};
 
 /// The maximum number of inputs in a request.
-const MAX_FIELDS: usize = 1000;
+pub(crate) const MAX_FIELDS: usize = 1000;
 
 /// The supported formats of a body.
 const JSON: &str = "application/json";
@@ -353,7 +353,8 @@ fn collect_form(
     Ok(inputs)
 }
 
-fn too_many() -> Failure {
+/// Makes the failure of a request with too many inputs.
+pub(crate) fn too_many() -> Failure {
     malformed(format!("the request has more than {MAX_FIELDS} inputs"))
 }
 
