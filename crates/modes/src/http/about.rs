@@ -25,6 +25,8 @@ settings! {
 
 /// The id of a model that has neither an id nor a name.
 const UNNAMED: &str = "model";
+/// The version of a model that has none.
+const UNVERSIONED: &str = "1";
 /// The maximum length of an id in bytes.
 const MAX_ID: usize = 128;
 
@@ -88,6 +90,12 @@ impl Operator {
         }
     }
 
+    /// Returns the model's version for clients that need one.
+    pub(crate) fn version<'a>(&'a self, author: &'a About) -> &'a str {
+        let version = self.about.version.as_ref().or(author.version.as_ref());
+        version.map_or(UNVERSIONED, String::as_str)
+    }
+
     /// Returns the model's id.
     pub(crate) fn id(&self, author: &About) -> String {
         self.id.clone().unwrap_or_else(|| {
@@ -129,5 +137,10 @@ mod tests {
         assert_eq!(operator.id(&author), "our-name");
         operator.id = Some("ID".to_owned());
         assert_eq!(operator.id(&author), "ID");
+        assert_eq!(operator.version(&author), "1");
+        let author = About { version: Some("2.5".to_owned()), ..author };
+        assert_eq!(operator.version(&author), "2.5");
+        operator.about.version = Some("3".to_owned());
+        assert_eq!(operator.version(&author), "3");
     }
 }

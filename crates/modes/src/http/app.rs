@@ -186,6 +186,11 @@ impl App {
         self.parts.operator.id(&model.about)
     }
 
+    /// Returns the model's version for clients that need one: 1 if the model has none.
+    pub(crate) fn model_version<'a>(&'a self, model: &'a Model) -> &'a str {
+        self.parts.operator.version(&model.about)
+    }
+
     /// Counts and logs a failure that happens after the head of the response was sent.
     pub(crate) fn record_late(&self, failure: &Failure, context: &RequestContext) {
         self.parts.metrics.refused(failure.code());

@@ -13,5 +13,6 @@ macro_rules! dialects {
 
 dialects! {
     native::Native,
+    oip::Oip,
     classic::Classic,
 }

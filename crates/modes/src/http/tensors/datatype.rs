@@ -1,6 +1,7 @@
 //! The datatypes of tensors, as the Open Inference Protocol names them. BF16 is an addition of
 //! Triton.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Number, Value as Json};
 
 /// The type of every element of a tensor.
@@ -127,6 +128,12 @@ impl Datatype {
             Datatype::Fp32 | Datatype::Fp64 => float(number.as_f64()?),
             Datatype::Bool | Datatype::Fp16 | Datatype::Bf16 | Datatype::Bytes => None,
         }
+    }
+}
+
+impl Serialize for Datatype {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

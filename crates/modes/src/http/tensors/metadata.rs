@@ -1,7 +1,6 @@
 //! Describes a model's inputs and its output as tensors.
 
 use ai_integration_contract::{Field, InputsSchema, Shape};
-use ai_integration_engine::About;
 use serde_json::Value as Json;
 
 use crate::http::tensors::datatype::Datatype;
@@ -10,8 +9,6 @@ use crate::http::tensors::datatype::Datatype;
 pub(crate) const PLATFORM: &str = "ai_integration";
 /// The name of the only output.
 pub(crate) const OUTPUT: &str = "output";
-/// The version of a model that has none.
-const VERSION: &str = "1";
 /// The size of a dimension that may have any size.
 const ANY: i64 = -1;
 
@@ -19,21 +16,11 @@ const ANY: i64 = -1;
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct TensorMetadata<'a> {
     pub(crate) name: &'a str,
-    #[serde(serialize_with = "name")]
     pub(crate) datatype: Datatype,
     pub(crate) shape: Vec<i64>,
     /// True if a request may leave it out. The protocol cannot say this.
     #[serde(skip)]
     pub(crate) is_optional: bool,
-}
-
-fn name<S: serde::Serializer>(datatype: &Datatype, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(datatype.name())
-}
-
-/// Returns the model's version.
-pub(crate) fn version(about: &About) -> &str {
-    about.version.as_deref().unwrap_or(VERSION)
 }
 
 /// Describes the inputs, in the order of the schema. The first dimension is the records. A list has
@@ -64,7 +51,7 @@ pub(crate) fn datatype(field: &Field) -> Datatype {
 }
 
 fn of_choices(choices: &[Json]) -> Datatype {
-    if choices.iter().all(|choice| choice.is_i64()) {
+    if choices.iter().all(Json::is_i64) {
         Datatype::Int64
     } else if choices.iter().all(Json::is_number) {
         Datatype::Fp64

@@ -1,0 +1,171 @@
+//! Describes the addresses of the dialect in OpenAPI.
+
+use serde_json::{Value, json};
+
+use crate::http::description::{Description, content};
+use crate::http::inputs::request::MAX_FIELDS;
+use crate::http::tensors::datatype::Datatype;
+use crate::http::tensors::metadata::OUTPUT;
+
+/// An address with a GET for which the description needs no more: its operation's id and summary.
+const GETS: [(&str, &str, &str); 8] = [
+    (
+        "/v2",
+        "oip_server",
+        "Get the server's name, version and extensions (Open Inference Protocol)",
+    ),
+    ("/v2/health/live", "oip_live", "Check that the server is alive"),
+    ("/v2/health/ready", "oip_ready", "Check that the model is ready"),
+    ("/v2/models", "oip_models", "List the models: the one that is served"),
+    ("/v2/models/stats", "oip_all_statistics", "Count the requests to all models"),
+    ("/v2/repository/index", "oip_index", "List the models with their states"),
+    ("/v2/repository/models/{model}/load", "oip_load", "Check that the model is loaded"),
+    ("/v2/repository/models/{model}/unload", "oip_unload", "Refuse to unload the model"),
+];
+/// The ends of the addresses of the model, each with and without the version.
+const OF_MODEL: [(&str, &str, &str); 5] = [
+    ("", "oip_model", "Describe the model's inputs and its output as tensors"),
+    ("/ready", "oip_model_ready", "Check that this model is ready"),
+    ("/infer", "oip_infer", "Run the model on tensors"),
+    ("/config", "oip_config", "Get the model's configuration in the form of Triton"),
+    ("/stats", "oip_statistics", "Count the requests to the model"),
+];
+
+pub(super) fn describe() -> Description {
+    let mut all = Description::default();
+    for (address, id, summary) in GETS {
+        let method = if address.starts_with("/v2/repository") { "post" } else { "get" };
+        all = all.at(address, method, operation(address, id, summary));
+    }
+    for (end, id, summary) in OF_MODEL {
+        for (version, of_version) in [("", ""), ("/versions/{version}", "_of_version")] {
+            let address = format!("/v2/models/{{model}}{version}{end}");
+            let mut operation = operation(&address, &format!("{id}{of_version}"), summary);
+            let method = if end == "/infer" { "post" } else { "get" };
+            if end == "/infer" {
+                with_inference(&mut operation);
+            }
+            all = all.at(&address, method, operation);
+        }
+    }
+    all.schema("InferRequest", infer_request())
+        .schema("InferResponse", infer_response())
+        .schema("InferenceError", error())
+}
+
+fn operation(address: &str, id: &str, summary: &str) -> Value {
+    let parameter = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
+    let names = ["model", "version"];
+    let named = names.iter().filter(|name| address.contains(&format!("{{{name}}}")));
+    let success = content("The answer", &of_json(&json!({})));
+    json!({
+        "operationId": id,
+        "summary": summary,
+        "parameters": named.map(|name| parameter(name)).collect::<Vec<_>>(),
+        "responses": {"200": success, "default": failure()},
+    })
+}
+
+fn with_inference(operation: &mut Value) {
+    if let Some(parameters) = operation["parameters"].as_array_mut() {
+        parameters.push(json!({"$ref": "#/components/parameters/Timeout"}));
+        parameters.push(json!({
+            "name": "Inference-Header-Content-Length",
+            "in": "header",
+            "description": "The length of the JSON in bytes, if binary data follows it; 0 if the \
+                            body is the data of the only input",
+            "schema": {"type": "integer", "minimum": 0},
+        }));
+    }
+    operation["requestBody"] = json!({"required": true, "content": {
+        "application/json": reference("InferRequest"),
+        "application/octet-stream": {},
+    }});
+    operation["responses"]["200"] = content(
+        "The result as the only output. With binary data the JSON comes first, and the header \
+         Inference-Header-Content-Length has its length.",
+        &json!({"application/json": reference("InferResponse"), "application/octet-stream": {}}),
+    );
+}
+
+fn of_json(schema: &Value) -> Value {
+    json!({"application/json": {"schema": schema}})
+}
+
+fn reference(name: &str) -> Value {
+    json!({"schema": {"$ref": format!("#/components/schemas/{name}")}})
+}
+
+/// Describes the response to any failure.
+fn failure() -> Value {
+    content(
+        "There is no answer",
+        &json!({
+            "application/json": reference("InferenceError"),
+            // The response to a request that is refused before its dialect is known.
+            "application/problem+json": reference("Problem"),
+        }),
+    )
+}
+
+fn error() -> Value {
+    json!({"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}})
+}
+
+fn infer_request() -> Value {
+    let scalar = json!({"type": ["string", "number", "boolean"]});
+    let parameters = json!({"type": "object", "additionalProperties": scalar});
+    let tensor = json!({
+        "type": "object",
+        "required": ["name", "shape", "datatype"],
+        "properties": {
+            "name": {"type": "string"},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+            "datatype": {"type": "string", "enum": Datatype::ALL.map(Datatype::name)},
+            "parameters": parameters,
+            "data": {"type": "array", "description": "The elements in row-major order, flat or nested"},
+        },
+    });
+    let output = json!({
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"const": OUTPUT}, "parameters": parameters},
+    });
+    json!({
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "parameters": parameters,
+            "inputs": {"type": "array", "maxItems": MAX_FIELDS, "items": tensor},
+            "outputs": {"type": "array", "items": output},
+        },
+    })
+}
+
+fn infer_response() -> Value {
+    json!({
+        "type": "object",
+        "required": ["model_name", "model_version", "outputs"],
+        "properties": {
+            "model_name": {"type": "string"},
+            "model_version": {"type": "string"},
+            "id": {"type": "string"},
+            "outputs": {"type": "array", "items": {
+                "type": "object",
+                "required": ["name", "datatype", "shape", "parameters"],
+                "properties": {
+                    "name": {"const": OUTPUT},
+                    "datatype": {"const": Datatype::Bytes.name()},
+                    "shape": {"type": "array", "items": {"type": "integer"}},
+                    "parameters": {"type": "object", "properties": {
+                        "content_type": {"type": "string"},
+                        "encoding": {"const": "base64"},
+                        "binary_data_size": {"type": "integer"},
+                    }},
+                    "data": {"type": "array", "items": {"type": "string"}},
+                },
+            }},
+        },
+    })
+}

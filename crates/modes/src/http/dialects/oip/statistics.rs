@@ -1,0 +1,68 @@
+//! Counts the requests for inference, in the form of Triton's statistics extension.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+/// The counts since the server started.
+#[derive(Debug, Default)]
+pub(super) struct Statistics {
+    succeeded: Durations,
+    failed: Durations,
+    /// The number of records of the requests that succeeded.
+    records: AtomicU64,
+    /// The time of the last success, in milliseconds since 1970.
+    last: AtomicU64,
+}
+
+/// The number of requests, and their time together.
+#[derive(Debug, Default)]
+struct Durations {
+    count: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl Durations {
+    fn add(&self, duration: Duration) {
+        self.count.fetch_add(1, Relaxed);
+        self.nanoseconds.fetch_add(whole(duration.as_nanos()), Relaxed);
+    }
+
+    fn json(&self) -> Value {
+        json!({"count": self.count.load(Relaxed), "ns": self.nanoseconds.load(Relaxed)})
+    }
+}
+
+impl Statistics {
+    /// Counts a request that succeeded after this time.
+    pub(super) fn succeeded(&self, records: usize, duration: Duration) {
+        self.succeeded.add(duration);
+        self.records.fetch_add(records as u64, Relaxed);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last.fetch_max(whole(now.as_millis()), Relaxed);
+    }
+
+    /// Counts a request that failed after this time.
+    pub(super) fn failed(&self, duration: Duration) {
+        self.failed.add(duration);
+    }
+
+    /// Returns the statistics of the model. Each record is a job of the model. The server does not
+    /// measure the steps of a job, so these durations of Triton are left out.
+    pub(super) fn json(&self, model: &str, version: &str) -> Value {
+        let records = self.records.load(Relaxed);
+        json!({
+            "name": model,
+            "version": version,
+            "last_inference": self.last.load(Relaxed),
+            "inference_count": records,
+            "execution_count": records,
+            "inference_stats": {"success": self.succeeded.json(), "fail": self.failed.json()},
+        })
+    }
+}
+
+fn whole(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
