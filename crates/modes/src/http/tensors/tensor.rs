@@ -61,17 +61,7 @@ impl Tensor {
             lists = lists.saturating_add(count);
             count = count.saturating_mul(size);
         }
-        let most = match &self.data {
-            TensorData::Json(values) => values.len(),
-            TensorData::Bytes(values) => values.len(),
-            TensorData::Raw(raw) => raw.len() / self.datatype.size().unwrap_or(LENGTH),
-        };
-        if count > most {
-            return Err(self.error(format!(
-                "its shape {:?} needs {count} elements, but its data has at most {most}",
-                self.shape
-            )));
-        }
+        self.fit(count)?;
         Ok(count.saturating_add(lists))
     }
 
@@ -79,39 +69,40 @@ impl Tensor {
     /// others is a number or a boolean.
     pub(crate) fn into_elements(self) -> Result<Vec<RawValue>, Error> {
         let count = self.dimensions()?.into_iter().fold(1_usize, usize::saturating_mul);
-        let found = match (&self.data, self.datatype.size()) {
-            (TensorData::Json(values), _) => values.len(),
-            (TensorData::Bytes(values), None) => values.len(),
-            (TensorData::Bytes(_), Some(_)) => {
-                return Err(self.error(format!("its data is not {}", self.datatype.name())));
-            }
-            (TensorData::Raw(raw), Some(size)) => {
-                if count.checked_mul(size) != Some(raw.len()) {
-                    return Err(self.error(format!(
-                        "its data has {} bytes, but the shape {:?} of {} needs {count} × {size}",
-                        raw.len(),
-                        self.shape,
-                        self.datatype.name()
-                    )));
-                }
-                count
-            }
-            (TensorData::Raw(raw), None) => return self.framed(raw, count),
-        };
-        if found != count {
-            let shape = &self.shape;
-            let message =
-                format!("its data has {found} elements, but the shape {shape:?} needs {count}");
-            return Err(self.error(message));
+        self.fit(count)?;
+        match (&self.data, self.datatype.size()) {
+            (TensorData::Raw(raw), None) => self.framed(raw, count),
+            _ => self.unframed(),
         }
-        self.unframed()
+    }
+
+    /// Refuses data that does not have `count` elements, as far as this can be seen without reading
+    /// it.
+    fn fit(&self, count: usize) -> Result<(), Error> {
+        let (shape, kind) = (&self.shape, self.datatype.name());
+        let (found, unit, needed) = match (&self.data, self.datatype.size()) {
+            (TensorData::Bytes(_), Some(_)) => {
+                return Err(self.error(format!("its data is not {kind}")));
+            }
+            (TensorData::Json(values), _) => (values.len(), "elements", count),
+            (TensorData::Bytes(values), None) => (values.len(), "elements", count),
+            (TensorData::Raw(raw), Some(size)) => (raw.len(), "bytes", count.saturating_mul(size)),
+            // Each element has at least a length.
+            (TensorData::Raw(raw), None) => ((raw.len() / LENGTH).min(count), "elements", count),
+        };
+        if found == needed {
+            return Ok(());
+        }
+        let message = format!(
+            "its data has {found} {unit}, but the shape {shape:?} of {kind} needs {needed}"
+        );
+        Err(self.error(message))
     }
 
     /// Reads the raw data of BYTES, whose elements have their length before them.
     fn framed(&self, raw: &Bytes, count: usize) -> Result<Vec<RawValue>, Error> {
         let shape = &self.shape;
-        // An element has at least a length, so a wrong shape cannot make the list longer than this.
-        let mut elements = Vec::with_capacity(count.min(raw.len() / LENGTH));
+        let mut elements = Vec::with_capacity(count);
         let mut rest = raw.clone();
         while !rest.is_empty() {
             if elements.len() == count {
@@ -130,8 +121,9 @@ impl Tensor {
         }
         if elements.len() < count {
             let found = elements.len();
-            let message =
-                format!("its data has {found} elements, but the shape {shape:?} needs {count}");
+            let message = format!(
+                "its data has {found} elements, but the shape {shape:?} of BYTES needs {count}"
+            );
             return Err(self.error(message));
         }
         Ok(elements)
@@ -224,7 +216,7 @@ mod tests {
             (tensor("UINT8", &[1; 33], raw(&[1])), "33 dimensions"),
             (tensor("BYTES", &[1], raw(&[])), "0 elements"),
             (tensor("BYTES", &[1], raw(b"\x02\0\0\0a")), "beyond the end"),
-            (tensor("BYTES", &[1], raw(b"\x02\0\0")), "beyond the end"),
+            (tensor("BYTES", &[1], raw(b"\x02\0\0")), "0 elements"),
             (tensor("BYTES", &[1], raw(b"\xff\xff\xff\xffa")), "beyond the end"),
             (tensor("BYTES", &[1], raw(b"\x01\0\0\0ab")), "1 bytes more"),
             (tensor("BYTES", &[i64::MAX], raw(b"\x01\0\0\0a")), "1 elements"),
@@ -242,11 +234,12 @@ mod tests {
 
     #[test]
     fn lists_count_as_values() {
-        for (shape, count) in [(&[][..], 1), (&[3], 4), (&[2, 3], 9), (&[3, 1, 1], 10)] {
+        for (shape, count) in [(&[6][..], 7), (&[2, 3], 9), (&[6, 1, 1], 19)] {
             let data = raw(&[1; 6]);
             assert_eq!(tensor("BOOL", shape, data).values().unwrap(), count, "{shape:?}");
         }
-        for shape in [&[7][..], &[2, 4], &[i64::MAX, i64::MAX], &[0], &[-1]] {
+        assert_eq!(tensor("BOOL", &[], raw(&[1])).values().unwrap(), 1);
+        for shape in [&[][..], &[5], &[7], &[2, 4], &[i64::MAX, i64::MAX], &[0], &[-1]] {
             assert!(tensor("BOOL", shape, raw(&[1; 6])).values().is_err(), "{shape:?}");
         }
     }

@@ -218,7 +218,7 @@ fn requests_that_do_not_fit_are_refused() {
             json!({}),
             "count: expected an integer",
         ),
-        (vec![tensor("x", "INT8", &[1 << 40], json!([1]))], json!({}), "x: its shape"),
+        (vec![tensor("x", "INT8", &[1 << 40], json!([1]))], json!({}), "x: its data has 1 elements"),
         (vec![large], json!({}), "more than 1000000"),
     ] {
         let refused = refused(tensors, parameters);
