@@ -42,12 +42,14 @@ def test_the_readme_names_every_built_in_mode():
         assert "| `%s` |" % mode in readme
 
 
-def test_the_http_page_names_every_address_and_code(program):
+def test_the_pages_of_http_name_every_address_and_code(program):
     page = (REPOSITORY / "docs" / "http.md").read_text()
+    of_clients = sorted((REPOSITORY / "docs" / "clients").glob("*.md"))
+    pages = "\n".join([page, *(each.read_text() for each in of_clients)])
     with support.serve(program(ECHO)) as server:
         api = server.get("/openapi.json").json()
     for path in api["paths"]:
-        assert "`%s`" % path in page or " %s`" % path in page
+        assert "`%s`" % path in pages or " %s`" % path in pages, path
     codes = api["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
     assert set(re.findall(r"^\| `(\w+)` \| \d+ \|", page, re.M)) == set(codes)
 

@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Result<Number, NumberError> {
 
 /// Reads a whole number, which may have a point or an exponent. The decimal digits decide, because
 /// the nearest float of a fraction may be whole, and that of a whole number may be another number.
-pub(crate) fn whole(text: &str) -> Result<Number, NumberError> {
+pub fn whole(text: &str) -> Result<Number, NumberError> {
     let number = parse(text)?;
     if is_integer(&number) {
         return Ok(number);

@@ -9,7 +9,8 @@
 //! 3. `dialect.rs` has the trait of a dialect, with an example. `dialects/` has the dialects, whose
 //!    handlers answer requests. `probes.rs`, `openapi.rs` and `page/` have the other handlers.
 //! 4. `inputs/` reads the head and the body of a request to the model.
-//! 5. `app.rs` submits the inputs to the engine, and `records.rs` those of several jobs.
+//! 5. `app.rs` submits the inputs to the engine, and `records.rs` those of several jobs. `tensors/`
+//!    makes them from tensors.
 //! 6. `failure.rs` turns a failure into a response, and `metrics.rs` counts it.
 
 mod about;

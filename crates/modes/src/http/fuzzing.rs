@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
-use ai_integration_contract::{Encoding, Environment, json};
+use ai_integration_contract::{Encoding, Environment, InputsSchema, json};
+use ai_integration_engine::Budget;
 use axum::http::Request;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
+use crate::http::dialects::oip;
 use crate::http::inputs::egress;
 use crate::http::inputs::images;
 use crate::http::inputs::multipart;
@@ -74,4 +76,38 @@ pub fn guard(bytes: &[u8]) {
             assert!(text.contains("secret") || text.contains("basic"), "{text:?}");
         }
     }
+}
+
+/// Reads a request with tensors: the length of its JSON in 16 bits, the JSON, and the binary data. Its
+/// records are within the limit, and no memory stays reserved.
+pub fn tensors(bytes: &[u8]) {
+    const MOST: usize = 50;
+    let schema = serde_json::json!({
+        "image": {"type": "image", "required": false},
+        "text": {"type": "text", "required": false},
+        "count": {"type": "integer", "required": false},
+        "ratio": {"type": "number", "required": false},
+        "flag": {"type": "boolean", "required": false},
+        "day": {"type": "date", "required": false},
+        "style": {"type": "choice", "choices": ["a", 1], "required": false},
+        "data": {"type": "json", "required": false},
+        "tags": {"type": "text", "list": true, "required": false},
+        "files": {"type": "file", "list": true, "required": false},
+    });
+    let (schema, _) = InputsSchema::parse(&schema);
+    let Some((length, body)) = bytes.split_first_chunk() else { return };
+    let length = usize::from(u16::from_le_bytes(*length));
+    let budget = Budget::new(1 << 28);
+    let body = Bytes::copy_from_slice(body);
+    let length = (length < usize::from(u16::MAX)).then_some(length);
+    if let Ok(request) = oip::request::parse(&body, length, budget.reserve(None))
+        && let Ok(inference) = request.content.inference(&schema)
+        && let Ok(records) = inference.into_records(&schema, MOST)
+    {
+        assert!((1..=MOST).contains(&records.len()));
+        for record in records {
+            let _ = schema.resolve(record.raw);
+        }
+    }
+    assert_eq!(budget.taken(), 0);
 }

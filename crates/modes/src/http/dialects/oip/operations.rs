@@ -1,5 +1,6 @@
 //! Describes the addresses of the dialect in OpenAPI.
 
+use ai_integration_contract::json::MAX_VALUES;
 use serde_json::{Value, json};
 
 use crate::http::description::{Description, content};
@@ -54,7 +55,9 @@ pub(super) fn describe() -> Description {
 }
 
 fn operation(address: &str, id: &str, summary: &str) -> Value {
-    let parameter = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
+    let text = json!({"type": "string"});
+    let parameter =
+        |name: &str| json!({"name": name, "in": "path", "required": true, "schema": text});
     let names = ["model", "version"];
     let named = names.iter().filter(|name| address.contains(&format!("{{{name}}}")));
     let success = content("The answer", &of_json(&json!({})));
@@ -69,18 +72,13 @@ fn operation(address: &str, id: &str, summary: &str) -> Value {
 fn with_inference(operation: &mut Value) {
     if let Some(parameters) = operation["parameters"].as_array_mut() {
         parameters.push(json!({"$ref": "#/components/parameters/Timeout"}));
-        parameters.push(json!({
-            "name": "Inference-Header-Content-Length",
-            "in": "header",
-            "description": "The length of the JSON in bytes, if binary data follows it; 0 if the \
-                            body is the data of the only input",
-            "schema": {"type": "integer", "minimum": 0},
-        }));
     }
-    operation["requestBody"] = json!({"required": true, "content": {
-        "application/json": reference("InferRequest"),
-        "application/octet-stream": {},
-    }});
+    operation["description"] = "Binary data may follow the JSON; the header \
+        Inference-Header-Content-Length then has the length of the JSON in bytes. The datatype and \
+        the shape of a tensor must fit its data and the model's input."
+        .into();
+    let json = json!({"application/json": reference("InferRequest")});
+    operation["requestBody"] = json!({"required": true, "content": json});
     operation["responses"]["200"] = content(
         "The result as the only output. With binary data the JSON comes first, and the header \
          Inference-Header-Content-Length has its length.",
@@ -115,15 +113,20 @@ fn error() -> Value {
 fn infer_request() -> Value {
     let scalar = json!({"type": ["string", "number", "boolean"]});
     let parameters = json!({"type": "object", "additionalProperties": scalar});
+    let size = json!({"type": "integer", "minimum": 1, "maximum": MAX_VALUES});
     let tensor = json!({
         "type": "object",
-        "required": ["name", "shape", "datatype"],
+        "required": ["name", "shape", "datatype", "data"],
         "properties": {
             "name": {"type": "string"},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+            "shape": {"type": "array", "items": size},
             "datatype": {"type": "string", "enum": Datatype::ALL.map(Datatype::name)},
             "parameters": parameters,
-            "data": {"type": "array", "description": "The elements in row-major order, flat or nested"},
+            "data": {
+                "type": "array",
+                "description": "The elements in row-major order, flat or nested; it is left out if \
+                                binary data follows",
+            },
         },
     });
     let output = json!({

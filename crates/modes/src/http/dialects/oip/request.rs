@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ai_integration_contract::{Error, FieldError, InputsSchema, Kind, json};
+use ai_integration_contract::{Error, FieldError, InputsSchema, Kind, json, number};
 use ai_integration_engine::Reservation;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName};
@@ -28,7 +28,7 @@ pub(super) const HEADER_LENGTH: HeaderName =
 
 /// An inference request.
 pub(crate) struct InferRequest {
-    pub(super) content: Content,
+    pub(crate) content: Content,
     pub(super) form: ResponseForm,
 }
 
@@ -247,7 +247,7 @@ fn tensor(input: Json, binary: Option<&mut Bytes>) -> Result<Tensor, Error> {
         return Err(invalid(&name, format!("its datatype is not one of {names}")));
     };
     let shape = input.get("shape").and_then(Json::as_array);
-    let shape = shape.and_then(|sizes| sizes.iter().map(Json::as_i64).collect());
+    let shape = shape.and_then(|sizes| sizes.iter().map(whole).collect());
     let Some(shape) = shape else {
         return Err(invalid(&name, "its shape is not a list of integers"));
     };
@@ -262,6 +262,12 @@ fn tensor(input: Json, binary: Option<&mut Bytes>) -> Result<Tensor, Error> {
     };
     let data = data.map_err(|message| invalid(&name, message))?;
     Ok(Tensor { name, datatype, shape, data })
+}
+
+/// Returns a whole number. Some clients write it with a decimal point.
+fn whole(size: &Json) -> Option<i64> {
+    let Json::Number(size) = size else { return None };
+    size.as_i64().or_else(|| number::whole(size.as_str()).ok()?.as_i64())
 }
 
 /// Takes the next section of this size from the front of the binary data.

@@ -29,7 +29,7 @@ fn binary(name: &str, datatype: &str, size: usize) -> Json {
 
 #[test]
 fn sections_are_taken_in_the_order_of_the_tensors() {
-    let text = json!({"name": "c", "shape": [2, 1], "datatype": "BYTES", "data": [["x"], ["y"]]});
+    let text = json!({"name": "c", "shape": [2, 1.0], "datatype": "BYTES", "data": [["x"], ["y"]]});
     let inputs =
         json!([binary("a", "INT16", 2), text, binary("b", "UINT8", 1), binary("d", "BYTES", 0)]);
     let request = read(&json!({"id": "7", "inputs": inputs}), &[1, 2, 3]).unwrap();
