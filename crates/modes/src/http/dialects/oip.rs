@@ -15,7 +15,7 @@ mod statistics;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ai_integration_contract::{Environment, InputsSchema, SettingError};
+use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::Model;
 use axum::Json;
 use axum::extract::State;
@@ -92,7 +92,7 @@ impl Dialect for Oip {
         Ok(routes.with_state(OipState { app: app.clone(), statistics: Arc::default() }))
     }
 
-    fn describe(&self, _schema: &InputsSchema) -> Description {
+    fn describe(&self, _model: &Model) -> Description {
         operations::describe()
     }
 
