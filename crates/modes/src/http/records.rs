@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ai_integration_contract::{Error, Kind, Outcome};
 use ai_integration_engine::{Model, Ticket};
 use futures_util::future::try_join_all;
+use tokio::task::yield_now;
 
 use crate::http::app::App;
 use crate::http::failure::Failure;
@@ -35,6 +36,10 @@ pub(crate) async fn submit(
     check_count(records.len(), app.max_records())?;
     let mut requests = Vec::with_capacity(records.len());
     for inputs in records {
+        if !requests.is_empty() {
+            // Other requests get a turn between the records of this one.
+            yield_now().await;
+        }
         requests.push(app.prepare(model, &mut call, inputs).await?);
     }
     let mut tickets = Vec::with_capacity(requests.len());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{
-    Error, Field, FieldError, InputsSchema, Kind, RawInputs, RawValue, Shape, json,
+    Error, Field, FieldError, InputsSchema, Kind, RawInputs, RawValue, Shape, decode_base64, json,
 };
 use ai_integration_engine::{Model, Reservation};
 use serde_json::{Map, Value as Json};
@@ -39,6 +39,8 @@ const RESERVED_PREFIXES: [&str; 2] = ["triton_", "shared_memory_"];
 
 /// The estimated memory of a value of a record in addition to its content, in bytes.
 const ENTRY: usize = 128;
+/// The maximum memory of what is copied for the records of a request, in bytes.
+const MAX_COPIED: usize = 128 << 20;
 
 /// A request for the model in tensors.
 #[derive(Debug)]
@@ -82,16 +84,21 @@ impl Inference {
         model: &Arc<Model>,
         call: &mut Call,
     ) -> Result<Vec<RequestInputs>, Failure> {
-        let (size, limit, model) = (self.extent(), app.max_records(), model.clone());
+        let (limit, model) = (app.max_records(), model.clone());
+        let size = self.extent(limit);
         let read = move || self.into_records(&model.schema, limit);
         Box::pin(call.wait_for(work_on(size, read))).await??
     }
 
     /// Estimates the number of bytes that are processed for the records.
-    fn extent(&self) -> usize {
+    fn extent(&self, limit: usize) -> usize {
         let values = self.tensors.iter().filter_map(|tensor| tensor.values().ok());
-        let values = values.fold(0_usize, usize::saturating_add).min(json::MAX_VALUES);
-        self.size + values * size_of::<RawValue>()
+        let (all, most) = values.fold((0_usize, 0), |(all, most), values| {
+            (all.saturating_add(values), values.max(most))
+        });
+        let entries = (self.tensors.len() + self.parameters.len()) * most.min(limit);
+        let values = all.min(json::MAX_VALUES) * size_of::<RawValue>();
+        self.size.saturating_add(values).saturating_add(entries * ENTRY)
     }
 
     /// Makes the inputs of each record. There may be `limit` records.
@@ -123,7 +130,15 @@ impl Inference {
         inputs.extend(parameters.into_iter().map(|(name, value)| (name, parameter(value))));
         let records = count_records(&inputs)?;
         check_count(records, limit)?;
+        if records > 1 {
+            share_files(schema, &mut inputs);
+        }
         let copied = copied(schema, &inputs, records);
+        if copied > MAX_COPIED {
+            let message = "the inputs that all records get are too large together; send fewer \
+                           records in a request";
+            return Err(Error::new(Kind::TooLarge, message).into());
+        }
         charge(&mut reservation, copied)?;
         let part = size.saturating_add(values * ENTRY).saturating_add(copied) / records;
         let raw = spread(inputs, records).into_iter();
@@ -262,6 +277,20 @@ fn count_records(inputs: &[(String, Given)]) -> Result<usize, Error> {
         }
     }
     Ok(several.map_or(1, |(_, records)| records))
+}
+
+/// Decodes each file that all records get, so that they share its bytes.
+fn share_files(schema: &InputsSchema, inputs: &mut [(String, Given)]) {
+    for (name, given) in inputs {
+        let field = schema.fields().get(name);
+        if field.is_some_and(|field| matches!(field.shape(), Shape::Blob { .. }))
+            && let Given::One(value) = given
+            && let RawValue::Text(text) = value
+            && let Some(bytes) = decode_base64(text).filter(|bytes| !bytes.is_empty())
+        {
+            *value = RawValue::Bytes(bytes);
+        }
+    }
 }
 
 /// Estimates the memory of what is copied for the records: their names, and the values that all of

@@ -66,6 +66,10 @@ mod tests {
 
     use super::*;
 
+    fn tensor(name: &str, datatype: &str, shape: &[i64]) -> Json {
+        json!({"name": name, "datatype": datatype, "shape": shape})
+    }
+
     #[test]
     fn each_input_has_a_datatype() {
         let (schema, _) = InputsSchema::parse(&json!({
@@ -84,7 +88,6 @@ mod tests {
             "numbers": {"type": "number", "list": true},
         }));
         let described = json!(inputs(&schema).collect::<Vec<_>>());
-        let tensor = |name: &str, datatype: &str, shape: &[i64]| json!({"name": name, "datatype": datatype, "shape": shape});
         assert_eq!(
             described,
             json!([

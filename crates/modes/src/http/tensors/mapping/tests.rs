@@ -218,14 +218,38 @@ fn requests_that_do_not_fit_are_refused() {
             json!({}),
             "count: expected an integer",
         ),
-        (vec![tensor("x", "INT8", &[1 << 40], json!([1]))], json!({}), "x: its data has 1 elements"),
+        (
+            vec![tensor("x", "INT8", &[1 << 40], json!([1]))],
+            json!({}),
+            "x: its data has 1 elements",
+        ),
         (vec![large], json!({}), "more than 1000000"),
     ] {
         let refused = refused(tensors, parameters);
         assert!(refused.contains(message), "{refused}");
     }
+    let tensors = vec![
+        tensor("count", "INT8", &[100], json!(vec![1; 100])),
+        tensor("text", "BYTES", &[1], json!(["a".repeat(2 << 20)])),
+    ];
+    assert!(refused(tensors, json!({})).contains("too large together"));
     let parameters: Map<String, Json> = (0..1001).map(|n| (n.to_string(), json!(1))).collect();
     assert!(refused(vec![], parameters.into()).contains("more than 1000 inputs"));
+}
+
+#[test]
+fn a_file_that_all_records_get_is_decoded_once() {
+    let read = records(
+        vec![
+            tensor("count", "INT8", &[2], json!([1, 2])),
+            tensor("image", "BYTES", &[1], json!(["/w=="])),
+        ],
+        json!({}),
+    );
+    let read = read.unwrap();
+    let file = |record: &Inputs| record["image"].as_bytes().unwrap().as_ptr();
+    assert_eq!(read[0]["image"], Value::Bytes(Bytes::from_static(b"\xff")));
+    assert_eq!(file(&read[0]), file(&read[1]));
 }
 
 #[test]
