@@ -93,7 +93,7 @@ export function Docs() {
       <Header about={api.info} title={api.info.title} />
       <main class="docs">
         <p class="row">
-          <a href="./">{t("to_the_page")}</a>
+          {api.paths["/"]?.get && <a href="./">{t("to_the_page")}</a>}
           <a href="openapi.json">openapi.json</a>
         </p>
         {operations.map(({ path, method, operation }) => (

@@ -167,7 +167,7 @@ fn argument(setting: &'static Setting, flag: &'static str) -> Arg {
         .value_name(setting.value_name)
         .value_parser(Completed((setting.choices)()))
         .hide_possible_values(true)
-        .help(format!("{} [{}{default}]", setting.help, setting.name))
+        .help(format!("{}{} [{}{default}]", setting.help, setting.listed_words(), setting.name))
         .help_heading(setting.heading)
 }
 

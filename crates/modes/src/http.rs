@@ -54,7 +54,7 @@ use tokio::sync::{Semaphore, watch};
 use self::app::{App, Parts};
 use self::config::{HttpSettings, SETTINGS, ServerConfig};
 use self::dialect::Dialect;
-use self::dialects::DIALECTS;
+use self::dialects::missing_for_page;
 use self::failure::Failure;
 use self::inputs::body::BodyReader;
 use self::inputs::intake::Intake;
@@ -215,7 +215,13 @@ fn announce(listener: &TcpListener, config: &ServerConfig, is_watched: bool) -> 
              AI_INTEGRATION_ERRORS=brief hides it"
         );
     }
-    if !built::is_there() {
+    let missing = missing_for_page(&config.dialects);
+    if !missing.is_empty() {
+        let missing = missing.join(" and ");
+        tracing::info!(
+            "there is no web page, because AI_INTEGRATION_DIALECTS leaves out {missing}"
+        );
+    } else if !built::is_there() {
         tracing::info!("this build has no web page; browsers get a plain form");
     }
     url
@@ -223,7 +229,9 @@ fn announce(listener: &TcpListener, config: &ServerConfig, is_watched: bool) -> 
 
 /// Builds the edge, and behind it all parts of the server, from the settings.
 fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
-    let ServerConfig { operator, limits, images, fetcher, wording, guard, tracer, .. } = config;
+    let ServerConfig {
+        dialects, operator, limits, images, fetcher, wording, guard, tracer, ..
+    } = config;
     let metrics = Arc::new(HttpMetrics::default());
     let budget = Budget::new(limits.in_flight());
     let engine = context.engine.clone();
@@ -245,9 +253,11 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         max_records: context.config.queue,
     };
     let app = App::new(parts, intake(false));
-    let mut parts = mount(&context.environment, |takes| app.with_intake(intake(takes)))?;
-    parts.push((page_routes::mount(app.clone()), None));
-    parts.push((openapi::mount(app, DIALECTS), None));
+    let state = |takes_compressed| app.with_intake(intake(takes_compressed));
+    let mut parts = mount(&dialects, &context.environment, state)?;
+    let has_page = missing_for_page(&dialects).is_empty();
+    parts.push((page_routes::mount(app.clone(), has_page), None));
+    parts.push((openapi::mount(app, dialects, has_page), None));
     parts.push((probes::mount(engine.clone(), registry), None));
     let addresses = Addresses::new(parts.iter().map(|(part, dialect)| (part, *dialect)), &metrics);
     let without_cors = router(parts.into_iter().map(|(part, _)| part.router));
@@ -269,15 +279,19 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
 /// Some addresses of the server, and their dialect if they have one.
 type Part = (Mounted, Option<&'static dyn Dialect>);
 
-/// Mounts every dialect. `app` makes the state for addresses that take compressed bodies (`true`) or
+/// Mounts the dialects. `app` makes the state for addresses that take compressed bodies (`true`) or
 /// do not (`false`).
-fn mount(environment: &Environment, app: impl Fn(bool) -> App) -> Result<Vec<Part>, SettingError> {
+fn mount(
+    dialects: &[&'static dyn Dialect],
+    environment: &Environment,
+    app: impl Fn(bool) -> App,
+) -> Result<Vec<Part>, SettingError> {
     let mount = |dialect: &&'static dyn Dialect| {
         let mounted = dialect.mount(environment, &app(dialect.takes_compressed()))?;
         tracing::debug!("dialect {}: {}", dialect.name(), mounted.addresses.join(", "));
         Ok((mounted, Some(*dialect)))
     };
-    DIALECTS.iter().map(mount).collect()
+    dialects.iter().map(mount).collect()
 }
 
 fn router(parts: impl Iterator<Item = Router>) -> Router {

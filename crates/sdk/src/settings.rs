@@ -143,7 +143,8 @@ fn row(setting: &Setting) -> String {
         names => format!(" Formerly `{}`.", names.join("`, `")),
     };
     let empty = if setting.refuses_empty { " Must not be empty." } else { "" };
-    format!("| `{}` | {flag} | {default} | {}{former}{empty} |", setting.name, setting.help)
+    let (name, help, words) = (setting.name, setting.help, setting.listed_words());
+    format!("| `{name}` | {flag} | {default} | {help}{words}{former}{empty} |")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A setting's description, and the trait of the types that its value can have.
 
 use super::error::SettingError;
+use super::text::{List, Text};
 
 /// The start of every setting's name, unless the setting follows another convention.
 pub(super) const PREFIX: &str = "AI_INTEGRATION_";
@@ -64,6 +65,17 @@ impl Setting {
     /// Returns the variable's name, followed by its former names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.name).chain(self.was.iter().copied())
+    }
+
+    /// Returns the words that a list may contain, as a sentence; empty if it may contain anything.
+    /// The placeholder of a setting that is one of several words has these words already.
+    #[must_use]
+    pub fn listed_words(&self) -> String {
+        let words = (self.choices)();
+        if self.value_name != List::<Text>::VALUE_NAME || words.is_empty() {
+            return String::new();
+        }
+        format!(" Any of: {}.", words.join(", "))
     }
 
     /// Returns the flags of the former names, each with its variable.

@@ -7,7 +7,8 @@ use ai_integration_contract::setting::{Seconds, SettingType};
 use ai_integration_contract::{Environment, Setting, SettingError, settings};
 
 use crate::http::about::{self, Operator};
-use crate::http::dialects::DIALECTS;
+use crate::http::dialect::Dialect;
+use crate::http::dialects::{self, DIALECTS};
 use crate::http::failure::{self, Wording};
 use crate::http::inputs::fetch::Fetcher;
 use crate::http::inputs::images;
@@ -74,6 +75,7 @@ impl HttpSettings {
 pub(crate) static SETTINGS: LazyLock<Vec<&'static [&'static Setting]>> = LazyLock::new(|| {
     let own = [
         HttpSettings::SETTINGS,
+        dialects::Settings::SETTINGS,
         about::Settings::SETTINGS,
         guard::Settings::SETTINGS,
         ClientLimits::SETTINGS,
@@ -168,6 +170,8 @@ pub(crate) struct ServerConfig {
     pub(crate) server: HttpSettings,
     /// The addresses to listen on, in the order of preference.
     pub(crate) addresses: Vec<IpAddr>,
+    /// The dialects that are served, in the order of the table.
+    pub(crate) dialects: Vec<&'static dyn Dialect>,
     pub(crate) operator: Operator,
     pub(crate) limits: ClientLimits,
     pub(crate) images: images::ImageRules,
@@ -188,6 +192,7 @@ impl ServerConfig {
         Ok(ServerConfig {
             server,
             addresses,
+            dialects: dialects::Settings::read(environment)?.served(),
             operator: Operator::read(environment)?,
             fetcher: Fetcher::read(environment, limits.max_body)?,
             limits,

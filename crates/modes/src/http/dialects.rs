@@ -1,5 +1,8 @@
 //! The dialects: each has a file here and a line in the table.
 
+use ai_integration_contract::setting::{List, SettingType};
+use ai_integration_contract::{nearest, settings};
+
 use crate::http::dialect::Dialect;
 
 macro_rules! dialects {
@@ -15,4 +18,93 @@ dialects! {
     native::Native,
     oip::Oip,
     classic::Classic,
+}
+
+/// The dialects that the page needs: its scripts and its plain form send requests to them.
+const OF_THE_PAGE: [&str; 2] = ["native", "classic"];
+
+settings! {
+    /// The choice of dialects.
+    pub(crate) struct Settings under "Server" {
+        /// Protocols that are served, separated by commas. A protocol that is left out has no
+        /// addresses. The page at / needs native and classic, and is left out without them. By
+        /// default all.
+        dialects: List<DialectName>,
+    }
+}
+
+impl Settings {
+    /// Returns the dialects that are served, in the order of the table.
+    pub(crate) fn served(&self) -> Vec<&'static dyn Dialect> {
+        let is_chosen =
+            |name| self.dialects.is_empty() || self.dialects.iter().any(|one| *one == name);
+        DIALECTS.iter().copied().filter(|dialect| is_chosen(dialect.name())).collect()
+    }
+}
+
+/// Returns the dialects that the page needs and that are not served.
+pub(crate) fn missing_for_page(served: &[&dyn Dialect]) -> Vec<&'static str> {
+    let is_served = |name: &str| served.iter().any(|dialect| dialect.name() == name);
+    OF_THE_PAGE.into_iter().filter(|name| !is_served(name)).collect()
+}
+
+/// The name of a dialect in the table.
+#[derive(Debug)]
+pub(crate) struct DialectName;
+
+impl SettingType for DialectName {
+    type Value = &'static str;
+    const VALUE_NAME: &'static str = "NAME";
+
+    fn choices() -> Vec<&'static str> {
+        DIALECTS.iter().map(|dialect| dialect.name()).collect()
+    }
+
+    fn read(text: &str) -> Result<&'static str, String> {
+        let known = Self::choices();
+        if let Some(name) = known.iter().find(|name| text.eq_ignore_ascii_case(name)) {
+            return Ok(name);
+        }
+        let hint = nearest(text, known.iter().copied())
+            .map(|meant| format!(": did you mean {meant:?}?"))
+            .unwrap_or_default();
+        Err(format!("any of {}, separated by commas; found {text:?}{hint}", known.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ai_integration_contract::Environment;
+
+    use super::*;
+
+    fn served(list: &str) -> Result<Vec<&'static str>, String> {
+        let mut environment = Environment::default();
+        environment.set(Settings::dialects(), list);
+        let settings = Settings::read(&environment).map_err(|error| error.to_string())?;
+        Ok(settings.served().iter().map(|dialect| dialect.name()).collect())
+    }
+
+    #[test]
+    fn the_chosen_dialects_are_served_in_the_order_of_the_table() {
+        assert_eq!(served("classic, Native"), Ok(vec!["native", "classic"]));
+        assert_eq!(served("classic,classic"), Ok(vec!["classic"]));
+        for all in ["", ",", &DialectName::choices().join(",")] {
+            assert_eq!(served(all), Ok(DialectName::choices()), "{all}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_dialect_is_refused_with_the_nearest() {
+        let error = served("native,clasic").unwrap_err();
+        assert!(error.ends_with("found \"clasic\": did you mean \"classic\"?"), "{error}");
+        assert!(served("gradio").unwrap_err().ends_with("found \"gradio\""));
+    }
+
+    #[test]
+    fn the_page_needs_the_dialects_of_its_requests() {
+        assert!(missing_for_page(DIALECTS).is_empty());
+        assert_eq!(missing_for_page(&[&classic::Classic]), ["native"]);
+        assert_eq!(missing_for_page(&[]), OF_THE_PAGE);
+    }
 }

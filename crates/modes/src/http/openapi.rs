@@ -1,6 +1,8 @@
 //! The description of the API in OpenAPI 3.1. Each dialect describes its own addresses for the model's
 //! inputs schema.
 
+use std::sync::Arc;
+
 use ai_integration_contract::Kind;
 use ai_integration_engine::{About, Model};
 use axum::Json;
@@ -21,31 +23,33 @@ use crate::http::routes::{Mounted, Routes};
 #[derive(Clone)]
 struct Document {
     app: App,
-    dialects: &'static [&'static dyn Dialect],
+    dialects: Arc<[&'static dyn Dialect]>,
+    has_page: bool,
 }
 
-/// Makes the address of the document.
-pub(crate) fn mount(app: App, dialects: &'static [&'static dyn Dialect]) -> Mounted {
-    let state = Document { app, dialects };
+/// Makes the address of the document, which describes these dialects, and the page if there is one.
+pub(crate) fn mount(app: App, dialects: Vec<&'static dyn Dialect>, has_page: bool) -> Mounted {
+    let state = Document { app, dialects: dialects.into(), has_page };
     Routes::new().at("/openapi.json", get(document)).with_state(state)
 }
 
 async fn document(State(document): State<Document>) -> Result<Response, Failure> {
-    let Document { app, dialects } = document;
+    let Document { app, dialects, has_page } = document;
     let model = app.loaded_model().await?;
     let about = app.about(&model);
-    Ok(Json(describe(dialects, &model, &about, app.needs_token())).into_response())
+    let mut parts: Vec<_> = dialects.iter().map(|dialect| dialect.describe(&model)).collect();
+    parts.extend(has_page.then(page::describe));
+    Ok(Json(describe(parts, &model, &about, app.needs_token())).into_response())
 }
 
-/// Describes the API for a model.
-fn describe(dialects: &[&dyn Dialect], model: &Model, about: &About, needs_token: bool) -> Value {
+/// Describes the API of a model: these parts, and the addresses that every server has.
+fn describe(parts: Vec<Description>, model: &Model, about: &About, needs_token: bool) -> Value {
     let not_loaded = [Reason::Failed(Kind::ModelUnavailable)];
     let itself = operation("openapi", "This document", json_response("OpenAPI 3.1"), &not_loaded);
     let mut all = Description::default();
-    for dialect in dialects {
-        all.merge(dialect.describe(model));
+    for part in parts {
+        all.merge(part);
     }
-    all.merge(page::describe());
     all.merge(Description::default().at("/openapi.json", "get", itself));
     all.merge(probes::describe());
     let mut schemas = all.schemas;
@@ -117,6 +121,12 @@ mod tests {
     use super::*;
     use crate::http::dialects::DIALECTS;
 
+    fn describe_all(model: &Model) -> Value {
+        let mut parts: Vec<_> = DIALECTS.iter().map(|dialect| dialect.describe(model)).collect();
+        parts.push(page::describe());
+        describe(parts, model, &About::default(), false)
+    }
+
     #[test]
     fn an_api_is_described_for_a_schema() {
         let (schema, _) = InputsSchema::parse(&json!({
@@ -124,8 +134,7 @@ mod tests {
             "style": {"type": "choice", "choices": ["a", "b"], "default": "a"},
             "steps": {"type": "integer", "min": 1, "max": 9, "examples": [3]},
         }));
-        let model = Model { schema, ..Model::default() };
-        let described = describe(DIALECTS, &model, &About::default(), false);
+        let described = describe_all(&Model { schema, ..Model::default() });
         insta::assert_snapshot!(format!("{described:#}"));
     }
 
@@ -133,7 +142,7 @@ mod tests {
     /// result.
     fn described(outputs: &Value) -> [Value; 3] {
         let model = Model { outputs: Outputs::parse(outputs), ..Model::default() };
-        let described = describe(DIALECTS, &model, &About::default(), false);
+        let described = describe_all(&model);
         let schemas = &described["components"]["schemas"];
         [
             described["paths"]["/infer"]["post"]["responses"]["200"]["content"].clone(),

@@ -21,11 +21,10 @@ use crate::http::failure::{Failure, Reason};
 use crate::http::page::{built, html};
 use crate::http::routes::{Mounted, Routes};
 
-pub(crate) fn mount(app: App) -> Mounted {
-    let routes = Routes::new()
-        .at("/", get(page))
-        .at("/docs", get(docs))
-        .unlabelled("/assets/{name}", get(asset));
+/// Makes the addresses. The API reference and the files are there even without the page.
+pub(crate) fn mount(app: App, has_page: bool) -> Mounted {
+    let routes = Routes::new().at("/docs", get(docs)).unlabelled("/assets/{name}", get(asset));
+    let routes = if has_page { routes.at("/", get(page)) } else { routes };
     let routes =
         if app.is_watched() { routes.unlabelled("/revision", get(revision)) } else { routes };
     routes.with_state(app)
