@@ -18,6 +18,7 @@ dialects! {
     native::Native,
     oip::Oip,
     classic::Classic,
+    kserve::Kserve,
 }
 
 /// The dialects that the page needs: its scripts and its plain form send requests to them.

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use ai_integration_contract::{Encoding, Environment, InputsSchema, json};
 use ai_integration_engine::Budget;
-use axum::http::Request;
+use axum::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use crate::http::dialects::oip;
+use crate::http::dialects::{kserve, oip};
 use crate::http::inputs::egress;
 use crate::http::inputs::images;
 use crate::http::inputs::multipart;
@@ -45,6 +45,46 @@ pub fn images(bytes: &[u8]) {
 /// Checks a URL from which an input would be downloaded.
 pub fn egress(bytes: &[u8]) {
     egress::fuzz(&String::from_utf8_lossy(bytes));
+}
+
+/// Reads a request for predictions: the headers in the first lines, and the body after them. A request
+/// that is an event has the attributes that the standard requires.
+pub fn events(bytes: &[u8]) {
+    const MOST: usize = 50;
+    let mut rest = bytes;
+    let mut headers = HeaderMap::new();
+    for name in ["content-type", "ce-id", "ce-source", "ce-specversion", "ce-type"] {
+        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        if let Ok(value) = HeaderValue::from_bytes(&rest[..end])
+            && !value.is_empty()
+        {
+            headers.insert(name, value);
+        }
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    let schema = serde_json::json!({
+        "photo": "image",
+        "text": {"type": "text", "required": false},
+        "data": {"type": "json", "required": false},
+        "files": {"type": "file", "list": true, "required": false},
+    });
+    let (schema, _) = InputsSchema::parse(&schema);
+    let budget = Budget::new(1 << 28);
+    let body = Bytes::copy_from_slice(rest);
+    if let Ok(form) = kserve::request::Form::of(&headers) {
+        if matches!(form, kserve::request::Form::Binary(_)) {
+            assert!(headers.keys().filter(|name| name.as_str().starts_with("ce-")).count() == 4);
+        }
+        if let Ok(content) = form.read(body)
+            && let Ok(records) = content.records(&schema, MOST, rest.len(), budget.reserve(None))
+        {
+            assert!((1..=MOST).contains(&records.len()));
+            for record in records {
+                let _ = schema.resolve(record.raw);
+            }
+        }
+    }
+    assert_eq!(budget.taken(), 0);
 }
 
 /// Checks a request that has one header in each line.

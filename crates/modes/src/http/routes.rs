@@ -28,6 +28,13 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// Adds the label of an address that ends with a verb, such as `/models/{name}:run`. The handlers
+    /// of `/models/{name}` get its requests, because the router has no suffixes of segments.
+    pub(crate) fn verb(mut self, address: &'static str) -> Self {
+        self.addresses.push(address);
+        self
+    }
+
     /// Adds an address without a label of its own. Its requests are counted under `other`.
     pub(crate) fn unlabelled(mut self, address: &str, methods: MethodRouter<S>) -> Self {
         self.router = self.router.route(address, methods);

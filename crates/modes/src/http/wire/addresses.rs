@@ -11,6 +11,9 @@ use crate::http::routes::Mounted;
 pub(crate) struct Addresses {
     /// The index in `served` of each declared address, by its path segments.
     declared: matchit::Router<usize>,
+    /// The index in `served` of each address with a verb, such as `/models/{name}:run`, by the index of
+    /// the address without it and the verb.
+    verbs: HashMap<(usize, &'static str), usize>,
     /// For paths that match no declared address: the index in `served` by the path's first segment.
     below: HashMap<&'static str, usize>,
     served: Vec<Served>,
@@ -36,6 +39,7 @@ impl Addresses {
     ) -> Self {
         let mut all = Addresses {
             declared: matchit::Router::new(),
+            verbs: HashMap::new(),
             below: HashMap::new(),
             served: vec![Served { route: metrics.route(OTHER), dialect: None }],
         };
@@ -45,7 +49,7 @@ impl Addresses {
                 // Two parts may declare one address for different methods. The first part gets it.
                 if known.insert(*address) {
                     let number = all.serve(metrics.route(address), dialect);
-                    if let Err(error) = all.declared.insert(*address, number) {
+                    if let Err(error) = all.declare(address, number) {
                         tracing::error!("requests for {address} are counted as {OTHER:?}: {error}");
                     }
                 }
@@ -59,6 +63,20 @@ impl Addresses {
         all
     }
 
+    fn declare(
+        &mut self,
+        address: &'static str,
+        number: usize,
+    ) -> Result<(), matchit::InsertError> {
+        if let Some((name, verb)) = address.rsplit_once("}:")
+            && let Ok(found) = self.declared.at(&address[..=name.len()])
+        {
+            self.verbs.insert((*found.value, verb), number);
+            return Ok(());
+        }
+        self.declared.insert(address, number)
+    }
+
     fn serve(&mut self, route: Route, dialect: Option<&'static dyn Dialect>) -> usize {
         self.served.push(Served { route, dialect });
         self.served.len() - 1
@@ -67,7 +85,9 @@ impl Addresses {
     /// Returns the index of the address that serves `path`, for [`Addresses::get`].
     pub(crate) fn find(&self, path: &str) -> usize {
         if let Ok(found) = self.declared.at(path) {
-            return *found.value;
+            let verb = path.rsplit_once(':').map(|(_, verb)| verb);
+            let of_verb = verb.and_then(|verb| self.verbs.get(&(*found.value, verb)));
+            return *of_verb.unwrap_or(found.value);
         }
         self.below.get(first_segment(path)).copied().unwrap_or_default()
     }
@@ -95,7 +115,7 @@ mod tests {
     fn paths_get_their_declared_address_and_the_dialect_of_their_first_segment() {
         let (first, second) = (Some(DIALECTS[0]), Some(DIALECTS[1]));
         let parts = [
-            (&mounted(&["/v2/models/{name}", "/", "/v1/models"]), first),
+            (&mounted(&["/v2/models/{name}", "/v2/models/{name}:run", "/", "/v1/models"]), first),
             (&mounted(&["/v1/{name}", "/predictions/{id}", "/{model}/infer", "/"]), second),
             (&mounted(&["/healthz"]), None),
         ];
@@ -104,6 +124,10 @@ mod tests {
         for (path, label, dialect) in [
             ("/", "/", first),
             ("/v2/models/a%20b", "/v2/models/{name}", first),
+            ("/v2/models/a:run", "/v2/models/{name}:run", first),
+            ("/v2/models/a:b:run", "/v2/models/{name}:run", first),
+            ("/v2/models/a:runs", "/v2/models/{name}", first),
+            ("/v2/models/a:run/b", OTHER, first),
             ("/v2/models", OTHER, first),
             ("/v2/models/a/b", OTHER, first),
             ("/v2/infer", "/{model}/infer", second),

@@ -1,0 +1,193 @@
+//! The dialect of KServe's V1 protocol: `POST /v1/models/{model}:predict` with `{"instances": […]}`
+//! answers with `{"predictions": […]}`. Each instance is a job of its own; if one of them fails, the
+//! request fails. The same address takes CloudEvents (version 1.0), and answers them with events.
+//!
+//! `GET /v1/models` and `GET /v1/models/{model}` have the members that clients of KServe read, and
+//! those that clients of OpenAI read. Failures are `{"error": …}`.
+
+mod description;
+mod models;
+mod predictions;
+pub(crate) mod request;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ai_integration_contract::{Environment, InputsSchema, Kind, SettingError};
+use ai_integration_engine::Model;
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRef, FromRequestParts, Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+
+use self::request::Prediction;
+use crate::http::app::App;
+use crate::http::description::Description;
+use crate::http::dialect::Dialect;
+use crate::http::failure::{Failure, Reason, Refusal, Wording};
+use crate::http::inputs::call::Call;
+use crate::http::large::work_on;
+use crate::http::records;
+use crate::http::request_context::RequestId;
+use crate::http::routes::{Mounted, Routes};
+
+const MODELS: &str = "/v1/models";
+const MODEL: &str = "/v1/models/{model}";
+const PREDICT: &str = "/v1/models/{model}:predict";
+const EXPLAIN: &str = "/v1/models/{model}:explain";
+
+/// The number of times that the bytes of results are processed while the response is made: for
+/// base64, and for JSON.
+const PASSES: usize = 3;
+
+pub(crate) struct Kserve;
+
+/// The state of the handlers.
+#[derive(Clone)]
+struct KserveState {
+    app: App,
+    /// The time at which the server started, in seconds since 1970.
+    created: u64,
+}
+
+impl FromRef<KserveState> for App {
+    fn from_ref(state: &KserveState) -> App {
+        state.app.clone()
+    }
+}
+
+impl Dialect for Kserve {
+    fn name(&self) -> &'static str {
+        "kserve"
+    }
+
+    fn takes_compressed(&self) -> bool {
+        true
+    }
+
+    fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
+        let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let state = KserveState { app: app.clone(), created: age.as_secs() };
+        Ok(Routes::new()
+            .at(MODELS, get(models::list))
+            .at(MODEL, get(models::model).post(act))
+            .verb(PREDICT)
+            .verb(EXPLAIN)
+            .with_state(state))
+    }
+
+    fn describe(&self, model: &Model) -> Description {
+        description::describe(schema)
+    }
+
+    fn refuse(&self, failure: &Failure, wording: Wording, _id: &RequestId) -> Response {
+        (status(failure.reason), error(failure, wording)).into_response()
+    }
+}
+
+/// Returns the status of a failure. The protocol has 400 for inputs that do not fit.
+fn status(reason: Reason) -> StatusCode {
+    match reason.status() {
+        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+        status => status,
+    }
+}
+
+/// Returns the status of a failure for the sender of an event. Knative sends an event again after
+/// 429; it takes 503 for a service that is not there.
+fn status_for_event(reason: Reason) -> StatusCode {
+    match reason {
+        Reason::Failed(Kind::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
+        reason => status(reason),
+    }
+}
+
+fn error(failure: &Failure, wording: Wording) -> Json<serde_json::Value> {
+    Json(json!({"error": failure.detail(wording)}))
+}
+
+/// Answers a request to an address that ends with a verb.
+async fn act(
+    State(state): State<KserveState>,
+    named: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let Ok(Path(named)) = named else { return Failure::not_found().into_response() };
+    match named.rsplit_once(':') {
+        Some((name, "predict")) => predict(&state, name, request).await,
+        Some((name, "explain")) => explain(&state, name).await,
+        Some((_, verb)) => unknown_verb(verb).into_response(),
+        None => other_method("GET,HEAD"),
+    }
+}
+
+fn unknown_verb(verb: &str) -> Failure {
+    let verb = verb.escape_debug();
+    let message = format!("there is no \":{verb}\"; a model has the address {PREDICT}");
+    Failure::refused(Refusal::NotFound, message)
+}
+
+/// Answers a request whose method the address does not accept. The router cannot tell, because it
+/// does not know the verbs.
+fn other_method(allowed: &'static str) -> Response {
+    let mut response = Failure::method_not_allowed().into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Refuses a request for another model than the one that is served.
+fn check_name(app: &App, model: &Model, name: &str) -> Result<(), Failure> {
+    let id = app.model_id(model);
+    if name == id {
+        return Ok(());
+    }
+    let message = format!("there is no such model; this server has the model {id:?}");
+    Err(Failure::refused(Refusal::NotFound, message))
+}
+
+async fn explain(state: &KserveState, name: &str) -> Response {
+    if let Some(model) = state.app.engine().model_now()
+        && let Err(failure) = check_name(&state.app, &model, name)
+    {
+        return failure.into_response();
+    }
+    let message = "the model gives no explanations; its predictions are at the address that ends \
+                   with :predict";
+    let failure = Failure::refused(Refusal::NotFound, message);
+    let body = error(&failure, state.app.wording());
+    failure.with_body((StatusCode::NOT_IMPLEMENTED, body))
+}
+
+async fn predict(state: &KserveState, name: &str, request: Request) -> Response {
+    let is_event = request::is_event(request.headers());
+    match run(state, name, request).await {
+        Ok(response) => response,
+        Err(failure) if is_event => {
+            let body = error(&failure, state.app.wording());
+            let status = status_for_event(failure.reason);
+            failure.with_body((status, body))
+        }
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn run(state: &KserveState, name: &str, request: Request) -> Result<Response, Failure> {
+    let app = &state.app;
+    let (mut head, body) = request.into_parts();
+    let mut call = Call::from_request_parts(&mut head, state).await?;
+    let request = Request::from_parts(head, body);
+    let Prediction { form, content, length, reservation } = Prediction::read(app, request).await?;
+    let model = app.model(&mut call).await?;
+    check_name(app, &model, name)?;
+    let records = {
+        let (model, limit) = (model.clone(), app.max_records());
+        let records = move || content.records(&model.schema, limit, length, reservation);
+        work_on(length, records).await??
+    };
+    let outcomes = records::run(app, &model, call, records).await?;
+    let size = outcomes.iter().map(|outcome| outcome.data.len()).sum::<usize>();
+    let id = app.model_id(&model);
+    Ok(work_on(PASSES * size, move || predictions::write(&form, &id, &outcomes)).await?)
+}

@@ -1,0 +1,74 @@
+//! Answers about the one model, for clients of KServe and of OpenAI.
+
+use std::sync::Arc;
+
+use ai_integration_engine::{Model, State as EngineState};
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::{KserveState, check_name, other_method};
+use crate::http::failure::Failure;
+
+pub(super) async fn list(State(state): State<KserveState>) -> Response {
+    match ready(&state) {
+        Ok(model) => {
+            let id = state.app.model_id(&model);
+            let card = card(&state, &id);
+            Json(json!({"object": "list", "data": [card], "models": [id]})).into_response()
+        }
+        Err(reason) => not_ready(&reason),
+    }
+}
+
+pub(super) async fn model(
+    State(state): State<KserveState>,
+    named: Result<Path<String>, PathRejection>,
+) -> Result<Response, Failure> {
+    let Ok(Path(name)) = named else { return Err(Failure::not_found()) };
+    if name.ends_with(":predict") || name.ends_with(":explain") {
+        return Ok(other_method("POST"));
+    }
+    if let Some(model) = state.app.engine().model_now() {
+        check_name(&state.app, &model, &name)?;
+    }
+    Ok(match ready(&state) {
+        Ok(model) => {
+            let id = state.app.model_id(&model);
+            let mut card = card(&state, &id);
+            card["name"] = id.into();
+            card["ready"] = true.into();
+            Json(card).into_response()
+        }
+        Err(reason) => not_ready(&reason),
+    })
+}
+
+/// Describes the model for clients of OpenAI.
+fn card(state: &KserveState, id: &str) -> Value {
+    json!({"id": id, "object": "model", "created": state.created, "owned_by": "ai_integration"})
+}
+
+/// Returns the model if a worker is ready, and otherwise the reason why none is.
+fn ready(state: &KserveState) -> Result<Arc<Model>, String> {
+    let engine = state.app.engine();
+    let reason = match &*engine.state().borrow() {
+        EngineState::Ready(_) => None,
+        EngineState::Starting => Some("the model is being loaded".to_owned()),
+        EngineState::Failed(error) => Some(error.message.to_string()),
+    };
+    match (reason, engine.model_now()) {
+        (None, Some(model)) => Ok(model),
+        (reason, _) => Err(reason.unwrap_or_else(|| "the model is being loaded".to_owned())),
+    }
+}
+
+/// Makes the response of a probe. Unlike a failure, it is not logged as one.
+fn not_ready(reason: &str) -> Response {
+    let body = Json(json!({"error": reason}));
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
+}
