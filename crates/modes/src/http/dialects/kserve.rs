@@ -12,7 +12,7 @@ pub(crate) mod request;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ai_integration_contract::{Environment, InputsSchema, Kind, SettingError};
+use ai_integration_contract::{Environment, Kind, SettingError};
 use ai_integration_engine::Model;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -79,7 +79,7 @@ impl Dialect for Kserve {
     }
 
     fn describe(&self, model: &Model) -> Description {
-        description::describe(schema)
+        description::describe(&model.schema)
     }
 
     fn refuse(&self, failure: &Failure, wording: Wording, _id: &RequestId) -> Response {
