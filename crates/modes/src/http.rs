@@ -110,14 +110,15 @@ async fn run(context: Context) -> ExitStatus {
             return ExitStatus::Usage;
         }
     };
-    let listener = match listen(&config.addresses, config.server.port) {
-        Ok(listener) => listener,
+    let listening = config.ports.iter().map(|port| listen(&config.addresses, *port));
+    let listeners: Vec<TcpListener> = match listening.collect() {
+        Ok(listeners) => listeners,
         Err(problem) => {
             eprint(format_args!("error: {problem}"));
             return ExitStatus::CannotListen;
         }
     };
-    let url = announce(&listener, &config, context.config.reload);
+    let url = announce(&listeners, &config, context.config.reload);
     let (stop_timeout, limits) = (config.server.stop_timeout, config.limits);
     let (tls, tracer) = (config.tls.clone(), config.tracer.clone());
     let edge = match edge(&context, config) {
@@ -127,7 +128,7 @@ async fn run(context: Context) -> ExitStatus {
             return ExitStatus::Usage;
         }
     };
-    let server = Server::start(listener, edge, limits, tls);
+    let server = Server::start(listeners, edge, limits, tls);
 
     let mut state = context.engine.state();
     let ready = announce_readiness(state.clone(), url);
@@ -193,15 +194,19 @@ async fn announce_readiness(mut state: watch::Receiver<State>, url: String) -> I
 
 /// Logs the server's address, and warns of settings that may surprise an operator. Returns the URL
 /// with which a browser on this machine opens the page.
-fn announce(listener: &TcpListener, config: &ServerConfig, is_watched: bool) -> String {
+fn announce(listeners: &[TcpListener], config: &ServerConfig, is_watched: bool) -> String {
     if let Some(warning) = config.server.warning() {
         tracing::warn!("{warning}");
     }
-    let Ok(address) = listener.local_addr() else { return "an unknown address".to_owned() };
+    let mut bound = listeners.iter().filter_map(|listener| listener.local_addr().ok());
+    let Some(address) = bound.next() else { return "an unknown address".to_owned() };
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}/", readable(address));
     let is_chosen = config.server.address().is_some();
     tracing::info!("listening on {url}{}", address_note(address, is_chosen));
+    for (address, port) in bound.zip(&config.ports[1..]) {
+        tracing::info!("listening on {address} too ({})", port.setting.name);
+    }
     if !address.ip().is_loopback() && !config.guard.has_token() {
         tracing::info!(
             "no token is set: anyone who can reach this port can use the model \
@@ -251,6 +256,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         metrics: metrics.clone(),
         early: Semaphore::new(context.config.queue),
         max_records: context.config.queue,
+        stop: context.stop.clone(),
     };
     let app = App::new(parts, intake(false));
     let state = |takes_compressed| app.with_intake(intake(takes_compressed));

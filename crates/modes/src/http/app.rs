@@ -8,9 +8,11 @@ use ai_integration_engine::{About, Engine, Model, Request, Reservation, Ticket};
 use axum::extract::FromRef;
 use serde_json::Value as Json;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::http::about::Operator;
 use crate::http::failure::{Failure, Wording};
+use crate::http::inputs::body::BodyReader;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::fetch::{self, Fetcher};
 use crate::http::inputs::files;
@@ -52,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) early: Semaphore,
     /// The maximum number of records in a request, which is the length of the queue.
     pub(crate) max_records: usize,
+    /// Cancelled when the server begins to stop.
+    pub(crate) stop: CancellationToken,
 }
 
 impl Parts {
@@ -212,6 +216,19 @@ impl App {
     /// Returns the maximum number of records in a request.
     pub(crate) fn max_records(&self) -> usize {
         self.parts.max_records
+    }
+
+    /// Returns the token that is cancelled when the server begins to stop. A stream that its client
+    /// keeps open must end then.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.parts.stop
+    }
+
+    /// Returns the reader of requests' bodies.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn reader(&self) -> &BodyReader {
+        self.intake.reader()
     }
 
     pub(crate) fn needs_token(&self) -> bool {

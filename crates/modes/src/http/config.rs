@@ -13,7 +13,7 @@ use crate::http::failure::{self, Wording};
 use crate::http::inputs::fetch::Fetcher;
 use crate::http::inputs::images;
 use crate::http::limits::ClientLimits;
-use crate::http::listen::addresses;
+use crate::http::listen::{ListenPort, addresses};
 use crate::http::trace::otlp::Tracer;
 use crate::http::wire::guard::{self, Guard};
 use crate::http::wire::tls::Tls;
@@ -172,6 +172,8 @@ pub(crate) struct ServerConfig {
     pub(crate) addresses: Vec<IpAddr>,
     /// The dialects that are served, in the order of the table.
     pub(crate) dialects: Vec<&'static dyn Dialect>,
+    /// The ports to listen on: the server's own, and those of dialects.
+    pub(crate) ports: Vec<ListenPort>,
     pub(crate) operator: Operator,
     pub(crate) limits: ClientLimits,
     pub(crate) images: images::ImageRules,
@@ -189,10 +191,16 @@ impl ServerConfig {
         let addresses = addresses(server.address(), environment);
         let is_local = addresses.iter().all(IpAddr::is_loopback);
         let limits = ClientLimits::read(environment)?;
+        let own = ListenPort { port: server.port, setting: HttpSettings::port() };
+        let mut ports = vec![own];
+        for dialect in DIALECTS {
+            ports.extend(dialect.port(environment)?);
+        }
         Ok(ServerConfig {
             server,
             addresses,
             dialects: dialects::Settings::read(environment)?.served(),
+            ports,
             operator: Operator::read(environment)?,
             fetcher: Fetcher::read(environment, limits.max_body)?,
             limits,

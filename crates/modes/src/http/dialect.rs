@@ -9,6 +9,7 @@ use axum::response::Response;
 use crate::http::app::App;
 use crate::http::description::Description;
 use crate::http::failure::{Failure, Wording, problem};
+use crate::http::listen::ListenPort;
 use crate::http::request_context::RequestId;
 use crate::http::routes::Mounted;
 
@@ -25,6 +26,16 @@ pub(crate) trait Dialect: Sync {
     /// Returns the settings of the dialect.
     fn settings(&self) -> &'static [&'static Setting] {
         &[]
+    }
+
+    /// Returns a further port that the operator set for clients of the dialect, and the setting. The
+    /// server listens there too, and answers the same requests as on its own port.
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    fn port(&self, environment: &Environment) -> Result<Option<ListenPort>, SettingError> {
+        let _ = environment;
+        Ok(None)
     }
 
     /// Returns true if the bodies of requests may be compressed with gzip or deflate.

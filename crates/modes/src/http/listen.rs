@@ -4,14 +4,23 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use ai_integration_contract::Environment;
+use ai_integration_contract::{Environment, Setting};
 use tokio::net::{TcpListener, TcpSocket};
 
 /// The number of connections that may wait to be accepted. The system may allow fewer.
 const BACKLOG: u32 = 4096;
 
+/// A port to listen on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListenPort {
+    pub(crate) port: u16,
+    /// The setting that chose it.
+    pub(crate) setting: &'static Setting,
+}
+
 /// Listens on the first of these addresses that is available.
-pub(crate) fn listen(addresses: &[IpAddr], port: u16) -> Result<TcpListener, String> {
+pub(crate) fn listen(addresses: &[IpAddr], port: ListenPort) -> Result<TcpListener, String> {
+    let ListenPort { port, setting } = port;
     let mut problem = String::new();
     for host in addresses {
         let address = SocketAddr::new(*host, port);
@@ -26,7 +35,8 @@ pub(crate) fn listen(addresses: &[IpAddr], port: u16) -> Result<TcpListener, Str
             }
         }
     }
-    Err(format!("{problem}; choose another address with HOST or PORT (--host, --port)"))
+    let (name, flag) = (setting.name, setting.flag.unwrap_or_default());
+    Err(format!("{problem}; choose another address with HOST or {name} (--host, --{flag})"))
 }
 
 /// Binds like `TcpListener::bind`, but with room for more clients that connect at the same time.

@@ -1,6 +1,6 @@
 //! The accept loop. `axum::serve` has no timeouts, so a client that connects and sends nothing
-//! would stay connected for ever. Here hyper serves HTTP/1.1, or HTTP/2 if TLS has negotiated it,
-//! over connections with timeouts.
+//! would stay connected for ever. Here hyper serves HTTP/1.1, or HTTP/2 if TLS has negotiated it or
+//! the first bytes are those of HTTP/2, over connections with timeouts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::{join_all, try_join_all};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -35,6 +36,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TIDY: Duration = Duration::from_mins(1);
 /// The maximum number of concurrent requests on a connection of HTTP/2.
 const MAX_STREAMS: u32 = 100;
+/// The first bytes of a connection of HTTP/2 without TLS (RFC 9113, section 3.4), as far as they
+/// differ from those of every request of HTTP/1.1.
+const PREFACE: &[u8] = b"PRI ";
+/// The pause before the first bytes are looked at again, if they are fewer than [`PREFACE`].
+const PREFACE_PAUSE: Duration = Duration::from_millis(10);
+/// The time without traffic after which the server checks that the client of a request over HTTP/2
+/// is still there.
+const ALIVE_AFTER: Duration = Duration::from_mins(1);
 /// The response to a connection over the limit.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\
                       connection: close\r\n\r\n";
@@ -42,12 +51,12 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncont
 /// A running server.
 pub(crate) struct Server {
     stop: CancellationToken,
-    accepting: JoinHandle<GracefulShutdown>,
+    accepting: Vec<JoinHandle<GracefulShutdown>>,
 }
 
 impl Server {
     pub(crate) fn start(
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
         edge: Edge,
         limits: ClientLimits,
         tls: Option<Arc<Tls>>,
@@ -63,7 +72,8 @@ impl Server {
             stop: stop.clone(),
         });
         tokio::spawn(acceptor.clone().look_after());
-        let accepting = tokio::spawn(acceptor.accept(listener));
+        let accept = |listener| tokio::spawn(acceptor.clone().accept(listener));
+        let accepting = listeners.into_iter().map(accept).collect();
         Server { stop, accepting }
     }
 
@@ -72,8 +82,8 @@ impl Server {
     /// and clients get 1 s to read the last responses.
     pub(crate) async fn stop(self, grace: Duration, cancel: impl FnOnce()) -> bool {
         self.stop.cancel();
-        let Ok(connections) = self.accepting.await else { return false };
-        let finished = connections.shutdown();
+        let Ok(connections) = try_join_all(self.accepting).await else { return false };
+        let finished = join_all(connections.into_iter().map(GracefulShutdown::shutdown));
         tokio::pin!(finished);
         if timeout(grace, &mut finished).await.is_ok() {
             return true;
@@ -144,30 +154,27 @@ impl Acceptor {
         watcher: Watcher,
         activity: Arc<Activity>,
     ) {
-        if !self.has_begun(&stream).await {
-            return;
-        }
+        let Some(protocol) = self.begin(&stream).await else { return };
         // The future and its buffers are allocated only now, so that a connection that sends
         // nothing needs little memory.
-        if let Err(error) = Box::pin(self.serve(stream, peer, watcher, activity)).await {
+        if let Err(error) = Box::pin(self.serve(stream, protocol, peer, watcher, activity)).await {
             tracing::debug!(%error, "a connection ended early");
         }
     }
 
-    /// Waits for the first byte. Returns false if it did not come within the timeout.
-    async fn has_begun(&self, stream: &TcpStream) -> bool {
-        let mut first = [0];
+    /// Waits for the first bytes, and returns the protocol that they show. Returns `None` if they did
+    /// not come within the timeout.
+    async fn begin(&self, stream: &TcpStream) -> Option<Protocol> {
         tokio::select! {
-            peeked = timeout(self.limits.head_timeout, stream.peek(&mut first)) => {
-                matches!(peeked, Ok(Ok(1)))
-            }
-            () = self.stop.cancelled() => false,
+            begun = timeout(self.limits.head_timeout, protocol(stream)) => begun.ok()?,
+            () = self.stop.cancelled() => None,
         }
     }
 
     async fn serve(
         &self,
         stream: TcpStream,
+        protocol: Protocol,
         peer: SocketAddr,
         watcher: Watcher,
         activity: Arc<Activity>,
@@ -178,12 +185,16 @@ impl Acceptor {
         let reservation = self.edge.budget.reserve(Some(holder));
         let stream = Resetting::new(stream, activity.clone());
         let stream = Timed::new(stream, activity.clone(), self.limits, reservation);
-        let Some(tls) = &self.tls else { return self.http1(stream, caller, watcher).await };
-        // Boxed, so that the future of plain HTTP/1.1 does not have the size of this one.
+        // The other futures are boxed, so that the one of plain HTTP/1.1 does not have their size.
+        let Some(tls) = &self.tls else {
+            return match protocol {
+                Protocol::Http1 => self.http1(stream, caller, watcher).await,
+                Protocol::Http2 => Box::pin(self.http2(stream, caller, watcher)).await,
+            };
+        };
         let handshake = Box::pin(tls.accept(stream));
         let (stream, is_http2) = timeout(self.limits.head_timeout, handshake).await??;
         if is_http2 {
-            activity.multiplexes.store(true, Ordering::Relaxed);
             Box::pin(self.http2(stream, caller, watcher)).await
         } else {
             Box::pin(self.http1(stream, caller, watcher)).await
@@ -213,12 +224,13 @@ impl Acceptor {
         caller: Caller,
         watcher: Watcher,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        caller.activity.multiplexes.store(true, Ordering::Relaxed);
         let mut http = http2::Builder::new(TokioExecutor::new());
         // hyper rejects a head that reaches this limit over HTTP/2, but over HTTP/1.1 only a longer
         // one.
         let most = u32::try_from(MAX_HEAD + 1).unwrap_or(u32::MAX);
         http.timer(TokioTimer::new()).max_header_list_size(most);
-        http.max_concurrent_streams(MAX_STREAMS);
+        http.max_concurrent_streams(MAX_STREAMS).keep_alive_interval(ALIVE_AFTER);
         let connection = http.serve_connection(TokioIo::new(stream), caller);
         Ok(watcher.watch(connection).await?)
     }
@@ -234,6 +246,29 @@ impl Acceptor {
                 () = self.stop.cancelled() => return,
             }
         }
+    }
+}
+
+/// The protocol of a connection, as far as its first bytes show it. Those of TLS are not looked at.
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Waits for the first bytes of a connection. Returns `None` if it ends before them.
+async fn protocol(stream: &TcpStream) -> Option<Protocol> {
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut first).await.ok().filter(|count| *count > 0)?;
+        let first = &first[..count];
+        if first == PREFACE {
+            return Some(Protocol::Http2);
+        }
+        if !PREFACE.starts_with(first) {
+            return Some(Protocol::Http1);
+        }
+        // Nothing wakes this task when more arrives, since the first bytes stay unread.
+        tokio::time::sleep(PREFACE_PAUSE).await;
     }
 }
 
