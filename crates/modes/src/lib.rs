@@ -22,6 +22,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `grpc` | the Open Inference Protocol over gRPC, in `http` |
 //! | `http` | the mode `http`: the API and the web page |
 //! | `otel` | traces of `http` for an OpenTelemetry collector |
 //! | `pickle` | the mode `test_inputs_pickled_dict` |

@@ -6,17 +6,20 @@ use ai_integration_contract::{nearest, settings};
 use crate::http::dialect::Dialect;
 
 macro_rules! dialects {
-    ($($module:ident :: $name:ident),+ $(,)?) => {
-        $(pub(crate) mod $module;)+
+    ($($(#[cfg(feature = $feature:literal)])? $module:ident :: $name:ident),+ $(,)?) => {
+        $($(#[cfg(feature = $feature)])? pub(crate) mod $module;)+
         /// Every dialect of this build. For an unknown address that could belong to several
         /// dialects, the first one makes the error response.
-        pub(crate) const DIALECTS: &[&dyn Dialect] = &[$(&$module::$name),+];
+        pub(crate) const DIALECTS: &[&dyn Dialect] = &[
+            $($(#[cfg(feature = $feature)])? &$module::$name),+
+        ];
     };
 }
 
 dialects! {
     native::Native,
     oip::Oip,
+    #[cfg(feature = "grpc")] grpc::Grpc,
     classic::Classic,
     kserve::Kserve,
 }

@@ -1,16 +1,17 @@
 //! Reads the body of a request, with limits on its size, its time and the memory of all requests.
 
+use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Error, Kind};
 use ai_integration_engine::{BodyBuffer, Budget, Reservation};
-use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Body as _;
+use hyper::body::Body;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -67,7 +68,12 @@ impl BodyReader {
     /// Makes an empty reservation for the client of this request.
     pub(crate) fn reserve(&self, request: &Request) -> Reservation {
         let context: Option<&RequestContext> = request.extensions().get();
-        self.budget.reserve(context.and_then(|context| context.client))
+        self.reserve_for(context.and_then(|context| context.client))
+    }
+
+    /// Makes an empty reservation for this client.
+    pub(crate) fn reserve_for(&self, client: Option<IpAddr>) -> Reservation {
+        self.budget.reserve(client)
     }
 
     /// Returns the content coding of a body, or an error if the coding is not accepted.
@@ -86,19 +92,45 @@ impl BodyReader {
         let waits = request.headers().contains_key(header::EXPECT);
         let head = head_length(&request);
         let body = self.receive(request.into_body(), head, waits, reservation).await?;
+        self.decoded(coding, body, reservation).await
+    }
+
+    /// Reads a part of a body, such as one of its messages, by the same rules as a whole body.
+    pub(crate) async fn read_part<B>(
+        &self,
+        part: B,
+        coding: Option<Coding>,
+        reservation: &mut Reservation,
+    ) -> Result<Bytes, Failure>
+    where
+        B: Body<Data = Bytes, Error: Display> + Unpin,
+    {
+        let part = self.receive(part, 0, false, reservation).await?;
+        self.decoded(coding, part, reservation).await
+    }
+
+    async fn decoded(
+        &self,
+        coding: Option<Coding>,
+        body: Bytes,
+        reservation: &mut Reservation,
+    ) -> Result<Bytes, Failure> {
         match coding {
             None => Ok(body),
             Some(coding) => Box::pin(self.decompress(coding, body, reservation)).await,
         }
     }
 
-    async fn receive(
+    async fn receive<B>(
         &self,
-        mut body: Body,
+        mut body: B,
         head: usize,
         waits: bool,
         reservation: &mut Reservation,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Bytes, Failure>
+    where
+        B: Body<Data = Bytes, Error: Display> + Unpin,
+    {
         let mut has_begun = false;
         let received = self.collect(&mut body, head, &mut has_begun, reservation).await;
         if let Err(failure) = &received
@@ -115,13 +147,16 @@ impl BodyReader {
 
     /// Reads a body, and reserves memory shortly before it is received. The announced length is not
     /// reserved at once, because a client may never send that many bytes.
-    async fn collect(
+    async fn collect<B>(
         &self,
-        body: &mut Body,
+        body: &mut B,
         head: usize,
         has_begun: &mut bool,
         reservation: &mut Reservation,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Bytes, Failure>
+    where
+        B: Body<Data = Bytes, Error: Display> + Unpin,
+    {
         let ClientLimits { max_body: limit, upload_timeout, .. } = self.limits;
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if announced > limit {
@@ -197,12 +232,15 @@ impl BodyReader {
 
 /// Waits for the next data of a body. Returns `None` at its end, and an error if the body is too
 /// slow or its memory was taken for other requests.
-async fn next(
-    body: &mut Body,
+async fn next<B>(
+    body: &mut B,
     pace: &Pace,
     is_first: bool,
     reservation: &Reservation,
-) -> Result<Option<Bytes>, Failure> {
+) -> Result<Option<Bytes>, Failure>
+where
+    B: Body<Data = Bytes, Error: Display> + Unpin,
+{
     let limit = if is_first { pace.upload.min(FIRST) } else { pace.next_timeout() };
     let received = tokio::select! {
         biased;
@@ -323,6 +361,7 @@ mod tests {
 
     use super::*;
     use ai_integration_contract::Environment;
+    use axum::body::Body;
 
     #[tokio::test]
     async fn a_compressed_body_is_charged_by_its_decompressed_size() {
