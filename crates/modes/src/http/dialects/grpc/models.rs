@@ -35,11 +35,11 @@ pub(crate) struct Named {
 
 impl Named {
     fn of(app: &App, model: &Model) -> Self {
-        let version = metadata::version(&app.about(model)).to_owned();
-        Named { name: app.model_id(model), version }
+        Named { name: app.model_id(model), version: app.model_version(model).to_owned() }
     }
 
-    /// Checks that a request is for the model that is served. It need not name a version.
+    /// Refuses a request for another model than the one that is served. A request need not name a
+    /// version.
     pub(crate) fn check(
         app: &App,
         model: &Model,
@@ -50,12 +50,10 @@ impl Named {
         if name == served.name && (version.is_empty() || version == served.version) {
             return Ok(served);
         }
-        let Named { name: id, version: only } = served;
-        let message = if name == id {
-            format!("the model {id:?} has the version {only:?} only, not {version:?}")
-        } else {
-            format!("this server has the model {id:?} only, not {name:?}")
-        };
+        let Named { name, version } = served;
+        let message = format!(
+            "there is no such model; this server has the model {name:?} in version {version:?}"
+        );
         Err(Failure::refused(Refusal::NotFound, message))
     }
 }
