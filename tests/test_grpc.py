@@ -13,6 +13,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import documented
 import grpc
 import pytest
 from environments import python_with
@@ -21,7 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
-from support import PATIENCE, environment, eventually, free_port, serve
+from support import PATIENCE, REPOSITORY, environment, eventually, free_port, serve
 
 # Answers with its inputs, or does what its text says.
 MODEL = """
@@ -404,6 +405,13 @@ def test_what_the_server_says_of_itself(client, server):
     assert [tensor.name for tensor in config.input] == list(inputs)
     (model,) = client.call("RepositoryIndex").models
     assert (model.name, model.version, model.state) == ("model", "1", "READY")
+    (before,) = client.call("ModelStatistics").model_stats
+    client.infer(text("a", "b"))
+    list(client.stream([client.asking(text("a"))]))
+    asked = client.methods["ModelStatistics"][0](name="model")
+    (after,) = client.call("ModelStatistics", asked).model_stats
+    assert after.inference_count == before.inference_count + 3
+    assert after.inference_stats.success.count == before.inference_stats.success.count + 2
     load = client.methods["RepositoryModelLoad"][0]
     for request in [load(name="model"), load(triton_name="model")]:
         assert client.call("RepositoryModelLoad", request).is_loaded
@@ -509,7 +517,7 @@ def test_a_full_queue_is_refused(model):
         eventually(lambda: "waits" in server.output(), "the model works")
         waiting.append(cancellable(client, [text("wait")]))
         eventually(lambda: queued(server) == 1, "a job is queued")
-        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue"):
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "waiting already"):
             client.infer(text("a"))
         for call in waiting:
             call.cancel()
@@ -517,7 +525,7 @@ def test_a_full_queue_is_refused(model):
 
 def queued(server):
     for line in server.get("/metrics").body.decode().splitlines():
-        if line.startswith("ai_integration_queue_length"):
+        if line.startswith("ai_integration_queue_depth"):
             return float(line.rpartition(" ")[2])
 
 
@@ -639,15 +647,26 @@ def test_what_is_not_grpc_is_told_so(server):
     assert "HTTP/2" in answer.headers["grpc-message"].replace("%20", " ")
 
 
-TRITON = Path(__file__).with_name("triton_client.py")
+TRITON = ["tritonclient[grpc]==2.73.0", "numpy==2.4.6"]
+SCRIPT = Path(__file__).with_name("triton_client.py")
+PAGE = REPOSITORY / "docs" / "clients" / "grpc.md"
+
+
+def run_with_triton(*arguments):
+    command = [python_with("triton-grpc", TRITON), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_client_of_triton(model):
-    python = python_with("triton-grpc", ["tritonclient[grpc]==2.73.0", "numpy==2.4.6"])
     port = free_port()
     with serve(model, HOST="127.0.0.1", AI_INTEGRATION_GRPC_PORT=port):
-        command = [python, TRITON, "127.0.0.1:%d" % port]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-        assert done.returncode == 0, done.stderr
+        run_with_triton(SCRIPT, "127.0.0.1:%d" % port)
+
+
+def test_the_example_of_the_page(server, tmp_path):
+    (block,) = documented.blocks(PAGE)
+    program = tmp_path / "block.py"
+    program.write_text(block.text.replace(documented.ADDRESS, address(server)))
+    assert json.loads(run_with_triton(program)) == {"given": {"text": "hello"}}

@@ -33,6 +33,7 @@ def whole(client):
     assert client.get_model_metadata("model").inputs[0].name == "text"
     assert client.get_model_config("model").config.name == "model"
     assert client.get_model_repository_index().models[0].state == "READY"
+    assert client.get_inference_statistics("model").model_stats[0].name == "model"
     client.load_model("model")
     inputs = [
         text("a cat"),

@@ -80,7 +80,12 @@ REFUSED = {
     "an address of 60 KB": (GET.replace(b"healthz", b"x" * 60_000) + b"\r\n", 414),
     # The head as a whole is too long before the address has ended.
     "an address of 70 KB": (GET.replace(b"healthz", b"x" * 70_000) + b"\r\n", 431),
-    "HTTP/2 without TLS": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None),
+    "HTTP/1.1 after the preface of HTTP/2": (
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HIDDEN,
+        None,
+    ),
+    "a preface of HTTP/2 that is cut off": (b"PRI * HTTP/2.0\r\n\r\n" + HIDDEN, None),
+    "the preface of an older HTTP/2": (b"PRI * HTTP/1.1\r\n\r\n" + HIDDEN, None),
     "another protocol": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", None),
     "a gigantic chunk": (
         post(b"Transfer-Encoding: chunked\r\n", b"ffffffffffffffffff\r\nx\r\n0\r\n\r\n"),

@@ -62,6 +62,7 @@ use self::listen::{address_note, listen, readable};
 use self::metrics::HttpMetrics;
 use self::page::{built, routes as page_routes};
 use self::routes::Mounted;
+use self::tensors::statistics::Statistics;
 use self::wire::addresses::Addresses;
 use self::wire::edge::{Edge, INERT};
 use self::wire::guard::Guard;
@@ -256,6 +257,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         metrics: metrics.clone(),
         early: Semaphore::new(context.config.queue),
         max_records: context.config.queue,
+        statistics: Statistics::default(),
         stop: context.stop.clone(),
     };
     let app = App::new(parts, intake(false));

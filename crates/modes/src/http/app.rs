@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::about::Operator;
 use crate::http::failure::{Failure, Wording};
-use crate::http::inputs::body::BodyReader;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::fetch::{self, Fetcher};
 use crate::http::inputs::files;
@@ -22,6 +21,7 @@ use crate::http::inputs::request::{RequestInputs, extent, footprint};
 use crate::http::large::{LARGE, work_on};
 use crate::http::metrics::HttpMetrics;
 use crate::http::request_context::RequestContext;
+use crate::http::tensors::statistics::Statistics;
 use crate::http::wire::guard::frames::FrameAncestors;
 
 /// The time that a request for the schema waits while the model is being loaded.
@@ -54,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) early: Semaphore,
     /// The maximum number of records in a request, which is the length of the queue.
     pub(crate) max_records: usize,
+    /// Counts the requests of protocols with tensors.
+    pub(crate) statistics: Statistics,
     /// Cancelled when the server begins to stop.
     pub(crate) stop: CancellationToken,
 }
@@ -218,17 +220,16 @@ impl App {
         self.parts.max_records
     }
 
-    /// Returns the token that is cancelled when the server begins to stop. A stream that its client
-    /// keeps open must end then.
-    #[cfg(feature = "grpc")]
-    pub(crate) fn stop(&self) -> &CancellationToken {
-        &self.parts.stop
+    /// Returns the counts of the requests of protocols with tensors.
+    pub(crate) fn statistics(&self) -> &Statistics {
+        &self.parts.statistics
     }
 
-    /// Returns the reader of requests' bodies.
-    #[cfg(feature = "grpc")]
-    pub(crate) fn reader(&self) -> &BodyReader {
-        self.intake.reader()
+    /// Returns the token that is cancelled when the server begins to stop. A stream that its client
+    /// keeps open must end then.
+    #[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "only gRPC has such streams"))]
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.parts.stop
     }
 
     pub(crate) fn needs_token(&self) -> bool {

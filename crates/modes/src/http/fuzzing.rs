@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use crate::http::dialects::{kserve, oip};
+use crate::http::dialects::{grpc, kserve, oip};
 use crate::http::inputs::egress;
 use crate::http::inputs::images;
 use crate::http::inputs::multipart;
@@ -35,6 +35,11 @@ pub fn json(bytes: &[u8]) {
             assert!(usual.contains_key(name));
         }
     }
+}
+
+/// Reads a request for the model over gRPC.
+pub fn grpc(bytes: &[u8]) {
+    grpc::infer::fuzz(bytes);
 }
 
 /// Reads the header of a picture.

@@ -6,4 +6,5 @@ pub(crate) mod answer;
 pub(crate) mod datatype;
 pub(crate) mod mapping;
 pub(crate) mod metadata;
+pub(crate) mod statistics;
 pub(crate) mod tensor;

@@ -18,6 +18,7 @@ use axum::response::IntoResponse;
 use axum::routing::post;
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use super::*;
@@ -29,6 +30,7 @@ use crate::http::inputs::call::Call;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::request::RequestInputs;
 use crate::http::routes::Routes;
+use crate::http::tensors::statistics::Statistics;
 
 /// A dialect that answers `POST /shout` with `{"shout": …}`, or with `{"complaint": …}`.
 struct Shout;
@@ -142,6 +144,8 @@ fn app(environment: &Environment) -> App {
         metrics: Arc::default(),
         early: Semaphore::new(1),
         max_records: 1,
+        statistics: Statistics::default(),
+        stop: CancellationToken::new(),
     };
     App::new(parts, Intake::new(Engine::from(engine), reader))
 }

@@ -9,7 +9,7 @@ mod answers;
 mod contents;
 mod footprint;
 mod health;
-mod infer;
+pub(crate) mod infer;
 mod messages;
 mod models;
 mod protocol;
@@ -65,6 +65,7 @@ impl Dialect for Grpc {
             .at("/inference.GRPCInferenceService/ModelConfig", post(models::config))
             .at("/inference.GRPCInferenceService/ModelInfer", post(infer::infer))
             .at("/inference.GRPCInferenceService/ModelStreamInfer", post(stream::infer))
+            .at("/inference.GRPCInferenceService/ModelStatistics", post(models::statistics))
             .at("/inference.GRPCInferenceService/RepositoryIndex", post(models::index))
             .at("/inference.GRPCInferenceService/RepositoryModelLoad", post(models::load))
             .at("/inference.GRPCInferenceService/{method}", post(unimplemented))
@@ -86,8 +87,7 @@ impl Dialect for Grpc {
 /// Answers a request for a method of Triton or KServe that means nothing here.
 async fn unimplemented() -> Response {
     let message = "this server does not have this method of the inference service: it has no shared \
-                   memory with clients, it cannot unload its model, and its statistics are at \
-                   /metrics";
+                   memory with clients, and its model stays loaded as long as it runs";
     let failure = Failure::refused(Refusal::NotFound, message);
     failure.with_body(answers::trailers_only(Code::Unimplemented, message))
 }

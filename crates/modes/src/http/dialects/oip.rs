@@ -10,7 +10,6 @@ mod operations;
 pub(crate) mod request;
 mod response;
 mod served;
-mod statistics;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -89,7 +88,7 @@ impl Dialect for Oip {
         let routes = UNSUPPORTED
             .into_iter()
             .fold(routes, |routes, address| routes.unlabelled(address, any(unsupported)));
-        Ok(routes.with_state(OipState { app: app.clone(), statistics: Arc::default() }))
+        Ok(routes.with_state(OipState { app: app.clone() }))
     }
 
     fn describe(&self, _model: &Model) -> Description {
@@ -115,7 +114,8 @@ async fn infer(
     mut call: Call,
     request: InferRequest,
 ) -> Result<Response, Failure> {
-    let OipState { app, statistics } = state;
+    let app = state.app;
+    let statistics = app.statistics();
     let InferRequest { content, form } = request;
     call.shorten(content.timeout()?);
     let model = app.model(&mut call).await?;

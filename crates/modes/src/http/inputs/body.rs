@@ -96,6 +96,7 @@ impl BodyReader {
     }
 
     /// Reads a part of a body, such as one of its messages, by the same rules as a whole body.
+    #[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "only gRPC has such bodies"))]
     pub(crate) async fn read_part<B>(
         &self,
         part: B,

@@ -3,6 +3,7 @@
 //! ones.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use ai_integration_contract::{Error, FieldError, Kind, Outcome};
 use ai_integration_engine::Reservation;
@@ -56,16 +57,26 @@ pub(crate) async fn infer(State(app): State<App>, request: Request) -> Result<Re
     let mut call = Call::from_request_parts(&mut parts, &app).await?;
     call.shorten(client_timeout(&parts.headers)?);
     let request = Request::from_parts(parts, body);
-    let mut messages = Messages::new(request, app.reader(), usize::MAX)?;
+    let mut messages = Messages::new(request, &app, usize::MAX)?;
     let (message, reservation) = call.wait_for(messages.only()).await??;
     let Asked { name, version, id, is_raw, inference, .. } =
         call.wait_for(Asked::read(message, reservation)).await??;
     call.shorten(inference.timeout()?);
     let model = app.model(&mut call).await?;
     let named = Named::check(&app, &model, &name, &version)?;
-    let records = inference.records(&app, &model, &mut call).await?;
-    let outcomes = records::run(&app, &model, call, records).await?;
-    let sent = Sent::new(answer(&named, id, is_raw, outcomes).await?)?;
+    let begun = Instant::now();
+    let run = async {
+        let records = inference.records(&app, &model, &mut call).await?;
+        let outcomes = records::run(&app, &model, call, records).await?;
+        let count = outcomes.len();
+        Ok((count, Sent::new(answer(&named, id, is_raw, outcomes).await?)?))
+    };
+    let ended: Result<_, Failure> = run.await;
+    match &ended {
+        Ok((records, _)) => app.statistics().succeeded(*records, begun.elapsed()),
+        Err(_) => app.statistics().failed(begun.elapsed()),
+    }
+    let (_, sent) = ended?;
     Ok(streamed(stream::iter([Ok(sent)])))
 }
 
@@ -224,4 +235,42 @@ fn encode(named: Named, id: String, is_raw: bool, answer: Answer) -> Result<Vec<
 
 fn text(text: &str) -> InferParameter {
     InferParameter { parameter_choice: Some(ParameterChoice::StringParam(text.to_owned())) }
+}
+
+/// Runs a fuzz target: a message that is accepted takes up no more memory than was charged for it, and
+/// becomes records or an error.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    use ai_integration_contract::InputsSchema;
+    use ai_integration_engine::Budget;
+
+    let message = Bytes::copy_from_slice(bytes);
+    let Ok(charged) = footprint(&message) else { return };
+    if let Ok(request) = decode::<ModelInferRequest>(message.clone()) {
+        let list = |count: usize, size: usize| count * size;
+        let contents = |contents: &InferTensorContents| {
+            list(contents.int_contents.capacity(), 4)
+                + list(contents.int64_contents.capacity(), 8)
+                + list(contents.uint_contents.capacity(), 4)
+                + list(contents.uint64_contents.capacity(), 8)
+                + list(contents.fp32_contents.capacity(), 4)
+                + list(contents.fp64_contents.capacity(), 8)
+                + list(contents.bytes_contents.capacity(), size_of::<Bytes>())
+        };
+        let tensors = request.inputs.iter().map(|tensor| {
+            list(tensor.shape.capacity(), 8) + tensor.contents.as_ref().map_or(0, contents)
+        });
+        // The first items of a list get room for four.
+        let least = 4 * size_of::<Bytes>() * (request.inputs.len() + 1);
+        assert!(tensors.sum::<usize>() <= charged + least, "{charged}");
+    }
+    let (schema, _) = InputsSchema::parse(&serde_json::json!({
+        "t": "text", "i": "integer", "n": "number", "b": "boolean", "f": "file", "j": "json",
+        "l": {"type": "text", "list": true}, "m": {"type": "file", "list": true},
+    }));
+    let reservation = Budget::new(64 << 20).reserve(None);
+    if let Ok(asked) = Asked::parse(message, reservation) {
+        let _ = asked.inference.timeout();
+        let _ = asked.inference.into_records(&schema, 16);
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ai_integration_contract::{Error, Kind};
 use ai_integration_engine::Reservation;
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Version};
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::http::app::App;
 use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::body::BodyReader;
 use crate::http::inputs::coding::Coding;
+use crate::http::inputs::intake::Intake;
 use crate::http::limits::FIRST;
 use crate::http::request_context::RequestContext;
 
@@ -40,7 +41,7 @@ impl<T: Message + Default> FromRequest<App> for Unary<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
-        let mut messages = Messages::new(request, app.reader(), SMALL)?;
+        let mut messages = Messages::new(request, app, SMALL)?;
         let (message, _reservation) = messages.only().await?;
         Ok(Unary(decode(message)?))
     }
@@ -62,16 +63,15 @@ pub(crate) struct Messages {
 impl Messages {
     /// Checks the head of a request. Messages may have up to `limit` bytes, and never more than the
     /// server accepts as a body.
-    pub(crate) fn new(
-        request: Request,
-        reader: &BodyReader,
-        limit: usize,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(request: Request, app: &App, limit: usize) -> Result<Self, Failure> {
+        Messages::with_reader(request, Intake::from_ref(app).reader().clone(), limit)
+    }
+
+    fn with_reader(request: Request, reader: BodyReader, limit: usize) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         check(parts.version, &parts.headers)?;
         let coding = coding(&parts.headers)?;
         let context = parts.extensions.get().cloned();
-        let reader = reader.clone();
         Ok(Messages { body, received: Bytes::new(), reader, coding, limit, context })
     }
 
@@ -268,7 +268,7 @@ mod tests {
         let request = Request::builder().version(Version::HTTP_2).header(CONTENT_TYPE, GRPC);
         let request = request.header("grpc-encoding", "gzip");
         let request = request.body(Body::from_stream(stream::iter(parts))).unwrap();
-        let mut messages = Messages::new(request, &reader, 100).unwrap();
+        let mut messages = Messages::with_reader(request, reader, 100).unwrap();
         let mut found = Vec::new();
         let end = loop {
             match messages.next().await {

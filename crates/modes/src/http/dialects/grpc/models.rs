@@ -1,6 +1,7 @@
 //! The methods of the inference service that describe the server and its model.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ai_integration_engine::{Model, State as EngineState};
 use axum::extract::State;
@@ -11,20 +12,21 @@ use super::messages::Unary;
 use super::protocol::model_metadata_response::TensorMetadata;
 use super::protocol::repository_index_response::ModelIndex;
 use super::protocol::{
-    DataType, ModelConfig, ModelConfigRequest, ModelConfigResponse, ModelInput,
+    DataType, InferStatistics, ModelConfig, ModelConfigRequest, ModelConfigResponse, ModelInput,
     ModelMetadataRequest, ModelMetadataResponse, ModelOutput, ModelReadyRequest,
-    ModelReadyResponse, RepositoryIndexRequest, RepositoryIndexResponse, RepositoryModelRequest,
+    ModelReadyResponse, ModelStatistics, ModelStatisticsRequest, ModelStatisticsResponse,
+    RepositoryIndexRequest, RepositoryIndexResponse, RepositoryModelRequest,
     RepositoryModelResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
-    ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+    ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse, StatisticDuration,
 };
 use crate::http::app::App;
 use crate::http::failure::{Failure, Refusal};
 use crate::http::tensors::datatype::Datatype;
 use crate::http::tensors::metadata;
+use crate::http::tensors::statistics::Durations;
 
-const SERVER: &str = "ai_integration";
 /// The extensions of Triton that the service has.
-const EXTENSIONS: [&str; 2] = ["model_configuration", "model_repository"];
+const EXTENSIONS: [&str; 3] = ["model_configuration", "model_repository", "statistics"];
 
 /// The model's id and version, as clients name them.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +73,7 @@ pub(crate) async fn ready(
 
 pub(crate) async fn server(_: Unary<ServerMetadataRequest>) -> Result<Response, Failure> {
     unary(&ServerMetadataResponse {
-        name: SERVER.to_owned(),
+        name: metadata::PLATFORM.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         extensions: EXTENSIONS.map(str::to_owned).into(),
     })
@@ -134,6 +136,36 @@ pub(crate) async fn config(
         backend: metadata::PLATFORM.to_owned(),
     };
     unary(&ModelConfigResponse { config: Some(config) })
+}
+
+pub(crate) async fn statistics(
+    State(app): State<App>,
+    Unary(request): Unary<ModelStatisticsRequest>,
+) -> Result<Response, Failure> {
+    let model = app.loaded_model().await?;
+    // No name means all models.
+    let named = if request.name.is_empty() {
+        Named::of(&app, &model)
+    } else {
+        Named::check(&app, &model, &request.name, &request.version)?
+    };
+    let counted = app.statistics();
+    let duration = |durations: &Durations| {
+        let (count, nanoseconds) = (&durations.count, &durations.nanoseconds);
+        Some(StatisticDuration { count: count.load(Relaxed), ns: nanoseconds.load(Relaxed) })
+    };
+    let (success, fail) = (duration(&counted.succeeded), duration(&counted.failed));
+    // Each record is a job of the model.
+    let records = counted.records.load(Relaxed);
+    let statistics = ModelStatistics {
+        name: named.name,
+        version: named.version,
+        last_inference: counted.last.load(Relaxed),
+        inference_count: records,
+        execution_count: records,
+        inference_stats: Some(InferStatistics { success, fail }),
+    };
+    unary(&ModelStatisticsResponse { model_stats: vec![statistics] })
 }
 
 pub(crate) async fn index(

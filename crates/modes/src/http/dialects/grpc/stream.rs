@@ -44,7 +44,7 @@ pub(crate) async fn infer(State(app): State<App>, request: Request) -> Result<Re
     let (mut parts, body) = request.into_parts();
     let call = Call::from_request_parts(&mut parts, &app).await?;
     let deadline = client_timeout(&parts.headers)?.map(|timeout| Instant::now() + timeout);
-    let messages = Messages::new(Request::from_parts(parts, body), app.reader(), usize::MAX)?;
+    let messages = Messages::new(Request::from_parts(parts, body), &app, usize::MAX)?;
     let (sender, replies) = channel(AHEAD);
     let context = call.context;
     let calls = Calls { app: app.clone(), context: context.clone(), deadline };
@@ -122,7 +122,10 @@ impl Calls {
     async fn begin(&self, message: Bytes, reservation: Reservation, pending: Arc<()>) -> Reply {
         let mut reply = Reply::new(pending);
         match self.submit(message, reservation, &mut reply).await {
-            Ok(tickets) => reply.state = ReplyState::Queued(tickets),
+            Ok(tickets) => {
+                reply.records = tickets.len();
+                reply.state = ReplyState::Queued(tickets);
+            }
             Err(failure) => reply.state = ReplyState::Failed(failure),
         }
         reply
@@ -157,6 +160,9 @@ impl Calls {
 
 /// The answer to one request of a stream.
 struct Reply {
+    begun: Instant,
+    /// The number of records.
+    records: usize,
     id: String,
     named: Option<Named>,
     is_raw: bool,
@@ -181,6 +187,8 @@ enum ReplyState {
 impl Reply {
     fn new(pending: Arc<()>) -> Self {
         Reply {
+            begun: Instant::now(),
+            records: 0,
             id: String::new(),
             named: None,
             is_raw: true,
@@ -297,7 +305,10 @@ impl Answers {
                         let error = self.error(&failure);
                         break Sent::new(vec![error.encode_to_vec().into()]);
                     }
-                    None => self.current = None,
+                    None => {
+                        self.app.statistics().succeeded(reply.records, reply.begun.elapsed());
+                        self.current = None;
+                    }
                 }
             }
             match self.replies.recv().await? {
@@ -312,6 +323,9 @@ impl Answers {
     fn error(&mut self, failure: &Failure) -> ModelStreamInferResponse {
         self.app.record_late(failure, &self.context);
         let reply = self.current.take();
+        if let Some(reply) = &reply {
+            self.app.statistics().failed(reply.begun.elapsed());
+        }
         ModelStreamInferResponse {
             error_message: failure.detail(self.app.wording()),
             infer_response: reply.map(|reply| reply.empty()),

@@ -122,16 +122,16 @@ fn described(tensor: &TensorMetadata<'_>) -> Value {
 
 pub(super) async fn statistics(State(state): State<OipState>, named: Named) -> Answer {
     let model = loaded(&state.app, &named).await?;
-    Ok(statistics_of(&state, &model))
+    Ok(statistics_of(&state.app, &model))
 }
 
 pub(super) async fn all_statistics(State(state): State<OipState>) -> Answer {
     let model = state.app.loaded_model().await?;
-    Ok(statistics_of(&state, &model))
+    Ok(statistics_of(&state.app, &model))
 }
 
-fn statistics_of(OipState { app, statistics }: &OipState, model: &Model) -> Json<Value> {
-    let statistics = statistics.json(&app.model_id(model), app.model_version(model));
+fn statistics_of(app: &App, model: &Model) -> Json<Value> {
+    let statistics = app.statistics().json(&app.model_id(model), app.model_version(model));
     Json(json!({"model_stats": [statistics]}))
 }
 

@@ -1,21 +1,17 @@
 //! The state of the handlers, and the check that a request is for the model that is served.
 
-use std::sync::Arc;
-
 use ai_integration_engine::Model;
 use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::Deserialize;
 
 use crate::http::app::App;
-use crate::http::dialects::oip::statistics::Statistics;
 use crate::http::failure::{Failure, Refusal};
 
 /// The state of the handlers.
 #[derive(Clone)]
 pub(super) struct OipState {
     pub(super) app: App,
-    pub(super) statistics: Arc<Statistics>,
 }
 
 impl FromRef<OipState> for App {

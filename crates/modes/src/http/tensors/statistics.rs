@@ -1,4 +1,4 @@
-//! Counts the requests for inference, in the form of Triton's statistics extension.
+//! Counts the requests of all protocols with tensors, in the form of Triton's statistics extension.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,20 +7,20 @@ use serde_json::{Value, json};
 
 /// The counts since the server started.
 #[derive(Debug, Default)]
-pub(super) struct Statistics {
-    succeeded: Durations,
-    failed: Durations,
+pub(crate) struct Statistics {
+    pub(crate) succeeded: Durations,
+    pub(crate) failed: Durations,
     /// The number of records of the requests that succeeded.
-    records: AtomicU64,
+    pub(crate) records: AtomicU64,
     /// The time of the last success, in milliseconds since 1970.
-    last: AtomicU64,
+    pub(crate) last: AtomicU64,
 }
 
 /// The number of requests, and their time together.
 #[derive(Debug, Default)]
-struct Durations {
-    count: AtomicU64,
-    nanoseconds: AtomicU64,
+pub(crate) struct Durations {
+    pub(crate) count: AtomicU64,
+    pub(crate) nanoseconds: AtomicU64,
 }
 
 impl Durations {
@@ -36,7 +36,7 @@ impl Durations {
 
 impl Statistics {
     /// Counts a request that succeeded after this time.
-    pub(super) fn succeeded(&self, records: usize, duration: Duration) {
+    pub(crate) fn succeeded(&self, records: usize, duration: Duration) {
         self.succeeded.add(duration);
         self.records.fetch_add(records as u64, Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -44,13 +44,13 @@ impl Statistics {
     }
 
     /// Counts a request that failed after this time.
-    pub(super) fn failed(&self, duration: Duration) {
+    pub(crate) fn failed(&self, duration: Duration) {
         self.failed.add(duration);
     }
 
     /// Returns the statistics of the model. Each record is a job of the model. The server does not
     /// measure the steps of a job, so these durations of Triton are left out.
-    pub(super) fn json(&self, model: &str, version: &str) -> Value {
+    pub(crate) fn json(&self, model: &str, version: &str) -> Value {
         let records = self.records.load(Relaxed);
         json!({
             "name": model,
