@@ -26,6 +26,7 @@ mod grpc {
     /// Writes the Rust types of the protocol's messages, and the descriptors of the protocol, which
     /// the server sends to clients that ask for them.
     #[expect(clippy::disallowed_macros, reason = "Cargo reads what a build script prints")]
+    #[expect(clippy::disallowed_methods, reason = "Cargo names the folder in the environment")]
     pub(crate) fn generate() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed=proto");
         let mut compiler = protox::Compiler::new(["proto"])?;

@@ -154,19 +154,20 @@ impl Acceptor {
         watcher: Watcher,
         activity: Arc<Activity>,
     ) {
-        let Some(protocol) = self.begin(&stream).await else { return };
+        let Some(is_http2) = self.begin(&stream).await else { return };
+        activity.multiplexes.store(is_http2, Ordering::Relaxed);
         // The future and its buffers are allocated only now, so that a connection that sends
         // nothing needs little memory.
-        if let Err(error) = Box::pin(self.serve(stream, protocol, peer, watcher, activity)).await {
+        if let Err(error) = Box::pin(self.serve(stream, peer, watcher, activity)).await {
             tracing::debug!(%error, "a connection ended early");
         }
     }
 
-    /// Waits for the first bytes, and returns the protocol that they show. Returns `None` if they did
-    /// not come within the timeout.
-    async fn begin(&self, stream: &TcpStream) -> Option<Protocol> {
+    /// Waits for the first bytes, and returns true if they are those of HTTP/2 without TLS. Returns
+    /// `None` if they did not come within the timeout.
+    async fn begin(&self, stream: &TcpStream) -> Option<bool> {
         tokio::select! {
-            begun = timeout(self.limits.head_timeout, protocol(stream)) => begun.ok()?,
+            begun = timeout(self.limits.head_timeout, is_http2(stream)) => begun.ok()?,
             () = self.stop.cancelled() => None,
         }
     }
@@ -174,7 +175,6 @@ impl Acceptor {
     async fn serve(
         &self,
         stream: TcpStream,
-        protocol: Protocol,
         peer: SocketAddr,
         watcher: Watcher,
         activity: Arc<Activity>,
@@ -187,10 +187,10 @@ impl Acceptor {
         let stream = Timed::new(stream, activity.clone(), self.limits, reservation);
         // The other futures are boxed, so that the one of plain HTTP/1.1 does not have their size.
         let Some(tls) = &self.tls else {
-            return match protocol {
-                Protocol::Http1 => self.http1(stream, caller, watcher).await,
-                Protocol::Http2 => Box::pin(self.http2(stream, caller, watcher)).await,
-            };
+            if activity.is_multiplexed() {
+                return Box::pin(self.http2(stream, caller, watcher)).await;
+            }
+            return self.http1(stream, caller, watcher).await;
         };
         let handshake = Box::pin(tls.accept(stream));
         let (stream, is_http2) = timeout(self.limits.head_timeout, handshake).await??;
@@ -249,23 +249,18 @@ impl Acceptor {
     }
 }
 
-/// The protocol of a connection, as far as its first bytes show it. Those of TLS are not looked at.
-enum Protocol {
-    Http1,
-    Http2,
-}
-
-/// Waits for the first bytes of a connection. Returns `None` if it ends before them.
-async fn protocol(stream: &TcpStream) -> Option<Protocol> {
+/// Waits for the first bytes of a connection, and returns true if they are those of HTTP/2 without
+/// TLS. Returns `None` if the connection ends before them.
+async fn is_http2(stream: &TcpStream) -> Option<bool> {
     let mut first = [0; PREFACE.len()];
     loop {
         let count = stream.peek(&mut first).await.ok().filter(|count| *count > 0)?;
         let first = &first[..count];
         if first == PREFACE {
-            return Some(Protocol::Http2);
+            return Some(true);
         }
         if !PREFACE.starts_with(first) {
-            return Some(Protocol::Http1);
+            return Some(false);
         }
         // Nothing wakes this task when more arrives, since the first bytes stay unread.
         tokio::time::sleep(PREFACE_PAUSE).await;

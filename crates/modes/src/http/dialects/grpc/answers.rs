@@ -168,8 +168,8 @@ fn cut(message: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn sent(failure: Failure) -> (StatusCode, String, String) {
-        let response = refusal(&failure, Wording::Full);
+    fn sent(failure: &Failure) -> (StatusCode, String, String) {
+        let response = refusal(failure, Wording::Full);
         let header = |name| response.headers()[name].to_str().unwrap().to_owned();
         (response.status(), header("grpc-status"), header("grpc-message"))
     }
@@ -177,15 +177,15 @@ mod tests {
     #[test]
     fn each_failure_has_a_status() {
         let full = Error::new(Kind::QueueFull, "50 % full: é").into();
-        let (status, code, message) = sent(full);
-        assert_eq!((status, code.as_str()), (StatusCode::OK, "8"));
+        let (status, number, message) = sent(&full);
+        assert_eq!((status, number.as_str()), (StatusCode::OK, "8"));
         assert_eq!(message, "50%20%25%20full:%20%C3%A9");
         for reason in Reason::all() {
             assert_ne!(code(reason), Code::Ok);
             assert_ne!(code(reason), Code::Unknown);
         }
         let other = Failure::refused(Refusal::UnsupportedMediaType, "x");
-        assert_eq!(sent(other).0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert_eq!(sent(&other).0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
         for (character, kept) in [("a", 4096), (" ", 1365), ("é", 682), ("日", 455)] {
             let message = shortened(character.repeat(10_000));
             assert_eq!(message, character.repeat(kept) + "…");
-            let (_, _, message) = sent(Error::new(Kind::ModelFailed, message).into());
+            let (_, _, message) = sent(&Error::new(Kind::ModelFailed, message).into());
             assert!(message.len() <= MAX_MESSAGE + 9, "{}", message.len());
         }
         let call = "  File \"model.py\", line 1\n".repeat(200);

@@ -10,7 +10,7 @@ use ai_integration_engine::Reservation;
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Version};
+use axum::http::{HeaderMap, HeaderValue, Version};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -182,7 +182,7 @@ fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
 
 /// Returns the coding of the messages that are compressed.
 fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Failure> {
-    match headers.get("grpc-encoding").map(|value| value.as_bytes()) {
+    match headers.get("grpc-encoding").map(HeaderValue::as_bytes) {
         None | Some(b"identity") => Ok(None),
         Some(b"gzip") => Ok(Some(Coding::Gzip)),
         Some(b"deflate") => Ok(Some(Coding::Deflate)),
@@ -249,7 +249,6 @@ impl HttpBody for Part<'_> {
 mod tests {
     use ai_integration_contract::Environment;
     use ai_integration_engine::Budget;
-    use axum::http::HeaderValue;
     use futures_util::stream;
 
     use super::*;
