@@ -20,9 +20,16 @@ pub(crate) async fn run(
     call: Call,
     records: Vec<RequestInputs>,
 ) -> Result<Vec<Outcome>, Failure> {
-    let tickets = submit(app, model, call, records).await?;
-    let outcome = async |ticket: Ticket| Failure::check_outcome(ticket.outcome().await?);
+    outcomes(submit(app, model, call, records).await?).await
+}
+
+/// Waits for the outcomes of all jobs. The first failure cancels the others.
+pub(crate) async fn outcomes(tickets: Vec<Ticket>) -> Result<Vec<Outcome>, Failure> {
     try_join_all(tickets.into_iter().map(outcome)).await
+}
+
+async fn outcome(ticket: Ticket) -> Result<Outcome, Failure> {
+    Failure::check_outcome(ticket.outcome().await?)
 }
 
 /// Queues one job for each record, as soon as the inputs of all records fit the schema. If one of

@@ -1,6 +1,5 @@
 //! Reads the body of a request, with limits on its size, its time and the memory of all requests.
 
-use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +103,7 @@ impl BodyReader {
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure>
     where
-        B: Body<Data = Bytes, Error: Display> + Unpin,
+        B: Body<Data = Bytes, Error = axum::Error> + Unpin,
     {
         let part = self.receive(part, 0, false, reservation).await?;
         self.decoded(coding, part, reservation).await
@@ -130,7 +129,7 @@ impl BodyReader {
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure>
     where
-        B: Body<Data = Bytes, Error: Display> + Unpin,
+        B: Body<Data = Bytes, Error = axum::Error> + Unpin,
     {
         let mut has_begun = false;
         let received = self.collect(&mut body, head, &mut has_begun, reservation).await;
@@ -156,7 +155,7 @@ impl BodyReader {
         reservation: &mut Reservation,
     ) -> Result<Bytes, Failure>
     where
-        B: Body<Data = Bytes, Error: Display> + Unpin,
+        B: Body<Data = Bytes, Error = axum::Error> + Unpin,
     {
         let ClientLimits { max_body: limit, upload_timeout, .. } = self.limits;
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -240,7 +239,7 @@ async fn next<B>(
     reservation: &Reservation,
 ) -> Result<Option<Bytes>, Failure>
 where
-    B: Body<Data = Bytes, Error: Display> + Unpin,
+    B: Body<Data = Bytes, Error = axum::Error> + Unpin,
 {
     let limit = if is_first { pace.upload.min(FIRST) } else { pace.next_timeout() };
     let received = tokio::select! {

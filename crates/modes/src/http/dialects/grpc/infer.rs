@@ -190,7 +190,7 @@ fn parameter(name: &str, value: InferParameter) -> Result<Json, Error> {
         Some(ParameterChoice::Uint64Param(value)) => value.into(),
         Some(ParameterChoice::DoubleParam(value)) => {
             let number = Number::from_f64(value);
-            number.ok_or_else(|| invalid(name, "it is infinite or not a number"))?.into()
+            number.ok_or_else(|| invalid(name, "infinite or not a number"))?.into()
         }
         None => return Err(invalid(name, "the parameter has no value")),
     })

@@ -105,6 +105,7 @@ impl Messages {
         let client = self.context.as_ref().and_then(|context| context.client);
         let mut reservation = self.reader.reserve_for(client);
         let prefix = self.read(PREFIX, None, &mut reservation).await?;
+        reservation = self.reader.reserve_for(client);
         let (is_compressed, length) = prefix_of(&prefix)?;
         if length > self.limit {
             return Err(Failure::too_large());

@@ -11,7 +11,6 @@ use ai_integration_engine::{Event, Reservation, Ticket};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::future::try_join_all;
 use futures_util::stream;
 use prost::Message;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -110,7 +109,7 @@ impl Requests {
                 return Err(Error::new(Kind::Timeout, "the stream's deadline has passed").into());
             }
             if Arc::strong_count(pending) == 1 {
-                let message = format!("no request arrived for {} s", IDLE.as_secs());
+                let message = format!("no request came for {} s", IDLE.as_secs());
                 return Err(Failure::refused(Refusal::RequestTimeout, message));
             }
         }
@@ -243,8 +242,7 @@ impl Reply {
     }
 
     async fn whole(&mut self, tickets: Vec<Ticket>) -> Result<Vec<Bytes>, Failure> {
-        let outcome = async |ticket: Ticket| Failure::check_outcome(ticket.outcome().await?);
-        let outcomes = try_join_all(tickets.into_iter().map(outcome)).await?;
+        let outcomes = records::outcomes(tickets).await?;
         self.answer(outcomes).await
     }
 
