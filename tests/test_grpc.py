@@ -523,6 +523,17 @@ def test_a_full_queue_is_refused(model):
             call.cancel()
 
 
+def test_messages_count_against_the_memory_limit(model):
+    with serve(model, AI_INTEGRATION_MAX_IN_FLIGHT="4MiB") as server, client_of(server) as client:
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "memory"):
+            client.infer(text("a"), ("image", "BYTES", [1], framed(bytes(8 << 20))))
+        # A number is one byte of the message, and many times as much once it is decoded.
+        extra = ("extra", "INT64", [500_000], {"int64_contents": [1] * 500_000})
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "memory"):
+            client.infer(typed("a"), extra)
+        assert given(client.infer(text("a"))) == [{"text": "a"}]
+
+
 def queued(server):
     for line in server.get("/metrics").body.decode().splitlines():
         if line.startswith("ai_integration_queue_depth"):

@@ -13,7 +13,7 @@ use crate::http::failure::{self, Wording};
 use crate::http::inputs::fetch::Fetcher;
 use crate::http::inputs::images;
 use crate::http::limits::ClientLimits;
-use crate::http::listen::{ListenPort, addresses};
+use crate::http::listen::{ListenPort, Port, addresses};
 use crate::http::trace::otlp::Tracer;
 use crate::http::wire::guard::{self, Guard};
 use crate::http::wire::tls::Tls;
@@ -150,19 +150,6 @@ fn loopback(text: &str) -> Option<Ipv4Addr> {
         bits = (bits << 8) | number.filter(|number| *number < 256 && free > 0)?;
     }
     (last < 1 << free).then(|| Ipv4Addr::from_bits((bits << free) | last))
-}
-
-/// A TCP port.
-#[derive(Debug)]
-pub(crate) struct Port;
-
-impl SettingType for Port {
-    type Value = u16;
-    const VALUE_NAME: &'static str = "PORT";
-
-    fn read(text: &str) -> Result<u16, String> {
-        text.parse().map_err(|_| "a port from 0 to 65535".to_owned())
-    }
 }
 
 /// The parts of the server that are made from the settings.

@@ -4,11 +4,25 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use ai_integration_contract::setting::SettingType;
 use ai_integration_contract::{Environment, Setting};
 use tokio::net::{TcpListener, TcpSocket};
 
 /// The number of connections that may wait to be accepted. The system may allow fewer.
 const BACKLOG: u32 = 4096;
+
+/// A TCP port.
+#[derive(Debug)]
+pub(crate) struct Port;
+
+impl SettingType for Port {
+    type Value = u16;
+    const VALUE_NAME: &'static str = "PORT";
+
+    fn read(text: &str) -> Result<u16, String> {
+        text.parse().map_err(|_| "a port from 0 to 65535".to_owned())
+    }
+}
 
 /// A port to listen on.
 #[derive(Clone, Copy, Debug)]

@@ -22,10 +22,9 @@ use axum::routing::post;
 use tonic::Code;
 
 use crate::http::app::App;
-use crate::http::config::Port;
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Refusal, Wording};
-use crate::http::listen::ListenPort;
+use crate::http::listen::{ListenPort, Port};
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
 

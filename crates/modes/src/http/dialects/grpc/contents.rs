@@ -1,9 +1,8 @@
 //! Reads the typed contents of a tensor. Numbers become raw data, as if the client had sent them so.
 
-use ai_integration_contract::Error;
+use ai_integration_contract::{Error, FieldError};
 use bytes::{Bytes, BytesMut};
 
-use super::infer::invalid;
 use super::protocol::InferTensorContents;
 use crate::http::tensors::datatype::Datatype;
 use crate::http::tensors::tensor::TensorData;
@@ -63,6 +62,11 @@ pub(crate) fn tensor_data(
     raw.map(TensorData::Raw).ok_or_else(|| {
         invalid(name, format!("a number is outside the range of {}", datatype.name()))
     })
+}
+
+/// Makes the error of the input or output `name`.
+pub(crate) fn invalid(name: &str, message: impl Into<String>) -> Error {
+    Error::invalid_inputs(vec![FieldError { name: name.to_owned(), message: message.into() }])
 }
 
 impl InferTensorContents {

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use ai_integration_contract::{Error, FieldError, Kind, Outcome};
+use ai_integration_contract::{Error, Kind, Outcome};
 use ai_integration_engine::Reservation;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
@@ -14,7 +14,7 @@ use futures_util::stream;
 use serde_json::{Map, Number, Value as Json};
 
 use super::answers::{Sent, streamed, with_field};
-use super::contents::tensor_data;
+use super::contents::{invalid, tensor_data};
 use super::footprint::footprint;
 use super::messages::{Messages, client_timeout, decode};
 use super::models::Named;
@@ -162,10 +162,6 @@ impl Raw {
         }
         Ok(contents.next())
     }
-}
-
-pub(crate) fn invalid(name: &str, message: impl Into<String>) -> Error {
-    Error::invalid_inputs(vec![FieldError { name: name.to_owned(), message: message.into() }])
 }
 
 /// Refuses a tensor that is in shared memory.

@@ -65,7 +65,7 @@ struct Requests {
     calls: Calls,
 }
 
-/// What the requests of a stream have in common.
+/// The parts that all requests of a stream share.
 struct Calls {
     app: App,
     context: RequestContext,
