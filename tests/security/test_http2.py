@@ -204,3 +204,36 @@ def test_a_stream_that_fails_soon_is_a_failure_or_breaks_off_after_its_begin(pro
                 assert b"out of paint" in done.stdout
             else:
                 assert done.stdout == b"begun 2 200"
+
+
+def test_http2_without_tls(program):
+    with serve(program(MODEL), HOST="127.0.0.1") as server:
+        command = ["curl", "-s", "--http2-prior-knowledge", "-w", "%{http_version} %{http_code}"]
+        command += ["-o", "/dev/null", "-d", "text=%d" % MEGABYTE, server.url + "/infer"]
+        assert subprocess.run(command, capture_output=True, timeout=60).stdout == b"2 200"
+        # The first bytes may arrive one by one.
+        with connection_to(server) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            http = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+            http.initiate_connection()
+            head = [(":method", "GET"), (":path", "/healthz"), (":scheme", "http")]
+            http.send_headers(1, [*head, (":authority", "localhost")], end_stream=True)
+            for byte in http.data_to_send():
+                connection.sendall(bytes([byte]))
+            statuses = []
+            while not statuses:
+                for event in http.receive_data(connection.recv(65536)):
+                    if isinstance(event, h2.events.ResponseReceived):
+                        statuses.append(dict(event.headers)[":status"])
+            assert statuses == ["200"]
+
+
+def test_a_connection_that_stops_within_its_first_bytes_is_closed(program):
+    with serve(program(MODEL), HOST="127.0.0.1", AI_INTEGRATION_HEAD_TIMEOUT=1) as server:
+        for first in [b"P", b"PRI", b"PRI * HTTP/2.0\r\n"]:
+            with connection_to(server) as connection:
+                connection.sendall(first)
+                # The server has not read the first bytes, so the system may reset the connection.
+                with contextlib.suppress(ConnectionResetError):
+                    while connection.recv(65536):
+                        pass
