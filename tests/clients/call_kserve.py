@@ -29,8 +29,10 @@ def request(call, form):
             array = numpy.array(data, dtype=to_np_dtype(tensor["datatype"]))
             one.set_data_from_numpy(array.reshape(tensor["shape"]))
         made.append(one)
-    parameters = call.get("parameters") or None
-    return InferRequest(call["model"], made, call.get("request_id"), parameters=parameters)
+    parameters = dict(call.get("parameters") or {})
+    if call.get("timeout"):
+        parameters["timeout"] = call["timeout"]
+    return InferRequest(call["model"], made, call.get("request_id"), parameters=parameters or None)
 
 
 def values(tensor, form):

@@ -42,6 +42,24 @@ class Case:
     def __str__(self):
         return self.name
 
+    def instances(self):
+        """The records as KServe's V1 protocol has them."""
+        return [self.instance(number) for number in range(len(self.expected))]
+
+    def instance(self, number):
+        if isinstance(self.expected[0], dict):
+            return {name: in_v1(value) for name, value in self.expected[number].items()}
+        given = {tensor.name: seen(tensor.values[number]) for tensor in self.tensors}
+        return {name: in_v1(value) for name, value in {**given, **self.parameters}.items()}
+
+
+def in_v1(value):
+    """A value of an instance. What the model sees of a file is the file."""
+    if isinstance(value, list):
+        return [in_v1(item) for item in value]
+    is_file = isinstance(value, dict) and "bytes" in value
+    return {"b64": value["bytes"]} if is_file else value
+
 
 def one(name, *tensors, **more):
     """A request with one record."""

@@ -1,7 +1,6 @@
 """The model of these tests. It answers with its inputs, or with what the option `kind` names."""
 
 import base64
-import os
 import time
 
 import ai_integration
@@ -10,7 +9,7 @@ FIELDS = {
     "image": {"type": "image"},
     "prompt": {"type": "text"},
     "day": {"type": "date"},
-    "steps": {"type": "integer"},
+    "steps": {"type": "integer", "min": -9},
     "scale": {"type": "number"},
     "style": {"type": "choice", "choices": ["plain", "bold"]},
     "size": {"type": "choice", "choices": [256, 512]},
@@ -38,9 +37,8 @@ def result(inputs):
     if kind == "failure":
         return {"success": False, "error": "the model is out of paint"}
     if kind == "slow":
-        time.sleep(30)
-    if kind == "crash":
-        os._exit(3)
+        while not ai_integration.cancelled():
+            time.sleep(0.01)
     return {name: described(value) for name, value in inputs.items()}
 
 

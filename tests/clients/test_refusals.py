@@ -5,12 +5,13 @@ inputs that do not fit are 400.
 """
 
 import contextlib
+import re
 from dataclasses import dataclass, field
 
 import calls
 import pytest
 import support
-from cases import Tensor
+from cases import Case, Tensor
 
 PHRASES = {
     400: "Bad Request",
@@ -24,7 +25,14 @@ PHRASES = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
+TRITONS = "tritonclient.utils.InferenceServerException"
 PROMPT = [Tensor("prompt", "BYTES", ["a"])]
+FOREIGN = (
+    "a page of another site sent this request: its Origin does not match its Host. If the page is "
+    "this server's own, behind a proxy, the proxy must pass Host on unchanged, or be listed in "
+    "AI_INTEGRATION_TRUSTED_PROXIES and send X-Forwarded-Host with a name of AI_INTEGRATION_HOSTS. "
+    "To allow another site, add its origin to AI_INTEGRATION_ORIGINS"
+)
 LARGE = [Tensor("prompt", "BYTES", ["a" * 2000])]
 
 
@@ -50,25 +58,38 @@ REFUSALS = [
         "usual",
         400,
         "INVALID_ARGUMENT",
-        "",
-        tensors=[Tensor("steps", "BYTES", ["x"])],
+        "steps: expected an integer of at least -9, got -10",
+        tensors=[Tensor("steps", "INT64", [-10])],
     ),
-    Refusal("no token", "strict", 401, "UNAUTHENTICATED", ""),
+    Refusal(
+        "no token",
+        "strict",
+        401,
+        "UNAUTHENTICATED",
+        "send the server's token: Authorization: Bearer TOKEN",
+    ),
     Refusal(
         "a page of another site",
         "usual",
         403,
         "PERMISSION_DENIED",
-        "",
+        FOREIGN,
         call={"headers": {"origin": "http://other.example"}},
     ),
-    Refusal("another model", "usual", 404, "NOT_FOUND", "", call={"model": "other"}),
+    Refusal(
+        "another model",
+        "usual",
+        404,
+        "NOT_FOUND",
+        'there is no such model; this server has the model "m" in version "1"',
+        call={"model": "other"},
+    ),
     Refusal(
         "a large body",
         "strict",
         413,
         "RESOURCE_EXHAUSTED",
-        "",
+        "the body is larger than this server accepts",
         tensors=LARGE,
         call={"headers": {"authorization": "Bearer secret"}},
     ),
@@ -77,10 +98,16 @@ REFUSALS = [
         "usual",
         415,
         None,
-        "",
+        "the body has a Content-Encoding other than gzip or deflate; send one of these, and only once",
         call={"headers": {"content-encoding": "br"}},
     ),
-    Refusal("too many requests", "limited", 429, "RESOURCE_EXHAUSTED", ""),
+    Refusal(
+        "too many requests",
+        "limited",
+        429,
+        "RESOURCE_EXHAUSTED",
+        "this client sends more requests than it may; try again later",
+    ),
     Refusal(
         "a failure of the model",
         "usual",
@@ -89,30 +116,55 @@ REFUSALS = [
         "the model is out of paint",
         call={"parameters": {"kind": "failure"}},
     ),
-    Refusal("a full queue", "full", 503, "RESOURCE_EXHAUSTED", ""),
+    Refusal(
+        "a full queue",
+        "full",
+        503,
+        "RESOURCE_EXHAUSTED",
+        "1 requests are waiting already; try again later",
+    ),
     Refusal(
         "a timeout of the server",
         "hasty",
         504,
         "DEADLINE_EXCEEDED",
-        "",
+        "the model did not answer within … s",
         call={"parameters": {"kind": "slow"}},
     ),
+    Refusal(
+        "a timeout of the client in microseconds",
+        "usual",
+        504,
+        "DEADLINE_EXCEEDED",
+        "the model did not answer within … s",
+        call={"parameters": {"kind": "slow"}, "timeout": 200_000},
+    ),
+    Refusal(
+        "a model that does not start",
+        "broken",
+        503,
+        "UNAVAILABLE",
+        "the model cannot be started: exit status 3 before it called get_next_input",
+    ),
 ]
-WAYS = {"triton": ["http", "http json", "grpc"], "kserve": ["kserve v2", "kserve grpc"]}
+WAYS = {"triton": ["http", "http json", "grpc"], "kserve": ["kserve v2", "kserve grpc", "kserve v1"]}
 
 
 @pytest.fixture(scope="session")
-def servers(ours):
+def servers(ours, tmp_path_factory):
     """The servers that refuse, each for its own reason."""
+    broken = tmp_path_factory.mktemp("broken") / "model.py"
+    broken.write_text("raise SystemExit(3)")
+    run = {"command": [support.BINARY, "run", "--reload"]}
     strict = {"AI_INTEGRATION_TOKEN": "secret", "AI_INTEGRATION_MAX_BODY": 1000}
     with contextlib.ExitStack() as stack:
         started = {
             "strict": stack.enter_context(calls.served(**strict)),
             "limited": stack.enter_context(calls.served(AI_INTEGRATION_RATE_LIMIT="1/h")),
             "full": stack.enter_context(full()),
+            "broken": stack.enter_context(support.serve(broken, ready=False, **run)),
             "hasty": stack.enter_context(
-                calls.served(AI_INTEGRATION_TIMEOUT=0.5, AI_INTEGRATION_TIMEOUT_GRACE=0)
+                calls.served(AI_INTEGRATION_TIMEOUT=0.5, AI_INTEGRATION_TIMEOUT_GRACE="10ms")
             ),
         }
         # The only request of the hour.
@@ -123,33 +175,35 @@ def servers(ours):
 @contextlib.contextmanager
 def full():
     """A server that works on one request while another one waits, and takes no more."""
-    with calls.served(AI_INTEGRATION_QUEUE=1, AI_INTEGRATION_STOP_TIMEOUT=0) as server:
-        for number in (1, 2):
+    with calls.served(AI_INTEGRATION_QUEUE=1, AI_INTEGRATION_STOP_TIMEOUT="100ms") as server:
+        for line in ("jobs_in_flight 1", "queue_depth 1"):
             support.in_background(server.post, kind="slow")
-            support.eventually(lambda n=number: accepted(server) == n, "it has the request")
+            support.eventually(
+                lambda line=line: "\nai_integration_%s\n" % line in server.get("/metrics").body.decode(),
+                "it has the request",
+            )
         yield server
 
 
-def accepted(server):
-    """The number of requests that run or wait."""
-    lines = server.get("/metrics").body.decode().splitlines()
-    return sum(
-        float(line.split()[-1])
-        for line in lines
-        if line.startswith(("ai_integration_jobs_running ", "ai_integration_jobs_waiting "))
-    )
+def has(refusal, way):
+    """Returns true if a way of calling can be refused so."""
+    if refusal.code is None:
+        return "grpc" not in way
+    # V1 has no parameters of a request.
+    return not (refusal.call.get("timeout") and way == "kserve v1")
 
 
 @pytest.fixture(scope="session")
 def raised(servers):
     answers = {}
     for client, ways in WAYS.items():
-        pairs = [(one, way) for one in REFUSALS for way in ways]
+        pairs = [(one, way) for one in REFUSALS for way in ways if has(one, way)]
         sent = [
             {
                 "way": way,
                 **servers[one.server],
                 "tensors": [tensor.sent() for tensor in one.tensors],
+                "body": {"instances": Case("", one.tensors, [""], parameters(one)).instances()},
                 **one.call,
             }
             for one, way in pairs
@@ -159,7 +213,50 @@ def raised(servers):
     return answers
 
 
-@pytest.mark.parametrize("way", [way for ways in WAYS.values() for way in ways])
-@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+def parameters(refusal):
+    return refusal.call.get("parameters", {})
+
+
+def expected(refusal, way, place):
+    """What a client raises: the class, and its words."""
+    if way in ("http", "http json"):
+        words = "[%d] %s" % (refusal.status, refusal.words)
+        return {"raised": TRITONS, "text": words}
+    if way == "grpc":
+        return {"raised": TRITONS, "text": "[StatusCode.%s] %s" % (refusal.code, refusal.words)}
+    if way == "kserve grpc":
+        words = (
+            "<AioRpcError of RPC that terminated with:\n\tstatus = StatusCode.{0}\n"
+            '\tdetails = "{1}"\n\tdebug_error_string = "{0}:{1}"\n>'
+        ).format(refusal.code, refusal.words)
+        return {"raised": "grpc.aio._call.AioRpcError", "text": words}
+    model = refusal.call.get("model", calls.MODEL)
+    path, words = "v2/models/%s/infer", refusal.words
+    if way == "kserve v1":
+        # This protocol has no versions.
+        path, words = "v1/models/%s:predict", words.replace(' in version "1"', "")
+    words = "%s, '%d %s' for url 'http://%s/%s'" % (
+        words,
+        refusal.status,
+        PHRASES[refusal.status],
+        place["address"],
+        path % model,
+    )
+    return {"raised": "httpx.HTTPStatusError", "text": words}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "way"),
+    [
+        pytest.param(refusal, way, id="%s, %s" % (refusal, way))
+        for refusal in REFUSALS
+        for ways in WAYS.values()
+        for way in ways
+        if has(refusal, way)
+    ],
+)
 def test_a_refusal(raised, servers, refusal, way):
-    print(refusal.name, way, raised[refusal.name, way])
+    got = raised[refusal.name, way]
+    # How long a request took is not the same each time.
+    got["text"] = re.sub(r"\d\.\d+ s", "… s", got["text"])
+    assert got == expected(refusal, way, servers[refusal.server])
