@@ -19,7 +19,7 @@ FEATURES := $(shell sed -n '/^default = /d; /^\[features\]/,/^$$/s/ = .*//p' cra
 # Runs a program without the settings of the caller's shell.
 CLEAN := env -u MODE -u HOST -u PORT -u PYTHONPATH
 
-.PHONY: help demo serve dist sdist test test-quick test-rust test-python test-examples test-page test-container test-fuzz test-dist chaos soak screenshots \
+.PHONY: help demo serve dist sdist test test-quick test-rust test-python test-examples test-page test-clients test-container test-fuzz test-dist chaos soak screenshots \
         supply-chain sbom fuzz fuzz-build check lint docs bench bench-quick bench-observed \
         bench-works bench-client bench-faults bench-builds clean
 .DELETE_ON_ERROR:
@@ -131,7 +131,7 @@ $(VENV)/.tests: tests/requirements.txt | $(VENV)/.created
 # --- tests ---
 
 ## set up, and run every test
-test: test-rust test-python test-examples test-page test-container test-fuzz
+test: test-rust test-python test-examples test-clients test-page test-container test-fuzz
 
 # For use before each commit: under four minutes on two cores. These black-box tests are quick,
 # measure no time, and need only what `make demo` builds.
@@ -142,7 +142,7 @@ test-quick: $(VENV)/.wheel $(VENV)/.tests
 	$(BIN)/pytest $(QUICK:%=tests/test_%.py) -m 'not timed and not $(ELSEWHERE)' -n 3 --dist loadfile
 
 # Marks of tests that have targets of their own.
-ELSEWHERE := examples and not container and not dist
+ELSEWHERE := examples and not clients and not container and not dist
 
 # The examples have no unit tests, and would be compiled for nothing.
 ## run the unit tests
@@ -159,6 +159,11 @@ test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language target/small/
 ## test the examples with their own packages
 test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/language
 	$(BIN)/pytest tests -m examples
+
+# The first run installs the clients into .cache/environments.
+## call the server with the clients of Triton and KServe, and MLServer beside it
+test-clients: $(VENV)/.wheel $(VENV)/.tests
+	$(BIN)/pytest tests/clients
 
 # `make test` has a short form of both.
 ## check 1.5 million responses while workers are killed, and more faults

@@ -127,14 +127,18 @@ def grpc_async(call):
     answers = queue.Queue()
     with tritonclient.grpc.InferenceServerClient(call["grpc"]) as client:
         made = inputs(tritonclient.grpc, call)
-        client.async_infer(call["model"], made, lambda result, error: answers.put((result, error)), **options(call))
+        client.async_infer(
+            call["model"], made, lambda result, error: answers.put((result, error)), **options(call)
+        )
         return first(answers.get(timeout=PATIENCE))
 
 
 def grpc_stream(call):
     answers = queue.Queue()
     with tritonclient.grpc.InferenceServerClient(call["grpc"]) as client:
-        client.start_stream(lambda result, error: answers.put((result, error)), headers=call.get("headers"))
+        client.start_stream(
+            lambda result, error: answers.put((result, error)), headers=call.get("headers")
+        )
         made = inputs(tritonclient.grpc, call)
         call = {**call, "headers": None}
         client.async_stream_infer(call["model"], made, **options(call))

@@ -5,6 +5,8 @@ import calls
 import pytest
 from test_refusals import TRITONS
 
+pytestmark = pytest.mark.clients
+
 MODEL = calls.MODEL
 DATATYPES = {
     "image": "BYTES",
@@ -54,7 +56,7 @@ UNSUPPORTED = refused(
 UNIMPLEMENTED = refused(
     "StatusCode.UNIMPLEMENTED",
     "this server does not have this method of the inference service: it has no shared memory with "
-    "clients, it cannot unload its model, and its statistics are at /metrics",
+    "clients, and its model stays loaded as long as it runs",
 )
 NOT_FOUND = refused(404, OTHER), refused("StatusCode.NOT_FOUND", OTHER)
 FALSE = {"returned": False}, NOT_FOUND[1]

@@ -13,6 +13,8 @@ import pytest
 import support
 from cases import Case, Tensor
 
+pytestmark = pytest.mark.clients
+
 PHRASES = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -98,7 +100,8 @@ REFUSALS = [
         "usual",
         415,
         None,
-        "the body has a Content-Encoding other than gzip or deflate; send one of these, and only once",
+        "the body has a Content-Encoding other than gzip or deflate; send one of these, and only "
+        "once",
         call={"headers": {"content-encoding": "br"}},
     ),
     Refusal(
@@ -147,7 +150,10 @@ REFUSALS = [
         "the model cannot be started: exit status 3 before it called get_next_input",
     ),
 ]
-WAYS = {"triton": ["http", "http json", "grpc"], "kserve": ["kserve v2", "kserve grpc", "kserve v1"]}
+WAYS = {
+    "triton": ["http", "http json", "grpc"],
+    "kserve": ["kserve v2", "kserve grpc", "kserve v1"],
+}
 
 
 @pytest.fixture(scope="session")
@@ -179,7 +185,9 @@ def full():
         for line in ("jobs_in_flight 1", "queue_depth 1"):
             support.in_background(server.post, kind="slow")
             support.eventually(
-                lambda line=line: "\nai_integration_%s\n" % line in server.get("/metrics").body.decode(),
+                lambda line=line: (
+                    "\nai_integration_%s\n" % line in server.get("/metrics").body.decode()
+                ),
                 "it has the request",
             )
         yield server

@@ -11,6 +11,8 @@ import calls
 import pytest
 from cases import CASES
 
+pytestmark = pytest.mark.clients
+
 # The ways of Triton's client, with the form in which each gets an output.
 TRITON = {
     "http": "binary",
