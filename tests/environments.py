@@ -26,3 +26,9 @@ def python_with(name, requirements):
             subprocess.run(command, env=environment(), timeout=PATIENCE, check=True)
         stamp.write_text(made_from)
     return str(folder / "bin" / "python")
+
+
+def python_from(name, file):
+    """The Python of the environment `name` with the requirements that a file lists."""
+    lines = file.read_text().splitlines()
+    return python_with(name, [line for line in lines if not line.startswith("#")])

@@ -16,13 +16,16 @@ import urllib.request
 import wave
 from pathlib import Path
 
+import documented
 import pytest
+from environments import python_from
 from support import in_background, serve
 
 pytestmark = pytest.mark.examples
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXAMPLES = REPOSITORY / "examples"
+TRITON = REPOSITORY / "tests" / "clients" / "triton.txt"
 RECEIPT = EXAMPLES / "ocr" / "receipt.png"
 TIME_LIMIT = 120  # seconds
 
@@ -81,7 +84,7 @@ def binary():
     return path
 
 
-def run(command):
+def run(command, **options):
     # The tests' own variables are no settings of ai_integration, which refuses unknown ones.
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("AI_INTEGRATION_")
@@ -93,12 +96,13 @@ def run(command):
         capture_output=True,
         timeout=TIME_LIMIT,
         check=False,
+        **options,
     )
 
 
-def answer(command):
+def answer(command, **options):
     """The standard output of a run that succeeds."""
-    done = run(command)
+    done = run(command, **options)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return done.stdout.decode()
 
@@ -182,6 +186,17 @@ class TestOcr:
     def test_reads_a_receipt_line_by_line(self, python):
         read = json.loads(answer([python, entrypoint("ocr"), "--image", RECEIPT]))
         lines = [without_spaces(line) for line in read["text"].splitlines()]
+        assert lines == [without_spaces(line) for line in self.LINES]
+
+    def test_tritons_client_reads_a_receipt(self, python):
+        page = EXAMPLES / "README.md"
+        (block,) = [one for one in documented.blocks(page) if "tritonclient" in one.text]
+        with serve(entrypoint("ocr"), python=python) as server:
+            address = urllib.parse.urlsplit(server.url).netloc
+            program = block.text.replace(documented.ADDRESS, address)
+            client = python_from("clients-triton", TRITON)
+            read = answer([client, "-c", program], cwd=EXAMPLES)
+        lines = [without_spaces(line) for line in read.splitlines()]
         assert lines == [without_spaces(line) for line in self.LINES]
 
     def test_outlines_lie_where_the_text_is(self, python):

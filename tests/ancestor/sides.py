@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from environments import python_with
+from environments import python_from
 from support import (
     PATIENCE,
     PYTHON,
@@ -149,8 +149,7 @@ def data_of(stdout):
 @functools.lru_cache(maxsize=None)
 def sides():
     """Returns both sides: 1.0.16 and this package."""
-    lines = (HERE / "requirements.txt").read_text().splitlines()
-    python = python_with("ancestor", [line for line in lines if not line.startswith("#")])
+    python = python_from("ancestor", HERE / "requirements.txt")
     # Unbuffered, since 1.0.16 loses some of what it prints otherwise.
     variables = {"PYTHONPATH": HERE / "port", "PYTHONUNBUFFERED": 1}
     return Side("original", python, **variables), Side("ours", PYTHON)

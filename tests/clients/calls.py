@@ -7,7 +7,7 @@ import urllib.parse
 from pathlib import Path
 
 import support
-from environments import python_with
+from environments import python_from
 
 HERE = Path(__file__).parent
 MODEL = "m"
@@ -15,8 +15,7 @@ MODEL = "m"
 
 def python_of(name):
     """The Python of the environment of `NAME.txt`."""
-    lines = (HERE / (name + ".txt")).read_text().splitlines()
-    return python_with("clients-" + name, [line for line in lines if not line.startswith("#")])
+    return python_from("clients-" + name, HERE / (name + ".txt"))
 
 
 def call(client, place, calls):
@@ -28,7 +27,7 @@ def call(client, place, calls):
         stderr=subprocess.PIPE,
         env=support.environment(),
         # A process for all calls of a client.
-        timeout=20,
+        timeout=4 * support.PATIENCE,
         check=False,
         text=True,
     )
