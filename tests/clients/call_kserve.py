@@ -45,7 +45,7 @@ def values(tensor, form):
 
 
 def answer(result):
-    """What the client makes of an answer."""
+    """Returns what the client makes of an answer."""
     (output,) = result.outputs
     found = {name: plain(value) for name, value in dict(output.parameters or {}).items()}
     array = output.as_numpy()

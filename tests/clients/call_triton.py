@@ -51,7 +51,7 @@ def options(call):
 
 
 def answer(result):
-    """What the client makes of an answer."""
+    """Returns what the client makes of an answer."""
     found = result.get_response()
     if not isinstance(found, dict):
         found = json_format.MessageToDict(found, preserving_proto_field_name=True)
@@ -117,10 +117,10 @@ async def http_aio(call):
         return answer(await client.infer(call["model"], made, **options(call)))
 
 
-def grpc(call):
+def grpc(call, **how):
     with tritonclient.grpc.InferenceServerClient(call["grpc"]) as client:
         made = inputs(tritonclient.grpc, call)
-        return answer(client.infer(call["model"], made, **options(call)))
+        return answer(client.infer(call["model"], made, **how, **options(call)))
 
 
 def grpc_async(call):
@@ -187,6 +187,7 @@ WAYS = {
     "http async": http_async,
     "http aio": http_aio,
     "grpc": grpc,
+    "grpc compressed": functools.partial(grpc, compression_algorithm="gzip"),
     "grpc async": grpc_async,
     "grpc stream": grpc_stream,
     "grpc aio": grpc_aio,

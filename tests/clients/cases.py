@@ -73,7 +73,7 @@ def eight(name, input, datatype, values):
 
 
 def seen(value):
-    """What the model sees in JSON."""
+    """Returns what the model sees, as JSON has it."""
     return {"bytes": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 

@@ -6,7 +6,6 @@ import json
 import numpy
 from mlserver import MLModel
 from mlserver.codecs import Base64Codec, NumpyCodec, StringCodec
-from mlserver.errors import InferenceError
 from mlserver.types import InferenceResponse
 
 FILES = {"image", "images"}
@@ -65,7 +64,7 @@ def result(inputs):
     if kind == "picture":
         return base64.b64decode(inputs["image"]["bytes"])
     if kind == "failure":
-        raise InferenceError("the model is out of paint")
+        raise RuntimeError("the model is out of paint")
     return json.dumps(inputs)
 
 

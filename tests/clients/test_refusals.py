@@ -1,4 +1,4 @@
-"""What the clients raise for each refusal: the class, the status and the words.
+"""Holds what the clients raise for each refusal against a table: class, status and words.
 
 Not here are 405, since no client sends a wrong method, and 422, which the protocols do not have:
 inputs that do not fit are 400.
@@ -193,6 +193,13 @@ def full():
         yield server
 
 
+ALL = [way for ways in WAYS.values() for way in ways]
+# The refusals that MLServer has too, and the ways that it serves. Its words are others.
+OF_MLSERVER = ["another model", "a failure of the model"]
+MLSERVERS = ["http json", "grpc", "kserve grpc"]
+STATUS = re.compile(r"\[(\d+)\]|StatusCode\.([A-Z_]+)")
+
+
 def has(refusal, way):
     """Returns true if a way of calling can be refused so."""
     if refusal.code is None:
@@ -201,11 +208,11 @@ def has(refusal, way):
     return not (refusal.call.get("timeout") and way == "kserve v1")
 
 
-@pytest.fixture(scope="session")
-def raised(servers):
+def asked(servers, refusals, ways):
+    """Sends these requests, and returns what the clients raise, by the names and the ways."""
     answers = {}
-    for client, ways in WAYS.items():
-        pairs = [(one, way) for one in REFUSALS for way in ways if has(one, way)]
+    for client, own in WAYS.items():
+        pairs = [(one, way) for one in refusals for way in own if way in ways and has(one, way)]
         sent = [
             {
                 "way": way,
@@ -221,12 +228,17 @@ def raised(servers):
     return answers
 
 
+@pytest.fixture(scope="session")
+def raised(servers):
+    return asked(servers, REFUSALS, ALL)
+
+
 def parameters(refusal):
     return refusal.call.get("parameters", {})
 
 
 def expected(refusal, way, place):
-    """What a client raises: the class, and its words."""
+    """Returns what a client raises: the class, and its words."""
     if way in ("http", "http json"):
         words = "[%d] %s" % (refusal.status, refusal.words)
         return {"raised": TRITONS, "text": words}
@@ -258,8 +270,7 @@ def expected(refusal, way, place):
     [
         pytest.param(refusal, way, id="%s, %s" % (refusal, way))
         for refusal in REFUSALS
-        for ways in WAYS.values()
-        for way in ways
+        for way in ALL
         if has(refusal, way)
     ],
 )
@@ -268,3 +279,12 @@ def test_a_refusal(raised, servers, refusal, way):
     # How long a request took is not the same each time.
     got["text"] = re.sub(r"\d\.\d+ s", "… s", got["text"])
     assert got == expected(refusal, way, servers[refusal.server])
+
+
+def test_mlserver_refuses_with_the_same_statuses(raised, theirs):
+    refusals = [one for one in REFUSALS if one.name in OF_MLSERVER]
+    answers = asked({"usual": theirs}, refusals, MLSERVERS)
+    assert len(answers) == len(OF_MLSERVER) * len(MLSERVERS)
+    for key, answer in answers.items():
+        assert answer["raised"] == raised[key]["raised"]
+        assert STATUS.search(answer["text"])[0] == STATUS.search(raised[key]["text"])[0]

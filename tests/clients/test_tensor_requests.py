@@ -9,7 +9,7 @@ import json
 
 import calls
 import pytest
-from cases import CASES
+from cases import CASES, Case, Tensor
 
 pytestmark = pytest.mark.clients
 
@@ -21,6 +21,7 @@ TRITON = {
     "http async": "binary",
     "http aio": "binary",
     "grpc": "binary",
+    "grpc compressed": "binary",
     "grpc async": "binary",
     "grpc stream": "binary",
     "grpc aio": "binary",
@@ -124,6 +125,16 @@ def test_a_request(our_answers, case, way):
     assert answer["content_type"] == content_type(case)
     is_encoded = WAYS[way] == "json" and isinstance(case.expected[0], bytes)
     assert answer["encoding"] == ("base64" if is_encoded else None)
+
+
+@pytest.mark.parametrize("way", ["http", "http json", "grpc", "grpc stream", "kserve grpc"])
+def test_a_large_text(ours, way):
+    """Many clients of gRPC accept answers of 4 MiB only; these two accept more."""
+    text = "é" * (3 << 20)
+    case = Case("a large text", [Tensor("prompt", "BYTES", [text])], [{"prompt": text}])
+    client = "triton" if way in TRITON else "kserve"
+    (answer,) = calls.call(client, ours, [request(case, way)])
+    check(case, results(answer, WAYS[way]))
 
 
 @pytest.fixture(scope="session")
