@@ -28,7 +28,10 @@ def python_with(name, requirements):
     return str(folder / "bin" / "python")
 
 
-def python_from(name, file):
-    """The Python of the environment `name` with the requirements that a file lists."""
+def python_from(name, file, *options):
+    """The Python of the environment `name` with the requirements that a file lists.
+
+    The options are those of pip.
+    """
     lines = file.read_text().splitlines()
-    return python_with(name, [line for line in lines if not line.startswith("#")])
+    return python_with(name, [*options, *(line for line in lines if not line.startswith("#"))])

@@ -11,11 +11,13 @@ from environments import python_from
 
 HERE = Path(__file__).parent
 MODEL = "m"
+# MLServer runs with Python 3.13 too, which its metadata leave out.
+OPTIONS = {"mlserver": ["--ignore-requires-python"]}
 
 
 def python_of(name):
     """The Python of the environment of `NAME.txt`."""
-    return python_from("clients-" + name, HERE / (name + ".txt"))
+    return python_from("clients-" + name, HERE / (name + ".txt"), *OPTIONS.get(name, []))
 
 
 def call(client, place, calls):
