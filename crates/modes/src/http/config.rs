@@ -180,13 +180,14 @@ impl ServerConfig {
         let limits = ClientLimits::read(environment)?;
         let own = ListenPort { port: server.port, setting: HttpSettings::port() };
         let mut ports = vec![own];
-        for dialect in DIALECTS {
+        let dialects = dialects::Settings::read(environment)?.served();
+        for dialect in &dialects {
             ports.extend(dialect.port(environment)?);
         }
         Ok(ServerConfig {
             server,
             addresses,
-            dialects: dialects::Settings::read(environment)?.served(),
+            dialects,
             ports,
             operator: Operator::read(environment)?,
             fetcher: Fetcher::read(environment, limits.max_body)?,
