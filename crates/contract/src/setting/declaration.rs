@@ -1,10 +1,12 @@
 //! A setting's description, and the trait of the types that its value can have.
 
 use super::error::SettingError;
-use super::text::{List, Text};
 
 /// The start of every setting's name, unless the setting follows another convention.
 pub(super) const PREFIX: &str = "AI_INTEGRATION_";
+
+/// The placeholder for a list in help texts.
+pub(super) const LIST: &str = "LIST";
 
 /// A setting: an environment variable, which usually has a flag of `ai-integration run`.
 ///
@@ -72,7 +74,7 @@ impl Setting {
     #[must_use]
     pub fn listed_words(&self) -> String {
         let words = (self.choices)();
-        if self.value_name != List::<Text>::VALUE_NAME || words.is_empty() {
+        if self.value_name != LIST || words.is_empty() {
             return String::new();
         }
         format!(" Any of: {}.", words.join(", "))

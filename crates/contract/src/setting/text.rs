@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
-use super::declaration::{Absent, SettingType};
+use super::declaration::{Absent, LIST, SettingType};
 
 /// Any text.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub struct List<T>(PhantomData<T>);
 
 impl<T: SettingType> SettingType for List<T> {
     type Value = Vec<T::Value>;
-    const VALUE_NAME: &'static str = "LIST";
+    const VALUE_NAME: &'static str = LIST;
 
     fn choices() -> Vec<&'static str> {
         T::choices()

@@ -20,7 +20,7 @@ use crate::http::routes::Mounted;
 /// defaults. The trait is private to this crate, and examples in documentation cannot use private
 /// items, so `http/dialect/tests.rs` has a whole small dialect as an example.
 pub(crate) trait Dialect: Sync {
-    /// Returns the name of the dialect, for the log.
+    /// Returns the name of the dialect, for the log and for the setting that lists the dialects.
     fn name(&self) -> &'static str;
 
     /// Returns the settings of the dialect.

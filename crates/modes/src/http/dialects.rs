@@ -20,8 +20,8 @@ dialects! {
     native::Native,
     oip::Oip,
     #[cfg(feature = "grpc")] grpc::Grpc,
-    classic::Classic,
     kserve::Kserve,
+    classic::Classic,
 }
 
 /// The dialects that the page needs: its scripts and its plain form send requests to them.
@@ -40,8 +40,7 @@ settings! {
 impl Settings {
     /// Returns the dialects that are served, in the order of the table.
     pub(crate) fn served(&self) -> Vec<&'static dyn Dialect> {
-        let is_chosen =
-            |name| self.dialects.is_empty() || self.dialects.iter().any(|one| *one == name);
+        let is_chosen = |name| self.dialects.is_empty() || self.dialects.contains(&name);
         DIALECTS.iter().copied().filter(|dialect| is_chosen(dialect.name())).collect()
     }
 }

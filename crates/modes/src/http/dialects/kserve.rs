@@ -9,6 +9,7 @@ mod description;
 mod models;
 mod predictions;
 pub(crate) mod request;
+mod served;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,13 +17,15 @@ use ai_integration_contract::{Environment, Kind, SettingError};
 use ai_integration_engine::Model;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRef, FromRequestParts, Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use serde_json::json;
 
+use self::description::{EXPLAIN, MODEL, MODELS, PREDICT};
 use self::request::Prediction;
+use self::served::{KserveState, check_name};
 use crate::http::app::App;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
@@ -33,30 +36,11 @@ use crate::http::records;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
 
-const MODELS: &str = "/v1/models";
-const MODEL: &str = "/v1/models/{model}";
-const PREDICT: &str = "/v1/models/{model}:predict";
-const EXPLAIN: &str = "/v1/models/{model}:explain";
-
 /// The number of times that the bytes of results are processed while the response is made: for
 /// base64, and for JSON.
 const PASSES: usize = 3;
 
 pub(crate) struct Kserve;
-
-/// The state of the handlers.
-#[derive(Clone)]
-struct KserveState {
-    app: App,
-    /// The time at which the server started, in seconds since 1970.
-    created: u64,
-}
-
-impl FromRef<KserveState> for App {
-    fn from_ref(state: &KserveState) -> App {
-        state.app.clone()
-    }
-}
 
 impl Dialect for Kserve {
     fn name(&self) -> &'static str {
@@ -72,7 +56,7 @@ impl Dialect for Kserve {
         let state = KserveState { app: app.clone(), created: age.as_secs() };
         Ok(Routes::new()
             .at(MODELS, get(models::list))
-            .at(MODEL, get(models::model).post(act))
+            .at(MODEL, any(model))
             .verb(PREDICT)
             .verb(EXPLAIN)
             .with_state(state))
@@ -95,8 +79,8 @@ fn status(reason: Reason) -> StatusCode {
     }
 }
 
-/// Returns the status of a failure for the sender of an event. Knative sends an event again after
-/// 429; it takes 503 for a service that is not there.
+/// Returns the status of a failure for the sender of an event. A full queue is 429, which tells Knative
+/// to send the event again later.
 fn status_for_event(reason: Reason) -> StatusCode {
     match reason {
         Reason::Failed(Kind::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
@@ -108,18 +92,25 @@ fn error(failure: &Failure, wording: Wording) -> Json<serde_json::Value> {
     Json(json!({"error": failure.detail(wording)}))
 }
 
-/// Answers a request to an address that ends with a verb.
-async fn act(
+/// Answers a request for the model, whose address may end with a verb. The methods are told apart
+/// here, because the router knows the address only without its verb.
+async fn model(
     State(state): State<KserveState>,
     named: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let Ok(Path(named)) = named else { return Failure::not_found().into_response() };
-    match named.rsplit_once(':') {
-        Some((name, "predict")) => predict(&state, name, request).await,
-        Some((name, "explain")) => explain(&state, name).await,
-        Some((_, verb)) => unknown_verb(verb).into_response(),
-        None => other_method("GET,HEAD"),
+    let (name, verb) = match named.rsplit_once(':') {
+        Some((name, verb)) => (name, Some(verb)),
+        None => (named.as_str(), None),
+    };
+    match (verb, request.method().as_str()) {
+        (None, "GET" | "HEAD") => models::model(&state, name),
+        (Some("predict"), "POST") => predict(&state, name, request).await,
+        (Some("explain"), "POST") => explain(&state, name),
+        (None, _) => other_method(request.method(), "GET,HEAD"),
+        (Some("predict" | "explain"), _) => other_method(request.method(), "POST"),
+        (Some(verb), _) => unknown_verb(verb).into_response(),
     }
 }
 
@@ -129,25 +120,16 @@ fn unknown_verb(verb: &str) -> Failure {
     Failure::refused(Refusal::NotFound, message)
 }
 
-/// Answers a request whose method the address does not accept. The router cannot tell, because it
-/// does not know the verbs.
-fn other_method(allowed: &'static str) -> Response {
-    let mut response = Failure::method_not_allowed().into_response();
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
-    response
-}
-
-/// Refuses a request for another model than the one that is served.
-fn check_name(app: &App, model: &Model, name: &str) -> Result<(), Failure> {
-    let id = app.model_id(model);
-    if name == id {
-        return Ok(());
+/// Answers a request whose method the address does not accept, or that asks for its methods.
+fn other_method(method: &Method, allowed: &'static str) -> Response {
+    let allow = [(header::ALLOW, allowed)];
+    if method == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, allow).into_response();
     }
-    let message = format!("there is no such model; this server has the model {id:?}");
-    Err(Failure::refused(Refusal::NotFound, message))
+    (allow, Failure::method_not_allowed()).into_response()
 }
 
-async fn explain(state: &KserveState, name: &str) -> Response {
+fn explain(state: &KserveState, name: &str) -> Response {
     if let Some(model) = state.app.engine().model_now()
         && let Err(failure) = check_name(&state.app, &model, name)
     {

@@ -4,8 +4,13 @@ use ai_integration_contract::InputsSchema;
 use serde_json::{Map, Value, json};
 
 use super::request::{EVENT, VERSION};
-use super::{EXPLAIN, MODEL, MODELS, PREDICT};
 use crate::http::description::{Description, Encoding, content, inputs};
+
+pub(super) const MODELS: &str = "/v1/models";
+pub(super) const MODEL: &str = "/v1/models/{model}";
+pub(super) const PREDICT: &str = "/v1/models/{model}:predict";
+/// An address that always refuses, and so is not described.
+pub(super) const EXPLAIN: &str = "/v1/models/{model}:explain";
 
 pub(super) fn describe(schema: &InputsSchema) -> Description {
     let list = answers("The model's id, for clients of KServe and of OpenAI", "KserveModels");
@@ -15,7 +20,7 @@ pub(super) fn describe(schema: &InputsSchema) -> Description {
          is answered with an event in the same mode.",
         "KservePredictions",
     );
-    let mut predict = operation("kserve_predict", "Run the model on each instance", predictions);
+    let mut predict = operation("kserve_predict", "Run the model on each instance", &predictions);
     predict["parameters"] = json!([model(), {"$ref": "#/components/parameters/Timeout"}]);
     predict["requestBody"] = json!({
         "required": true,
@@ -27,20 +32,16 @@ pub(super) fn describe(schema: &InputsSchema) -> Description {
             EVENT: reference("KserveEvent"),
         },
     });
-    let explained = content("Never: the model gives no explanations", &json!({}));
-    let mut explain = operation("kserve_explain", "Refuse to explain", explained);
-    explain["parameters"] = json!([model()]);
-    let mut ready = operation("kserve_model", "Check that this model is ready", card);
+    let mut ready = operation("kserve_model", "Check that this model is ready", &card);
     ready["parameters"] = json!([model()]);
     let all = Description::default()
         .at(
             MODELS,
             "get",
-            operation("kserve_models", "List the models: the one that is served", list),
+            operation("kserve_models", "List the models: the one that is served", &list),
         )
         .at(MODEL, "get", ready)
-        .at(PREDICT, "post", predict)
-        .at(EXPLAIN, "post", explain);
+        .at(PREDICT, "post", predict);
     schemas(schema).into_iter().fold(all, |all, (name, schema)| all.schema(&name, schema))
 }
 
@@ -59,10 +60,10 @@ fn schemas(schema: &InputsSchema) -> Map<String, Value> {
     named["ready"] = json!({"const": true});
     let models = json!({
         "object": {"const": "list"},
-        "data": {"type": "array", "items": object(card)},
+        "data": {"type": "array", "items": object(&card)},
         "models": {"type": "array", "items": text},
     });
-    let instances = object(json!({"instances": instances}));
+    let instances = object(&json!({"instances": instances}));
     let event = json!({
         "specversion": {"const": VERSION},
         "id": text,
@@ -71,18 +72,18 @@ fn schemas(schema: &InputsSchema) -> Map<String, Value> {
         "data": {"$ref": "#/components/schemas/KserveInstances"},
     });
     let schemas = [
-        ("KserveModels", object(models)),
-        ("KserveModel", object(named)),
+        ("KserveModels", object(&models)),
+        ("KserveModel", object(&named)),
         ("KserveInstances", instances),
-        ("KserveEvent", object(event)),
-        ("KservePredictions", object(json!({"predictions": {"type": "array"}}))),
-        ("InferenceError", object(json!({"error": {"type": "string"}}))),
+        ("KserveEvent", object(&event)),
+        ("KservePredictions", object(&json!({"predictions": {"type": "array"}}))),
+        ("InferenceError", object(&json!({"error": {"type": "string"}}))),
     ];
     schemas.map(|(name, schema)| (name.to_owned(), schema)).into_iter().collect()
 }
 
 /// Describes an object that has all these members, and no others.
-fn object(properties: Value) -> Value {
+fn object(properties: &Value) -> Value {
     let required: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
     let required = json!(required);
     json!({
@@ -93,7 +94,7 @@ fn object(properties: Value) -> Value {
     })
 }
 
-fn operation(id: &str, summary: &str, success: Value) -> Value {
+fn operation(id: &str, summary: &str, success: &Value) -> Value {
     let failed = content(
         "There is no answer",
         &json!({

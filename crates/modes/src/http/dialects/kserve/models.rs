@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use ai_integration_engine::{Model, State as EngineState};
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::{KserveState, check_name, other_method};
-use crate::http::failure::Failure;
+use super::served::{KserveState, check_name};
 
 pub(super) async fn list(State(state): State<KserveState>) -> Response {
     match ready(&state) {
@@ -25,27 +23,23 @@ pub(super) async fn list(State(state): State<KserveState>) -> Response {
     }
 }
 
-pub(super) async fn model(
-    State(state): State<KserveState>,
-    named: Result<Path<String>, PathRejection>,
-) -> Result<Response, Failure> {
-    let Ok(Path(name)) = named else { return Err(Failure::not_found()) };
-    if name.ends_with(":predict") || name.ends_with(":explain") {
-        return Ok(other_method("POST"));
+pub(super) fn model(state: &KserveState, name: &str) -> Response {
+    // The id may be known only when the model is loaded.
+    if let Some(model) = state.app.engine().model_now()
+        && let Err(failure) = check_name(&state.app, &model, name)
+    {
+        return failure.into_response();
     }
-    if let Some(model) = state.app.engine().model_now() {
-        check_name(&state.app, &model, &name)?;
-    }
-    Ok(match ready(&state) {
+    match ready(state) {
         Ok(model) => {
             let id = state.app.model_id(&model);
-            let mut card = card(&state, &id);
+            let mut card = card(state, &id);
             card["name"] = id.into();
             card["ready"] = true.into();
             Json(card).into_response()
         }
         Err(reason) => not_ready(&reason),
-    })
+    }
 }
 
 /// Describes the model for clients of OpenAI.

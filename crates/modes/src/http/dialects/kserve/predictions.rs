@@ -124,8 +124,8 @@ impl<'a> File<'a> {
 mod tests {
     use super::*;
 
-    fn written(outcome: Outcome) -> String {
-        serde_json::to_string(&Prediction::of(&outcome)).unwrap()
+    fn written(outcome: &Outcome) -> String {
+        serde_json::to_string(&Prediction::of(outcome)).unwrap()
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
             (Outcome::list("image/png", vec![bytes; 2]), &format!("[{png},{png}]")),
             (Outcome { success: true, ..Outcome::default() }, "null"),
         ] {
-            assert_eq!(written(outcome), expected);
+            assert_eq!(written(&outcome), expected);
         }
     }
 }

@@ -152,8 +152,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
 /// Checks the attributes that every event has. `find` returns the one text of an attribute.
 fn check_attributes<'a>(find: impl Fn(&'static str) -> Option<&'a str>) -> Result<(), Error> {
     let names = ATTRIBUTES.iter().map(|(name, _)| *name);
-    let missing: Vec<_> =
-        names.filter(|name| find(name).is_none_or(|text| text.is_empty())).collect();
+    let missing: Vec<_> = names.filter(|name| find(name).is_none_or(str::is_empty)).collect();
     if !missing.is_empty() {
         let missing = missing.join(", ");
         return Err(malformed(format!(
