@@ -47,7 +47,7 @@ FENCE = re.compile(
 )
 ADDRESS = "127.0.0.1:5000"
 # One that changes with each run is compared by its type.
-VARYING = {"request_id", "id", "seconds"}
+VARYING = {"request_id", "id", "seconds", "created"}
 # A schema by itself is served by this loop.
 LOOP = """
 import ai_integration
@@ -89,6 +89,26 @@ def blocks(page):
 
 def blocks_of(page, text):
     return [Block(page, text, found) for found in FENCE.finditer(text)]
+
+
+def output_of(page, test, python, folder):
+    """Serves the model of a page, and returns the output of the block that a test of it runs.
+
+    The block is a client, which needs the packages of `python`.
+    """
+    found = blocks(page)
+    (client,) = (block for block in found if block.value == test)
+    reader = Reader(folder, "")
+    try:
+        reader.run(next(block for block in found if block.value == "model.py"))
+        reader.run(next(block for block in found if "MODE=http" in block.text))
+        (folder / "client.py").write_text(client.text.replace(ADDRESS, reader.address))
+        reader.provide(client.text)
+        reader.execute("%s client.py" % python)
+        assert reader.status == 0, reader.output
+        return reader.output
+    finally:
+        reader.stop()
 
 
 class Reader:
