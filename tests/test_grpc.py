@@ -113,12 +113,12 @@ class Client:
         metadata = [*self.metadata, *metadata]
         return call(request, timeout=timeout, metadata=metadata, **more)
 
-    def stream(self, requests, timeout=PATIENCE):
+    def stream(self, requests, timeout=PATIENCE, metadata=()):
         asked, answered = self.methods["ModelStreamInfer"]
         call = self.channel.stream_stream(
             "/%s/ModelStreamInfer" % SERVICE, asked.SerializeToString, answered.FromString
         )
-        return call(iter(requests), timeout=timeout, metadata=self.metadata)
+        return call(iter(requests), timeout=timeout, metadata=[*self.metadata, *metadata])
 
     def infer(self, *inputs, timeout=PATIENCE, metadata=(), compression=None, **fields):
         request = self.asking(*inputs, **fields)
@@ -509,6 +509,20 @@ def test_a_deadline_ends_the_job(client, server):
     ]:
         with refused(grpc.StatusCode.DEADLINE_EXCEEDED, "the model"):
             client.infer(text("wait"), **limit)
+
+
+def test_a_deadline_of_a_stream(client):
+    requests = queue.Queue()
+    limit = [("ai-integration-timeout", "2")]
+    answers = client.stream(iter(requests.get, None), metadata=limit)
+    requests.put(client.asking(text("wait")))
+    assert "the model" in next(answers).error_message
+    requests.put(client.asking(text("after")))
+    assert given(next(answers).infer_response) == [{"text": "after"}]
+    requests.put(None)
+    assert list(answers) == []
+    with refused(grpc.StatusCode.DEADLINE_EXCEEDED, ""):
+        list(client.stream([client.asking(text("wait"))], timeout=0.3))
 
 
 def test_a_full_queue_is_refused(model):

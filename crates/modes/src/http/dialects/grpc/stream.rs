@@ -45,8 +45,8 @@ pub(crate) async fn infer(State(app): State<App>, request: Request) -> Result<Re
     let deadline = client_timeout(&parts.headers)?.map(|timeout| Instant::now() + timeout);
     let messages = Messages::new(Request::from_parts(parts, body), &app, usize::MAX)?;
     let (sender, replies) = channel(AHEAD);
-    let context = call.context;
-    let calls = Calls { app: app.clone(), context: context.clone(), deadline };
+    let Call { context, timeout, .. } = call;
+    let calls = Calls { app: app.clone(), context: context.clone(), timeout, deadline };
     let requests = Requests { messages, calls };
     // Dropping the set ends the task.
     let mut reading = JoinSet::new();
@@ -69,6 +69,8 @@ struct Requests {
 struct Calls {
     app: App,
     context: RequestContext,
+    /// The time that the client has set for each request.
+    timeout: Option<Duration>,
     /// The end of the time that the client has set for the whole stream.
     deadline: Option<Instant>,
 }
@@ -136,16 +138,16 @@ impl Calls {
         reservation: Reservation,
         reply: &mut Reply,
     ) -> Result<Vec<Ticket>, Failure> {
-        let timeout =
-            self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let rest = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         let mut call = Call {
             context: self.context.clone(),
-            timeout,
+            timeout: self.timeout,
             wants_events: false,
             wants_parts: false,
             is_followed: false,
             announcement: self.app.engine().announce(),
         };
+        call.shorten(self.deadline.map(rest));
         let asked = call.wait_for(Asked::read(message, reservation)).await??;
         let Asked { name, version, id, is_raw, wants_final, inference } = asked;
         (reply.id, reply.is_raw, reply.wants_final) = (id, is_raw, wants_final);
