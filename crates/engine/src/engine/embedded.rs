@@ -292,7 +292,8 @@ impl Embedded {
             match due {
                 Due::Overdue(worker) => core.order(worker, Order::End),
                 Due::Expired(id, dropped, limit) => {
-                    let seconds = limit.as_secs_f64();
+                    // What is left of a client's limit has more digits than anybody reads.
+                    let seconds = (limit.as_secs_f64() * 1e3).round() / 1e3;
                     let message = if dropped.holder.is_some() {
                         format!("the model did not answer within {seconds} s")
                     } else {

@@ -39,6 +39,8 @@ const RESERVED_PREFIXES: [&str; 2] = ["triton_", "shared_memory_"];
 
 /// The estimated memory of a value of a record in addition to its content, in bytes.
 const ENTRY: usize = 128;
+/// The length in bytes up to which an element of BYTES is shown as text in an error message.
+const SHOWN: usize = 100;
 /// The maximum memory of what is copied for the records of a request, in bytes.
 const MAX_COPIED: usize = 128 << 20;
 
@@ -185,6 +187,9 @@ fn given(tensor: Tensor, field: Option<&Field>) -> Result<Given, Error> {
         return Err(tensor.error(format!("expected the content of a file as BYTES, got {kind}")));
     }
     let mut elements = tensor.into_elements()?;
+    if matches!(field.shape(), Shape::Number { .. } | Shape::Flag | Shape::Choice) {
+        elements.iter_mut().for_each(show);
+    }
     if field.items.is_some() {
         // The last dimensions are the items of a list; the first one of several is the records.
         let lists = if dimensions.len() < 2 { 1 } else { dimensions[0] };
@@ -198,6 +203,16 @@ fn given(tensor: Tensor, field: Option<&Field>) -> Result<Given, Error> {
     }
     elements.shrink_to_fit();
     Ok(one_or_each(elements))
+}
+
+/// Makes text of short bytes, so that an error message shows them.
+fn show(element: &mut RawValue) {
+    if let RawValue::Bytes(bytes) = element
+        && bytes.len() <= SHOWN
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        *element = RawValue::Text(text.to_owned());
+    }
 }
 
 fn one_or_each(mut values: Vec<RawValue>) -> Given {

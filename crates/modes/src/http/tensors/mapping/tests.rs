@@ -207,6 +207,7 @@ fn requests_that_do_not_fit_are_refused() {
         ),
         (vec![many()], json!({}), "has 101 records"),
         (vec![binary("text", &[b"\xff"])], json!({}), "text: expected text"),
+        (vec![binary("count", &[b"five"])], json!({}), "count: expected an integer, got \"five\""),
         (vec![binary("option", &[b"\xff"])], json!({}), "option: the model declares no such input"),
         (
             vec![tensor("image", "UINT8", &[1], json!([1]))],
