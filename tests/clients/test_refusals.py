@@ -64,6 +64,14 @@ REFUSALS = [
         tensors=[Tensor("steps", "INT64", [-10])],
     ),
     Refusal(
+        "a text that is no number",
+        "usual",
+        400,
+        "INVALID_ARGUMENT",
+        'steps: expected an integer of at least -9, got "x"',
+        tensors=[Tensor("steps", "BYTES", ["x"])],
+    ),
+    Refusal(
         "no token",
         "strict",
         401,
