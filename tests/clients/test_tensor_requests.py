@@ -1,7 +1,7 @@
-"""The requests of the table by every client at its defaults, to this server and to MLServer.
+"""Sends the requests of the table by every client at its defaults, to this server and to MLServer.
 
-MLServer is the measure: each request has the same result there, so a test that is wrong fails with
-it too. Where the answers themselves differ, `DIFFERENCES` says why.
+Each request must have the same result there, so a wrong expectation fails with MLServer too. Where
+the answers themselves differ, `DIFFERENCES` says why.
 """
 
 import base64
