@@ -5,6 +5,7 @@
 //! `GET /v1/models` and `GET /v1/models/{model}` have the members that clients of KServe read, and
 //! those that clients of OpenAI read. Failures are `{"error": …}`.
 
+mod content;
 mod description;
 mod models;
 mod predictions;

@@ -3,8 +3,8 @@
 use ai_integration_contract::InputsSchema;
 use serde_json::{Map, Value, json};
 
-use super::request::{EVENT, VERSION};
 use crate::http::description::{Description, Encoding, content, inputs};
+use crate::http::dialects::kserve::request::{EVENT, VERSION};
 
 pub(super) const MODELS: &str = "/v1/models";
 pub(super) const MODEL: &str = "/v1/models/{model}";

@@ -10,7 +10,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::served::{KserveState, check_name};
+use crate::http::dialects::kserve::served::{KserveState, check_name};
 
 pub(super) async fn list(State(state): State<KserveState>) -> Response {
     match ready(&state) {

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use super::request::{EVENT, Form, VERSION};
+use crate::http::dialects::kserve::request::{EVENT, Form, VERSION};
 
 /// The type of the events that KServe answers with.
 const TYPE: &str = "io.kserve.inference.response";

@@ -2,23 +2,19 @@
 //! CloudEvent (version 1.0): in the binary mode the body is the data, and headers have the event's
 //! attributes; in the structured mode the body is a JSON object with both.
 
-use ai_integration_contract::{
-    Encoding, Error, Field, InputsSchema, Kind, RawInputs, RawValue, Shape, decode_base64,
-    json as strict,
-};
+use ai_integration_contract::{Encoding, Error, decode_base64, json as strict};
 use ai_integration_engine::Reservation;
 use axum::extract::{FromRef, Request};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use mime::Mime;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use crate::http::app::App;
+use crate::http::dialects::kserve::content::{Content, instances, malformed};
 use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::intake::Intake;
-use crate::http::inputs::request::RequestInputs;
 use crate::http::large::work_on;
-use crate::http::records::check_count;
 
 /// The media type of an event in the structured mode.
 pub(super) const EVENT: &str = "application/cloudevents+json";
@@ -33,16 +29,13 @@ const ATTRIBUTES: [(&str, &str); 4] = [
     ("specversion", "ce-specversion"),
     ("type", "ce-type"),
 ];
-/// The member of an object that has bytes in base64.
-const B64: &str = "b64";
-
 /// A request for predictions.
 pub(super) struct Prediction {
     pub(super) form: Form,
     pub(super) content: Content,
     /// The length of the body in bytes.
     pub(super) length: usize,
-    /// The memory that the body takes up.
+    /// The memory that the body and its values take up.
     pub(super) reservation: Reservation,
 }
 
@@ -57,15 +50,6 @@ pub(crate) enum Form {
     Structured,
 }
 
-/// The data of a request, before the model's schema is applied.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Content {
-    /// The instances of the V1 protocol.
-    Instances(Vec<Json>),
-    /// A text in UTF-8, or another file, which is the value of one input.
-    Value { bytes: Bytes, is_text: bool },
-}
-
 impl Prediction {
     /// Reads a request.
     pub(super) async fn read(app: &App, request: Request) -> Result<Self, Failure> {
@@ -76,10 +60,14 @@ impl Prediction {
         let mut reservation = reader.reserve(&request);
         let body = reader.read(request, coding, &mut reservation).await?;
         let length = body.len();
-        let content = {
+        let parse = {
             let form = form.clone();
-            Box::pin(work_on(length, move || form.read(body))).await??
+            move || form.read(body).map(|content| (content.footprint(), content))
         };
+        let (footprint, content) = Box::pin(work_on(length, parse)).await??;
+        if !reservation.add(footprint) {
+            return Err(Failure::full());
+        }
         Ok(Prediction { form, content, length, reservation })
     }
 }
@@ -132,7 +120,7 @@ impl Form {
     /// Reads a body in this form.
     pub(crate) fn read(self, body: Bytes) -> Result<Content, Error> {
         match self {
-            Form::Plain => instances(parse("the body", &body)?).map(Content::Instances),
+            Form::Plain => instances(parse("the body", &body)?),
             Form::Binary(media) => content(media, body),
             Form::Structured => structured(&body),
         }
@@ -196,7 +184,7 @@ fn structured(body: &[u8]) -> Result<Content, Error> {
             content(media, bytes)
         }
         (Some(data), None) => match (media.filter(|media| !is_json(media)), data) {
-            (None, data) => instances(data).map(Content::Instances),
+            (None, data) => instances(data),
             (Some(_), Json::String(text)) => {
                 Ok(Content::Value { bytes: text.into(), is_text: true })
             }
@@ -215,7 +203,7 @@ fn content(media: Option<Mime>, data: Bytes) -> Result<Content, Error> {
         None => data.trim_ascii_start().starts_with(b"{"),
     };
     if is_json {
-        return instances(parse("the event's data", &data)?).map(Content::Instances);
+        return instances(parse("the event's data", &data)?);
     }
     let Some(media) = media.filter(|media| media.type_() == mime::TEXT) else {
         return Ok(Content::Value { bytes: data, is_text: false });
@@ -237,138 +225,6 @@ fn content(media: Option<Mime>, data: Bytes) -> Result<Content, Error> {
     Ok(Content::Value { bytes, is_text: true })
 }
 
-/// Returns the instances of the JSON of the V1 protocol. A value of `inputs` that is not a list is one
-/// instance.
-fn instances(body: Json) -> Result<Vec<Json>, Error> {
-    let Json::Object(mut body) = body else {
-        return Err(malformed("expected a JSON object with \"instances\""));
-    };
-    match (body.remove("instances"), body.remove("inputs")) {
-        (Some(_), Some(_)) => {
-            Err(malformed("the JSON has both \"instances\" and \"inputs\"; send one of them"))
-        }
-        (None, None) => Err(malformed("the JSON has neither \"instances\" nor \"inputs\"")),
-        (Some(Json::Array(list)), None) | (None, Some(Json::Array(list))) => {
-            if list.is_empty() {
-                Err(malformed("the list of instances is empty"))
-            } else {
-                Ok(list)
-            }
-        }
-        (Some(_), None) => Err(malformed("\"instances\" is not a list")),
-        (None, Some(one)) => Ok(vec![one]),
-    }
-}
-
-impl Content {
-    /// Returns the inputs of each job. At most `limit` instances are read, and each takes its part of
-    /// the memory of the body, which has `length` bytes.
-    pub(crate) fn records(
-        self,
-        schema: &InputsSchema,
-        limit: usize,
-        length: usize,
-        mut reservation: Reservation,
-    ) -> Result<Vec<RequestInputs>, Failure> {
-        let instances = match self {
-            Content::Instances(instances) => instances,
-            Content::Value { bytes, is_text } => {
-                let name = input_for_file(schema, is_text)?.to_owned();
-                let raw = RawInputs::from([(name, RawValue::Bytes(bytes))]);
-                return Ok(vec![RequestInputs { raw, reservation }]);
-            }
-        };
-        check_count(instances.len(), limit)?;
-        let part = length / instances.len();
-        let records = instances.into_iter().map(|instance| {
-            let members = members(schema, instance)?;
-            let mut inputs = RequestInputs::from_members(members, reservation.split(part))?;
-            for (name, value) in &mut inputs.raw {
-                unwrap_base64(schema.fields().get(name), value);
-            }
-            Ok(inputs)
-        });
-        records.collect()
-    }
-}
-
-/// Returns the inputs of an instance: the members of an object, or the value of the only input.
-fn members(schema: &InputsSchema, instance: Json) -> Result<Map<String, Json>, Error> {
-    let is_file = encoded(&instance).is_some() && !schema.fields().contains_key(B64);
-    match instance {
-        Json::Object(members) if !is_file => Ok(members),
-        value => {
-            let name = only(schema.fields().iter()).ok_or_else(|| {
-                malformed(
-                    "an instance is not an object of inputs, and the model does not have exactly one \
-                     required input, which it could be",
-                )
-            })?;
-            Ok(Map::from_iter([(name.to_owned(), value)]))
-        }
-    }
-}
-
-/// Returns the input that a file or a text without a name is for.
-fn input_for_file(schema: &InputsSchema, is_text: bool) -> Result<&str, Error> {
-    let fields = schema.fields().iter();
-    let texts = fields.clone().filter(|(_, field)| matches!(field.shape(), Shape::Text { .. }));
-    let files = fields.filter(|(_, field)| matches!(field.shape(), Shape::Blob { .. }));
-    let (texts, files) = (only(texts), only(files));
-    let fitting = if is_text { texts.or(files) } else { files.or(texts) };
-    fitting.ok_or_else(|| {
-        malformed(
-            "the event's data is a file or a text, but the model does not have exactly one required \
-             input for it; send JSON with \"instances\"",
-        )
-    })
-}
-
-/// Returns the name of the only required one of these inputs, or of the only one.
-fn only<'a>(fields: impl Iterator<Item = (&'a String, &'a Field)> + Clone) -> Option<&'a str> {
-    let required = fields.clone().filter(|(_, field)| field.required);
-    let exactly_one = |mut names: Box<dyn Iterator<Item = &'a String> + '_>| {
-        let first = names.next()?;
-        names.next().is_none().then_some(first.as_str())
-    };
-    exactly_one(Box::new(required.map(|(name, _)| name)))
-        .or_else(|| exactly_one(Box::new(fields.map(|(name, _)| name))))
-}
-
-/// Replaces `{"b64": …}` by its bytes. In an input of any JSON it stays as it is.
-fn unwrap_base64(field: Option<&Field>, value: &mut RawValue) {
-    let RawValue::Json(json) = value else { return };
-    match field.map(Field::shape) {
-        Some(Shape::Json) => {}
-        // The base64 of files is decoded later, into the memory from which workers read it.
-        Some(Shape::Blob { .. }) => match json {
-            Json::Array(items) => items.iter_mut().for_each(unwrap_text),
-            one => unwrap_text(one),
-        },
-        _ => {
-            if let Some(bytes) = encoded(json).and_then(decode_base64) {
-                *value = RawValue::Bytes(bytes);
-            }
-        }
-    }
-}
-
-/// Replaces `{"b64": …}` by its text.
-fn unwrap_text(json: &mut Json) {
-    if encoded(json).is_some()
-        && let Some(text) = json.get_mut(B64)
-    {
-        *json = text.take();
-    }
-}
-
-/// Returns the base64 of an object that has it, and perhaps the content type as in a prediction.
-fn encoded(json: &Json) -> Option<&str> {
-    let members = json.as_object()?;
-    let is_file = members.keys().all(|name| name == B64 || name == "content_type");
-    members.get(B64).filter(|_| is_file)?.as_str()
-}
-
 fn media_type(text: &str) -> Option<Mime> {
     text.trim_end_matches([' ', ';']).parse().ok()
 }
@@ -381,10 +237,6 @@ fn is_json(media: &Mime) -> bool {
 
 fn parse(what: &str, text: &[u8]) -> Result<Json, Error> {
     strict::parse(text).map_err(|error| malformed(format!("{what} is not JSON: {error}")))
-}
-
-fn malformed(message: impl Into<String>) -> Error {
-    Error::new(Kind::MalformedRequest, message.into())
 }
 
 fn unsupported(fault: impl std::fmt::Display) -> Failure {
