@@ -3,6 +3,7 @@
 import json
 import selectors
 import socket
+import struct
 import time
 from urllib.parse import urlsplit
 
@@ -17,10 +18,78 @@ def payload(number, seed=0):
     return "%d-%d %s" % (seed, number, filler * (number * 7919 % 40))
 
 
+class Native:
+    """`POST /infer` with JSON; the result is the body of the response."""
+
+    @staticmethod
+    def request(text):
+        return as_request("/infer", json.dumps({"text": text}).encode())
+
+    @staticmethod
+    def result(body):
+        return body
+
+    @staticmethod
+    def failure(status, body):
+        """Returns the code of a failure."""
+        problem = json.loads(body)
+        assert problem["status"] == status
+        return problem["code"]
+
+
+class BinaryTensors:
+    """The Open Inference Protocol with binary tensors. The response repeats the request's id."""
+
+    # The statuses of the failures that faults may cause.
+    CODES = {500: "model_crashed", 503: "queue_full", 504: "timeout"}
+
+    @staticmethod
+    def request(text):
+        data = as_tensor(text.encode())
+        tensor = {
+            "name": "text",
+            "shape": [1],
+            "datatype": "BYTES",
+            "parameters": {"binary_data_size": len(data)},
+        }
+        head = {"id": text, "inputs": [tensor], "parameters": {"binary_data_output": True}}
+        head = json.dumps(head).encode()
+        length = b"Inference-Header-Content-Length: %d\r\n" % len(head)
+        return as_request("/v2/models/model/infer", head + data, length)
+
+    @staticmethod
+    def result(body):
+        """Returns the text of the result, or the whole body if it has another form."""
+        text = body.decode("latin-1")
+        head, end = json.JSONDecoder().raw_decode(text)
+        result = body[end + 4 :]
+        is_right = body[end:] == as_tensor(result) and head["id"].encode("latin-1") == result
+        return result if is_right else body
+
+    @classmethod
+    def failure(cls, status, body):
+        problem = json.loads(body)
+        assert list(problem) == ["error"]
+        assert problem["error"]
+        return cls.CODES[status]
+
+
+def as_tensor(data):
+    """Returns the binary form of a tensor of one element of BYTES."""
+    return struct.pack("<I", len(data)) + data
+
+
+def as_request(address, body, headers=b"Content-Type: application/json\r\n"):
+    return b"POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s" % (
+        *(address.encode(), headers, len(body), body),
+    )
+
+
 class Load:
     """Sends texts to a server that echoes them, and counts the responses by their kind."""
 
-    def __init__(self, server, texts, connections):
+    def __init__(self, server, texts, connections, protocol=Native):
+        self.protocol = protocol
         self.address = urlsplit(server.url)
         self.texts = iter(texts)
         self.right = 0
@@ -63,11 +132,7 @@ class Load:
             connection = socket.create_connection((self.address.hostname, self.address.port))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(connection, selectors.EVENT_READ, None)
-        body = json.dumps({"text": text}).encode()
-        connection.sendall(
-            b"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
-        )
+        connection.sendall(self.protocol.request(text))
         self._selector.modify(connection, selectors.EVENT_READ, Open(text))
 
     def _receive(self, key):
@@ -90,7 +155,7 @@ class Load:
             self._begin(None)
 
     def _count(self, text, status, body):
-        if status == 200 and body == text.encode():
+        if status == 200 and self.protocol.result(body) == text.encode():
             self.right += 1
         elif status == 500 and CRASHED in body:
             self.crashed.append(text)
@@ -125,7 +190,7 @@ class Open:
         lower = head.lower()
         if b"transfer-encoding: chunked" in lower:
             return self._join(int(head[9:12]), body)
-        start = lower.index(b"content-length:") + len(b"content-length:")
+        start = lower.index(b"\r\ncontent-length:") + len(b"\r\ncontent-length:")
         length = int(lower[start:].split(b"\r\n", 1)[0])
         if len(body) < length:
             return None

@@ -2,14 +2,13 @@
 
 import collections
 import contextlib
-import json
 import operator
 import os
 import threading
 import time
 
 import pytest
-from load import Load, payload
+from load import BinaryTensors, Load, Native, payload
 from support import alive, children, descriptors, eventually, memory, serve, threads
 
 # Causes the fault that a text with `!` names.
@@ -108,13 +107,23 @@ IN_TASKS = (
 """
 )
 
-# A model, the connections of its load, and the streams that a process of it has in hand.
-Model = collections.namedtuple("Model", "name source connections streams")
-ONE_BY_ONE = Model("one by one", MODEL, 8, 0)
-CONCURRENT = Model("64 in flight", IN_TASKS, 64, 64)
-every_model = pytest.mark.parametrize(
-    "model", [ONE_BY_ONE, CONCURRENT], ids=operator.attrgetter("name")
-)
+LONG = bool(os.environ.get("TEST_CHAOS"))
+
+# A model, the connections of its load and their protocol, and the streams that a process of it has
+# in hand.
+Model = collections.namedtuple("Model", "name source connections streams protocol")
+ONE_BY_ONE = Model("one by one", MODEL, 8, 0, Native)
+CONCURRENT = Model("64 in flight", IN_TASKS, 64, 64, Native)
+TENSORS = Model("binary tensors", MODEL, 8, 0, BinaryTensors)
+
+
+def models(*choice):
+    return pytest.mark.parametrize("model", choice, ids=operator.attrgetter("name"))
+
+
+every_protocol = models(ONE_BY_ONE, CONCURRENT, TENSORS)
+# The short form has the other protocol in a few faults only.
+every_model = every_protocol if LONG else models(ONE_BY_ONE, CONCURRENT)
 
 # How much of the load a fault may hit: the codes of the requests that fail and their number, and
 # the number of processes whose end breaks their streams off.
@@ -135,15 +144,13 @@ class Checked(Load):
         self.lost = 0
 
     def _count(self, text, status, body):
-        if status == 200 and body == text.encode():
+        if status == 200 and self.protocol.result(body) == text.encode():
             self.right += 1
         elif status == 0 and not body:
             self.lost += 1
         else:
             try:
-                problem = json.loads(body)
-                assert problem["status"] == status
-                self.failed[problem["code"]] += 1
+                self.failed[self.protocol.failure(status, body)] += 1
             except (AssertionError, KeyError, TypeError, ValueError):
                 self.wrong.append((text, status, body[:200]))
 
@@ -154,12 +161,12 @@ class Scene:
     A `pause` in seconds before each request leaves the processor to others.
     """
 
-    def __init__(self, server, fault, connections, pause=0):
+    def __init__(self, server, fault, connections, pause=0, protocol=Native):
         self.server = server
         self.fault = fault
         self._pause = pause
         self._over = threading.Event()
-        self.load = Checked(server, self._texts(), connections)
+        self.load = Checked(server, self._texts(), connections, protocol)
         self._thread = threading.Thread(target=self.load.run, daemon=True)
         self.sent = 0
 
@@ -200,7 +207,7 @@ def scene(program, fault, model=ONE_BY_ONE, harm=NO_HARM, **settings):
         eventually(lambda: server.get("/readyz").json().get("workers") == workers, "all workers")
         assert server.post(text="first").body == b"first"
         before = Before(server)
-        act = Scene(server, fault, connections)
+        act = Scene(server, fault, connections, protocol=model.protocol)
         act._thread.start()
         time.sleep(0.3)
         try:
@@ -267,6 +274,3 @@ def table():
         "%-52s %9d %9d %7d %10d %5d %6d %6.0f ms" % (*row[:-1], row.recovery * 1000) for row in rows
     ]
     return "\n".join(lines)
-
-
-LONG = bool(os.environ.get("TEST_CHAOS"))

@@ -13,7 +13,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
-from scene import CONCURRENT, LONG, ONE_BY_ONE, Harm, every_model, scene
+from scene import CONCURRENT, LONG, ONE_BY_ONE, Harm, every_model, every_protocol, scene
 from support import alive, children, descriptors, eventually, in_background, memory, serve
 
 CRASH = ["model_crashed"]
@@ -33,10 +33,10 @@ def times_of(model):
 
     A request that crashes beside others runs again, and crashes alone.
     """
-    return TIMES if model is ONE_BY_ONE else TIMES // 2
+    return TIMES // 2 if model is CONCURRENT else TIMES
 
 
-@every_model
+@every_protocol
 def test_workers_are_killed(program, model):
     harm = Harm(CRASH, TIMES, ends=TIMES)
     with scene(program, "kill -9 of a worker", model, harm, AI_INTEGRATION_WORKERS=2) as act:
@@ -46,7 +46,7 @@ def test_workers_are_killed(program, model):
             time.sleep(0.4)
 
 
-@every_model
+@every_protocol
 @pytest.mark.parametrize("way", ["segfault", "abort", "exit"])
 def test_the_model_crashes(program, way, model):
     times = times_of(model)
@@ -155,7 +155,7 @@ def test_the_set_up_fails_for_a_while(program, tmp_path, model):
     with scene(program, "a set-up that fails", model, Harm(ends=2), **settings) as act:
         (tmp_path / "broken").touch()
         crashed = in_background(crash, act, "!exit", 1)
-        if model is ONE_BY_ONE:
+        if model is not CONCURRENT:
             # A concurrent model has to be there again to run it alone.
             crashed()
         eventually(lambda: act.server.get("/readyz").status == 503, "no worker is ready")
@@ -275,7 +275,7 @@ def test_slow_clients(program):
 @every_model
 def test_large_uploads(program, model):
     # A concurrent model has all of them in memory at the same time.
-    most = 200 if model is ONE_BY_ONE else 50
+    most = 50 if model is CONCURRENT else 200
     size = (most if LONG else 20) << 20
     settings = {"AI_INTEGRATION_MAX_BODY": 250 << 20}
     with scene(program, "20 uploads of %d MB at once" % (size >> 20), model, **settings) as act:
@@ -288,7 +288,7 @@ def test_large_uploads(program, model):
         assert {answer.body for answer in right} == {b"%d" % size}
 
 
-@every_model
+@every_protocol
 def test_the_queue_is_full(program, model):
     harm = Harm(["queue_full"], 10**6)
     settings = {"AI_INTEGRATION_QUEUE": 10, "connections": 2}
