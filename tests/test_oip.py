@@ -591,6 +591,12 @@ def test_a_body_over_the_limit_and_a_wrong_token(program):
         trusted = {"Authorization": "Bearer secret"}
         assert error(send(server, "POST", INFER, body, trusted))[0] == 413
         assert send(server, "POST", INFER, small, trusted)[0] == 200
+        for path, open_status in [
+            ("/v2/health/live", 200),
+            ("/v2/health/ready", 200),
+            ("/v2", 401),
+        ]:
+            assert send(server, "GET", path)[0] == open_status, path
         packed = gzip.compress(body)
         assert len(packed) < 1000
         headers = {**trusted, "Content-Encoding": "gzip"}

@@ -42,7 +42,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum time for sending the last spans when the server shuts down.
 const LAST_SPANS: Duration = Duration::from_secs(3);
 /// The addresses without traces, since platforms request them regularly.
-const UNTRACED: &[&str] = &["/healthz", "/readyz", "/metrics"];
+const UNTRACED: &[&str] =
+    &["/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"];
 
 /// Records spans and sends them in batches, on its own thread.
 #[derive(Clone)]

@@ -50,8 +50,8 @@ settings! {
         frame_ancestors: FrameAncestors,
         /// A secret that every request must contain: in the header Authorization: Bearer SECRET, or
         /// as the password when a browser asks for one. It is removed from the model's environment.
-        /// /healthz, /readyz and the health check over gRPC need no token. There is no flag for it,
-        /// because other users can read the arguments of a process.
+        /// The health checks (/healthz, /readyz, those below /v2/health, and that of gRPC) need no
+        /// token. There is no flag for it, because other users can read the arguments of a process.
         token: Option<Secret<Token>> { flag: None, refuses_empty: true },
         /// A file that contains the token.
         token_file: Option<FilePath> { refuses_empty: true },
@@ -67,7 +67,8 @@ settings! {
 }
 
 /// The addresses that need no token: platforms request them, and they reveal nothing of the model.
-const OPEN: &[&str] = &["/healthz", "/readyz", "/grpc.health.v1.Health/Check"];
+const OPEN: &[&str] =
+    &["/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/grpc.health.v1.Health/Check"];
 
 /// The path of the page's files.
 const FILES: &str = "/assets/";

@@ -36,7 +36,12 @@ pub(super) fn describe() -> Description {
     let mut all = Description::default();
     for (address, id, summary) in GETS {
         let method = if address.starts_with("/v2/repository") { "post" } else { "get" };
-        all = all.at(address, method, operation(address, id, summary));
+        let mut operation = operation(address, id, summary);
+        if address.starts_with("/v2/health") {
+            // Platforms probe these without a token.
+            operation["security"] = json!([]);
+        }
+        all = all.at(address, method, operation);
     }
     for (end, id, summary) in OF_MODEL {
         for (version, of_version) in [("", ""), ("/versions/{version}", "_of_version")] {
