@@ -132,6 +132,7 @@ def test_the_model_forks(program, model):
         crash(act, "!exit", 1)
 
 
+@pytest.mark.timed
 @every_model
 def test_a_worker_is_stopped(program, model):
     settings = {
