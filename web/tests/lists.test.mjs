@@ -168,7 +168,8 @@ it("shows the call as code that sends the same request", async () => {
   const expected = await rawJson(page);
   assert.deepEqual(expected.tags, ['it\'s "1"', "@b"]);
   await page.getByText("Use it from code").click();
-  const code = page.locator(".snippets pre");
+  // The code is written a moment after the part is opened.
+  const code = page.locator(".snippets pre", { hasText: /curl|import/ });
   const folder = mkdtempSync(join(tmpdir(), "lists-"));
   for (const name of ["a.png", "b.png"]) writeFileSync(join(folder, name), RECEIPT);
   const options = { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] };
@@ -177,7 +178,7 @@ it("shows the call as code that sends the same request", async () => {
   await page.getByRole("button", { name: "Python" }).click();
   const python =
     process.env.TEST_PYTHON ?? new URL("../../.venv/bin/python", import.meta.url).pathname;
-  const source = (await code.textContent()).replace(
+  const source = (await code.filter({ hasText: "import" }).textContent()).replace(
     "print(result)",
     "import json; print(json.dumps(result))",
   );
