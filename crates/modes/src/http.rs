@@ -267,7 +267,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     parts.push((page_routes::mount(app.clone(), has_page), None));
     parts.push((openapi::mount(app, dialects, has_page), None));
     parts.push((probes::mount(engine.clone(), registry), None));
-    let addresses = Addresses::new(parts.iter().map(|(part, dialect)| (part, *dialect)), &metrics);
+    let addresses = Addresses::new(parts.iter().map(|(part, dialect)| (part, *dialect)));
     let without_cors = router(parts.into_iter().map(|(part, _)| part.router));
     Ok(Edge {
         addresses,

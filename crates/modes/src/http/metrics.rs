@@ -1,5 +1,6 @@
 //! The metrics of the server. `docs/operations/metrics.md` has their names and meanings.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use ai_integration_engine::Budget;
@@ -33,11 +34,17 @@ fn bytes() -> Histogram {
     Histogram::new(exponential_buckets(256.0, 4.0, 12))
 }
 
-/// The metrics of one address. They are kept with the address, because a look-up for each request
-/// would cost more than the count.
+/// An address and its metrics. They are kept with the address, because a look-up for each request
+/// would cost more than the count. They are made at the first request: there are many addresses, and
+/// most clients use one or two.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) path: &'static str,
+    counts: OnceLock<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
     ok: Counter,
     duration: Histogram,
 }
@@ -73,11 +80,15 @@ impl Default for HttpMetrics {
     }
 }
 
+impl Route {
+    pub(crate) fn new(path: &'static str) -> Self {
+        Route { path, counts: OnceLock::new() }
+    }
+}
+
 impl HttpMetrics {
-    /// Returns the metrics of an address.
-    pub(crate) fn route(&self, path: &'static str) -> Route {
-        Route {
-            path,
+    fn counts(&self, path: &'static str) -> Counts {
+        Counts {
             ok: self.requests.get_or_create_owned(&RequestLabels { route: path, status: 200 }),
             duration: self.duration.get_or_create_owned(&[("route", path)]),
         }
@@ -89,13 +100,14 @@ impl HttpMetrics {
         if cfg!(unobserved) {
             return;
         }
+        let counts = route.counts.get_or_init(|| self.counts(route.path));
         if end.status == 200 {
-            route.ok.inc();
+            counts.ok.inc();
         } else {
             let labels = RequestLabels { route: route.path, status: end.status };
             self.requests.get_or_create(&labels).inc();
         }
-        route.duration.observe(after.as_secs_f64());
+        counts.duration.observe(after.as_secs_f64());
         self.request_size.observe(end.read as f64);
         self.response_size.observe(end.written as f64);
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::http::dialect::Dialect;
-use crate::http::metrics::{HttpMetrics, Route};
+use crate::http::metrics::Route;
 use crate::http::request_context::OTHER;
 use crate::http::routes::Mounted;
 
@@ -35,27 +35,26 @@ impl Addresses {
     /// `/v2/models/x` gets the error format of the dialect that serves `/v2`.
     pub(crate) fn new<'a>(
         parts: impl IntoIterator<Item = (&'a Mounted, Option<&'static dyn Dialect>)>,
-        metrics: &HttpMetrics,
     ) -> Self {
         let mut all = Addresses {
             declared: matchit::Router::new(),
             verbs: HashMap::new(),
             below: HashMap::new(),
-            served: vec![Served { route: metrics.route(OTHER), dialect: None }],
+            served: vec![Served { route: Route::new(OTHER), dialect: None }],
         };
         let mut known = HashSet::new();
         for (mounted, dialect) in parts {
             for address in &mounted.addresses {
                 // Two parts may declare one address for different methods. The first part gets it.
                 if known.insert(*address) {
-                    let number = all.serve(metrics.route(address), dialect);
+                    let number = all.serve(Route::new(address), dialect);
                     if let Err(error) = all.declare(address, number) {
                         tracing::error!("requests for {address} are counted as {OTHER:?}: {error}");
                     }
                 }
                 let first = first_segment(address);
                 if !(first.is_empty() || first.contains('{') || all.below.contains_key(first)) {
-                    let number = all.serve(metrics.route(OTHER), dialect);
+                    let number = all.serve(Route::new(OTHER), dialect);
                     all.below.insert(first, number);
                 }
             }
@@ -119,7 +118,7 @@ mod tests {
             (&mounted(&["/v1/{name}", "/predictions/{id}", "/{model}/infer", "/"]), second),
             (&mounted(&["/healthz"]), None),
         ];
-        let addresses = Addresses::new(parts, &HttpMetrics::default());
+        let addresses = Addresses::new(parts);
         let name = |dialect: Option<&dyn Dialect>| dialect.map(Dialect::name);
         for (path, label, dialect) in [
             ("/", "/", first),
