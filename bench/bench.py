@@ -146,6 +146,8 @@ class Bench:
         """Installs what is missing. The report names each peer that cannot be installed."""
         environments.prepare_oha()
         environments.prepare_plot()
+        if any(work.tensors == works.GRPC for work in self.options.works):
+            environments.prepare_grpc()
         for server in self.options.servers:
             try:
                 self.folders[server.name] = environments.prepare(server)
@@ -168,7 +170,7 @@ class Bench:
         try:
             with process.serve(server, group[0], self.folders[server.name]) as running:
                 print(f"{running.first_answer:7.2f} s", end="", flush=True)
-                idle = None
+                idle = loaded = None
                 for work in group:
                     running.check(work)
                     client = streams if work.chunks else load
@@ -179,15 +181,17 @@ class Bench:
                         first = running.memory_of_first_process()
                     figures = client.measure(running, work, self.options.seconds)
                     self.runs[server.name].setdefault(work.name, []).append(figures)
+                    if not work.tensors:
+                        loaded = running.memory()
                     done.add(work.name)
                     print(f"{figures[work.rate]:10,.0f}/s", end="", flush=True)
-                if group[0].model == "text":
+                if group[0].model == "text" and not group[0].tensors:
                     self.starts[server.name].append(
                         {
                             "first_answer": running.first_answer,
                             "idle": idle,
                             "first_process": first,
-                            "loaded": running.memory(),
+                            "loaded": loaded,
                         }
                     )
             print()

@@ -1,4 +1,4 @@
-"""The benchmarks' environments: an environment for each server, oha, the floor. Each is made once.
+"""The benchmarks' environments: one for each server, the load generators, the floor; made once.
 
 Everything is under `.cache/bench`. A stamp beside each environment holds what it was made from, so
 that a changed requirement or a new wheel makes it again.
@@ -19,6 +19,7 @@ LOGS = CACHE / "logs"
 RESULTS = CACHE / "results.json"
 OHA_VERSION = "1.16.0"
 OHA = CACHE / "oha" / "bin" / "oha"
+GRPC = CACHE / "grpc" / "grpc"
 # No installation may take longer, in seconds.
 PATIENCE = 1800
 
@@ -31,12 +32,14 @@ def prepare_oha():
     return _once("oha", OHA_VERSION, _install_oha)
 
 
+def prepare_grpc():
+    return _program("grpc")
+
+
 def prepare(server):
     """Makes the environment of a server, and returns its folder of programs."""
     if server.floor:
-        sources = [path for path in sorted(server.folder.rglob("*")) if path.is_file()]
-        _once("floor", _digest(*sources), _build_floor)
-        return CACHE / "floor"
+        return _program("floor")
     if server.name == "ai_integration":
         wheel = _wheel()
         return _venv(server.name, [str(wheel)], wheel)
@@ -106,16 +109,23 @@ def _install_oha():
     )
 
 
-def _build_floor():
-    target = CACHE / "target" / "floor"
-    manifest = HERE / "floor" / "Cargo.toml"
-    _run(
-        "floor",
-        *("cargo", "build", "--release", "--locked", "--manifest-path", manifest),
-        *("--target-dir", target),
-    )
-    (CACHE / "floor").mkdir(exist_ok=True)
-    shutil.copy(target / "release" / "floor", CACHE / "floor")
+def _program(name):
+    """Builds the program in a folder beside this file, and returns the folder that it is in."""
+
+    def build():
+        target = CACHE / "target" / name
+        manifest = HERE / name / "Cargo.toml"
+        _run(
+            name,
+            *("cargo", "build", "--release", "--locked", "--manifest-path", manifest),
+            *("--target-dir", target),
+        )
+        (CACHE / name).mkdir(exist_ok=True)
+        shutil.copy(target / "release" / name, CACHE / name)
+
+    sources = [path for path in sorted((HERE / name).rglob("*")) if path.is_file()]
+    _once(name, _digest(*sources), build)
+    return CACHE / name
 
 
 def _once(name, made_from, make):

@@ -1,17 +1,15 @@
-"""Load on a server by oha, and the figures of one run."""
+"""Load on a server by oha or over gRPC, and the figures of one run."""
 
-import json
 import statistics
-import subprocess
 import tempfile
 import time
 
 import environments
 import process
+import works
 
-# The timeout of a request, and the time that oha may exceed its duration by, in seconds.
+# The timeout of a request, in seconds.
 REQUEST_PATIENCE = 10
-MORE_PATIENCE = 20
 
 
 def measure(running, work, seconds):
@@ -28,27 +26,41 @@ def measure(running, work, seconds):
 
 def _measure_once(running, work, seconds):
     before = running.processor_time()
-    found = _oha(running, work, seconds)
+    found = _send(running, work, seconds)
     used = running.processor_time() - before
-
-    statuses = {int(status): count for status, count in found["statusCodeDistribution"].items()}
-    good = sum(count for status, count in statuses.items() if status < 300)
-    broken = sum(found["errorDistribution"].values())
+    good = found["requests"]
     if not good:
-        reasons = [*found["errorDistribution"], *(f"status {status}" for status in statuses)]
-        raise process.Failed("no request succeeded: " + ", ".join(reasons))
-    times = found["latencyPercentilesSuccessful"]
+        raise process.Failed(f"no request succeeded: {found['reason']}")
     return {
-        "requests_per_second": good / found["summary"]["total"],
-        "p50_ms": times["p50"] * 1000,
-        "p99_ms": times["p99"] * 1000,
+        "requests_per_second": good / found["seconds"],
+        "p50_ms": found["p50"] * 1000,
+        "p99_ms": found["p99"] * 1000,
         "cpu_per_1000": used / good * 1000,
-        "errors": sum(statuses.values()) - good + broken,
+        "errors": found["errors"],
     }
 
 
 def warm_up(running, work, seconds):
-    _oha(running, work, seconds)
+    _send(running, work, seconds)
+
+
+def _send(running, work, seconds):
+    """Sends requests, and returns what `bench/grpc` prints of them, also if oha has sent them."""
+    if work.tensors == works.GRPC:
+        return running.call(work, work.clients, seconds)
+    found = _oha(running, work, seconds)
+    statuses = {int(status): count for status, count in found["statusCodeDistribution"].items()}
+    good = sum(count for status, count in statuses.items() if status < 300)
+    broken = found["errorDistribution"]
+    times = found["latencyPercentilesSuccessful"]
+    return {
+        "requests": good,
+        "errors": sum(statuses.values()) - good + sum(broken.values()),
+        "seconds": found["summary"]["total"],
+        "p50": times["p50"],
+        "p99": times["p99"],
+        "reason": ", ".join([*broken, *(f"status {status}" for status in statuses)]),
+    }
 
 
 def _oha(running, work, seconds):
@@ -64,16 +76,7 @@ def _oha(running, work, seconds):
             *(environments.OHA, "--no-tui", "--output-format", "json", "--stats-success-breakdown"),
             *(*extent, "-c", work.clients, "-t", f"{REQUEST_PATIENCE}s"),
             *("-m", "POST", "-T", request.type, "-D", body.name, "--disable-compression"),
+            *(word for header in request.headers.items() for word in ("-H", ": ".join(header))),
             f"http://127.0.0.1:{running.port}{request.path}",
         ]
-        with subprocess.Popen(
-            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as oha, process.own_child(oha.pid):
-            try:
-                output, complaint = oha.communicate(timeout=seconds + MORE_PATIENCE)
-            except subprocess.TimeoutExpired:
-                oha.kill()
-                raise process.Failed("the load generator did not come to its end") from None
-    if oha.returncode:
-        raise process.Failed(f"the load generator failed: {complaint.decode()[-200:]}")
-    return json.loads(output)
+        return process.output_of(command, seconds + process.MORE_PATIENCE)

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -14,11 +15,14 @@ from pathlib import Path
 
 import environments
 import servers
+import works
 
 # Limits in seconds: for the first right response of a server, for one response, and for its stop.
 START_PATIENCE = 90
 ANSWER_PATIENCE = 10
 STOP_PATIENCE = 10
+# The seconds that a load generator may take longer than its load.
+MORE_PATIENCE = 20
 PAUSE = 0.002
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -45,18 +49,44 @@ class Running:
         self.work = work
         self.process = process
         self.port = start.port
+        self.grpc_port = server.grpc_port(start)
         self.scratch = start.scratch
         self.log = log
         self.first_answer = None
 
     def check(self, work, times=1):
         """Sends the work's request `times` times over one connection, and checks each response."""
+        if work.tensors == works.GRPC:
+            self._compare(work, self._call_once(work))
+            return
         connection = socket.create_connection(("127.0.0.1", self.port), ANSWER_PATIENCE)
         with contextlib.closing(connection):
             for _ in range(times):
-                answer = self._ask(work, connection)
-                if answer != work.right_answer:
-                    raise Failed(f"a wrong answer: {str(answer)[:200]}")
+                self._compare(work, self._ask(work, connection))
+
+    def _compare(self, work, answer):
+        if answer != work.right_answer:
+            raise Failed(f"a wrong answer: {str(answer)[:200]}")
+
+    def _call_once(self, work):
+        """Sends the work's request over gRPC once, and returns the result."""
+        found = self.call(work, clients=1, seconds=0)
+        if not found["requests"]:
+            raise Failed(found["reason"])
+        try:
+            return json.loads(found["answer"])
+        except ValueError as failure:
+            raise Failed(f"a response that is no JSON: {found['answer'][:200]}") from failure
+
+    def call(self, work, clients, seconds):
+        """Sends the work's request over gRPC for some seconds; returns what `bench/grpc` prints.
+
+        Each client sends one request at least. A response that differs from the first is an error.
+        """
+        return output_of(
+            [environments.GRPC, self.grpc_port, servers.MODEL, "text", work.text, clients, seconds],
+            seconds + MORE_PATIENCE,
+        )
 
     def _ask(self, work, connection):
         """Sends the work's request once, and returns the result that the server's reader finds."""
@@ -71,7 +101,7 @@ class Running:
         if work.chunks:
             return body.count(b"\n")
         try:
-            return self.server.answer(body)
+            return self.server.result(work, body)
         except (ValueError, LookupError, TypeError) as failure:
             raise Failed(f"a response that cannot be read: {body[:200]!r}") from failure
 
@@ -80,7 +110,7 @@ class Running:
         head = (
             f"POST {request.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
             f"Content-Type: {request.type}\r\nContent-Length: {len(request.body)}\r\n"
-        )
+        ) + "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         return head.encode() + more_head + b"\r\n", request.body
 
     def wait_for_first_answer(self, since):
@@ -146,6 +176,21 @@ def own_child(pid):
 
 def _is_served(pid):
     return pid not in _own_children
+
+
+def output_of(command, patience):
+    """Runs a load generator for at most `patience` seconds, and returns the JSON that it prints."""
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as generator, own_child(generator.pid):
+        try:
+            output, complaint = generator.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            generator.kill()
+            raise Failed("the load generator did not come to its end") from None
+    if generator.returncode:
+        raise Failed(f"the load generator failed: {complaint.decode()[-200:]}")
+    return json.loads(output)
 
 
 @contextlib.contextmanager

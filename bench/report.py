@@ -106,11 +106,9 @@ def ratio(work, figure, peer):
     return lambda figures: figures.of(OURS, work, figure) / figures.of(peer, work, figure)
 
 
-def two_workers(figures):
-    one, two = (
-        figures.of(OURS, name, "requests_per_second") for name in ("compute-1", "compute-2")
-    )
-    return two / one
+def between(work, other):
+    """Returns a function that compares the requests/s of two works on this project's server."""
+    return lambda figures: figures.of(OURS, work, RATE) / figures.of(OURS, other, RATE)
 
 
 def first_answer(figures):
@@ -145,6 +143,24 @@ GOALS = [
         "≥",
         2,
     ),
+    Goal(
+        f"{TEXT_16}, as a tensor over REST: requests/s of those in JSON",
+        between("oip-text-16", "text-16"),
+        "≥",
+        0.7,
+    ),
+    Goal(
+        f"{TEXT_16}, as a tensor over gRPC: requests/s of those in JSON",
+        between("grpc-text-16", "text-16"),
+        "≥",
+        0.35,
+    ),
+    Goal(
+        "1 MB image as a tensor over REST, 16 clients: requests/s of those by multipart",
+        between("oip-image-16", "image-16"),
+        "≥",
+        0.8,
+    ),
     Goal("1 MB image in base64, 2 clients: requests/s", own("base64-2", RATE), "≥", 1200, "/s"),
     Goal(
         "batches, 64 clients: requests/s of the ideal 3,200",
@@ -167,7 +183,12 @@ GOALS = [
     Goal(f"{STREAMS}: chunks/s of LitServe's", ratio("stream-64", CHUNK_RATE, "litserve"), "≥", 18),
     Goal(f"{PACED}: p99 of a chunk's delay", own("pace-64", "p99_ms"), "<", 2, " ms"),
     Goal(f"{PACED}: p99 until the first chunk", own("pace-64", "first_p99_ms"), "≤", 5, " ms"),
-    Goal("5 ms of computing: requests/s of 2 workers to 1", two_workers, "≥", 1.95),
+    Goal(
+        "5 ms of computing: requests/s of 2 workers to 1",
+        between("compute-2", "compute-1"),
+        "≥",
+        1.95,
+    ),
     Goal("start to first answer, to the quickest peer's", first_answer, "<", 1),
     Goal("idle memory of all processes, to the original's", idle_memory, "<", 1),
     Goal(
@@ -357,8 +378,13 @@ def configurations(results):
 NOTES = {
     "text-1": "The ping-pong is not a server: it is the time that two plain Python processes need "
     "to send each other 100 bytes.",
+    "oip-text-16": "The Open Inference Protocol. This project's server gets binary data, MLServer "
+    "JSON.",
+    "grpc-text-16": "The Open Inference Protocol, with raw contents as Triton's clients send them.",
     "image-16": "A PNG of noise. mosec and Ray Serve get the bare bytes, coglet and MLServer "
     "base64 in JSON, the others a multipart form, which they must parse.",
+    "oip-image-16": "The Open Inference Protocol. This project's server gets binary data, MLServer "
+    "base64 in JSON.",
     "base64-2": "The body is a third larger than the image, and must be parsed and decoded.",
     "compute-2": "One worker can do at most 200 requests/s, and two at most 400, less the share "
     "of the two cores that the server and the load generator use.",
@@ -394,6 +420,7 @@ the server does.
 * **p50 and p99** are of the successful requests alone.
 * **Streams** are read by a client in one process (`bench/streams.py`), which takes 64 connections
   in turn. It counts the chunks that the model sent, also if the server joins several of them.
+* **gRPC** requests come from `bench/grpc`, which has one thread, and a connection for each client.
 * **CPU** is user and system time of all processes of the server, ended ones included, for 1,000
   successful requests, or 1,000 chunks. It is counted in steps of 10 ms.
 * **Text echo** sends 100 bytes of text and gets them back in JSON. **Computing** spins for 5 ms of

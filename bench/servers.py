@@ -20,6 +20,7 @@ class Request(NamedTuple):
     path: str
     type: str
     body: bytes
+    headers: dict[str, str] = {}
 
 
 class Start(NamedTuple):
@@ -48,6 +49,9 @@ class Server:
     image: Callable[[works.Work], Request] | None = None
     base64: Callable[[works.Work], Request] | None = None
     answer: Callable[[bytes], object] = json.loads
+    # The Open Inference Protocol: its requests over REST, and the port of its gRPC.
+    tensors: Callable[[works.Work], Request] | None = None
+    grpc_port: Callable[[Start], int] = lambda start: start.port
     lacks: dict[str, str] = field(default_factory=dict)
     how: str = ""
     # The folder of files that the server leaves behind, if no setting can move them.
@@ -59,18 +63,32 @@ class Server:
         return HERE / "floor" if self.floor else HERE / "peers" / self.name
 
     def request(self, work):
+        if work.tensors:
+            return self.tensors(work)
         if work.is_base64:
             return self.base64(work)
         return (self.image if work.sends_image else self.text)(work)
 
+    def result(self, work, body):
+        """Returns the result in the body of a response to the work's request."""
+        return tensor_result(body) if work.tensors else self.answer(body)
+
     def lack(self, work):
         """Returns the reason why a work is not measured on this server, or `None`."""
+        if work.tensors and not self.tensors:
+            return "it does not speak the Open Inference Protocol"
         if work.is_base64 and not self.base64:
             return "its program takes the image as bytes only"
         return self.lacks.get(work.name)
 
 
 # --- forms of requests ---
+
+# The name of the model in the Open Inference Protocol.
+MODEL = "model"
+INFER = f"/v2/models/{MODEL}/infer"
+# The bytes of the length before an element in binary data.
+LENGTH = 4
 
 
 def as_json(path, **body):
@@ -103,9 +121,35 @@ def cog_image(work):
 
 
 def tensor(value):
-    """Returns a request of KServe's protocol V2."""
+    """Returns a request of the Open Inference Protocol in JSON."""
     tensor = {"name": "value", "shape": [1, 1], "datatype": "BYTES", "data": [value]}
-    return as_json("/v2/models/model/infer", inputs=[tensor])
+    return as_json(INFER, inputs=[tensor])
+
+
+def binary_tensor(name, value):
+    """Returns a request with binary data, which asks for a binary response."""
+    data = len(value).to_bytes(LENGTH, "little") + value
+    size = {"binary_data_size": len(data)}
+    tensor = {"name": name, "shape": [1], "datatype": "BYTES", "parameters": size}
+    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    length = {"Inference-Header-Content-Length": str(len(head))}
+    return Request(INFER, "application/octet-stream", head + data, length)
+
+
+def tensor_result(body):
+    """Returns the JSON that is the only element of the only tensor, in JSON or in binary data."""
+    text = body.decode(errors="surrogateescape")
+    head, end = json.JSONDecoder().raw_decode(text)
+    data = text[end:].encode(errors="surrogateescape")
+    (output,) = head["outputs"]
+    if not data:
+        (text,) = output["data"]
+        return json.loads(text)
+    if len(data) != output["parameters"]["binary_data_size"]:
+        raise ValueError("binary data of another size")
+    if len(data) - LENGTH != int.from_bytes(data[:LENGTH], "little"):
+        raise ValueError("an element of another size")
+    return json.loads(data[LENGTH:])
 
 
 # --- the servers ---
@@ -127,8 +171,14 @@ SERVERS = [
         text=lambda work: as_json("/infer", text=work.text),
         image=lambda work: image_form("/infer", work),
         base64=lambda work: as_json("/infer", image=base64_image(work)),
-        how="default settings; JSON, the image by multipart; batches by `get_next_inputs`; async "
-        "functions by `run` with a concurrency of 64; the loop with AI_INTEGRATION_CONCURRENCY=8",
+        tensors=lambda work: (
+            binary_tensor("image", work.image)
+            if work.sends_image
+            else binary_tensor("text", work.text.encode())
+        ),
+        how="default settings; JSON, the image by multipart; tensors over REST as binary data; "
+        "batches by `get_next_inputs`; async functions by `run` with a concurrency of 64; the loop "
+        "with AI_INTEGRATION_CONCURRENCY=8",
     ),
     Server(
         "mosec",
@@ -220,10 +270,12 @@ SERVERS = [
         text=lambda work: tensor(work.text),
         image=lambda work: tensor(base64_image(work)),
         base64=lambda work: tensor(base64_image(work)),
-        answer=lambda body: json.loads(json.loads(body)["outputs"][0]["data"][0]),
+        answer=tensor_result,
+        tensors=lambda work: tensor(base64_image(work) if work.sends_image else work.text),
+        grpc_port=lambda start: start.spare_port,
         lacks={**NO_LOOP, **NO_STREAMS},
-        how="one worker is inside the server's process; JSON, the image in base64; its own batches "
-        "(32, 5 ms)",
+        how="one worker is inside the server's process; JSON, the image in base64, since it has no "
+        "binary data over REST; its own batches (32, 5 ms)",
     ),
     Server(
         "ray",

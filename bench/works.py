@@ -30,6 +30,8 @@ def png(side):
 
 TEXT = ("The quick brown fox jumps over the lazy dog. " * 3)[:100]
 IMAGE = png(577)
+# The two forms of the Open Inference Protocol.
+REST, GRPC = "rest", "grpc"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Work:
     image: bytes = field(default=IMAGE, repr=False)
     # Sends the image as base64 in JSON.
     is_base64: bool = False
+    # Sends the input as a tensor of the Open Inference Protocol, over REST or gRPC.
+    tensors: str | None = None
     # The clients send one request each at the same time, and wait for all responses, in rounds.
     in_rounds: bool = False
     # The chunks of a response that is a stream, and True if each one has the time of its sending.
@@ -73,7 +77,14 @@ class Work:
 WORKS = [
     Work("text-1", "100-byte text echo, 1 client", "text", 1),
     Work("text-16", "100-byte text echo, 16 clients", "text", 16),
+    Work(
+        "oip-text-16", "100-byte text as a tensor over REST, 16 clients", "text", 16, tensors=REST
+    ),
+    Work(
+        "grpc-text-16", "100-byte text as a tensor over gRPC, 16 clients", "text", 16, tensors=GRPC
+    ),
     Work("image-16", "1 MB image, 16 clients", "image", 16),
+    Work("oip-image-16", "1 MB image as a tensor over REST, 16 clients", "image", 16, tensors=REST),
     Work("base64-2", "1 MB image as base64 in JSON, 2 clients", "image", 2, is_base64=True),
     Work("compute-1", "5 ms of computing, 1 worker, 16 clients", "compute", 16),
     Work("compute-2", "5 ms of computing, 2 workers, 16 clients", "compute", 16, workers=2),
