@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::{Error, Inputs, Kind, RawInputs, Value};
-use ai_integration_engine::{About, Engine, Model, Request, Reservation, Ticket};
+use ai_integration_engine::{About, Engine, Model, Request, Reservation, State, Ticket};
 use axum::extract::FromRef;
 use serde_json::Value as Json;
 use tokio::sync::Semaphore;
@@ -167,6 +167,16 @@ impl App {
     pub(crate) async fn loaded_model(&self) -> Result<Arc<Model>, Error> {
         let starting = |_| Error::new(Kind::ModelUnavailable, "the model is still being loaded");
         tokio::time::timeout(SCHEMA_TIMEOUT, self.engine().model()).await.map_err(starting)?
+    }
+
+    /// Returns the reason why the model cannot take requests now, or `None` if it can. The reason
+    /// leaves out the program's output.
+    pub(crate) fn unready(&self) -> Option<String> {
+        match &*self.engine().state().borrow() {
+            State::Ready(_) => None,
+            State::Starting => Some("the model is being loaded".to_owned()),
+            State::Failed(error) => Some(error.message.to_string()),
+        }
     }
 
     /// Describes the model for a front end, such as the page.

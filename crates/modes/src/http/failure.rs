@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use ai_integration_contract::{
     Error, FieldError, Kind, Outcome, choices, kinds, settings, without_traceback,
 };
+use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -121,6 +122,14 @@ impl Reason {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Reason::Failed(Kind::Timeout) => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Returns the status for protocols that have 400 for inputs that do not fit.
+    pub(crate) fn status_without_422(self) -> StatusCode {
+        match self.status() {
+            StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+            status => status,
         }
     }
 }
@@ -249,6 +258,12 @@ impl Failure {
             problem["errors"] = json!(self.fields);
         }
         problem
+    }
+
+    /// Writes the failure as `{"error": …}`, for protocols that have 400 for inputs that do not fit.
+    pub(crate) fn as_error(&self, wording: Wording) -> Response {
+        let body = Json(json!({"error": self.detail(wording)}));
+        (self.reason.status_without_422(), body).into_response()
     }
 
     /// Makes a response whose body the handler has written. `body` also has the status; this adds

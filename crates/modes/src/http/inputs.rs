@@ -12,4 +12,5 @@ pub(crate) mod images;
 pub(crate) mod intake;
 pub(crate) mod multipart;
 pub(crate) mod request;
+pub(crate) mod unnamed;
 pub(crate) mod urlencoded;

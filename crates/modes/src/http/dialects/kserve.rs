@@ -68,15 +68,7 @@ impl Dialect for Kserve {
     }
 
     fn refuse(&self, failure: &Failure, wording: Wording, _id: &RequestId) -> Response {
-        (status(failure.reason), error(failure, wording)).into_response()
-    }
-}
-
-/// Returns the status of a failure. The protocol has 400 for inputs that do not fit.
-fn status(reason: Reason) -> StatusCode {
-    match reason.status() {
-        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
-        status => status,
+        failure.as_error(wording)
     }
 }
 
@@ -85,7 +77,7 @@ fn status(reason: Reason) -> StatusCode {
 fn status_for_event(reason: Reason) -> StatusCode {
     match reason {
         Reason::Failed(Kind::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
-        reason => status(reason),
+        reason => reason.status_without_422(),
     }
 }
 

@@ -16,19 +16,16 @@ use std::time::Instant;
 
 use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::Model;
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{any, get, post};
-use serde_json::json;
 
 use self::request::{InferRequest, ResponseForm};
-use self::served::{Named, OipState};
+use self::served::Named;
 use crate::http::app::App;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
-use crate::http::failure::{Failure, Reason, Refusal, Wording};
+use crate::http::failure::{Failure, Refusal, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::large::work_on;
 use crate::http::records;
@@ -88,7 +85,7 @@ impl Dialect for Oip {
         let routes = UNSUPPORTED
             .into_iter()
             .fold(routes, |routes, address| routes.unlabelled(address, any(unsupported)));
-        Ok(routes.with_state(OipState { app: app.clone() }))
+        Ok(routes.with_state(app.clone()))
     }
 
     fn describe(&self, _model: &Model) -> Description {
@@ -96,25 +93,16 @@ impl Dialect for Oip {
     }
 
     fn refuse(&self, failure: &Failure, wording: Wording, _id: &RequestId) -> Response {
-        (status(failure.reason), Json(json!({"error": failure.detail(wording)}))).into_response()
-    }
-}
-
-/// Returns the status of a failure. The protocol has 400 for inputs that do not fit.
-fn status(reason: Reason) -> StatusCode {
-    match reason.status() {
-        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
-        status => status,
+        failure.as_error(wording)
     }
 }
 
 async fn infer(
-    State(state): State<OipState>,
+    State(app): State<App>,
     named: Named,
     mut call: Call,
     request: InferRequest,
 ) -> Result<Response, Failure> {
-    let app = state.app;
     let statistics = app.statistics();
     let InferRequest { content, form } = request;
     call.shorten(content.timeout()?);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use ai_integration_engine::{Model, State as EngineState};
+use ai_integration_engine::Model;
 use axum::extract::State;
 use axum::response::Response;
 
@@ -68,7 +68,7 @@ pub(crate) async fn ready(
     State(app): State<App>,
     _: Unary<ServerReadyRequest>,
 ) -> Result<Response, Failure> {
-    unary(&ServerReadyResponse { ready: is_ready(&app) })
+    unary(&ServerReadyResponse { ready: app.unready().is_none() })
 }
 
 pub(crate) async fn server(_: Unary<ServerMetadataRequest>) -> Result<Response, Failure> {
@@ -87,7 +87,7 @@ pub(crate) async fn model_ready(
     if let Some(model) = app.engine().model_now() {
         Named::check(&app, &model, &request.name, &request.version)?;
     }
-    unary(&ModelReadyResponse { ready: is_ready(&app) })
+    unary(&ModelReadyResponse { ready: app.unready().is_none() })
 }
 
 pub(crate) async fn metadata(
@@ -172,11 +172,7 @@ pub(crate) async fn index(
     State(app): State<App>,
     Unary(request): Unary<RepositoryIndexRequest>,
 ) -> Result<Response, Failure> {
-    let reason = match &*app.engine().state().borrow() {
-        EngineState::Ready(_) => None,
-        EngineState::Starting => Some("the model is being loaded".to_owned()),
-        EngineState::Failed(error) => Some(error.message.to_string()),
-    };
+    let reason = app.unready();
     let mut models = Vec::new();
     if reason.is_none() || !request.ready {
         let model = app.loaded_model().await?;
@@ -208,10 +204,6 @@ impl RepositoryModelRequest {
     fn model(&self) -> &str {
         if self.triton_name.is_empty() { &self.name } else { &self.triton_name }
     }
-}
-
-fn is_ready(app: &App) -> bool {
-    matches!(*app.engine().state().borrow(), EngineState::Ready(_))
 }
 
 fn data_type(datatype: Datatype) -> DataType {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::http::failure::Failure;
 use crate::http::inputs::request::{MAX_FIELDS, RequestInputs, too_many};
+use crate::http::inputs::unnamed::only;
 use crate::http::records::check_count;
 
 /// The member of an object that has bytes in base64.
@@ -73,7 +74,7 @@ fn members(schema: &InputsSchema, instance: Json) -> Result<Map<String, Json>, E
     match instance {
         Json::Object(members) if !is_file => Ok(members),
         value => {
-            let name = only(schema.fields().iter()).ok_or_else(|| {
+            let (name, _) = only(schema.fields().iter()).ok_or_else(|| {
                 malformed(
                     "an instance is not an object of inputs, and the model does not have exactly one \
                      required input, which it could be",
@@ -91,23 +92,12 @@ fn input_for_file(schema: &InputsSchema, is_text: bool) -> Result<&str, Error> {
     let files = fields.filter(|(_, field)| matches!(field.shape(), Shape::Blob { .. }));
     let (texts, files) = (only(texts), only(files));
     let fitting = if is_text { texts.or(files) } else { files.or(texts) };
-    fitting.ok_or_else(|| {
+    fitting.map(|(name, _)| name).ok_or_else(|| {
         malformed(
             "the event's data is a file or a text, but the model does not have exactly one required \
              input for it; send JSON with \"instances\"",
         )
     })
-}
-
-/// Returns the name of the only required one of these inputs, or of the only one.
-fn only<'a>(fields: impl Iterator<Item = (&'a String, &'a Field)> + Clone) -> Option<&'a str> {
-    let required = fields.clone().filter(|(_, field)| field.required);
-    let exactly_one = |mut names: Box<dyn Iterator<Item = &'a String> + '_>| {
-        let first = names.next()?;
-        names.next().is_none().then_some(first.as_str())
-    };
-    exactly_one(Box::new(required.map(|(name, _)| name)))
-        .or_else(|| exactly_one(Box::new(fields.map(|(name, _)| name))))
 }
 
 /// Returns the value of an input, with the bytes in the place of `{"b64": …}`. In an input of any JSON

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ai_integration_engine::{Model, State as EngineState};
+use ai_integration_engine::Model;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -49,13 +49,7 @@ fn card(state: &KserveState, id: &str) -> Value {
 
 /// Returns the model if a worker is ready, and otherwise the reason why none is.
 fn ready(state: &KserveState) -> Result<Arc<Model>, String> {
-    let engine = state.app.engine();
-    let reason = match &*engine.state().borrow() {
-        EngineState::Ready(_) => None,
-        EngineState::Starting => Some("the model is being loaded".to_owned()),
-        EngineState::Failed(error) => Some(error.message.to_string()),
-    };
-    match (reason, engine.model_now()) {
+    match (state.app.unready(), state.app.engine().model_now()) {
         (None, Some(model)) => Ok(model),
         (reason, _) => Err(reason.unwrap_or_else(|| "the model is being loaded".to_owned())),
     }

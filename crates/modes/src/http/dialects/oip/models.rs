@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ai_integration_contract::{Error, Kind};
-use ai_integration_engine::{Model, State as EngineState};
+use ai_integration_engine::Model;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::http::app::App;
-use crate::http::dialects::oip::served::{Named, OipState};
+use crate::http::dialects::oip::served::Named;
 use crate::http::failure::Failure;
 use crate::http::tensors::datatype::Datatype;
 use crate::http::tensors::metadata::{self, PLATFORM, TensorMetadata};
@@ -33,21 +33,21 @@ pub(super) async fn live() -> Json<Value> {
     Json(json!({"live": true}))
 }
 
-pub(super) async fn ready(State(state): State<OipState>) -> Response {
-    match unready(&state.app) {
+pub(super) async fn ready(State(app): State<App>) -> Response {
+    match app.unready() {
         None => Json(json!({"live": true, "ready": true})).into_response(),
         Some(reason) => not_ready(json!({"live": true, "ready": false, "error": reason})),
     }
 }
 
 pub(super) async fn model_ready(
-    State(state): State<OipState>,
+    State(app): State<App>,
     named: Named,
 ) -> Result<Response, Failure> {
-    let reason = unready(&state.app);
+    let reason = app.unready();
     // The id may be known only when the model is loaded.
-    if let Some(model) = state.app.engine().model_now() {
-        named.check(&state.app, &model)?;
+    if let Some(model) = app.engine().model_now() {
+        named.check(&app, &model)?;
     }
     let name = &named.model;
     Ok(match reason {
@@ -61,18 +61,9 @@ fn not_ready(body: Value) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], Json(body)).into_response()
 }
 
-/// Returns the reason why the model cannot take requests. It leaves out the program's output.
-fn unready(app: &App) -> Option<String> {
-    match &*app.engine().state().borrow() {
-        EngineState::Ready(_) => None,
-        EngineState::Starting => Some("the model is being loaded".to_owned()),
-        EngineState::Failed(error) => Some(error.message.clone().into_owned()),
-    }
-}
-
-pub(super) async fn list(State(state): State<OipState>) -> Answer {
-    let model = state.app.loaded_model().await?;
-    Ok(Json(json!({"models": [state.app.model_id(&model)]})))
+pub(super) async fn list(State(app): State<App>) -> Answer {
+    let model = app.loaded_model().await?;
+    Ok(Json(json!({"models": [app.model_id(&model)]})))
 }
 
 /// Waits for the model that an address names.
@@ -82,11 +73,11 @@ async fn loaded(app: &App, named: &Named) -> Result<Arc<Model>, Failure> {
     Ok(model)
 }
 
-pub(super) async fn model(State(state): State<OipState>, named: Named) -> Answer {
-    let model = loaded(&state.app, &named).await?;
+pub(super) async fn model(State(app): State<App>, named: Named) -> Answer {
+    let model = loaded(&app, &named).await?;
     Ok(Json(json!({
         "name": named.model,
-        "versions": [state.app.model_version(&model)],
+        "versions": [app.model_version(&model)],
         "platform": PLATFORM,
         "inputs": metadata::inputs(&model.schema).collect::<Vec<_>>(),
         "outputs": [metadata::output()],
@@ -94,8 +85,8 @@ pub(super) async fn model(State(state): State<OipState>, named: Named) -> Answer
 }
 
 /// Answers with the configuration that Triton would have for the model.
-pub(super) async fn config(State(state): State<OipState>, named: Named) -> Answer {
-    let model = loaded(&state.app, &named).await?;
+pub(super) async fn config(State(app): State<App>, named: Named) -> Answer {
+    let model = loaded(&app, &named).await?;
     let inputs = metadata::inputs(&model.schema).map(|input| {
         let mut described = described(&input);
         described["optional"] = input.is_optional.into();
@@ -120,14 +111,14 @@ fn described(tensor: &TensorMetadata<'_>) -> Value {
     json!({"name": tensor.name, "data_type": kind, "dims": tensor.shape})
 }
 
-pub(super) async fn statistics(State(state): State<OipState>, named: Named) -> Answer {
-    let model = loaded(&state.app, &named).await?;
-    Ok(statistics_of(&state.app, &model))
+pub(super) async fn statistics(State(app): State<App>, named: Named) -> Answer {
+    let model = loaded(&app, &named).await?;
+    Ok(statistics_of(&app, &model))
 }
 
-pub(super) async fn all_statistics(State(state): State<OipState>) -> Answer {
-    let model = state.app.loaded_model().await?;
-    Ok(statistics_of(&state.app, &model))
+pub(super) async fn all_statistics(State(app): State<App>) -> Answer {
+    let model = app.loaded_model().await?;
+    Ok(statistics_of(&app, &model))
 }
 
 fn statistics_of(app: &App, model: &Model) -> Json<Value> {
@@ -136,25 +127,25 @@ fn statistics_of(app: &App, model: &Model) -> Json<Value> {
 }
 
 /// Lists the models of the repository: the one that is served.
-pub(super) async fn index(State(state): State<OipState>) -> Answer {
-    let model = state.app.loaded_model().await?;
-    let reason = unready(&state.app);
+pub(super) async fn index(State(app): State<App>) -> Answer {
+    let model = app.loaded_model().await?;
+    let reason = app.unready();
     Ok(Json(json!([{
-        "name": state.app.model_id(&model),
-        "version": state.app.model_version(&model),
+        "name": app.model_id(&model),
+        "version": app.model_version(&model),
         "state": if reason.is_none() { "READY" } else { "UNAVAILABLE" },
         "reason": reason.unwrap_or_default(),
     }])))
 }
 
 /// Answers that the model is loaded, which it is as long as the server runs.
-pub(super) async fn load(State(state): State<OipState>, named: Named) -> Answer {
-    loaded(&state.app, &named).await?;
+pub(super) async fn load(State(app): State<App>, named: Named) -> Answer {
+    loaded(&app, &named).await?;
     Ok(Json(json!({"name": named.model, "load": true})))
 }
 
-pub(super) async fn unload(State(state): State<OipState>, named: Named) -> Result<(), Failure> {
-    loaded(&state.app, &named).await?;
+pub(super) async fn unload(State(app): State<App>, named: Named) -> Result<(), Failure> {
+    loaded(&app, &named).await?;
     let message = "this server has one model, which stays loaded as long as the server runs";
     Err(Error::new(Kind::MalformedRequest, message).into())
 }

@@ -16,6 +16,7 @@ use serde_json::{Map, Value as Json};
 use crate::http::failure::Failure;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::request::{MAX_FIELDS, too_many};
+use crate::http::inputs::unnamed::only;
 use crate::http::large::work_on;
 use crate::http::tensors::datatype::Datatype;
 use crate::http::tensors::mapping::Inference;
@@ -63,17 +64,13 @@ impl Content {
             Content::Tensors(inference) => return Ok(inference),
             Content::Raw(body, reservation) => (body, reservation),
         };
-        let fields = schema.fields();
-        let mut required = fields.iter().filter(|(_, field)| field.required);
-        let only = required.next().filter(|_| required.next().is_none());
-        let Some((name, field)) = only.or_else(|| fields.first().filter(|_| fields.len() == 1))
-        else {
+        let Some((name, field)) = only(schema.fields().iter()) else {
             let message = "a body without JSON (Inference-Header-Content-Length: 0) is for models \
                            with one required input; send the tensors in JSON";
             return Err(Error::new(Kind::MalformedRequest, message));
         };
         let datatype = metadata::datatype(field);
-        let (size, name) = (body.len(), name.clone());
+        let (size, name) = (body.len(), name.to_owned());
         let (shape, data) = match datatype.size() {
             Some(size) => (body.len() / size, TensorData::Raw(body)),
             None => (1, TensorData::Bytes(vec![body])),

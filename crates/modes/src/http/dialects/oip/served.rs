@@ -1,24 +1,12 @@
-//! The state of the handlers, and the check that a request is for the model that is served.
+//! The check that a request is for the model that is served.
 
 use ai_integration_engine::Model;
-use axum::extract::{FromRef, FromRequestParts, Path};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::Deserialize;
 
 use crate::http::app::App;
 use crate::http::failure::{Failure, Refusal};
-
-/// The state of the handlers.
-#[derive(Clone)]
-pub(super) struct OipState {
-    pub(super) app: App,
-}
-
-impl FromRef<OipState> for App {
-    fn from_ref(state: &OipState) -> App {
-        state.app.clone()
-    }
-}
 
 /// The model that an address names.
 #[derive(Debug, Deserialize)]
