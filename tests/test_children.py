@@ -661,7 +661,13 @@ def test_a_daemon_may_be_the_model(program, tmp_path):
 def test_another_program_in_the_environment_of_a_server_is_a_model(program):
     # Only a process that a model has started counts as its child, and the wrapper is no model.
     wrapper = program(
-        "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))", "wrapper.py"
+        """
+            import signal, subprocess, sys
+            wrapped = subprocess.Popen(sys.argv[1:])
+            signal.signal(signal.SIGTERM, lambda *_: wrapped.terminate())
+            sys.exit(wrapped.wait())
+        """,
+        "wrapper.py",
     )
     looping = program(TOOL, "looping.py")
     with serve(wrapper, PYTHON, looping) as server:
