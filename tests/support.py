@@ -1,6 +1,7 @@
 """Runs programs with the installed package, as a user does."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from pathlib import Path
@@ -103,6 +105,21 @@ class Server:
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, error.headers, error.read())
+
+    def send(self, method, path, body=None, headers=None):
+        """Sends a request with no headers but these, and returns the status, headers and body."""
+        connection = http.client.HTTPConnection(
+            urllib.parse.urlsplit(self.url).netloc, timeout=PATIENCE
+        )
+        with contextlib.closing(connection):
+            connection.putrequest(method, path, skip_accept_encoding=True)
+            for name, value in (headers or {}).items():
+                connection.putheader(name, str(value))
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
 
     def get(self, path, **more):
         return self.request(path, **more)

@@ -3,10 +3,8 @@
 import base64
 import concurrent.futures
 import gzip
-import http.client
 import json
 import subprocess
-import urllib.parse
 import zlib
 
 import documented
@@ -78,26 +76,10 @@ def server(model):
         yield running
 
 
-def send(server, method, path, body=None, headers=None):
-    """Sends a request with no headers but these, and returns the status, headers and body."""
-    connection = http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc, timeout=60)
-    try:
-        connection.putrequest(method, path, skip_accept_encoding=True)
-        for name, value in (headers or {}).items():
-            connection.putheader(name, str(value))
-        if body is not None:
-            connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body)
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
-    finally:
-        connection.close()
-
-
 def predict(server, *instances, headers=JSON):
     """Returns the status and the answer to these instances."""
     body = json.dumps({"instances": instances}).encode()
-    status, _, answer = send(server, "POST", PREDICT, body, headers)
+    status, _, answer = server.send("POST", PREDICT, body, headers)
     return status, json.loads(answer)
 
 
@@ -120,13 +102,13 @@ def b64(data):
 
 
 def test_the_models_are_listed_for_clients_of_kserve_and_of_openai(server):
-    status, _, body = send(server, "GET", "/v1/models")
+    status, _, body = server.send("GET", "/v1/models")
     listed = json.loads(body)
     (card,) = listed["data"]
     assert (status, listed["object"], listed["models"]) == (200, "list", ["m"])
     created = card.pop("created")
     assert card == {"id": "m", "object": "model", "owned_by": "ai_integration"}
-    status, _, body = send(server, "GET", "/v1/models/m")
+    status, _, body = server.send("GET", "/v1/models/m")
     assert status == 200
     assert json.loads(body) == {**card, "created": created, "name": "m", "ready": True}
 
@@ -179,9 +161,9 @@ def test_other_spellings_of_a_request(server):
         (gzip.compress(plain), {"Content-Encoding": "gzip"}),
         (zlib.compress(plain), {"Content-Encoding": "deflate"}),
     ]:
-        status, _, answer = send(server, "POST", PREDICT, body, headers)
+        status, _, answer = server.send("POST", PREDICT, body, headers)
         assert (status, json.loads(answer)) == (200, {"predictions": [{"photo": "\0"}]})
-    status, _, _ = send(server, "POST", "/v1/models/m%3Apredict", plain, JSON)
+    status, _, _ = server.send("POST", "/v1/models/m%3Apredict", plain, JSON)
     assert status == 200
 
 
@@ -223,7 +205,7 @@ BODY = b'{"instances": ["AA=="]}'
 def test_a_refusal_has_its_status_and_its_reason(
     model, shared, method, path, body, headers, expected, words
 ):
-    status, message = error(send(shared, method, path, body, headers))
+    status, message = error(shared.send(method, path, body, headers))
     assert (status, words in message) == (expected, True), message
 
 
@@ -239,7 +221,7 @@ def test_a_failing_instance_fails_the_request(server):
     for kind, words in [("failure", "too dark"), ("crash", "3")]:
         status, answer = predict(server, good, {**good, "kind": kind}, good)
         assert (status, words in answer["error"]) == (500, True), answer
-    eventually(lambda: send(server, "GET", "/v1/models/m")[0] == 200, "the model is ready again")
+    eventually(lambda: server.send("GET", "/v1/models/m")[0] == 200, "the model is ready again")
     assert predictions(server, good) == [{"photo": "\0"}]
 
 
@@ -247,17 +229,17 @@ def test_a_timeout_and_a_token(model):
     settings = {"AI_INTEGRATION_MODEL_ID": "m", "AI_INTEGRATION_TOKEN": "secret"}
     slow = json.dumps({"instances": [{"photo": "AA==", "kind": "slow"}]}).encode()
     with serve(model, **settings) as server:
-        status, _ = error(send(server, "POST", PREDICT, slow, JSON))
+        status, _ = error(server.send("POST", PREDICT, slow, JSON))
         assert status == 401
         headers = {**JSON, "Authorization": "Bearer secret", "AI-Integration-Timeout": "0.3"}
-        assert error(send(server, "POST", PREDICT, slow, headers))[0] == 504
+        assert error(server.send("POST", PREDICT, slow, headers))[0] == 504
 
 
 def test_a_rate_limit(model):
     with serve(model, AI_INTEGRATION_MODEL_ID="m", AI_INTEGRATION_RATE_LIMIT="1/h") as server:
         path = "/v1/models/m"
-        eventually(lambda: send(server, "GET", path)[0] == 429, "the limit is reached")
-        answer = send(server, "GET", path)
+        eventually(lambda: server.send("GET", path)[0] == 429, "the limit is reached")
+        answer = server.send("GET", path)
         assert error(answer)[0] == 429
         assert int(answer[1]["Retry-After"]) > 0
 
@@ -269,7 +251,7 @@ def test_a_full_queue_is_429_for_an_event_and_503_for_others(model):
     with serve(model, **settings) as server, concurrent.futures.ThreadPoolExecutor(2) as pool:
 
         def occupy():
-            return send(server, "POST", PREDICT, slow, JSON)[0]
+            return server.send("POST", PREDICT, slow, JSON)[0]
 
         running = pool.submit(occupy)
         server.wait_for_output("slow begins")
@@ -280,11 +262,11 @@ def test_a_full_queue_is_429_for_an_event_and_503_for_others(model):
             (JSON, 503),
             ({**JSON, **BINARY_EVENT}, 429),
         ]:
-            answer = send(server, "POST", PREDICT, BODY, headers)
+            answer = server.send("POST", PREDICT, BODY, headers)
             assert error(answer)[0] == expected
             assert answer[1]["Retry-After"] == "1"
         event = json.dumps({**EVENT, "data": {"instances": ["AA=="]}}).encode()
-        assert error(send(server, "POST", PREDICT, event, STRUCTURED))[0] == 429
+        assert error(server.send("POST", PREDICT, event, STRUCTURED))[0] == 429
         server.stop()
         assert {running.result(), waiting.result()} == {503}
 
@@ -297,18 +279,18 @@ def test_a_model_that_is_not_ready(program):
     """
     with serve(program(source), ready=False) as server:
         for path in ("/v1/models", "/v1/models/any"):
-            answer = send(server, "GET", path)
+            answer = server.send("GET", path)
             assert error(answer) == (503, "the model is being loaded")
             assert answer[1]["Retry-After"] == "1"
         headers = {**JSON, "AI-Integration-Timeout": "0.3"}
-        status, _ = error(send(server, "POST", "/v1/models/any:predict", BODY, headers))
+        status, _ = error(server.send("POST", "/v1/models/any:predict", BODY, headers))
         assert status == 504
 
 
 def test_each_address_has_its_label(server):
     assert predictions(server, "AA==") == [{"photo": "\0"}]
-    send(server, "POST", "/v1/models/m:explain", BODY, JSON)
-    send(server, "GET", "/v1/models/m")
+    server.send("POST", "/v1/models/m:explain", BODY, JSON)
+    server.send("GET", "/v1/models/m")
     for route, status in [
         ("/v1/models/{model}:predict", 200),
         ("/v1/models/{model}:explain", 501),
@@ -321,9 +303,9 @@ def test_each_address_has_its_label(server):
     assert set(described["/v1/models/{model}"]) == {"get"}
     for path, allowed in [(PREDICT, "POST,OPTIONS"), ("/v1/models/m", "GET,HEAD,OPTIONS")]:
         for method, status in [("OPTIONS", 204), ("DELETE", 405)]:
-            answer = send(server, method, path)
+            answer = server.send(method, path)
             assert (answer[0], answer[1]["Allow"]) == (status, allowed)
-    status, headers, body = send(server, "HEAD", "/v1/models/m")
+    status, headers, body = server.send("HEAD", "/v1/models/m")
     assert (status, headers["Content-Type"], body) == (200, "application/json", b"")
 
 
@@ -347,7 +329,7 @@ def test_an_event_in_the_binary_mode_is_answered_in_it(server):
         ("application/octet-stream", b"{", {"photo": "{"}),
     ]:
         headers = {**BINARY_EVENT, **({"Content-Type": media} if media else {})}
-        status, headers, answer = send(server, "POST", PREDICT, body, headers)
+        status, headers, answer = server.send("POST", PREDICT, body, headers)
         assert (status, headers["Content-Type"]) == (200, "application/json")
         answered({name[3:]: value for name, value in headers.items() if name.startswith("ce-")})
         assert json.loads(answer) == {"predictions": [expected]}
@@ -362,7 +344,7 @@ def test_an_event_in_the_structured_mode_is_answered_in_it(server):
         {"data_base64": "AA==", "datacontenttype": "image/png"},
     ]:
         body = json.dumps({**EVENT, **more}).encode()
-        status, headers, answer = send(server, "POST", PREDICT, body, STRUCTURED)
+        status, headers, answer = server.send("POST", PREDICT, body, STRUCTURED)
         assert (status, headers["Content-Type"]) == (200, "application/cloudevents+json")
         event = json.loads(answer)
         assert event.pop("data") == {"predictions": [{"photo": "\0"}]}
@@ -386,7 +368,7 @@ def test_a_text_is_for_the_only_text_input(program):
             ("café".encode("latin-1"), {"Content-Type": "text/x; charset=latin1", **BINARY_EVENT}),
             (json.dumps(structured).encode(), STRUCTURED),
         ]:
-            status, _, answer = send(server, "POST", path, body, headers)
+            status, _, answer = server.send("POST", path, body, headers)
             answer = json.loads(answer)
             assert (status, answer.get("data", answer)) == (200, {"predictions": ["CAFÉ"]})
 
@@ -408,7 +390,7 @@ def test_a_text_is_for_the_only_text_input(program):
     ],
 )
 def test_a_malformed_event_is_refused(server, headers, body, expected, words):
-    answer = send(server, "POST", PREDICT, body, headers)
+    answer = server.send("POST", PREDICT, body, headers)
     status, message = error(answer)
     assert (status, words in message) == (expected, True), message
     assert not any(name.lower().startswith("ce-") for name in answer[1])
@@ -467,7 +449,7 @@ def test_a_dialect_that_is_left_out_is_not_there(model):
     with serve(model, AI_INTEGRATION_DIALECTS="kserve", AI_INTEGRATION_MODEL_ID="m") as server:
         assert predictions(server, "AA==") == [{"photo": "\0"}]
         for method, path in [("GET", "/"), ("POST", "/"), ("POST", "/infer"), ("GET", "/schema")]:
-            assert send(server, method, path, b"" if method == "POST" else None)[0] == 404
+            assert server.send(method, path, b"" if method == "POST" else None)[0] == 404
         paths = server.get("/openapi.json").json()["paths"]
         of_the_server = {"/openapi.json", "/healthz", "/readyz", "/metrics"}
         assert {path for path in paths if not path.startswith("/v1/")} == of_the_server

@@ -2,11 +2,9 @@
 
 import base64
 import gzip
-import http.client
 import json
 import struct
 import threading
-import urllib.parse
 import zlib
 
 import pytest
@@ -75,35 +73,19 @@ def server(tmp_path_factory):
         yield running
 
 
-def send(server, method, path, body=None, headers=None):
-    """Sends a request with no headers but these, and returns the status, headers and body."""
-    connection = http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc, timeout=60)
-    try:
-        connection.putrequest(method, path, skip_accept_encoding=True)
-        for name, value in (headers or {}).items():
-            connection.putheader(name, str(value))
-        if body is not None:
-            connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body)
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
-    finally:
-        connection.close()
-
-
 def tensor(name, datatype, data, shape=None, **more):
     return {"name": name, "datatype": datatype, "shape": shape or [len(data)], "data": data, **more}
 
 
 def infer(server, *inputs, path=INFER, headers=JSON, **members):
     body = json.dumps({"inputs": inputs, **members}).encode()
-    status, _, answer = send(server, "POST", path, body, headers)
+    status, _, answer = server.send("POST", path, body, headers)
     return status, json.loads(answer)
 
 
 def infer_binary(server, inputs, binary, headers=None, **members):
     head = json.dumps({"inputs": inputs, **members}).encode()
-    return send(server, "POST", INFER, head + binary, {LENGTH: len(head), **(headers or {})})
+    return server.send("POST", INFER, head + binary, {LENGTH: len(head), **(headers or {})})
 
 
 def output(server, *inputs, **members):
@@ -146,7 +128,7 @@ def test_the_bytes_of_tritons_client(server):
         b'["a cat"]}],"parameters":{"binary_data_output":true}}\x04\0\0\0\x89PNG'
     )
     assert len(body) == 220
-    status, headers, answer = send(server, "POST", INFER, body, {LENGTH: 212})
+    status, headers, answer = server.send("POST", INFER, body, {LENGTH: 212})
     assert (status, headers["Content-Type"]) == (200, "application/octet-stream")
     assert int(headers["Content-Length"]) == len(answer)
     length = int(headers[LENGTH])
@@ -353,7 +335,7 @@ def test_a_body_without_json_is_the_only_required_input(program):
     """
     with serve(program(text), AI_INTEGRATION_MODEL_NAME="My Model") as server:
         path = "/v2/models/my-model/versions/1/infer"
-        status, headers, body = send(server, "POST", path, b"abc", {LENGTH: 0})
+        status, headers, body = server.send("POST", path, b"abc", {LENGTH: 0})
         assert status == 200
         length = int(headers[LENGTH])
         assert json.loads(body[:length])["outputs"][0]["parameters"]["binary_data_size"] == 7
@@ -361,7 +343,7 @@ def test_a_body_without_json_is_the_only_required_input(program):
 
 
 def test_a_body_without_json_needs_one_required_input(server):
-    status, message = error(send(server, "POST", INFER, b"abc", {LENGTH: 0}))
+    status, message = error(server.send("POST", INFER, b"abc", {LENGTH: 0}))
     assert (status, "one required input" in message) == (400, True)
 
 
@@ -370,7 +352,7 @@ def test_compressed_requests(server, coding, pack):
     files = framed(b"x" * 1000)
     head = json.dumps({"inputs": [section("image", "BYTES", files)]}).encode()
     headers = {LENGTH: len(head), "Content-Encoding": coding}
-    status, _, answer = send(server, "POST", INFER, pack(head + files), headers)
+    status, _, answer = server.send("POST", INFER, pack(head + files), headers)
     assert status == 200
     assert json.loads(json.loads(answer)["outputs"][0]["data"][0]) == {"image": 1000}
 
@@ -434,7 +416,7 @@ def test_binary_data_that_does_not_fit_is_refused(server, inputs, binary, words)
     ],
 )
 def test_requests_that_do_not_fit_are_refused(server, members, words):
-    status, message = error(send(server, "POST", INFER, json.dumps(members).encode(), JSON))
+    status, message = error(server.send("POST", INFER, json.dumps(members).encode(), JSON))
     assert status == 400
     assert words in message
 
@@ -447,7 +429,7 @@ def test_what_is_no_request_at_all_is_refused(server):
         (b"{}", {LENGTH: "x"}, "not a number of bytes"),
         (b"{}", {LENGTH: -1}, "not a number of bytes"),
     ]:
-        status, message = error(send(server, "POST", INFER, body, headers))
+        status, message = error(server.send("POST", INFER, body, headers))
         assert (status, words in message) == (400, True), message
 
 
@@ -501,12 +483,12 @@ def test_other_models_versions_addresses_and_methods(server):
         ("DELETE", "/v2", 405),
     ]:
         body = b'{"inputs": []}' if method == "POST" else None
-        assert error(send(server, method, path, body))[0] == expected, path
+        assert error(server.send(method, path, body))[0] == expected, path
 
 
 def test_the_model_is_described(server):
     def get(path):
-        status, _, body = send(server, "GET", path)
+        status, _, body = server.send("GET", path)
         assert status == 200
         return json.loads(body)
 
@@ -536,18 +518,18 @@ def test_the_model_is_described(server):
         "dims": [-1],
         "optional": True,
     }
-    status, _, body = send(server, "POST", "/v2/repository/index", b"{}")
+    status, _, body = server.send("POST", "/v2/repository/index", b"{}")
     index = {"name": "m", "version": "1", "state": "READY", "reason": ""}
     assert (status, json.loads(body)) == (200, [index])
-    status, _, body = send(server, "POST", "/v2/repository/models/m/load", b"{}")
+    status, _, body = server.send("POST", "/v2/repository/models/m/load", b"{}")
     assert (status, json.loads(body)) == (200, {"name": "m", "load": True})
 
 
 def statistics(server):
-    status, _, body = send(server, "GET", "/v2/models/m/stats")
+    status, _, body = server.send("GET", "/v2/models/m/stats")
     assert status == 200
     (model,) = json.loads(body)["model_stats"]
-    assert model == json.loads(send(server, "GET", "/v2/models/stats")[2])["model_stats"][0]
+    assert model == json.loads(server.send("GET", "/v2/models/stats")[2])["model_stats"][0]
     return model
 
 
@@ -585,24 +567,24 @@ def test_a_body_over_the_limit_and_a_wrong_token(program):
     with serve(program(MODEL), AI_INTEGRATION_MODEL_ID="m", **settings) as server:
         body = json.dumps({"inputs": [tensor("prompt", "BYTES", ["a" * 1000])]}).encode()
         small = json.dumps({"inputs": [tensor("prompt", "BYTES", ["a"])]}).encode()
-        status, headers, answer = send(server, "POST", INFER, small)
+        status, headers, answer = server.send("POST", INFER, small)
         assert error((status, answer))[0] == 401
         assert "Bearer" in headers["WWW-Authenticate"]
         trusted = {"Authorization": "Bearer secret"}
-        assert error(send(server, "POST", INFER, body, trusted))[0] == 413
-        assert send(server, "POST", INFER, small, trusted)[0] == 200
+        assert error(server.send("POST", INFER, body, trusted))[0] == 413
+        assert server.send("POST", INFER, small, trusted)[0] == 200
         for path, open_status in [
             ("/v2/health/live", 200),
             ("/v2/health/ready", 200),
             ("/v2", 401),
         ]:
-            assert send(server, "GET", path)[0] == open_status, path
+            assert server.send("GET", path)[0] == open_status, path
         packed = gzip.compress(body)
         assert len(packed) < 1000
         headers = {**trusted, "Content-Encoding": "gzip"}
-        assert error(send(server, "POST", INFER, packed, headers))[0] == 413
+        assert error(server.send("POST", INFER, packed, headers))[0] == 413
         headers = {**trusted, "Content-Encoding": "br"}
-        assert error(send(server, "POST", INFER, packed, headers))[0] == 415
+        assert error(server.send("POST", INFER, packed, headers))[0] == 415
 
 
 def test_a_model_that_is_loading_is_not_ready(program, tmp_path):
@@ -618,11 +600,11 @@ def test_a_model_that_is_loading_is_not_ready(program, tmp_path):
     file = program(text.replace("READY", str(ready)))
     with serve(file, ready=False) as server:
         for path in ("/v2/health/ready", "/v2/models/model/ready"):
-            status, headers, body = send(server, "GET", path)
+            status, headers, body = server.send("GET", path)
             assert (status, headers["Retry-After"]) == (503, "1")
             assert json.loads(body)["ready"] is False
             assert json.loads(body)["error"] == "the model is being loaded"
-        assert send(server, "GET", "/v2/health/live")[0] == 200
+        assert server.send("GET", "/v2/health/live")[0] == 200
         waiting = []
         request = threading.Thread(
             target=lambda: waiting.append(
@@ -634,7 +616,7 @@ def test_a_model_that_is_loading_is_not_ready(program, tmp_path):
         request.join(60)
         assert waiting[0][1]["outputs"][0]["data"] == ["x"]
         server.wait_until_ready()
-        assert send(server, "GET", "/v2/health/ready")[0] == 200
+        assert server.send("GET", "/v2/health/ready")[0] == 200
 
 
 def test_requests_are_counted_by_their_declared_addresses(server):
