@@ -16,7 +16,7 @@ from pathlib import Path
 import documented
 import grpc
 import pytest
-from environments import python_with
+from environments import python_from
 from google.protobuf import descriptor_pool, message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
@@ -672,13 +672,14 @@ def test_what_is_not_grpc_is_told_so(server):
     assert "HTTP/2" in answer.headers["grpc-message"].replace("%20", " ")
 
 
-TRITON = ["tritonclient[grpc]==2.73.0", "numpy==2.4.6"]
+# The tests of clients have the same environment.
+TRITON = REPOSITORY / "tests" / "clients" / "triton.txt"
 SCRIPT = Path(__file__).with_name("triton_client.py")
 PAGE = REPOSITORY / "docs" / "clients" / "grpc.md"
 
 
 def run_with_triton(*arguments):
-    command = [python_with("triton-grpc", TRITON), *arguments]
+    command = [python_from("clients-triton", TRITON), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
