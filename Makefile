@@ -310,7 +310,7 @@ docs:
 	$(PYTHON) tests/extensions/page.py
 
 # The first run installs the peers into .cache/bench.
-## measure this and its peers side by side, some 35 minutes
+## measure this and its peers side by side, an estimated 35 minutes
 bench: dist/.published
 	$(CLEAN) $(PYTHON) bench/bench.py
 

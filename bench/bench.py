@@ -1,6 +1,6 @@
 """Measures this project's server and its peers side by side, and writes a report.
 
-    make bench         everything, some 35 minutes; writes docs/benchmarks.md and its plot
+    make bench         everything, an estimated 35 minutes; writes docs/benchmarks.md and its plot
     make bench-quick   four servers in under eight minutes; writes beneath .cache/bench
     make bench-works   chosen works on chosen servers; writes beneath .cache/bench
 
