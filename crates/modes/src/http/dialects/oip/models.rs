@@ -40,10 +40,7 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     }
 }
 
-pub(super) async fn model_ready(
-    State(app): State<App>,
-    named: Named,
-) -> Result<Response, Failure> {
+pub(super) async fn model_ready(State(app): State<App>, named: Named) -> Result<Response, Failure> {
     let reason = app.unready();
     // The id may be known only when the model is loaded.
     if let Some(model) = app.engine().model_now() {
