@@ -19,6 +19,8 @@ _PREFIX = struct.Struct(">II")
 # Bytes of one read. A body of at least this size is sent without a copy, and a frame that is larger
 # is read into a buffer of its own.
 _READ_SIZE = 1 << 16
+# The maximum number of bytes of one read of a large frame.
+_LARGE_READ_SIZE = 1 << 18
 # The maximum number of descriptors in one read. The engine sends one for each large job.
 _DESCRIPTORS = 64
 
@@ -42,9 +44,9 @@ class Link(object):
         self._unread = b""
         # The start of the next frame in `_unread`. Cutting off each frame would copy the rest.
         self._next_at = 0
-        # A frame that is too large for `_unread`, and the number of its bytes that were read.
+        # The bytes that have come of a frame that is too large for `_unread`, and its size.
         self._large = None
-        self._large_read = 0
+        self._large_size = 0
         self._files = deque()
         self.shares = _memory_files.AVAILABLE and hasattr(connection, "recvmsg")
         self._pid = os.getpid()
@@ -127,9 +129,8 @@ class Link(object):
                     self._next_at = end = at + size
                     return self._frame(unread, at, at + header_size, end)
                 if size > _READ_SIZE:
-                    self._large = memoryview(bytearray(size + 8))
-                    self._large_read = available + 8
-                    self._large[: available + 8] = unread[at:]
+                    self._large = bytearray(unread[at:])
+                    self._large_size = size + 8
                     self._unread, self._next_at = b"", 0
                     break
             content = self._read(wait)
@@ -214,20 +215,24 @@ class Link(object):
         return content
 
     def _receive_large(self, wait):
-        """Receives a large frame, which has no descriptor, directly into its own buffer."""
+        """Receives a large frame, which has no descriptor, into its own buffer.
+
+        The buffer grows with what has come, because a broken link may have announced a gigabyte.
+        """
         frame = self._large
-        while self._large_read < len(frame):
+        while len(frame) < self._large_size:
             if self._connection is None:
                 return None
             try:
                 flags = 0 if wait else socket.MSG_DONTWAIT
-                received = self._connection.recv_into(frame[self._large_read :], 0, flags)
+                most = min(self._large_size - len(frame), _LARGE_READ_SIZE)
+                received = self._connection.recv(most, flags)
             except EnvironmentError as failure:
                 if failure.errno in (errno.EAGAIN, errno.EWOULDBLOCK) and not wait:
                     return None
                 if failure.errno == errno.EINTR:
                     continue
-                received = 0
+                received = b""
             except BaseException:
                 # Bytes of this frame may be lost, so the start of the next frame is unknown.
                 self.close()
@@ -235,10 +240,10 @@ class Link(object):
             if not received:
                 self.close()
                 return None
-            self._large_read += received
+            frame += received
         self._large = None
         header_size = _PREFIX.unpack_from(frame)[0]
-        return self._frame(frame, 8, 8 + header_size, len(frame))
+        return self._frame(memoryview(frame), 8, 8 + header_size, len(frame))
 
 
 def encode(header):
