@@ -222,7 +222,7 @@ class Reader:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=support.PATIENCE,
+            timeout=support.TIMEOUT,
             check=False,
         )
         self.status = done.returncode
@@ -247,7 +247,7 @@ class Reader:
             assert self.server.poll() is None, log.read_text()
             return "ready on" in log.read_text()
 
-        support.eventually(is_ready, "it is ready: " + command, support.PATIENCE)
+        support.eventually(is_ready, "it is ready: " + command, support.TIMEOUT)
         self.output = log.read_text()
 
     def stop(self):

@@ -8,7 +8,7 @@ from support import REPOSITORY, environment
 
 CACHE = REPOSITORY / ".cache" / "environments"
 # The timeout of an installation, in seconds.
-PATIENCE = 300
+TIMEOUT = 300
 
 
 def python_with(name, requirements):
@@ -23,7 +23,7 @@ def python_with(name, requirements):
             [sys.executable, "-m", "venv", folder],
             [folder / "bin" / "python", *install, *requirements],
         ]:
-            subprocess.run(command, env=environment(), timeout=PATIENCE, check=True)
+            subprocess.run(command, env=environment(), timeout=TIMEOUT, check=True)
         stamp.write_text(made_from)
     return str(folder / "bin" / "python")
 

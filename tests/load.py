@@ -8,7 +8,7 @@ import time
 from urllib.parse import urlsplit
 
 # The timeout of a response, in seconds.
-PATIENCE = 60
+TIMEOUT = 60
 CRASHED = b'"code":"model_crashed"'
 
 
@@ -114,9 +114,9 @@ class Load:
                 late = [
                     key.data.text
                     for key in self._selector.get_map().values()
-                    if now - key.data.sent > PATIENCE
+                    if now - key.data.sent > TIMEOUT
                 ]
-                assert not late, "no answer within %d s: %r" % (PATIENCE, late)
+                assert not late, "no answer within %d s: %r" % (TIMEOUT, late)
         self._selector.close()
         return time.monotonic() - begin
 

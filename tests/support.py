@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 BINARY = str(Path(sys.executable).parent / "ai-integration")
 # The timeout of a single wait, in seconds.
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def environment(**variables):
@@ -48,7 +48,7 @@ def run(program, *arguments, mode=None, stdin=b"", python=PYTHON, command=None, 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(**variables),
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
 
@@ -95,7 +95,7 @@ class Server:
         self.log = log
         self.url = None
 
-    def request(self, path, body=None, headers=None, method=None, timeout=PATIENCE):
+    def request(self, path, body=None, headers=None, method=None, timeout=TIMEOUT):
         request = urllib.request.Request(
             self.url + path, data=body, headers=headers or {}, method=method
         )
@@ -109,7 +109,7 @@ class Server:
     def send(self, method, path, body=None, headers=None):
         """Sends a request with no headers but these, and returns the status, headers and body."""
         connection = http.client.HTTPConnection(
-            urllib.parse.urlsplit(self.url).netloc, timeout=PATIENCE
+            urllib.parse.urlsplit(self.url).netloc, timeout=TIMEOUT
         )
         with contextlib.closing(connection):
             connection.putrequest(method, path, skip_accept_encoding=True)
@@ -124,7 +124,7 @@ class Server:
     def get(self, path, **more):
         return self.request(path, **more)
 
-    def post(self, path="/infer", headers=None, timeout=PATIENCE, **fields):
+    def post(self, path="/infer", headers=None, timeout=TIMEOUT, **fields):
         """Posts a multipart form."""
         body, kind = multipart(fields)
         headers = {"Content-Type": kind, **(headers or {})}
@@ -138,8 +138,8 @@ class Server:
         """Returns all output of the process so far, standard output and error together."""
         return "".join(self.log)
 
-    def wait_for_output(self, pattern, patience=PATIENCE):
-        deadline = time.monotonic() + patience
+    def wait_for_output(self, pattern, timeout=TIMEOUT):
+        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             found = re.search(pattern, self.output())
             if found:
@@ -152,18 +152,18 @@ class Server:
             time.sleep(0.005)
         raise AssertionError("no %r in:\n%s" % (pattern, self.output()))
 
-    def times_printed(self, words, least, patience=PATIENCE):
+    def times_printed(self, words, least, timeout=TIMEOUT):
         """Waits until `words` were printed at least `least` times, and returns how often they were.
 
         Lines that a program prints may arrive after the response.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while self.output().count(words) < least and time.monotonic() < deadline:
             time.sleep(0.01)
         return self.output().count(words)
 
-    def wait_until_ready(self, patience=PATIENCE):
-        deadline = time.monotonic() + patience
+    def wait_until_ready(self, timeout=TIMEOUT):
+        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self.get("/readyz").status == 200:
                 return
@@ -174,7 +174,7 @@ class Server:
         """Stops the server, and returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 @contextlib.contextmanager
@@ -212,14 +212,14 @@ def serve(program, *arguments, python=PYTHON, command=None, ready=True, cwd=None
         reader.join(5)
 
 
-def eventually(look, what, patience=15):
+def eventually(look, what, timeout=TIMEOUT):
     """Waits until `look` returns a true value, and returns that value."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         seen = look()
         if seen:
             return seen
-        assert time.monotonic() < deadline, "not within %s s: %s" % (patience, what)
+        assert time.monotonic() < deadline, "not within %s s: %s" % (timeout, what)
         time.sleep(0.01)
 
 
@@ -238,7 +238,7 @@ def wait_until_listening(process, port, log):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return True
 
-    eventually(is_there, "something listens", PATIENCE)
+    eventually(is_there, "something listens", TIMEOUT)
 
 
 def alive(pid):
@@ -331,9 +331,9 @@ def in_background(function, *arguments, **more):
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
 
-    def result(patience=PATIENCE):
-        thread.join(patience)
-        assert not thread.is_alive(), "no answer within %s s" % patience
+    def result(timeout=TIMEOUT):
+        thread.join(timeout)
+        assert not thread.is_alive(), "no answer within %s s" % timeout
         if failures:
             raise failures[0]
         return answers[0]

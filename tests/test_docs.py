@@ -27,7 +27,7 @@ def command(*words):
         stdout=subprocess.PIPE,
         env=support.environment(),
         check=True,
-        timeout=support.PATIENCE,
+        timeout=support.TIMEOUT,
     ).stdout.decode()
 
 
@@ -93,7 +93,7 @@ def test_the_page_of_check_names_every_check(program):
         [support.BINARY, "check", "--json", program(ECHO)],
         stdout=subprocess.PIPE,
         env=support.environment(),
-        timeout=support.PATIENCE,
+        timeout=support.TIMEOUT,
     )
     names = {one["name"] for one in json.loads(done.stdout)["checks"]}
     of_images = {"image", "serve"}

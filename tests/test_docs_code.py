@@ -178,7 +178,7 @@ def help_of(*words):
         stdout=subprocess.PIPE,
         env=support.environment(),
         check=True,
-        timeout=support.PATIENCE,
+        timeout=support.TIMEOUT,
     )
     return done.stdout.decode()
 

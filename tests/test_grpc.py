@@ -22,7 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
-from support import PATIENCE, REPOSITORY, environment, eventually, free_port, serve
+from support import REPOSITORY, TIMEOUT, environment, eventually, free_port, serve
 
 # Answers with its inputs, or does what its text says.
 MODEL = """
@@ -104,7 +104,7 @@ class Client:
         self.methods, self.request = other.methods, other.request
         return self
 
-    def call(self, method, request=None, timeout=PATIENCE, metadata=(), **more):
+    def call(self, method, request=None, timeout=TIMEOUT, metadata=(), **more):
         asked, answered = self.methods[method]
         call = self.channel.unary_unary(
             "/%s/%s" % (SERVICE, method), asked.SerializeToString, answered.FromString
@@ -113,14 +113,14 @@ class Client:
         metadata = [*self.metadata, *metadata]
         return call(request, timeout=timeout, metadata=metadata, **more)
 
-    def stream(self, requests, timeout=PATIENCE, metadata=()):
+    def stream(self, requests, timeout=TIMEOUT, metadata=()):
         asked, answered = self.methods["ModelStreamInfer"]
         call = self.channel.stream_stream(
             "/%s/ModelStreamInfer" % SERVICE, asked.SerializeToString, answered.FromString
         )
         return call(iter(requests), timeout=timeout, metadata=[*self.metadata, *metadata])
 
-    def infer(self, *inputs, timeout=PATIENCE, metadata=(), compression=None, **fields):
+    def infer(self, *inputs, timeout=TIMEOUT, metadata=(), compression=None, **fields):
         request = self.asking(*inputs, **fields)
         return self.call("ModelInfer", request, timeout, metadata, compression=compression)
 
@@ -139,7 +139,7 @@ class Client:
             setattr(request.parameters[name], kinds[type(value)], value)
         return request
 
-    def health(self, service="", timeout=PATIENCE):
+    def health(self, service="", timeout=TIMEOUT):
         stub = health_pb2_grpc.HealthStub(self.channel)
         request = health_pb2.HealthCheckRequest(service=service)
         return stub.Check(request, timeout=timeout, metadata=self.metadata).status
@@ -357,7 +357,7 @@ def test_shared_memory_is_refused(client):
 def raw_call(client, path, body, **more):
     """Sends bytes as the message of a request, and returns the bytes of the answer."""
     same = lambda message: message  # noqa: E731
-    return client.channel.unary_unary(path, same, same)(body, timeout=PATIENCE, **more)
+    return client.channel.unary_unary(path, same, same)(body, timeout=TIMEOUT, **more)
 
 
 def test_bytes_that_are_no_message_are_refused(client):
@@ -494,7 +494,7 @@ def cancellable(client, inputs):
     call = client.channel.unary_unary(
         "/%s/ModelInfer" % SERVICE, asked.SerializeToString, answered.FromString
     )
-    return call.future(client.asking(*inputs), timeout=PATIENCE)
+    return call.future(client.asking(*inputs), timeout=TIMEOUT)
 
 
 def test_a_deadline_ends_the_job(client, server):
@@ -598,7 +598,7 @@ def test_a_port_that_is_in_use(model):
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             text=True,
             check=False,
         )
@@ -642,9 +642,9 @@ def test_health_follows_the_model(program):
         assert client.health(SERVICE) == kinds.NOT_SERVING
         with refused(grpc.StatusCode.NOT_FOUND, "does not have the service"):
             client.health("other")
-        unknown = stub.Watch(health_pb2.HealthCheckRequest(service="other"), timeout=PATIENCE)
+        unknown = stub.Watch(health_pb2.HealthCheckRequest(service="other"), timeout=TIMEOUT)
         assert next(unknown).status == kinds.SERVICE_UNKNOWN
-        watched = stub.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+        watched = stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
         assert next(watched).status == kinds.NOT_SERVING
         client.learn()
         assert not client.call("ServerReady").ready
@@ -680,7 +680,7 @@ PAGE = REPOSITORY / "docs" / "clients" / "grpc.md"
 
 def run_with_triton(*arguments):
     command = [python_from("clients-triton", TRITON), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

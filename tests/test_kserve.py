@@ -10,7 +10,7 @@ import zlib
 import documented
 import pytest
 from environments import python_with
-from support import BINARY, PATIENCE, REPOSITORY, environment, eventually, run, serve
+from support import BINARY, REPOSITORY, TIMEOUT, environment, eventually, run, serve
 
 # Answers with its inputs, or with the kind of result that the input `kind` names.
 MODEL = r"""
@@ -423,7 +423,7 @@ def test_the_library_of_cloudevents_sends_and_reads_events(server, program):
     done = subprocess.run(
         [python, program(CLIENT, "client.py"), server.url + PREDICT],
         env=environment(),
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         capture_output=True,
         text=True,
         check=False,

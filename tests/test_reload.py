@@ -44,8 +44,8 @@ def answer(server):
     return told.body.decode() if told.status == 200 else told
 
 
-def becomes(server, version, patience=15):
-    eventually(lambda: answer(server) == version, "%s serves" % version, patience)
+def becomes(server, version):
+    eventually(lambda: answer(server) == version, "%s serves" % version)
 
 
 def revision(server):
@@ -515,7 +515,7 @@ def test_the_last_of_many_saves_serves_while_a_program_takes_long_to_load(progra
         for number in range(12):
             path.write_text(model("version %d" % number, more=loading % 5))
             time.sleep(0.6)
-        becomes(server, "version 11", patience=40)
+        becomes(server, "version 11")
 
 
 def test_where_the_system_cannot_watch_the_files_are_looked_at(program, tmp_path):

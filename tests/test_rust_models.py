@@ -215,7 +215,7 @@ def test_no_worker_outlives_a_killed_engine(language, mark):
     with serving(language, MARK=mark, AI_INTEGRATION_WORKERS=2) as server:
         assert len(marked(mark)) == 3
         server.process.kill()
-        server.process.wait(5)
+        server.process.wait(15)
         eventually(lambda: marked(mark) == [], "no worker is left", 2)
 
 
@@ -549,7 +549,7 @@ def test_a_client_that_leaves_cancels_its_request_alone(many):
         other = in_background(server.post, text="other", wait_ms=1000)
         time.sleep(0.5)
         connection.close()
-        server.wait_for_output("cancelled left", patience=5)
+        server.wait_for_output("cancelled left", timeout=15)
         assert other().body == b"other"
 
 

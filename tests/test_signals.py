@@ -120,7 +120,7 @@ def test_a_stopping_server_takes_no_more_requests(program):
         server.process.send_signal(signal.SIGTERM)
         server.wait_for_output("stopping")
         with pytest.raises(OSError):  # noqa: PT011
-            server.get("/healthz", timeout=5)
+            server.get("/healthz", timeout=15)
         assert running().status == 200
         assert server.process.wait(10) == 0
 
@@ -213,7 +213,7 @@ def test_no_worker_outlives_a_killed_engine(program, mark, what):
             server.wait_for_output("begun")
         assert len(marked(mark)) == 3
         server.process.kill()
-        server.process.wait(5)
+        server.process.wait(15)
         eventually(lambda: marked(mark) == [], "no worker is left", 2)
 
 
@@ -227,7 +227,7 @@ def test_an_engine_that_is_killed_while_the_model_loads_takes_it_along(program, 
     with serve(program(source), ready=False, MARK=mark) as server:
         eventually(lambda: len(marked(mark)) == 2, "the worker runs")
         server.process.kill()
-        server.process.wait(5)
+        server.process.wait(15)
         eventually(lambda: marked(mark) == [], "no worker is left", 2)
 
 

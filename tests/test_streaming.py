@@ -691,7 +691,7 @@ def test_an_interrupt_ends_a_stream_on_the_command_line(program, tmp_path):
         assert len(pids) > 1
         process.send_signal(signal.SIGINT)
         process.stdout.read()
-        assert process.wait(5) != 0
+        assert process.wait(15) != 0
         eventually(lambda: not any(map(alive, pids)), "nothing is left of it")
 
 
@@ -700,5 +700,5 @@ def test_a_closed_pipe_ends_the_command_line(program, tmp_path):
     with started(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         assert process.stdout.readline() == b"more\n"
         process.stdout.close()
-        assert process.wait(5) != 0
+        assert process.wait(15) != 0
     assert (tmp_path / "ended").exists()

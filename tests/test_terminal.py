@@ -14,8 +14,8 @@ import pytest
 from compat import STYLES, model
 from support import (
     BINARY,
-    PATIENCE,
     PYTHON,
+    TIMEOUT,
     Server,
     environment,
     eventually,
@@ -49,9 +49,9 @@ class Terminal:
             self.process.stdin.write(stdin)
             self.process.stdin.close()
 
-    def text(self, patience=0.0):
+    def text(self, timeout=0.0):
         """Returns all output so far, with the line ends that the program wrote."""
-        while select.select([self._main], [], [], patience)[0]:
+        while select.select([self._main], [], [], timeout)[0]:
             try:
                 piece = os.read(self._main, 1 << 16)
             except OSError:
@@ -63,7 +63,7 @@ class Terminal:
         return self._seen.decode(errors="replace").replace("\r\n", "\n")
 
     def wait_for(self, pattern):
-        return eventually(lambda: re.search(pattern, self.text()), pattern, PATIENCE)
+        return eventually(lambda: re.search(pattern, self.text()), pattern, TIMEOUT)
 
     def to_the_end(self):
         """Waits for the program's end, and returns all output of the terminal."""
@@ -72,7 +72,7 @@ class Terminal:
             self.text()
             return self.process.poll() is not None
 
-        eventually(has_ended, "the program ends", PATIENCE)
+        eventually(has_ended, "the program ends", TIMEOUT)
         return self.text(0.2)
 
     def close(self):

@@ -91,7 +91,7 @@ def test_a_request_is_a_span_with_its_parts(program, collector):
         time.sleep(0.1)
         second = server.post(text="x", headers={"X-Request-Id": "mine"})
         assert first().status == second.status == 200
-        eventually(lambda: len(spans(collector)) == 6, "two requests' spans", 5)
+        eventually(lambda: len(spans(collector)) == 6, "two requests' spans")
         found = spans(collector)
         one, other = sorted(
             (span for span in found if span.kind == trace_pb2.Span.SPAN_KIND_SERVER),
@@ -136,7 +136,7 @@ def test_failures_are_marked_and_found_in_the_log(program, collector):
         assert server.request("/../x", method="DELETE").status == 404
         for path in ["/healthz", "/readyz", "/metrics"]:
             assert server.get(path).status == 200
-        eventually(lambda: len(spans(collector)) == 5, "the spans", 5)
+        eventually(lambda: len(spans(collector)) == 5, "the spans")
         served = {
             attributes(span)["http.response.status_code"]: span
             for span in spans(collector)

@@ -19,6 +19,7 @@ from load import Load, payload
 from support import (
     BINARY,
     PYTHON,
+    TIMEOUT,
     descriptors,
     environment,
     eventually,
@@ -437,7 +438,7 @@ def speak(program, request):
     def say(data, files=()):
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            ours.settimeout(10)
+            ours.settimeout(TIMEOUT)
             process = subprocess.Popen(
                 [PYTHON, str(path)],
                 env=environment(MODE="http", AI_INTEGRATION_LINK=theirs.fileno()),
@@ -455,7 +456,7 @@ def speak(program, request):
                 else:
                     ours.sendall(data)
                 ours.shutdown(socket.SHUT_WR)
-                printed, _ = process.communicate(timeout=5)
+                printed, _ = process.communicate(timeout=TIMEOUT)
                 answered = b""
                 try:
                     while piece := ours.recv(65536):

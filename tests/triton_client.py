@@ -8,7 +8,7 @@ import numpy
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def tensor(name, values, dtype=object):
@@ -84,15 +84,15 @@ def streamed(client):
     client.async_stream_infer("model", [text("last")])
     words = []
     while True:
-        result, error = answers.get(timeout=PATIENCE)
+        result, error = answers.get(timeout=TIMEOUT)
         assert error is None
         if result.get_response().parameters["triton_final_response"].bool_param:
             break
         words.append(result.as_numpy("output")[0])
     assert words == [b"once ", b"upon ", b"a time"]
-    _, error = answers.get(timeout=PATIENCE)
+    _, error = answers.get(timeout=TIMEOUT)
     assert "it is too dark" in error.message()
-    result, error = answers.get(timeout=PATIENCE)
+    result, error = answers.get(timeout=TIMEOUT)
     assert error is None
     assert given(result) == [{"text": "last"}]
     client.stop_stream()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from environments import python_from
 from support import (
-    PATIENCE,
     PYTHON,
+    TIMEOUT,
     Answer,
     environment,
     free_port,
@@ -50,7 +50,7 @@ class Side:
             stderr=subprocess.PIPE,
             env=environment(**variables),
             cwd=folder,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
         text = done.stdout.decode("utf-8", "replace")
@@ -75,7 +75,7 @@ class Side:
         """The folder of the package."""
         code = "import ai_integration, os; print(os.path.dirname(ai_integration.__file__))"
         command = [self.python, "-c", code]
-        said = subprocess.check_output(command, env=environment(), timeout=PATIENCE, text=True)
+        said = subprocess.check_output(command, env=environment(), timeout=TIMEOUT, text=True)
         return said.strip()
 
     @contextlib.contextmanager
@@ -97,7 +97,7 @@ class Side:
             asker.port, asker.log = port, log
             yield asker
             process.terminate()
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
 
 
 def asked(port, seen, body=None, path="/", **request):
@@ -106,7 +106,7 @@ def asked(port, seen, body=None, path="/", **request):
     request = urllib.request.Request(url, data=body, **request)
     known = len(notes(seen))
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             answer = Answer(answer.status, answer.headers, answer.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -15,7 +15,7 @@ from kserve.inference_client import RESTConfig
 from kserve.utils.numpy_codec import to_np_dtype
 
 # For a single answer, in seconds.
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def request(call, form):
@@ -127,7 +127,7 @@ WAYS = {
 
 async def made(call):
     try:
-        return await asyncio.wait_for(WAYS[call["way"]](call), PATIENCE)
+        return await asyncio.wait_for(WAYS[call["way"]](call), TIMEOUT)
     except Exception as error:
         name = "%s.%s" % (type(error).__module__, type(error).__name__)
         return {"raised": name, "text": str(error)}

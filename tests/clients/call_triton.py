@@ -19,7 +19,7 @@ from google.protobuf import json_format
 from tritonclient.utils import triton_to_np_dtype
 
 # For a single answer, in seconds.
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def values(tensor, is_json):
@@ -108,7 +108,7 @@ def http_async(call):
     with tritonclient.http.InferenceServerClient(call["address"]) as client:
         made = inputs(tritonclient.http, call)
         waiting = client.async_infer(call["model"], made, **options(call))
-        return answer(waiting.get_result(timeout=PATIENCE))
+        return answer(waiting.get_result(timeout=TIMEOUT))
 
 
 async def http_aio(call):
@@ -130,7 +130,7 @@ def grpc_async(call):
         client.async_infer(
             call["model"], made, lambda result, error: answers.put((result, error)), **options(call)
         )
-        return first(answers.get(timeout=PATIENCE))
+        return first(answers.get(timeout=TIMEOUT))
 
 
 def grpc_stream(call):
@@ -142,7 +142,7 @@ def grpc_stream(call):
         made = inputs(tritonclient.grpc, call)
         call = {**call, "headers": None}
         client.async_stream_infer(call["model"], made, **options(call))
-        return first(answers.get(timeout=PATIENCE))
+        return first(answers.get(timeout=TIMEOUT))
 
 
 def first(got):
@@ -201,7 +201,7 @@ def made(call):
     try:
         way = WAYS[call["way"]]
         if asyncio.iscoroutinefunction(way):
-            return asyncio.run(asyncio.wait_for(way(call), PATIENCE))
+            return asyncio.run(asyncio.wait_for(way(call), TIMEOUT))
         return way(call)
     except Exception as error:
         name = "%s.%s" % (type(error).__module__, type(error).__name__)

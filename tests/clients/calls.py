@@ -29,7 +29,7 @@ def call(client, place, calls):
         stderr=subprocess.PIPE,
         env=support.environment(),
         # A process for all calls of a client.
-        timeout=4 * support.PATIENCE,
+        timeout=4 * support.TIMEOUT,
         check=False,
         text=True,
     )

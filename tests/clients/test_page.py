@@ -39,7 +39,7 @@ def test_a_program_of_the_page(tmp_path, address, program, output):
         env=support.environment(),
         capture_output=True,
         text=True,
-        timeout=support.PATIENCE,
+        timeout=support.TIMEOUT,
         check=False,
     )
     assert done.returncode == 0, done.stderr

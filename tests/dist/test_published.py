@@ -25,7 +25,7 @@ OLDEST = (2, 17)
 # of the time. They are not optimized, because no test here measures their speed.
 COMPILING = {"CARGO_TARGET_DIR": REPOSITORY / "target", "MATURIN_PEP517_ARGS": "--profile dev"}
 # The timeout of each build, in seconds.
-PATIENCE = 1800
+TIMEOUT = 1800
 ECHO = """
     SCHEMA = {"text": {"type": "text"}}
 
@@ -70,7 +70,7 @@ def installed(folder, package, **variables):
         [sys.executable, "-m", "venv", folder],
         [*pip, "install", "--no-cache-dir", package],
     ]:
-        subprocess.run(command, cwd=folder.parent, env=settings, timeout=PATIENCE, check=True)
+        subprocess.run(command, cwd=folder.parent, env=settings, timeout=TIMEOUT, check=True)
     return folder / "bin" / "python"
 
 
@@ -148,7 +148,7 @@ class TestCrates:
         excluded = ["--exclude", "language", "--exclude", "face_detection"]
         settings = environment(**COMPILING)
         command = [*package, *excluded]
-        subprocess.run(command, cwd=REPOSITORY, env=settings, timeout=PATIENCE, check=True)
+        subprocess.run(command, cwd=REPOSITORY, env=settings, timeout=TIMEOUT, check=True)
         (modes,) = (REPOSITORY / "target" / "package").glob("ai-integration-modes-*.crate")
         with tarfile.open(modes) as archive:
             (member,) = [one for one in archive.getnames() if one.endswith("/page/page.js.gz")]

@@ -62,10 +62,10 @@ async function use(page, frame, { text = "hello", status = "Done", tour, camera,
 }
 
 /** Opens an address in a browser profile of its own. */
-async function visit({ url, patience, isFramed, isRefused, denies, ...what }) {
+async function visit({ url, timeout, isFramed, isRefused, denies, ...what }) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: "en-US" });
   try {
-    context.setDefaultTimeout(patience);
+    context.setDefaultTimeout(timeout);
     const page = await context.newPage();
     const [requests, troubles] = [[], []];
     page.on("request", (request) => requests.push(request.url()));

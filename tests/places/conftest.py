@@ -14,7 +14,7 @@ sys.path.insert(0, str(FOLDER.parent))
 sys.path.insert(0, str(FOLDER))
 
 from debian_programs import listening, program_of  # noqa: E402
-from support import PATIENCE, free_port, serve, started  # noqa: E402
+from support import TIMEOUT, free_port, serve, started  # noqa: E402
 
 # The first word of the text says what comes.
 MODEL = """
@@ -128,7 +128,7 @@ class Browser:
 
     def visit(self, url, **more):
         """Opens a page and uses it; returns what the page showed."""
-        line = json.dumps({"url": url, "patience": PATIENCE * 1000 // 2, **more})
+        line = json.dumps({"url": url, "timeout": TIMEOUT * 1000 // 2, **more})
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
@@ -148,4 +148,4 @@ def browser():
         yield Browser(process)
         # It closes Chromium.
         process.stdin.close()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 from debian_programs import program_of
-from support import PATIENCE, REPOSITORY
+from support import REPOSITORY, TIMEOUT
 
 
 def test_a_java_program_gets_json(plain):
@@ -12,9 +12,7 @@ def test_a_java_program_gets_json(plain):
     program_of("javac")
     command = [program_of("java"), str(REPOSITORY / "tests/places/Client.java")]
     addresses = [plain.url + "/", plain.url + "/infer"]
-    done = subprocess.run(
-        [*command, *addresses], capture_output=True, timeout=PATIENCE, check=False
-    )
+    done = subprocess.run([*command, *addresses], capture_output=True, timeout=TIMEOUT, check=False)
     assert done.returncode == 0, done.stderr.decode()
     classic, other, *native = [line.split("\t") for line in done.stdout.decode().splitlines()]
     for status, kind, text in [classic, other]:

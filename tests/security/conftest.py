@@ -55,7 +55,7 @@ def untouched(server):
     before = calls()
     yield
     assert calls() == before + 1
-    eventually(lambda: server.get("/readyz").status == 200, "the server is ready", 1)
+    eventually(lambda: server.get("/readyz").status == 200, "the server is ready")
 
 
 @pytest.fixture(scope="module")

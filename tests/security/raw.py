@@ -42,11 +42,11 @@ def statuses(answer):
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
 
 
-def seconds_until_closed(connection, patience=30):
+def seconds_until_closed(connection, timeout=30):
     """Returns the time that the other side takes to close the connection.
     It may send something before."""
     begin = time.monotonic()
-    connection.settimeout(patience)
+    connection.settimeout(timeout)
     with contextlib.suppress(ConnectionResetError):
         while connection.recv(65536):
             pass

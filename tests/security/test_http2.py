@@ -127,7 +127,7 @@ def test_a_head_is_as_long_as_the_docs_say(impatient):
         with windowless(impatient) as (connection, http):
             http.send_headers(1, [*fields, ("x-header", "x" * length)], end_stream=True)
             connection.sendall(http.data_to_send())
-            connection.settimeout(5)
+            connection.settimeout(15)
             heads = []
             while not heads:
                 events = http.receive_data(connection.recv(65536))

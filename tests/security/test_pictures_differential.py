@@ -21,7 +21,7 @@ MAX_FRAMES = 8
 TOGETHER = 16 * MAX_PIXELS
 CASES = 600
 # Time in which Pillow reads a header.
-PATIENCE = 20
+TIMEOUT = 20
 
 MODEL = """
     import ai_integration
@@ -51,7 +51,7 @@ def pillow():
 
         def view(data):
             question = (data, MAX_PIXELS, MAX_FRAMES)
-            return pool.apply_async(pillow_view.view, question).get(PATIENCE)
+            return pool.apply_async(pillow_view.view, question).get(TIMEOUT)
 
         yield view
 
