@@ -163,7 +163,7 @@ test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/la
 # The first run installs the clients into .cache/environments.
 ## call the server with the clients of Triton and KServe, and MLServer beside it
 test-clients: $(VENV)/.wheel $(VENV)/.tests
-	$(BIN)/pytest tests/clients
+	$(BIN)/pytest tests/clients -n 3 --dist loadfile
 
 # `make test` has a short form of both.
 ## check 1.5 million responses while workers are killed, and more faults

@@ -1,5 +1,6 @@
 """Makes virtual environments for packages that must not be installed beside this one."""
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,14 @@ TIMEOUT = 300
 
 def python_with(name, requirements):
     """The Python of the environment `name` with these requirements, which is made once."""
-    folder = CACHE / name
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # Tests in other processes may need the same environment.
+    with open(CACHE / (name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _python_with(CACHE / name, requirements)
+
+
+def _python_with(folder, requirements):
     made_from = "\n".join([sys.version, *requirements])
     stamp = folder / "made-from"
     if not stamp.exists() or stamp.read_text() != made_from:
