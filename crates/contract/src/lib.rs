@@ -50,6 +50,7 @@ mod raw;
 mod schema;
 pub mod setting;
 mod shape;
+mod task;
 mod value;
 pub mod wire;
 
@@ -70,4 +71,5 @@ pub use raw::{RawInputs, RawValue};
 pub use schema::{Hints, InputsSchema};
 pub use setting::{Environment, Setting, SettingError};
 pub use shape::{Refusal, Shape};
+pub use task::{Task, Tasks};
 pub use value::{Inputs, Value};

@@ -1,6 +1,6 @@
 //! The model's description of itself, which the engine has once a worker is ready.
 
-use ai_integration_contract::{InputsSchema, Outputs};
+use ai_integration_contract::{InputsSchema, Outputs, Tasks};
 use serde_json::Value as Json;
 
 /// A custom mode of the model. The Python package runs it; the engine only lists it.
@@ -40,6 +40,8 @@ pub struct Model {
     pub about: About,
     /// The author's declaration of the results.
     pub outputs: Outputs,
+    /// The tasks of the model.
+    pub tasks: Tasks,
     /// Hints for programs that draw the results; JSON's `null` if the model gives none.
     pub visualizer_config: Json,
     /// The model's custom modes.

@@ -121,7 +121,7 @@ mod model;
 mod schema;
 pub mod settings;
 
-pub use ai_integration_contract::{Data, Outcome, Value};
+pub use ai_integration_contract::{Data, Outcome, Task, Value};
 pub use ai_integration_modes::ExitStatus;
 pub use serde_json::json;
 

@@ -5,14 +5,14 @@ use std::io;
 use std::process::exit;
 use std::time::Duration;
 
-use ai_integration_contract::{Environment, Outcome};
+use ai_integration_contract::{Environment, Outcome, Task, Tasks};
 use ai_integration_engine::settings::Config;
 use ai_integration_engine::{
     About, Batching, MOST_CONCURRENT, Output, PROTOCOL, Program, Ready, WorkerSide,
 };
 use ai_integration_modes::Usage;
 use ai_integration_modes::console::eprint;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::concurrent::tasks::{self, AsyncJob};
 use crate::concurrent::threads::{self, ThreadJob};
@@ -44,6 +44,7 @@ pub struct Model<T = Inputs> {
     schema: Json,
     visualizer_config: Json,
     outputs: Json,
+    tasks: Tasks,
     about: About,
     read: fn(Inputs) -> Result<T, InvalidInput>,
 }
@@ -60,7 +61,8 @@ impl<T> Model<T> {
     /// Creates a model that converts the inputs of each job with this function.
     pub(crate) fn reading(schema: Json, read: fn(Inputs) -> Result<T, InvalidInput>) -> Self {
         let (outputs, visualizer_config) = (Json::Null, Json::Null);
-        Model { schema, visualizer_config, outputs, about: About::default(), read }
+        let (tasks, about) = (Tasks::default(), About::default());
+        Model { schema, visualizer_config, outputs, tasks, about, read }
     }
 
     /// Sets the name that people see. By default help texts show the program's name.
@@ -99,6 +101,20 @@ impl<T> Model<T> {
     /// ```
     pub fn outputs(mut self, outputs: Json) -> Self {
         self.outputs = outputs;
+        self
+    }
+
+    /// Declares a task of the model, so that clients of protocols with tasks can use the model:
+    /// those of OpenAI chat with a model that has the task [`Task::Chat`]. May be called several
+    /// times.
+    ///
+    /// ```
+    /// use ai_integration::{Model, Task, json};
+    ///
+    /// let model = Model::new(json!({"messages": {"type": "json"}})).task(Task::Chat);
+    /// ```
+    pub fn task(mut self, task: Task) -> Self {
+        self.tasks.add(task);
         self
     }
 
@@ -167,6 +183,7 @@ impl<T> Model<T> {
             inputs_schema: self.schema,
             about: Box::new(self.about),
             outputs: Box::new(self.outputs),
+            task: Box::new(if self.tasks.is_empty() { Json::Null } else { json!(self.tasks) }),
             visualizer_config: self.visualizer_config,
             modes: Vec::new(),
             batch,

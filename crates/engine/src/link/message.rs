@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_integration_contract::wire::FrameError;
-use ai_integration_contract::{Data, FieldError, Inputs, InputsSchema, Outcome, Outputs};
+use ai_integration_contract::{Data, FieldError, Inputs, InputsSchema, Outcome, Outputs, Tasks};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -35,6 +35,8 @@ pub(crate) enum Violation {
     Version(u32),
     #[error("the inputs schema has the name {0:?}; a name cannot have control characters in it")]
     InputName(String),
+    #[error("{0}")]
+    Task(String),
 }
 
 /// The first message of a worker.
@@ -54,6 +56,9 @@ pub struct Ready {
     /// The outputs as the author declared them.
     #[serde(default, skip_serializing_if = "Json::is_null")]
     pub outputs: Box<Json>,
+    /// The tasks of the model: a name, a list of names, or `null` for none.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub task: Box<Json>,
     /// Hints for programs that draw the results.
     #[serde(default)]
     pub visualizer_config: Json,
@@ -86,6 +91,7 @@ impl Ready {
             inputs_schema,
             about: Box::default(),
             outputs: Box::default(),
+            task: Box::default(),
             visualizer_config: Json::Null,
             modes: Vec::new(),
             batch: None,
@@ -109,8 +115,12 @@ impl Ready {
         }
         let outputs = Outputs::parse(&self.outputs);
         warnings.extend(outputs.mistakes().iter().map(|mistake| format!("outputs: {mistake}")));
+        let tasks = Tasks::parse(&self.task).unwrap_or_else(|mistake| {
+            warnings.push(mistake);
+            Tasks::default()
+        });
         let Ready { about, visualizer_config, modes: custom_modes, .. } = self;
-        (Model { schema, about: *about, outputs, visualizer_config, custom_modes }, warnings)
+        (Model { schema, about: *about, outputs, tasks, visualizer_config, custom_modes }, warnings)
     }
 }
 

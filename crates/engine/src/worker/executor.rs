@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Data, Error, InputsSchema, Kind, check_content_type};
+use ai_integration_contract::{Data, Error, InputsSchema, Kind, Tasks, check_content_type};
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
@@ -95,10 +95,11 @@ impl Executor {
                 Err(Violation::Version(ready.protocol))
             }
             Some(FromWorker::Ready(ready)) => {
-                match InputsSchema::unfit_name(&ready.inputs_schema) {
-                    Some(name) => Err(Violation::InputName(name.to_owned())),
-                    None => Ok(Introduction::Ready(Box::new(ready))),
+                if let Some(name) = InputsSchema::unfit_name(&ready.inputs_schema) {
+                    return Err(Violation::InputName(name.to_owned()));
                 }
+                Tasks::parse(&ready.task).map_err(Violation::Task)?;
+                Ok(Introduction::Ready(Box::new(ready)))
             }
             Some(_) => Err(Violation::OutOfTurn("a message before `ready`")),
         }

@@ -185,6 +185,7 @@ impl App {
             "inputs_schema": model.schema.source(),
             "inputs": model.schema.describe(),
             "outputs": model.outputs.describe(),
+            "tasks": model.tasks,
             "visualizer_config": model.visualizer_config,
             "model": self.about(model),
             "model_id": self.model_id(model),
