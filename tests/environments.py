@@ -36,6 +36,19 @@ def _python_with(folder, requirements):
     return str(folder / "bin" / "python")
 
 
+def node_with(name, packages):
+    """The folder of the environment `name` with these packages of npm, which is made once."""
+    folder = CACHE / name
+    stamp = folder / "made-from"
+    if not stamp.exists() or stamp.read_text() != "\n".join(packages):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        install = ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--silent"]
+        subprocess.run([*install, *packages], timeout=TIMEOUT, check=True)
+        stamp.write_text("\n".join(packages))
+    return folder
+
+
 def python_from(name, file, *options):
     """The Python of the environment `name` with the requirements that a file lists.
 

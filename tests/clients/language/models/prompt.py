@@ -1,0 +1,27 @@
+"""A model that knows one prompt, with pictures: it answers with its inputs, or as asked."""
+
+import json
+
+import ai_integration
+
+SCHEMA = {
+    "prompt": {"type": "text"},
+    "system": {"type": "text", "required": False},
+    "history": {"type": "json", "required": False},
+    "pictures": {"type": "image", "list": True, "required": False},
+    "max_tokens": {"type": "integer", "min": 1, "required": False},
+}
+
+
+def main():
+    while True:
+        with ai_integration.get_next_input(inputs_schema=SCHEMA, task="chat") as inputs:
+            inputs["pictures"] = list(map(len, inputs.get("pictures", [])))
+            text = json.dumps(inputs, sort_keys=True)
+            ai_integration.send_result(
+                {"content-type": "text/plain", "data": text, "success": True}
+            )
+
+
+if __name__ == "__main__":
+    main()

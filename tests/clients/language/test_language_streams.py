@@ -1,0 +1,134 @@
+"""What goes wrong with a stream, and many at once: failures, retries, clients that leave."""
+
+import contextlib
+import http.client
+import itertools
+import json
+import re
+
+import language
+import pytest
+import support
+
+pytestmark = pytest.mark.clients
+
+OPENAI = ["call_openai.py", "call_openai.mjs"]
+CHAT, MESSAGES = "chat.completions.create", "messages.create"
+# The programs, with the method for a chat and the way to its text.
+CLIENTS = [("call_openai.py", CHAT), ("call_openai.mjs", CHAT), ("call_anthropic.py", MESSAGES)]
+AT_ONCE = 16
+
+
+def asking(address, method, task, **more):
+    arguments = {"model": "any", "messages": [{"role": "user", "content": task}], "max_tokens": 99}
+    return {
+        "address": address,
+        "method": method,
+        "arguments": {**arguments, "stream": True},
+        **more,
+    }
+
+
+def words(chunks):
+    """The text of a stream, by either client."""
+    deltas = [
+        chunk["choices"][0]["delta"].get("content")
+        if "choices" in chunk
+        else chunk.get("delta", {}).get("text")
+        for chunk in chunks
+    ]
+    return [delta for delta in deltas if delta]
+
+
+@pytest.mark.parametrize(("program", "method"), CLIENTS)
+def test_a_failure_in_the_middle_of_a_stream_is_raised(program, method):
+    with language.served("chat") as server:
+        place = language.address(server)
+        tasks = ["fail late", "crash late", "Hello"]
+        failed, crashed, after = language.call(
+            program, [asking(place, method, task) for task in tasks]
+        )
+    assert words(failed["chunks"]) == ["so ", "it "]
+    assert words(crashed["chunks"]) == ["so "]
+    is_openai = method == CHAT
+    raised = ("APIError", None) if is_openai else ("APIStatusError", 200)
+    for answer, code, told in [
+        (failed, "model_failed", "out of words"),
+        (crashed, "model_crashed", "3"),
+    ]:
+        assert (answer["raised"], answer["status"] or None) == raised
+        if is_openai:
+            assert (answer["error"]["type"], answer["error"]["code"]) == ("server_error", code)
+            assert told in answer["error"]["message"]
+        else:
+            assert answer["error"]["error"]["type"] == "api_error"
+            assert told in answer["error"]["error"]["message"]
+    # The model has been started again.
+    assert "".join(words(after)) == "You said: Hello"
+
+
+@pytest.mark.parametrize(("program", "method"), CLIENTS)
+def test_a_client_that_leaves_a_stream_stops_the_model(addresses, program, method):
+    with language.served("chat") as server:
+        place = language.address(server)
+        # The first chunks that have no text are the role, or the beginning of a message.
+        before = 2 if method == CHAT else 3
+        (chunks,) = language.call(program, [asking(place, method, "wait here", stop_after=before)])
+        assert words(chunks) == ["so "]
+        server.wait_for_output("wait here ends")
+
+
+@pytest.mark.parametrize("program", OPENAI)
+def test_streams_at_once_take_turns_and_stay_whole(addresses, program):
+    call = asking(addresses["chat"], CHAT, "count up", together=AT_ONCE)
+    (seen,) = language.call(program, [call])
+    texts = {number: [] for number in range(AT_ONCE)}
+    for number, text in seen:
+        texts[number].append(text)
+    for chunks in texts.values():
+        # A chunk of the answer may have several of the model's.
+        assert "".join(chunks) == "".join("%d " % n for n in range(20)) + "of count up"
+    turns = [number for number, _ in itertools.groupby(seen, key=lambda chunk: chunk[0])]
+    assert len(turns) > 2 * AT_ONCE
+
+
+@contextlib.contextmanager
+def full():
+    """A server that works on one request while another one waits, and takes no more.
+
+    Gives the server, and a function that has both requests leave.
+    """
+    with language.served("chat", AI_INTEGRATION_CONCURRENCY=1, AI_INTEGRATION_QUEUE=1) as server:
+        held = []
+        for line in ("jobs_in_flight 1", "queue_depth 1"):
+            connection = http.client.HTTPConnection(
+                language.address(server), timeout=support.TIMEOUT
+            )
+            body = asking(None, None, "wait")["arguments"]
+            connection.request("POST", "/v1/chat/completions", json.dumps(body), JSON)
+            held.append(connection)
+            support.eventually(lambda line=line: has(server, "ai_integration_" + line), line)
+        with contextlib.ExitStack() as stack:
+            for connection in held:
+                stack.callback(connection.close)
+            yield server, stack.close
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def has(server, pattern):
+    """Returns true if the metrics have a line that matches."""
+    return re.search("^%s$" % pattern, server.get("/metrics").body.decode(), re.M)
+
+
+@pytest.mark.parametrize(("program", "method"), CLIENTS)
+def test_a_client_tries_again_when_the_queue_is_full(program, method):
+    with full() as (server, leave):
+        call = asking(language.address(server), method, "Hello", max_retries=2)
+        answer = support.in_background(language.call, program, [call])
+        refused = r'ai_integration_http_requests_total\{route="/v1/[a-z/]+",status="503"\} [1-9]'
+        support.eventually(lambda: has(server, refused), "the client is refused")
+        leave()
+        (chunks,) = answer()
+    assert "".join(words(chunks)) == "You said: Hello"

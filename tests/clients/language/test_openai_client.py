@@ -1,0 +1,336 @@
+"""OpenAI's clients for Python and for Node.js: every route, whole and as a stream.
+
+Both clients get the same calls, and have the same answers.
+"""
+
+import json
+from dataclasses import dataclass
+
+import language
+import pytest
+from compat import picture
+
+pytestmark = pytest.mark.clients
+
+PROGRAMS = ["call_openai.py", "call_openai.mjs"]
+MODEL = "m"
+PNG = picture((4, 3))
+NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+OF_RESPONSES = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+TOOL_CALL = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "weather", "arguments": '{"city": "Oslo"}'},
+}
+CARD = {"id": MODEL, "object": "model", "created": 0, "owned_by": "ai_integration"}
+CHUNKS = ["You ", "said: ", "Hello"]
+SAID = "You said: Hello"
+
+
+@dataclass
+class Case:
+    """A call of a method, and its answer."""
+
+    name: str
+    model: str
+    method: str
+    arguments: dict
+    expected: object
+
+    def __str__(self):
+        return self.name
+
+    def sent(self, addresses):
+        arguments = self.arguments
+        if not self.method.startswith("models."):
+            # A request may name any model.
+            arguments = {"model": "any", **arguments}
+        return {"address": addresses[self.model], "method": self.method, "arguments": arguments}
+
+
+def user(content):
+    return {"role": "user", "content": content}
+
+
+def chat(name, content, expected, model="chat", **more):
+    arguments = {"messages": [user(content)], **more}
+    return Case(name, model, "chat.completions.create", arguments, expected)
+
+
+def completion(content, reason="stop", usage=None, **message):
+    """The answer to a request for a chat."""
+    message = {"role": "assistant", "content": content, **message}
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    return {**head("chat.completion"), "choices": [choice], "usage": usage or NO_USAGE}
+
+
+def head(kind, identity="chatcmpl-…"):
+    return {"id": identity, "object": kind, "created": 0, "model": MODEL}
+
+
+def chunks(*deltas, reason="stop", usage=None):
+    """The chunks of a chat: the role, what the model says, the end and, if asked for, the usage."""
+    choices = [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
+    choices += [{"delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"delta": {}, "finish_reason": reason})
+    kind = "chat.completion.chunk"
+    listed = [{**head(kind), "choices": [{"index": 0, **choice}]} for choice in choices]
+    return listed + ([{**head(kind), "choices": [], "usage": usage}] if usage else [])
+
+
+def said(*words):
+    return [{"content": word} for word in words]
+
+
+def shown(**inputs):
+    """The inputs as the models show them."""
+    return json.dumps(inputs, sort_keys=True)
+
+
+PICTURE_PART = {"type": "image_url", "image_url": {"url": language.data_url(PNG, "image/png")}}
+CONVERSATION = [
+    {"role": "system", "content": "Be brief."},
+    user("Hi"),
+    {"role": "assistant", "content": "Hello."},
+    user([{"type": "text", "text": "What is it?"}, PICTURE_PART]),
+]
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+
+CHATS = [
+    chat("a chat", "Hello", completion(SAID)),
+    chat("a stream", "Hello", chunks(*said(*CHUNKS)), stream=True),
+    chat(
+        "a stream with its usage",
+        "Hello",
+        chunks(*said(*CHUNKS), usage=NO_USAGE),
+        stream=True,
+        stream_options={"include_usage": True},
+    ),
+    chat(
+        "no options of a stream",
+        "Hello",
+        chunks(*said(*CHUNKS)),
+        stream=True,
+        stream_options={},
+    ),
+    chat(
+        "a call of a tool",
+        "use a tool",
+        completion(None, "tool_calls", tool_calls=[TOOL_CALL]),
+        tools=TOOLS,
+    ),
+    chat(
+        "a call of a tool in a stream",
+        "use a tool",
+        chunks({"tool_calls": [{"index": 0, **TOOL_CALL}]}, reason="tool_calls"),
+        tools=TOOLS,
+        stream=True,
+    ),
+    chat("what the model reports", "be cut", completion("so it", "length", USAGE)),
+    chat(
+        "what the model reports of a stream",
+        "be cut in chunks",
+        chunks(*said("so ", "it"), reason="length", usage=USAGE),
+        stream=True,
+        stream_options={"include_usage": True},
+    ),
+    chat("objects in chunks as a whole", "be cut in chunks", completion("so it", "length", USAGE)),
+    chat(
+        "options that are declared, and others",
+        "show",
+        completion(
+            shown(messages=[user("show")], max_tokens=7, temperature=0.5, tools=TOOLS, mood="calm")
+        ),
+        max_completion_tokens=7,
+        temperature=0.5,
+        tools=TOOLS,
+        n=1,
+        top_p=0.9,
+        seed=3,
+        stop=["."],
+        user="me",
+        response_format={"type": "text"},
+        extra_body={"mood": "calm", "unknown": {"a": 1}},
+    ),
+    Case(
+        "a conversation for a model of one prompt",
+        "prompt",
+        "chat.completions.create",
+        {"messages": CONVERSATION, "max_tokens": 5},
+        completion(
+            shown(
+                prompt="What is it?",
+                system="Be brief.",
+                history=CONVERSATION[1:3],
+                pictures=[len(PNG)],
+                max_tokens=5,
+            )
+        ),
+    ),
+    Case("the helper", "chat", "chat.completions.stream", {"messages": [user("Hello")]}, SAID),
+]
+
+
+def of_text(text, usage=NO_USAGE):
+    choice = {"index": 0, "text": text, "finish_reason": "stop", "logprobs": None}
+    return {**head("text_completion", "cmpl-…"), "choices": [choice], "usage": usage}
+
+
+def parts(*texts):
+    """The chunks of a completion: the texts, and the end."""
+    ends = [*((text, None) for text in texts), ("", "stop")]
+    return [
+        {
+            **head("text_completion", "cmpl-…"),
+            "choices": [{"index": 0, "text": text, "finish_reason": end, "logprobs": None}],
+        }
+        for text, end in ends
+    ]
+
+
+COMPLETIONS = [
+    Case("a completion", "chat", "completions.create", {"prompt": "Hello"}, of_text(SAID)),
+    Case(
+        "a completion as a stream",
+        "chat",
+        "completions.create",
+        {"prompt": "Hello", "stream": True},
+        parts(*CHUNKS),
+    ),
+]
+
+
+def image(prompt="None", sizes=(), mask=0, size="None"):
+    return "%s, %s, %d, %s" % (prompt, list(sizes), mask, size)
+
+
+def images(*texts):
+    data = [{"b64_json": language.file("", text.encode(), "")["base64"]} for text in texts]
+    return {"created": 0, "data": data}
+
+
+def pictured(name, method, expected, **arguments):
+    return Case(name, "picture", "images." + method, arguments, expected)
+
+
+def transcribed(name, expected, method="transcriptions", **more):
+    return Case(name, "sound", "audio.%s.create" % method, {"file": SOUND, **more}, expected)
+
+
+def embedded(name, expected, **arguments):
+    return Case(name, "embedding", "embeddings.create", arguments, expected)
+
+
+def vectors(*vectors):
+    data = [
+        {"object": "embedding", "index": index, "embedding": vector}
+        for index, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": 0, "total_tokens": 0}
+    return {"object": "list", "data": data, "model": MODEL, "usage": usage}
+
+
+SOUND = language.file("a.wav", b"RIFF....WAVE", "audio/wav")
+HELLO = [5, 5, 0.5]
+PICTURE = language.file("a.png", PNG, "image/png")
+MEDIA = [
+    embedded("an embedding", vectors(HELLO), input="Hello"),
+    embedded("embeddings", vectors(HELLO, [1, 2, 0.5]), input=["Hello", "é"]),
+    embedded("an embedding in floats", vectors(HELLO), input="Hello", encoding_format="float"),
+    transcribed("a transcription", {"text": "12 bytes"}),
+    transcribed("a transcription with an option", {"text": "12 bytesde"}, language="de"),
+    transcribed("a transcription as text", "12 bytes", response_format="text"),
+    transcribed(
+        "a transcription as a stream",
+        [
+            {"type": "transcript.text.delta", "delta": "12 "},
+            {"type": "transcript.text.delta", "delta": "bytes"},
+            {"type": "transcript.text.done", "text": "12 bytes"},
+        ],
+        stream=True,
+    ),
+    transcribed("a translation", {"text": "12 bytes"}, "translations"),
+    Case(
+        "speech",
+        "speech",
+        "audio.speech.create",
+        {"input": "Hello", "voice": "alto", "speed": 1.5},
+        {"base64": language.file("", b"RIFF Hello, alto, 1.5", "")["base64"], "type": "audio/wav"},
+    ),
+    pictured(
+        "a picture", "generate", images(image("a cat", size="8x8")), prompt="a cat", size="8x8"
+    ),
+    pictured("two pictures", "generate", images(*[image("a cat")] * 2), prompt="a cat", n=2),
+    pictured(
+        "a picture as a URL",
+        "generate",
+        {"created": 0, "data": [{"url": language.data_url(image("a").encode(), "image/png")}]},
+        prompt="a",
+        response_format="url",
+    ),
+    pictured(
+        "an edited picture",
+        "edit",
+        images(image("blue", [len(PNG)], len(PNG))),
+        image=PICTURE,
+        mask=PICTURE,
+        prompt="blue",
+    ),
+    pictured(
+        "an edit of two pictures",
+        "edit",
+        images(image("blue", [len(PNG)] * 2)),
+        image=[PICTURE, PICTURE],
+        prompt="blue",
+    ),
+    pictured(
+        "a variation",
+        "create_variation",
+        images(image(sizes=[len(PNG)])),
+        image=PICTURE,
+    ),
+]
+LISTED = [
+    Case("the models", "chat", "models.list", {}, [CARD]),
+    Case(
+        "the model",
+        "chat",
+        "models.retrieve",
+        {"model": MODEL},
+        {**CARD, "name": "m", "ready": True},
+    ),
+]
+RESPONSES = [
+    Case(
+        "the helper of responses",
+        "chat",
+        "responses.stream",
+        {"input": "Hello"},
+        SAID,
+    ),
+]
+CASES = [*CHATS, *COMPLETIONS, *RESPONSES, *MEDIA, *LISTED]
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
+def program(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def answers(addresses, program):
+    return language.call(program, [case.sent(addresses) for case in CASES])
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: str(CASES[number]))
+def test_a_call(answers, number):
+    assert language.steady(answers[number]) == CASES[number].expected
+
+
+def test_the_chunks_of_an_answer_have_one_id(answers):
+    streams = [answer for answer in answers if isinstance(answer, list) and "choices" in answer[0]]
+    ids = [{chunk["id"] for chunk in stream} for stream in streams]
+    assert len(ids) >= 5
+    assert all(len(own) == 1 for own in ids)
+    assert len(set.union(*ids)) == len(ids)
