@@ -1,7 +1,7 @@
 //! The dialects: each has a file here and a line in the table.
 
 use ai_integration_contract::setting::{List, SettingType};
-use ai_integration_contract::{nearest, settings};
+use ai_integration_contract::{Environment, SettingError, nearest, settings};
 
 use crate::http::dialect::Dialect;
 
@@ -18,6 +18,7 @@ macro_rules! dialects {
 
 dialects! {
     native::Native,
+    openai::OpenAi,
     oip::Oip,
     #[cfg(feature = "grpc")] grpc::Grpc,
     kserve::Kserve,
@@ -43,6 +44,12 @@ impl Settings {
         let is_chosen = |name| self.dialects.is_empty() || self.dialects.contains(&name);
         DIALECTS.iter().copied().filter(|dialect| is_chosen(dialect.name())).collect()
     }
+}
+
+/// Returns true if the dialect of this name is served.
+pub(crate) fn is_served(environment: &Environment, name: &str) -> Result<bool, SettingError> {
+    let served = Settings::read(environment)?.served();
+    Ok(served.iter().any(|dialect| dialect.name() == name))
 }
 
 /// Returns the dialects that the page needs and that are not served.
@@ -77,8 +84,6 @@ impl SettingType for DialectName {
 
 #[cfg(test)]
 mod tests {
-    use ai_integration_contract::Environment;
-
     use super::*;
 
     fn served(list: &str) -> Result<Vec<&'static str>, String> {

@@ -244,6 +244,11 @@ impl Failure {
         }
     }
 
+    /// Returns the name of the first input that does not fit, if that is the cause.
+    pub(crate) fn first_field(&self) -> Option<&str> {
+        self.fields.first().map(|field| field.name.as_str())
+    }
+
     /// Returns the failure as a problem document (RFC 9457), with our stable `code`.
     pub(crate) fn problem(&self, wording: Wording, id: &RequestId) -> Value {
         let mut problem = json!({

@@ -6,6 +6,7 @@ pub(crate) mod call;
 pub(crate) mod coding;
 #[cfg(feature = "url-inputs")]
 pub(crate) mod egress;
+pub(crate) mod envelope;
 pub(crate) mod fetch;
 pub(crate) mod files;
 pub(crate) mod images;

@@ -7,12 +7,8 @@
 
 mod content;
 mod description;
-mod models;
 mod predictions;
 pub(crate) mod request;
-mod served;
-
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ai_integration_contract::{Environment, Kind, SettingError};
 use ai_integration_engine::Model;
@@ -24,15 +20,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use serde_json::json;
 
-use self::description::{EXPLAIN, MODEL, MODELS, PREDICT};
+use self::description::{EXPLAIN, PREDICT};
 use self::request::Prediction;
-use self::served::{KserveState, check_name};
 use crate::http::app::App;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason, Refusal, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::large::work_on;
+use crate::http::models::{MODEL, MODELS, Models, NotReady};
 use crate::http::records;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
@@ -53,14 +49,12 @@ impl Dialect for Kserve {
     }
 
     fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
-        let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let state = KserveState { app: app.clone(), created: age.as_secs() };
         Ok(Routes::new()
-            .at(MODELS, get(models::list))
+            .at(MODELS, get(list))
             .at(MODEL, any(model))
             .verb(PREDICT)
             .verb(EXPLAIN)
-            .with_state(state))
+            .with_state(Models::new(app)))
     }
 
     fn describe(&self, model: &Model) -> Description {
@@ -85,10 +79,31 @@ fn error(failure: &Failure, wording: Wording) -> Json<serde_json::Value> {
     Json(json!({"error": failure.detail(wording)}))
 }
 
+async fn list(State(state): State<Models>) -> Response {
+    match state.list() {
+        Ok(list) => Json(list).into_response(),
+        Err(reason) => not_ready(&reason),
+    }
+}
+
+fn card(state: &Models, name: &str) -> Response {
+    match state.named(name) {
+        Ok(Ok(card)) => Json(card).into_response(),
+        Ok(Err(reason)) => not_ready(&reason),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// Makes the response of a probe. Unlike a failure, it is not logged as one.
+fn not_ready(NotReady(reason): &NotReady) -> Response {
+    let body = Json(json!({"error": reason}));
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], body).into_response()
+}
+
 /// Answers a request for the model, whose address may end with a verb. The methods are told apart
 /// here, because the router knows the address only without its verb.
 async fn model(
-    State(state): State<KserveState>,
+    State(state): State<Models>,
     named: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
@@ -98,7 +113,7 @@ async fn model(
         None => (named.as_str(), None),
     };
     match (verb, request.method().as_str()) {
-        (None, "GET" | "HEAD") => models::model(&state, name),
+        (None, "GET" | "HEAD") => card(&state, name),
         (Some("predict"), "POST") => predict(&state, name, request).await,
         (Some("explain"), "POST") => explain(&state, name),
         (None, _) => other_method(request.method(), "GET,HEAD"),
@@ -122,9 +137,9 @@ fn other_method(method: &Method, allowed: &'static str) -> Response {
     (allow, Failure::method_not_allowed()).into_response()
 }
 
-fn explain(state: &KserveState, name: &str) -> Response {
+fn explain(state: &Models, name: &str) -> Response {
     if let Some(model) = state.app.engine().model_now()
-        && let Err(failure) = check_name(&state.app, &model, name)
+        && let Err(failure) = state.check_name(&model, name)
     {
         return failure.into_response();
     }
@@ -135,7 +150,7 @@ fn explain(state: &KserveState, name: &str) -> Response {
     failure.with_body((StatusCode::NOT_IMPLEMENTED, body))
 }
 
-async fn predict(state: &KserveState, name: &str, request: Request) -> Response {
+async fn predict(state: &Models, name: &str, request: Request) -> Response {
     let is_event = request::is_event(request.headers());
     match run(state, name, request).await {
         Ok(response) => response,
@@ -148,14 +163,14 @@ async fn predict(state: &KserveState, name: &str, request: Request) -> Response 
     }
 }
 
-async fn run(state: &KserveState, name: &str, request: Request) -> Result<Response, Failure> {
+async fn run(state: &Models, name: &str, request: Request) -> Result<Response, Failure> {
     let app = &state.app;
     let (mut head, body) = request.into_parts();
     let mut call = Call::from_request_parts(&mut head, state).await?;
     let request = Request::from_parts(head, body);
     let Prediction { form, content, length, reservation } = Prediction::read(app, request).await?;
     let model = app.model(&mut call).await?;
-    check_name(app, &model, name)?;
+    state.check_name(&model, name)?;
     let records = {
         let (model, limit) = (model.clone(), app.max_records());
         let records = move || content.records(&model.schema, limit, length, reservation);

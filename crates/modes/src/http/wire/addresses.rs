@@ -7,6 +7,9 @@ use crate::http::metrics::Route;
 use crate::http::request_context::OTHER;
 use crate::http::routes::Mounted;
 
+/// The number of first segments by which an undeclared path finds its dialect.
+const MOST_SEGMENTS: usize = 3;
+
 /// All addresses of the server.
 pub(crate) struct Addresses {
     /// The index in `served` of each declared address, by its path segments.
@@ -14,7 +17,8 @@ pub(crate) struct Addresses {
     /// The index in `served` of each address with a verb, such as `/models/{name}:run`, by the index of
     /// the address without it and the verb.
     verbs: HashMap<(usize, &'static str), usize>,
-    /// For paths that match no declared address: the index in `served` by the path's first segment.
+    /// For paths that match no declared address: the index in `served` by the path's first segments,
+    /// such as `/v2/models`.
     below: HashMap<&'static str, usize>,
     served: Vec<Served>,
 }
@@ -30,9 +34,10 @@ pub(crate) struct Served {
 impl Addresses {
     /// Collects the addresses of these parts of the server.
     ///
-    /// All undeclared paths share one metrics label. Their errors are formatted by the first
-    /// dialect that declares an address with the same first segment: a client that requests
-    /// `/v2/models/x` gets the error format of the dialect that serves `/v2`.
+    /// All undeclared paths share one metrics label. Their errors are formatted by the dialect that
+    /// declares an address with the most first segments in common, and by the first such dialect if
+    /// there are several: a client that requests `/v2/models/x` gets the error format of the dialect
+    /// that serves `/v2/models`, or else `/v2`.
     pub(crate) fn new<'a>(
         parts: impl IntoIterator<Item = (&'a Mounted, Option<&'static dyn Dialect>)>,
     ) -> Self {
@@ -52,10 +57,11 @@ impl Addresses {
                         tracing::error!("requests for {address} are counted as {OTHER:?}: {error}");
                     }
                 }
-                let first = first_segment(address);
-                if !(first.is_empty() || first.contains('{') || all.below.contains_key(first)) {
-                    let number = all.serve(Route::new(OTHER), dialect);
-                    all.below.insert(first, number);
+                for start in starts(address).take_while(|start| !start.contains('{')) {
+                    if !all.below.contains_key(start) {
+                        let number = all.serve(Route::new(OTHER), dialect);
+                        all.below.insert(start, number);
+                    }
                 }
             }
         }
@@ -88,7 +94,7 @@ impl Addresses {
             let of_verb = verb.and_then(|verb| self.verbs.get(&(*found.value, verb)));
             return *of_verb.unwrap_or(found.value);
         }
-        self.below.get(first_segment(path)).copied().unwrap_or_default()
+        starts(path).filter_map(|start| self.below.get(start)).last().copied().unwrap_or_default()
     }
 
     /// Returns the address with this index.
@@ -97,8 +103,10 @@ impl Addresses {
     }
 }
 
-fn first_segment(path: &str) -> &str {
-    path.split('/').nth(1).unwrap_or_default()
+/// Returns the first segments of a path: `/a`, then `/a/b`, and so on.
+fn starts(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+    ends.skip(1).take(MOST_SEGMENTS).map(|end| &path[..end]).filter(|start| start.len() > 1)
 }
 
 #[cfg(test)]
@@ -115,7 +123,16 @@ mod tests {
         let (first, second) = (Some(DIALECTS[0]), Some(DIALECTS[1]));
         let parts = [
             (&mounted(&["/v2/models/{name}", "/v2/models/{name}:run", "/", "/v1/models"]), first),
-            (&mounted(&["/v1/{name}", "/predictions/{id}", "/{model}/infer", "/"]), second),
+            (
+                &mounted(&[
+                    "/v1/{name}",
+                    "/v1/messages",
+                    "/predictions/{id}",
+                    "/{model}/infer",
+                    "/",
+                ]),
+                second,
+            ),
             (&mounted(&["/healthz"]), None),
         ];
         let addresses = Addresses::new(parts);
@@ -133,6 +150,9 @@ mod tests {
             ("/v1/models", "/v1/models", first),
             ("/v1/x", "/v1/{name}", second),
             ("/v1/x/y", OTHER, first),
+            ("/v1/messages/x/y", OTHER, second),
+            ("/v1/messages/", OTHER, second),
+            ("/v1/messagesx/y", OTHER, first),
             ("/predictions/1", "/predictions/{id}", second),
             ("/predictions/1/nothing", OTHER, second),
             ("/v3/models/a", OTHER, None),

@@ -5,9 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::http::description::{Description, Encoding, content, inputs};
 use crate::http::dialects::kserve::request::{EVENT, VERSION};
+use crate::http::models::{MODEL, MODELS};
 
-pub(super) const MODELS: &str = "/v1/models";
-pub(super) const MODEL: &str = "/v1/models/{model}";
 pub(super) const PREDICT: &str = "/v1/models/{model}:predict";
 /// An address that always refuses, and so is not described.
 pub(super) const EXPLAIN: &str = "/v1/models/{model}:explain";

@@ -1,0 +1,76 @@
+//! Reads requests whose body is a JSON object of a protocol, with the inputs of the model somewhere in
+//! it.
+
+use ai_integration_contract::{Error, Kind, json as strict};
+use ai_integration_engine::Reservation;
+use axum::extract::{FromRef, FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use mime::Mime;
+use serde_json::{Map, Value as Json};
+
+use crate::http::failure::{Failure, Refusal};
+use crate::http::inputs::intake::Intake;
+use crate::http::large::work_on;
+
+/// The members of the JSON object in a body.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    pub(crate) members: Map<String, Json>,
+    /// The length of the body in bytes.
+    pub(crate) length: usize,
+    /// The memory of the body and of its values.
+    pub(crate) reservation: Reservation,
+}
+
+impl<S: Sync> FromRequest<S> for Envelope
+where
+    Intake: FromRef<S>,
+{
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let intake = Intake::from_ref(state);
+        let reader = intake.reader();
+        check_type(request.headers())?;
+        let coding = reader.coding(request.headers())?;
+        let mut reservation = reader.reserve(&request);
+        let body = reader.read(request, coding, &mut reservation).await?;
+        let length = body.len();
+        let parse = move || read(&body).map(|value| (strict::footprint(&value), value));
+        match Box::pin(work_on(length, parse)).await?? {
+            (footprint, _) if !reservation.add(footprint) => Err(Failure::full()),
+            (_, Json::Object(members)) => Ok(Envelope { members, length, reservation }),
+            _ => Err(malformed("the body is not a JSON object").into()),
+        }
+    }
+}
+
+fn read(body: &[u8]) -> Result<Json, Error> {
+    if body.is_empty() {
+        return Err(malformed("the body is empty; send a JSON object"));
+    }
+    strict::parse(body).map_err(|error| malformed(format!("the body is not JSON: {error}")))
+}
+
+/// Refuses a body that is not JSON by its type. `curl -d` sends JSON under the type of a form.
+fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let Some(value) = headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty()) else {
+        return Ok(());
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let media: Option<Mime> = text.trim_end_matches([' ', ';']).parse().ok();
+    let is_json = media.is_some_and(|media| {
+        let essence = media.essence_str();
+        matches!(essence, "application/json" | "text/json" | "application/x-www-form-urlencoded")
+            || media.suffix() == Some(mime::JSON)
+    });
+    if is_json {
+        return Ok(());
+    }
+    let message = format!("a body of type {text:?} is not supported; send application/json");
+    Err(Failure::refused(Refusal::UnsupportedMediaType, message))
+}
+
+fn malformed(message: impl Into<String>) -> Error {
+    Error::new(Kind::MalformedRequest, message.into())
+}
