@@ -16,7 +16,6 @@ use axum::routing::{get, post};
 use futures_util::{FutureExt, stream};
 use serde_json::json;
 
-use self::events::UNBUFFERED;
 use self::mixed::mixed;
 use crate::http::app::App;
 use crate::http::data_url::data_urls;
@@ -31,6 +30,7 @@ use crate::http::inputs::request::RequestInputs;
 use crate::http::large::work_on;
 use crate::http::request_context::RequestContext;
 use crate::http::routes::{Mounted, Routes};
+use crate::http::server_sent::UNBUFFERED;
 
 /// Stops browsers from executing a result as a page.
 const INERT: [(HeaderName, HeaderValue); 1] =

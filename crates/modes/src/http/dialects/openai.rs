@@ -5,6 +5,8 @@
 //! does not have are ignored, as OpenAI's own members are many. Failures are `{"error": {"message",
 //! "type", "param", "code"}}`.
 
+mod chat;
+mod completions;
 pub(crate) mod error;
 
 use ai_integration_contract::{Environment, SettingError};
@@ -13,7 +15,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::http::app::App;
 use crate::http::description::Description;
@@ -24,6 +26,9 @@ use crate::http::models::{MODEL, MODELS, Models, NotReady};
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
 
+const CHAT: &str = "/v1/chat/completions";
+const COMPLETIONS: &str = "/v1/completions";
+
 pub(crate) struct OpenAi;
 
 impl Dialect for OpenAi {
@@ -32,7 +37,9 @@ impl Dialect for OpenAi {
     }
 
     fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
-        let mut routes = Routes::new();
+        let mut routes = Routes::new()
+            .at(CHAT, post(chat::chat))
+            .at(COMPLETIONS, post(completions::completions));
         if !is_served(environment, "kserve")? {
             // The answers of `kserve` at these addresses are also for clients of OpenAI.
             routes = routes.at(MODELS, get(models)).at(MODEL, get(model));

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ai_integration_contract::{Data, Outcome};
 use ai_integration_engine::{Event, Ticket};
-use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -20,13 +19,7 @@ use crate::http::data_url::data_urls;
 use crate::http::failure::{Failure, Wording};
 use crate::http::large::work_on;
 use crate::http::request_context::RequestContext;
-
-/// Asks proxies to pass on each chunk at once. nginx and others obey this header.
-pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-
-/// The time without an event after which a comment is sent, so that no proxy closes the connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+use crate::http::server_sent::{KEEP_ALIVE, UNBUFFERED};
 
 /// The number of passes over a chunk's bytes that an event takes, roughly: for base64, for JSON and
 /// for the event's lines.

@@ -1,0 +1,256 @@
+//! Conversations with a chat model, independent of the protocol of the client. The messages have the
+//! form of OpenAI's chat completions, into which dialects convert those of other protocols.
+//!
+//! A model whose inputs schema has a JSON input `messages` gets all messages. Any other model gets the
+//! text and the pictures of the user's last message, and the messages before it if its schema has the
+//! inputs `system` and `history`.
+
+pub(crate) mod chunks;
+pub(crate) mod parts;
+pub(crate) mod reply;
+pub(crate) mod tool_calls;
+
+use std::sync::Arc;
+
+use ai_integration_contract::{
+    Error, Field, FieldError, InputsSchema, Kind, RawInputs, RawValue, Shape, Task,
+};
+use ai_integration_engine::{Model, Ticket};
+use serde_json::{Map, Value as Json};
+
+use self::parts::{Media, Parts};
+use crate::http::app::App;
+use crate::http::failure::Failure;
+use crate::http::inputs::call::Call;
+use crate::http::inputs::envelope::Envelope;
+use crate::http::inputs::request::RequestInputs;
+use crate::http::inputs::unnamed::only;
+use crate::http::large::work_on;
+use crate::http::tasks;
+
+const MESSAGES: &str = "messages";
+const SYSTEM: &str = "system";
+const HISTORY: &str = "history";
+/// The roles of messages that instruct the model.
+const INSTRUCTING: [&str; 2] = ["system", "developer"];
+/// Members of a request that the server handles itself.
+const HANDLED: [&str; 4] = ["model", "n", "stream", "stream_options"];
+/// Options that protocols name differently.
+const SAME: [&[&str]; 2] =
+    [&["max_tokens", "max_completion_tokens", "max_output_tokens"], &["stop", "stop_sequences"]];
+/// Options that are text. An input of such a name is not the one for the user's message.
+const TEXT_OPTIONS: [&str; 7] =
+    [SYSTEM, HISTORY, "stop", "suffix", "user", "reasoning_effort", "verbosity"];
+
+/// A conversation that the model continues.
+#[derive(Debug, Default)]
+pub(crate) struct Conversation {
+    /// The messages, in the form of OpenAI's chat completions.
+    pub(crate) messages: Vec<Json>,
+    /// The other members of the request, which are inputs if the schema has them.
+    pub(crate) options: Map<String, Json>,
+    /// The member of the request that has the messages, for errors.
+    pub(crate) place: &'static str,
+}
+
+/// Makes a job of a request for a chat model, which must have one of these tasks. `read` converts the
+/// members of the request.
+pub(crate) async fn submit(
+    app: &App,
+    mut call: Call,
+    tasks: &[Task],
+    envelope: Envelope,
+    read: fn(Map<String, Json>) -> Result<Conversation, Error>,
+) -> Result<(Arc<Model>, Ticket), Failure> {
+    let model = app.model(&mut call).await?;
+    tasks::check(&model, tasks)?;
+    let Envelope { members, length, reservation } = envelope;
+    let convert = {
+        let model = model.clone();
+        move || read(members)?.into_inputs(&model.schema)
+    };
+    let raw = Box::pin(work_on(length, convert)).await??;
+    app.submit(call, RequestInputs { raw, reservation }).await
+}
+
+/// Returns true if a request asks for a streamed answer.
+pub(crate) fn is_streamed(members: &Map<String, Json>) -> Result<bool, Error> {
+    match members.get("stream") {
+        None | Some(Json::Null) => Ok(false),
+        Some(Json::Bool(is_streamed)) => Ok(*is_streamed),
+        Some(_) => Err(unfit("stream", "expected true or false")),
+    }
+}
+
+/// Makes the error of a member of a request that does not fit.
+pub(crate) fn unfit(name: &str, message: impl Into<String>) -> Error {
+    let (name, message) = (name.to_owned(), message.into());
+    Error::invalid_inputs(vec![FieldError { name, message }])
+}
+
+impl Conversation {
+    /// Makes the inputs of a job from the conversation.
+    pub(crate) fn into_inputs(self, schema: &InputsSchema) -> Result<RawInputs, Error> {
+        let Conversation { messages, options, place } = self;
+        check(&messages, place)?;
+        let several = options.get("n").filter(|n| !n.is_null() && n.as_u64() != Some(1));
+        if several.is_some() {
+            return Err(unfit("n", "expected 1, because each request gets one answer"));
+        }
+        let mut raw = if has(schema, MESSAGES, &Shape::Json) {
+            RawInputs::from([(MESSAGES.to_owned(), RawValue::Json(messages.into()))])
+        } else {
+            of_last_message(schema, messages, place)?
+        };
+        add_options(schema, options, &mut raw)?;
+        Ok(raw)
+    }
+}
+
+/// Checks that each message is an object with a role, and that its content is text or a list of parts.
+fn check(messages: &[Json], place: &str) -> Result<(), Error> {
+    if messages.is_empty() {
+        return Err(unfit(place, "expected at least one message"));
+    }
+    for (index, message) in messages.iter().enumerate() {
+        let fault = match (message.get("role"), message.get("content")) {
+            (Some(Json::String(_)), None | Some(Json::Null | Json::String(_))) => continue,
+            (Some(Json::String(_)), Some(Json::Array(parts))) => {
+                match parts.iter().position(|part| !part["type"].is_string()) {
+                    None => continue,
+                    Some(part) => format!("[{index}].content[{part}]: expected a part with a type"),
+                }
+            }
+            (Some(Json::String(_)), Some(_)) => {
+                format!("[{index}].content: expected text or a list of parts")
+            }
+            _ => format!("[{index}]: expected an object with a role"),
+        };
+        return Err(Error::new(Kind::MalformedRequest, format!("{place}{fault}")));
+    }
+    Ok(())
+}
+
+/// Returns the inputs of a model without the input `messages`.
+fn of_last_message(
+    schema: &InputsSchema,
+    mut before: Vec<Json>,
+    place: &str,
+) -> Result<RawInputs, Error> {
+    let last = before.iter().rposition(|message| message["role"] == "user");
+    let last = last.ok_or_else(|| unfit(place, "expected a message of the role user"))?;
+    let mut message = before.split_off(last).swap_remove(0);
+    let mut parts = Parts::take(&mut message, place)?;
+    // A question about a picture may follow the message with the picture.
+    if parts.media.is_empty() {
+        let users = before.iter().rev().filter(|message| message["role"] == "user");
+        let mut media = users.map(|message| parts::take_media(&mut message.clone()));
+        parts.media = media.find(|media| !media.is_empty()).unwrap_or_default();
+    }
+    let mut raw = RawInputs::new();
+    let (name, field) = text_input(schema)?;
+    if field.required || !parts.text.is_empty() {
+        raw.insert(name.to_owned(), RawValue::Text(parts.text));
+    }
+    add_media(schema, parts.media, place, &mut raw)?;
+    if has(schema, SYSTEM, &TEXT) {
+        let is_instructing =
+            |message: &mut Json| INSTRUCTING.iter().any(|role| message["role"] == *role);
+        let texts = before.extract_if(.., is_instructing);
+        let texts: Vec<String> = texts.map(|mut message| parts::text_of(&mut message)).collect();
+        if !texts.is_empty() {
+            raw.insert(SYSTEM.to_owned(), RawValue::Text(texts.join("\n")));
+        }
+    }
+    if has(schema, HISTORY, &Shape::Json) {
+        raw.insert(HISTORY.to_owned(), RawValue::Json(before.into()));
+    }
+    Ok(raw)
+}
+
+const TEXT: Shape = Shape::Text { format: None };
+
+/// Returns true if the schema has an input of this name and shape.
+fn has(schema: &InputsSchema, name: &str, shape: &Shape) -> bool {
+    let field = schema.fields().get(name);
+    field.is_some_and(|field| field.items.is_none() && field.shape() == *shape)
+}
+
+/// Returns the input for the text of the user's message.
+fn text_input(schema: &InputsSchema) -> Result<(&str, &Field), Error> {
+    let texts = schema.fields().iter().filter(|(name, field)| {
+        let is_option = TEXT_OPTIONS.contains(&name.as_str());
+        !is_option && field.items.is_none() && field.shape() == TEXT
+    });
+    only(texts).ok_or_else(|| {
+        let message = "the model has neither a JSON input \"messages\" nor exactly one required text \
+                       input for the user's message";
+        Error::new(Kind::MalformedRequest, message)
+    })
+}
+
+/// Adds the pictures and sounds of a message, each kind to the only input for it.
+fn add_media(
+    schema: &InputsSchema,
+    mut media: Vec<(Media, Json)>,
+    place: &str,
+    raw: &mut RawInputs,
+) -> Result<(), Error> {
+    for kind in [Media::Picture, Media::Sound] {
+        let given = media.extract_if(.., |(given, _)| *given == kind);
+        let mut given: Vec<Json> = given.map(|(_, file)| file).collect();
+        if given.is_empty() {
+            continue;
+        }
+        let fields = schema.fields().iter().filter(|(_, field)| kind.is_for(&field.shape()));
+        let Some((name, field)) = only(fields) else {
+            let message = format!("the model has no single input for {}", kind.plural());
+            return Err(unfit(place, message));
+        };
+        let value = match (given.len(), &field.items) {
+            (_, Some(_)) => given.into(),
+            (1, None) => given.swap_remove(0),
+            (count, None) => {
+                let what = kind.plural();
+                return Err(unfit(
+                    name,
+                    format!("expected one, but the message has {count} {what}"),
+                ));
+            }
+        };
+        raw.insert(name.to_owned(), RawValue::Json(value));
+    }
+    Ok(())
+}
+
+/// Adds the options that the schema has.
+fn add_options(
+    schema: &InputsSchema,
+    options: Map<String, Json>,
+    raw: &mut RawInputs,
+) -> Result<(), Error> {
+    let mut renamed = Vec::new();
+    for (name, value) in options {
+        if value.is_null() || HANDLED.contains(&name.as_str()) {
+            continue;
+        }
+        if !schema.fields().contains_key(&name) {
+            let same = SAME.iter().find(|names| names.contains(&name.as_str()));
+            let names = same.into_iter().flat_map(|names| names.iter());
+            renamed.extend(names.map(|name| ((*name).to_owned(), value.clone())));
+        } else if raw.contains_key(&name) {
+            return Err(unfit(&name, "given more than once, because the messages give it too"));
+        } else {
+            raw.insert(name, RawValue::Json(value));
+        }
+    }
+    for (name, value) in renamed {
+        if schema.fields().contains_key(&name) {
+            raw.entry(name).or_insert(RawValue::Json(value));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

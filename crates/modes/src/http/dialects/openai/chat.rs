@@ -1,0 +1,207 @@
+//! Chat completions: `POST /v1/chat/completions`.
+
+use ai_integration_contract::{Error, Task};
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::http::app::App;
+use crate::http::conversation::reply::{Delta, End, Reply, Usage};
+use crate::http::conversation::tool_calls::{Numbered, ToolCall};
+use crate::http::conversation::{self, Conversation, unfit};
+use crate::http::dialects::openai::error;
+use crate::http::failure::{Failure, Wording};
+use crate::http::inputs::call::Call;
+use crate::http::inputs::envelope::Envelope;
+use crate::http::models::seconds_since_1970;
+use crate::http::server_sent::{self, Words, put, put_json};
+
+const TASKS: [Task; 1] = [Task::Chat];
+
+pub(super) async fn chat(
+    State(app): State<App>,
+    call: Call,
+    envelope: Envelope,
+) -> Result<Response, Failure> {
+    let is_streamed = conversation::is_streamed(&envelope.members)?;
+    let wants_usage = wants_usage(&envelope.members)?;
+    let context = call.context.clone();
+    let (model, ticket) = conversation::submit(&app, call, &TASKS, envelope, read).await?;
+    let id = Head::new("chatcmpl", app.model_id(&model));
+    if is_streamed {
+        let words = ChatWords::new(&id, wants_usage);
+        return server_sent::respond(app, context, ticket, words).await;
+    }
+    let reply = Reply::of(ticket.outcome().await?)?;
+    Ok(Json(whole(id, reply)).into_response())
+}
+
+fn read(mut members: Map<String, Value>) -> Result<Conversation, Error> {
+    match members.remove("messages") {
+        Some(Value::Array(messages)) => {
+            Ok(Conversation { messages, options: members, place: "messages" })
+        }
+        _ => Err(unfit("messages", "expected a list of messages")),
+    }
+}
+
+/// Returns true if a stream must end with the numbers of tokens.
+pub(super) fn wants_usage(members: &Map<String, Value>) -> Result<bool, Error> {
+    let options = members.get("stream_options").filter(|options| !options.is_null());
+    match options.map(|options| &options["include_usage"]) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(wanted)) => Ok(*wanted),
+        Some(_) => Err(unfit("stream_options", "expected include_usage to be true or false")),
+    }
+}
+
+/// The members that all objects of an answer have.
+pub(super) struct Head {
+    pub(super) id: String,
+    pub(super) created: u64,
+    pub(super) model: String,
+}
+
+impl Head {
+    pub(super) fn new(prefix: &str, model: String) -> Self {
+        let id = format!("{prefix}-{}", Uuid::new_v4().simple());
+        Head { id, created: seconds_since_1970(), model }
+    }
+
+    /// Begins an event of a stream. The choices follow.
+    pub(super) fn prefix(&self, object: &str) -> Vec<u8> {
+        let Head { id, created, model } = self;
+        let head = json!({"id": id, "object": object, "created": created, "model": model});
+        let mut prefix = b"data: ".to_vec();
+        put_json(&mut prefix, &head);
+        prefix.pop();
+        prefix.extend_from_slice(b",\"choices\":[");
+        prefix
+    }
+}
+
+/// Describes the numbers of tokens in the words of OpenAI's completions.
+pub(super) fn usage(usage: &Usage) -> Value {
+    let mut described = usage.others.clone();
+    described.insert("prompt_tokens".to_owned(), usage.input.into());
+    described.insert("completion_tokens".to_owned(), usage.output.into());
+    described.insert("total_tokens".to_owned(), usage.total().into());
+    described.into()
+}
+
+fn whole(head: Head, reply: Reply) -> Value {
+    let finish_reason = reply.finish_reason().to_owned();
+    let usage = usage(reply.usage());
+    let has_calls = !reply.calls.is_empty();
+    let content = (!has_calls || !reply.content.is_empty()).then_some(reply.content);
+    let mut message = json!({"role": "assistant", "content": content, "refusal": null});
+    if !reply.reasoning.is_empty() {
+        message["reasoning_content"] = reply.reasoning.into();
+    }
+    if has_calls {
+        message["tool_calls"] = json!(reply.calls);
+    }
+    let choice = json!({
+        "index": 0,
+        "message": message,
+        "logprobs": null,
+        "finish_reason": finish_reason,
+    });
+    json!({
+        "id": head.id,
+        "object": "chat.completion",
+        "created": head.created,
+        "model": head.model,
+        "choices": [choice],
+        "usage": usage,
+    })
+}
+
+/// Writes an answer as the chunks of a chat completion.
+struct ChatWords {
+    /// The beginning of each event, up to the list of choices.
+    prefix: Vec<u8>,
+    wants_usage: bool,
+    calls: Numbered,
+    end: End,
+}
+
+impl ChatWords {
+    fn new(head: &Head, wants_usage: bool) -> Self {
+        let prefix = head.prefix("chat.completion.chunk");
+        ChatWords { prefix, wants_usage, calls: Numbered::default(), end: End::default() }
+    }
+
+    /// Writes an event with a change of the message.
+    fn put(&self, delta: &Value, finish_reason: Option<&str>, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.prefix);
+        put_json(to, &json!({"index": 0, "delta": delta, "finish_reason": finish_reason}));
+        to.extend_from_slice(b"]}\n\n");
+    }
+
+    fn put_call(&mut self, mut part: ToolCall, to: &mut Vec<u8>) {
+        let place = self.calls.place(&part);
+        let mut call = json!({"index": place.number, "function": {"arguments": part.arguments}});
+        if place.is_new {
+            call["id"] = part.id().into();
+            call["type"] = "function".into();
+            call["function"]["name"] = part.name.unwrap_or_default().into();
+        }
+        self.put(&json!({"tool_calls": [call]}), None, to);
+    }
+}
+
+impl Words for ChatWords {
+    fn begin(&mut self, to: &mut Vec<u8>) {
+        self.put(&json!({"role": "assistant", "content": ""}), None, to);
+    }
+
+    fn text(&mut self, text: &str, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.prefix);
+        to.extend_from_slice(b"{\"index\":0,\"delta\":{\"content\":");
+        put_json(to, &text);
+        to.extend_from_slice(b"},\"finish_reason\":null}]}\n\n");
+    }
+
+    fn delta(&mut self, mut delta: Delta, to: &mut Vec<u8>) {
+        self.end.add(&mut delta);
+        if let Some(reasoning) = delta.reasoning {
+            self.put(&json!({"reasoning_content": reasoning}), None, to);
+        }
+        if let Some(text) = delta.content.filter(|text| !text.is_empty()) {
+            self.text(&text, to);
+        }
+        for part in delta.tool_calls {
+            self.put_call(part, to);
+        }
+    }
+
+    fn end(&mut self, to: &mut Vec<u8>) {
+        let reason = self.end.finish_reason(!self.calls.is_empty());
+        self.put(&json!({}), Some(reason), to);
+        if self.wants_usage {
+            put_usage(&self.prefix, &self.end.usage, to);
+        }
+        put_done(to);
+    }
+
+    fn fail(&mut self, failure: &Failure, wording: Wording, to: &mut Vec<u8>) {
+        put(to, &error::body(failure, wording));
+        put_done(to);
+    }
+}
+
+/// Writes the event with the numbers of tokens, which has no choices.
+pub(super) fn put_usage(prefix: &[u8], tokens: &Usage, to: &mut Vec<u8>) {
+    to.extend_from_slice(prefix);
+    to.extend_from_slice(b"],\"usage\":");
+    put_json(to, &usage(tokens));
+    to.extend_from_slice(b"}\n\n");
+}
+
+/// Writes the last event of a stream.
+pub(super) fn put_done(to: &mut Vec<u8>) {
+    to.extend_from_slice(b"data: [DONE]\n\n");
+}
