@@ -302,11 +302,11 @@ lint: $(VENV)/.tests web/dist/.built
 	cd web && npm run --silent lint
 	$(BIN)/mypy $$(git ls-files 'python/*.pyi')
 
-## write the generated pages of docs/ and CONTRIBUTING.md, and _mode_names.py
+## write the generated pages of docs/ and CONTRIBUTING.md, and _names.py
 docs:
 	$(CARGO) run --quiet --locked -p ai-integration-cli -- settings-reference > docs/settings.md
-	$(CARGO) run --quiet --locked -p ai-integration-cli -- mode-names \
-	  > python/ai_integration/_mode_names.py
+	$(CARGO) run --quiet --locked -p ai-integration-cli -- python-names \
+	  > python/ai_integration/_names.py
 	$(PYTHON) tests/extensions/page.py
 
 # The first run installs the peers into .cache/bench.

@@ -9,7 +9,7 @@ import textwrap
 import time
 
 import pytest
-from ai_integration import _mode_names
+from ai_integration import _names
 from compat import STYLES, ask, model, serving
 from support import BINARY, environment, eventually, run, serve, started
 
@@ -454,7 +454,7 @@ def test_without_a_mode_the_modes_are_listed_and_the_command_line_is_used(progra
     assert (done.returncode, done.stdout) == (0, b"hello\n")
     listed = [line for line in done.stderr.decode().splitlines() if line.startswith(" * MODE=")]
     names = [line[len(" * MODE=") :].split(":")[0] for line in listed]
-    assert tuple(names) == _mode_names.BUILT_IN
+    assert tuple(names) == _names.MODES
     assert all(len(line.split(": ", 1)[1]) > 20 for line in listed)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ai_integration
 import support
-from ai_integration import _mode_names
+from ai_integration import _names
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ECHO = """
@@ -38,7 +38,7 @@ def test_the_settings_page_is_up_to_date():
 
 def test_the_readme_names_every_built_in_mode():
     readme = (REPOSITORY / "README.md").read_text()
-    for mode in _mode_names.BUILT_IN:
+    for mode in _names.MODES:
         assert "| `%s` |" % mode in readme
 
 

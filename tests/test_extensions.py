@@ -3,7 +3,7 @@
 `tests/extensions` has each as a patch of one new file and one line in a table; the setting is a doc
 comment and a line in the table of its owner, and what reads it there. All four are put into a copy
 of the sources, which is built and used. What `make docs` writes (`docs/settings.md` and
-`_mode_names.py`), the snapshot of `run --help` and the table of modes in the README would change
+`_names.py`), the snapshot of `run --help` and the table of modes in the README would change
 too, and are not part of the patches.
 
 A patch that no longer applies is refreshed by hand: make the change in the sources, write it with
@@ -172,7 +172,7 @@ def test_the_mode_is_used_listed_and_generated(binary, command, model):
     assert done.returncode == 0, done.stderr
     assert [field["name"] for field in json.loads(done.stdout)] == ["text", "colour"]
     assert " * MODE=test_schema: Print the model's inputs" in printed(binary, "modes")
-    assert '    "test_schema",\n' in printed(binary, "mode-names")
+    assert '    "test_schema",\n' in printed(binary, "python-names")
 
 
 def test_the_test_that_the_page_shows_passes(command, program):

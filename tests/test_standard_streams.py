@@ -419,7 +419,7 @@ def without(streams, command, stdin=None, **variables):
 
 @pytest.mark.parametrize(
     "words",
-    [["modes"], ["settings-reference"], ["mode-names"], ["completions", "bash"], ["--help"]],
+    [["modes"], ["settings-reference"], ["python-names"], ["completions", "bash"], ["--help"]],
 )
 def test_the_command_does_not_mind_a_reader_that_leaves(words):
     """The reader closes the pipe early, as in `ai-integration modes | head -1`."""

@@ -88,6 +88,7 @@ def run(
     visualizer_config: Any = None,
     concurrency: int = 1,
     outputs: Optional[Mapping[str, Any]] = None,
+    task: Union[str, Sequence[str], None] = None,
 ) -> NoReturn:
     """Serves a function, or a class with `predict` or `__call__`, in the mode that `MODE` names.
 
@@ -95,9 +96,9 @@ def run(
     describes them. The returned value is the result; yielded values are streamed. `setup` of a
     class is called once, before the first request. `name`, `description` and `version` are texts
     for people; without them, the name and the docstring of the function are used. `examples` is a
-    list of dicts of inputs to try. `outputs` is as for `get_next_input`; without it, the return
-    annotation says what the result is, if it can. Up to `concurrency` requests run at the same
-    time: as tasks of asyncio if the function is async, else on threads.
+    list of dicts of inputs to try. `outputs` and `task` are as for `get_next_input`; without
+    `outputs`, the return annotation says what the result is, if it can. Up to `concurrency`
+    requests run at the same time: as tasks of asyncio if the function is async, else on threads.
 
     Raises `TypeError` with all reasons if the function cannot be served. Does not return: the
     program exits when there are no more requests.
@@ -162,7 +163,9 @@ class get_next_input(ContextManager[Dict[str, Any]]):
     passed to the page or program that displays results. `name`, `description` and `version` are
     texts about the model for people. `examples` is a list of dicts of inputs to try. `outputs` says
     what the result is: a dict with `content_type`, and for JSON `schema` (JSON Schema 2020-12) and
-    `view`. The arguments of the first call count for all calls.
+    `view`. `task` is the kind of work that the model does, such as "chat", or a list of several;
+    clients of other protocols, such as OpenAI's, use models of certain tasks. The arguments of the
+    first call count for all calls.
 
     The block gets the inputs as a dict and answers with `send_result`. If an exception leaves the
     block, the request fails with its message. In a mode that serves, the program then goes on
@@ -178,6 +181,7 @@ class get_next_input(ContextManager[Dict[str, Any]]):
         version: Optional[str] = None,
         examples: Optional[Sequence[Mapping[str, Any]]] = None,
         outputs: Optional[Mapping[str, Any]] = None,
+    task: Union[str, Sequence[str], None] = None,
         **more: Any,
     ) -> None: ...
     def __enter__(self) -> Dict[str, Any]: ...
@@ -213,6 +217,7 @@ class get_next_inputs(ContextManager[List[Dict[str, Any]]]):
         version: Optional[str] = None,
         examples: Optional[Sequence[Mapping[str, Any]]] = None,
         outputs: Optional[Mapping[str, Any]] = None,
+    task: Union[str, Sequence[str], None] = None,
         **more: Any,
     ) -> None: ...
     def __enter__(self) -> List[Dict[str, Any]]: ...
@@ -266,6 +271,7 @@ class requests(AsyncIterator["Request"]):
         version: Optional[str] = None,
         examples: Optional[Sequence[Mapping[str, Any]]] = None,
         outputs: Optional[Mapping[str, Any]] = None,
+    task: Union[str, Sequence[str], None] = None,
         **more: Any,
     ) -> None: ...
     def __aiter__(self) -> Self: ...

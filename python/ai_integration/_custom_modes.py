@@ -29,7 +29,7 @@ import time
 import traceback
 import types
 
-from . import _handover, _leaving, _mode_names, _parameters, _process, _results, modes
+from . import _handover, _leaving, _names, _parameters, _process, _results, modes
 from ._undecodable import bounded, in_words
 
 PATH_VARIABLE = "AI_INTEGRATION_MODES_PATH"
@@ -331,7 +331,7 @@ def find():
             )
             continue
         for name, function in functions:
-            if name in _mode_names.BUILT_IN:
+            if name in _names.MODES:
                 _process.warn("%s: the built-in mode %s cannot be replaced" % (origin, name))
             elif not callable(function):
                 _process.warn("%s: the mode %s is not a function" % (origin, name))

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from . import _mode_names, _process
+from . import _names, _process
 
 # The size of a note in bytes. The size of the file gives the number of notes.
 NOTE_SIZE = 1024
@@ -246,7 +246,7 @@ def _reason_to_refuse(owner):
         return forked % parent + "which is the program itself"
     mode = os.environ.get("MODE")
     inherited = mode is not None and mode == _process.MODE_OF_ANCESTOR
-    one_shot = mode in _mode_names.BUILT_IN and mode not in _mode_names.SERVING
+    one_shot = mode in _names.MODES and mode not in _names.SERVING_MODES
     if inherited and not one_shot and not _process.has_link():
         return (
             "a program that a model started, which inherited the model's MODE=%s but is no second"

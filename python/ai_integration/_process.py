@@ -4,7 +4,7 @@ import os
 import stat
 import sys
 
-from . import _mode_names
+from . import _names
 
 LINK_VARIABLE = "AI_INTEGRATION_LINK"
 _CONCURRENCY_VARIABLE = "AI_INTEGRATION_CONCURRENCY"
@@ -156,7 +156,7 @@ def asks_for_supervision():
     if _INSIDE_VARIABLE in os.environ:
         return None
     mode = os.environ.get("MODE")
-    if mode in _mode_names.SUPERVISED:
+    if mode in _names.SUPERVISED_MODES:
         return "run"
     # Hosting platforms start a container with the one argument `serve`.
     if mode is None and getattr(sys, "argv", [])[1:2] == ["serve"]:
@@ -167,13 +167,13 @@ def asks_for_supervision():
 def is_tested():
     """Returns true if the mode is a self-test, so that the engine decides the exit status."""
     mode = os.environ.get("MODE")
-    return mode in _mode_names.SUPERVISED and mode not in _mode_names.SERVING
+    return mode in _names.SUPERVISED_MODES and mode not in _names.SERVING_MODES
 
 
 def asks_for_a_result():
     """Returns true if `MODE` names a mode that writes its result to standard output."""
     mode = os.environ.get("MODE")
-    is_one_shot = mode in _mode_names.BUILT_IN and mode not in _mode_names.SUPERVISED
+    is_one_shot = mode in _names.MODES and mode not in _names.SUPERVISED_MODES
     return is_one_shot and not interactive()
 
 

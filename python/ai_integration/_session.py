@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 
-from . import _exceptions, _mode_names, _process
+from . import _exceptions, _names, _process
 from ._version import __version__
 
 # The exit status of a usage error, see docs/container-format.md.
@@ -35,7 +35,9 @@ class get_next_input(object):
     passed to the page or program that displays results. `name`, `description` and `version` are
     texts about the model for people. `examples` is a list of dicts of inputs to try. `outputs` says
     what the result is: a dict with `content_type`, and for JSON `schema` (JSON Schema 2020-12) and
-    `view`. The arguments of the first call count for all calls.
+    `view`. `task` is the kind of work that the model does, such as "chat", or a list of several;
+    clients of other protocols, such as OpenAI's, use models of certain tasks. The arguments of the
+    first call count for all calls.
 
     The block gets the inputs as a dict and answers with `send_result`. If an exception leaves the
     block, the request fails with its message. In a mode that serves, the program then goes on
@@ -318,6 +320,7 @@ class Session(object):
         about = {name: more.pop(name, None) for name in _ABOUT}
         about = {name: value for name, value in about.items() if value is not None}
         outputs = more.pop("outputs", None)
+        tasks = _tasks(more.pop("task", None))
         for name in sorted(more):
             _process.warn("get_next_input does not know the argument %s; it is ignored" % name)
         if inputs_schema is None:
@@ -326,7 +329,7 @@ class Session(object):
         self._decoder = _decoder(inputs_schema)
         mode = os.environ.get("MODE")
         custom = {}
-        if mode not in _mode_names.BUILT_IN:
+        if mode not in _names.MODES:
             from . import _custom_modes
 
             custom = _custom_modes.find()
@@ -339,7 +342,7 @@ class Session(object):
 
             engine = _attached.start(self._engine_class())
             # A self-test sends all of its requests, and no engine restarts the program.
-            keeps = _process.is_tested() or mode in _mode_names.SERVING and not self.is_start_loop
+            keeps = _process.is_tested() or mode in _names.SERVING_MODES and not self.is_start_loop
         else:
             if _process.asks_for_a_result() and _process.is_started_by_a_model():
                 _standard_streams.check_engine()
@@ -356,6 +359,8 @@ class Session(object):
         }
         if outputs is not None:
             model["outputs"] = outputs
+        if tasks:
+            model["task"] = tasks
         if self.concurrency > 1:
             model["concurrency"] = self.concurrency
         engine.report_ready(model, batch)
@@ -411,6 +416,15 @@ def _check_expressible(inputs_schema, visualizer_config, about, outputs):
             _results.encode_json(part)
         except _results.Unsendable as reason:
             raise ValueError("%s: %s" % (name, reason))
+
+
+def _tasks(task):
+    """Returns the names of the tasks; raises ValueError if one is not known."""
+    if task is None:
+        return None
+    from . import _task_names
+
+    return _task_names.checked(task)
 
 
 def _decoder(inputs_schema):

@@ -13,6 +13,7 @@ def start_loop(  # noqa: PLR0913 -- older programs pass them by position
     max_wait_ms=5,
     concurrency=1,
     outputs=None,
+    task=None,
 ):
     """Calls `inference_function(inputs_dict)` for every request and sends the result it returns.
 
@@ -21,7 +22,7 @@ def start_loop(  # noqa: PLR0913 -- older programs pass them by position
 
     With a `max_batch_size` the function gets a list of at most that number of dicts and returns a
     list of results; see `get_next_inputs`. With a `concurrency` above 1 the function is called for
-    that many requests, or batches, at the same time, on threads. `outputs` is as for
+    that many requests, or batches, at the same time, on threads. `outputs` and `task` are as for
     `get_next_input`. Does not return: the program exits when there are no more requests.
     """
     if not callable(inference_function):
@@ -33,6 +34,7 @@ def start_loop(  # noqa: PLR0913 -- older programs pass them by position
 
         if _parameters.takes_names_only(inference_function):
             inference_function = _by_name(inference_function, _parameters.named_by)
+    more = {"outputs": outputs, "task": task}
     concurrency = _session.concurrency(concurrency)
     if concurrency > 1:
         from ._concurrent import _threads
@@ -40,14 +42,14 @@ def start_loop(  # noqa: PLR0913 -- older programs pass them by position
         batch, send = None, send_result
         if max_batch_size is not None:
             batch, send = batch_options(max_batch_size, max_wait_ms), send_results
-        source = (inputs_schema, visualizer_config, {"outputs": outputs}, batch)
+        source = (inputs_schema, visualizer_config, more, batch)
         _threads.serve("start_loop", concurrency, source, _and_then(inference_function, send))
     while max_batch_size is None:
-        with get_next_input(inputs_schema, visualizer_config, outputs=outputs) as inputs:
+        with get_next_input(inputs_schema, visualizer_config, **more) as inputs:
             send_result(inference_function(inputs))
     while True:
         batch = get_next_inputs(
-            inputs_schema, visualizer_config, max_batch_size, max_wait_ms, outputs=outputs
+            inputs_schema, visualizer_config, max_batch_size, max_wait_ms, **more
         )
         with batch as list_of_inputs:
             send_results(inference_function(list_of_inputs))

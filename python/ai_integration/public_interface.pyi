@@ -1,6 +1,17 @@
 """The older style: a model as one function instead of a loop."""
 
-from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, overload
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    Union,
+    overload,
+)
 
 @overload
 def start_loop(
@@ -10,6 +21,7 @@ def start_loop(
     *,
     concurrency: int = 1,
     outputs: Optional[Mapping[str, Any]] = None,
+    task: Union[str, Sequence[str], None] = None,
 ) -> NoReturn:
     """Calls `inference_function(inputs_dict)` for every request and sends the result it returns.
 
@@ -18,7 +30,7 @@ def start_loop(
 
     With a `max_batch_size` the function gets a list of at most that number of dicts and returns a
     list of results; see `get_next_inputs`. With a `concurrency` above 1 the function is called for
-    that many requests, or batches, at the same time, on threads. `outputs` is as for
+    that many requests, or batches, at the same time, on threads. `outputs` and `task` are as for
     `get_next_input`. Does not return: the program exits when there are no more requests.
     """
 
@@ -32,4 +44,5 @@ def start_loop(
     max_wait_ms: float = 5,
     concurrency: int = 1,
     outputs: Optional[Mapping[str, Any]] = None,
+    task: Union[str, Sequence[str], None] = None,
 ) -> NoReturn: ...

@@ -48,9 +48,9 @@ pub(crate) enum Action {
     /// Print the reference page of the settings
     #[command(hide = true)]
     SettingsReference,
-    /// Print the Python package's module with the names of the modes
+    /// Print the Python package's module with the names of the modes and tasks
     #[command(hide = true)]
-    ModeNames,
+    PythonNames,
 }
 
 /// A program to run, and the settings from flags.

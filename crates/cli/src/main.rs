@@ -8,6 +8,7 @@ mod check;
 mod init;
 mod modes;
 mod program;
+mod python_names;
 mod run;
 
 use std::process::ExitCode;
@@ -38,8 +39,8 @@ fn carry_out(action: Action) -> ExitStatus {
             say(settings::reference().trim_end());
             ExitStatus::Done
         }
-        Action::ModeNames => {
-            say(modes::python_names().trim_end());
+        Action::PythonNames => {
+            say(python_names::module().trim_end());
             ExitStatus::Done
         }
     }

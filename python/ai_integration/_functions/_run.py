@@ -1,6 +1,6 @@
 """Runs the loop around a function."""
 
-from .. import _children, _guard, _results, _session
+from .. import _children, _guard, _results, _session, _task_names
 from . import _models, _returned, _signature
 
 # The engine gets the description of the model in one frame's header, which has at most 1 MiB.
@@ -17,6 +17,7 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
     visualizer_config=None,
     concurrency=1,
     outputs=None,
+    task=None,
 ):
     """Serves a function, or a class with `predict` or `__call__`, in the mode that `MODE` names.
 
@@ -24,9 +25,9 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
     describes them. The returned value is the result; yielded values are streamed. `setup` of a
     class is called once, before the first request. `name`, `description` and `version` are texts
     for people; without them, the name and the docstring of the function are used. `examples` is a
-    list of dicts of inputs to try. `outputs` is as for `get_next_input`; without it, the return
-    annotation says what the result is, if it can. Up to `concurrency` requests run at the same
-    time: as tasks of asyncio if the function is async, else on threads.
+    list of dicts of inputs to try. `outputs` and `task` are as for `get_next_input`; without
+    `outputs`, the return annotation says what the result is, if it can. Up to `concurrency`
+    requests run at the same time: as tasks of asyncio if the function is async, else on threads.
 
     Raises `TypeError` with all reasons if the function cannot be served. Does not return: the
     program exits when there are no more requests.
@@ -40,6 +41,7 @@ def run(  # noqa: PLR0913 -- each is an option that a caller names
         "version": version,
         "examples": None if examples is None else model.examples(examples),
         "outputs": model.outputs(outputs),
+        "task": None if task is None else _task_names.checked(task),
     }
     _check_size(model.schema, about["examples"])
     concurrency = _session.concurrency(concurrency)

@@ -1,9 +1,9 @@
-"""The names of the built-in modes.
+"""The names of the built-in modes and of the tasks.
 
 The package needs them before an engine runs. This file is generated: `make docs`.
 """
 
-BUILT_IN = (
+MODES = (
     "command_line",
     "http",
     "test_inputs_dict_json",
@@ -13,12 +13,25 @@ BUILT_IN = (
 )
 
 # Modes that outlive a request.
-SERVING = (
+SERVING_MODES = (
     "http",
 )
 
 # Modes for which the engine is the parent and the program its worker.
-SUPERVISED = (
+SUPERVISED_MODES = (
     "http",
     "test_model_integration",
+)
+
+TASKS = (
+    "chat",
+    "completion",
+    "embedding",
+    "classification",
+    "detection",
+    "segmentation",
+    "transcription",
+    "speech",
+    "image",
+    "text",
 )
