@@ -60,8 +60,8 @@ def chat(name, content, expected, model="chat", **more):
 
 def completion(content, reason="stop", usage=None, **message):
     """The answer to a request for a chat."""
-    message = {"role": "assistant", "content": content, **message}
-    choice = {"index": 0, "message": message, "finish_reason": reason}
+    message = {"role": "assistant", "content": content, "refusal": None, **message}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
     return {**head("chat.completion"), "choices": [choice], "usage": usage or NO_USAGE}
 
 

@@ -54,13 +54,13 @@ async def answer(request, meeting):
         await request.send("")
     elif task == "fail":
         await request.send({"success": False, "error": "out of words"})
-    elif task == "fail late":
+    elif task in ("fail late", "crash late"):
         await stream(request, ["so ", "it "])
+        # So late that the response has begun.
+        await asyncio.sleep(0.2)
+        if task == "crash late":
+            os._exit(3)
         await request.send({"success": False, "error": "out of words"})
-    elif task == "crash late":
-        await stream(request, ["so "])
-        await asyncio.sleep(0.1)
-        os._exit(3)
     elif task.startswith("wait"):
         await wait(request, task)
     elif task.startswith("count "):
@@ -69,7 +69,7 @@ async def answer(request, meeting):
         await meeting.wait()
         for number in range(1, 20):
             await request.send_chunk("%d " % number)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.02)
         await request.send("of " + task)
     else:
         await stream(request, ["You ", "said: ", task])
