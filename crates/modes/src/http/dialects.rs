@@ -19,6 +19,7 @@ macro_rules! dialects {
 dialects! {
     native::Native,
     openai::OpenAi,
+    anthropic::Anthropic,
     oip::Oip,
     #[cfg(feature = "grpc")] grpc::Grpc,
     kserve::Kserve,

@@ -41,7 +41,7 @@ pub(crate) struct Reply {
     pub(crate) reasoning: String,
     pub(crate) calls: Vec<WholeCall>,
     numbered: Numbered,
-    end: End,
+    pub(crate) end: End,
 }
 
 /// The end of an answer.

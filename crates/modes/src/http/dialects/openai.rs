@@ -8,6 +8,7 @@
 mod chat;
 mod completions;
 pub(crate) mod error;
+mod responses;
 
 use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::Model;
@@ -28,6 +29,7 @@ use crate::http::routes::{Mounted, Routes};
 
 const CHAT: &str = "/v1/chat/completions";
 const COMPLETIONS: &str = "/v1/completions";
+const RESPONSES: &str = "/v1/responses";
 
 pub(crate) struct OpenAi;
 
@@ -39,7 +41,8 @@ impl Dialect for OpenAi {
     fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
         let mut routes = Routes::new()
             .at(CHAT, post(chat::chat))
-            .at(COMPLETIONS, post(completions::completions));
+            .at(COMPLETIONS, post(completions::completions))
+            .at(RESPONSES, post(responses::responses));
         if !is_served(environment, "kserve")? {
             // The answers of `kserve` at these addresses are also for clients of OpenAI.
             routes = routes.at(MODELS, get(models)).at(MODEL, get(model));

@@ -1,0 +1,132 @@
+//! The dialect of Anthropic's API: `POST /v1/messages` for models with the task `chat`. Clients may
+//! name any model. Failures are `{"type": "error", "error": {"type", "message"}, "request_id"}`.
+
+mod events;
+mod request;
+
+use ai_integration_contract::{Environment, SettingError, Task};
+use ai_integration_engine::Model;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use self::events::MessageWords;
+use crate::http::app::App;
+use crate::http::conversation;
+use crate::http::conversation::reply::{End, Reply, Usage};
+use crate::http::description::Description;
+use crate::http::dialect::Dialect;
+use crate::http::failure::{Failure, Wording};
+use crate::http::inputs::call::Call;
+use crate::http::inputs::envelope::Envelope;
+use crate::http::request_context::RequestId;
+use crate::http::routes::{Mounted, Routes};
+use crate::http::server_sent;
+
+pub(crate) use self::request::read;
+
+const MESSAGES: &str = "/v1/messages";
+const TASKS: [Task; 1] = [Task::Chat];
+
+pub(crate) struct Anthropic;
+
+impl Dialect for Anthropic {
+    fn name(&self) -> &'static str {
+        "anthropic"
+    }
+
+    fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
+        Ok(Routes::new().at(MESSAGES, post(messages)).with_state(app.clone()))
+    }
+
+    fn describe(&self, model: &Model) -> Description {
+        let _ = model;
+        Description::default()
+    }
+
+    fn refuse(&self, failure: &Failure, wording: Wording, id: &RequestId) -> Response {
+        (failure.reason.status_without_422(), Json(error(failure, wording, id))).into_response()
+    }
+}
+
+/// Returns the body of the response to a failure. The same object is sent when a stream fails.
+fn error(failure: &Failure, wording: Wording, id: &RequestId) -> Value {
+    let kind = match failure.reason.status() {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::NOT_FOUND => "not_found_error",
+        StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        StatusCode::SERVICE_UNAVAILABLE => "overloaded_error",
+        status if status.is_server_error() => "api_error",
+        _ => "invalid_request_error",
+    };
+    let error = json!({"type": kind, "message": failure.detail(wording)});
+    json!({"type": "error", "error": error, "request_id": id.as_str()})
+}
+
+async fn messages(
+    State(app): State<App>,
+    call: Call,
+    envelope: Envelope,
+) -> Result<Response, Failure> {
+    let is_streamed = conversation::is_streamed(&envelope.members)?;
+    let context = call.context.clone();
+    let (model, ticket) = conversation::submit(&app, call, &TASKS, envelope, read).await?;
+    let model = app.model_id(&model);
+    if is_streamed {
+        let words = MessageWords::new(model, context.id.clone());
+        return server_sent::respond(app, context, ticket, words).await;
+    }
+    let reply = Reply::of(ticket.outcome().await?)?;
+    Ok(Json(whole(&model, &reply)).into_response())
+}
+
+/// Describes a message with this content.
+fn message(model: &str, content: &[Value], stop_reason: Option<&str>, usage: &Value) -> Value {
+    json!({
+        "id": format!("msg_{}", Uuid::new_v4().simple()),
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": stop_reason,
+        "stop_sequence": null,
+        "usage": usage,
+    })
+}
+
+fn whole(model: &str, reply: &Reply) -> Value {
+    let mut content = Vec::new();
+    if !reply.content.is_empty() || reply.calls.is_empty() {
+        content.push(json!({"type": "text", "text": reply.content}));
+    }
+    for call in &reply.calls {
+        // Arguments that are no JSON object cannot be the input of a tool here.
+        let input: Value = serde_json::from_str(&call.function.arguments).unwrap_or_default();
+        let input = if input.is_object() { input } else { json!({}) };
+        let (id, name) = (&call.id, &call.function.name);
+        content.push(json!({"type": "tool_use", "id": id, "name": name, "input": input}));
+    }
+    let stop_reason = stop_reason(&reply.end, !reply.calls.is_empty());
+    message(model, &content, Some(stop_reason), &usage(reply.usage()))
+}
+
+fn usage(usage: &Usage) -> Value {
+    json!({"input_tokens": usage.input, "output_tokens": usage.output})
+}
+
+/// Returns the reason of the end of an answer in Anthropic's words, which a model may use too.
+fn stop_reason(end: &End, has_calls: bool) -> &str {
+    match end.finish_reason(has_calls) {
+        "stop" => "end_turn",
+        "length" => "max_tokens",
+        "tool_calls" | "function_call" => "tool_use",
+        "content_filter" => "refusal",
+        other => other,
+    }
+}

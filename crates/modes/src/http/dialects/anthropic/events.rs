@@ -1,0 +1,133 @@
+//! A streamed message as its events.
+
+use serde_json::{Value, json};
+
+use super::{error, message, stop_reason, usage};
+use crate::http::conversation::reply::{Delta, End, Usage};
+use crate::http::conversation::tool_calls::{Numbered, ToolCall};
+use crate::http::failure::{Failure, Wording};
+use crate::http::request_context::RequestId;
+use crate::http::server_sent::{Words, put_json, put_named};
+
+/// Writes an answer as the events of a message.
+pub(super) struct MessageWords {
+    model: String,
+    request: RequestId,
+    /// The number of blocks that have begun.
+    blocks: usize,
+    /// The block that has not ended.
+    open: Option<Open>,
+    /// The blocks of the calls.
+    calls: Vec<usize>,
+    numbered: Numbered,
+    /// The beginning of each event with a piece of the open text.
+    text_prefix: Vec<u8>,
+    end: End,
+}
+
+/// The kind of a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Text,
+    Call,
+}
+
+impl MessageWords {
+    pub(super) fn new(model: String, request: RequestId) -> Self {
+        MessageWords {
+            model,
+            request,
+            blocks: 0,
+            open: None,
+            calls: Vec::new(),
+            numbered: Numbered::default(),
+            text_prefix: Vec::new(),
+            end: End::default(),
+        }
+    }
+
+    /// Begins a block after the end of the open one, and returns its number.
+    fn begin_block(&mut self, kind: Open, block: &Value, to: &mut Vec<u8>) -> usize {
+        self.end_block(to);
+        let index = self.blocks;
+        let event = json!({"type": "content_block_start", "index": index, "content_block": block});
+        put_named(to, "content_block_start", &event);
+        self.blocks += 1;
+        self.open = Some(kind);
+        index
+    }
+
+    fn end_block(&mut self, to: &mut Vec<u8>) {
+        if self.open.take().is_some() {
+            let event = json!({"type": "content_block_stop", "index": self.blocks - 1});
+            put_named(to, "content_block_stop", &event);
+        }
+    }
+
+    fn begin_text(&mut self, to: &mut Vec<u8>) {
+        let index = self.begin_block(Open::Text, &json!({"type": "text", "text": ""}), to);
+        let head = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":";
+        let tail = ",\"delta\":{\"type\":\"text_delta\",\"text\":";
+        self.text_prefix = format!("{head}{index}{tail}").into_bytes();
+    }
+
+    fn put_call(&mut self, mut part: ToolCall, to: &mut Vec<u8>) {
+        let place = self.numbered.place(&part);
+        if place.is_new {
+            let (id, name) = (part.id(), part.name.unwrap_or_default());
+            let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
+            let index = self.begin_block(Open::Call, &block, to);
+            self.calls.push(index);
+        }
+        let index = self.calls.get(place.number);
+        if !part.arguments.is_empty() {
+            let delta = json!({"type": "input_json_delta", "partial_json": part.arguments});
+            let event = json!({"type": "content_block_delta", "index": index, "delta": delta});
+            put_named(to, "content_block_delta", &event);
+        }
+    }
+}
+
+impl Words for MessageWords {
+    fn begin(&mut self, to: &mut Vec<u8>) {
+        let message = message(&self.model, &[], None, &usage(&Usage::default()));
+        let event = json!({"type": "message_start", "message": message});
+        put_named(to, "message_start", &event);
+    }
+
+    fn text(&mut self, text: &str, to: &mut Vec<u8>) {
+        if self.open != Some(Open::Text) {
+            self.begin_text(to);
+        }
+        to.extend_from_slice(&self.text_prefix);
+        put_json(to, &text);
+        to.extend_from_slice(b"}}\n\n");
+    }
+
+    fn delta(&mut self, mut delta: Delta, to: &mut Vec<u8>) {
+        self.end.add(&mut delta);
+        if let Some(text) = delta.content.filter(|text| !text.is_empty()) {
+            self.text(&text, to);
+        }
+        for part in delta.tool_calls {
+            self.put_call(part, to);
+        }
+    }
+
+    fn end(&mut self, to: &mut Vec<u8>) {
+        if self.blocks == 0 {
+            self.begin_text(to);
+        }
+        self.end_block(to);
+        let stop_reason = stop_reason(&self.end, !self.calls.is_empty());
+        let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
+        let usage = usage(&self.end.usage);
+        let event = json!({"type": "message_delta", "delta": delta, "usage": usage});
+        put_named(to, "message_delta", &event);
+        put_named(to, "message_stop", &json!({"type": "message_stop"}));
+    }
+
+    fn fail(&mut self, failure: &Failure, wording: Wording, to: &mut Vec<u8>) {
+        put_named(to, "error", &error(failure, wording, &self.request));
+    }
+}
