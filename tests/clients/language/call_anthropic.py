@@ -54,7 +54,7 @@ def made(call):
         with client_of(call) as client:
             if call["method"] == "messages.stream":
                 with client.messages.stream(**call["arguments"]) as stream:
-                    return [list(stream.text_stream), plain(stream.get_final_message())]
+                    return [list(stream.text_stream), stream.get_final_text()]
             answer = client.messages.create(**call["arguments"])
             return read(answer, call) if isinstance(answer, anthropic.Stream) else plain(answer)
     except anthropic.AnthropicError as error:

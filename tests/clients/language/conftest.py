@@ -6,9 +6,19 @@ import language
 import pytest
 
 
+class Addresses(dict):
+    """The address of each model, by its name. A model is served from its first use on."""
+
+    def __init__(self, stack):
+        super().__init__()
+        self.stack = stack
+
+    def __missing__(self, model):
+        server = self.stack.enter_context(language.served(model))
+        return self.setdefault(model, language.address(server))
+
+
 @pytest.fixture(scope="session")
 def addresses():
-    """The address of each model, by its name."""
-    names = ("chat", "prompt", "embedding", "sound", "speech", "picture")
     with contextlib.ExitStack() as stack:
-        yield {name: language.address(stack.enter_context(language.served(name))) for name in names}
+        yield Addresses(stack)

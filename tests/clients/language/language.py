@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 MODELS = HERE / "models"
 NODE_PACKAGES = ["openai@6.49.0"]
 # The ids of responses, which are different each time.
-ID = re.compile(r"\b(chatcmpl-|cmpl-|resp_|msg_)[0-9a-f]{32}\b")
+ID = re.compile(r"\b(chatcmpl-|cmpl-|resp_|msg_|fc_)[0-9a-f]{32}\b")
 TIMES = ("created", "created_at", "completed_at")
 
 

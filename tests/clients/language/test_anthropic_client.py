@@ -104,7 +104,7 @@ CASES = [
     Case(
         "the helper",
         asked("Hello"),
-        [["You ", "said: ", "Hello"], message(SAID)],
+        [["You ", "said: ", "Hello"], SAID],
         "chat",
         "messages.stream",
     ),
@@ -144,8 +144,8 @@ CASES = [
                 user("show"),
             ],
             "tools": TOOLS,
-            "temperature": 0.5,
-            "top_k": 3,
+            "stop_sequences": ["."],
+            "extra_body": {"temperature": 0.5, "unknown": {"a": 1}},
             "metadata": {"user_id": "me"},
         },
         message(
