@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ai_integration_contract::{Error, Kind, Outcome};
+use ai_integration_contract::{Error, Kind, Outcome, RawValue};
 use ai_integration_engine::{Model, Ticket};
 use futures_util::future::try_join_all;
 use tokio::task::yield_now;
@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use crate::http::app::App;
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
-use crate::http::inputs::request::RequestInputs;
+use crate::http::inputs::request::{RequestInputs, footprint, length as extent};
 
 /// Runs one job for each record, and returns the outcomes in the order of the records.
 pub(crate) async fn run(
@@ -54,6 +54,39 @@ pub(crate) async fn submit(
         tickets.push(app.engine().submit(request).await?);
     }
     Ok(tickets)
+}
+
+/// Returns the same inputs for each of several jobs, at most `limit`. The content of files is shared;
+/// the memory of the other values is reserved for each job. Each job also takes its part of the memory
+/// of the body, which has `length` bytes.
+pub(crate) fn copies(
+    inputs: RequestInputs,
+    length: usize,
+    count: usize,
+    limit: usize,
+) -> Result<Vec<RequestInputs>, Failure> {
+    check_count(count, limit)?;
+    let RequestInputs { raw, mut reservation } = inputs;
+    let copied: usize = raw.values().map(of_copy).sum();
+    let part = copied + length / count.max(1);
+    if !reservation.add(copied.saturating_mul(count.saturating_sub(1))) {
+        return Err(Failure::full());
+    }
+    let mut all = Vec::with_capacity(count);
+    for _ in 1..count {
+        all.push(RequestInputs { raw: raw.clone(), reservation: reservation.split(part) });
+    }
+    all.push(RequestInputs { raw, reservation });
+    Ok(all)
+}
+
+/// Returns the memory in bytes that a copy of a value takes up.
+fn of_copy(value: &RawValue) -> usize {
+    match value {
+        RawValue::Bytes(_) => 0,
+        RawValue::List(items) => items.iter().map(|item| size_of_val(item) + of_copy(item)).sum(),
+        RawValue::Text(_) | RawValue::Json(_) => extent(value) + footprint(value),
+    }
 }
 
 /// Refuses a request with more records than the queue has room for.

@@ -12,8 +12,7 @@ use ai_integration_contract::{
 };
 use ai_integration_engine::Model;
 use axum::Json;
-use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::Serialize;
@@ -25,9 +24,10 @@ use crate::http::app::App;
 use crate::http::data_url::{data_url, data_urls};
 use crate::http::description::{Description, body, problems, reasons_of_a_run, responses, result};
 use crate::http::dialect::Dialect;
+use crate::http::dialects::{huggingface, is_served};
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
-use crate::http::inputs::request::{RequestInputs, extent};
+use crate::http::inputs::request::{RequestInputs, extent, is_json_type};
 use crate::http::large::work_on;
 use crate::http::page::html;
 use crate::http::routes::{Mounted, Routes};
@@ -39,8 +39,9 @@ impl Dialect for Classic {
         "classic"
     }
 
-    fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
-        Ok(Routes::new().at("/", post(infer)).with_state(app.clone()))
+    fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
+        let is_shared = is_served(environment, huggingface::NAME)?;
+        Ok(Routes::new().at("/", post(infer)).with_state(Shared { app: app.clone(), is_shared }))
     }
 
     fn describe(&self, model: &Model) -> Description {
@@ -104,19 +105,60 @@ fn response_schema(outputs: &Outputs) -> Value {
     })
 }
 
-async fn infer(
-    State(app): State<App>,
-    headers: HeaderMap,
+/// The state of the handler.
+#[derive(Clone)]
+struct Shared {
+    app: App,
+    /// True if the address is also that of the dialect `huggingface`.
+    is_shared: bool,
+}
+
+impl FromRef<Shared> for App {
+    fn from_ref(state: &Shared) -> App {
+        state.app.clone()
+    }
+}
+
+/// Answers a request, unless the dialect `huggingface` takes it.
+async fn infer(State(state): State<Shared>, request: Request) -> Response {
+    let Shared { app, is_shared } = state;
+    let wants_page = awaits_page(request.headers());
+    let (mut head, body) = request.into_parts();
+    let is_json = is_json_type(&head.headers);
+    let call = Call::from_request_parts(&mut head, &app).await;
+    let request = Request::from_parts(head, body);
+    let (call, request) = match call {
+        Ok(call) if is_shared => match huggingface::offer_file(&app, call, request).await {
+            Ok(response) => return response,
+            Err((call, request)) => (Ok(call), request),
+        },
+        call => (call, request),
+    };
+    let inputs = RequestInputs::from_request(request, &app).await;
+    let (call, inputs) = match (call, inputs) {
+        (Ok(call), Ok(inputs)) if is_shared && is_json => {
+            match huggingface::offer_members(&app, call, inputs).await {
+                Ok(response) => return response,
+                Err((call, inputs)) => (Ok(call), Ok(inputs)),
+            }
+        }
+        other => other,
+    };
+    answer(&app, wants_page, call, inputs).await
+}
+
+async fn answer(
+    app: &App,
+    wants_page: bool,
     call: Result<Call, Failure>,
     inputs: Result<RequestInputs, Failure>,
 ) -> Response {
-    let wants_page = awaits_page(&headers);
     let ended = match (call, inputs) {
         (Ok(call), Ok(mut inputs)) => {
             if wants_page {
                 leave_out_empty(&mut inputs.raw);
             }
-            run(&app, call, inputs).await
+            run(app, call, inputs).await
         }
         (Err(failure), _) | (_, Err(failure)) => Err(failure),
     };
@@ -138,7 +180,7 @@ async fn infer(
             let failure = Failure::of_model(&outcome);
             let message = failure.detail(wording);
             if wants_page {
-                failure.with_body(html::failure(&app, &message))
+                failure.with_body(html::failure(app, &message))
             } else {
                 failure.with_body(Json(json!({"err": message})))
             }
@@ -146,7 +188,7 @@ async fn infer(
         Err(failure) => {
             let (reason, message) = (failure.reason, failure.detail(wording));
             if wants_page {
-                failure.with_body(html::problem(&app, reason.status(), reason.title(), &message))
+                failure.with_body(html::problem(app, reason.status(), reason.title(), &message))
             } else {
                 failure.with_body((reason.status(), Json(json!({"err": message}))))
             }

@@ -121,7 +121,7 @@ fn listed(content_type: &HeaderValue, media: &str, list: &[Bytes], wants_parts: 
 
 /// Answers with the whole result, or with its chunks as they arrive. After the first chunks, a
 /// failure can only be reported by cutting the body off: clients see an incomplete response.
-async fn streamed(
+pub(crate) async fn streamed(
     app: App,
     context: RequestContext,
     mut ticket: Ticket,

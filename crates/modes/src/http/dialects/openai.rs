@@ -5,10 +5,12 @@
 //! does not have are ignored, as OpenAI's own members are many. Failures are `{"error": {"message",
 //! "type", "param", "code"}}`.
 
-mod chat;
-mod completions;
+mod embeddings;
 pub(crate) mod error;
-mod responses;
+mod fields;
+mod images;
+mod speech;
+mod transcriptions;
 
 use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::Model;
@@ -27,9 +29,13 @@ use crate::http::models::{MODEL, MODELS, Models, NotReady};
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
 
-const CHAT: &str = "/v1/chat/completions";
-const COMPLETIONS: &str = "/v1/completions";
-const RESPONSES: &str = "/v1/responses";
+const EMBEDDINGS: &str = "/v1/embeddings";
+const TRANSCRIPTIONS: &str = "/v1/audio/transcriptions";
+const TRANSLATIONS: &str = "/v1/audio/translations";
+const SPEECH: &str = "/v1/audio/speech";
+const GENERATIONS: &str = "/v1/images/generations";
+const EDITS: &str = "/v1/images/edits";
+const VARIATIONS: &str = "/v1/images/variations";
 
 pub(crate) struct OpenAi;
 
@@ -40,9 +46,13 @@ impl Dialect for OpenAi {
 
     fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
         let mut routes = Routes::new()
-            .at(CHAT, post(chat::chat))
-            .at(COMPLETIONS, post(completions::completions))
-            .at(RESPONSES, post(responses::responses));
+            .at(EMBEDDINGS, post(embeddings::embeddings))
+            .at(TRANSCRIPTIONS, post(transcriptions::transcriptions))
+            .at(TRANSLATIONS, post(transcriptions::translations))
+            .at(SPEECH, post(speech::speech))
+            .at(GENERATIONS, post(images::generations))
+            .at(EDITS, post(images::edits))
+            .at(VARIATIONS, post(images::edits));
         if !is_served(environment, "kserve")? {
             // The answers of `kserve` at these addresses are also for clients of OpenAI.
             routes = routes.at(MODELS, get(models)).at(MODEL, get(model));

@@ -157,7 +157,14 @@ fn is_json(body: &[u8]) -> bool {
     is_escaped || matches!(characters.next(), Some(b'{' | b'['))
 }
 
-fn is_empty(headers: &HeaderMap) -> bool {
+/// Returns true if the content type is that of JSON inputs.
+pub(crate) fn is_json_type(headers: &HeaderMap) -> bool {
+    format(headers)
+        .is_ok_and(|format| format.is_some_and(|format| format.media.essence_str() == JSON))
+}
+
+/// Returns true if the head of a request says that it has no body.
+pub(crate) fn is_empty(headers: &HeaderMap) -> bool {
     let length = headers.get(header::CONTENT_LENGTH);
     !headers.contains_key(header::TRANSFER_ENCODING) && length.is_none_or(|length| length == "0")
 }
@@ -176,7 +183,8 @@ pub(crate) fn extent(inputs: &RawInputs) -> usize {
     inputs.values().map(length).sum()
 }
 
-fn length(value: &RawValue) -> usize {
+/// Returns the approximate size of an input in bytes.
+pub(crate) fn length(value: &RawValue) -> usize {
     match value {
         RawValue::Json(value) => json::extent(value, LARGE),
         RawValue::Bytes(bytes) => bytes.len(),
