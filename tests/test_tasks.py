@@ -3,6 +3,7 @@
 import textwrap
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from support import run, serve
 from test_outputs import FORMS
 
@@ -105,3 +106,38 @@ def test_a_task_changes_nothing_for_a_custom_mode(program, tmp_path):
     source = program(in_form("get_next_input", ["chat", "text"]))
     done = run(source, mode="shout", AI_INTEGRATION_MODES_PATH=tmp_path)
     assert (done.returncode, done.stdout) == (0, b"done ['visualizer_config']\n")
+
+
+def test_the_schema_tells_which_dialects_are_served_and_the_api_describes_both(program):
+    source = program(in_form("get_next_input", "text"))
+    with serve(source, AI_INTEGRATION_DIALECTS="native,kserve") as server:
+        assert server.get("/schema").json()["dialects"] == ["native", "kserve"]
+        api = server.get("/openapi.json").json()
+    OpenAPIV31SpecValidator(api).validate()
+    answer = api["paths"]["/schema"]["get"]["responses"]["200"]["content"]["application/json"]
+    told = answer["schema"]["properties"]
+    assert told["tasks"]["items"]["enum"] == TASKS
+    assert told["dialects"]["type"] == "array"
+
+
+@pytest.mark.parametrize("form", ["get_next_input", "run"])
+def test_the_self_test_prints_the_tasks(program, form):
+    done = run(program(in_form(form, ["chat", "text"])), mode="test_model_integration")
+    assert done.returncode == 0
+    assert "The model declares the tasks: chat, text.\n" in done.stdout.decode()
+    done = run(program(in_form(form, None)), mode="test_model_integration")
+    assert b"declares" not in done.stdout
+
+
+def test_a_worker_with_an_unknown_task_is_ended(program):
+    """The engine checks too, because a worker may have another library."""
+    source = """
+        import ai_integration
+        from ai_integration import _names
+        _names.TASKS += ("chta",)
+        with ai_integration.get_next_input({"x": {"type": "text"}}, task="chta"):
+            ai_integration.send_result("a")
+    """
+    done = run(program(source), "--x", "a", mode="command_line")
+    assert done.returncode == 70
+    assert 'the task "chta" is not known: did you mean "chat"?' in done.stderr.decode()

@@ -256,6 +256,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         fetcher,
         wording,
         frames: guard.frames().clone(),
+        dialects: dialects.iter().map(|dialect| dialect.name()).collect(),
         needs_token: guard.has_token(),
         is_watched: context.config.reload,
         metrics: metrics.clone(),

@@ -1,6 +1,6 @@
 //! The self-test: runs the model a few times on samples of its declared inputs.
 
-use ai_integration_contract::{Error, Inputs, Outcome};
+use ai_integration_contract::{Error, Inputs, Outcome, Task};
 use ai_integration_engine::{Model, Request};
 
 use crate::console::{eprint, say};
@@ -48,6 +48,10 @@ async fn test(context: Context) -> ExitStatus {
     if !has_samples(&model) {
         print_mistakes(&model);
         return ExitStatus::Failed;
+    }
+    if !model.tasks.is_empty() {
+        let tasks: Vec<&str> = model.tasks.iter().map(Task::name).collect();
+        say(format_args!("The model declares the tasks: {}.", tasks.join(", ")));
     }
     say("Attempting inference a few times...");
     let mut sad = 0;

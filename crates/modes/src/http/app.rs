@@ -44,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) wording: Wording,
     /// The sites that may show the pages in a frame.
     pub(crate) frames: FrameAncestors,
+    /// The names of the dialects that are served.
+    pub(crate) dialects: Vec<&'static str>,
     /// True if requests must have a token.
     pub(crate) needs_token: bool,
     /// True if the engine restarts the program when its files change. An open page then polls the
@@ -186,6 +188,7 @@ impl App {
             "inputs": model.schema.describe(),
             "outputs": model.outputs.describe(),
             "tasks": model.tasks,
+            "dialects": self.parts.dialects,
             "visualizer_config": model.visualizer_config,
             "model": self.about(model),
             "model_id": self.model_id(model),

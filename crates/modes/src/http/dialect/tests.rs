@@ -139,6 +139,7 @@ fn app(environment: &Environment) -> App {
         fetcher: config.fetcher,
         wording: config.wording,
         frames: config.guard.frames().clone(),
+        dialects: vec![Shout.name()],
         needs_token: false,
         is_watched: false,
         metrics: Arc::default(),

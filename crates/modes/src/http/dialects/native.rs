@@ -5,7 +5,7 @@ mod charset;
 mod events;
 mod mixed;
 
-use ai_integration_contract::{Data, Environment, Kind, Outcome, SettingError};
+use ai_integration_contract::{Data, Environment, Kind, Outcome, SettingError, Task};
 use ai_integration_engine::{Event, Model, Ticket};
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -14,14 +14,13 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::{FutureExt, stream};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::mixed::mixed;
 use crate::http::app::App;
 use crate::http::data_url::data_urls;
 use crate::http::description::{
-    Description, body, json_response, operation, problems, reasons_of_a_run, responses,
-    result_content,
+    Description, body, content, operation, problems, reasons_of_a_run, responses, result_content,
 };
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason};
@@ -72,10 +71,46 @@ impl Dialect for Native {
             "responses": responses(success, problems(reasons_of_a_run())),
         });
         let not_loaded = [Reason::Failed(Kind::ModelUnavailable)];
-        let summary = "The inputs schema as the model's author wrote it";
-        let schema = operation("schema", summary, json_response("The inputs schema"), &not_loaded);
+        let summary = "The model: its inputs, what it declares, and its name";
+        let description = json!({"application/json": {"schema": front_end_schema()}});
+        let told = content("The description of the model", &description);
+        let schema = operation("schema", summary, told, &not_loaded);
         Description::default().at("/infer", "post", infer).at("/schema", "get", schema)
     }
+}
+
+/// Returns the schema of the answer of `/schema`.
+fn front_end_schema() -> Value {
+    let tasks: Vec<&str> = Task::ALL.iter().map(|task| task.name()).collect();
+    json!({"type": "object", "properties": {
+        "inputs_schema": {"description": "The inputs schema as the model's author wrote it"},
+        "inputs": {
+            "description": "The inputs for front ends, in order",
+            "type": "array",
+            "items": {"type": "object"},
+        },
+        "outputs": {
+            "description": "What the author declares about the result",
+            "type": ["object", "null"],
+        },
+        "tasks": {
+            "description": "The tasks that the author declares",
+            "type": "array",
+            "items": {"type": "string", "enum": tasks},
+        },
+        "dialects": {
+            "description": "The protocols that are served",
+            "type": "array",
+            "items": {"type": "string"},
+        },
+        "visualizer_config": {"description": "Hints for programs that draw the results"},
+        "model": {
+            "description": "The model's name, description, version and examples",
+            "type": "object",
+        },
+        "model_id": {"description": "The name for clients of other protocols", "type": "string"},
+        "needs_token": {"description": "True if requests need a token", "type": "boolean"},
+    }})
 }
 
 async fn infer(
