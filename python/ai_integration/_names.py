@@ -6,6 +6,7 @@ The package needs them before an engine runs. This file is generated: `make docs
 MODES = (
     "command_line",
     "http",
+    "mcp",
     "test_inputs_dict_json",
     "test_inputs_pickled_dict",
     "test_model_integration",
@@ -15,11 +16,19 @@ MODES = (
 # Modes that outlive a request.
 SERVING_MODES = (
     "http",
+    "mcp",
 )
 
 # Modes for which the engine is the parent and the program its worker.
 SUPERVISED_MODES = (
     "http",
+    "mcp",
+    "test_model_integration",
+)
+
+# Those of them that write their own output to standard output.
+OWN_STDOUT = (
+    "mcp",
     "test_model_integration",
 )
 

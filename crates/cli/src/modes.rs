@@ -29,3 +29,53 @@ fn custom() -> Vec<CustomMode> {
         _ => Vec::new(),
     }
 }
+
+/// Returns the module of the Python package that lists the built-in modes.
+pub(crate) fn python_names() -> String {
+    let built_in = words(MODES.iter().copied());
+    let serving = words(MODES.iter().copied().filter(|mode| mode.is_serving()));
+    let supervised = words(MODES.iter().copied().filter(|mode| mode.is_supervised()));
+    let own_stdout =
+        words(MODES.iter().copied().filter(|mode| mode.is_supervised() && mode.owns_stdout()));
+    format!(
+        r#""""The names of the built-in modes.
+
+The package needs them before an engine runs. This file is generated: `make docs`.
+"""
+
+BUILT_IN = (
+{built_in})
+
+# Modes that outlive a request.
+SERVING = (
+{serving})
+
+# Modes for which the engine is the parent and the program its worker.
+SUPERVISED = (
+{supervised})
+
+# Those of them that write their own output to standard output.
+OWN_STDOUT = (
+{own_stdout})
+"#
+    )
+}
+
+/// Returns the names of the modes as the lines of a Python tuple.
+fn words<'a>(modes: impl Iterator<Item = &'a dyn Mode>) -> String {
+    modes.fold(String::new(), |mut lines, mode| {
+        let _ = writeln!(lines, "    {:?},", mode.name());
+        lines
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_python_client_names_the_same_modes() {
+        let written = include_str!("../../../python/ai_integration/_mode_names.py");
+        assert_eq!(written, python_names(), "run `make docs`");
+    }
+}

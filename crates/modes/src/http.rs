@@ -15,19 +15,19 @@
 
 mod about;
 mod accept;
-mod app;
-mod config;
-mod conversation;
+pub(crate) mod app;
+pub(crate) mod config;
 mod data_url;
-mod description;
+pub(crate) mod description;
 mod dialect;
-mod dialects;
-mod failure;
+pub(crate) mod dialects;
+pub(crate) mod failure;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-mod inputs;
-mod large;
-mod limits;
+pub(crate) mod given_up;
+pub(crate) mod inputs;
+pub(crate) mod large;
+pub(crate) mod limits;
 mod listen;
 mod metrics;
 mod models;
@@ -35,13 +35,14 @@ mod openapi;
 mod page;
 mod probes;
 mod records;
-mod request_context;
+pub(crate) mod request_context;
 mod routes;
 mod server_sent;
 mod tasks;
 mod tensors;
 mod trace;
 mod wire;
+pub(crate) mod without_server;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ use self::config::{HttpSettings, SETTINGS, ServerConfig};
 use self::dialect::Dialect;
 use self::dialects::missing_for_page;
 use self::failure::Failure;
+use self::given_up::given_up;
 use self::inputs::body::BodyReader;
 use self::inputs::intake::Intake;
 use self::listen::{address_note, listen, readable};
@@ -160,33 +162,6 @@ async fn run(context: Context) -> ExitStatus {
         tracer.stop().await;
     }
     status
-}
-
-/// Waits until the model has failed for good, and logs the reason. If the program's files are
-/// watched, this logs each failure and waits on, because a change of the files may repair the
-/// program.
-async fn given_up(state: &mut watch::Receiver<State>, is_watched: bool, for_people: bool) {
-    loop {
-        if let Ok(State::Failed(error)) =
-            state.wait_for(|state| matches!(state, State::Failed(_))).await.as_deref()
-        {
-            let message = &error.message;
-            if !is_watched {
-                // A log for people has the program's output already.
-                if for_people {
-                    tracing::error!("{message}");
-                } else {
-                    tracing::error!("{error}");
-                }
-                return;
-            }
-            // The author works on the program, and sees its output on the terminal.
-            tracing::error!("{message}; the program is tried again when its files change");
-        }
-        if state.wait_for(|state| !matches!(state, State::Failed(_))).await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Logs when the model is ready, and never ends.

@@ -15,6 +15,7 @@
 //! 4. `test_model_integration.rs` is the self-test. `inspection.rs` reports on a result.
 //! 5. `command_line.rs` makes a flag of each input, and writes the result.
 //! 6. `http.rs` is the server. It begins with a reading order of its own.
+//! 7. `mcp.rs` serves agents over standard input and output. It reads requests as `http` does.
 //!
 //! # Features
 //!
@@ -23,7 +24,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `grpc` | the Open Inference Protocol over gRPC, in `http` |
-//! | `http` | the mode `http`: the API and the web page |
+//! | `http` | the mode `http`: the API and the web page; the mode `mcp` |
 //! | `otel` | traces of `http` for an OpenTelemetry collector |
 //! | `pickle` | the mode `test_inputs_pickled_dict` |
 //! | `terminal` | progress bars, and colours in the help |
@@ -62,6 +63,7 @@ macro_rules! modes {
 modes! {
     command_line::CommandLine,
     #[cfg(feature = "http")] http::Http,
+    #[cfg(feature = "http")] mcp::Mcp,
     test_inputs_dict_json::TestInputsDictJson,
     #[cfg(feature = "pickle")] test_inputs_pickled_dict::TestInputsPickledDict,
     test_model_integration::TestModelIntegration,

@@ -107,6 +107,12 @@ pub trait Mode: Sync {
         self.is_serving()
     }
 
+    /// Returns true if this mode writes its own output to standard output. What the program prints
+    /// then goes to standard error.
+    fn owns_stdout(&self) -> bool {
+        !self.is_serving()
+    }
+
     /// Returns true if this mode reads the program's arguments. They are then not passed to the
     /// program.
     fn takes_arguments(&self) -> bool {

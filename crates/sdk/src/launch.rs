@@ -115,9 +115,11 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
             program.variables.push((name, policy.to_owned()));
         }
         // The mode needs one request or a few, so one worker is enough and a failed start is final.
-        // The program's output must not mix with results.
         config.workers = Some(1);
         config.start_attempts = 1;
+    }
+    if mode.owns_stdout() {
+        // The program's output must not mix with results.
         program.stdout = Output::Stderr;
     }
     program.form = logging.program_form;

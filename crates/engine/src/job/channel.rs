@@ -248,6 +248,26 @@ impl Channel {
         Poll::Pending
     }
 
+    /// Waits for the next event that is not a chunk; `None` if there are no more. Chunks are joined
+    /// for the outcome, and never block the model.
+    pub(crate) async fn event_beside_chunks(&self) -> Option<Event> {
+        poll_fn(|context| {
+            let mut state = self.state();
+            state.join_chunks();
+            self.freed.notify_one();
+            if let Some(event) = state.events.pop_front() {
+                state.take_out(&event);
+                return Poll::Ready(Some(event));
+            }
+            if state.has_ended {
+                return Poll::Ready(None);
+            }
+            state.waiting = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
     /// Joins the chunks that were not read as events, and those that follow. Returns the progress of
     /// the requester, as [`Channel::reading`] does.
     pub(crate) fn stop_reading_events(&self) -> Option<Reading> {
@@ -353,8 +373,22 @@ impl State {
     }
 
     fn stop_reading_events(&mut self) {
-        self.reads_events = false;
+        self.join_chunks();
         for event in std::mem::take(&mut self.events) {
+            self.take_out(&event);
+        }
+    }
+
+    /// Joins the chunks among the events, and those that follow. The other events stay.
+    fn join_chunks(&mut self) {
+        if !std::mem::take(&mut self.reads_events) {
+            return;
+        }
+        let is_chunk = |event: &Event| matches!(event, Event::Chunk { .. });
+        let (chunks, others): (VecDeque<_>, _) =
+            std::mem::take(&mut self.events).into_iter().partition(is_chunk);
+        self.events = others;
+        for event in chunks {
             self.take_out(&event);
             if let Event::Chunk { content_type, data } = event {
                 self.chunks.append(content_type, &data);

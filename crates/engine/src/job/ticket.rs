@@ -119,6 +119,15 @@ impl Ticket {
         event
     }
 
+    /// Waits for the next event that is not a chunk: the start, progress or a log line of a job that
+    /// is followed. `None` means that there are no more events. Then [`Ticket::outcome`] returns the
+    /// outcome with all chunks, joined. The model is never blocked by a requester that calls this.
+    pub async fn event_beside_chunks(&mut self) -> Option<Event> {
+        let event = self.channel.event_beside_chunks().await;
+        self.report(self.channel.reading());
+        event
+    }
+
     /// Waits for the outcome. It contains the chunks that were not read as events, joined.
     ///
     /// # Errors

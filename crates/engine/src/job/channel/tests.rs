@@ -54,6 +54,25 @@ async fn chunks_that_were_not_read_are_in_the_outcome() {
 }
 
 #[tokio::test]
+async fn events_beside_chunks_leave_the_chunks_for_the_outcome() {
+    let channel = Channel::new(true, None);
+    let progress = |fraction| Event::Progress { fraction: Some(fraction), message: None };
+    channel.chunk(Some("text/plain".to_owned()), "one ".into()).unwrap();
+    channel.offer(progress(0.5));
+    channel.chunk(None, "two ".into()).unwrap();
+    assert_eq!(channel.event_beside_chunks().await, Some(progress(0.5)));
+    assert_eq!(channel.event_beside_chunks().now_or_never(), None);
+    channel.chunk(None, "three".into()).unwrap();
+    channel.offer(progress(1.0));
+    channel.end(Ok(done()));
+    assert_eq!(channel.event_beside_chunks().await, Some(progress(1.0)));
+    assert_eq!(channel.event_beside_chunks().await, None);
+    let outcome = channel.outcome().await.unwrap();
+    assert_eq!(outcome.content_type.as_deref(), Some("text/plain"));
+    assert_eq!(outcome.data, "one two three".into());
+}
+
+#[tokio::test]
 async fn only_a_requester_that_follows_its_job_gets_log_lines() {
     for is_followed in [false, true] {
         let channel = Channel::new(is_followed, None);

@@ -1,0 +1,258 @@
+//! The dialect of the Model Context Protocol over HTTP (Streamable HTTP): agents use the model as a tool
+//! at `POST /mcp`. The protocol itself is in `crate::mcp`, which the mode `mcp` uses too.
+//!
+//! Up to version 2025-11-25 a client gets an id of its session, with which it can cancel its requests.
+//! The server keeps nothing else of a session, so any replica can answer. Since 2026-07-28 a client
+//! cancels a request by closing the connection.
+//!
+//! Failures are errors of JSON-RPC. Those of a call that the model or its inputs caused are results.
+
+mod description;
+mod headers;
+mod stream;
+
+use ai_integration_contract::{Environment, Error, Kind, SettingError, json as strict};
+use ai_integration_engine::{Model, Reservation};
+use axum::extract::{FromRef, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::{Map, Value as Json, json};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use self::description::{ENDPOINT, describe};
+use self::stream::{Answered, Answering, JSON, Work};
+use crate::http::accept::accepts;
+use crate::http::app::App;
+use crate::http::description::Description;
+use crate::http::dialect::Dialect;
+use crate::http::failure::{Failure, Refusal, Wording};
+use crate::http::inputs::call::Call;
+use crate::http::inputs::intake::Intake;
+use crate::http::large::work_on;
+use crate::http::request_context::RequestId;
+use crate::http::routes::{Mounted, Routes};
+use crate::mcp::message::{Code, Message, Request as RpcRequest, RpcError};
+use crate::mcp::running::Running;
+use crate::mcp::server::{CANCELLED, Exchange, answer};
+use crate::mcp::version::{self, Era};
+
+/// The number of notifications that may wait until the client reads them.
+const WAITING: usize = 16;
+
+pub(crate) struct Mcp;
+
+/// The state of the handlers.
+#[derive(Clone)]
+struct McpState {
+    app: App,
+    running: Running,
+}
+
+impl FromRef<McpState> for App {
+    fn from_ref(state: &McpState) -> App {
+        state.app.clone()
+    }
+}
+
+impl Dialect for Mcp {
+    fn name(&self) -> &'static str {
+        "mcp"
+    }
+
+    fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
+        let state = McpState { app: app.clone(), running: Running::default() };
+        Ok(Routes::new().at(ENDPOINT, post(receive)).with_state(state))
+    }
+
+    fn describe(&self, _model: &Model) -> Description {
+        describe()
+    }
+
+    fn refuse(&self, failure: &Failure, wording: Wording, _id: &RequestId) -> Response {
+        let status = failure.reason.status_without_422();
+        let code = if status.is_server_error() { Code::Internal } else { Code::InvalidRequest };
+        let data = Some(json!({"code": failure.code()}));
+        let error = RpcError { data, ..RpcError::new(code, failure.detail(wording)) };
+        let json = [(header::CONTENT_TYPE, JSON)];
+        (status, json, error.response(&Json::Null)).into_response()
+    }
+}
+
+/// Receives one message.
+async fn receive(State(state): State<McpState>, request: Request) -> Result<Response, Failure> {
+    let (mut head, body) = request.into_parts();
+    let call = Call::from_request_parts(&mut head, &state).await?;
+    let headers = head.headers.clone();
+    let (read, reservation) = read(&state.app, head, body).await?;
+    let message = match read {
+        Ok(message) => message,
+        Err((id, error)) => return Ok(refuse(Era::Stateless, &id, &error)),
+    };
+    match message {
+        Message::Response => Ok(StatusCode::ACCEPTED.into_response()),
+        Message::Notification { method, params } => {
+            Ok(notified(&state.running, &headers, &method, &params))
+        }
+        Message::Request(request) => Ok(run(&state, &headers, call, request, reservation).await),
+    }
+}
+
+/// Reads a message from a body. The second part is the memory that it takes up.
+async fn read(
+    app: &App,
+    head: Parts,
+    body: axum::body::Body,
+) -> Result<(Result<Message, (Json, RpcError)>, Reservation), Failure> {
+    check_type(&head.headers)?;
+    let request = Request::from_parts(head, body);
+    let intake = Intake::from_ref(app);
+    let reader = intake.reader();
+    let coding = reader.coding(request.headers())?;
+    let mut reservation = reader.reserve(&request);
+    let body = reader.read(request, coding, &mut reservation).await?;
+    let length = body.len();
+    let parse = move || {
+        let parsed = strict::parse(&body);
+        parsed.map(|json| (strict::footprint(&json), Message::read(json)))
+    };
+    let read = match Box::pin(work_on(length, parse)).await? {
+        Ok((footprint, message)) => {
+            if !reservation.add(footprint) {
+                return Err(Failure::full());
+            }
+            message
+        }
+        Err(fault) => {
+            let message = format!("the body is not JSON: {fault}");
+            Err((Json::Null, RpcError::new(Code::Unreadable, message)))
+        }
+    };
+    Ok((read, reservation))
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let given = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let essence = given.split(|byte| *byte == b';').next().unwrap_or_default();
+    if essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+        return Ok(());
+    }
+    let message = "the body is not of type application/json";
+    Err(Failure::refused(Refusal::UnsupportedMediaType, message))
+}
+
+/// Receives a notification. One that is of no use is acknowledged too.
+fn notified(
+    running: &Running,
+    headers: &HeaderMap,
+    method: &str,
+    params: &Map<String, Json>,
+) -> Response {
+    if Era::of(params, headers::version(headers)) == Era::Stateless {
+        let version = headers::version(headers).unwrap_or_default();
+        return match version::check(version) {
+            Ok(()) => StatusCode::ACCEPTED.into_response(),
+            Err(error) => refuse(Era::Stateless, &Json::Null, &error),
+        };
+    }
+    if method == CANCELLED
+        && let Some(id) = params.get("requestId")
+        && let Some(key) = key(headers, id)
+    {
+        running.cancel(&key);
+    }
+    StatusCode::ACCEPTED.into_response()
+}
+
+/// Returns the key of a request that its client may cancel. Only a client with a session can, because
+/// the ids of different clients are alike.
+fn key(headers: &HeaderMap, id: &Json) -> Option<String> {
+    let session = headers.get(headers::SESSION)?.to_str().ok()?;
+    Some(format!("{session} {id}"))
+}
+
+/// Answers a request.
+async fn run(
+    state: &McpState,
+    headers: &HeaderMap,
+    call: Call,
+    request: RpcRequest,
+    reservation: Reservation,
+) -> Response {
+    let era = Era::of(&request.params, headers::version(headers));
+    let id = request.id.clone();
+    if era == Era::Stateless
+        && let Err(error) = check(headers, &request)
+    {
+        return refuse(era, &id, &error);
+    }
+    let begins = era == Era::WithBeginning && request.method == "initialize";
+    let (notify, notifications) =
+        accepts(headers, "text/event-stream").then(|| mpsc::channel(WAITING)).unzip();
+    let app = state.app.clone();
+    let registration = match key(headers, &id).filter(|_| era == Era::WithBeginning) {
+        Some(key) => match state.running.register(key) {
+            None => {
+                let message = "a request with this id is still running";
+                return refuse(era, &id, &RpcError::new(Code::InvalidRequest, message));
+            }
+            registered => registered,
+        },
+        None => None,
+    };
+    let exchange = Exchange { request, era, call, reservation, notify };
+    let work = async move {
+        match registration {
+            None => Some(answer(&app, exchange).await),
+            Some(registration) => registration.unless_cancelled(answer(&app, exchange)).await,
+        }
+    };
+    let work: Work = match era {
+        Era::Stateless => Box::pin(work),
+        Era::WithBeginning => unless_dropped(work),
+    };
+    let answering = Answering { id, work, notifications };
+    let mut response = answering.respond(|id, error| refuse(era, id, error)).await;
+    if begins && response.status() == StatusCode::OK {
+        let session = HeaderValue::try_from(Uuid::new_v4().to_string());
+        if let Ok(session) = session {
+            response.headers_mut().insert(headers::SESSION, session);
+        }
+    }
+    response
+}
+
+/// Lets work go on when its client disconnects, which cancels nothing in the older versions.
+fn unless_dropped(work: impl Future<Output = Answered> + Send + 'static) -> Work {
+    let task = tokio::spawn(work);
+    Box::pin(async { task.await.ok().flatten() })
+}
+
+/// Checks a request of the stateless era.
+fn check(headers: &HeaderMap, request: &RpcRequest) -> Result<(), RpcError> {
+    let named = version::named(&request.params)?;
+    headers::check(headers, request, named)?;
+    version::check(named)
+}
+
+/// Makes the response with an error to a request of this era.
+fn refuse(era: Era, id: &Json, error: &RpcError) -> Response {
+    let status = match (era, error.code) {
+        (_, Code::Internal) => StatusCode::OK,
+        (_, Code::Unreadable | Code::InvalidRequest) => StatusCode::BAD_REQUEST,
+        // Status 404 would mean that the session has ended.
+        (Era::WithBeginning, _) => StatusCode::OK,
+        (Era::Stateless, Code::UnknownMethod) => StatusCode::NOT_FOUND,
+        (Era::Stateless, _) => StatusCode::BAD_REQUEST,
+    };
+    let body = (status, [(header::CONTENT_TYPE, JSON)], error.response(id));
+    let failure = match error.code {
+        // The failure has been counted and logged.
+        Code::Internal => return body.into_response(),
+        Code::UnknownMethod => Failure::refused(Refusal::NotFound, error.message.clone()),
+        _ => Error::new(Kind::MalformedRequest, error.message.clone()).into(),
+    };
+    failure.with_body(body)
+}

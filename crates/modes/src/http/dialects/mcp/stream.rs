@@ -1,0 +1,105 @@
+//! The response to a request: one JSON text, or server-sent events if there is something to send before
+//! the result.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde_json::Value as Json;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::mcp::message::{RpcError, response};
+
+/// The time without a message after which a comment is sent, so that no proxy closes the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Asks proxies to pass on each message at once.
+const UNBUFFERED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The result of a request, or its error; `None` if the client has cancelled it.
+pub(super) type Answered = Option<Result<String, RpcError>>;
+
+/// The work on a request.
+pub(super) type Work = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+/// A request that is being answered.
+pub(super) struct Answering {
+    pub(super) id: Json,
+    pub(super) work: Work,
+    /// The notifications before the answer; `None` if the client takes no events.
+    pub(super) notifications: Option<mpsc::Receiver<String>>,
+}
+
+/// A message that is sent while a request is being answered.
+enum Next {
+    Notification(String),
+    Answer(Answered),
+}
+
+impl Answering {
+    /// Makes the response. `refuse` makes that of an error, if no event was sent before it.
+    pub(super) async fn respond(
+        mut self,
+        refuse: impl FnOnce(&Json, &RpcError) -> Response,
+    ) -> Response {
+        let next = tokio::select! {
+            next = self.next() => next,
+            () = sleep(KEEP_ALIVE), if self.notifications.is_some() => return self.events(None),
+        };
+        match next {
+            Next::Notification(first) => self.events(Some(first)),
+            Next::Answer(Some(Ok(result))) => {
+                ([(CONTENT_TYPE, JSON)], response(&self.id, &result)).into_response()
+            }
+            Next::Answer(Some(Err(error))) => refuse(&self.id, &error),
+            // The client waits no more.
+            Next::Answer(None) => StatusCode::NO_CONTENT.into_response(),
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        if let Some(notifications) = &mut self.notifications {
+            tokio::select! {
+                biased;
+                Some(notification) = notifications.recv() => {
+                    return Next::Notification(notification);
+                }
+                answered = &mut self.work => return Next::Answer(answered),
+            }
+        }
+        Next::Answer((&mut self.work).await)
+    }
+
+    /// Makes the response as events, the last of which is the answer.
+    fn events(self, first: Option<String>) -> Response {
+        let events = stream::unfold(Some((self, first)), |state| async {
+            let (mut answering, first) = state?;
+            if let Some(first) = first {
+                return Some((event(&first), Some((answering, None))));
+            }
+            match answering.next().await {
+                Next::Notification(text) => Some((event(&text), Some((answering, None)))),
+                Next::Answer(Some(Ok(result))) => {
+                    Some((event(&response(&answering.id, &result)), None))
+                }
+                Next::Answer(Some(Err(error))) => {
+                    Some((event(&error.response(&answering.id)), None))
+                }
+                Next::Answer(None) => None,
+            }
+        });
+        let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+        ([UNBUFFERED], events).into_response()
+    }
+}
+
+fn event(message: &str) -> Result<Event, Infallible> {
+    Ok(Event::default().event("message").data(message))
+}
