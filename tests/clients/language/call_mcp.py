@@ -55,7 +55,7 @@ async def used(client, use):
         return await cancelled(client, use)
     try:
         answer = await client.call_tool(use["tool"], arguments, progress_callback=note)
-    except MCPError as error:
+    except (MCPError, RuntimeError) as error:
         return failure(error)
     # The fields of one era only.
     left_out = ("resultType", "_meta")

@@ -83,7 +83,7 @@ CASES = [
         "table_question_answering",
         "table",
         [{"a": ["1"]}, "table_question_answering"],
-        {"answer": "1", "coordinates": [[0, 0]], "cells": ["1"], "aggregator": ""},
+        {"answer": "1", "coordinates": [[0, 0]], "cells": ["1"]},
     ),
     Case("tabular_classification", "table", [{"tabular_classification": ["1"]}], ["a", "b"]),
     Case(

@@ -31,7 +31,7 @@ def test_a_call(answers, number):
 
 
 def test_the_chunks_of_an_answer_have_one_id(answers):
-    streams = [answer for answer in answers if isinstance(answer, list) and "choices" in answer[0]]
+    streams = [one for one in answers if isinstance(one, list) and "choices" in one[-1]]
     ids = [{chunk["id"] for chunk in stream} for stream in streams]
     assert len(ids) >= 5
     assert all(len(own) == 1 for own in ids)
