@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import http.client
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from environments import node_with
 
 HERE = Path(__file__).parent
 MODELS = HERE / "models"
+JSON = {"Content-Type": "application/json"}
 NODE_PACKAGES = ["openai@6.49.0"]
 # The ids of responses, which are different each time.
 ID = re.compile(r"\b(chatcmpl-|cmpl-|resp_|msg_|fc_)[0-9a-f]{32}\b")
@@ -62,6 +64,28 @@ def served(model, **variables):
     settings = {"AI_INTEGRATION_MODEL_ID": calls.MODEL, **variables}
     with support.serve(MODELS / (model + ".py"), **settings) as server:
         yield server
+
+
+@contextlib.contextmanager
+def full(model, **variables):
+    """A server that works on one request while another one waits, and takes no more.
+
+    Gives the server, and a function that has the clients of both requests leave.
+    """
+    settings = {"AI_INTEGRATION_CONCURRENCY": 1, "AI_INTEGRATION_QUEUE": 1}
+    body = json.dumps({"messages": [{"role": "user", "content": "wait"}]})
+    with served(model, **settings, **variables) as server, contextlib.ExitStack() as stack:
+        for line in ("jobs_in_flight 1", "queue_depth 1"):
+            connection = http.client.HTTPConnection(address(server), timeout=support.TIMEOUT)
+            stack.callback(connection.close)
+            connection.request("POST", "/v1/chat/completions", body, JSON)
+            support.eventually(lambda line=line: has(server, "ai_integration_" + line), line)
+        yield server, stack.close
+
+
+def has(server, pattern):
+    """Returns true if the metrics have a line that matches."""
+    return re.search("^%s$" % pattern, server.get("/metrics").body.decode(), re.M)
 
 
 def address(server):

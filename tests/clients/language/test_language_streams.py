@@ -1,10 +1,6 @@
 """What goes wrong with a stream, and many at once: failures, retries, clients that leave."""
 
-import contextlib
-import http.client
 import itertools
-import json
-import re
 
 import language
 import pytest
@@ -91,43 +87,13 @@ def test_streams_at_once_take_turns_and_stay_whole(addresses, program):
     assert len(turns) > 2 * AT_ONCE
 
 
-@contextlib.contextmanager
-def full():
-    """A server that works on one request while another one waits, and takes no more.
-
-    Gives the server, and a function that has both requests leave.
-    """
-    with language.served("chat", AI_INTEGRATION_CONCURRENCY=1, AI_INTEGRATION_QUEUE=1) as server:
-        held = []
-        for line in ("jobs_in_flight 1", "queue_depth 1"):
-            connection = http.client.HTTPConnection(
-                language.address(server), timeout=support.TIMEOUT
-            )
-            body = asking(None, None, "wait")["arguments"]
-            connection.request("POST", "/v1/chat/completions", json.dumps(body), JSON)
-            held.append(connection)
-            support.eventually(lambda line=line: has(server, "ai_integration_" + line), line)
-        with contextlib.ExitStack() as stack:
-            for connection in held:
-                stack.callback(connection.close)
-            yield server, stack.close
-
-
-JSON = {"Content-Type": "application/json"}
-
-
-def has(server, pattern):
-    """Returns true if the metrics have a line that matches."""
-    return re.search("^%s$" % pattern, server.get("/metrics").body.decode(), re.M)
-
-
 @pytest.mark.parametrize(("program", "method"), CLIENTS)
 def test_a_client_tries_again_when_the_queue_is_full(program, method):
-    with full() as (server, leave):
+    with language.full("chat") as (server, leave):
         call = asking(language.address(server), method, "Hello", max_retries=2)
         answer = support.in_background(language.call, program, [call])
         refused = r'ai_integration_http_requests_total\{route="/v1/[a-z/]+",status="503"\} [1-9]'
-        support.eventually(lambda: has(server, refused), "the client is refused")
+        support.eventually(lambda: language.has(server, refused), "the client is refused")
         leave()
         (chunks,) = answer()
     assert "".join(words(chunks)) == "You said: Hello"

@@ -1,6 +1,7 @@
 """A model that knows one prompt, with pictures: it answers with its inputs, or as asked."""
 
 import json
+import time
 
 import ai_integration
 
@@ -13,14 +14,20 @@ SCHEMA = {
 }
 
 
+def answer(inputs):
+    if inputs["prompt"] == "fail":
+        return {"success": False, "error": "the model is out of words"}
+    while inputs["prompt"] == "wait" and not ai_integration.cancelled():
+        time.sleep(0.01)
+    inputs["pictures"] = list(map(len, inputs.get("pictures", [])))
+    text = json.dumps(inputs, sort_keys=True)
+    return {"content-type": "text/plain", "data": text, "success": True}
+
+
 def main():
     while True:
         with ai_integration.get_next_input(inputs_schema=SCHEMA, task="chat") as inputs:
-            inputs["pictures"] = list(map(len, inputs.get("pictures", [])))
-            text = json.dumps(inputs, sort_keys=True)
-            ai_integration.send_result(
-                {"content-type": "text/plain", "data": text, "success": True}
-            )
+            ai_integration.send_result(answer(inputs))
 
 
 if __name__ == "__main__":
