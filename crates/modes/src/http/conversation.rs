@@ -6,6 +6,7 @@
 //! inputs `system` and `history`.
 
 pub(crate) mod chunks;
+pub(crate) mod description;
 pub(crate) mod parts;
 pub(crate) mod reply;
 pub(crate) mod tool_calls;
@@ -187,6 +188,11 @@ fn text_input(schema: &InputsSchema) -> Result<(&str, &Field), Error> {
                        input for the user's message";
         Error::new(Kind::MalformedRequest, message)
     })
+}
+
+/// Returns true if an input takes the pictures or sounds of a message.
+fn is_for_media(field: &Field) -> bool {
+    [Media::Picture, Media::Sound].iter().any(|kind| kind.is_for(&field.shape()))
 }
 
 /// Adds the pictures and sounds of a message, each kind to the only input for it.

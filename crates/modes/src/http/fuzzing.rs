@@ -106,9 +106,15 @@ pub fn guard(bytes: &[u8]) {
     let guard = guard::Guard::read(&environment, true).expect("the settings are right");
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let mut request = Request::builder().method("POST").uri("/infer");
-    for name in
-        ["host", "origin", "authorization", "x-forwarded-for", "x-forwarded-host", "forwarded"]
-    {
+    for name in [
+        "host",
+        "origin",
+        "authorization",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "forwarded",
+        "x-api-key",
+    ] {
         if let Some(value) = lines.next() {
             request = request.header(name, value);
         }

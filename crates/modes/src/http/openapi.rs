@@ -116,7 +116,7 @@ fn problem_schema() -> Value {
 
 #[cfg(test)]
 mod tests {
-    use ai_integration_contract::{InputsSchema, Outputs};
+    use ai_integration_contract::{InputsSchema, Outputs, Tasks};
 
     use super::*;
     use crate::http::dialects::DIALECTS;
@@ -134,7 +134,8 @@ mod tests {
             "style": {"type": "choice", "choices": ["a", "b"], "default": "a"},
             "steps": {"type": "integer", "min": 1, "max": 9, "examples": [3]},
         }));
-        let described = describe_all(&Model { schema, ..Model::default() });
+        let tasks = Tasks::parse(&json!(["chat", "completion"])).unwrap();
+        let described = describe_all(&Model { schema, tasks, ..Model::default() });
         insta::assert_snapshot!(format!("{described:#}"));
     }
 

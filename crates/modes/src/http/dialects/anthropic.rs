@@ -17,6 +17,7 @@ use uuid::Uuid;
 use self::events::MessageWords;
 use crate::http::app::App;
 use crate::http::conversation;
+use crate::http::conversation::description::{Operation, messages as messages_schema};
 use crate::http::conversation::reply::{End, Reply, Usage};
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
@@ -30,6 +31,8 @@ use crate::http::server_sent;
 pub(crate) use self::request::read;
 
 const MESSAGES: &str = "/v1/messages";
+/// The name of the schema of errors.
+const ERROR: &str = "AnthropicError";
 const TASKS: [Task; 1] = [Task::Chat];
 
 pub(crate) struct Anthropic;
@@ -44,8 +47,25 @@ impl Dialect for Anthropic {
     }
 
     fn describe(&self, model: &Model) -> Description {
-        let _ = model;
-        Description::default()
+        if !TASKS.iter().any(|task| model.tasks.has(*task)) {
+            return Description::default();
+        }
+        let operation = Operation {
+            id: "anthropic_message",
+            summary: "Continue a conversation",
+            member: ("messages", messages_schema()),
+            answer: &["id", "type", "role", "model", "content", "stop_reason", "usage"],
+            error: ERROR,
+        };
+        let text = json!({"type": "string"});
+        let error = json!({"type": "object", "required": ["type", "message"]});
+        let schema = json!({
+            "type": "object",
+            "required": ["type", "error", "request_id"],
+            "properties": {"type": {"const": "error"}, "error": error, "request_id": text},
+        });
+        let operation = operation.describe(&model.schema);
+        Description::default().at(MESSAGES, "post", operation).schema(ERROR, schema)
     }
 
     fn refuse(&self, failure: &Failure, wording: Wording, id: &RequestId) -> Response {

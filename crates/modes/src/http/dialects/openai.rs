@@ -5,7 +5,9 @@
 //! does not have are ignored, as OpenAI's own members are many. Failures are `{"error": {"message",
 //! "type", "param", "code"}}`.
 
-mod embeddings;
+mod chat;
+mod completions;
+mod description;
 pub(crate) mod error;
 mod fields;
 mod images;
@@ -61,8 +63,7 @@ impl Dialect for OpenAi {
     }
 
     fn describe(&self, model: &Model) -> Description {
-        let _ = model;
-        Description::default()
+        description::describe(model)
     }
 
     fn refuse(&self, failure: &Failure, wording: Wording, _id: &RequestId) -> Response {

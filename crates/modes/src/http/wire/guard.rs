@@ -48,8 +48,8 @@ settings! {
         /// https://huggingface.co or https://*.example.org; 'self' for this server's own pages, *
         /// for all. By default none.
         frame_ancestors: FrameAncestors,
-        /// A secret that every request must contain: in the header Authorization: Bearer SECRET, or
-        /// as the password when a browser asks for one. It is removed from the model's environment.
+        /// A secret that every request must contain: in the header Authorization: Bearer SECRET, in
+        /// x-api-key: SECRET, or as the password when a browser asks for one. It is removed from the model's environment.
         /// The health checks (/healthz, /readyz, those below /v2/health, and that of gRPC) need no
         /// token. There is no flag for it, because other users can read the arguments of a process.
         token: Option<Secret<Token>> { flag: None, refuses_empty: true },
@@ -344,6 +344,17 @@ mod tests {
         ] {
             let headers = [host, ("authorization", value)];
             assert_eq!(check(&secret, "GET", &headers), expected, "{value}");
+        }
+        let (right, wrong) = (("x-api-key", "s3cret"), ("x-api-key", "Bearer s3cret"));
+        for (headers, expected) in [
+            (&[host, right][..], Ok(())),
+            (&[host, right, ("authorization", "Bearer other")], Ok(())),
+            (&[host, wrong, ("authorization", "Bearer s3cret")], Ok(())),
+            (&[host, wrong], Err("unauthorized")),
+            (&[host, ("x-api-key", "")], Err("unauthorized")),
+            (&[host, ("x-api-key", "s3cre")], Err("unauthorized")),
+        ] {
+            assert_eq!(check(&secret, "GET", headers), expected, "{headers:?}");
         }
         let mut environment = Environment::default();
         environment.set(Settings::token(), "two words");

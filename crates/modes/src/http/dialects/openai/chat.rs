@@ -18,7 +18,7 @@ use crate::http::inputs::envelope::Envelope;
 use crate::http::models::seconds_since_1970;
 use crate::http::server_sent::{self, Words, put, put_json};
 
-const TASKS: [Task; 1] = [Task::Chat];
+pub(super) const TASKS: [Task; 1] = [Task::Chat];
 
 pub(super) async fn chat(
     State(app): State<App>,

@@ -16,7 +16,7 @@ use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::Envelope;
 use crate::http::server_sent::{self, Words, put, put_json};
 
-const TASKS: [Task; 2] = [Task::Completion, Task::Chat];
+pub(super) const TASKS: [Task; 2] = [Task::Completion, Task::Chat];
 
 pub(super) async fn completions(
     State(app): State<App>,

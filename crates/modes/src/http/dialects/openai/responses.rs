@@ -20,7 +20,7 @@ use crate::http::inputs::envelope::Envelope;
 use crate::http::models::seconds_since_1970;
 use crate::http::server_sent;
 
-const TASKS: [Task; 1] = [Task::Chat];
+pub(super) const TASKS: [Task; 1] = [Task::Chat];
 
 pub(super) use self::request::read;
 

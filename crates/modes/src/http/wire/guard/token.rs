@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use ai_integration_contract::setting::SettingType;
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use subtle::ConstantTimeEq;
 
 /// The maximum length of a token. A wrong file, given by mistake, is usually longer.
 const MAX_TOKEN: usize = 4096;
+
+/// The header in which clients of Anthropic send their key.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The token, compared in constant time.
 pub(crate) struct Token(Box<[u8]>);
@@ -36,15 +39,17 @@ impl Token {
         Token::read(content.trim()).map_err(|expected| format!("expected {expected} in it"))
     }
 
-    /// Returns true if the headers contain the token, as a bearer token (RFC 6750) or a password
-    /// (RFC 7617).
+    /// Returns true if the headers contain the token: as a bearer token (RFC 6750), as a password (RFC
+    /// 7617), or in the header `x-api-key` of Anthropic's clients.
     pub(crate) fn is_in(&self, headers: &HeaderMap) -> bool {
-        let Some(value) = headers.get(AUTHORIZATION) else { return false };
-        let Ok((scheme, credentials)) =
-            value.to_str().map(|v| v.split_once(' ').unwrap_or((v, "")))
-        else {
-            return false;
-        };
+        let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let is_authorized = authorization.is_some_and(|value| self.is_credential(value));
+        let key = headers.get(API_KEY).map(HeaderValue::as_bytes);
+        is_authorized | key.is_some_and(|key| key.trim_ascii().ct_eq(&self.0).into())
+    }
+
+    fn is_credential(&self, authorization: &str) -> bool {
+        let (scheme, credentials) = authorization.split_once(' ').unwrap_or((authorization, ""));
         let credentials = credentials.trim();
         let given = match scheme.to_ascii_lowercase().as_str() {
             "bearer" => credentials.as_bytes().to_vec(),
