@@ -6,16 +6,16 @@
 //! inputs `system` and `history`.
 
 pub(crate) mod chunks;
+pub(crate) mod delta;
 pub(crate) mod description;
+mod members;
 pub(crate) mod parts;
 pub(crate) mod reply;
 pub(crate) mod tool_calls;
 
 use std::sync::Arc;
 
-use ai_integration_contract::{
-    Error, Field, FieldError, InputsSchema, Kind, RawInputs, RawValue, Shape, Task,
-};
+use ai_integration_contract::{Error, Field, InputsSchema, Kind, RawInputs, RawValue, Shape, Task};
 use ai_integration_engine::{Model, Ticket};
 use serde_json::{Map, Value as Json};
 
@@ -23,7 +23,7 @@ use self::parts::{Media, Parts};
 use crate::http::app::App;
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
-use crate::http::inputs::envelope::Envelope;
+use crate::http::inputs::envelope::{Envelope, unfit};
 use crate::http::inputs::request::RequestInputs;
 use crate::http::inputs::unnamed::only;
 use crate::http::large::work_on;
@@ -81,12 +81,6 @@ pub(crate) fn is_streamed(members: &Map<String, Json>) -> Result<bool, Error> {
         Some(Json::Bool(is_streamed)) => Ok(*is_streamed),
         Some(_) => Err(unfit("stream", "expected true or false")),
     }
-}
-
-/// Makes the error of a member of a request that does not fit.
-pub(crate) fn unfit(name: &str, message: impl Into<String>) -> Error {
-    let (name, message) = (name.to_owned(), message.into());
-    Error::invalid_inputs(vec![FieldError { name, message }])
 }
 
 impl Conversation {

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use crate::http::app::App;
 use crate::http::conversation::chunks::Chunks;
-use crate::http::conversation::reply::{Delta, deltas};
+use crate::http::conversation::delta::Delta;
+use crate::http::conversation::reply::deltas;
 use crate::http::failure::{Failure, Wording};
 use crate::http::request_context::RequestContext;
 

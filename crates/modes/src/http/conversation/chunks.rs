@@ -4,7 +4,7 @@
 use ai_integration_contract::Data;
 use bytes::Bytes;
 
-use crate::http::conversation::reply::{Delta, fault};
+use crate::http::conversation::delta::{Delta, fault};
 use crate::http::failure::Failure;
 
 /// The maximum length of a line of JSON in bytes.

@@ -3,7 +3,7 @@
 use ai_integration_contract::{Error, Shape};
 use serde_json::Value as Json;
 
-use crate::http::conversation::unfit;
+use crate::http::inputs::envelope::unfit;
 
 /// The kinds of files in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

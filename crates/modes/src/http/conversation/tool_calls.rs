@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
-use crate::http::conversation::reply::{number, text};
+use crate::http::conversation::members::{number, text};
 
 /// A call of a tool, or a part of one in a stream.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,23 +2,23 @@
 //! name any model. Failures are `{"type": "error", "error": {"type", "message"}, "request_id"}`.
 
 mod events;
+mod object;
 mod request;
 
 use ai_integration_contract::{Environment, SettingError, Task};
 use ai_integration_engine::Model;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use self::events::MessageWords;
+use self::object::{error, message, stop_reason, usage};
 use crate::http::app::App;
 use crate::http::conversation;
 use crate::http::conversation::description::{Operation, messages as messages_schema};
-use crate::http::conversation::reply::{End, Reply, Usage};
+use crate::http::conversation::reply::Reply;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Wording};
@@ -73,22 +73,6 @@ impl Dialect for Anthropic {
     }
 }
 
-/// Returns the body of the response to a failure. The same object is sent when a stream fails.
-fn error(failure: &Failure, wording: Wording, id: &RequestId) -> Value {
-    let kind = match failure.reason.status() {
-        StatusCode::UNAUTHORIZED => "authentication_error",
-        StatusCode::FORBIDDEN => "permission_error",
-        StatusCode::NOT_FOUND => "not_found_error",
-        StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
-        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-        StatusCode::SERVICE_UNAVAILABLE => "overloaded_error",
-        status if status.is_server_error() => "api_error",
-        _ => "invalid_request_error",
-    };
-    let error = json!({"type": kind, "message": failure.detail(wording)});
-    json!({"type": "error", "error": error, "request_id": id.as_str()})
-}
-
 async fn messages(
     State(app): State<App>,
     call: Call,
@@ -106,20 +90,6 @@ async fn messages(
     Ok(Json(whole(&model, &reply)).into_response())
 }
 
-/// Describes a message with this content.
-fn message(model: &str, content: &[Value], stop_reason: Option<&str>, usage: &Value) -> Value {
-    json!({
-        "id": format!("msg_{}", Uuid::new_v4().simple()),
-        "type": "message",
-        "role": "assistant",
-        "model": model,
-        "content": content,
-        "stop_reason": stop_reason,
-        "stop_sequence": null,
-        "usage": usage,
-    })
-}
-
 fn whole(model: &str, reply: &Reply) -> Value {
     let mut content = Vec::new();
     if !reply.content.is_empty() || reply.calls.is_empty() {
@@ -134,19 +104,4 @@ fn whole(model: &str, reply: &Reply) -> Value {
     }
     let stop_reason = stop_reason(&reply.end, !reply.calls.is_empty());
     message(model, &content, Some(stop_reason), &usage(reply.usage()))
-}
-
-fn usage(usage: &Usage) -> Value {
-    json!({"input_tokens": usage.input, "output_tokens": usage.output})
-}
-
-/// Returns the reason of the end of an answer in Anthropic's words, which a model may use too.
-fn stop_reason(end: &End, has_calls: bool) -> &str {
-    match end.finish_reason(has_calls) {
-        "stop" => "end_turn",
-        "length" => "max_tokens",
-        "tool_calls" | "function_call" => "tool_use",
-        "content_filter" => "refusal",
-        other => other,
-    }
 }

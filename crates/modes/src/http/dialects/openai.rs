@@ -22,6 +22,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use self::description::{CHAT, COMPLETIONS, RESPONSES};
 use crate::http::app::App;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
@@ -30,14 +31,6 @@ use crate::http::failure::{Failure, Wording};
 use crate::http::models::{MODEL, MODELS, Models, NotReady};
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
-
-const EMBEDDINGS: &str = "/v1/embeddings";
-const TRANSCRIPTIONS: &str = "/v1/audio/transcriptions";
-const TRANSLATIONS: &str = "/v1/audio/translations";
-const SPEECH: &str = "/v1/audio/speech";
-const GENERATIONS: &str = "/v1/images/generations";
-const EDITS: &str = "/v1/images/edits";
-const VARIATIONS: &str = "/v1/images/variations";
 
 pub(crate) struct OpenAi;
 

@@ -1,7 +1,7 @@
 //! Reads requests whose body is a JSON object of a protocol, with the inputs of the model somewhere in
 //! it.
 
-use ai_integration_contract::{Error, Kind, json as strict};
+use ai_integration_contract::{Error, FieldError, Kind, json as strict};
 use ai_integration_engine::Reservation;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{HeaderMap, header};
@@ -43,6 +43,12 @@ where
             _ => Err(malformed("the body is not a JSON object").into()),
         }
     }
+}
+
+/// Makes the error of a member of a request that does not fit.
+pub(crate) fn unfit(name: &str, message: impl Into<String>) -> Error {
+    let (name, message) = (name.to_owned(), message.into());
+    Error::invalid_inputs(vec![FieldError { name, message }])
 }
 
 fn read(body: &[u8]) -> Result<Json, Error> {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{error, message, stop_reason, usage};
-use crate::http::conversation::reply::{Delta, End, Usage};
+use crate::http::conversation::delta::{Delta, End, Usage};
 use crate::http::conversation::tool_calls::{Numbered, ToolCall};
+use crate::http::dialects::anthropic::object::{error, message, stop_reason, usage};
 use crate::http::failure::{Failure, Wording};
 use crate::http::request_context::RequestId;
 use crate::http::server_sent::{Words, put_json, put_named};

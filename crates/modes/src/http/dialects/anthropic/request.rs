@@ -3,7 +3,8 @@
 use ai_integration_contract::Error;
 use serde_json::{Map, Value, json};
 
-use crate::http::conversation::{Conversation, unfit};
+use crate::http::conversation::Conversation;
+use crate::http::inputs::envelope::unfit;
 
 /// Reads a request.
 pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Error> {

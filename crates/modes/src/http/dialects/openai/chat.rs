@@ -8,13 +8,14 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::http::app::App;
-use crate::http::conversation::reply::{Delta, End, Reply, Usage};
+use crate::http::conversation::delta::{Delta, End, Usage};
+use crate::http::conversation::reply::Reply;
 use crate::http::conversation::tool_calls::{Numbered, ToolCall};
-use crate::http::conversation::{self, Conversation, unfit};
+use crate::http::conversation::{self, Conversation};
 use crate::http::dialects::openai::error;
 use crate::http::failure::{Failure, Wording};
 use crate::http::inputs::call::Call;
-use crate::http::inputs::envelope::Envelope;
+use crate::http::inputs::envelope::{Envelope, unfit};
 use crate::http::models::seconds_since_1970;
 use crate::http::server_sent::{self, Words, put, put_json};
 

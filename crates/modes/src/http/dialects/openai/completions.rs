@@ -7,13 +7,14 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use crate::http::app::App;
-use crate::http::conversation::reply::{Delta, End, Reply};
-use crate::http::conversation::{self, Conversation, unfit};
+use crate::http::conversation::delta::{Delta, End};
+use crate::http::conversation::reply::Reply;
+use crate::http::conversation::{self, Conversation};
 use crate::http::dialects::openai::chat::{Head, put_done, put_usage, usage, wants_usage};
 use crate::http::dialects::openai::error;
 use crate::http::failure::{Failure, Wording};
 use crate::http::inputs::call::Call;
-use crate::http::inputs::envelope::Envelope;
+use crate::http::inputs::envelope::{Envelope, unfit};
 use crate::http::server_sent::{self, Words, put, put_json};
 
 pub(super) const TASKS: [Task; 2] = [Task::Completion, Task::Chat];

@@ -4,10 +4,14 @@ use ai_integration_contract::Task;
 use ai_integration_engine::Model;
 use serde_json::{Value, json};
 
-use super::{CHAT, COMPLETIONS, RESPONSES, chat, completions, responses};
 use crate::http::conversation::description::{Operation, failed, messages};
 use crate::http::description::{Description, json_response};
+use crate::http::dialects::openai::{chat, completions, responses};
 use crate::http::models::{MODEL, MODELS};
+
+pub(super) const CHAT: &str = "/v1/chat/completions";
+pub(super) const COMPLETIONS: &str = "/v1/completions";
+pub(super) const RESPONSES: &str = "/v1/responses";
 
 /// The name of the schema of errors.
 pub(super) const ERROR: &str = "OpenAiError";

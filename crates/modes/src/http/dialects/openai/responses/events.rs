@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Head, function_call, id, message, text_part};
-use crate::http::conversation::reply::{Delta, End};
+use crate::http::conversation::delta::{Delta, End};
 use crate::http::conversation::tool_calls::{Numbered, ToolCall};
 use crate::http::dialects::openai::error;
+use crate::http::dialects::openai::responses::object::{
+    Head, function_call, id, message, text_part,
+};
 use crate::http::failure::{Failure, Wording};
 use crate::http::server_sent::{Words, put_json, put_named};
 

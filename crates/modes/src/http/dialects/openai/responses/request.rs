@@ -3,7 +3,8 @@
 use ai_integration_contract::Error;
 use serde_json::{Map, Value, json};
 
-use crate::http::conversation::{Conversation, unfit};
+use crate::http::conversation::Conversation;
+use crate::http::inputs::envelope::unfit;
 
 /// Members for which a server must store responses.
 const STORED: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
