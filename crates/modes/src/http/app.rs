@@ -246,6 +246,11 @@ impl App {
         &self.parts.stop
     }
 
+    /// Returns true if the dialect of this name is served.
+    pub(crate) fn serves(&self, dialect: &str) -> bool {
+        self.parts.dialects.contains(&dialect)
+    }
+
     pub(crate) fn needs_token(&self) -> bool {
         self.parts.needs_token
     }

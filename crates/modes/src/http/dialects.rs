@@ -1,7 +1,7 @@
 //! The dialects: each has a file here and a line in the table.
 
 use ai_integration_contract::setting::{List, SettingType};
-use ai_integration_contract::{Environment, SettingError, nearest, settings};
+use ai_integration_contract::{nearest, settings};
 
 use crate::http::dialect::Dialect;
 
@@ -48,12 +48,6 @@ impl Settings {
     }
 }
 
-/// Returns true if the dialect of this name is served.
-pub(crate) fn is_served(environment: &Environment, name: &str) -> Result<bool, SettingError> {
-    let served = Settings::read(environment)?.served();
-    Ok(served.iter().any(|dialect| dialect.name() == name))
-}
-
 /// Returns the dialects that the page needs and that are not served.
 pub(crate) fn missing_for_page(served: &[&dyn Dialect]) -> Vec<&'static str> {
     let is_served = |name: &str| served.iter().any(|dialect| dialect.name() == name);
@@ -86,6 +80,8 @@ impl SettingType for DialectName {
 
 #[cfg(test)]
 mod tests {
+    use ai_integration_contract::Environment;
+
     use super::*;
 
     fn served(list: &str) -> Result<Vec<&'static str>, String> {

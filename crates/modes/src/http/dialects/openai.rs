@@ -26,7 +26,6 @@ use self::description::{CHAT, COMPLETIONS, RESPONSES};
 use crate::http::app::App;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
-use crate::http::dialects::is_served;
 use crate::http::failure::{Failure, Wording};
 use crate::http::models::{MODEL, MODELS, Models, NotReady};
 use crate::http::request_context::RequestId;
@@ -39,16 +38,12 @@ impl Dialect for OpenAi {
         "openai"
     }
 
-    fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
+    fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
         let mut routes = Routes::new()
-            .at(EMBEDDINGS, post(embeddings::embeddings))
-            .at(TRANSCRIPTIONS, post(transcriptions::transcriptions))
-            .at(TRANSLATIONS, post(transcriptions::translations))
-            .at(SPEECH, post(speech::speech))
-            .at(GENERATIONS, post(images::generations))
-            .at(EDITS, post(images::edits))
-            .at(VARIATIONS, post(images::edits));
-        if !is_served(environment, "kserve")? {
+            .at(CHAT, post(chat::chat))
+            .at(COMPLETIONS, post(completions::completions))
+            .at(RESPONSES, post(responses::responses));
+        if !app.serves("kserve") {
             // The answers of `kserve` at these addresses are also for clients of OpenAI.
             routes = routes.at(MODELS, get(models)).at(MODEL, get(model));
         }
