@@ -160,7 +160,8 @@ def test_a_text_as_it_is_made(server):
     assert last["token"]["special"] is True
     first, failure = ask("late")
     assert first["token"]["text"] == "once "
-    assert list(failure) == ["error"] and "out of paper" in failure["error"]
+    assert list(failure) == ["error"]
+    assert "out of paper" in failure["error"]
     assert error(post(server, inputs="failure", stream=True)) == (500, "too dark")
 
 
