@@ -34,7 +34,7 @@ def start(engine_class):
     command += ["--program", sys.argv[0] or "python", "--"]
     if not interactive:
         command += sys.argv[1:]
-    _process.flush_output()
+    _standard_streams.flush_output()
     streams = _standard_streams.for_the_engine()
     options.update(streams)
     try:

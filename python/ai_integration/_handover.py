@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 
-from . import _binary, _guard, _process
+from . import _binary, _guard, _process, _standard_streams
 
 # Modules of debuggers and test runners, which run another program in their own process.
 _OBSERVERS = ("debugpy", "pydevd", "pytest")
@@ -85,7 +85,7 @@ def restart(command):
 
 def _become(path, command):
     """Replaces this program by a command, in the folder in which the program was started."""
-    _process.flush_output()
+    _standard_streams.flush_output()
     _restore_signals()
     try:
         os.chdir(_process.STARTED_IN or "")

@@ -26,10 +26,9 @@ SUPERVISED_MODES = (
     "test_model_integration",
 )
 
-# Those of them that write their own output to standard output.
-OWN_STDOUT = (
+# Serving modes whose clients read standard output.
+PIPED = (
     "mcp",
-    "test_model_integration",
 )
 
 TASKS = (

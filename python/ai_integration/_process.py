@@ -170,6 +170,11 @@ def is_tested():
     return mode in _names.SUPERVISED_MODES and mode not in _names.SERVING_MODES
 
 
+def is_piped():
+    """Returns true if `MODE` names a serving mode whose client reads standard output."""
+    return os.environ.get("MODE") in _mode_names.PIPED
+
+
 def asks_for_a_result():
     """Returns true if `MODE` names a mode that writes its result to standard output."""
     mode = os.environ.get("MODE")

@@ -94,6 +94,22 @@ def print_to_stderr():
     _process.line_buffer_output()
 
 
+def flush_output():
+    """Writes text that was printed but is still buffered, before the engine writes its own.
+
+    A client that understands only the engine's messages must not read the text, so it goes to
+    standard error then.
+    """
+    if not _process.is_piped() or _is_missing("stdout"):
+        _process.flush_output()
+        return
+    stdout = _copy(1)
+    print_to_stderr()
+    _process.flush_output()
+    os.dup2(stdout, 1)
+    os.close(stdout)
+
+
 def for_the_engine():
     """Returns the engine's standard streams, as arguments of `Popen`; close them with `release`."""
     stdout = _saved_stdout()

@@ -35,8 +35,7 @@ pub(crate) fn python_names() -> String {
     let built_in = words(MODES.iter().copied());
     let serving = words(MODES.iter().copied().filter(|mode| mode.is_serving()));
     let supervised = words(MODES.iter().copied().filter(|mode| mode.is_supervised()));
-    let own_stdout =
-        words(MODES.iter().copied().filter(|mode| mode.is_supervised() && mode.owns_stdout()));
+    let piped = words(MODES.iter().copied().filter(|mode| mode.is_serving() && mode.owns_stdout()));
     format!(
         r#""""The names of the built-in modes.
 
@@ -54,9 +53,9 @@ SERVING = (
 SUPERVISED = (
 {supervised})
 
-# Those of them that write their own output to standard output.
-OWN_STDOUT = (
-{own_stdout})
+# Serving modes whose clients read standard output.
+PIPED = (
+{piped})
 "#
     )
 }

@@ -59,7 +59,11 @@ impl Answering {
                 ([(CONTENT_TYPE, JSON)], response(&self.id, &result)).into_response()
             }
             Next::Answer(Some(Err(error))) => refuse(&self.id, &error),
-            // The client waits no more.
+            // The client waits no more, and nothing may be sent for the request.
+            Next::Answer(None) if self.notifications.is_some() => {
+                ([UNBUFFERED], Sse::new(stream::empty::<Result<Event, Infallible>>()))
+                    .into_response()
+            }
             Next::Answer(None) => StatusCode::NO_CONTENT.into_response(),
         }
     }
