@@ -213,7 +213,7 @@ async fn run(
         Era::Stateless => Box::pin(work),
         Era::WithBeginning => unless_dropped(work),
     };
-    let answering = Answering { id, work, notifications };
+    let answering = Answering { id, work, notifications, answered: None };
     let mut response = answering.respond(|id, error| refuse(era, id, error)).await;
     if begins && response.status() == StatusCode::OK {
         let session = HeaderValue::try_from(Uuid::new_v4().to_string());

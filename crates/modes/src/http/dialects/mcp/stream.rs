@@ -35,6 +35,8 @@ pub(super) struct Answering {
     pub(super) work: Work,
     /// The notifications before the answer; `None` if the client takes no events.
     pub(super) notifications: Option<mpsc::Receiver<String>>,
+    /// The answer, if it came before the client got all notifications.
+    pub(super) answered: Option<Answered>,
 }
 
 /// A message that is sent while a request is being answered.
@@ -69,16 +71,21 @@ impl Answering {
     }
 
     async fn next(&mut self) -> Next {
-        if let Some(notifications) = &mut self.notifications {
+        if self.answered.is_none() {
+            let waiting = self.notifications.as_mut();
+            let notification = async { waiting?.recv().await };
             tokio::select! {
                 biased;
-                Some(notification) = notifications.recv() => {
-                    return Next::Notification(notification);
-                }
-                answered = &mut self.work => return Next::Answer(answered),
+                Some(notification) = notification => return Next::Notification(notification),
+                answered = &mut self.work => self.answered = Some(answered),
             }
         }
-        Next::Answer((&mut self.work).await)
+        if let Some(notifications) = &mut self.notifications
+            && let Ok(notification) = notifications.try_recv()
+        {
+            return Next::Notification(notification);
+        }
+        Next::Answer(self.answered.take().flatten())
     }
 
     /// Makes the response as events, the last of which is the answer.
