@@ -50,8 +50,9 @@ async def answer(request, meeting):
         lines = [{"content": "so "}, {"content": "it"}, {"finish_reason": "length", "usage": USAGE}]
         text = "".join(json.dumps(line) + "\n" for line in lines)
         # A line may arrive in two chunks.
-        await stream(request, [text[:8], text[8:]], "application/x-ndjson")
-        await request.send("")
+        kind = "application/x-ndjson"
+        await stream(request, [text[:8], text[8:]], kind)
+        await request.send({"content-type": kind, "data": "", "success": True})
     elif task == "fail":
         await request.send({"success": False, "error": "out of words"})
     elif task in ("fail late", "crash late"):
