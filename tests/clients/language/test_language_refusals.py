@@ -4,10 +4,12 @@ Inputs that do not fit have status 400 in these protocols, never 422.
 """
 
 import contextlib
+import http.client
 import json
 import re
 from dataclasses import dataclass, field
 
+import calls
 import language
 import pytest
 import support
@@ -320,3 +322,114 @@ def test_what_hugging_faces_client_raises(servers):
             error = answer["error"]
         expected = {"raised": name, "status": refusal.status, "error": error}
         assert answer == expected, refusal.name
+
+
+# --- the Model Context Protocol ---
+
+# What the edge of the server refuses. Everything else is for the agent to read, as a result.
+AT_THE_EDGE = (401, 403, 413, 415, 429)
+
+
+def tool(refusal):
+    return {
+        "tool": calls.MODEL,
+        "arguments": {"prompt": refusal.prompt, "max_tokens": refusal.max_tokens},
+    }
+
+
+def headers_of(refusal):
+    """The headers of a request, with the token."""
+    token = {"authorization": "Bearer " + refusal.key} if refusal.key else {}
+    return {**refusal.headers, **token}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+def test_a_refusal_of_a_tool_by_its_bytes(servers, refusal):
+    use = tool(refusal)
+    params = {"name": use["tool"], "arguments": use["arguments"]}
+    call = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}
+    headers = {"Accept": "application/json, text/event-stream", **headers_of(refusal)}
+    status, headers, answer = servers[refusal.server].send(
+        "POST", "/mcp", json.dumps(call).encode(), {**language.JSON, **headers}
+    )
+    answer = json.loads(steady(answer.decode()))
+    if refusal.status in AT_THE_EDGE:
+        error = {"code": -32600, "message": refusal.words, "data": {"code": refusal.code}}
+        expected = refusal.status, {"jsonrpc": "2.0", "id": None, "error": error}
+    else:
+        result = {"content": [{"type": "text", "text": refusal.words}], "isError": True}
+        expected = 200, {"jsonrpc": "2.0", "id": 7, "result": result}
+    assert (status, answer) == expected
+    assert headers["Content-Type"] == "application/json"
+    assert ("Retry-After" in headers) == (status == 429)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+def test_what_the_client_of_mcp_raises(servers, mode):
+    sent = [
+        {
+            "address": language.address(servers[refusal.server]),
+            "mode": mode,
+            "headers": headers_of(refusal),
+            "uses": [tool(refusal)],
+        }
+        for refusal in REFUSALS
+    ]
+    for refusal, session in zip(REFUSALS, language.call("call_mcp.py", sent), strict=True):
+        # If not even the list of tools is answered, then the session is refused.
+        (answer,) = session.get("uses", [session])
+        if "raised" in answer:
+            code = -32600 if refusal.status in AT_THE_EDGE else -32603
+            assert answer == {"raised": "MCPError", "text": refusal.words, "code": code}
+            assert refusal.status in AT_THE_EDGE or refusal.server == "broken"
+        else:
+            (block,) = answer["content"]
+            assert (answer["isError"], steady(block["text"])) == (True, refusal.words)
+
+
+# --- addresses ---
+
+# A request that each of the addresses takes.
+EVERYTHING = {**chat(REFUSALS[1]), "input": "Hello", "prompt": "Hello"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "model", "status", "words"),
+    [
+        ("GET", "/v1/chat/completions", "prompt", 405, "Allow"),
+        ("PUT", "/v1/embeddings", "prompt", 405, "Allow"),
+        ("GET", "/v1/messages", "prompt", 405, "Allow"),
+        ("DELETE", "/mcp", "prompt", 405, "Allow"),
+        ("POST", "/v1/nothing", "prompt", 404, "nothing at this address"),
+        ("POST", "/v1/embeddings", "prompt", 404, 'does not have the task "embedding"'),
+        ("POST", "/v1/images/generations", "prompt", 404, 'does not have the task "image"'),
+        ("POST", "/v1/chat/completions", "embedding", 404, 'does not have the task "chat"'),
+        ("POST", "/v1/responses", "embedding", 404, 'does not have the task "chat"'),
+        ("POST", "/v1/messages", "embedding", 404, 'does not have the task "chat"'),
+        ("POST", "/v1/chat/completions", "prompt", 400, "not JSON"),
+        ("POST", "/v1/messages", "prompt", 400, "not JSON"),
+        ("POST", "/mcp", "prompt", 400, "not JSON"),
+    ],
+)
+def test_a_request_to_a_wrong_address_or_of_no_sense(addresses, method, path, model, status, words):
+    body = {400: b"{", 404: json.dumps(EVERYTHING).encode()}.get(status)
+    connection = http.client.HTTPConnection(addresses[model], timeout=support.TIMEOUT)
+    with contextlib.closing(connection):
+        connection.request(method, path, body, {**language.JSON, "Accept": "*/*"})
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+    assert response.status == status, answer
+    error = answer["error"]
+    assert words in error["message"], error
+    assert ("Allow" in response.headers) == (status == 405)
+    if path.startswith("/v1/messages"):
+        assert answer["type"] == "error"
+    elif path.startswith("/v1"):
+        assert error["type"] == "invalid_request_error"
+
+
+def test_the_token_may_be_in_the_header_of_anthropics_older_clients(servers):
+    body = json.dumps(chat(REFUSALS[0])).encode()
+    for key, status in [("secret", 400), ("wrong", 401)]:
+        headers = {**language.JSON, "x-api-key": key, "anthropic-version": "2023-06-01"}
+        assert servers["strict"].send("POST", "/v1/messages", body, headers)[0] == status
