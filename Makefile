@@ -161,7 +161,7 @@ test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/la
 	$(BIN)/pytest tests -m examples
 
 # The first run installs the clients into .cache/environments.
-## call the server with the clients of Triton and KServe, and MLServer beside it
+## call the server with the clients of every protocol, and MLServer beside it
 test-clients: $(VENV)/.wheel $(VENV)/.tests
 	$(BIN)/pytest tests/clients -n 3 --dist loadfile
 
