@@ -92,7 +92,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `http` | the mode `http`: the API, the web page, metrics |
+//! | `http` | the mode `http`: the API, the web page, metrics; the mode `mcp` for agents |
 //! | `grpc` | the Open Inference Protocol over gRPC; turns on `http` |
 //! | `tls` | TLS by the server itself, and HTTP/2 over it; turns on `http` |
 //! | `otel` | traces to a collector of OpenTelemetry; turns on `http` |
