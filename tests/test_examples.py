@@ -125,7 +125,10 @@ def look(python, *paths):
     return json.loads(answer([python, "-c", LOOK, *paths]))
 
 
-@pytest.mark.parametrize("name", ["ocr", "sentiment", "style_transfer", "text_generation"])
+PYTHON_EXAMPLES = ["embeddings", "ocr", "sentiment", "style_transfer", "text_generation"]
+
+
+@pytest.mark.parametrize("name", PYTHON_EXAMPLES)
 def test_check_passes_an_example_in_python(python, tmp_path, name):
     assert_checked([python, entrypoint(name)], python, tmp_path)
 
@@ -397,6 +400,23 @@ class TestTextGeneration:
         assert first == again
         assert first != other
 
+    def test_a_prompt_continues_the_conversation_before_it(self, python):
+        question = {"role": "user", "content": self.QUESTION}
+        history = json.dumps([question, {"role": "assistant", "content": "It is Paris."}])
+        command = [python, entrypoint("text_generation"), "--prompt", "And of Germany?"]
+        assert "Berlin" in answer([*command, "--history", history])
+
+    @pytest.mark.parametrize(
+        ("history", "words"),
+        [
+            ("{}", "history is not a list of messages"),
+            ('["a"]', "All non-assistant messages must contain 'content'"),
+        ],
+    )
+    def test_a_history_that_is_no_conversation_is_refused(self, python, history, words):
+        command = [python, entrypoint("text_generation"), "--prompt", "And of Germany?"]
+        assert words in refusal([*command, "--history", history])
+
     def test_a_prompt_that_is_too_long_is_refused(self, python):
         command = [python, entrypoint("text_generation"), "--prompt", "word " * 3000]
         assert "exceeds the available context size" in refusal(command)
@@ -428,6 +448,43 @@ class TestTextGeneration:
             last[client] = place
         shared = [c for c in range(16) if set(order[first[c] : last[c]]) > {c}]
         assert len(shared) >= 8, order
+
+
+class TestEmbeddings:
+    # The example at the head of the page of sentence-transformers, with the scores there.
+    TEXTS = (
+        "The weather is lovely today.",
+        "It's so sunny outside!",
+        "He drove to the stadium.",
+    )
+    SCORES = {(0, 1): 0.6660, (0, 2): 0.1046, (1, 2): 0.1411}
+
+    def test_texts_are_as_alike_as_the_authors_of_the_model_say(self, python):
+        with serve(entrypoint("embeddings"), command=[python]) as server:
+            assert server.get("/schema").json()["tasks"] == ["embedding"]
+            # Together, so that they may share a batch, in which short texts are filled up.
+            asking = [in_background(server.post, text=text) for text in self.TEXTS]
+            vectors = [result(TIME_LIMIT).json() for result in asking]
+        assert [len(vector) for vector in vectors] == [384] * 3
+        assert dot(vectors[0], vectors[0]) == pytest.approx(1, abs=1e-5)
+        for (one, other), score in self.SCORES.items():
+            assert dot(vectors[one], vectors[other]) == pytest.approx(score, abs=0.001)
+
+    def test_a_long_text_is_read_up_to_its_256th_token(self, python):
+        command = [python, entrypoint("embeddings"), "--text"]
+        # Two of the tokens are marks at the ends.
+        short, whole, long = [
+            json.loads(answer([*command, "word " * count])) for count in (253, 254, 2000)
+        ]
+        assert dot(whole, long) == pytest.approx(1, abs=1e-5)
+        assert short != whole
+
+    def test_an_empty_text_has_a_vector(self, python):
+        assert len(json.loads(answer([python, entrypoint("embeddings"), "--text", ""]))) == 384
+
+
+def dot(one, other):
+    return sum(a * b for a, b in zip(one, other, strict=True))
 
 
 class TestFaceDetection:

@@ -1,4 +1,4 @@
-"""Answers prompts with SmolLM2, a small language model: several at the same time, in chunks."""
+"""Chats by SmolLM2, a small language model: several answers at the same time, in chunks."""
 
 import asyncio
 import contextlib
@@ -20,6 +20,17 @@ INPUTS = {
         "type": "text",
         "description": "What to ask.",
         "examples": ["What is the capital of France?"],
+    },
+    "system": {
+        "type": "text",
+        # Without it the chat template adds a text of its own, and so small a model does worse.
+        "default": "",
+        "description": "What the model should keep to, such as a language.",
+    },
+    "history": {
+        "type": "json",
+        "default": [],
+        "description": "The messages before the prompt, each with a `role` and its `content`.",
     },
     "max_tokens": {
         "type": "integer",
@@ -64,10 +75,12 @@ def load():
 
 async def generate(model, inputs):
     """Yields the chunks of the answer. The library reports them from a thread of its own."""
+    if not isinstance(inputs["history"], list):
+        raise Refused("history is not a list of messages")
     request = {
         "messages": [
-            # Without it the chat template adds a system prompt, and so small a model does worse.
-            {"role": "system", "content": ""},
+            {"role": "system", "content": inputs["system"]},
+            *inputs["history"],
             {"role": "user", "content": inputs["prompt"]},
         ],
         "max_tokens": inputs["max_tokens"],
@@ -86,6 +99,8 @@ async def generate(model, inputs):
     def work():
         try:
             model.handle_chat_completions(request, receive)
+        except ValueError as error:  # such as a message without a role
+            receive({"error": {"message": str(error)}})
         finally:
             loop.call_soon_threadsafe(events.put_nowait, None)
 
@@ -120,6 +135,7 @@ async def main():
         inputs_schema=INPUTS,
         name="Text generation",
         description="Answers a prompt with SmolLM2, a small language model.",
+        task="chat",
         concurrency=SLOTS,
     )
     async for request in requests:
