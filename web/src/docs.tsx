@@ -4,8 +4,10 @@ import { useEffect, useState } from "preact/hooks";
 import { Header } from "./header";
 import { t } from "./i18n";
 import { type Json, parseJson } from "./json";
-import { typed } from "./model";
+import { described, type Model, typed } from "./model";
+import { Code } from "./snippets";
 import { Tree } from "./tree";
+import { fill, initial, values } from "./values";
 
 interface Schema {
   $ref?: string;
@@ -63,7 +65,17 @@ interface Api {
 export function Docs() {
   const [api, setApi] = useState<Api | null>(null);
   const [trouble, setTrouble] = useState("");
+  const [model, setModel] = useState<Model | null>(null);
+  const show = (found: Model | null) => {
+    if (!found) return;
+    const example = found.model.examples?.[0];
+    if (example) fill(found, example);
+    else values.value = initial(found.inputs);
+    setModel(found);
+  };
   useEffect(() => {
+    // Without the native dialect there is no description, and the page shows the API alone.
+    void described().then(show, () => {});
     fetch("openapi.json")
       .then(async (response) => {
         const text = await response.text();
@@ -96,6 +108,12 @@ export function Docs() {
           {api.paths["/"]?.get && <a href="./">{t("to_the_page")}</a>}
           <a href="openapi.json">openapi.json</a>
         </p>
+        {model && (
+          <section class="operation snippets">
+            <h2>{t("code_in")}</h2>
+            <Code model={model} />
+          </section>
+        )}
         {operations.map(({ path, method, operation }) => (
           <section key={`${method} ${path}`} class="operation">
             <h2 dir="ltr">

@@ -52,8 +52,14 @@ export interface Outputs {
 export interface Model {
   inputs: Input[];
   outputs: Outputs | null;
+  /** The kinds of work that the author declares, such as `chat`. */
+  tasks: string[];
+  /** The protocols that the server has. */
+  dialects: string[];
   visualizer_config: Json;
   model: About;
+  /** The model's name for clients of other protocols. */
+  model_id: string;
   needs_token: boolean;
 }
 
@@ -63,14 +69,20 @@ export function embedded(): Model | null {
   return text ? (parseJson(text) as unknown as Model) : null;
 }
 
+/** Requests the description of the model; there is none while the model is being loaded. */
+export async function described(): Promise<Model | null> {
+  const schema = await fetch("schema");
+  return schema.ok ? (parseJson(await schema.text()) as unknown as Model) : null;
+}
+
 /** Requests the model until the server has it. Reports a permanent failure. */
 export async function whenReady(tellWhy: (reason: string) => void): Promise<Model> {
   for (;;) {
     try {
       const response = await fetch("readyz");
       const { status, reason } = (await response.json()) as { status: string; reason?: string };
-      const schema = response.ok && (await fetch("schema"));
-      if (schema && schema.ok) return parseJson(await schema.text()) as unknown as Model;
+      const model = response.ok && (await described());
+      if (model) return model;
       if (status === "failed") tellWhy(reason ?? "");
     } catch {
       // The server may be restarting.

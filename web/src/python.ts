@@ -2,7 +2,7 @@
 
 import type { Input } from "./model";
 
-type Pair = [name: string, value: string | File];
+export type Pair = [name: string, value: string | File];
 
 export interface Call {
   /** The folder of the server's addresses. */
@@ -47,7 +47,7 @@ function argument(name: string, value: string): string {
     : `**{${quoted(name)}: ${value}}`;
 }
 
-function valueOf(input: Input | undefined, items: (string | File)[]): string {
+export function valueOf(input: Input | undefined, items: (string | File)[]): string {
   const kind = input?.shape.kind ?? "text";
   const written = items.map((item) => itemOf(kind, item));
   if (!input?.list) return items.length > 1 ? `[${written.join(", ")}]` : (written[0] ?? "None");
@@ -76,7 +76,7 @@ function ofJson(text: string): string {
 }
 
 /** Writes a text as JSON: Python has the same escapes, except for lone surrogates. */
-const quoted = (text: string) => JSON.stringify(text);
+export const quoted = (text: string) => JSON.stringify(text);
 
 const WORDS: { [word: string]: string } = { true: "True", false: "False", null: "None" };
 

@@ -1,11 +1,12 @@
-/** Shows the same request as code for other tools: one plain POST. */
+/** Shows the same request as code for other tools. */
 
 import { useEffect, useState } from "preact/hooks";
+import { clientsOf, forClient } from "./clients";
 import { t } from "./i18n";
 import { isBlob, type Model } from "./model";
 import { type Call as CallInPython, inPython } from "./python";
 import { copy } from "./result";
-import { extras, given, toHash, values } from "./values";
+import { extras, given, shell, toHash, values } from "./values";
 
 interface Call extends CallInPython {
   url: string;
@@ -54,10 +55,41 @@ const WRITERS: { [language: string]: (call: Call) => string } = {
 };
 
 export function Snippets({ model }: { model: Model }) {
-  const [language, setLanguage] = useState("curl");
-  const [done, setDone] = useState<"" | "code" | "link">("");
   const [isOpen, setOpen] = useState(false);
-  useEffect(() => setDone(""), [values.value, extras.value]);
+  const [isCopied, setCopied] = useState(false);
+  useEffect(() => setCopied(false), [values.value, extras.value]);
+  const link = () => new URL(toHash(model.inputs), location.href).href;
+  return (
+    <details class="snippets" onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{t("next_step")}</summary>
+      {isOpen && (
+        <>
+          <Code model={model} />
+          <div class="row">
+            <button
+              type="button"
+              class="quiet"
+              onClick={() => {
+                history.replaceState(null, "", toHash(model.inputs));
+                void copy(link()).then(setCopied);
+              }}
+            >
+              {t(isCopied ? "copied" : "copy_link")}
+            </button>
+            <a href="docs">{t("reference")}</a>
+          </div>
+          <small>{t("link_note")}</small>
+        </>
+      )}
+    </details>
+  );
+}
+
+/** Shows the request as code, in each language and for the clients of each protocol. */
+export function Code({ model }: { model: Model }) {
+  const [language, setLanguage] = useState("curl");
+  const [isCopied, setCopied] = useState(false);
+  useEffect(() => setCopied(false), [values.value, extras.value, language]);
   // A file input without a chosen file is part of the code, too.
   const chosen = given(model.inputs);
   const missing = model.inputs
@@ -72,24 +104,20 @@ export function Snippets({ model }: { model: Model }) {
     pairs: [...chosen, ...missing],
     needsToken: model.needs_token,
   };
-  const code = isOpen ? (WRITERS[language]?.(call) ?? "") : "";
-  const link = () => new URL(toHash(model.inputs), location.href).href;
-  const note = (what: "code" | "link", text: string) =>
-    void copy(text).then((wasCopied) => setDone(wasCopied ? what : ""));
+  const names = [...Object.keys(WRITERS), ...clientsOf(model)];
+  // A program that was changed may have lost the task of a client.
+  if (!names.includes(language)) setLanguage("curl");
+  const code = WRITERS[language]?.(call) ?? forClient(language, { ...call, model });
   return (
-    <details class="snippets" onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>{t("next_step")}</summary>
+    <>
       <div class="row" role="group" aria-label={t("code_in")}>
-        {Object.keys(WRITERS).map((name) => (
+        {names.map((name) => (
           <button
             type="button"
             class="chip"
             key={name}
             aria-pressed={name === language}
-            onClick={() => {
-              setLanguage(name);
-              setDone("");
-            }}
+            onClick={() => setLanguage(name)}
           >
             {name}
           </button>
@@ -98,29 +126,12 @@ export function Snippets({ model }: { model: Model }) {
       <pre class="code" dir="ltr" tabIndex={0} aria-label={t("code_in")} data-language={language}>
         {code}
       </pre>
-      <div class="row">
-        <button type="button" class="quiet" onClick={() => note("code", code)}>
-          {t(done === "code" ? "copied" : "copy_code")}
-        </button>
-        <button
-          type="button"
-          class="quiet"
-          onClick={() => {
-            history.replaceState(null, "", toHash(model.inputs));
-            note("link", link());
-          }}
-        >
-          {t(done === "link" ? "copied" : "copy_link")}
-        </button>
-        <a href="docs">{t("reference")}</a>
-      </div>
-      <small>{t("link_note")}</small>
-    </details>
+      <button type="button" class="quiet" onClick={() => void copy(code).then(setCopied)}>
+        {t(isCopied ? "copied" : "copy_code")}
+      </button>
+    </>
   );
 }
-
-/** Quotes a text as one word of a POSIX shell. */
-const shell = (text: string) => `'${text.replace(/'/g, "'\\''")}'`;
 
 /** Quotes a text for JavaScript, also inside the `<script>` of a page. */
 const script = (text: string) => JSON.stringify(text).replace(/</g, "\\u003c");

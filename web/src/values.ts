@@ -253,3 +253,6 @@ export function fromHash(model: Model, hash: string) {
   values.value = new Map([...found, ...lists]);
   extras.value = more;
 }
+
+/** Quotes a text as one word of a POSIX shell. */
+export const shell = (text: string) => `'${text.replace(/'/g, "'\\''")}'`;
