@@ -37,6 +37,16 @@ def vectors(*vectors):
 
 
 SOUND = language.file("a.wav", b"RIFF....WAVE", "audio/wav")
+SEGMENT = {"id": 0, "start": 0.0, "end": 1.5, "text": "Hello."}
+# What clients read of a segment, where the model does not give it.
+UNKNOWN = {
+    "seek": 0,
+    "tokens": [],
+    "temperature": 0.0,
+    "avg_logprob": 0.0,
+    "compression_ratio": 0.0,
+    "no_speech_prob": 0.0,
+}
 HELLO = [5, 5, 0.5]
 PICTURE = language.file("a.png", PNG, "image/png")
 MEDIA = [
@@ -54,6 +64,39 @@ MEDIA = [
             {"type": "transcript.text.done", "text": "12 bytes"},
         ],
         stream=True,
+    ),
+    transcribed(
+        "a transcription with its segments",
+        {
+            "text": "Hello.",
+            "segments": [{**SEGMENT, **UNKNOWN}],
+            "language": "en",
+            "duration": 1.5,
+            "task": "transcribe",
+        },
+        language="segments",
+        response_format="verbose_json",
+    ),
+    transcribed(
+        "a transcription as subtitles",
+        "1\n00:00:00,000 --> 00:00:01,500\nHello.\n\n",
+        language="segments",
+        response_format="srt",
+    ),
+    transcribed(
+        "subtitles without segments",
+        {
+            "raised": "BadRequestError",
+            "status": 400,
+            "error": {
+                "message": "response_format: the model gives no segments, which this format needs; "
+                "expected json or text",
+                "type": "invalid_request_error",
+                "param": "response_format",
+                "code": "invalid_input",
+            },
+        },
+        response_format="vtt",
     ),
     transcribed("a translation", {"text": "12 bytes"}, "translations"),
     Case(

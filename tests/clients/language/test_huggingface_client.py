@@ -11,6 +11,9 @@ pytestmark = pytest.mark.clients
 LABELS = [{"label": "cat", "score": 0.75}, {"label": "dog", "score": 0.25}]
 PICTURE = {"picture": [4, 3]}
 SOUND = language.file("", b"RIFF....WAVE", "")["base64"]
+STORY = "Once upon a time."
+# What the server makes of a text, since each method reads a member of its own.
+OF_TEXT = {"generated_text": STORY, "summary_text": STORY, "translation_text": STORY}
 ANSWER = {"answer": "blue", "score": 0.5, "start": 0, "end": 4}
 WORD = {"entity_group": "LOC", "score": 0.5, "word": "Oslo", "start": 0, "end": 4}
 BOX = {"xmin": 1, "ymin": 2, "xmax": 3, "ymax": 4}
@@ -42,6 +45,13 @@ def of_file(method, expected, *more, **options):
     """A call with a file: raw bytes, or base64 beside options."""
     file = {"base64": language.file("", method.encode(), "")["base64"]}
     return Case(method, "file", [file, *more], expected, options)
+
+
+def plain(method, model, expected, **options):
+    """A call of a model that answers with plain text, in chunks."""
+    is_text = model == "text"
+    given = "words" if is_text else {"base64": language.file("", b"words", "")["base64"]}
+    return Case(method, model, [given], expected, options)
 
 
 def of_text(method, expected, *more, **options):
@@ -77,6 +87,13 @@ CASES = [
     of_text("token_classification", [WORD]),
     of_text("translation", {"translation_text": "Hallo."}),
     of_text("zero_shot_classification", LABELS, ["cat", "dog"]),
+    plain("text_generation", "text", STORY),
+    # The end of the stream has no text.
+    plain("text_generation", "text", ["Once ", "upon ", "a time.", ""], stream=True),
+    plain("summarization", "text", OF_TEXT),
+    plain("translation", "text", OF_TEXT),
+    plain("image_to_text", "file", OF_TEXT),
+    plain("automatic_speech_recognition", "sound", {"text": STORY}),
     Case("question_answering", "question", ["question_answering", "The sea."], ANSWER),
     Case("sentence_similarity", "sentences", ["sentence_similarity", ["a", "b"]], [0.5, 1.0]),
     Case(
