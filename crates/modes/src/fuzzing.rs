@@ -1,7 +1,8 @@
 //! The entry points of the fuzz targets. They are compiled only for fuzzing.
 
-pub use crate::http::fuzzing::{egress, events, grpc, guard, images, json, multipart, tensors};
-pub use crate::mcp::fuzzing::messages as mcp;
+pub use crate::http::fuzzing::{
+    answers, conversations, egress, events, grpc, guard, images, json, multipart, tensors,
+};
 
 /// Reads a pickle.
 pub fn pickle(bytes: &[u8]) {

@@ -5,14 +5,11 @@
 //! does not have are ignored, as OpenAI's own members are many. Failures are `{"error": {"message",
 //! "type", "param", "code"}}`.
 
-mod chat;
-mod completions;
+pub(crate) mod chat;
+pub(crate) mod completions;
 mod description;
 pub(crate) mod error;
-mod fields;
-mod images;
-mod speech;
-mod transcriptions;
+pub(crate) mod responses;
 
 use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::Model;

@@ -39,7 +39,8 @@ pub(super) async fn chat(
     Ok(Json(whole(id, reply)).into_response())
 }
 
-fn read(mut members: Map<String, Value>) -> Result<Conversation, Error> {
+/// Reads a request.
+pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Error> {
     match members.remove("messages") {
         Some(Value::Array(messages)) => {
             Ok(Conversation { messages, options: members, place: "messages" })

@@ -39,7 +39,7 @@ pub(super) async fn completions(
 }
 
 /// Reads a prompt as the message of a user.
-fn read(mut members: Map<String, Value>) -> Result<Conversation, Error> {
+pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Error> {
     let prompt = match members.remove("prompt") {
         Some(Value::Array(mut list)) if list.len() == 1 => list.remove(0),
         other => other.unwrap_or_default(),

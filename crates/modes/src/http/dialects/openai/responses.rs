@@ -20,9 +20,9 @@ use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::Envelope;
 use crate::http::server_sent;
 
-pub(super) const TASKS: [Task; 1] = [Task::Chat];
+pub(crate) use self::request::read;
 
-pub(super) use self::request::read;
+pub(super) const TASKS: [Task; 1] = [Task::Chat];
 
 pub(super) async fn responses(
     State(app): State<App>,

@@ -9,9 +9,8 @@ use crate::http::inputs::envelope::unfit;
 /// Members for which a server must store responses.
 const STORED: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
 
-pub(in crate::http::dialects::openai) fn read(
-    mut members: Map<String, Value>,
-) -> Result<Conversation, Error> {
+/// Reads a request.
+pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Error> {
     for name in STORED {
         if members.get(name).is_some_and(|value| !value.is_null()) {
             let message = "this server stores nothing; send the whole conversation in \"input\"";
