@@ -166,7 +166,7 @@ def events(answer):
     assert headers["Content-Type"].split(";")[0] == "text/event-stream"
     blocks = body.decode().split("\n\n")
     assert blocks.pop() == ""
-    return [json.loads(block.removeprefix("data: ")) for block in blocks]
+    return [json.loads(block.split("data: ", 1)[1]) for block in blocks]
 
 
 # --- embeddings ---
@@ -478,6 +478,28 @@ def test_pictures_are_made_from_a_text(image):
     body = ok(post(image, GENERATIONS, prompt="list"))
     listed = [base64.b64decode(item["b64_json"]) for item in body["data"]]
     assert listed == [b"\x89PNG1", b"\x89PNG2"]
+
+
+def test_pictures_as_events(image):
+    answer = post(image, GENERATIONS, prompt="list", stream=True)
+    assert answer[2].startswith(b"event: image_generation.completed\ndata: {")
+    first, second = events(answer)
+    assert [first.pop("b64_json"), second.pop("b64_json")] == [
+        base64.b64encode(b"\x89PNG%d" % number).decode() for number in (1, 2)
+    ]
+    assert isinstance(first.pop("created_at"), int)
+    no_tokens = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    assert first == {
+        "type": "image_generation.completed",
+        "background": "auto",
+        "output_format": "png",
+        "quality": "auto",
+        "size": "auto",
+        "usage": {**no_tokens, "input_tokens_details": {"image_tokens": 0, "text_tokens": 0}},
+    }
+    edited = events(send_form(image, EDITS, {"image": b"1", "prompt": "x", "stream": "true"}))
+    assert [event["type"] for event in edited] == ["image_edit.completed"]
+    assert error(post(image, GENERATIONS, prompt="wrong", stream=True))[0] == 500
 
 
 def test_pictures_are_made_from_pictures(model):

@@ -62,9 +62,40 @@ impl Description {
         self.schemas.extend(other.schemas);
     }
 
-    fn merge_operation(&mut self, address: &str, method: &str, operation: Value) {
+    fn merge_operation(&mut self, address: &str, method: &str, mut operation: Value) {
         let operations = self.paths.entry(address).or_insert_with(|| json!({}));
+        if let Some(other) = operations.get_mut(method) {
+            unite(&mut operation, other.take());
+        }
         operations[method] = operation;
+    }
+}
+
+/// Adds what another dialect describes for the same address and method: bodies and responses. OpenAPI
+/// has one operation for both.
+fn unite(operation: &mut Value, other: Value) {
+    unite_content(&mut operation["requestBody"], other["requestBody"].clone());
+    let Value::Object(responses) = &other["responses"] else { return };
+    for (status, response) in responses {
+        let own = &mut operation["responses"][status];
+        if own.is_null() {
+            *own = response.clone();
+        } else {
+            unite_content(own, response.clone());
+        }
+    }
+}
+
+/// Adds the media types of `other`. A media type that both have may have either schema.
+fn unite_content(own: &mut Value, mut other: Value) {
+    let Value::Object(types) = other["content"].take() else { return };
+    for (media, described) in types {
+        let own = &mut own["content"][&media];
+        if own.is_null() {
+            *own = described;
+        } else if own["schema"] != described["schema"] {
+            own["schema"] = json!({"anyOf": [own["schema"].take(), described["schema"]]});
+        }
     }
 }
 
@@ -273,6 +304,36 @@ fn item(field: &Field, encoding: Encoding) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_dialects_may_share_an_address() {
+        let operation = |id: &str, body: &str, status: &str, schema: &str| {
+            json!({
+                "operationId": id,
+                "requestBody": {"content": {body: {"schema": {"type": schema}}}},
+                "responses": {status: {"content": {"a/b": {"schema": {"type": schema}}}}},
+            })
+        };
+        let mut all =
+            Description::default().at("/", "post", operation("first", "x/y", "200", "null"));
+        let second = operation("second", "x/z", "200", "string");
+        all.merge(Description::default().at("/", "post", second));
+        let third = operation("third", "x/y", "400", "null");
+        all.merge(Description::default().at("/", "post", third));
+        let either = json!({"anyOf": [{"type": "string"}, {"type": "null"}]});
+        let expected = json!({
+            "operationId": "third",
+            "requestBody": {"content": {
+                "x/y": {"schema": {"type": "null"}},
+                "x/z": {"schema": {"type": "string"}},
+            }},
+            "responses": {
+                "400": {"content": {"a/b": {"schema": {"type": "null"}}}},
+                "200": {"content": {"a/b": {"schema": either}}},
+            },
+        });
+        assert_eq!(all.paths["/"]["post"], expected);
+    }
 
     #[test]
     fn a_text_has_its_format() {

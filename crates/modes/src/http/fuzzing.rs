@@ -8,13 +8,12 @@ use axum::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use crate::http::conversation::chunks::Chunks;
-use crate::http::conversation::reply::Reply;
-use crate::http::dialects::openai::{chat, completions, responses};
-use crate::http::dialects::{anthropic, grpc, kserve, oip};
+use crate::http::dialects::openai::other_tasks;
+use crate::http::dialects::{grpc, huggingface, kserve, oip};
 use crate::http::inputs::egress;
 use crate::http::inputs::images;
 use crate::http::inputs::multipart;
+use crate::http::inputs::request;
 use crate::http::wire::guard;
 
 /// Reads a form whose boundary is `b`.
@@ -166,56 +165,47 @@ pub fn tensors(bytes: &[u8]) {
     assert_eq!(budget.taken(), 0);
 }
 
-/// Reads a request of a chat protocol, which the first byte chooses, for a model of all messages and for
-/// one of texts and pictures. Inputs that are made from it have names of the schema.
-pub fn conversations(bytes: &[u8]) {
+/// Reads a request of OpenAI's or Hugging Face's clients for an embedding, a text or a picture. The
+/// first byte chooses the address. The body is JSON or a form, in which fields may repeat. Its jobs are
+/// within the limit, and no memory stays reserved.
+pub fn media(bytes: &[u8]) {
+    const MOST: usize = 50;
     let schemas = [
+        serde_json::json!({"text": "text", "dimensions": {"type": "integer", "required": false}}),
         serde_json::json!({
-            "messages": "json",
-            "max_tokens": {"type": "integer", "required": false},
-            "stop": {"type": "text", "list": true, "required": false},
-            "tools": {"type": "json", "required": false},
+            "prompt": {"type": "text", "required": false},
+            "image": {"type": "image", "list": true, "required": false},
+            "mask": {"type": "image", "required": false},
         }),
         serde_json::json!({
-            "prompt": "text",
-            "system": {"type": "text", "required": false},
-            "history": {"type": "json", "required": false},
-            "photos": {"type": "image", "list": true, "required": false},
-            "sound": {"type": "audio", "required": false},
-            "temperature": {"type": "number", "required": false},
+            "sound": "audio",
+            "task": {"type": "text", "required": false},
+            "languages": {"type": "text", "list": true, "required": false},
         }),
+        serde_json::json!({"data": "json", "file": {"type": "file", "required": false}}),
     ];
     let Some((choice, body)) = bytes.split_first() else { return };
-    let readers = [chat::read, completions::read, responses::read, anthropic::read];
-    let Ok(serde_json::Value::Object(members)) = json::parse(body) else { return };
+    let body = Bytes::copy_from_slice(body);
+    let budget = Budget::new(1 << 28);
     for schema in schemas {
         let (schema, _) = InputsSchema::parse(&schema);
-        let read = readers[usize::from(*choice) % readers.len()];
-        if let Ok(conversation) = read(members.clone())
-            && let Ok(raw) = conversation.into_inputs(&schema)
-        {
-            assert!(raw.keys().all(|name| schema.fields().contains_key(name)));
-            let _ = schema.resolve(raw);
+        let mut reservation = budget.reserve(None);
+        assert!(reservation.add(body.len()));
+        let Ok(inputs) = request::fuzz(&body, reservation) else { continue };
+        let jobs = match choice % 5 {
+            4 => huggingface::content::records(&schema, inputs, MOST).map(|records| records.jobs),
+            choice => other_tasks::fuzz(choice, &schema, inputs, MOST),
+        };
+        let Ok(jobs) = jobs else { continue };
+        assert!((1..=MOST).contains(&jobs.len()));
+        for mut job in jobs {
+            if choice % 5 != 4 {
+                assert!(job.raw.keys().all(|name| schema.fields().contains_key(name)));
+            }
+            if schema.gather(&mut job.raw).is_ok() {
+                let _ = schema.resolve(job.raw);
+            }
         }
     }
-}
-
-/// Reads the answer of a chat model: as JSON, as lines of JSON, and as text. In two chunks it is read
-/// as in one.
-pub fn answers(bytes: &[u8]) {
-    let Some((cut, answer)) = bytes.split_first() else { return };
-    let _ = Reply::of(Outcome::bytes("application/json", Bytes::copy_from_slice(answer)));
-    let (first, second) = answer.split_at(usize::from(*cut).min(answer.len()));
-    for media in ["application/x-ndjson", "text/plain"] {
-        let whole = Reply::of(Outcome::bytes(media, Bytes::copy_from_slice(answer)));
-        let Ok(mut chunks) = Chunks::of(Some(media)) else { continue };
-        let mut content = String::new();
-        let parts = [chunks.read(first.to_vec().into()), chunks.read(second.to_vec().into())];
-        let is_read = parts.into_iter().chain([chunks.end()]).all(|deltas| {
-            let Ok(deltas) = deltas else { return false };
-            content.extend(deltas.into_iter().filter_map(|delta| delta.content));
-            true
-        });
-        assert_eq!(whole.map(|reply| reply.content).ok(), is_read.then_some(content));
-    }
+    assert_eq!(budget.taken(), 0);
 }

@@ -9,7 +9,12 @@ pub(crate) mod chat;
 pub(crate) mod completions;
 mod description;
 pub(crate) mod error;
-pub(crate) mod responses;
+mod fields;
+mod images;
+pub(crate) mod other_tasks;
+mod responses;
+mod speech;
+mod transcriptions;
 
 use ai_integration_contract::{Environment, SettingError};
 use ai_integration_engine::Model;

@@ -361,6 +361,14 @@ fn collect_form(
     Ok(inputs)
 }
 
+/// Reads a body for the fuzz targets: a JSON object, or a form whose boundary is `b`.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(body: &Bytes, reservation: Reservation) -> Result<RequestInputs, Failure> {
+    let media = if body.starts_with(b"{") { JSON } else { "multipart/form-data; boundary=b" };
+    let media = media.parse().expect("it is a media type");
+    RequestInputs::parse(&Format { media, encoding: Encoding::Utf8 }, body, reservation)
+}
+
 /// Makes the failure of a request with too many inputs.
 pub(crate) fn too_many() -> Failure {
     malformed(format!("the request has more than {MAX_FIELDS} inputs"))

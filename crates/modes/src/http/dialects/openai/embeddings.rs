@@ -17,7 +17,7 @@ use crate::http::dialects::openai::fields::{
 };
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
-use crate::http::inputs::envelope::Envelope;
+use crate::http::inputs::envelope::{Envelope, unfit};
 use crate::http::inputs::request::RequestInputs;
 use crate::http::large::work_on;
 use crate::http::records::{self, copies};
@@ -27,9 +27,9 @@ use crate::http::tasks;
 const PASSES: usize = 3;
 
 /// A request for embeddings.
-struct Request {
+pub(super) struct Request {
     /// The inputs of each job.
-    jobs: Vec<RequestInputs>,
+    pub(super) jobs: Vec<RequestInputs>,
     /// The number of texts.
     count: usize,
     is_base64: bool,
@@ -87,7 +87,11 @@ pub(super) async fn embeddings(
     Ok(work_on(PASSES * size, write).await??)
 }
 
-fn read(schema: &InputsSchema, envelope: Envelope, limit: usize) -> Result<Request, Failure> {
+pub(super) fn read(
+    schema: &InputsSchema,
+    envelope: Envelope,
+    limit: usize,
+) -> Result<Request, Failure> {
     let Envelope { members, length, reservation } = envelope;
     let mut raw = from_json(members);
     let texts = texts(take(&mut raw, "input"))?;

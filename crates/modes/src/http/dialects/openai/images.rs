@@ -1,30 +1,27 @@
 //! Pictures from a text (`POST /v1/images/generations`), and from pictures (`/v1/images/edits` and
 //! `/v1/images/variations`).
 
-use ai_integration_contract::{
-    Data, Error, InputsSchema, Kind, Outcome, RawInputs, RawValue, Task,
-};
+mod pictures;
+
+use ai_integration_contract::{Error, InputsSchema, Kind, Outcome, RawInputs, RawValue, Task};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
-use serde::Serialize;
 use serde_json::Value;
 
+use self::pictures::{events, pictures};
 use crate::http::app::App;
-use crate::http::data_url::data_url;
+use crate::http::dialects::openai::error;
 use crate::http::dialects::openai::fields::{
     file_input, from_json, join_lists, keep_known, take, take_flag, take_text, text_input, unfit,
 };
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
-use crate::http::inputs::envelope::Envelope;
+use crate::http::inputs::envelope::{Envelope, unfit};
 use crate::http::inputs::request::{RequestInputs, extent};
 use crate::http::large::work_on;
-use crate::http::models::seconds_since_1970;
 use crate::http::records::{self, copies};
+use crate::http::server_sent::{self, put};
 use crate::http::tasks;
 
 /// The number of times that the bytes of pictures are processed while the response is made: for
@@ -34,19 +31,6 @@ const PASSES: usize = 3;
 const PROMPT: &str = "prompt";
 const IMAGE: &str = "image";
 const MASK: &str = "mask";
-
-#[derive(Serialize)]
-struct Pictures {
-    created: u64,
-    data: Vec<Picture>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Picture {
-    B64Json(String),
-    Url(String),
-}
 
 pub(super) async fn generations(
     State(app): State<App>,
@@ -78,21 +62,46 @@ async fn run(
     let RequestInputs { raw, reservation } = inputs;
     let mut raw = join_lists(raw);
     let is_url = wants_url(&mut raw)?;
-    if take_flag(&mut raw, "stream")? {
-        return Err(unfit("stream", "pictures are not streamed; expected false").into());
-    }
+    let is_streamed = take_flag(&mut raw, "stream")?;
     let count = count(&model.schema, &mut raw)?;
     place(&model.schema, &mut raw, has_picture)?;
     let length = extent(&raw);
     let inputs = RequestInputs { raw, reservation };
     let jobs = copies(inputs, length, count, app.max_records())?;
-    let outcomes = records::run(&app, &model, call, jobs).await?;
-    let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
-    Ok(work_on(PASSES * size, move || write(outcomes, is_url)).await??)
+    let context = call.context.clone();
+    let tickets = records::submit(&app, &model, call, jobs).await?;
+    if is_streamed {
+        let kind = if has_picture { "image_edit.completed" } else { "image_generation.completed" };
+        let made = async move {
+            let outcomes = records::outcomes(tickets).await?;
+            let size = size(&outcomes);
+            let write = move || pictures(outcomes, false).map(|made| events(&made, kind));
+            work_on(PASSES * size, write).await?
+        };
+        let fail = move |failure: &Failure| {
+            app.record_late(failure, &context);
+            let mut event = Vec::new();
+            put(&mut event, &error::body(failure, app.wording()));
+            event
+        };
+        return server_sent::respond_late(made, fail).await;
+    }
+    let outcomes = records::outcomes(tickets).await?;
+    let size = size(&outcomes);
+    let write = move || pictures(outcomes, is_url).map(|made| Json(made).into_response());
+    work_on(PASSES * size, write).await?
+}
+
+fn size(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().map(|outcome| outcome.data.len()).sum()
 }
 
 /// Gives the prompt, the pictures and the mask to the inputs for them, and leaves out what is no input.
-fn place(schema: &InputsSchema, raw: &mut RawInputs, has_picture: bool) -> Result<(), Error> {
+pub(super) fn place(
+    schema: &InputsSchema,
+    raw: &mut RawInputs,
+    has_picture: bool,
+) -> Result<(), Error> {
     let prompt = take(raw, PROMPT);
     if !has_picture {
         keep_known(schema, raw);
@@ -144,7 +153,7 @@ fn place_prompt(
 
 /// Returns the number of jobs, one for each picture. A model with an input `n` makes all pictures in
 /// one job.
-fn count(schema: &InputsSchema, raw: &mut RawInputs) -> Result<usize, Error> {
+pub(super) fn count(schema: &InputsSchema, raw: &mut RawInputs) -> Result<usize, Error> {
     if schema.fields().contains_key("n") {
         return Ok(1);
     }
@@ -166,27 +175,6 @@ fn wants_url(raw: &mut RawInputs) -> Result<bool, Error> {
         Some("url") => Ok(true),
         Some(_) => Err(unfit("response_format", "expected b64_json or url")),
     }
-}
-
-fn write(outcomes: Vec<Outcome>, is_url: bool) -> Result<Response, Failure> {
-    let mut data = Vec::with_capacity(outcomes.len());
-    for outcome in outcomes {
-        if !outcome.is_image() {
-            let media = outcome.content_type.as_deref().unwrap_or("no content type");
-            let message = format!("the model's result is not a picture, but has {media}");
-            return Err(Error::new(Kind::ModelFailed, message).into());
-        }
-        let media = outcome.media_type();
-        let picture = |bytes: &Bytes| match is_url {
-            true => Picture::Url(data_url(&media, bytes)),
-            false => Picture::B64Json(BASE64_STANDARD.encode(bytes)),
-        };
-        match outcome.data {
-            Data::List(list) => data.extend(list.iter().map(picture)),
-            one => data.push(picture(&one.into_bytes())),
-        }
-    }
-    Ok(Json(Pictures { created: seconds_since_1970(), data }).into_response())
 }
 
 #[cfg(test)]

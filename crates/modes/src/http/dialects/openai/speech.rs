@@ -9,7 +9,7 @@ use crate::http::dialects::native;
 use crate::http::dialects::openai::fields::{from_json, keep_known, take_text, text_input, unfit};
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
-use crate::http::inputs::envelope::Envelope;
+use crate::http::inputs::envelope::{Envelope, unfit};
 use crate::http::inputs::request::RequestInputs;
 use crate::http::tasks;
 

@@ -65,7 +65,7 @@ async fn run(
 }
 
 /// Gives the recording to the input for it, and leaves out what is no input.
-fn place(schema: &InputsSchema, raw: &mut RawInputs, task: &str) -> Result<(), Failure> {
+pub(super) fn place(schema: &InputsSchema, raw: &mut RawInputs, task: &str) -> Result<(), Failure> {
     let file = take(raw, FILE).ok_or_else(|| unfit(FILE, "missing; expected a sound"))?;
     let (name, _) = file_input(schema, FILE, "audio", &[]).ok_or_else(|| {
         unfit(FILE, "the model does not have exactly one required input for a sound")
