@@ -1,7 +1,7 @@
 //! The entry points of the fuzz targets. They are compiled only for fuzzing.
 
 pub use crate::http::fuzzing::{
-    answers, conversations, egress, events, grpc, guard, images, json, multipart, tensors,
+    egress, events, grpc, guard, images, json, media, multipart, tensors,
 };
 
 /// Reads a pickle.
