@@ -15,6 +15,22 @@ def images(*texts):
     return {"created": 0, "data": data}
 
 
+def event(kind, text):
+    """The only event of a picture: the server does not know how far it is."""
+    tokens = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    details = {"image_tokens": 0, "text_tokens": 0}
+    return {
+        "type": kind + ".completed",
+        "created_at": 0,
+        "b64_json": language.file("", text.encode(), "")["base64"],
+        "output_format": "png",
+        "background": "auto",
+        "quality": "auto",
+        "size": "auto",
+        "usage": {**tokens, "input_tokens_details": details},
+    }
+
+
 def pictured(name, method, expected, **arguments):
     return Case(name, "picture", "images." + method, arguments, expected)
 
@@ -116,6 +132,22 @@ MEDIA = [
         {"created": 0, "data": [{"url": language.data_url(image("a").encode(), "image/png")}]},
         prompt="a",
         response_format="url",
+    ),
+    pictured(
+        "pictures as a stream",
+        "generate",
+        [event("image_generation", image("a cat"))] * 2,
+        prompt="a cat",
+        n=2,
+        stream=True,
+    ),
+    pictured(
+        "an edited picture as a stream",
+        "edit",
+        [event("image_edit", image("blue", [len(PNG)]))],
+        image=PICTURE,
+        prompt="blue",
+        stream=True,
     ),
     pictured(
         "an edited picture",

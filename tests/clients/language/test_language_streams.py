@@ -10,33 +10,38 @@ pytestmark = pytest.mark.clients
 
 OPENAI = ["call_openai.py", "call_openai.mjs"]
 CHAT, MESSAGES = "chat.completions.create", "messages.create"
-# The programs, with the method for a chat and the way to its text.
+# The programs, with the method for a chat.
 CLIENTS = [("call_openai.py", CHAT), ("call_openai.mjs", CHAT), ("call_anthropic.py", MESSAGES)]
+# The other methods that stream a text, with the member for it.
+TEXTS = {"completions.create": "prompt", "responses.create": "input"}
+OTHERS = [(program, method) for program in OPENAI for method in TEXTS]
 AT_ONCE = 16
 
 
 def asking(address, method, task, **more):
-    arguments = {"model": "any", "messages": [{"role": "user", "content": task}], "max_tokens": 99}
-    return {
-        "address": address,
-        "method": method,
-        "arguments": {**arguments, "stream": True},
-        **more,
-    }
+    arguments = {"model": "any", "stream": True}
+    if method in TEXTS:
+        arguments[TEXTS[method]] = task
+    else:
+        arguments = {**arguments, "messages": [{"role": "user", "content": task}]}
+        arguments["max_tokens"] = 99
+    return {"address": address, "method": method, "arguments": arguments, **more}
 
 
 def words(chunks):
-    """The text of a stream, by either client."""
-    deltas = [
-        chunk["choices"][0]["delta"].get("content")
-        if "choices" in chunk
-        else chunk.get("delta", {}).get("text")
-        for chunk in chunks
-    ]
-    return [delta for delta in deltas if delta]
+    """The pieces of text in a stream of any of the methods."""
+    return [text for text in map(text_of, chunks) if text]
 
 
-@pytest.mark.parametrize(("program", "method"), CLIENTS)
+def text_of(chunk):
+    if "choices" in chunk:
+        choice = chunk["choices"][0]
+        return choice["delta"].get("content") if "delta" in choice else choice["text"]
+    delta = chunk.get("delta")
+    return delta.get("text") if isinstance(delta, dict) else delta
+
+
+@pytest.mark.parametrize(("program", "method"), [*CLIENTS, *OTHERS])
 def test_a_failure_in_the_middle_of_a_stream_is_raised(program, method):
     with language.served("chat") as server:
         place = language.address(server)
@@ -45,7 +50,7 @@ def test_a_failure_in_the_middle_of_a_stream_is_raised(program, method):
             program, [asking(place, method, task) for task in tasks]
         )
     assert words(failed["chunks"]) == words(crashed["chunks"]) == ["so ", "it "]
-    is_openai = method == CHAT
+    is_openai = method != MESSAGES
     raised = ("APIError", None) if is_openai else ("APIStatusError", 200)
     for answer, code, told in [
         (failed, "model_failed", "out of words"),
