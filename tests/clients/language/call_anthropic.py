@@ -28,7 +28,7 @@ def plain(answer):
 
 
 def failure(error):
-    """What the client raises: its class, its status, and the error as the server described it."""
+    """Returns the class of an exception, its status, and the error as the server described it."""
     told = getattr(error, "body", None)
     return {
         "raised": type(error).__name__,

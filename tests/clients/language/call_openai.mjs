@@ -57,7 +57,7 @@ async function plain(answer) {
   return members;
 }
 
-// What the client throws: its class, its status, and the error as the server described it.
+// Returns the class of an exception, its status, and the error as the server described it.
 function failure(error) {
   if (!(error instanceof OpenAIError)) throw error;
   return {

@@ -54,7 +54,7 @@ def plain(answer):
 
 
 def failure(error):
-    """What the client raises: its class, its status, and the error as the server described it."""
+    """Returns the class of an exception, its status, and the error as the server described it."""
     told = error.body if isinstance(getattr(error, "body", None), dict) else {}
     return {
         "raised": type(error).__name__,

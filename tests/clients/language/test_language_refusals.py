@@ -151,7 +151,7 @@ def servers(addresses, tmp_path_factory):
 
 
 def steady(text):
-    """How long a request took is not the same each time."""
+    """Leaves out the time that a request took, which varies."""
     return re.sub(r"\d\.\d+ s", "… s", text)
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a stream, and many at once: failures, retries, clients that leave."""
+"""Streams that fail, clients that leave or try again, and many streams at once."""
 
 import itertools
 

@@ -99,7 +99,7 @@ def places(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sessions(places):
-    """What each session gave, by its transport and its mode."""
+    """The answer of each session, by its transport and its mode."""
     uses = [use for use, _ in (USES | ERRORS).values()] + list(OTHERS.values())
     sent = {
         (transport, mode): {**places[transport], "mode": mode, "uses": uses}
