@@ -17,9 +17,11 @@ use std::sync::Arc;
 
 use ai_integration_contract::{Error, Field, InputsSchema, Kind, RawInputs, RawValue, Shape, Task};
 use ai_integration_engine::{Model, Ticket};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json};
 
 use self::parts::{Media, Parts};
+use self::reply::Reply;
 use crate::http::app::App;
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
@@ -29,6 +31,8 @@ use crate::http::inputs::unnamed::only;
 use crate::http::large::work_on;
 use crate::http::tasks;
 
+/// The number of times that the bytes of a result are processed while the answer is made.
+const PASSES: usize = 3;
 const MESSAGES: &str = "messages";
 const SYSTEM: &str = "system";
 const HISTORY: &str = "history";
@@ -72,6 +76,17 @@ pub(crate) async fn submit(
     };
     let raw = Box::pin(work_on(length, convert)).await??;
     app.submit(call, RequestInputs { raw, reservation }).await
+}
+
+/// Answers with the whole result of a job, which `write` writes in the words of a protocol.
+pub(crate) async fn respond(
+    ticket: Ticket,
+    write: impl FnOnce(&Reply) -> Json + Send + 'static,
+) -> Result<Response, Failure> {
+    let outcome = ticket.outcome().await?;
+    let size = PASSES * outcome.data.len();
+    let answer = move || Ok(axum::Json(write(&Reply::of(outcome)?)).into_response());
+    work_on(size, answer).await?
 }
 
 /// Returns true if a request asks for a streamed answer.

@@ -2,7 +2,6 @@ use ai_integration_contract::{Outcome, RawValue};
 use serde_json::json;
 
 use super::*;
-use crate::http::conversation::reply::Reply;
 use crate::http::failure::Wording;
 
 /// Returns the inputs of a conversation as JSON, or the message of its error.
@@ -22,7 +21,7 @@ fn inputs(schema: &Json, messages: &Json, options: &Json) -> Result<Json, String
     Ok(Json::Object(plain.collect()))
 }
 
-fn user(content: Json) -> Json {
+fn user(content: &Json) -> Json {
     json!({"role": "user", "content": content})
 }
 
@@ -40,7 +39,7 @@ fn a_model_with_the_input_messages_gets_all_messages_and_its_options() {
         json!({"messages": "json", "max_tokens": "integer", "stop": "json", "n": "integer"});
     let messages = json!([
         {"role": "system", "content": "be nice"},
-        user(json!([text("what is this?"), picture("data:image/png;base64,AAAA")])),
+        user(&json!([text("what is this?"), picture("data:image/png;base64,AAAA")])),
         {"role": "assistant", "tool_calls": [{"id": "1"}]},
         {"role": "tool", "content": "sunny", "tool_call_id": "1"},
     ]);
@@ -60,9 +59,9 @@ fn another_model_gets_the_last_message_of_the_user() {
     let messages = json!([
         {"role": "system", "content": "be nice"},
         {"role": "developer", "content": [text("and short")]},
-        user(json!("hello")),
+        user(&json!("hello")),
         {"role": "assistant", "content": "hi"},
-        user(json!([text("what is"), text("this?")])),
+        user(&json!([text("what is"), text("this?")])),
         {"role": "assistant", "content": "a"},
     ]);
     let none = json!({});
@@ -77,7 +76,7 @@ fn another_model_gets_the_last_message_of_the_user() {
     let expected = json!({
         "prompt": "what is\nthis?",
         "system": "be nice\nand short",
-        "history": [user(json!("hello")), {"role": "assistant", "content": "hi"}],
+        "history": [user(&json!("hello")), {"role": "assistant", "content": "hi"}],
     });
     assert_eq!(inputs(&optional, &messages, &none), Ok(expected));
     // Without an input `system` the history has the instructions too.
@@ -92,17 +91,17 @@ fn pictures_and_sounds_go_to_the_only_input_for_them() {
     let one =
         json!({"text": "text", "photo": "image", "sound": {"type": "audio", "required": false}});
     let sound = json!({"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}});
-    let asked = json!([user(json!([text("what?"), picture("https://a.test/b.png"), sound]))]);
+    let asked = json!([user(&json!([text("what?"), picture("https://a.test/b.png"), sound]))]);
     let expected = json!({"text": "what?", "photo": "https://a.test/b.png", "sound": "UklG"});
     assert_eq!(inputs(&one, &asked, &none), Ok(expected));
     // A later question is about the picture before it.
-    let later = json!([asked[0], {"role": "assistant", "content": "a cat"}, user(json!("why?"))]);
+    let later = json!([asked[0], {"role": "assistant", "content": "a cat"}, user(&json!("why?"))]);
     let expected = json!({"text": "why?", "photo": "https://a.test/b.png", "sound": "UklG"});
     assert_eq!(inputs(&one, &later, &none), Ok(expected));
     // Some programs send the URL without an object.
     let bare = json!({"type": "image_url", "image_url": "data:,"});
     let several = json!({"text": "text", "photos": {"type": "image", "list": true}});
-    let two = json!([user(json!([bare, picture("data:image/png;base64,AAAA")]))]);
+    let two = json!([user(&json!([bare, picture("data:image/png;base64,AAAA")]))]);
     let expected = json!({"text": "", "photos": ["data:,", "data:image/png;base64,AAAA"]});
     assert_eq!(inputs(&several, &two, &none), Ok(expected));
     for (schema, messages, expected) in [
@@ -116,7 +115,7 @@ fn pictures_and_sounds_go_to_the_only_input_for_them() {
 #[test]
 fn requests_that_do_not_fit_are_refused() {
     let schema = json!({"text": "text", "seed": {"type": "integer", "required": false}});
-    let good = json!([user(json!("hello"))]);
+    let good = json!([user(&json!("hello"))]);
     let (none, seed) = (json!({}), json!({"seed": 1}));
     for (schema, messages, options, expected) in [
         (&schema, json!([]), &none, "messages: expected at least one message"),
@@ -124,19 +123,19 @@ fn requests_that_do_not_fit_are_refused() {
         (&schema, json!([{"role": 1}]), &none, "messages[0]: expected an object with a role"),
         (
             &schema,
-            json!([user(json!(5))]),
+            json!([user(&json!(5))]),
             &none,
             "messages[0].content: expected text or a list of parts",
         ),
         (
             &schema,
-            json!([user(json!([text("a"), "b"]))]),
+            json!([user(&json!([text("a"), "b"]))]),
             &none,
             "messages[0].content[1]: expected a part with a type",
         ),
         (
             &schema,
-            json!([user(json!([{"type": "file"}]))]),
+            json!([user(&json!([{"type": "file"}]))]),
             &none,
             "messages: a part of the type \"file\" is not supported; send text, image_url, \
              input_audio",

@@ -86,8 +86,7 @@ async fn messages(
         let words = MessageWords::new(model, context.id.clone());
         return server_sent::respond(app, context, ticket, words).await;
     }
-    let reply = Reply::of(ticket.outcome().await?)?;
-    Ok(Json(whole(&model, &reply)).into_response())
+    conversation::respond(ticket, move |reply| whole(&model, reply)).await
 }
 
 fn whole(model: &str, reply: &Reply) -> Value {

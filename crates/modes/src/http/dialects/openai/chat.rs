@@ -1,9 +1,8 @@
 //! Chat completions: `POST /v1/chat/completions`.
 
 use ai_integration_contract::{Error, Task};
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -30,13 +29,12 @@ pub(super) async fn chat(
     let wants_usage = wants_usage(&envelope.members)?;
     let context = call.context.clone();
     let (model, ticket) = conversation::submit(&app, call, &TASKS, envelope, read).await?;
-    let id = Head::new("chatcmpl", app.model_id(&model));
+    let head = Head::new("chatcmpl", app.model_id(&model));
     if is_streamed {
-        let words = ChatWords::new(&id, wants_usage);
+        let words = ChatWords::new(&head, wants_usage);
         return server_sent::respond(app, context, ticket, words).await;
     }
-    let reply = Reply::of(ticket.outcome().await?)?;
-    Ok(Json(whole(id, reply)).into_response())
+    conversation::respond(ticket, move |reply| whole(&head, reply)).await
 }
 
 /// Reads a request.
@@ -93,14 +91,12 @@ pub(super) fn usage(usage: &Usage) -> Value {
     described.into()
 }
 
-fn whole(head: Head, reply: Reply) -> Value {
-    let finish_reason = reply.finish_reason().to_owned();
-    let usage = usage(reply.usage());
+fn whole(head: &Head, reply: &Reply) -> Value {
     let has_calls = !reply.calls.is_empty();
-    let content = (!has_calls || !reply.content.is_empty()).then_some(reply.content);
+    let content = (!has_calls || !reply.content.is_empty()).then_some(&reply.content);
     let mut message = json!({"role": "assistant", "content": content, "refusal": null});
     if !reply.reasoning.is_empty() {
-        message["reasoning_content"] = reply.reasoning.into();
+        message["reasoning_content"] = reply.reasoning.as_str().into();
     }
     if has_calls {
         message["tool_calls"] = json!(reply.calls);
@@ -109,7 +105,7 @@ fn whole(head: Head, reply: Reply) -> Value {
         "index": 0,
         "message": message,
         "logprobs": null,
-        "finish_reason": finish_reason,
+        "finish_reason": reply.finish_reason(),
     });
     json!({
         "id": head.id,
@@ -117,7 +113,7 @@ fn whole(head: Head, reply: Reply) -> Value {
         "created": head.created,
         "model": head.model,
         "choices": [choice],
-        "usage": usage,
+        "usage": usage(reply.usage()),
     })
 }
 

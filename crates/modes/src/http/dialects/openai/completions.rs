@@ -1,9 +1,8 @@
 //! Completions of a text: `POST /v1/completions`.
 
 use ai_integration_contract::{Error, Task};
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use crate::http::app::App;
@@ -34,8 +33,7 @@ pub(super) async fn completions(
         let words = CompletionWords { prefix, wants_usage, end: End::default() };
         return server_sent::respond(app, context, ticket, words).await;
     }
-    let reply = Reply::of(ticket.outcome().await?)?;
-    Ok(Json(whole(head, reply)).into_response())
+    conversation::respond(ticket, move |reply| whole(&head, reply)).await
 }
 
 /// Reads a prompt as the message of a user.
@@ -52,7 +50,7 @@ pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Erro
     Ok(Conversation { messages, options: members, place: "prompt" })
 }
 
-fn whole(head: Head, reply: Reply) -> Value {
+fn whole(head: &Head, reply: &Reply) -> Value {
     let choice = json!({
         "index": 0,
         "finish_reason": reply.finish_reason(),

@@ -11,16 +11,16 @@ use crate::http::failure::{Failure, Reason, Wording};
 
 /// Returns the body of the response to a failure. The same object is sent when a stream fails.
 pub(crate) fn body(failure: &Failure, wording: Wording) -> Value {
-    written(failure.detail(wording), failure.reason, failure.first_field())
+    written(&failure.detail(wording), failure.reason, failure.first_field())
 }
 
 /// Makes the response of a probe while the model is not ready.
 pub(super) fn not_ready(reason: &str) -> Response {
-    let reason = written(reason.to_owned(), Reason::Failed(Kind::ModelUnavailable), None);
+    let reason = written(reason, Reason::Failed(Kind::ModelUnavailable), None);
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], Json(reason)).into_response()
 }
 
-fn written(message: String, reason: Reason, param: Option<&str>) -> Value {
+fn written(message: &str, reason: Reason, param: Option<&str>) -> Value {
     let kind = type_of(reason.status());
     let code = reason.code();
     json!({"error": {"message": message, "type": kind, "param": param, "code": code}})

@@ -5,9 +5,8 @@ mod object;
 mod request;
 
 use ai_integration_contract::Task;
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::Value;
 
 use self::events::ResponseWords;
@@ -36,11 +35,10 @@ pub(super) async fn responses(
     if is_streamed {
         return server_sent::respond(app, context, ticket, ResponseWords::new(head)).await;
     }
-    let reply = Reply::of(ticket.outcome().await?)?;
-    Ok(Json(whole(&head, reply)).into_response())
+    conversation::respond(ticket, move |reply| whole(&head, reply)).await
 }
 
-fn whole(head: &Head, reply: Reply) -> Value {
+fn whole(head: &Head, reply: &Reply) -> Value {
     let mut output = Vec::new();
     if !reply.content.is_empty() || reply.calls.is_empty() {
         output.push(message(&id("msg"), "completed", &[text_part(&reply.content)]));
