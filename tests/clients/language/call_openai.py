@@ -10,6 +10,7 @@ import json
 import sys
 
 import openai
+from openai.pagination import SyncPage
 
 # For a single answer, in seconds.
 TIMEOUT = 60
@@ -94,7 +95,7 @@ def made(call):
             answer = method_of(client, call)(**arguments(call))
             if isinstance(answer, openai.Stream):
                 return read(answer, call)
-            if isinstance(answer, openai.pagination.SyncPage):
+            if isinstance(answer, SyncPage):
                 return [plain(one) for one in answer]
             return plain(answer)
     except openai.OpenAIError as error:

@@ -40,6 +40,13 @@ class Case:
         return {"address": addresses[self.model], "method": self.method, "arguments": arguments}
 
 
+def refused(member, words):
+    """The exception for a member of the request that does not fit."""
+    error = {"message": "%s: %s" % (member, words), "type": "invalid_request_error"}
+    error = {**error, "param": member, "code": "invalid_input"}
+    return {"raised": "BadRequestError", "status": 400, "error": error}
+
+
 def user(content):
     return {"role": "user", "content": content}
 
@@ -180,6 +187,28 @@ def parts(*texts):
     ]
 
 
+REFUSED = [
+    chat(
+        "two answers",
+        "Hello",
+        refused("n", "expected 1, because each request gets one answer"),
+        n=2,
+    ),
+    Case(
+        "no message",
+        "chat",
+        "chat.completions.create",
+        {"messages": []},
+        refused("messages", "expected at least one message"),
+    ),
+    Case(
+        "tokens to complete",
+        "chat",
+        "completions.create",
+        {"prompt": [1, 2]},
+        refused("prompt", "expected one text; lists of texts and of tokens are not supported"),
+    ),
+]
 COMPLETIONS = [
     Case("a completion", "chat", "completions.create", {"prompt": "Hello"}, of_text(SAID)),
     Case(
@@ -192,4 +221,4 @@ COMPLETIONS = [
 ]
 
 
-CASES = [*CHATS, *COMPLETIONS]
+CASES = [*CHATS, *COMPLETIONS, *REFUSED]

@@ -1,7 +1,7 @@
 """The table of calls for OpenAI's clients: embeddings, sound, pictures and the list of models."""
 
 import language
-from openai_chat import MODEL, PNG, Case
+from openai_chat import MODEL, PNG, Case, refused
 
 CARD = {"id": MODEL, "object": "model", "created": 0, "owned_by": "ai_integration"}
 
@@ -69,6 +69,16 @@ MEDIA = [
     embedded("an embedding", vectors(HELLO), input="Hello"),
     embedded("embeddings", vectors(HELLO, [1, 2, 0.5]), input=["Hello", "é"]),
     embedded("an embedding in floats", vectors(HELLO), input="Hello", encoding_format="float"),
+    embedded(
+        "tokens to embed",
+        refused("input", "lists of tokens are not supported; send texts"),
+        input=[1, 2],
+    ),
+    embedded(
+        "nothing to embed",
+        refused("input", "expected a text or a list of texts, got an empty list"),
+        input=[],
+    ),
     transcribed("a transcription", {"text": "12 bytes"}),
     transcribed("a transcription with an option", {"text": "12 bytesde"}, language="de"),
     transcribed("a transcription as text", "12 bytes", response_format="text"),
@@ -101,17 +111,10 @@ MEDIA = [
     ),
     transcribed(
         "subtitles without segments",
-        {
-            "raised": "BadRequestError",
-            "status": 400,
-            "error": {
-                "message": "response_format: the model gives no segments, which this format needs; "
-                "expected json or text",
-                "type": "invalid_request_error",
-                "param": "response_format",
-                "code": "invalid_input",
-            },
-        },
+        refused(
+            "response_format",
+            "the model gives no segments, which this format needs; expected json or text",
+        ),
         response_format="vtt",
     ),
     transcribed("a translation", {"text": "12 bytes"}, "translations"),

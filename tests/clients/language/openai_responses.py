@@ -1,7 +1,7 @@
 """The table of calls for OpenAI's clients: responses."""
 
 import language
-from openai_chat import CHUNKS, MODEL, PNG, SAID, Case, shown
+from openai_chat import CHUNKS, MODEL, PNG, SAID, Case, refused, shown
 
 DETAILS = {
     "input_tokens_details": {"cached_tokens": 0},
@@ -87,12 +87,6 @@ def text_events(*deltas, **more):
 
 def case(name, expected, model="chat", **arguments):
     return Case(name, model, "responses.create", arguments, expected)
-
-
-def refused(member, words):
-    error = {"message": "%s: %s" % (member, words), "type": "invalid_request_error"}
-    error = {**error, "param": member, "code": "invalid_input"}
-    return {"raised": "BadRequestError", "status": 400, "error": error}
 
 
 PICTURE = language.data_url(PNG, "image/png")
