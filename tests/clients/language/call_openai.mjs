@@ -19,9 +19,7 @@ function clientOf(call) {
 
 // `create_variation` is `createVariation` here.
 function methodOf(client, call) {
-  const parts = call.method
-    .replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
-    .split(".");
+  const parts = call.method.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()).split(".");
   const name = parts.pop();
   const owner = parts.reduce((value, part) => value[part], client);
   return owner[name].bind(owner);
