@@ -287,13 +287,16 @@ def test_a_timeout_and_a_full_queue(texts):
 
 
 def test_refusals_before_the_form_of_a_request_is_known(texts):
-    # They have the words of the classic dialect, or are problem documents.
+    # They have the words of the classic dialect, or are problem documents. Both have `error` too.
     settings = {"AI_INTEGRATION_TOKEN": "secret", "AI_INTEGRATION_MAX_BODY": "1kB"}
     with serve(texts, **settings) as server:
         token = {**JSON, "Authorization": "Bearer secret"}
-        for headers, text, expected in [(JSON, "a", 401), (token, "a" * 2000, 413)]:
+        evil = {**token, "Origin": "https://evil.test"}
+        for headers, text, expected, same in [
+            (JSON, "a", 401, "detail"),
+            (evil, "a", 403, "detail"),
+            (token, "a" * 2000, 413, "err"),
+        ]:
             status, _, body = post(server, headers, inputs=text)
-            assert (status, "detail" in json.loads(body) or "err" in json.loads(body)) == (
-                expected,
-                True,
-            )
+            body = json.loads(body)
+            assert (status, body["error"]) == (expected, body[same])

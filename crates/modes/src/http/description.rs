@@ -65,7 +65,7 @@ impl Description {
     fn merge_operation(&mut self, address: &str, method: &str, mut operation: Value) {
         let operations = self.paths.entry(address).or_insert_with(|| json!({}));
         if let Some(other) = operations.get_mut(method) {
-            unite(&mut operation, other.take());
+            unite(&mut operation, other);
         }
         operations[method] = operation;
     }
@@ -73,8 +73,10 @@ impl Description {
 
 /// Adds what another dialect describes for the same address and method: bodies and responses. OpenAPI
 /// has one operation for both.
-fn unite(operation: &mut Value, other: Value) {
-    unite_content(&mut operation["requestBody"], other["requestBody"].clone());
+fn unite(operation: &mut Value, other: &Value) {
+    if operation.get("requestBody").is_some() {
+        unite_content(&mut operation["requestBody"], other["requestBody"].clone());
+    }
     let Value::Object(responses) = &other["responses"] else { return };
     for (status, response) in responses {
         let own = &mut operation["responses"][status];

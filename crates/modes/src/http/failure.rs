@@ -320,8 +320,15 @@ impl Failure {
 
 /// Writes a failure as a problem document, for dialects without a format of their own.
 pub(crate) fn problem(failure: &Failure, wording: Wording, id: &RequestId) -> Response {
-    let body = failure.problem(wording, id).to_string();
-    (failure.reason.status(), [(CONTENT_TYPE, PROBLEM)], body).into_response()
+    let body = failure.problem(wording, id);
+    (failure.reason.status(), [(CONTENT_TYPE, PROBLEM)], body.to_string()).into_response()
+}
+
+/// Writes a failure as a problem document that also has `error`, for an address of several dialects.
+pub(crate) fn problem_with_error(failure: &Failure, wording: Wording, id: &RequestId) -> Response {
+    let mut body = failure.problem(wording, id);
+    body["error"] = body["detail"].clone();
+    (failure.reason.status(), [(CONTENT_TYPE, PROBLEM)], body.to_string()).into_response()
 }
 
 impl From<Error> for Failure {

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use ai_integration_contract::{
-    Data, Environment, Outcome, Outputs, RawInputs, RawValue, SettingError, Shape, decode_base64,
+    Data, Environment, Kind, Outcome, Outputs, RawInputs, RawValue, SettingError, Shape,
+    decode_base64,
 };
 use ai_integration_engine::Model;
 use axum::Json;
@@ -24,12 +25,13 @@ use crate::http::app::App;
 use crate::http::data_url::{data_url, data_urls};
 use crate::http::description::{Description, body, problems, reasons_of_a_run, responses, result};
 use crate::http::dialect::Dialect;
-use crate::http::dialects::{huggingface, is_served};
-use crate::http::failure::Failure;
+use crate::http::dialects::huggingface;
+use crate::http::failure::{Failure, Reason, Wording, problem_with_error};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::request::{RequestInputs, extent, is_json_type};
 use crate::http::large::work_on;
 use crate::http::page::html;
+use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
 
 pub(crate) struct Classic;
@@ -42,6 +44,11 @@ impl Dialect for Classic {
     fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
         let is_shared = is_served(environment, huggingface::NAME)?;
         Ok(Routes::new().at("/", post(infer)).with_state(Shared { app: app.clone(), is_shared }))
+    }
+
+    /// Clients of the dialect `huggingface`, which has the same address, read the member `error`.
+    fn refuse(&self, failure: &Failure, wording: Wording, id: &RequestId) -> Response {
+        problem_with_error(failure, wording, id)
     }
 
     fn describe(&self, model: &Model) -> Description {
@@ -190,10 +197,20 @@ async fn answer(
             if wants_page {
                 failure.with_body(html::problem(app, reason.status(), reason.title(), &message))
             } else {
-                failure.with_body((reason.status(), Json(json!({"err": message}))))
+                let mut body = json!({"err": message});
+                if may_be_unread(reason) {
+                    // The request may have the form of the dialect `huggingface`.
+                    body["error"] = body["err"].clone();
+                }
+                failure.with_body((reason.status(), Json(body)))
             }
         }
     }
+}
+
+/// Returns true if a request may have been refused before its body was read.
+fn may_be_unread(reason: Reason) -> bool {
+    matches!(reason, Reason::Failed(Kind::TooLarge | Kind::QueueFull))
 }
 
 /// Logs a warning if a result is not JSON although its content type is.
