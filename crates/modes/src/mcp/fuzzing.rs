@@ -16,7 +16,7 @@ pub fn messages(bytes: &[u8]) {
     let mut next = || parts.next().unwrap_or_default();
     let (line, media, data) = (next(), next(), next());
     match strict::parse(line).map(Message::read) {
-        Ok(Ok(Message::Request(request))) => {
+        Ok(Message::Request(request)) => {
             if Era::of(&request.params, None) == Era::Stateless
                 && let Ok(version) = named(&request.params)
                 && let Err(error) = check(version)
@@ -30,8 +30,8 @@ pub fn messages(bytes: &[u8]) {
             }
             assert_line(&response(&request.id, "{}"));
         }
-        Ok(Err((id, error))) => assert_line(&error.response(&id)),
-        Ok(Ok(Message::Notification { .. } | Message::Response)) | Err(_) => {}
+        Ok(Message::Invalid { id, error }) => assert_line(&error.response(&id)),
+        Ok(Message::Notification { .. } | Message::Response) | Err(_) => {}
     }
     let media = String::from_utf8_lossy(media).into_owned();
     let outcome = Outcome::bytes(media, Bytes::copy_from_slice(data));

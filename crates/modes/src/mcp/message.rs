@@ -18,6 +18,11 @@ pub(crate) enum Message {
     },
     /// A response. The server sends no requests, so it expects none.
     Response,
+    /// JSON that is not a message, with the id of the request if it has one, or `null`.
+    Invalid {
+        id: Json,
+        error: RpcError,
+    },
 }
 
 /// A message that must be answered.
@@ -69,10 +74,11 @@ impl RpcError {
 }
 
 impl Message {
-    /// Reads a message. The error comes with the id of the request, `null` if it has none.
-    pub(crate) fn read(json: Json) -> Result<Self, (Json, RpcError)> {
+    /// Reads a message.
+    pub(crate) fn read(json: Json) -> Self {
         let invalid = |id: Json, message: &'static str| {
-            Err((id, RpcError::new(Code::InvalidRequest, message)))
+            let error = RpcError::new(Code::InvalidRequest, message);
+            Message::Invalid { id, error }
         };
         let Json::Object(mut members) = json else {
             return invalid(Json::Null, "send one message of JSON-RPC at a time: an object");
@@ -87,7 +93,7 @@ impl Message {
             Some(Json::String(method)) => method,
             Some(_) => return invalid(id, "the message's method is not a text"),
             None if members.contains_key("result") || members.contains_key("error") => {
-                return Ok(Message::Response);
+                return Message::Response;
             }
             None => return invalid(id, "the message has no method"),
         };
@@ -97,10 +103,8 @@ impl Message {
             Some(_) => return invalid(id, "the message's params are not an object"),
         };
         match given {
-            None => Ok(Message::Notification { method, params }),
-            Some(given) if is_id(&given) => {
-                Ok(Message::Request(Request { id: given, method, params }))
-            }
+            None => Message::Notification { method, params },
+            Some(given) if is_id(&given) => Message::Request(Request { id: given, method, params }),
             Some(_) => invalid(Json::Null, "the message's id is neither a text nor an integer"),
         }
     }
@@ -127,14 +131,14 @@ mod tests {
         for (id, read) in [(json!(1), json!(1)), (json!("x"), json!("x")), (json!(-7), json!(-7))] {
             let message = json!({"jsonrpc": "2.0", "id": id, "method": "m", "params": {"a": 1}});
             let request = Request { id: read, method: method(), params: params.clone() };
-            assert_eq!(Message::read(message), Ok(Message::Request(request)));
+            assert_eq!(Message::read(message), Message::Request(request));
         }
         let notification = Message::Notification { method: method(), params: Map::new() };
-        assert_eq!(Message::read(json!({"jsonrpc": "2.0", "method": "m"})), Ok(notification));
+        assert_eq!(Message::read(json!({"jsonrpc": "2.0", "method": "m"})), notification);
         for response in [json!({"result": {}}), json!({"error": {"code": 1, "message": "m"}})] {
             let mut message = json!({"jsonrpc": "2.0", "id": 1});
             message.as_object_mut().unwrap().extend(response.as_object().unwrap().clone());
-            assert_eq!(Message::read(message), Ok(Message::Response));
+            assert_eq!(Message::read(message), Message::Response);
         }
     }
 
@@ -160,7 +164,8 @@ mod tests {
             (whole(json!({"id": [1]})), json!(null)),
             (json!({"jsonrpc": "2.0", "id": 5}), json!(5)),
         ] {
-            let (found, error) = Message::read(message.clone()).unwrap_err();
+            let read = Message::read(message.clone());
+            let Message::Invalid { id: found, error } = read else { panic!("{message}: {read:?}") };
             assert_eq!((found, error.code), (id, Code::InvalidRequest), "{message}");
         }
     }

@@ -168,8 +168,7 @@ impl Session {
             json.map(|json| (strict::footprint(&json), Message::read(json)))
         });
         match parsed.await {
-            Ok(Ok((footprint, Ok(message)))) => self.receive(message, length + footprint).await,
-            Ok(Ok((_, Err((id, error))))) => self.refuse(&id, error).await,
+            Ok(Ok((footprint, message))) => self.receive(message, length + footprint).await,
             Ok(Err(fault)) => {
                 let message = format!("the message is not JSON: {fault}");
                 self.refuse(&Json::Null, RpcError::new(Code::Unreadable, message)).await;
@@ -183,6 +182,7 @@ impl Session {
     async fn receive(&mut self, message: Message, memory: usize) {
         match message {
             Message::Response => {}
+            Message::Invalid { id, error } => self.refuse(&id, error).await,
             Message::Notification { method, params } => {
                 if method == CANCELLED
                     && let Some(id) = params.get("requestId")

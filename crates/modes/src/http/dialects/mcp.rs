@@ -86,12 +86,9 @@ async fn receive(State(state): State<McpState>, request: Request) -> Result<Resp
     let (mut head, body) = request.into_parts();
     let call = Call::from_request_parts(&mut head, &state).await?;
     let headers = head.headers.clone();
-    let (read, reservation) = read(&state.app, head, body).await?;
-    let message = match read {
-        Ok(message) => message,
-        Err((id, error)) => return Ok(refuse(Era::Stateless, &id, &error)),
-    };
+    let (message, reservation) = read(&state.app, head, body).await?;
     match message {
+        Message::Invalid { id, error } => Ok(refuse(Era::Stateless, &id, &error)),
         Message::Response => Ok(StatusCode::ACCEPTED.into_response()),
         Message::Notification { method, params } => {
             Ok(notified(&state.running, &headers, &method, &params))
@@ -105,7 +102,7 @@ async fn read(
     app: &App,
     head: Parts,
     body: axum::body::Body,
-) -> Result<(Result<Message, (Json, RpcError)>, Reservation), Failure> {
+) -> Result<(Message, Reservation), Failure> {
     check_type(&head.headers)?;
     let request = Request::from_parts(head, body);
     let intake = Intake::from_ref(app);
@@ -118,7 +115,7 @@ async fn read(
         let parsed = strict::parse(&body);
         parsed.map(|json| (strict::footprint(&json), Message::read(json)))
     };
-    let read = match Box::pin(work_on(length, parse)).await? {
+    let message = match Box::pin(work_on(length, parse)).await? {
         Ok((footprint, message)) => {
             if !reservation.add(footprint) {
                 return Err(Failure::full());
@@ -127,10 +124,11 @@ async fn read(
         }
         Err(fault) => {
             let message = format!("the body is not JSON: {fault}");
-            Err((Json::Null, RpcError::new(Code::Unreadable, message)))
+            let error = RpcError::new(Code::Unreadable, message);
+            Message::Invalid { id: Json::Null, error }
         }
     };
-    Ok((read, reservation))
+    Ok((message, reservation))
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
@@ -240,10 +238,9 @@ fn check(headers: &HeaderMap, request: &RpcRequest) -> Result<(), RpcError> {
 /// Makes the response with an error to a request of this era.
 fn refuse(era: Era, id: &Json, error: &RpcError) -> Response {
     let status = match (era, error.code) {
-        (_, Code::Internal) => StatusCode::OK,
         (_, Code::Unreadable | Code::InvalidRequest) => StatusCode::BAD_REQUEST,
         // Status 404 would mean that the session has ended.
-        (Era::WithBeginning, _) => StatusCode::OK,
+        (Era::WithBeginning, _) | (_, Code::Internal) => StatusCode::OK,
         (Era::Stateless, Code::UnknownMethod) => StatusCode::NOT_FOUND,
         (Era::Stateless, _) => StatusCode::BAD_REQUEST,
     };

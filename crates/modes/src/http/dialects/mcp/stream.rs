@@ -92,25 +92,23 @@ impl Answering {
     fn events(self, first: Option<String>) -> Response {
         let events = stream::unfold(Some((self, first)), |state| async {
             let (mut answering, first) = state?;
-            if let Some(first) = first {
-                return Some((event(&first), Some((answering, None))));
-            }
-            match answering.next().await {
-                Next::Notification(text) => Some((event(&text), Some((answering, None)))),
-                Next::Answer(Some(Ok(result))) => {
-                    Some((event(&response(&answering.id, &result)), None))
-                }
-                Next::Answer(Some(Err(error))) => {
-                    Some((event(&error.response(&answering.id)), None))
-                }
-                Next::Answer(None) => None,
-            }
+            let next = match first {
+                Some(first) => Next::Notification(first),
+                None => answering.next().await,
+            };
+            let (message, rest) = match next {
+                Next::Notification(message) => (message, Some((answering, None))),
+                Next::Answer(Some(Ok(result))) => (response(&answering.id, &result), None),
+                Next::Answer(Some(Err(error))) => (error.response(&answering.id), None),
+                Next::Answer(None) => return None,
+            };
+            Some((Ok::<_, Infallible>(event(&message)), rest))
         });
         let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
         ([UNBUFFERED], events).into_response()
     }
 }
 
-fn event(message: &str) -> Result<Event, Infallible> {
-    Ok(Event::default().event("message").data(message))
+fn event(message: &str) -> Event {
+    Event::default().event("message").data(message)
 }
