@@ -71,9 +71,7 @@ NEW = "2026-07-28"
 META = {PREFIX + "protocolVersion": NEW, PREFIX + "clientCapabilities": {}}
 INFO = {PREFIX + "serverInfo": {"name": "ai-integration", "version": "2.0.0"}}
 # A picture of one pixel.
-PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
-)
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 BOTH = "application/json, text/event-stream"
 
 
@@ -207,7 +205,8 @@ def test_the_author_describes_the_tool(tmp_path):
         "OUTPUTS = {'schema': {'type': 'object', 'required': ['n']}}\n"
         "while True:\n"
         "    with ai_integration.get_next_input(\n"
-        "        inputs_schema={'n': 'json'}, name='My OCR', description='Reads.', outputs=OUTPUTS\n"
+        "        inputs_schema={'n': 'json'},\n"
+        "        name='My OCR', description='Reads.', outputs=OUTPUTS\n"
         "    ) as inputs:\n"
         "        ai_integration.send_result(inputs['n'])\n"
     )
@@ -226,7 +225,8 @@ def test_the_author_describes_the_tool(tmp_path):
 
         assert result({"n": 1})["structuredContent"] == {"n": 1}
         failed = result("plain")
-        assert failed["isError"] and "its author declares JSON" in failed["content"][0]["text"]
+        assert failed["isError"]
+        assert "its author declares JSON" in failed["content"][0]["text"]
         headers = {"mcp-protocol-version": NEW, "mcp-method": "server/discover", **key}
         found = post(server, message("server/discover", _meta=META), **headers)
         assert found.json()["result"]["cacheScope"] == "private"
@@ -274,7 +274,8 @@ def test_what_goes_wrong_in_a_call_is_told_to_the_agent(server):
         ({str(number): 1 for number in range(1001)}, "more than 1000 inputs"),
     ]:
         result = call(server, **arguments)
-        assert result["isError"] is True and "structuredContent" not in result
+        assert result["isError"] is True
+        assert "structuredContent" not in result
         assert words in result["content"][0]["text"], result
     server.wait_until_ready()
 
@@ -299,7 +300,8 @@ def test_errors_of_old_versions(server):
         assert (answer.status, answer.type, error["code"]) == (status, "application/json", code)
         known = isinstance(body, dict)
         assert answer.json()["id"] == (1 if known else None), body
-        assert set(answer.json()) == {"jsonrpc", "id", "error"} and error["message"]
+        assert set(answer.json()) == {"jsonrpc", "id", "error"}
+        assert error["message"]
 
 
 def test_errors_of_the_newest_version(server):
@@ -398,7 +400,8 @@ def test_progress_is_sent_before_the_result(server):
             for share, words in [(0, "0 %"), (0.25, "25 %"), (1, "100 %")]
         ]
         assert {sent["method"] for sent in before} == {"notifications/progress"}
-        assert last["id"] == 1 and last["result"]["content"] == [text("in parts")]
+        assert last["id"] == 1
+        assert last["result"]["content"] == [text("in parts")]
     for accept in ["application/json", "*/*"]:
         asked = message("tools/call", _meta={"progressToken": "t"}, **params)
         assert post(server, asked, accept).type == "application/json"
@@ -573,11 +576,13 @@ def test_running_requests_are_answered_after_the_end_of_the_input(model):
     with stdio(model) as agent:
         agent.send(message("tools/call", name="m", arguments={"kind": "a second"}))
         (answer,), status = agent.end()
-        assert answer["result"]["content"] == [text("done")] and status == 0
+        assert answer["result"]["content"] == [text("done")]
+        assert status == 0
     with stdio(model, AI_INTEGRATION_STOP_TIMEOUT="0.2") as agent:
         agent.send(message("tools/call", name="m", arguments={"kind": "wait"}))
         (answer,), status = agent.end()
-        assert answer["result"]["isError"] and status == 0
+        assert answer["result"]["isError"]
+        assert status == 0
     with stdio(model) as agent:
         agent.ask("ping")
         agent.process.send_signal(signal.SIGTERM)
