@@ -8,6 +8,7 @@ import socket
 import subprocess
 import urllib.parse
 
+import ai_integration
 import pytest
 from support import BINARY, PYTHON, TIMEOUT, environment, eventually, in_background, serve
 
@@ -69,7 +70,7 @@ while True:
 PREFIX = "io.modelcontextprotocol/"
 NEW = "2026-07-28"
 META = {PREFIX + "protocolVersion": NEW, PREFIX + "clientCapabilities": {}}
-INFO = {PREFIX + "serverInfo": {"name": "ai-integration", "version": "2.0.0"}}
+INFO = {PREFIX + "serverInfo": {"name": "ai-integration", "version": ai_integration.__version__}}
 # A picture of one pixel.
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 BOTH = "application/json, text/event-stream"
@@ -146,7 +147,7 @@ def test_a_client_begins_in_the_version_that_it_asks_for(server):
             "result": {
                 "protocolVersion": settled,
                 "capabilities": {"tools": {}},
-                "serverInfo": {"name": "ai-integration", "version": "2.0.0"},
+                "serverInfo": {"name": "ai-integration", "version": ai_integration.__version__},
             },
         }
         assert len(answer.headers["mcp-session-id"]) == 36

@@ -112,3 +112,55 @@ impl Answering {
 fn event(message: &str) -> Event {
     Event::default().event("message").data(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::to_bytes;
+    use serde_json::json;
+
+    fn answering(takes_events: bool, seconds: u64) -> Answering {
+        let (notify, notifications) = mpsc::channel(4);
+        let work = async move {
+            notify.send("first".to_owned()).await.unwrap();
+            sleep(Duration::from_secs(seconds)).await;
+            notify.send("last".to_owned()).await.unwrap();
+            Some(Ok("{}".to_owned()))
+        };
+        let notifications = takes_events.then_some(notifications);
+        Answering { id: json!(1), work: Box::pin(work), notifications, answered: None }
+    }
+
+    async fn sent(answering: Answering) -> (String, String) {
+        let response = answering.respond(|_, _| unreachable!("it is no error")).await;
+        let media = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
+        let body = to_bytes(response.into_body(), 1000).await.unwrap();
+        (media, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn notifications_come_before_the_answer_and_comments_in_long_pauses() {
+        let event = |data: &str| format!("event: message\ndata: {data}\n\n");
+        let answer = event(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        for (seconds, pause) in [(0, ""), (40, ":\n\n:\n\n")] {
+            let (media, body) = sent(answering(true, seconds)).await;
+            assert_eq!(media, "text/event-stream");
+            assert_eq!(body, [&event("first"), pause, &event("last"), &answer].concat());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_request_is_answered_with_events_after_a_while() {
+        let silent = |seconds| {
+            let work = async move {
+                sleep(Duration::from_secs(seconds)).await;
+                Some(Ok("{}".to_owned()))
+            };
+            let (_, notifications) = mpsc::channel(1);
+            let (id, work) = (json!(1), Box::pin(work) as Work);
+            Answering { id, work, notifications: Some(notifications), answered: None }
+        };
+        assert_eq!(sent(silent(14)).await.0, "application/json");
+        assert_eq!(sent(silent(16)).await.0, "text/event-stream");
+    }
+}
