@@ -87,12 +87,13 @@ const MOST = "max_tokens";
 const PRINT = "print(answer)";
 
 /** Writes the messages of a conversation. `picture` writes the part for a picture. */
-function messagesOf({ text, file, path, messages, history, media }: Request, picture: Picture) {
+function messagesOf(request: Request, picture: Picture, first = "") {
+  const { text, file, path, messages, history, media } = request;
   if (messages) return messages;
   const data = `base64.b64encode(${path}.read_bytes()).decode()`;
   const parts = `[{"type": "text", "text": ${text}}, ${picture(media, data)}]`;
   const said = `{"role": "user", "content": ${file ? parts : text}}`;
-  return history ? `${history} + [${said}]` : `[${said}]`;
+  return `[${first}${history ? `*${history}, ` : ""}${said}]`;
 }
 
 type Picture = (media: string, data: string) => string;
@@ -104,12 +105,14 @@ const ofAnthropic: Picture = (media, data) =>
 
 function chat(request: Request): string {
   const { system } = request;
-  const messages = messagesOf(request, ofOpenAi);
-  return system ? `[{"role": "system", "content": ${system}}] + ${messages}` : messages;
+  return messagesOf(request, ofOpenAi, system && `{"role": "system", "content": ${system}}, `);
 }
 
-const isOf = ({ model }: Request, media: string) =>
-  model.inputs.some(({ shape }) => shape.kind === "blob" && shape.media.startsWith(media));
+/** Returns true if the model needs a file of this kind. */
+const needs = ({ model }: Request, media: string) =>
+  model.inputs.some(
+    ({ shape, required }) => required && shape.kind === "blob" && shape.media.startsWith(media),
+  );
 
 const MESSAGE = "print(answer.choices[0].message.content)";
 const PICTURE = `Path("picture").write_bytes(base64.b64decode(answer.data[0].b64_json))`;
@@ -151,13 +154,13 @@ const ANTHROPIC: Methods = {
 };
 
 const HUGGING_FACE: Methods = {
-  chat: (request) => ["chat_completion", chat(request), MESSAGE],
+  chat: (request) => ["chat_completion", filled(chat(request), extra(request)), MESSAGE],
   completion: ({ text }) => ["text_generation", text, PRINT],
   text: ({ text }) => ["text_generation", text, PRINT],
   embedding: ({ text }) => ["feature_extraction", text, PRINT],
   classification: (request) => {
-    if (isOf(request, "image/")) return ["image_classification", request.path, PRINT];
-    if (isOf(request, "audio/")) return ["audio_classification", request.path, PRINT];
+    if (needs(request, "image/")) return ["image_classification", request.path, PRINT];
+    if (needs(request, "audio/")) return ["audio_classification", request.path, PRINT];
     return ["text_classification", request.text, PRINT];
   },
   detection: ({ path }) => ["object_detection", path, PRINT],
@@ -180,18 +183,13 @@ const called = (client: string, [name, args, use]: Method) => [
 /** Writes a program with the imports that its lines need. */
 function program(packages: string, imported: string, lines: string[]): string {
   const code = lines.join("\n");
-  return [
-    `# pip install ${packages}`,
+  const imports = [
     code.includes("base64.") && "import base64",
     code.includes("os.environ") && "import os",
     code.includes("Path(") && "from pathlib import Path",
-    "",
-    imported,
-    "",
-    code,
-  ]
-    .filter((line) => line !== false)
-    .join("\n");
+  ].filter(Boolean);
+  if (imports.length > 0) imports.push("");
+  return [`# pip install ${packages}`, ...imports, imported, "", code].join("\n");
 }
 
 /** Adds arguments, each on a line of its own. */
