@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 
 use ai_integration::Task;
-use ai_integration_modes::MODES;
+use ai_integration_modes::{MODES, Mode};
 
 /// Returns the module.
 pub(crate) fn module() -> String {
-    let modes = MODES.iter().copied();
-    let all = words(modes.clone().map(|mode| mode.name()));
-    let serving = words(modes.clone().filter(|mode| mode.is_serving()).map(|mode| mode.name()));
-    let supervised = words(modes.filter(|mode| mode.is_supervised()).map(|mode| mode.name()));
+    let all = modes(|_| true);
+    let serving = modes(|mode| mode.is_serving());
+    let supervised = modes(|mode| mode.is_supervised());
     let tasks = words(Task::ALL.iter().map(|task| task.name()));
     format!(
         r#""""The names of the built-in modes and of the tasks.
@@ -33,6 +32,11 @@ TASKS = (
 {tasks})
 "#
     )
+}
+
+/// Returns the names of the modes that fit, as the lines of a Python tuple.
+fn modes(fits: fn(&dyn Mode) -> bool) -> String {
+    words(MODES.iter().filter(|mode| fits(**mode)).map(|mode| mode.name()))
 }
 
 /// Returns names as the lines of a Python tuple.
