@@ -353,6 +353,12 @@ def test_a_struct_is_the_schema(describe):
     assert (properties["words"]["minimum"], properties["words"]["maximum"]) == (1, 50)
 
 
+def test_a_model_declares_its_tasks(describe, repeat):
+    for program, tasks in [(describe, ["text"]), (repeat, [])]:
+        with serving(program) as server:
+            assert server.get("/schema").json()["tasks"] == tasks
+
+
 def test_a_struct_is_filled_with_what_comes(describe):
     empty = {"style": None, "tags": [], "level": None, "seed": None, "size": None}
     empty.update(image=len(PIXEL), words=20, attachments=[])

@@ -7,7 +7,7 @@ import { type Json, parseJson } from "./json";
 import { described, type Model, typed } from "./model";
 import { Code } from "./snippets";
 import { Tree } from "./tree";
-import { fill, initial, values } from "./values";
+import { fill } from "./values";
 
 interface Schema {
   $ref?: string;
@@ -68,9 +68,10 @@ export function Docs() {
   const [model, setModel] = useState<Model | null>(null);
   const show = (found: Model | null) => {
     if (!found) return;
-    const example = found.model.examples?.[0];
-    if (example) fill(found, example);
-    else values.value = initial(found.inputs);
+    const ofInputs: { [name: string]: Json } = {};
+    for (const { name, examples: [first] = [] } of found.inputs)
+      if (first !== undefined) ofInputs[name] = first;
+    fill(found, found.model.examples?.[0] ?? ofInputs);
     setModel(found);
   };
   useEffect(() => {

@@ -126,9 +126,11 @@ export function Code({ model }: { model: Model }) {
       <pre class="code" dir="ltr" tabIndex={0} aria-label={t("code_in")} data-language={language}>
         {code}
       </pre>
-      <button type="button" class="quiet" onClick={() => void copy(code).then(setCopied)}>
-        {t(isCopied ? "copied" : "copy_code")}
-      </button>
+      <div class="row">
+        <button type="button" class="quiet" onClick={() => void copy(code).then(setCopied)}>
+          {t(isCopied ? "copied" : "copy_code")}
+        </button>
+      </div>
     </>
   );
 }

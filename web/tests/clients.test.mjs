@@ -166,6 +166,13 @@ describe("the code for clients of other protocols", () => {
     ]);
   });
 
+  it("has the examples of the inputs if the model has none", async () => {
+    const inputs = [{ ...TEXT, examples: ["Why?", PROMPT] }, SEED];
+    await reference({ tasks: ["completion"], inputs });
+    const [, called] = calls(await code("OpenAI"));
+    assert.deepEqual(called[1], [{ model: "echo", prompt: "Why?" }]);
+  });
+
   it("has the messages of a model that takes messages", async () => {
     const messages = [USER, { role: "assistant", content: null }];
     const inputs = [needed(input("messages", { kind: "json" }))];

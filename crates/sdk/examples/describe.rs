@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ai_integration::{File, Image, Model, Outcome, json};
+use ai_integration::{File, Image, Model, Outcome, Task, json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,8 @@ fn twenty() -> u32 {
 }
 
 fn main() {
-    for batch in Model::of::<Describe>().batches(8, Duration::from_millis(2)) {
+    let model = Model::of::<Describe>().task(Task::Text);
+    for batch in model.batches(8, Duration::from_millis(2)) {
         for job in batch {
             let outcome = describe(&job);
             job.send(outcome);
