@@ -77,5 +77,35 @@ def test_the_api_is_as_it_describes_itself(program, tmp_path, schema, excluded, 
         assert server.post(text="x", image=b"x", headers=bearer(secret)).status in (200, 422)
 
 
+# What a model accepts in a conversation, such as its pictures, a description cannot say in full.
+CONVERSATIONS = """
+[generation]
+allow-x00 = false
+
+[parameters]
+"header.AI-Integration-Timeout" = "60"
+
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "400"]
+"""
+
+
+def test_conversations_are_as_they_are_described(program, tmp_path):
+    (tmp_path / "schemathesis.toml").write_text(CONVERSATIONS)
+    model = (textwrap.dedent(MODEL) % VALUES).replace("=%r" % VALUES, "=%r, task='chat'" % VALUES)
+    with serve(program(model), HOST="127.0.0.1") as server:
+        command = [
+            *(PYTHON, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run"),
+            *(server.url + "/openapi.json", "--seed", "1", "--max-examples", "50", "--no-color"),
+            *("--checks", "all", "--exclude-checks", LENIENT, "--request-timeout", "10"),
+            *("--include-path-regex", "^/v1/(chat/completions|completions|responses|messages)$"),
+        ]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
+        assert "Tested: 4" in done.stdout
+
+
 def bearer(secret):
     return {"Authorization": "Bearer " + secret} if secret else {}

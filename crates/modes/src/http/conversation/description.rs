@@ -30,7 +30,7 @@ impl Operation<'_> {
         let answer = json!({"type": "object", "required": self.answer});
         let success = json!({
             "application/json": {"schema": answer},
-            "text/event-stream": {"schema": {"type": "string"}},
+            "text/event-stream": {},
         });
         json!({
             "operationId": self.id,
@@ -56,7 +56,7 @@ pub(crate) fn failed(error: &str) -> Value {
     content("There is no answer", &types)
 }
 
-/// Describes a list of messages, each with a role and a content.
+/// Describes a list of messages, each with a role and a content. One of them is the user's.
 pub(crate) fn messages() -> Value {
     let content = json!({"type": ["string", "array", "null"], "items": {"type": "object"}});
     let message = json!({
@@ -64,7 +64,8 @@ pub(crate) fn messages() -> Value {
         "required": ["role"],
         "properties": {"role": {"type": "string"}, "content": content},
     });
-    json!({"type": "array", "minItems": 1, "items": message})
+    let of_user = json!({"properties": {"role": {"const": "user"}}});
+    json!({"type": "array", "items": message, "contains": of_user})
 }
 
 /// Describes the inputs that the conversation does not give.

@@ -59,10 +59,14 @@ fn responses() -> Operation<'static> {
     Operation {
         id: "openai_response",
         summary: "Continue a conversation, which is not stored",
-        member: ("input", json!({"type": ["string", "array"], "items": {"type": "object"}})),
+        member: ("input", input()),
         answer: &["id", "object", "created_at", "model", "output", "status", "usage"],
         error: ERROR,
     }
+}
+
+fn input() -> Value {
+    json!({"type": ["string", "array"], "minItems": 1, "items": {"type": "object"}})
 }
 
 fn models() -> Value {
