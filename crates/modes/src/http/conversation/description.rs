@@ -1,8 +1,7 @@
 //! Describes the addresses of conversations in OpenAPI.
 
-use serde_json::{Map, Value, json};
-
 use ai_integration_contract::InputsSchema;
+use serde_json::{Map, Value, json};
 
 use crate::http::conversation::{HISTORY, MESSAGES, SYSTEM, is_for_media, text_input};
 use crate::http::description::{Encoding, content, inputs};
