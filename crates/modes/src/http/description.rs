@@ -78,6 +78,12 @@ fn unite(operation: &mut Value, other: &Value) {
         unite_content(&mut operation["requestBody"], other["requestBody"].clone());
     }
     let Value::Object(responses) = &other["responses"] else { return };
+    if let (Some(default), Some(own)) =
+        (responses.get("default"), operation["responses"].as_object_mut())
+    {
+        let failed = own.iter_mut().filter(|(status, _)| !responses.contains_key(*status));
+        failed.for_each(|(_, own)| unite_content(own, default.clone()));
+    }
     for (status, response) in responses {
         let own = &mut operation["responses"][status];
         if own.is_null() {
