@@ -27,7 +27,7 @@ SUPERVISED_MODES = (
 )
 
 # Serving modes whose clients read standard output.
-PIPED = (
+PIPED_MODES = (
     "mcp",
 )
 

@@ -172,7 +172,7 @@ def is_tested():
 
 def is_piped():
     """Returns true if `MODE` names a serving mode whose client reads standard output."""
-    return os.environ.get("MODE") in _mode_names.PIPED
+    return os.environ.get("MODE") in _names.PIPED_MODES
 
 
 def asks_for_a_result():

@@ -38,8 +38,8 @@ LENIENT = "negative_data_rejection"
 PICKY = "positive_data_acceptance"
 # No model responds within a millisecond, and a timeout is a server error.
 # Text holds no NUL, which a schema could say only by a pattern for each input.
-# Two operations of the Open Inference Protocol refuse what their description allows: it cannot say
-# which tensors the model takes, and the model is never unloaded.
+# Three operations refuse what their description allows. It cannot say which tensors the model takes,
+# the model is never unloaded, and the messages of agents have a protocol of their own.
 CONFIG = """
 [generation]
 allow-x00 = false
@@ -48,7 +48,7 @@ allow-x00 = false
 "header.AI-Integration-Timeout" = "60"
 
 [[operations]]
-include-path-regex = "^/v2/.*/(infer|unload)$"
+include-path-regex = "^(/v2/.*/(infer|unload)|/mcp)$"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "404", "429", "5xx"]
 """
 
@@ -73,7 +73,7 @@ def test_the_api_is_as_it_describes_itself(program, tmp_path, schema, excluded, 
             command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
-        assert "Tested: 29" in done.stdout
+        assert "Tested: 30" in done.stdout
         assert server.post(text="x", image=b"x", headers=bearer(secret)).status in (200, 422)
 
 

@@ -10,6 +10,7 @@ pub(crate) fn module() -> String {
     let all = modes(|_| true);
     let serving = modes(|mode| mode.is_serving());
     let supervised = modes(|mode| mode.is_supervised());
+    let piped = modes(|mode| mode.is_serving() && mode.owns_stdout());
     let tasks = words(Task::ALL.iter().map(|task| task.name()));
     format!(
         r#""""The names of the built-in modes and of the tasks.
@@ -27,6 +28,10 @@ SERVING_MODES = (
 # Modes for which the engine is the parent and the program its worker.
 SUPERVISED_MODES = (
 {supervised})
+
+# Serving modes whose clients read standard output.
+PIPED_MODES = (
+{piped})
 
 TASKS = (
 {tasks})

@@ -1,8 +1,9 @@
 //! The entry points of the fuzz targets. They are compiled only for fuzzing.
 
 pub use crate::http::fuzzing::{
-    egress, events, grpc, guard, images, json, media, multipart, tensors,
+    answers, conversations, egress, events, grpc, guard, images, json, media, multipart, tensors,
 };
+pub use crate::mcp::fuzzing::messages as mcp;
 
 /// Reads a pickle.
 pub fn pickle(bytes: &[u8]) {

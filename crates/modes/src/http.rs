@@ -17,6 +17,7 @@ mod about;
 mod accept;
 pub(crate) mod app;
 pub(crate) mod config;
+mod conversation;
 mod data_url;
 pub(crate) mod description;
 mod dialect;

@@ -23,6 +23,7 @@ dialects! {
     oip::Oip,
     #[cfg(feature = "grpc")] grpc::Grpc,
     kserve::Kserve,
+    huggingface::HuggingFace,
     mcp::Mcp,
     classic::Classic,
 }

@@ -8,8 +8,10 @@ use axum::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use crate::http::dialects::openai::other_tasks;
-use crate::http::dialects::{grpc, huggingface, kserve, oip};
+use crate::http::conversation::chunks::Chunks;
+use crate::http::conversation::reply::Reply;
+use crate::http::dialects::openai::{chat, completions, other_tasks, responses};
+use crate::http::dialects::{anthropic, grpc, huggingface, kserve, oip};
 use crate::http::inputs::egress;
 use crate::http::inputs::images;
 use crate::http::inputs::multipart;
@@ -208,4 +210,58 @@ pub fn media(bytes: &[u8]) {
         }
     }
     assert_eq!(budget.taken(), 0);
+}
+
+/// Reads a request of a chat protocol, which the first byte chooses, for a model of all messages and for
+/// one of texts and pictures. Inputs that are made from it have names of the schema.
+pub fn conversations(bytes: &[u8]) {
+    let schemas = [
+        serde_json::json!({
+            "messages": "json",
+            "max_tokens": {"type": "integer", "required": false},
+            "stop": {"type": "text", "list": true, "required": false},
+            "tools": {"type": "json", "required": false},
+        }),
+        serde_json::json!({
+            "prompt": "text",
+            "system": {"type": "text", "required": false},
+            "history": {"type": "json", "required": false},
+            "photos": {"type": "image", "list": true, "required": false},
+            "sound": {"type": "audio", "required": false},
+            "temperature": {"type": "number", "required": false},
+        }),
+    ];
+    let Some((choice, body)) = bytes.split_first() else { return };
+    let readers = [chat::read, completions::read, responses::read, anthropic::read];
+    let Ok(serde_json::Value::Object(members)) = json::parse(body) else { return };
+    for schema in schemas {
+        let (schema, _) = InputsSchema::parse(&schema);
+        let read = readers[usize::from(*choice) % readers.len()];
+        if let Ok(conversation) = read(members.clone())
+            && let Ok(raw) = conversation.into_inputs(&schema)
+        {
+            assert!(raw.keys().all(|name| schema.fields().contains_key(name)));
+            let _ = schema.resolve(raw);
+        }
+    }
+}
+
+/// Reads the answer of a chat model: as JSON, as lines of JSON, and as text. In two chunks it is read
+/// as in one.
+pub fn answers(bytes: &[u8]) {
+    let Some((cut, answer)) = bytes.split_first() else { return };
+    let _ = Reply::of(Outcome::bytes("application/json", Bytes::copy_from_slice(answer)));
+    let (first, second) = answer.split_at(usize::from(*cut).min(answer.len()));
+    for media in ["application/x-ndjson", "text/plain"] {
+        let whole = Reply::of(Outcome::bytes(media, Bytes::copy_from_slice(answer)));
+        let Ok(mut chunks) = Chunks::of(Some(media)) else { continue };
+        let mut content = String::new();
+        let parts = [chunks.read(first.to_vec().into()), chunks.read(second.to_vec().into())];
+        let is_read = parts.into_iter().chain([chunks.end()]).all(|deltas| {
+            let Ok(deltas) = deltas else { return false };
+            content.extend(deltas.into_iter().filter_map(|delta| delta.content));
+            true
+        });
+        assert_eq!(whole.map(|reply| reply.content).ok(), is_read.then_some(content));
+    }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use ai_integration_contract::Data;
+use ai_integration_contract::{Data, Outcome};
 use ai_integration_engine::{Event, Ticket};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -47,6 +47,11 @@ pub(crate) trait Words: Send + 'static {
         if let Some(text) = delta.content {
             self.text(&text, to);
         }
+    }
+
+    /// Reads an answer that has come as a whole.
+    fn whole(&mut self, outcome: Outcome) -> Result<Vec<Delta>, Failure> {
+        deltas(outcome)
     }
 
     /// Writes the events after the last part of the answer.
@@ -200,7 +205,7 @@ impl<W: Words> Answer<W> {
         let Some(ticket) = self.ticket.take() else { return Ok(()) };
         let outcome = ticket.outcome().await?;
         let rest = match &mut self.chunks {
-            None => deltas(outcome)?,
+            None => self.words.whole(outcome)?,
             Some(_) if !outcome.success => return Err(Failure::of_model(&outcome)),
             Some(chunks) => chunks.end()?,
         };

@@ -31,6 +31,7 @@ pub(crate) fn app(context: &Context, limits: ClientLimits) -> Result<App, Settin
         fetcher: Fetcher::read(environment, limits.max_body)?,
         wording: failure::Settings::read(environment)?.errors,
         frames: FrameAncestors::absent(),
+        dialects: Vec::new(),
         needs_token: false,
         is_watched: context.config.reload,
         metrics: Arc::new(HttpMetrics::default()),

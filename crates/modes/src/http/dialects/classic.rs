@@ -41,8 +41,8 @@ impl Dialect for Classic {
         "classic"
     }
 
-    fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
-        let is_shared = is_served(environment, huggingface::NAME)?;
+    fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
+        let is_shared = app.serves(huggingface::NAME);
         Ok(Routes::new().at("/", post(infer)).with_state(Shared { app: app.clone(), is_shared }))
     }
 

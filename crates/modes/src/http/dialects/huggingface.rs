@@ -8,6 +8,7 @@
 mod answer;
 pub(crate) mod content;
 mod description;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -20,10 +21,10 @@ use axum::routing::post;
 use mime::Mime;
 
 use self::content::{Records, is_shaped, is_whole_request, sole_file};
+use self::tokens::Tokens;
 use crate::http::app::App;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
-use crate::http::dialects::is_served;
 use crate::http::failure::{Failure, Refusal, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::intake::Intake;
@@ -32,6 +33,7 @@ use crate::http::large::work_on;
 use crate::http::records;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
+use crate::http::server_sent;
 
 /// The name of the dialect, by which the classic dialect asks whether it is served.
 pub(crate) const NAME: &str = "huggingface";
@@ -43,9 +45,9 @@ impl Dialect for HuggingFace {
         NAME
     }
 
-    fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
+    fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
         let mut routes = Routes::new();
-        if !is_served(environment, "classic")? {
+        if !app.serves("classic") {
             routes = routes.at("/", post(infer));
         }
         Ok(routes.with_state(app.clone()))
@@ -158,7 +160,8 @@ async fn file(
     let body = reader.read(request, coding, &mut reservation).await?;
     let raw = RawInputs::from([(name.to_owned(), RawValue::Bytes(body))]);
     let jobs = vec![RequestInputs { raw, reservation }];
-    run(app, call, model, Records { jobs, is_list: false, name: Some(name.to_owned()) }).await
+    let name = Some(name.to_owned());
+    run(app, call, model, Records { jobs, is_list: false, is_streamed: false, name }).await
 }
 
 /// Runs the model on the members of a request in JSON.
@@ -180,8 +183,13 @@ async fn run(
     model: &Arc<Model>,
     records: Records,
 ) -> Result<Response, Failure> {
-    let Records { jobs, is_list, name } = records;
-    let outcomes = records::run(app, model, call, jobs).await?;
+    let Records { jobs, is_list, is_streamed, name } = records;
+    let context = call.context.clone();
+    let mut tickets = records::submit(app, model, call, jobs).await?;
+    if is_streamed && let Some(ticket) = tickets.pop() {
+        return server_sent::respond(app.clone(), context, ticket, Tokens::default()).await;
+    }
+    let outcomes = records::outcomes(tickets).await?;
     let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
     let form = answer::Form::new(model, name.as_deref(), is_list);
     Ok(work_on(answer::PASSES * size, move || form.write(outcomes)).await?)

@@ -8,11 +8,12 @@
 pub(crate) mod chat;
 pub(crate) mod completions;
 mod description;
+mod embeddings;
 pub(crate) mod error;
 mod fields;
 mod images;
 pub(crate) mod other_tasks;
-mod responses;
+pub(crate) mod responses;
 mod speech;
 mod transcriptions;
 
@@ -31,7 +32,7 @@ use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Wording};
 use crate::http::models::{MODEL, MODELS, Models, NotReady};
 use crate::http::request_context::RequestId;
-use crate::http::routes::{Mounted, Routes};
+use crate::http::routes::Mounted;
 
 pub(crate) struct OpenAi;
 
@@ -41,7 +42,7 @@ impl Dialect for OpenAi {
     }
 
     fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
-        let mut routes = Routes::new()
+        let mut routes = other_tasks::routes()
             .at(CHAT, post(chat::chat))
             .at(COMPLETIONS, post(completions::completions))
             .at(RESPONSES, post(responses::responses));
@@ -53,7 +54,9 @@ impl Dialect for OpenAi {
     }
 
     fn describe(&self, model: &Model) -> Description {
-        description::describe(model)
+        let mut all = description::describe(model);
+        all.merge(other_tasks::describe(model));
+        all
     }
 
     fn refuse(&self, failure: &Failure, wording: Wording, _id: &RequestId) -> Response {

@@ -1,6 +1,6 @@
 //! Writes results in the forms that clients of the toolkit read.
 
-use ai_integration_contract::{Data, Outcome, Shape, Task};
+use ai_integration_contract::{Data, Field, Outcome, Shape, Task};
 use ai_integration_engine::Model;
 use axum::Json;
 use axum::http::header::CONTENT_TYPE;
@@ -57,7 +57,7 @@ impl Form {
     /// Returns the form of the answers of a model that got a value for the input `name`.
     pub(super) fn new(model: &Model, name: Option<&str>, is_list: bool) -> Self {
         let field = name.and_then(|name| model.schema.fields().get(name));
-        let media = match field.map(|field| field.shape()) {
+        let media = match field.map(Field::shape) {
             Some(Shape::Blob { media }) => Some(media),
             _ => None,
         };

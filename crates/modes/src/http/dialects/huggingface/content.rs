@@ -6,6 +6,7 @@ use ai_integration_contract::{
 use serde_json::{Map, Value as Json};
 
 use crate::http::failure::Failure;
+use crate::http::inputs::envelope::unfit;
 use crate::http::inputs::request::{MAX_FIELDS, RequestInputs, too_many};
 use crate::http::inputs::unnamed::only;
 use crate::http::records::copies;
@@ -21,6 +22,8 @@ pub(crate) struct Records {
     pub(crate) jobs: Vec<RequestInputs>,
     /// True if the request has a list of values, so that its answer is a list too.
     pub(crate) is_list: bool,
+    /// True if the request asks for its answer as it is made.
+    pub(crate) is_streamed: bool,
     /// The input that the value without a name is for, if there is one.
     pub(crate) name: Option<String>,
 }
@@ -54,6 +57,11 @@ pub(crate) fn records(
     limit: usize,
 ) -> Result<Records, Failure> {
     let RequestInputs { mut raw, reservation } = inputs;
+    let is_streamed = match raw.swap_remove(STREAM).and_then(json) {
+        None | Some(Json::Null) => false,
+        Some(Json::Bool(is_streamed)) => is_streamed,
+        Some(_) => return Err(unfit(STREAM, "expected true or false").into()),
+    };
     let unnamed = raw.swap_remove(INPUTS).and_then(json).filter(|value| !value.is_null());
     let mut named = named(schema, raw)?;
     let mut target = None;
@@ -66,6 +74,9 @@ pub(crate) fn records(
         Some(value) => {
             let (name, is_several) = place(schema, &named, &value)?;
             match value {
+                Json::Array(_) if is_several && is_streamed => {
+                    return Err(unfit(STREAM, "a list of inputs is not streamed").into());
+                }
                 Json::Array(values) if is_several => {
                     let inputs = RequestInputs { raw: named, reservation };
                     return several(&name, values, inputs, limit);
@@ -79,7 +90,7 @@ pub(crate) fn records(
         return Err(too_many());
     }
     let jobs = vec![RequestInputs { raw: named, reservation }];
-    Ok(Records { jobs, is_list: false, name: target })
+    Ok(Records { jobs, is_list: false, is_streamed, name: target })
 }
 
 /// Returns the inputs that have a name: the parameters, and the other members of the request.
@@ -93,7 +104,6 @@ fn named(schema: &InputsSchema, mut members: RawInputs) -> Result<RawInputs, Err
         }
         Some(_) => return Err(malformed("\"parameters\" is not an object")),
     }
-    members.swap_remove(STREAM);
     named.extend(members);
     named.retain(|name, _| schema.fields().contains_key(name));
     Ok(named)
@@ -144,7 +154,7 @@ fn several(
     for (job, value) in jobs.iter_mut().zip(values) {
         job.raw.insert(name.to_owned(), RawValue::Json(value));
     }
-    Ok(Records { jobs, is_list: true, name: Some(name.to_owned()) })
+    Ok(Records { jobs, is_list: true, is_streamed: false, name: Some(name.to_owned()) })
 }
 
 fn json(value: RawValue) -> Option<Json> {

@@ -12,9 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue as JsonText;
 
 use crate::http::app::App;
-use crate::http::dialects::openai::fields::{
-    from_json, keep_known, take, take_text, text_input, unfit,
-};
+use crate::http::dialects::openai::fields::{from_json, keep_known, take, take_text, text_input};
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::{Envelope, unfit};
@@ -47,7 +45,8 @@ struct List<'a> {
 struct Embedding<'a> {
     object: &'static str,
     index: usize,
-    embedding: Vector<'a>,
+    #[serde(rename = "embedding")]
+    vector: Vector<'a>,
 }
 
 /// A list of numbers.
@@ -84,7 +83,7 @@ pub(super) async fn embeddings(
     let id = app.model_id(&model);
     let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
     let write = move || write(&id, &outcomes, count, is_base64);
-    Ok(work_on(PASSES * size, write).await??)
+    work_on(PASSES * size, write).await?
 }
 
 pub(super) fn read(
@@ -150,11 +149,9 @@ fn write(
     for outcome in outcomes {
         for numbers in vectors(outcome)? {
             let floats = floats(numbers)?;
-            let embedding = match is_base64 {
-                true => Vector::Base64(base64(&floats)),
-                false => Vector::Numbers(numbers),
-            };
-            data.push(Embedding { object: "embedding", index: data.len(), embedding });
+            let vector =
+                if is_base64 { Vector::Base64(base64(&floats)) } else { Vector::Numbers(numbers) };
+            data.push(Embedding { object: "embedding", index: data.len(), vector });
         }
     }
     if data.len() != count {

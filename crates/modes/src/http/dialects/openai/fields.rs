@@ -1,8 +1,9 @@
 //! The inputs that the members of a request are for.
 
-use ai_integration_contract::{Error, Field, FieldError, InputsSchema, RawInputs, RawValue, Shape};
+use ai_integration_contract::{Error, Field, InputsSchema, RawInputs, RawValue, Shape};
 use serde_json::{Map, Value as Json};
 
+use crate::http::inputs::envelope::unfit;
 use crate::http::inputs::unnamed::only;
 
 /// Members of a request that the server handles itself.
@@ -121,12 +122,6 @@ fn input<'a>(
     let named = schema.fields().get_key_value(member).filter(|(_, field)| fits(field));
     let named = named.map(|(name, field)| (name.as_str(), field));
     named.or_else(|| only(schema.fields().iter().filter(|(_, field)| fits(field))))
-}
-
-/// Makes the error of a member of a request that does not fit.
-pub(super) fn unfit(name: &str, message: impl Into<String>) -> Error {
-    let (name, message) = (name.to_owned(), message.into());
-    Error::invalid_inputs(vec![FieldError { name, message }])
 }
 
 #[cfg(test)]

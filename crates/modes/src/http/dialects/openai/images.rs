@@ -13,7 +13,7 @@ use self::pictures::{events, pictures};
 use crate::http::app::App;
 use crate::http::dialects::openai::error;
 use crate::http::dialects::openai::fields::{
-    file_input, from_json, join_lists, keep_known, take, take_flag, take_text, text_input, unfit,
+    file_input, from_json, join_lists, keep_known, take, take_flag, take_text, text_input,
 };
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use crate::http::app::App;
 use crate::http::dialects::native;
-use crate::http::dialects::openai::fields::{from_json, keep_known, take_text, text_input, unfit};
+use crate::http::dialects::openai::fields::{from_json, keep_known, take_text, text_input};
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::{Envelope, unfit};

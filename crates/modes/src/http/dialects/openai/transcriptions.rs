@@ -2,20 +2,24 @@
 
 mod transcript;
 
-use ai_integration_contract::{InputsSchema, RawInputs, RawValue, Task};
+use ai_integration_contract::{InputsSchema, Outcome, RawInputs, RawValue, Task};
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::transcript::{Format, Transcript};
 use crate::http::app::App;
+use crate::http::conversation::delta::Delta;
+use crate::http::dialects::openai::error;
 use crate::http::dialects::openai::fields::{
-    file_input, join_lists, keep_known, take, take_flag, take_text, unfit,
+    file_input, join_lists, keep_known, take, take_flag, take_text,
 };
-use crate::http::failure::Failure;
+use crate::http::failure::{Failure, Wording};
 use crate::http::inputs::call::Call;
+use crate::http::inputs::envelope::unfit;
 use crate::http::inputs::request::RequestInputs;
 use crate::http::large::work_on;
+use crate::http::server_sent::{self, Words, put};
 use crate::http::tasks;
 
 const FILE: &str = "file";
@@ -50,18 +54,51 @@ async fn run(
     tasks::check(&model, &[Task::Transcription])?;
     let RequestInputs { raw, reservation } = inputs;
     let mut raw = join_lists(raw);
-    let format = Format::read(take_text(&mut raw, "response_format")?)?;
-    let _is_streamed = take_flag(&mut raw, "stream")?;
+    let format = Format::read(take_text(&mut raw, "response_format")?.as_deref())?;
+    let is_streamed = take_flag(&mut raw, "stream")?;
     let language = match raw.get("language") {
         Some(RawValue::Text(text) | RawValue::Json(Value::String(text))) => Some(text.clone()),
         _ => None,
     };
     place(&model.schema, &mut raw, task)?;
+    let context = call.context.clone();
     let (_, ticket) = app.submit(call, RequestInputs { raw, reservation }).await?;
+    if is_streamed {
+        return server_sent::respond(app, context, ticket, TranscriptWords::default()).await;
+    }
     let outcome = Failure::check_outcome(ticket.outcome().await?)?;
     let size = PASSES * outcome.data.len();
     let write = move || Transcript::of(&outcome)?.write(format, task, language);
     Ok(work_on(size, write).await??)
+}
+
+/// Writes a transcription as events.
+#[derive(Default)]
+struct TranscriptWords {
+    /// The text so far, which the last event has as a whole.
+    text: String,
+}
+
+impl Words for TranscriptWords {
+    fn begin(&mut self, _to: &mut Vec<u8>) {}
+
+    fn text(&mut self, text: &str, to: &mut Vec<u8>) {
+        self.text.push_str(text);
+        put(to, &json!({"type": "transcript.text.delta", "delta": text}));
+    }
+
+    fn whole(&mut self, outcome: Outcome) -> Result<Vec<Delta>, Failure> {
+        let outcome = Failure::check_outcome(outcome)?;
+        Ok(vec![Delta::text(Transcript::of(&outcome)?.text)])
+    }
+
+    fn end(&mut self, to: &mut Vec<u8>) {
+        put(to, &json!({"type": "transcript.text.done", "text": self.text}));
+    }
+
+    fn fail(&mut self, failure: &Failure, wording: Wording, to: &mut Vec<u8>) {
+        put(to, &error::body(failure, wording));
+    }
 }
 
 /// Gives the recording to the input for it, and leaves out what is no input.

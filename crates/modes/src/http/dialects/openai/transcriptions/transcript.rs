@@ -7,7 +7,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use crate::http::dialects::openai::fields::unfit;
+use crate::http::inputs::envelope::unfit;
 
 /// The members of a segment that clients read, with their values if the model does not give them.
 const DEFAULTS: [(&str, f64); 4] = [
@@ -28,8 +28,8 @@ pub(super) enum Format {
 }
 
 impl Format {
-    pub(super) fn read(name: Option<String>) -> Result<Self, Error> {
-        match name.as_deref() {
+    pub(super) fn read(name: Option<&str>) -> Result<Self, Error> {
+        match name {
             None | Some("json") => Ok(Format::Json),
             Some("text") => Ok(Format::Text),
             Some("verbose_json") => Ok(Format::Verbose),
