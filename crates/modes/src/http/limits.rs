@@ -13,8 +13,6 @@ use nix::unistd::{SysconfVar, sysconf};
 pub(crate) const MAX_URI: usize = 8 * 1024;
 /// The maximum length of a request's head in bytes; over HTTP/2, that of its header fields.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
-/// The maximum number of header fields of a request.
-pub(crate) const MAX_HEADERS: usize = 100;
 /// The length in bytes up to which a head does not count against the memory limit, because each
 /// connection takes about as much in any case.
 pub(crate) const SMALL_HEAD: usize = 8 * 1024;
