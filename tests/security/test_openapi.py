@@ -38,7 +38,7 @@ LENIENT = "negative_data_rejection"
 PICKY = "positive_data_acceptance"
 # No model responds within a millisecond, and a timeout is a server error.
 # Text holds no NUL, which a schema could say only by a pattern for each input.
-# Three operations refuse what their description allows. It cannot say which tensors the model takes,
+# Three operations refuse what their description allows: it cannot say which tensors a model takes,
 # the model is never unloaded, and the messages of agents have a protocol of their own.
 CONFIG = """
 [generation]
