@@ -99,7 +99,7 @@ class Running:
         if response.status >= 300:
             raise Failed(f"status {response.status}: {body[:200].decode(errors='replace')}")
         if work.chunks:
-            return body.count(b"\n")
+            return body.count(work.newline)
         try:
             return self.server.result(work, body)
         except (ValueError, LookupError, TypeError) as failure:

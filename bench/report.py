@@ -132,6 +132,7 @@ def idle_memory(figures):
 TEXT_1, TEXT_16 = "text echo, 1 client", "text echo, 16 clients"
 RATE, CHUNK_RATE, CPU = "requests_per_second", "chunks_per_second", "cpu_per_1000"
 STREAMS, PACED = "streams, 64 clients", "streams of 50 chunks/s, 64 clients"
+CHAT, PACED_CHAT = "chat streams, 16 clients", "chat streams of 50 tokens/s, 16 clients"
 GOALS = [
     Goal(f"{TEXT_16}: requests/s of mosec's", ratio("text-16", RATE, "mosec"), "≥", 5),
     Goal(f"{TEXT_16}: CPU per request of mosec's", ratio("text-16", CPU, "mosec"), "≤", 0.25),
@@ -183,6 +184,14 @@ GOALS = [
     Goal(f"{STREAMS}: chunks/s of LitServe's", ratio("stream-64", CHUNK_RATE, "litserve"), "≥", 18),
     Goal(f"{PACED}: p99 of a chunk's delay", own("pace-64", "p99_ms"), "<", 2, " ms"),
     Goal(f"{PACED}: p99 until the first chunk", own("pace-64", "first_p99_ms"), "≤", 5, " ms"),
+    Goal(f"{CHAT}: tokens/s of LitServe's", ratio("chat-16", CHUNK_RATE, "litserve"), "≥", 12),
+    Goal(
+        f"{PACED_CHAT}: p99 until the first token",
+        own("chat-pace-16", "first_p99_ms"),
+        "≤",
+        5,
+        " ms",
+    ),
     Goal(
         "5 ms of computing: requests/s of 2 workers to 1",
         between("compute-2", "compute-1"),
@@ -400,6 +409,9 @@ NOTES = {
     "for the server.",
     "pace-64": "The clients together get at most 3,200 chunks/s. Each chunk has the time of its "
     "sending; its delay is the time until the client has read it.",
+    "chat-16": "The same streams by OpenAI's chat completions, whose events have some 150 bytes "
+    "around each token.",
+    "chat-pace-16": "The clients together get at most 800 tokens/s.",
 }
 
 START_NOTE = (

@@ -48,6 +48,7 @@ class Server:
     text: Callable[[works.Work], Request] | None = None
     image: Callable[[works.Work], Request] | None = None
     base64: Callable[[works.Work], Request] | None = None
+    chat: Callable[[works.Work], Request] | None = None
     answer: Callable[[bytes], object] = json.loads
     # The Open Inference Protocol: its requests over REST, and the port of its gRPC.
     tensors: Callable[[works.Work], Request] | None = None
@@ -67,6 +68,8 @@ class Server:
             return self.tensors(work)
         if work.is_base64:
             return self.base64(work)
+        if work.is_chat:
+            return self.chat(work)
         return (self.image if work.sends_image else self.text)(work)
 
     def result(self, work, body):
@@ -79,6 +82,8 @@ class Server:
             return "it does not speak the Open Inference Protocol"
         if work.is_base64 and not self.base64:
             return "its program takes the image as bytes only"
+        if work.is_chat and not self.chat:
+            return "its program here does not speak OpenAI's API"
         return self.lacks.get(work.name)
 
 
@@ -118,6 +123,12 @@ def base64_image(work):
 def cog_image(work):
     image = "data:image/png;base64," + base64_image(work)
     return as_json("/predictions", input={"image": image})
+
+
+def chat(work):
+    """Returns a request of OpenAI's chat completions, for a stream."""
+    message = {"role": "user", "content": work.text}
+    return as_json("/v1/chat/completions", model=MODEL, messages=[message], stream=True)
 
 
 def tensor(value):
@@ -171,6 +182,7 @@ SERVERS = [
         text=lambda work: as_json("/infer", text=work.text),
         image=lambda work: image_form("/infer", work),
         base64=lambda work: as_json("/infer", image=base64_image(work)),
+        chat=chat,
         tensors=lambda work: (
             binary_tensor("image", work.image)
             if work.sends_image
@@ -195,9 +207,10 @@ SERVERS = [
         "LitServe",
         text=lambda work: as_json("/predict", text=work.text),
         image=lambda work: image_form("/predict", work),
+        chat=chat,
         lacks=NO_LOOP,
         how="`fast_queue`; JSON, the image by multipart; its own batches (32, 5 ms); async with "
-        "`enable_async`",
+        "`enable_async`; chat by its `OpenAISpec`",
     ),
     Server(
         "bentoml",

@@ -221,13 +221,17 @@ class Client:
     def _note(self, data, now):
         """Counts the chunks of the model in what has arrived: each ends with a newline."""
         load = self._load
-        count = data.count(b"\n")
+        newline = load.work.newline
+        # The last bytes may be the first half of a newline.
+        data = self._line + data
+        *lines, self._line = data.split(newline)
+        count = len(lines)
         if not self._count and count:
             load.first.append(now - self._sent)
         self._count += count
         if load.work.is_timed:
-            *lines, self._line = (self._line + data).split(b"\n")
-            load.delays += [now - int(line) for line in lines]
+            # Before the time there may be the JSON of an event.
+            load.delays += [now - int(line.rpartition(b'"')[2]) for line in lines]
 
 
 # --- the client alone ---

@@ -57,6 +57,8 @@ class Work:
     # The chunks of a response that is a stream, and True if each one has the time of its sending.
     chunks: int = 0
     is_timed: bool = False
+    # Sends the text as a message of OpenAI's chat completions; the chunks are its tokens.
+    is_chat: bool = False
 
     @property
     def sends_image(self):
@@ -67,6 +69,11 @@ class Work:
         if self.sends_image:
             return {"size": len(self.image), "first": self.image[0], "last": self.image[-1]}
         return self.chunks or {"text": self.text}
+
+    @property
+    def newline(self):
+        """Returns the end of each chunk of the model, as it is in a response."""
+        return rb"\n" if self.is_chat else b"\n"
 
     @property
     def rate(self):
@@ -97,5 +104,21 @@ WORKS = [
         *("pace-64", "streams of 50 chunks a second, 64 clients", "pace", 64),
         chunks=50,
         is_timed=True,
+    ),
+    Work(
+        *("chat-16", "OpenAI's chat streams of 200 tokens, 16 clients", "chat", 16),
+        chunks=200,
+        is_chat=True,
+    ),
+    Work(
+        *(
+            "chat-pace-16",
+            "OpenAI's chat streams of 50 tokens a second, 16 clients",
+            "chat-pace",
+            16,
+        ),
+        chunks=50,
+        is_timed=True,
+        is_chat=True,
     ),
 ]

@@ -46,5 +46,8 @@ else:
         "wait": benchmodel.wait,
         "stream": benchmodel.stream,
         "pace": benchmodel.pace,
+        "chat": benchmodel.stream,
+        "chat-pace": benchmodel.pace,
     }
-    ai_integration.run(functions[WORK], concurrency=64)
+    task = "chat" if WORK.startswith("chat") else None
+    ai_integration.run(functions[WORK], concurrency=64, task=task)

@@ -71,6 +71,21 @@ class Pace(Stream):
     work = staticmethod(benchmodel.pace)
 
 
+class Chat(litserve.LitAPI):
+    work = staticmethod(benchmodel.stream)
+
+    def setup(self, device):
+        pass
+
+    async def predict(self, messages):
+        async for chunk in self.work(messages[-1]["content"]):
+            yield chunk
+
+
+class PacedChat(Chat):
+    work = staticmethod(benchmodel.pace)
+
+
 if __name__ == "__main__":
     work = os.environ["WORK"]
     if work == "batch":
@@ -79,6 +94,10 @@ if __name__ == "__main__":
         api = Wait(enable_async=True)
     elif work in ("stream", "pace"):
         api = {"stream": Stream, "pace": Pace}[work](enable_async=True, stream=True)
+    elif work in ("chat", "chat-pace"):
+        api = {"chat": Chat, "chat-pace": PacedChat}[work](
+            enable_async=True, spec=litserve.OpenAISpec()
+        )
     else:
         api = {"text": Text, "image": Image, "compute": Compute}[work]()
     server = litserve.LitServer(
