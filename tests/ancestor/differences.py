@@ -94,7 +94,7 @@ def served(original, ours):
 def refused(original, ours):
     """1.0.16 responds with a page, and this package with JSON that names the fault."""
     if original["type"] == "text/html" and ours["status"] >= 400:
-        members = ("err", "code", "detail", "request_id", "status", "title", "type")
+        members = ("err", "code", "detail", "error", "request_id", "status", "title", "type")
         return {"status", "type", *("body." + name for name in members)}
     return set()
 
@@ -137,7 +137,7 @@ def no_picture(original, ours):
 def elsewhere(original, ours):
     """Requests with a foreign Host or Origin are refused."""
     if original["status"] == 200 and ours["status"] in (403, 421):
-        members = ("code", "detail", "request_id", "status", "title", "type")
+        members = ("code", "detail", "error", "request_id", "status", "title", "type")
         return {"status", "type", "seen", *("body." + name for name in (*FIELDS, *members))}
     return set()
 

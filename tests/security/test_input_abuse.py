@@ -137,7 +137,8 @@ def test_no_pickle_is_ever_read(server, tmp_path, media, path):
     canary = tmp_path / "canary"
     bomb = PICKLE % os.fsencode(canary)
     answer = server.request(path, bomb, {"Content-Type": media})
-    assert answer.status in (405, 415)
+    # At / any file may be the picture of a model for Hugging Face's client; this one is no picture.
+    assert answer.status in ((400, 415) if path == "/" else (405, 415))
     for name in ["text", "json", "image"]:
         form = part(name, bomb, b"Content-Type: %s\r\n" % media.encode()) + END
         server.request(path, form, FORM)
