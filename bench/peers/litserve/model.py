@@ -77,8 +77,8 @@ class Chat(litserve.LitAPI):
     def setup(self, device):
         pass
 
-    async def predict(self, messages):
-        async for chunk in self.work(messages[-1]["content"]):
+    async def predict(self, request):
+        async for chunk in self.work(request.messages[-1].content):
             yield chunk
 
 
