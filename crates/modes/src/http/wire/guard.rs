@@ -49,9 +49,10 @@ settings! {
         /// for all. By default none.
         frame_ancestors: FrameAncestors,
         /// A secret that every request must contain: in the header Authorization: Bearer SECRET, in
-        /// x-api-key: SECRET, or as the password when a browser asks for one. It is removed from the model's environment.
-        /// The health checks (/healthz, /readyz, those below /v2/health, and that of gRPC) need no
-        /// token. There is no flag for it, because other users can read the arguments of a process.
+        /// x-api-key: SECRET, or as the password when a browser asks for one. It is removed from the
+        /// model's environment. The health checks (/healthz, /readyz, those below /v2/health, and
+        /// that of gRPC) need no token. There is no flag for it, because other users can read the
+        /// arguments of a process.
         token: Option<Secret<Token>> { flag: None, refuses_empty: true },
         /// A file that contains the token.
         token_file: Option<FilePath> { refuses_empty: true },
