@@ -30,6 +30,7 @@ RESULTS = {
         "content": None,
         "tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": {"a": 1}}}],
     },
+    "cut": {"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": "{\"a\": 1"}}]},
     "fault": {"content": 5},
     "file": {"content-type": "image/png", "data": b"\x89PNG", "success": True},
     "failure": {"success": False, "error": "too dark"},
@@ -42,6 +43,9 @@ PARTS = [
     {"tool_calls": [{"index": 1, "id": "c2", "function": {"name": "g", "arguments": "{}"}}]},
     {"usage": USAGE},
 ]
+
+# The parts of two calls in turn.
+TURNS = [PARTS[1], PARTS[4], PARTS[2], PARTS[3]]
 
 def text_of(content):
     if isinstance(content, str):
@@ -83,8 +87,10 @@ async def answer(request):
     elif text == "go":
         GO.set()
         result = text
-    elif text == "parts":
-        result = iter(PARTS)
+    elif text == "flood":
+        result = iter(["x" * (1 << 20)] * 17)
+    elif text in ("parts", "turns"):
+        result = iter(PARTS if text == "parts" else TURNS)
     elif text.startswith("many "):
         result = many(text[5:])
     elif text == "endless":

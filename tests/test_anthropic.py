@@ -147,21 +147,36 @@ def test_streamed_calls_of_tools(server):
         if name.startswith("content_block")
     ]
     json_delta = "input_json_delta"
-    assert blocks == [
-        (0, text("")),
-        (0, {"type": "text_delta", "text": "Let me see."}),
-        (0, None),
+    calls = [
         (1, call("c1", "f")),
-        (1, {"type": json_delta, "partial_json": '{"a":'}),
-        (1, {"type": json_delta, "partial_json": " 1}"}),
+        (1, {"type": json_delta, "partial_json": '{"a": 1}'}),
         (1, None),
         (2, call("c2", "g")),
         (2, {"type": json_delta, "partial_json": "{}"}),
         (2, None),
     ]
+    said_before = [
+        (0, text("")),
+        (0, {"type": "text_delta", "text": "Let me see."}),
+        (0, None),
+    ]
+    assert blocks == [*said_before, *calls]
+    # A block ends before the next one begins, though the model gives the parts in turn.
+    in_turn = [
+        (data["index"] + 1, data.get("delta") or data.get("content_block"))
+        for name, data in events(server, PATH, messages=said("turns"))
+        if name.startswith("content_block")
+    ]
+    assert in_turn == calls
     (_, last), _ = sent[-2:]
     assert last["delta"]["stop_reason"] == "tool_use"
     assert last["usage"] == {"input_tokens": 3, "output_tokens": 4}
+
+
+def test_a_call_whose_arguments_are_cut_off_is_a_failure(server):
+    status, answer = send(server, PATH, messages=said("cut"))
+    assert (status, error(answer)[0]) == (500, "api_error")
+    assert "the arguments of tool_calls[0] are not a JSON object" in error(answer)[1]
 
 
 def error(data):

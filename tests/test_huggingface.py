@@ -121,6 +121,10 @@ def test_inputs_and_parameters_find_the_inputs_of_the_model(server):
             {"inputs": "a", "parameters": {"candidate_labels": ["x", "y"]}},
             {"candidate_labels": ["x", "y"], "text": "a"},
         ),
+        (
+            {"inputs": "a", "parameters": {"candidate_labels": "a"}},
+            {"candidate_labels": "a", "text": "a"},
+        ),
         ({"parameters": {}, "text": "a"}, {"text": "a"}),
         (
             {"inputs": ["a", "b"], "parameters": {"max_new_tokens": 1}},

@@ -70,6 +70,8 @@ def answer(inputs):
         sound = (inputs["text"] + " by " + inputs["voice"]).encode()
         if inputs["text"] == "pieces":
             return iter([sound[:3], sound[3:]])
+        if inputs["text"] == "wrong":
+            return "no sound"
         return {"content-type": "audio/mpeg", "data": sound, "success": True}
     seen = {name: value for name, value in inputs.items()}
     print("picture", sorted((n, v if isinstance(v, str) else str(v)) for n, v in seen.items()))
@@ -449,6 +451,7 @@ def test_speech_is_the_sound_itself(speech):
         ({"input": "a", "stream_format": "sse"}, 400, "stream_format", "expected audio"),
         ({"input": "a", "voice": {"id": "x"}}, 400, "voice", "expected text"),
         ({"input": "failure"}, 500, None, "too dark"),
+        ({"input": "wrong"}, 500, None, "not a sound"),
     ],
 )
 def test_speech_that_is_refused(speech, members, expected, param, words):

@@ -122,3 +122,9 @@ def test_the_events_of_calls_and_of_a_late_failure(server):
     name, data = late_events(server, RESPONSES, input="late")[-1]
     assert (name, data["type"], data["code"]) == ("error", "error", "model_failed")
     assert data["error"]["message"] == data["message"] == "RuntimeError: it broke"
+
+
+def test_a_stream_whose_text_is_repeated_has_a_maximum(server):
+    name, data = events(server, RESPONSES, input="flood")[-1]
+    assert name == data["type"]
+    assert "it has more than 16777216 bytes" in json.dumps(data)

@@ -81,11 +81,11 @@ pub(crate) async fn submit(
 /// Answers with the whole result of a job, which `write` writes in the words of a protocol.
 pub(crate) async fn respond(
     ticket: Ticket,
-    write: impl FnOnce(&Reply) -> Json + Send + 'static,
+    write: impl FnOnce(&Reply) -> Result<Json, Failure> + Send + 'static,
 ) -> Result<Response, Failure> {
     let outcome = ticket.outcome().await?;
     let size = PASSES * outcome.data.len();
-    let answer = move || Ok(axum::Json(write(&Reply::of(outcome)?)).into_response());
+    let answer = move || Ok(axum::Json(write(&Reply::of(outcome)?)?).into_response());
     work_on(size, answer).await?
 }
 
@@ -112,7 +112,7 @@ impl Conversation {
         } else {
             of_last_message(schema, messages, place)?
         };
-        add_options(schema, options, &mut raw)?;
+        add_options(schema, options, &mut raw);
         Ok(raw)
     }
 }
@@ -149,7 +149,14 @@ fn of_last_message(
 ) -> Result<RawInputs, Error> {
     let last = before.iter().rposition(|message| message["role"] == "user");
     let last = last.ok_or_else(|| unfit(place, "expected a message of the role user"))?;
-    let mut message = before.split_off(last).swap_remove(0);
+    let mut rest = before.split_off(last);
+    if rest[1..].iter().any(|message| !is_instructing(message)) {
+        let fault = "expected the user's message at the end, because the model has no input \
+                     \"messages\" for what comes after it";
+        return Err(unfit(place, fault));
+    }
+    let mut message = rest.swap_remove(0);
+    before.append(&mut rest);
     let mut parts = Parts::take(&mut message, place)?;
     // A question about a picture may follow the message with the picture.
     if parts.media.is_empty() {
@@ -164,9 +171,7 @@ fn of_last_message(
     }
     add_media(schema, parts.media, place, &mut raw)?;
     if has(schema, SYSTEM, &TEXT) {
-        let is_instructing =
-            |message: &mut Json| INSTRUCTING.iter().any(|role| message["role"] == *role);
-        let texts = before.extract_if(.., is_instructing);
+        let texts = before.extract_if(.., |message| is_instructing(message));
         let texts: Vec<String> = texts.map(|mut message| parts::text_of(&mut message)).collect();
         if !texts.is_empty() {
             raw.insert(SYSTEM.to_owned(), RawValue::Text(texts.join("\n")));
@@ -176,6 +181,10 @@ fn of_last_message(
         raw.insert(HISTORY.to_owned(), RawValue::Json(before.into()));
     }
     Ok(raw)
+}
+
+fn is_instructing(message: &Json) -> bool {
+    INSTRUCTING.iter().any(|role| message["role"] == *role)
 }
 
 const TEXT: Shape = Shape::Text { format: None };
@@ -190,7 +199,7 @@ fn has(schema: &InputsSchema, name: &str, shape: &Shape) -> bool {
 fn text_input(schema: &InputsSchema) -> Result<(&str, &Field), Error> {
     let texts = schema.fields().iter().filter(|(name, field)| {
         let is_option = TEXT_OPTIONS.contains(&name.as_str());
-        !is_option && field.items.is_none() && field.shape() == TEXT
+        (!is_option || field.required) && field.items.is_none() && field.shape() == TEXT
     });
     only(texts).ok_or_else(|| {
         let message = "the model has neither a JSON input \"messages\" nor exactly one required text \
@@ -238,12 +247,8 @@ fn add_media(
     Ok(())
 }
 
-/// Adds the options that the schema has.
-fn add_options(
-    schema: &InputsSchema,
-    options: Map<String, Json>,
-    raw: &mut RawInputs,
-) -> Result<(), Error> {
+/// Adds the options that the schema has, and that the messages have not given.
+fn add_options(schema: &InputsSchema, options: Map<String, Json>, raw: &mut RawInputs) {
     let mut renamed = Vec::new();
     for (name, value) in options {
         if value.is_null() || HANDLED.contains(&name.as_str()) {
@@ -253,10 +258,9 @@ fn add_options(
             let same = SAME.iter().find(|names| names.contains(&name.as_str()));
             let names = same.into_iter().flat_map(|names| names.iter());
             renamed.extend(names.map(|name| ((*name).to_owned(), value.clone())));
-        } else if raw.contains_key(&name) {
-            return Err(unfit(&name, "given more than once, because the messages give it too"));
         } else {
-            raw.insert(name, RawValue::Json(value));
+            // A member of the protocol, such as `text` of a response, may have the name of an input.
+            raw.entry(name).or_insert(RawValue::Json(value));
         }
     }
     for (name, value) in renamed {
@@ -264,7 +268,6 @@ fn add_options(
             raw.entry(name).or_insert(RawValue::Json(value));
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::http::app::App;
 use crate::http::conversation::chunks::Chunks;
 use crate::http::conversation::delta::Delta;
+use crate::http::conversation::delta::fault;
 use crate::http::conversation::reply::deltas;
 use crate::http::failure::{Failure, Wording};
 use crate::http::request_context::RequestContext;
@@ -34,8 +35,14 @@ const COMMENT: &[u8] = b": the model is at work\n\n";
 /// The number of bytes from which on a frame takes no more events.
 const MAX_FRAME: usize = 64 * 1024;
 
+/// The number of bytes of an answer up to which its text is kept for the last events.
+const MAX_KEPT: usize = 16 * 1024 * 1024;
+
 /// The words of a protocol for a streamed answer. Each method appends events to `to`.
 pub(crate) trait Words: Send + 'static {
+    /// True if the last events repeat the whole text, which is therefore kept.
+    const KEEPS_TEXT: bool = false;
+
     /// Writes the events before the first part of the answer.
     fn begin(&mut self, to: &mut Vec<u8>);
 
@@ -68,8 +75,15 @@ pub(crate) async fn respond(
     ticket: Ticket,
     words: impl Words,
 ) -> Result<Response, Failure> {
-    let mut answer =
-        Answer { app, context, ticket: Some(ticket), words, chunks: None, has_begun: false };
+    let mut answer = Answer {
+        app,
+        context,
+        ticket: Some(ticket),
+        words,
+        chunks: None,
+        has_begun: false,
+        length: 0,
+    };
     let mut first = Vec::new();
     answer.advance(&mut first).await?;
     let rest = stream::unfold(answer, |mut answer| async {
@@ -141,6 +155,8 @@ struct Answer<W> {
     chunks: Option<Chunks>,
     /// True once the first events are written.
     has_begun: bool,
+    /// The number of bytes of the chunks so far.
+    length: usize,
 }
 
 impl<W: Words> Answer<W> {
@@ -179,6 +195,10 @@ impl<W: Words> Answer<W> {
         data: Data,
         to: &mut Vec<u8>,
     ) -> Result<(), Failure> {
+        self.length += data.len();
+        if W::KEEPS_TEXT && self.length > MAX_KEPT {
+            return Err(fault(&format!("it has more than {MAX_KEPT} bytes")));
+        }
         let chunks = match &mut self.chunks {
             Some(chunks) => chunks,
             none => none.insert(Chunks::of(content_type)?),

@@ -139,8 +139,9 @@ async fn run(
             if let Event::Progress { fraction, message } = event
                 && let Some(report) = progress.report(fraction, message.as_deref())
             {
-                // A client that has left ends the request in another way.
-                let _ = notify.send(report).await;
+                // Progress that the client does not read in time is left out, since the answer of
+                // this or of another request must not wait for it.
+                let _ = notify.try_send(report);
             }
         }
     }

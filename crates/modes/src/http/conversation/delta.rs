@@ -110,6 +110,6 @@ impl End {
 }
 
 /// Makes the failure of a model whose answer has a fault.
-pub(super) fn fault(reason: &str) -> Failure {
+pub(crate) fn fault(reason: &str) -> Failure {
     Error::new(Kind::ModelFailed, format!("the model's answer cannot be read: {reason}")).into()
 }

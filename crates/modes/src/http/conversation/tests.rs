@@ -62,7 +62,6 @@ fn another_model_gets_the_last_message_of_the_user() {
         user(&json!("hello")),
         {"role": "assistant", "content": "hi"},
         user(&json!([text("what is"), text("this?")])),
-        {"role": "assistant", "content": "a"},
     ]);
     let none = json!({});
     let only = inputs(&json!({"prompt": "text"}), &messages, &none);
@@ -154,9 +153,10 @@ fn requests_that_do_not_fit_are_refused() {
         ),
         (
             &schema,
-            good.clone(),
-            &json!({"text": "other"}),
-            "text: given more than once, because the messages give it too",
+            json!([user(&json!("hello")), {"role": "tool", "content": "sunny"}]),
+            &none,
+            "messages: expected the user's message at the end, because the model has no input \
+             \"messages\" for what comes after it",
         ),
         (
             &json!({"a": "text", "b": "text"}),
@@ -169,6 +169,11 @@ fn requests_that_do_not_fit_are_refused() {
         assert_eq!(inputs(schema, &messages, options), Err(expected.to_owned()), "{messages}");
     }
     assert_eq!(inputs(&schema, &good, &seed), Ok(json!({"text": "hello", "seed": 1})));
+    // The responses of OpenAI have a member of this name, which says something else.
+    let format = json!({"text": {"format": {"type": "text"}}});
+    assert_eq!(inputs(&schema, &good, &format), Ok(json!({"text": "hello"})));
+    let user_input = json!({"user": "text", "system": {"type": "text", "required": false}});
+    assert_eq!(inputs(&user_input, &good, &none), Ok(json!({"user": "hello"})));
     assert!(is_streamed(json!({"stream": "yes"}).as_object().unwrap()).is_err());
 }
 

@@ -2,7 +2,7 @@
 //! next request.
 
 use serde::Serialize;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::http::conversation::members::{number, text};
@@ -36,8 +36,8 @@ pub(crate) struct Function {
 /// The calls of an answer so far.
 #[derive(Debug, Default)]
 pub(crate) struct Numbered {
-    /// The model's number and id of each call.
-    calls: Vec<(Option<u64>, Option<String>)>,
+    /// The first part of each call, without its arguments.
+    calls: Vec<ToolCall>,
 }
 
 /// The place of a part among the calls of an answer.
@@ -58,9 +58,12 @@ impl ToolCall {
 
     fn read(call: Json, place: &str) -> Result<Self, String> {
         let Json::Object(mut call) = call else { return Err(format!("{place} is not an object")) };
+        let index = number(&mut call, place, "index")?;
+        let id = text(&mut call, place, "id")?.filter(|id| !id.is_empty());
         let mut function = match call.remove("function") {
             Some(Json::Object(function)) => function,
-            None => Map::new(),
+            // The responses of OpenAI have the members of the function in the call itself.
+            None => call,
             Some(_) => return Err(format!("{place}.function is not an object")),
         };
         let place_of_function = format!("{place}.function");
@@ -73,8 +76,8 @@ impl ToolCall {
             }
         };
         Ok(ToolCall {
-            index: number(&mut call, place, "index")?,
-            id: text(&mut call, place, "id")?.filter(|id| !id.is_empty()),
+            index,
+            id,
             name: text(&mut function, &place_of_function, "name")?.filter(|name| !name.is_empty()),
             arguments,
         })
@@ -100,18 +103,21 @@ impl Numbered {
     }
 
     /// Finds the call of a part: by its index, else by its id. A part without both continues the last
-    /// call, unless it names a function.
+    /// call, unless it names a function. A part that names another function begins a call.
     pub(crate) fn place(&mut self, part: &ToolCall) -> Place {
+        let mut calls = self.calls.iter();
         let known = match (part.index, &part.id) {
-            (Some(_), _) => self.calls.iter().position(|(index, _)| *index == part.index),
-            (None, Some(_)) => self.calls.iter().position(|(_, id)| *id == part.id),
+            (Some(_), _) => calls.position(|call| call.index == part.index),
+            (None, Some(_)) => calls.position(|call| {
+                call.id == part.id && (part.name.is_none() || part.name == call.name)
+            }),
             (None, None) if part.name.is_some() => None,
             (None, None) => self.calls.len().checked_sub(1),
         };
         if let Some(number) = known {
             return Place { number, is_new: false };
         }
-        self.calls.push((part.index, part.id.clone()));
+        self.calls.push(ToolCall { arguments: String::new(), ..part.clone() });
         Place { number: self.calls.len() - 1, is_new: true }
     }
 }

@@ -17,6 +17,7 @@ use self::events::MessageWords;
 use self::object::{error, message, stop_reason, usage};
 use crate::http::app::App;
 use crate::http::conversation;
+use crate::http::conversation::delta::fault;
 use crate::http::conversation::description::{Operation, messages as messages_schema};
 use crate::http::conversation::reply::Reply;
 use crate::http::description::Description;
@@ -89,18 +90,23 @@ async fn messages(
     conversation::respond(ticket, move |reply| whole(&model, reply)).await
 }
 
-fn whole(model: &str, reply: &Reply) -> Value {
+fn whole(model: &str, reply: &Reply) -> Result<Value, Failure> {
     let mut content = Vec::new();
     if !reply.content.is_empty() || reply.calls.is_empty() {
         content.push(json!({"type": "text", "text": reply.content}));
     }
-    for call in &reply.calls {
-        // Arguments that are no JSON object cannot be the input of a tool here.
-        let input: Value = serde_json::from_str(&call.function.arguments).unwrap_or_default();
-        let input = if input.is_object() { input } else { json!({}) };
+    for (index, call) in reply.calls.iter().enumerate() {
+        let input = match call.function.arguments.as_str() {
+            "" => json!({}),
+            text => serde_json::from_str(text).unwrap_or_default(),
+        };
+        if !input.is_object() {
+            let reason = format!("the arguments of tool_calls[{index}] are not a JSON object");
+            return Err(fault(&reason));
+        }
         let (id, name) = (&call.id, &call.function.name);
         content.push(json!({"type": "tool_use", "id": id, "name": name, "input": input}));
     }
     let stop_reason = stop_reason(&reply.end, !reply.calls.is_empty());
-    message(model, &content, Some(stop_reason), &usage(reply.usage()))
+    Ok(message(model, &content, Some(stop_reason), &usage(reply.usage())))
 }

@@ -67,7 +67,7 @@ pub(crate) fn records(
     let mut target = None;
     match unnamed {
         None => {}
-        Some(value) if is_given(&named, &value) => {}
+        Some(value) if is_given(schema, &named, &value) => {}
         Some(Json::Object(members)) if !is_one_value(schema, &named, &members) => {
             named.extend(members.into_iter().map(|(name, value)| (name, RawValue::Json(value))));
         }
@@ -109,10 +109,14 @@ fn named(schema: &InputsSchema, mut members: RawInputs) -> Result<RawInputs, Err
     Ok(named)
 }
 
-/// Returns true if a named input has this value too. Clients send a picture twice if a question belongs
-/// to it.
-fn is_given(named: &RawInputs, value: &Json) -> bool {
-    named.values().any(|given| matches!(given, RawValue::Json(given) if given == value))
+/// Returns true if an input for a file has this value by its name too. Clients send a picture twice if
+/// a question belongs to it.
+fn is_given(schema: &InputsSchema, named: &RawInputs, value: &Json) -> bool {
+    named.iter().any(|(name, given)| {
+        let field = schema.fields().get(name);
+        let is_file = field.is_some_and(|field| matches!(field.shape(), Shape::Blob { .. }));
+        is_file && matches!(given, RawValue::Json(given) if given == value)
+    })
 }
 
 /// Returns true if an object is the value of one input, and does not have the inputs by name.

@@ -13,6 +13,8 @@ pub(super) struct Tokens {
 }
 
 impl Words for Tokens {
+    const KEEPS_TEXT: bool = true;
+
     fn begin(&mut self, _to: &mut Vec<u8>) {}
 
     fn text(&mut self, text: &str, to: &mut Vec<u8>) {

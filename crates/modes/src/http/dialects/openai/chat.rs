@@ -34,7 +34,7 @@ pub(super) async fn chat(
         let words = ChatWords::new(&head, wants_usage);
         return server_sent::respond(app, context, ticket, words).await;
     }
-    conversation::respond(ticket, move |reply| whole(&head, reply)).await
+    conversation::respond(ticket, move |reply| Ok(whole(&head, reply))).await
 }
 
 /// Reads a request.

@@ -33,7 +33,7 @@ pub(super) async fn completions(
         let words = CompletionWords { prefix, wants_usage, end: End::default() };
         return server_sent::respond(app, context, ticket, words).await;
     }
-    conversation::respond(ticket, move |reply| whole(&head, reply)).await
+    conversation::respond(ticket, move |reply| Ok(whole(&head, reply))).await
 }
 
 /// Reads a prompt as the message of a user.

@@ -35,7 +35,7 @@ pub(super) async fn responses(
     if is_streamed {
         return server_sent::respond(app, context, ticket, ResponseWords::new(head)).await;
     }
-    conversation::respond(ticket, move |reply| whole(&head, reply)).await
+    conversation::respond(ticket, move |reply| Ok(whole(&head, reply))).await
 }
 
 fn whole(head: &Head, reply: &Reply) -> Value {

@@ -2,6 +2,7 @@
 
 use ai_integration_contract::{Error, Kind, RawValue, Task};
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 
 use crate::http::app::App;
@@ -35,5 +36,17 @@ pub(super) async fn speech(
     raw.insert(name.to_owned(), RawValue::Text(text));
     let context = call.context.clone();
     let (_, ticket) = app.submit(call, RequestInputs { raw, reservation }).await?;
-    native::streamed(app, context, ticket, false).await
+    let response = native::streamed(app, context, ticket, false).await?;
+    check(&response)?;
+    Ok(response)
+}
+
+/// Refuses a result that is no sound, which a client would write into the file of one.
+fn check(response: &Response) -> Result<(), Error> {
+    let media = response.headers().get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
+    let media = media.unwrap_or_default();
+    if media.starts_with("audio/") || media.starts_with("application/octet-stream") {
+        return Ok(());
+    }
+    Err(Error::new(Kind::ModelFailed, format!("the model's result is {media}, and not a sound")))
 }

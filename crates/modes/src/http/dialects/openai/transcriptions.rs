@@ -80,6 +80,8 @@ struct TranscriptWords {
 }
 
 impl Words for TranscriptWords {
+    const KEEPS_TEXT: bool = true;
+
     fn begin(&mut self, _to: &mut Vec<u8>) {}
 
     fn text(&mut self, text: &str, to: &mut Vec<u8>) {

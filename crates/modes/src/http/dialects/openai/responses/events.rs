@@ -146,6 +146,8 @@ impl ResponseWords {
 }
 
 impl Words for ResponseWords {
+    const KEEPS_TEXT: bool = true;
+
     fn begin(&mut self, to: &mut Vec<u8>) {
         let response = json!({"response": self.head.response("in_progress", &json!([]))});
         self.put("response.created", response.clone(), to);
