@@ -254,13 +254,13 @@ fn add_options(schema: &InputsSchema, options: Map<String, Json>, raw: &mut RawI
         if value.is_null() || HANDLED.contains(&name.as_str()) {
             continue;
         }
-        if !schema.fields().contains_key(&name) {
+        if schema.fields().contains_key(&name) {
+            // A member of the protocol, such as `text` of a response, may have the name of an input.
+            raw.entry(name).or_insert(RawValue::Json(value));
+        } else {
             let same = SAME.iter().find(|names| names.contains(&name.as_str()));
             let names = same.into_iter().flat_map(|names| names.iter());
             renamed.extend(names.map(|name| ((*name).to_owned(), value.clone())));
-        } else {
-            // A member of the protocol, such as `text` of a response, may have the name of an input.
-            raw.entry(name).or_insert(RawValue::Json(value));
         }
     }
     for (name, value) in renamed {

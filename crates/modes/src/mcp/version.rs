@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::http::inputs::envelope::excerpt;
 use crate::mcp::message::{Code, RpcError};
 
 /// The versions that begin with `initialize`, the oldest first.
@@ -63,7 +64,7 @@ pub(crate) fn check(requested: &str) -> Result<(), RpcError> {
         return Ok(());
     }
     let message = "the protocol version is not supported";
-    let data = json!({"supported": STATELESS, "requested": requested});
+    let data = json!({"supported": STATELESS, "requested": excerpt(requested)});
     Err(RpcError { data: Some(data), ..RpcError::new(Code::UnsupportedVersion, message) })
 }
 

@@ -3,7 +3,7 @@
 use ai_integration_contract::{Error, Shape};
 use serde_json::Value as Json;
 
-use crate::http::inputs::envelope::unfit;
+use crate::http::inputs::envelope::{excerpt, unfit};
 
 /// The kinds of files in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,7 @@ impl Parts {
         let mut types = parts.map(|part| part["type"].as_str().unwrap_or_default());
         if let Some(other) = types.find(|name| !known.contains(name)) {
             let known = known.join(", ");
+            let other = excerpt(other);
             let message = format!("a part of the type {other:?} is not supported; send {known}");
             return Err(unfit(place, message));
         }

@@ -12,6 +12,9 @@ use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::intake::Intake;
 use crate::http::large::work_on;
 
+/// The maximum length of a text of the client in an error, in bytes.
+const MAX_EXCERPT: usize = 100;
+
 /// The members of the JSON object in a body.
 #[derive(Debug)]
 pub(crate) struct Envelope {
@@ -49,6 +52,11 @@ where
 pub(crate) fn unfit(name: &str, message: impl Into<String>) -> Error {
     let (name, message) = (name.to_owned(), message.into());
     Error::invalid_inputs(vec![FieldError { name, message }])
+}
+
+/// Returns the beginning of a text of the client, for an error.
+pub(crate) fn excerpt(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_EXCERPT)]
 }
 
 fn read(body: &[u8]) -> Result<Json, Error> {

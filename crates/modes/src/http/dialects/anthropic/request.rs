@@ -4,7 +4,7 @@ use ai_integration_contract::Error;
 use serde_json::{Map, Value, json};
 
 use crate::http::conversation::Conversation;
-use crate::http::inputs::envelope::unfit;
+use crate::http::inputs::envelope::{excerpt, unfit};
 
 /// Reads a request.
 pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Error> {
@@ -96,7 +96,9 @@ fn converted(blocks: Vec<Value>) -> Result<Vec<Value>, String> {
                 let url = url(block["source"].take())?;
                 json!({"type": "image_url", "image_url": {"url": url}})
             }
-            other => return Err(format!("blocks of the type {other:?} are not supported")),
+            other => {
+                return Err(format!("blocks of the type {:?} are not supported", excerpt(other)));
+            }
         })
     });
     parts.collect()
@@ -114,7 +116,7 @@ fn url(mut source: Value) -> Result<Value, String> {
             data.insert_str(0, &format!("data:{media};base64,"));
             Ok(data.into())
         }
-        other => Err(format!("pictures of the source {other:?} are not supported")),
+        other => Err(format!("pictures of the source {:?} are not supported", excerpt(other))),
     }
 }
 

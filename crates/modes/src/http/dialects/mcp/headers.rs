@@ -5,6 +5,7 @@ use ai_integration_contract::decode_base64;
 use axum::http::HeaderMap;
 use serde_json::Value as Json;
 
+use crate::http::inputs::envelope::excerpt;
 use crate::mcp::message::{Code, Request, RpcError};
 
 /// The header with the version of the protocol.
@@ -43,6 +44,7 @@ fn expect(headers: &HeaderMap, name: &'static str, expected: &str) -> Result<(),
     if values.next().is_none() && value.and_then(decoded).as_deref() == Some(expected) {
         return Ok(());
     }
+    let expected = excerpt(expected);
     let message = format!("the header {name} is not what the message says: {expected:?}");
     Err(RpcError::new(Code::HeaderMismatch, message))
 }

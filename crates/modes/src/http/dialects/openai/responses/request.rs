@@ -4,7 +4,7 @@ use ai_integration_contract::Error;
 use serde_json::{Map, Value, json};
 
 use crate::http::conversation::Conversation;
-use crate::http::inputs::envelope::unfit;
+use crate::http::inputs::envelope::{excerpt, unfit};
 
 /// Members for which a server must store responses.
 const STORED: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
@@ -70,7 +70,7 @@ fn add(messages: &mut Vec<Value>, mut item: Value) -> Result<(), String> {
         }
         // The thoughts of earlier answers are not needed to go on.
         "reasoning" => {}
-        other => return Err(format!("items of the type {other:?} are not supported")),
+        other => return Err(format!("items of the type {:?} are not supported", excerpt(other))),
     }
     Ok(())
 }
@@ -103,7 +103,7 @@ fn convert_part(part: &mut Value) -> Result<(), String> {
         }
         "input_image" => return Err("a picture is without image_url".to_owned()),
         "input_audio" => json!({"type": "input_audio", "input_audio": part["input_audio"].take()}),
-        other => return Err(format!("parts of the type {other:?} are not supported")),
+        other => return Err(format!("parts of the type {:?} are not supported", excerpt(other))),
     };
     Ok(())
 }
