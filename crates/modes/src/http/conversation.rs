@@ -43,9 +43,8 @@ const HANDLED: [&str; 4] = ["model", "n", "stream", "stream_options"];
 /// Options that protocols name differently.
 const SAME: [&[&str]; 2] =
     [&["max_tokens", "max_completion_tokens", "max_output_tokens"], &["stop", "stop_sequences"]];
-/// Options that are text. An input of such a name is not the one for the user's message.
-const TEXT_OPTIONS: [&str; 7] =
-    [SYSTEM, HISTORY, "stop", "suffix", "user", "reasoning_effort", "verbosity"];
+/// Options that are text. An input of such a name is for the user's message only if it is required.
+const TEXT_OPTIONS: [&str; 5] = ["stop", "suffix", "user", "reasoning_effort", "verbosity"];
 
 /// A conversation that the model continues.
 #[derive(Debug, Default)]
@@ -126,9 +125,10 @@ fn check(messages: &[Json], place: &str) -> Result<(), Error> {
         let fault = match (message.get("role"), message.get("content")) {
             (Some(Json::String(_)), None | Some(Json::Null | Json::String(_))) => continue,
             (Some(Json::String(_)), Some(Json::Array(parts))) => {
-                match parts.iter().position(|part| !part["type"].is_string()) {
+                let mut faults = parts.iter().map(fault_of).enumerate();
+                match faults.find_map(|(part, fault)| Some((part, fault?))) {
                     None => continue,
-                    Some(part) => format!("[{index}].content[{part}]: expected a part with a type"),
+                    Some((part, fault)) => format!("[{index}].content[{part}]: {fault}"),
                 }
             }
             (Some(Json::String(_)), Some(_)) => {
@@ -139,6 +139,19 @@ fn check(messages: &[Json], place: &str) -> Result<(), Error> {
         return Err(Error::new(Kind::MalformedRequest, format!("{place}{fault}")));
     }
     Ok(())
+}
+
+/// Returns what is wrong with a part of a message.
+fn fault_of(part: &Json) -> Option<&'static str> {
+    let picture = &part["image_url"];
+    match part["type"].as_str() {
+        None => Some("expected a part with a type"),
+        Some("text") if !part["text"].is_string() => Some("expected text"),
+        Some("image_url") if !picture.is_string() && !picture["url"].is_string() => {
+            Some("expected image_url with a url")
+        }
+        Some(_) => None,
+    }
 }
 
 /// Returns the inputs of a model without the input `messages`.
@@ -198,8 +211,10 @@ fn has(schema: &InputsSchema, name: &str, shape: &Shape) -> bool {
 /// Returns the input for the text of the user's message.
 fn text_input(schema: &InputsSchema) -> Result<(&str, &Field), Error> {
     let texts = schema.fields().iter().filter(|(name, field)| {
-        let is_option = TEXT_OPTIONS.contains(&name.as_str());
-        (!is_option || field.required) && field.items.is_none() && field.shape() == TEXT
+        let name = name.as_str();
+        let is_option = TEXT_OPTIONS.contains(&name) && !field.required;
+        let is_other = is_option || name == SYSTEM || name == HISTORY;
+        !is_other && field.items.is_none() && field.shape() == TEXT
     });
     only(texts).ok_or_else(|| {
         let message = "the model has neither a JSON input \"messages\" nor exactly one required text \

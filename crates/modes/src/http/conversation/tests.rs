@@ -153,6 +153,18 @@ fn requests_that_do_not_fit_are_refused() {
         ),
         (
             &schema,
+            json!([user(&json!([text("a"), {"type": "text", "text": 5}]))]),
+            &none,
+            "messages[0].content[1]: expected text",
+        ),
+        (
+            &schema,
+            json!([user(&json!([{"type": "image_url", "image_url": 5}]))]),
+            &none,
+            "messages[0].content[0]: expected image_url with a url",
+        ),
+        (
+            &schema,
             json!([user(&json!("hello")), {"role": "tool", "content": "sunny"}]),
             &none,
             "messages: expected the user's message at the end, because the model has no input \
@@ -172,7 +184,7 @@ fn requests_that_do_not_fit_are_refused() {
     // The responses of OpenAI have a member of this name, which says something else.
     let format = json!({"text": {"format": {"type": "text"}}});
     assert_eq!(inputs(&schema, &good, &format), Ok(json!({"text": "hello"})));
-    let user_input = json!({"user": "text", "system": {"type": "text", "required": false}});
+    let user_input = json!({"user": "text", "system": "text"});
     assert_eq!(inputs(&user_input, &good, &none), Ok(json!({"user": "hello"})));
     assert!(is_streamed(json!({"stream": "yes"}).as_object().unwrap()).is_err());
 }
