@@ -239,6 +239,30 @@ def test_a_process_that_was_being_started_disturbs_no_later_block(program, way, 
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_pool_that_is_interrupted_while_it_starts_disturbs_no_later_block(program, method):
+    # The processes fail while the pool still starts the threads that supervise them.
+    slow = """
+        import threading
+        start_at_once = threading.Thread.start
+        def start_slowly(self):
+            start_at_once(self)
+            if getattr(getattr(self, "_target", None), "__name__", "") == "_handle_workers":
+                import time
+                time.sleep(1)
+        threading.Thread.start = start_slowly
+
+        def plain(context, numbers):
+            import time
+            time.sleep(2)
+            return [0]
+    """
+    with serve(program(source(WAYS, slow, ASKED, LOOP))) as server:
+        assert names_the_guard(ask(server, "pool", method))
+        assert ask(server, "plain").json() == [0]
+        assert ask(server, "closed", "fork").json() == [0, 1, 4]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_a_late_signal_leaves_the_pool_of_the_next_block_alone(program, method):
     # From the time at which the file "guard" exists, the program has a guard.
     work = """

@@ -154,7 +154,7 @@ class Children(object):
             # The block is cleaning up, and may wait for a pool that would go on for ever.
             self._is_new = False
             self._end_pools()
-        elif _is_in_model(frame):
+        elif _is_in_model(frame) and not _starts_a_pool(frame):
             self._is_new = False
             self._interrupted_block, self._interrupted_at = jobs, _clock()
             self._delete_notes()
@@ -226,6 +226,21 @@ def _is_in_model(frame):
     while frame is not None and not _process.is_ours(frame):
         inner, frame = frame, frame.f_back
     return inner is not None and (frame is None or frame.f_code.co_name in _CALLERS_OF_THE_MODEL)
+
+
+def _starts_a_pool(frame):
+    """Returns true if the signal interrupted the start of a `multiprocessing.Pool`.
+
+    The start waits for none of the processes, and the pool that it leaves behind when it is
+    interrupted cannot be terminated: its threads run, and `_pools` does not find it yet.
+    """
+    while frame is not None:
+        package, _, module = (frame.f_globals.get("__name__") or "").partition(".")
+        is_pool = package in _process.MULTIPROCESSING and module == "pool"
+        if is_pool and frame.f_code.co_name == "__init__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_of_a_pool(value, trace):
