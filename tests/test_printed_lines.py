@@ -269,3 +269,33 @@ def test_no_text_of_a_model_or_a_client_begins_a_line_of_the_log(program, end):
         assert not re.search(r"(?m)^" + re.escape(FORGED), log)
         rest = log.replace("\n", "")
         assert not any(character in rest for character in "\r\x1b\u2028\x85\x0b\x9b")
+
+
+def test_a_worker_waits_for_the_reader_of_its_lines_that_has_no_processor(tmp_path):
+    """Otherwise it counts a line twice, and the next request's output lacks its beginning."""
+    program = tmp_path / "worker.py"
+    program.write_text("""if True:
+        import os, struct, threading, time
+        from ai_integration import _memory_files
+
+        reader, writer = os.pipe()
+        os.dup2(writer, 1)
+        board = _memory_files.board()
+        os.write(1, b"a line\\n")
+        # What the engine does when it reads a line, with a break before the reading itself.
+        reading, place = 1 << 63, _memory_files._READ.start
+        os.pwrite(board.descriptor, struct.pack("<QQ", 7 | reading, 0), place)
+
+        def read():
+            time.sleep(0.02)
+            os.read(reader, 7)
+            os.pwrite(board.descriptor, struct.pack("<QQ", 7, 0), place)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        board.record(1)
+        thread.join()
+        assert board.printed()[0] == 7, board.printed()
+    """)
+    done = run(str(program))
+    assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ import os
 import socket
 import stat
 import struct
+import time
 
 from . import _standard_streams
 
@@ -40,8 +41,11 @@ _PIPES = slice(40, 56)
 _READING = 1 << 63
 # Means that the number of printed bytes is unknown; no program prints this many.
 _UNKNOWN = _READING - 1
-# The number of tries to read the numbers while the engine changes them.
+# The number of tries to read the numbers while the engine changes them. It takes a microsecond for
+# that, unless it has to wait for a processor: after the first tries, each one waits a millisecond.
 _TRIES = 100
+_QUICK_TRIES = 20
+_TRY_DELAY = 0.001
 
 
 class Memory(object):
@@ -118,7 +122,9 @@ class Board(object):
         The engine may read in the meantime. If it does so during every try, a number may be too
         large.
         """
-        for _ in range(_TRIES):
+        for number in range(_TRIES):
+            if number >= _QUICK_TRIES:
+                time.sleep(_TRY_DELAY)
             before = self._memory[_READ]
             for pipe, unread in self._pipes:
                 self._ioctl(pipe, self._fionread, unread)
