@@ -57,6 +57,7 @@ def test_a_command_line_run_costs_little_more_than_python_itself(program, report
     assert ours - python < 100
 
 
+@pytest.mark.timed
 def test_the_import_is_quick(report):
     def importing(name):
         done = subprocess.run(
@@ -70,7 +71,8 @@ def test_the_import_is_quick(report):
         return int(found.group(1)) / 1000
 
     times = [(importing("ai_integration"), importing("asyncio")) for _ in range(RUNS)]
-    ours, asyncio = [statistics.median(column) for column in zip(*times)]
+    # Whatever else the machine does only adds to a time.
+    ours, asyncio = [min(column) for column in zip(*times)]
     report("import ai_integration: %.1f ms, asyncio: %.1f ms", ours, asyncio)
     # On a machine that takes longer for everything, 10 ms are too few: there asyncio, which takes
     # some six times as long in the same run, is the measure.
