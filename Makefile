@@ -139,8 +139,11 @@ QUICK := contributing docs english formats inputs make modes_http modes_starting
 ## run the unit tests and the quick black-box tests
 test-quick: $(VENV)/.wheel $(VENV)/.tests
 	$(CARGO) test --locked --lib --bins
-	$(BIN)/pytest $(QUICK:%=tests/test_%.py) -m 'not timed and not $(ELSEWHERE)' -n 3 --dist loadfile
+	$(BIN)/pytest $(QUICK:%=tests/test_%.py) -m 'not timed and not $(ELSEWHERE)' $(SHARED)
 
+# Runs three files of tests at the same time. The files stay in order: by default the one with the
+# fewest tests comes last, and that one takes minutes alone.
+SHARED := -n 3 --dist loadfile --no-loadscope-reorder
 # Marks of tests that have targets of their own.
 ELSEWHERE := examples and not clients and not container and not dist
 
@@ -153,7 +156,7 @@ test-rust: web/dist/.built
 test-python: $(VENV)/.wheel $(VENV)/.tests target/release/language target/small/debug/language \
     target/debug/examples/describe target/portable/debug/ai-integration
 	tests/install-packages
-	$(BIN)/pytest tests -m 'not timed and not $(ELSEWHERE)' -n 3 --dist loadfile
+	$(BIN)/pytest tests -m 'not timed and not $(ELSEWHERE)' $(SHARED)
 	$(BIN)/pytest tests -m 'timed and not $(ELSEWHERE)'
 
 ## test the examples with their own packages
@@ -163,7 +166,7 @@ test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/la
 # The first run installs the clients into .cache/environments.
 ## call the server with the clients of every protocol, and MLServer beside it
 test-clients: $(VENV)/.wheel $(VENV)/.tests
-	$(BIN)/pytest tests/clients -n 3 --dist loadfile
+	$(BIN)/pytest tests/clients $(SHARED)
 
 # `make test` has a short form of both.
 ## check 1.5 million responses while workers are killed, and more faults
