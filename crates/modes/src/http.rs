@@ -51,6 +51,7 @@ use std::time::Duration;
 
 use ai_integration_contract::{Environment, Setting, SettingError};
 use ai_integration_engine::{Budget, State};
+use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
@@ -71,7 +72,7 @@ use self::page::{built, routes as page_routes};
 use self::routes::Mounted;
 use self::tensors::statistics::Statistics;
 use self::wire::addresses::Addresses;
-use self::wire::edge::{Edge, INERT};
+use self::wire::edge::{Edge, INERT, route};
 use self::wire::guard::Guard;
 use self::wire::server::Server;
 use crate::console::eprint;
@@ -243,13 +244,17 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     };
     let app = App::new(parts, intake(false));
     let state = |takes_compressed| app.with_intake(intake(takes_compressed));
-    let mut parts = mount(&dialects, &context.environment, state)?;
+    let (of_platform, dialects_of_all): (Vec<_>, Vec<_>) =
+        dialects.iter().copied().partition(|dialect| dialect.platform().is_some());
+    let first = mount(&of_platform, &context.environment, &state)?;
+    let mut parts = mount(&dialects_of_all, &context.environment, &state)?;
     let has_page = missing_for_page(&dialects).is_empty();
     parts.push((page_routes::mount(app.clone(), has_page), None));
     parts.push((openapi::mount(app, dialects, has_page), None));
     parts.push((probes::mount(engine.clone(), registry), None));
-    let addresses = Addresses::new(parts.iter().map(|(part, dialect)| (part, *dialect)));
-    let without_cors = router(parts.into_iter().map(|(part, _)| part.router));
+    let all = first.iter().chain(&parts);
+    let addresses = Addresses::new(all.map(|(part, dialect)| (part, *dialect)));
+    let without_cors = in_front(first, router(parts));
     Ok(Edge {
         addresses,
         router: with_cors(without_cors.clone(), &guard),
@@ -273,7 +278,7 @@ type Part = (Mounted, Option<&'static dyn Dialect>);
 fn mount(
     dialects: &[&'static dyn Dialect],
     environment: &Environment,
-    app: impl Fn(bool) -> App,
+    app: &impl Fn(bool) -> App,
 ) -> Result<Vec<Part>, SettingError> {
     let mount = |dialect: &&'static dyn Dialect| {
         let mounted = dialect.mount(environment, &app(dialect.takes_compressed()))?;
@@ -283,9 +288,32 @@ fn mount(
     dialects.iter().map(mount).collect()
 }
 
-fn router(parts: impl Iterator<Item = Router>) -> Router {
-    let router = parts.fold(Router::new(), Router::merge);
+fn router(parts: Vec<Part>) -> Router {
+    let router = merged(parts);
     router.fallback(async || Failure::not_found()).method_not_allowed_fallback(other_method)
+}
+
+fn merged(parts: Vec<Part>) -> Router {
+    parts.into_iter().map(|(part, _)| part.router).fold(Router::new(), Router::merge)
+}
+
+/// Puts the addresses of a platform's dialects before all others. A platform chooses addresses, which
+/// may be those of other parts: it gets them for its methods, and the other parts keep theirs.
+fn in_front(first: Vec<Part>, rest: Router) -> Router {
+    if first.is_empty() {
+        return rest;
+    }
+    let router = merged(first);
+    let others = rest.clone();
+    let other_method = move |request: Request| {
+        let (others, method) = (others.clone(), request.method().clone());
+        async move {
+            let response = route(&others, request).await;
+            let is_nothing = response.status() == StatusCode::NOT_FOUND;
+            if is_nothing { other_method(method).await } else { response }
+        }
+    };
+    router.fallback_service(rest).method_not_allowed_fallback(other_method)
 }
 
 /// Answers a request whose method has no handler at its address. The router adds the header

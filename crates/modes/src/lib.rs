@@ -15,7 +15,9 @@
 //! 4. `test_model_integration.rs` is the self-test. `inspection.rs` reports on a result.
 //! 5. `command_line.rs` makes a flag of each input, and writes the result.
 //! 6. `http.rs` is the server. It begins with a reading order of its own.
-//! 7. `mcp.rs` serves agents over standard input and output. It reads requests as `http` does.
+//! 7. `platform.rs` has the profile of a hosting platform, and `platforms.rs` the table of them. A
+//!    profile chooses the mode and other settings.
+//! 8. `mcp.rs` serves agents over standard input and output. It reads requests as `http` does.
 //!
 //! # Features
 //!
@@ -40,6 +42,8 @@ mod listing;
 mod mode;
 #[cfg(feature = "pickle")]
 mod pickle;
+pub mod platform;
+pub mod platforms;
 mod stdin;
 
 use ai_integration_contract::setting::SettingType;

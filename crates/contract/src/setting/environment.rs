@@ -35,11 +35,22 @@ impl Environment {
         self.set.insert(name.to_owned());
     }
 
+    /// Sets a variable, as if it had been in the environment of the process.
+    pub fn set_variable(&mut self, name: &str, value: impl Into<String>) {
+        self.values.insert(name.to_owned(), value.into());
+    }
+
+    /// Returns true if a flag has set the variable of this name.
+    #[must_use]
+    pub fn is_flag(&self, name: &str) -> bool {
+        self.set.contains(name)
+    }
+
     /// Returns true if the value comes from a flag, and not from a variable that may be meant for
     /// another program.
     #[must_use]
     pub fn is_set_by_flag(&self, setting: &Setting) -> bool {
-        self.given(setting).is_some_and(|(name, _)| self.set.contains(name))
+        self.given(setting).is_some_and(|(name, _)| self.is_flag(name))
     }
 
     /// Returns any variable, whether it is a setting or not.

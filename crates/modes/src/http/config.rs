@@ -180,7 +180,8 @@ impl ServerConfig {
         let limits = ClientLimits::read(environment)?;
         let own = ListenPort { port: server.port, setting: HttpSettings::port() };
         let mut ports = vec![own];
-        let dialects = dialects::Settings::read(environment)?.served();
+        let platform = environment.variable("AI_INTEGRATION_PLATFORM");
+        let dialects = dialects::Settings::read(environment)?.served(platform);
         for dialect in &dialects {
             ports.extend(dialect.port(environment)?);
         }

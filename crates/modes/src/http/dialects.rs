@@ -36,16 +36,22 @@ settings! {
     pub(crate) struct Settings under "Server" {
         /// Protocols that are served, separated by commas. A protocol that is left out has no
         /// addresses. The page at / needs native and classic, and is left out without them. By
-        /// default all.
+        /// default all, but those of a hosting platform only on their platform.
         dialects: List<DialectName>,
     }
 }
 
 impl Settings {
-    /// Returns the dialects that are served, in the order of the table.
-    pub(crate) fn served(&self) -> Vec<&'static dyn Dialect> {
-        let is_chosen = |name| self.dialects.is_empty() || self.dialects.contains(&name);
-        DIALECTS.iter().copied().filter(|dialect| is_chosen(dialect.name())).collect()
+    /// Returns the dialects that are served on this platform, in the order of the table.
+    pub(crate) fn served(&self, platform: Option<&str>) -> Vec<&'static dyn Dialect> {
+        let is_chosen = |dialect: &&dyn Dialect| {
+            if self.dialects.is_empty() {
+                dialect.platform().is_none() || dialect.platform() == platform
+            } else {
+                self.dialects.contains(&dialect.name())
+            }
+        };
+        DIALECTS.iter().copied().filter(is_chosen).collect()
     }
 }
 
@@ -85,27 +91,26 @@ mod tests {
 
     use super::*;
 
-    fn served(list: &str) -> Result<Vec<&'static str>, String> {
+    fn served(list: &str, platform: Option<&str>) -> Result<Vec<&'static str>, String> {
         let mut environment = Environment::default();
         environment.set(Settings::dialects(), list);
         let settings = Settings::read(&environment).map_err(|error| error.to_string())?;
-        Ok(settings.served().iter().map(|dialect| dialect.name()).collect())
+        Ok(settings.served(platform).iter().map(|dialect| dialect.name()).collect())
     }
 
     #[test]
     fn the_chosen_dialects_are_served_in_the_order_of_the_table() {
-        assert_eq!(served("classic, Native"), Ok(vec!["native", "classic"]));
-        assert_eq!(served("classic,classic"), Ok(vec!["classic"]));
-        for all in ["", ",", &DialectName::choices().join(",")] {
-            assert_eq!(served(all), Ok(DialectName::choices()), "{all}");
-        }
+        assert_eq!(served("classic, Native", None), Ok(vec!["native", "classic"]));
+        assert_eq!(served("classic,classic", None), Ok(vec!["classic"]));
+        let all = DialectName::choices();
+        assert_eq!(served(&all.join(","), None), Ok(all));
     }
 
     #[test]
     fn an_unknown_dialect_is_refused_with_the_nearest() {
-        let error = served("native,clasic").unwrap_err();
+        let error = served("native,clasic", None).unwrap_err();
         assert!(error.ends_with("found \"clasic\": did you mean \"classic\"?"), "{error}");
-        assert!(served("gradio").unwrap_err().ends_with("found \"gradio\""));
+        assert!(served("gradio", None).unwrap_err().ends_with("found \"gradio\""));
     }
 
     #[test]

@@ -266,7 +266,8 @@ fn with_headers_of(original: Response<Body>, mut error: Response<Body>) -> Respo
     error
 }
 
-async fn route(router: &Router, request: Request<Body>) -> Response<Body> {
+/// Passes a request to a router.
+pub(crate) async fn route(router: &Router, request: Request<Body>) -> Response<Body> {
     match router.clone().call(request).await {
         Ok(response) => response,
         Err(never) => match never {},

@@ -1,0 +1,11 @@
+//! A custom server on Baseten. The platform sets no variable that shows it, and port 8080 is its own.
+
+use crate::platform::{Profile, Source};
+
+pub(super) const BASETEN: Profile = Profile {
+    name: "baseten",
+    title: "Baseten",
+    port: Some(Source::Fixed("5000")),
+    predict: "the predict_endpoint of the Truss, such as POST /infer",
+    ..Profile::PLAIN
+};
