@@ -12,6 +12,7 @@ use ai_integration_engine::settings::Config;
 use ai_integration_engine::{Output, Program};
 
 use ai_integration_modes::console::eprint;
+use ai_integration_modes::platforms::Found;
 use ai_integration_modes::{DEFAULT_MODE, Mode, Usage, find};
 
 use crate::arguments::{Attached, Given, Run, Settings};
@@ -25,15 +26,22 @@ pub(crate) fn run(run: &Run) -> ExitStatus {
         // A reload makes sense in serving modes only, so this is the default mode with it.
         environment.set(Usage::mode(), SERVING);
     }
-    supervise(environment, run)
+    let Called { arguments, .. } = program::called_as(&run.program);
+    match launch::on_platform(&mut environment, &arguments) {
+        Ok(platform) => supervise(environment, run, platform),
+        Err(status) => status,
+    }
 }
 
 /// Runs `ai-integration serve`.
 pub(crate) fn serve(run: &Run) -> ExitStatus {
     let mut environment = environment::read();
-    launch::serve_by_convention(&mut environment);
-    let environment = with_flags(environment, &run.settings);
-    supervise(environment, run)
+    environment.set(Usage::mode(), SERVING);
+    let mut environment = with_flags(environment, &run.settings);
+    match launch::to_serve(&mut environment) {
+        Ok(platform) => supervise(environment, run, platform),
+        Err(status) => status,
+    }
 }
 
 /// Runs `ai-integration attached`, which the Python package calls.
@@ -46,6 +54,7 @@ pub(crate) fn attached(attached: Attached) -> ExitStatus {
         environment: environment::read(),
         name: attached.program.to_string_lossy().into_owned(),
         arguments: attached.arguments,
+        platform: None,
     };
     launch::attached(launch, socket)
 }
@@ -57,7 +66,7 @@ fn with_flags(mut environment: Environment, settings: &Settings) -> Environment 
     environment
 }
 
-fn supervise(environment: Environment, run: &Run) -> ExitStatus {
+fn supervise(environment: Environment, run: &Run, platform: Option<Found>) -> ExitStatus {
     if let Some(missing) = program::missing_script(&run.program) {
         eprint(format_args!("error: there is no program {}", missing.display()));
         return ExitStatus::NotFound;
@@ -91,7 +100,7 @@ fn supervise(environment: Environment, run: &Run) -> ExitStatus {
         // This word separated the arguments from a launcher's words.
         command.pop_if(|word| word == "--");
     }
-    let launch = Launch { environment, name, arguments };
+    let launch = Launch { environment, name, arguments, platform };
     let hidden = settings::secrets();
     launch::supervised(
         launch,

@@ -217,7 +217,16 @@ fn announce(listeners: &[TcpListener], config: &ServerConfig, is_watched: bool) 
 /// Builds the edge, and behind it all parts of the server, from the settings.
 fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     let ServerConfig {
-        dialects, operator, limits, images, fetcher, wording, guard, tracer, ..
+        dialects,
+        probed,
+        operator,
+        limits,
+        images,
+        fetcher,
+        wording,
+        guard,
+        tracer,
+        ..
     } = config;
     let metrics = Arc::new(HttpMetrics::default());
     let budget = Budget::new(limits.in_flight());
@@ -246,12 +255,13 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     let state = |takes_compressed| app.with_intake(intake(takes_compressed));
     let (of_platform, dialects_of_all): (Vec<_>, Vec<_>) =
         dialects.iter().copied().partition(|dialect| dialect.platform().is_some());
-    let first = mount(&of_platform, &context.environment, &state)?;
+    let mut first = mount(&of_platform, &context.environment, &state)?;
+    first.extend(probed.mount(engine.clone()).map(|part| (part, None)));
     let mut parts = mount(&dialects_of_all, &context.environment, &state)?;
     let has_page = missing_for_page(&dialects).is_empty();
     parts.push((page_routes::mount(app.clone(), has_page), None));
     parts.push((openapi::mount(app, dialects, has_page), None));
-    parts.push((probes::mount(engine.clone(), registry), None));
+    parts.push((probes::mount(engine.clone(), registry, probed.statuses()), None));
     let all = first.iter().chain(&parts);
     let addresses = Addresses::new(all.map(|(part, dialect)| (part, *dialect)));
     let without_cors = in_front(first, router(parts));

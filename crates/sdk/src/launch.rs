@@ -16,6 +16,7 @@ use ai_integration_engine::{
     save_addresses, serve_attached,
 };
 use ai_integration_modes::console::eprint;
+use ai_integration_modes::platforms::{self, Found};
 use ai_integration_modes::{
     Context, DEFAULT_MODE, ExitStatus, Mode, Running, Usage, find, left_out, list, meant,
 };
@@ -34,8 +35,8 @@ use crate::settings::{OnException, PythonClient};
 /// The mode of a program that must serve although no mode is set: it was started with `--reload`,
 /// or with the argument `serve`, which some hosting platforms pass.
 pub const SERVING: &str = "http";
-/// The port for the argument `serve`.
-const CONVENTION_PORT: &str = "8080";
+/// That argument.
+const SERVE: &str = "serve";
 /// The setting that only serving modes support, as users write it.
 const RELOAD: &str = "AI_INTEGRATION_RELOAD (--reload)";
 /// The time that an interrupted one-shot mode has to write its last output.
@@ -53,12 +54,14 @@ pub struct Launch {
     pub name: String,
     /// The arguments that follow the program's name.
     pub arguments: Vec<OsString>,
+    /// The hosting platform, which [`on_platform`] finds.
+    pub platform: Option<Found>,
 }
 
 impl Launch {
     /// Returns the context of a mode that uses the model behind `engine`.
     fn context(self, engine: Engine, config: Config, logs_for_people: bool) -> Context {
-        let Launch { environment, name, arguments } = self;
+        let Launch { environment, name, arguments, platform: _ } = self;
         Context {
             engine,
             environment,
@@ -71,13 +74,31 @@ impl Launch {
     }
 }
 
-/// Applies the argument `serve`: sets `MODE=http`, and the port 8080 unless `PORT` is set.
-pub fn serve_by_convention(environment: &mut Environment) {
-    environment.set(Usage::mode(), SERVING);
-    let port = find(SERVING).and_then(Mode::port);
-    if let Some(port) = port.filter(|port| environment.variable(port.name).is_none()) {
-        environment.set(port, CONVENTION_PORT);
-    }
+/// Finds the hosting platform on which the program runs, and lets it choose the mode and other
+/// settings that the user has not set. With the argument `serve` alone, and without a mode, the
+/// program serves on port 8080.
+///
+/// # Errors
+/// What the platform has set cannot be used.
+pub fn on_platform(
+    environment: &mut Environment,
+    arguments: &[OsString],
+) -> Result<Option<Found>, ExitStatus> {
+    let may_serve = environment.variable(Usage::mode().name).is_none_or(|mode| mode == SERVING);
+    let is_serve = may_serve && arguments.first().is_some_and(|first| first == SERVE);
+    settle(environment, is_serve)
+}
+
+/// Does what [`on_platform`] does for a program that is started to serve, whatever its arguments are.
+///
+/// # Errors
+/// What the platform has set cannot be used.
+pub fn to_serve(environment: &mut Environment) -> Result<Option<Found>, ExitStatus> {
+    settle(environment, true)
+}
+
+fn settle(environment: &mut Environment, is_serve: bool) -> Result<Option<Found>, ExitStatus> {
+    platforms::apply(environment, is_serve).map_err(refused)
 }
 
 /// Returns the mode that the settings choose, and true if no mode is set and the default applies.
@@ -123,11 +144,13 @@ pub fn supervised(launch: Launch, mut program: Program) -> ExitStatus {
         program.stdout = Output::Stderr;
     }
     program.form = logging.program_form;
+    program.variables.extend(from_platform(&launch));
     #[cfg(feature = "http")]
     let files = config.reload.then(|| {
         let python_path = launch.environment.variable("PYTHONPATH").unwrap_or_default();
         ProgramFiles::of(&program.command, python_path)
     });
+    announce(&launch);
     let for_people = logging.is_for_people;
     with_runtime(async move {
         let engine = Embedded::start(config.limits());
@@ -197,6 +220,11 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
             Ok(socket) => Link::over_socket(socket),
             Err(error) => return refused(error),
         };
+        let mut launch = launch;
+        launch.platform = match on_platform(&mut launch.environment, &[]) {
+            Ok(platform) => platform,
+            Err(status) => return status,
+        };
         let chosen = choose(&launch.environment);
         let mode = chosen.as_ref().map_or(DEFAULT_MODE, |(mode, _)| *mode);
         let (config, _, logging) = match prepare(&launch.environment, mode) {
@@ -209,6 +237,7 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
                  ai-integration run --reload --mode http PROGRAM"
             ));
         }
+        announce(&launch);
         if mode.is_serving() {
             tracing::warn!(
                 "the engine did not start this program (a debugger, a notebook, another server or \
@@ -232,6 +261,22 @@ pub fn attached(launch: Launch, socket: StdUnixStream) -> ExitStatus {
                 no_such_mode(&name, custom)
             }
         }
+    })
+}
+
+/// Logs which platform was found, and why.
+fn announce(launch: &Launch) {
+    if let Some(platform) = &launch.platform {
+        tracing::info!("platform: {platform}");
+    }
+}
+
+/// Returns the variables that tell the program where it runs and where its model is.
+fn from_platform(launch: &Launch) -> impl Iterator<Item = (String, String)> {
+    let given = [platforms::Settings::platform(), platforms::Settings::model_dir()];
+    given.into_iter().filter_map(|setting| {
+        let value = launch.environment.variable(setting.name)?;
+        Some((setting.name.to_owned(), value.to_owned()))
     })
 }
 

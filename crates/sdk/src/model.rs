@@ -10,7 +10,6 @@ use ai_integration_engine::settings::Config;
 use ai_integration_engine::{
     About, Batching, MOST_CONCURRENT, Output, PROTOCOL, Program, Ready, WorkerSide,
 };
-use ai_integration_modes::Usage;
 use ai_integration_modes::console::eprint;
 use serde_json::{Value as Json, json};
 
@@ -323,15 +322,15 @@ fn supervise(name: Option<String>, mut environment: Environment) -> i32 {
     let mut words = std::env::args_os();
     let called_as = words.next().map(|word| word.to_string_lossy().into_owned());
     let arguments: Vec<_> = words.collect();
-    let chosen = environment.variable(Usage::mode().name);
-    if chosen.is_none() && arguments.first().is_some_and(|a| a == "serve") {
-        launch::serve_by_convention(&mut environment);
-    }
+    let platform = match launch::on_platform(&mut environment, &arguments) {
+        Ok(platform) => platform,
+        Err(status) => return status.code().into(),
+    };
     let mut command = vec![executable.into_os_string()];
     command.extend(arguments.iter().cloned());
     let hidden = settings::secrets();
     let program =
         Program { command, variables: Vec::new(), hidden, stdout: Output::Stdout, form: None };
     let name = name.or(called_as).unwrap_or_else(|| "model".to_owned());
-    launch::supervised(Launch { environment, name, arguments }, program).code().into()
+    launch::supervised(Launch { environment, name, arguments, platform }, program).code().into()
 }

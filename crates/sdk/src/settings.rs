@@ -6,7 +6,7 @@ use ai_integration_contract::setting::{FilePath, Text};
 use ai_integration_contract::{Setting, choices, settings};
 use ai_integration_engine::settings::Config;
 use ai_integration_engine::{LINK_VARIABLE, WORKER_VARIABLE};
-use ai_integration_modes::{MODES, Usage};
+use ai_integration_modes::{MODES, Usage, platforms};
 
 use crate::logging;
 
@@ -71,7 +71,8 @@ settings! {
 
 /// Returns every setting, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Setting> + Clone {
-    let before = [Usage::SETTINGS, PythonClient::SETTINGS, Config::SETTINGS];
+    let before =
+        [Usage::SETTINGS, platforms::Settings::SETTINGS, PythonClient::SETTINGS, Config::SETTINGS];
     let of_modes = MODES.iter().flat_map(|mode| mode.settings()).copied();
     let after = [logging::Settings::SETTINGS, OfWorkers::SETTINGS];
     before.into_iter().chain(of_modes).chain(after).flatten().copied()

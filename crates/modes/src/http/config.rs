@@ -14,9 +14,11 @@ use crate::http::inputs::fetch::Fetcher;
 use crate::http::inputs::images;
 use crate::http::limits::ClientLimits;
 use crate::http::listen::{ListenPort, Port, addresses};
+use crate::http::probes::Probes;
 use crate::http::trace::otlp::Tracer;
 use crate::http::wire::guard::{self, Guard};
 use crate::http::wire::tls::Tls;
+use crate::platforms;
 
 settings! {
     /// The address of the server, and the time that it has to stop.
@@ -29,6 +31,9 @@ settings! {
         host: Option<HostAddress> { name: "HOST" },
         /// Port to listen on; 0 chooses a free port.
         port: Port = 5000 { name: "PORT" },
+        /// Further port, for platforms that ask for the health at a port of its own. The server answers
+        /// the same requests there.
+        health_port: Option<Port>,
         /// Time that accepted requests have to finish after SIGTERM or SIGINT. Requests that take
         /// longer are answered with an error.
         stop_timeout: Seconds = 30,
@@ -161,6 +166,8 @@ pub(crate) struct ServerConfig {
     pub(crate) dialects: Vec<&'static dyn Dialect>,
     /// The ports to listen on: the server's own, and those of dialects.
     pub(crate) ports: Vec<ListenPort>,
+    /// What the platform asks to learn whether the model is ready.
+    pub(crate) probed: Probes,
     pub(crate) operator: Operator,
     pub(crate) limits: ClientLimits,
     pub(crate) images: images::ImageRules,
@@ -180,11 +187,16 @@ impl ServerConfig {
         let limits = ClientLimits::read(environment)?;
         let own = ListenPort { port: server.port, setting: HttpSettings::port() };
         let mut ports = vec![own];
-        let platform = environment.variable("AI_INTEGRATION_PLATFORM");
-        let dialects = dialects::Settings::read(environment)?.served(platform);
+        if let Some(port) = server.health_port.filter(|port| *port != server.port) {
+            ports.push(ListenPort { port, setting: HttpSettings::health_port() });
+        }
+        let platform = platforms::chosen(environment);
+        let name = platform.map(|platform| platform.name);
+        let dialects = dialects::Settings::read(environment)?.served(name);
         for dialect in &dialects {
             ports.extend(dialect.port(environment)?);
         }
+        let probed = Probes::read(platform, environment)?;
         Ok(ServerConfig {
             server,
             addresses,
@@ -195,7 +207,8 @@ impl ServerConfig {
             limits,
             images: images::ImageRules::read(environment)?,
             wording: failure::Settings::read(environment)?.errors,
-            guard: Guard::read(environment, is_local)?,
+            guard: Guard::read(environment, is_local)?.with_open(probed.addresses()),
+            probed,
             tls: Tls::read(environment)?,
             tracer: Tracer::read(environment)?,
         })

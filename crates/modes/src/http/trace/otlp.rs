@@ -43,7 +43,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_SPANS: Duration = Duration::from_secs(3);
 /// The addresses without traces, since platforms request them regularly.
 const UNTRACED: &[&str] =
-    &["/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"];
+    &["/healthz", "/readyz", "/ping", "/health", "/metrics", "/v2/health/live", "/v2/health/ready"];
 
 /// Records spans and sends them in batches, on its own thread.
 #[derive(Clone)]

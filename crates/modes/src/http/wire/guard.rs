@@ -50,8 +50,8 @@ settings! {
         frame_ancestors: FrameAncestors,
         /// A secret that every request must contain: in the header Authorization: Bearer SECRET, in
         /// x-api-key: SECRET, or as the password when a browser asks for one. It is removed from the
-        /// model's environment. The health checks (/healthz, /readyz, those below /v2/health, and
-        /// that of gRPC) need no token. There is no flag for it, because other users can read the
+        /// model's environment. The health checks (/healthz, /readyz, /ping, /health, those below
+        /// /v2/health, those of a hosting platform, and that of gRPC) need no token. There is no flag for it, because other users can read the
         /// arguments of a process.
         token: Option<Secret<Token>> { flag: None, refuses_empty: true },
         /// A file that contains the token.
@@ -68,8 +68,15 @@ settings! {
 }
 
 /// The addresses that need no token: platforms request them, and they reveal nothing of the model.
-const OPEN: &[&str] =
-    &["/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/grpc.health.v1.Health/Check"];
+const OPEN: &[&str] = &[
+    "/healthz",
+    "/readyz",
+    "/ping",
+    "/health",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/grpc.health.v1.Health/Check",
+];
 
 /// The path of the page's files.
 const FILES: &str = "/assets/";
@@ -82,6 +89,8 @@ pub(crate) struct Guard {
     rate: Option<Rate>,
     proxies: Proxies,
     frames: FrameAncestors,
+    /// Further addresses that need no token, for methods that are safe.
+    open: Vec<&'static str>,
 }
 
 impl Guard {
@@ -95,7 +104,13 @@ impl Guard {
             rate: settings.rate_limit,
             proxies: Proxies::new(settings.trusted_proxies),
             frames: settings.frame_ancestors,
+            open: Vec::new(),
         })
+    }
+
+    /// Lets requests without a token read these addresses.
+    pub(crate) fn with_open(self, open: Vec<&'static str>) -> Self {
+        Guard { open, ..self }
     }
 
     /// Returns true if requests must contain a token.
@@ -114,7 +129,9 @@ impl Guard {
         // Browsers send a preflight without the token, and it reveals nothing (Fetch, section
         // 3.2.2).
         let is_preflight = request.method == Method::OPTIONS && is_preflight(&request.headers);
-        if is_preflight || OPEN.contains(&request.uri.path()) {
+        let path = request.uri.path();
+        let is_probe = request.method.is_safe() && self.open.contains(&path);
+        if is_preflight || is_probe || OPEN.contains(&path) {
             return Ok(());
         }
         let is_trusted = self.token.as_ref().is_none_or(|token| token.is_in(&request.headers));
