@@ -34,6 +34,9 @@ def start(engine_class):
     command += ["--program", sys.argv[0] or "python", "--"]
     if not interactive:
         command += sys.argv[1:]
+    if interactive and _process.may_be_on_a_platform():
+        # Who types the program in wants an answer, and not a server.
+        options["env"] = dict(os.environ, **{_process.PLATFORM_VARIABLE: "none"})
     _standard_streams.flush_output()
     streams = _standard_streams.for_the_engine()
     options.update(streams)

@@ -33,6 +33,9 @@ def attempt():
     subcommand = _process.asks_for_supervision()
     if subcommand is None or not _is_plain_process():
         return
+    # On a platform other programs may import this package too, such as for its client.
+    if _process.may_be_on_a_platform() and subcommand == "run" and not _is_a_loop():
+        return
     command = restart_command()
     if command is None:
         return
@@ -61,6 +64,17 @@ def is_a_program():
         # program.
         return _names_the_loop(program)
     return not _process.is_started_by_a_model() or _has_the_loop(main_file or program)
+
+
+def _is_a_loop():
+    """Returns true if the program that this process runs names the functions of the loop."""
+    command = _command_line()
+    kind, program = (None, None) if command is None else _program_of(command)
+    main_file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if main_file is None and kind == "module":
+        # `python -m PACKAGE` imports the package before it knows the file of the program.
+        return True
+    return getattr(sys, "frozen", False) or _has_the_loop(main_file or program or "")
 
 
 def restart_command():

@@ -1,4 +1,4 @@
-"""The names of the built-in modes and of the tasks.
+"""The names of the built-in modes, of the tasks, and of what shows a hosting platform.
 
 The package needs them before an engine runs. This file is generated: `make docs`.
 """
@@ -29,6 +29,22 @@ SUPERVISED_MODES = (
 # Serving modes whose clients read standard output.
 PIPED_MODES = (
     "mcp",
+)
+
+# Variables that hosting platforms set, each with its value if only one counts.
+PLATFORM_VARIABLES = (
+    ("AI_INTEGRATION_PLATFORM", None),
+    ("SAGEMAKER_BATCH", None),
+    ("AIP_MODE", "PREDICTION"),
+    ("AIP_HTTP_PORT", None),
+    ("AZUREML_MODEL_DIR", None),
+    ("AZUREML_ENTRY_SCRIPT", None),
+    ("SPACE_ID", None),
+    ("STORAGE_URI", None),
+    ("K_SERVICE", None),
+    ("AWS_LAMBDA_RUNTIME_API", None),
+    ("RUNPOD_WEBHOOK_GET_JOB", None),
+    ("PORT_HEALTH", None),
 )
 
 TASKS = (

@@ -14,6 +14,9 @@ _MAX_CONCURRENCY = 1024
 # only imports this package must not become a second server.
 _INSIDE_VARIABLE = "_AI_INTEGRATION_INSIDE"
 
+# Chooses the hosting platform, or "none".
+PLATFORM_VARIABLE = "AI_INTEGRATION_PLATFORM"
+
 # Names the model process for a process that multiprocessing started there; see `_guard`.
 MODEL_VARIABLE = "_AI_INTEGRATION_MODEL"
 
@@ -161,7 +164,23 @@ def asks_for_supervision():
     # Hosting platforms start a container with the one argument `serve`.
     if mode is None and getattr(sys, "argv", [])[1:2] == ["serve"]:
         return "serve"
-    return None
+    return "run" if may_be_on_a_platform() else None
+
+
+def may_be_on_a_platform():
+    """Returns true if no mode is set, and a hosting platform that chooses one may run this program.
+
+    The engine decides: a platform's variable may be there for another reason.
+    """
+    if "MODE" in os.environ:
+        return False
+    for name, value in _names.PLATFORM_VARIABLES:
+        given = os.environ.get(name, "").strip().lower()
+        if name == PLATFORM_VARIABLE and given == "none":
+            return False
+        if given and (value is None or given == value.lower()):
+            return True
+    return False
 
 
 def is_tested():

@@ -342,7 +342,8 @@ class Session(object):
 
             engine = _attached.start(self._engine_class())
             # A self-test sends all of its requests, and no engine restarts the program.
-            keeps = _process.is_tested() or mode in _names.SERVING_MODES and not self.is_start_loop
+            is_serving = mode in _names.SERVING_MODES or _process.may_be_on_a_platform()
+            keeps = _process.is_tested() or is_serving and not self.is_start_loop
         else:
             if _process.asks_for_a_result() and _process.is_started_by_a_model():
                 _standard_streams.check_engine()

@@ -37,6 +37,11 @@ pub(crate) enum Action {
     Check(Check),
     /// List the modes
     Modes,
+    /// List the hosting platforms whose port, health checks and addresses are known
+    Platforms,
+    /// Ask the server of this container for its health, for HEALTHCHECK and exec probes: the exit
+    /// status is 0 or 1
+    Healthcheck(Healthcheck),
     /// Print a shell completion script
     Completions {
         /// The shell
@@ -89,6 +94,18 @@ pub(crate) struct Check {
     #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: Vec<OsString>,
+}
+
+/// A question for the server of this container.
+#[derive(Debug, Args)]
+pub(crate) struct Healthcheck {
+    /// Ask whether the model is ready, not only whether the server is alive
+    #[arg(long)]
+    pub(crate) ready: bool,
+    /// Time limit for the response
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: u64,
 }
 
 /// The link to the program that started this process, and that program's command line.

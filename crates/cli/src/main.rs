@@ -5,8 +5,10 @@
 mod arguments;
 #[expect(clippy::disallowed_methods, reason = "`check` has a thread of its own to wait on")]
 mod check;
+mod healthcheck;
 mod init;
 mod modes;
+mod platforms;
 mod program;
 mod python_names;
 mod run;
@@ -31,6 +33,8 @@ fn carry_out(action: Action) -> ExitStatus {
         Action::Init(new) => init::run(&new),
         Action::Check(check) => check::run(&check),
         Action::Modes => modes::print(),
+        Action::Platforms => platforms::print(),
+        Action::Healthcheck(asked) => healthcheck::run(&asked),
         Action::Completions { shell } => {
             arguments::print_completions(shell);
             ExitStatus::Done

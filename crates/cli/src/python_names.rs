@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ai_integration::Task;
-use ai_integration_modes::{MODES, Mode};
+use ai_integration_modes::{MODES, Mode, platforms};
 
 /// Returns the module.
 pub(crate) fn module() -> String {
@@ -11,9 +11,14 @@ pub(crate) fn module() -> String {
     let serving = modes(|mode| mode.is_serving());
     let supervised = modes(|mode| mode.is_supervised());
     let piped = modes(|mode| mode.is_serving() && mode.owns_stdout());
+    let variables = platforms::variables().into_iter().fold(String::new(), |mut lines, one| {
+        let value = one.1.map_or("None".to_owned(), |value| format!("{value:?}"));
+        let _ = writeln!(lines, "    ({:?}, {value}),", one.0);
+        lines
+    });
     let tasks = words(Task::ALL.iter().map(|task| task.name()));
     format!(
-        r#""""The names of the built-in modes and of the tasks.
+        r#""""The names of the built-in modes, of the tasks, and of what shows a hosting platform.
 
 The package needs them before an engine runs. This file is generated: `make docs`.
 """
@@ -32,6 +37,10 @@ SUPERVISED_MODES = (
 # Serving modes whose clients read standard output.
 PIPED_MODES = (
 {piped})
+
+# Variables that hosting platforms set, each with its value if only one counts.
+PLATFORM_VARIABLES = (
+{variables})
 
 TASKS = (
 {tasks})

@@ -59,7 +59,7 @@ pub(crate) fn attached(attached: Attached) -> ExitStatus {
     launch::attached(launch, socket)
 }
 
-fn with_flags(mut environment: Environment, settings: &Settings) -> Environment {
+pub(crate) fn with_flags(mut environment: Environment, settings: &Settings) -> Environment {
     for Given { setting, name, value } in &settings.0 {
         environment.set_as(name, setting, value);
     }

@@ -26,6 +26,7 @@ pub(crate) mod failure;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 pub(crate) mod given_up;
+pub(crate) mod healthcheck;
 pub(crate) mod inputs;
 pub(crate) mod large;
 pub(crate) mod limits;

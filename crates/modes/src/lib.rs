@@ -51,6 +51,8 @@ use ai_integration_contract::settings;
 use ai_integration_engine::CustomMode;
 
 pub use exit::ExitStatus;
+#[cfg(feature = "http")]
+pub use http::healthcheck::{Question, healthcheck};
 pub use mode::{Context, Mode, Running};
 
 macro_rules! modes {
