@@ -16,7 +16,7 @@ fn described(profile: &Profile) -> String {
     let Profile { name, title, signs, mode, statuses, predict, .. } = profile;
     let experimental = if profile.is_experimental { " (experimental)" } else { "" };
     let shown = signs.iter().map(|sign| joined(sign.iter().map(part), " and "));
-    let shown = match &joined(shown, ", or ")[..] {
+    let shown = match &joined(shown, "\n            or ")[..] {
         "" => format!("only AI_INTEGRATION_PLATFORM={name}"),
         shown => shown.to_owned(),
     };
@@ -30,7 +30,8 @@ fn described(profile: &Profile) -> String {
     }
     if *mode == "http" {
         let own = profile.health.iter().map(|health| value(health.address));
-        let addresses = joined(own.chain(["/ping".to_owned(), "/health".to_owned()]), ", ");
+        let addresses =
+            joined(["/ping", "/health"].map(str::to_owned).into_iter().chain(own), ", ");
         let numbers =
             [statuses.ready, statuses.loading, statuses.failed].map(|one| one.to_string());
         let [ready, loading, failed] = numbers;
@@ -43,7 +44,7 @@ fn described(profile: &Profile) -> String {
         lines.push(format!("  model     {}", joined(folders, ", ")));
     }
     lines.push(format!("  requests  {predict}"));
-    lines.push(format!("  page      {}\n", profile.page()));
+    lines.push(format!("  page      docs/platforms/{}\n", profile.page));
     lines.join("\n")
 }
 
@@ -60,7 +61,7 @@ fn value(source: Source) -> String {
     match source {
         Source::Fixed(value) => value.to_owned(),
         Source::Variable(name) => format!("${name}"),
-        Source::VariableOr(name, value) => format!("${name}, or {value}"),
+        Source::VariableOr(name, value) => format!("${name} (by default {value})"),
     }
 }
 

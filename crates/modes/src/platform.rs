@@ -33,6 +33,8 @@ pub struct Profile {
     pub model_dirs: &'static [Source],
     /// The addresses to which the platform sends requests to the model, for the list of platforms.
     pub predict: &'static str,
+    /// The name of the page of the documentation, in `docs/platforms`.
+    pub page: &'static str,
     /// True if the platform's contract is not documented by its vendor.
     pub is_experimental: bool,
 }
@@ -52,14 +54,9 @@ impl Profile {
         health: &[],
         model_dirs: &[],
         predict: "any address",
+        page: "",
         is_experimental: false,
     };
-
-    /// Returns the page of the documentation on this platform.
-    #[must_use]
-    pub fn page(&self) -> String {
-        format!("docs/platforms/{}.md", self.name.replace('_', "-"))
-    }
 }
 
 /// A part of what shows a platform.

@@ -13,5 +13,6 @@ pub(super) const AZURE_ML: Profile = Profile {
     health: &[Health { address: Source::Fixed("/"), body: "Healthy" }],
     model_dirs: &[Source::Variable(MODEL)],
     predict: "POST /score",
+    page: "azure-ml.md",
     ..Profile::PLAIN
 };

@@ -7,5 +7,6 @@ pub(super) const BASETEN: Profile = Profile {
     title: "Baseten",
     port: Some(Source::Fixed("5000")),
     predict: "the predict_endpoint of the Truss, such as POST /infer",
+    page: "baseten.md",
     ..Profile::PLAIN
 };

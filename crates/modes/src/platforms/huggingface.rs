@@ -9,5 +9,6 @@ pub(super) const HUGGINGFACE: Profile = Profile {
     port: Some(Source::Fixed("8080")),
     model_dirs: &[Source::Fixed("/repository")],
     predict: "POST /",
+    page: "huggingface.md",
     ..Profile::PLAIN
 };

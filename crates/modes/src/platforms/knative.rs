@@ -11,5 +11,6 @@ pub(super) const KNATIVE: Profile = Profile {
         // Cloud Run kills the process 10 s after SIGTERM.
         ("AI_INTEGRATION_STOP_TIMEOUT", Source::Fixed("8")),
     ],
+    page: "cloud-run.md",
     ..Profile::PLAIN
 };

@@ -18,5 +18,6 @@ pub(super) const KSERVE: Profile = Profile {
     ],
     model_dirs: &[Source::Fixed(FOLDER)],
     predict: "POST /v1/models/NAME:predict and /v2/models/NAME/infer",
+    page: "kserve.md",
     ..Profile::PLAIN
 };

@@ -8,5 +8,6 @@ pub(super) const LAMBDA: Profile = Profile {
     signs: &[&[Sign::Variable("AWS_LAMBDA_RUNTIME_API")]],
     mode: "lambda",
     predict: "events",
+    page: "lambda.md",
     ..Profile::PLAIN
 };

@@ -18,5 +18,6 @@ pub(super) const LAMBDA_WEB_ADAPTER: Profile = Profile {
     ],
     beside: &["lambda"],
     port: Some(Source::VariableOr(PORT, "8080")),
+    page: "lambda.md",
     ..Profile::PLAIN
 };

@@ -9,5 +9,6 @@ pub(super) const RUNPOD: Profile = Profile {
     mode: "runpod",
     predict: "jobs",
     is_experimental: true,
+    page: "runpod.md",
     ..Profile::PLAIN
 };

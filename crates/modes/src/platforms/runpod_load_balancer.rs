@@ -15,5 +15,6 @@ pub(super) const RUNPOD_LOAD_BALANCER: Profile = Profile {
         ("AI_INTEGRATION_TIMEOUT", Source::Fixed("330")),
     ],
     statuses: Statuses { ready: 200, loading: 204, failed: 500 },
+    page: "runpod.md",
     ..Profile::PLAIN
 };

@@ -16,5 +16,6 @@ pub(super) const SAGEMAKER: Profile = Profile {
     ],
     model_dirs: &[Source::Fixed("/opt/ml/model")],
     predict: "POST /invocations",
+    page: "sagemaker.md",
     ..Profile::PLAIN
 };

@@ -7,5 +7,6 @@ pub(super) const SPACES: Profile = Profile {
     title: "Hugging Face Spaces",
     signs: &[&[Sign::Variable("SPACE_ID")]],
     port: Some(Source::Fixed("7860")),
+    page: "huggingface.md",
     ..Profile::PLAIN
 };

@@ -213,7 +213,10 @@ fn every_profile_is_complete() {
     let mut names = Vec::new();
     for profile in PLATFORMS {
         let name = profile.name;
-        assert!(!names.contains(&name) && !profile.title.is_empty(), "{name}");
+        assert!(
+            !names.contains(&name) && !profile.title.is_empty() && !profile.page.is_empty(),
+            "{name}"
+        );
         names.push(name);
         for (setting, _) in profile.defaults {
             assert!(known.contains(setting), "{name}: {setting}");

@@ -14,5 +14,6 @@ pub(super) const VERTEX: Profile = Profile {
     port: Some(Source::VariableOr(PORT, "8080")),
     health: &[Health { address: Source::VariableOr(HEALTH, "/health"), body: "{}" }],
     predict: "POST $AIP_PREDICT_ROUTE",
+    page: "vertex.md",
     ..Profile::PLAIN
 };
