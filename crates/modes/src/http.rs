@@ -35,6 +35,7 @@ mod metrics;
 mod models;
 mod openapi;
 mod page;
+mod predictions;
 mod probes;
 mod records;
 pub(crate) mod request_context;
@@ -256,13 +257,12 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     let state = |takes_compressed| app.with_intake(intake(takes_compressed));
     let (of_platform, dialects_of_all): (Vec<_>, Vec<_>) =
         dialects.iter().copied().partition(|dialect| dialect.platform().is_some());
-    let mut first = mount(&of_platform, &context.environment, &state)?;
-    first.extend(probed.mount(engine.clone()).map(|part| (part, None)));
+    let first = mount(&of_platform, &context.environment, &state)?;
     let mut parts = mount(&dialects_of_all, &context.environment, &state)?;
     let has_page = missing_for_page(&dialects).is_empty();
     parts.push((page_routes::mount(app.clone(), has_page), None));
     parts.push((openapi::mount(app, dialects, has_page), None));
-    parts.push((probes::mount(engine.clone(), registry, probed.statuses()), None));
+    parts.push((probes::mount(engine.clone(), registry), None));
     let all = first.iter().chain(&parts);
     let addresses = Addresses::new(all.map(|(part, dialect)| (part, *dialect)));
     let without_cors = in_front(first, router(parts));

@@ -61,6 +61,11 @@ pub(crate) trait Dialect: Sync {
         Description::default()
     }
 
+    /// Returns a further address of the OpenAPI document, where clients of the dialect look for it.
+    fn openapi_address(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Makes the response to a failure. The failure comes from a handler that returned a
     /// [`Failure`], or from the edge, which refuses requests before any handler gets them.
     fn refuse(&self, failure: &Failure, wording: Wording, id: &RequestId) -> Response {

@@ -24,6 +24,8 @@ dialects! {
     #[cfg(feature = "grpc")] grpc::Grpc,
     kserve::Kserve,
     huggingface::HuggingFace,
+    vertex::Vertex,
+    azure_ml::AzureMl,
     mcp::Mcp,
     classic::Classic,
 }
@@ -104,6 +106,19 @@ mod tests {
         assert_eq!(served("classic,classic", None), Ok(vec!["classic"]));
         let all = DialectName::choices();
         assert_eq!(served(&all.join(","), None), Ok(all));
+    }
+
+    #[test]
+    fn a_dialect_of_a_platform_is_served_there_or_by_its_name() {
+        for list in ["", ","] {
+            let everywhere = served(list, None).unwrap();
+            assert!(!everywhere.contains(&"vertex") && !everywhere.contains(&"azure_ml"));
+            let on_vertex = served(list, Some("vertex")).unwrap();
+            assert!(on_vertex.contains(&"vertex") && !on_vertex.contains(&"azure_ml"));
+            assert_eq!(on_vertex.len(), everywhere.len() + 1);
+        }
+        assert_eq!(served("vertex", Some("azure_ml")), Ok(vec!["vertex"]));
+        assert_eq!(served("native", Some("vertex")), Ok(vec!["native"]));
     }
 
     #[test]

@@ -29,8 +29,10 @@ struct Document {
 
 /// Makes the address of the document, which describes these dialects, and the page if there is one.
 pub(crate) fn mount(app: App, dialects: Vec<&'static dyn Dialect>, has_page: bool) -> Mounted {
-    let state = Document { app, dialects: dialects.into(), has_page };
-    Routes::new().at("/openapi.json", get(document)).with_state(state)
+    let others = dialects.iter().filter_map(|dialect| dialect.openapi_address());
+    let routes = Routes::new().at("/openapi.json", get(document));
+    let routes = others.fold(routes, |routes, address| routes.at(address, get(document)));
+    routes.with_state(Document { app, dialects: dialects.into(), has_page })
 }
 
 async fn document(State(document): State<Document>) -> Result<Response, Failure> {

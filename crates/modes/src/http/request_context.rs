@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 /// The header with the id of a request, for logs and responses. A client or proxy may choose the id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The maximum length of a request's id, in bytes.
-const MAX_ID: usize = 64;
+const MAX_ID: usize = 100;
 
 /// The label of requests for addresses that no part of the server declares.
 pub(crate) const OTHER: &str = "other";

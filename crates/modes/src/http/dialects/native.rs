@@ -115,6 +115,15 @@ fn front_end_schema() -> Value {
 
 async fn infer(
     State(app): State<App>,
+    call: Call,
+    inputs: RequestInputs,
+) -> Result<Response, Failure> {
+    run(app, call, inputs).await
+}
+
+/// Runs the model, and answers with the result itself, its chunks or its events.
+pub(crate) async fn run(
+    app: App,
     mut call: Call,
     inputs: RequestInputs,
 ) -> Result<Response, Failure> {

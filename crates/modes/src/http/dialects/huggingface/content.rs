@@ -3,12 +3,12 @@
 use ai_integration_contract::{
     Error, InputsSchema, Kind, RawInputs, RawValue, Shape, json as strict,
 };
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use crate::http::failure::Failure;
 use crate::http::inputs::envelope::unfit;
 use crate::http::inputs::request::{MAX_FIELDS, RequestInputs, too_many};
-use crate::http::inputs::unnamed::only;
+use crate::http::inputs::unnamed::{is_one_value, only};
 use crate::http::records::copies;
 
 const INPUTS: &str = "inputs";
@@ -68,7 +68,9 @@ pub(crate) fn records(
     match unnamed {
         None => {}
         Some(value) if is_given(schema, &named, &value) => {}
-        Some(Json::Object(members)) if !is_one_value(schema, &named, &members) => {
+        Some(Json::Object(members))
+            if !is_one_value(schema, |name: &str| named.contains_key(name), &members) =>
+        {
             named.extend(members.into_iter().map(|(name, value)| (name, RawValue::Json(value))));
         }
         Some(value) => {
@@ -117,15 +119,6 @@ fn is_given(schema: &InputsSchema, named: &RawInputs, value: &Json) -> bool {
         let is_file = field.is_some_and(|field| matches!(field.shape(), Shape::Blob { .. }));
         is_file && matches!(given, RawValue::Json(given) if given == value)
     })
-}
-
-/// Returns true if an object is the value of one input, and does not have the inputs by name.
-fn is_one_value(schema: &InputsSchema, named: &RawInputs, members: &Map<String, Json>) -> bool {
-    let is_known = |name: &String| schema.fields().contains_key(name);
-    let free = schema.fields().iter().filter(|(name, _)| !named.contains_key(*name));
-    let is_json = only(free)
-        .is_some_and(|(_, field)| field.items.is_none() && matches!(field.shape(), Shape::Json));
-    is_json && !members.keys().any(is_known)
 }
 
 /// Returns the input that a value without a name is for, and true if the value is a list of values for

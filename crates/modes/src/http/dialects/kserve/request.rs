@@ -2,7 +2,7 @@
 //! CloudEvent (version 1.0): in the binary mode the body is the data, and headers have the event's
 //! attributes; in the structured mode the body is a JSON object with both.
 
-use ai_integration_contract::{Encoding, Error, decode_base64, json as strict};
+use ai_integration_contract::{Error, decode_base64, json as strict};
 use ai_integration_engine::Reservation;
 use axum::extract::{FromRef, Request};
 use axum::http::{HeaderMap, header};
@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use crate::http::app::App;
 use crate::http::dialects::kserve::content::{Content, instances, malformed};
 use crate::http::failure::{Failure, Refusal};
+use crate::http::inputs::any::{is_json, text};
 use crate::http::inputs::intake::Intake;
 use crate::http::large::work_on;
 
@@ -208,31 +209,12 @@ fn content(media: Option<Mime>, data: Bytes) -> Result<Content, Error> {
     let Some(media) = media.filter(|media| media.type_() == mime::TEXT) else {
         return Ok(Content::Value { bytes: data, is_text: false });
     };
-    let charset = media.get_param(mime::CHARSET).map(|charset| charset.as_str());
-    let declared = charset.map_or(Some(Encoding::Utf8), Encoding::named).ok_or_else(|| {
-        let names = Encoding::NAMES;
-        malformed(format!("the charset of {media} is not supported; send {names}"))
-    })?;
-    let encoding = Encoding::of(&data, declared);
-    let length = encoding.measure(&data).map_err(|error| {
-        malformed(format!("the event's data is of the type {media}, but its {error}"))
-    })?;
-    let bytes = if encoding == Encoding::Utf8 && length == data.len() {
-        data
-    } else {
-        encoding.decode(&data, length).into()
-    };
+    let bytes = text(&media, data, "the event's data")?;
     Ok(Content::Value { bytes, is_text: true })
 }
 
 fn media_type(text: &str) -> Option<Mime> {
     text.trim_end_matches([' ', ';']).parse().ok()
-}
-
-/// Returns true if the media type is that of JSON (RFC 6839).
-fn is_json(media: &Mime) -> bool {
-    let is_named = matches!(media.essence_str(), "application/json" | "text/json");
-    is_named || media.suffix() == Some(mime::JSON)
 }
 
 fn parse(what: &str, text: &[u8]) -> Result<Json, Error> {
