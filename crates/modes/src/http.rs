@@ -35,7 +35,7 @@ mod metrics;
 mod models;
 mod openapi;
 mod page;
-mod predictions;
+mod prediction;
 mod probes;
 mod records;
 pub(crate) mod request_context;

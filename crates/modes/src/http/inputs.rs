@@ -15,5 +15,6 @@ pub(crate) mod instances;
 pub(crate) mod intake;
 pub(crate) mod multipart;
 pub(crate) mod request;
+pub(crate) mod text;
 pub(crate) mod unnamed;
 pub(crate) mod urlencoded;

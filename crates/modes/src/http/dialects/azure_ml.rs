@@ -26,7 +26,7 @@ use crate::http::dialects::native;
 use crate::http::failure::{Failure, Reason, Wording};
 use crate::http::inputs::any::AnyBody;
 use crate::http::inputs::call::Call;
-use crate::http::request_context::RequestId;
+use crate::http::request_context::{RequestContext, RequestId};
 use crate::http::routes::{Mounted, Routes};
 
 const SCORE: &str = "/score";
@@ -94,6 +94,8 @@ async fn score(State(app): State<App>, request: Request) -> Response {
             return failure.with_body(body);
         }
     };
+    let context: Option<&RequestContext> = request.extensions().get();
+    let id = context.map(|context| context.id.clone());
     let mut response = match run(app, request).await {
         Ok(response) => with_server(response, false),
         Err(failure) => {
@@ -101,7 +103,9 @@ async fn score(State(app): State<App>, request: Request) -> Response {
             failure.with_body(body)
         }
     };
-    ids.add_to(response.headers_mut());
+    if let Some(id) = id {
+        ids.add_to(response.headers_mut(), &id);
+    }
     response
 }
 
@@ -113,7 +117,7 @@ async fn run(app: App, request: Request) -> Result<Response, Failure> {
     let timing = call.context.timing.get_or_insert_default().clone();
     let model = app.model(&mut call).await?;
     let inputs = body.into_inputs(&model).await?;
-    let mut response = native::run(app, call, inputs).await?;
+    let mut response = native::answer(app, call, inputs).await?;
     if is_json {
         response = with_text_as_json(response).await;
     }

@@ -29,10 +29,13 @@ use crate::http::failure::{Failure, Reason, Refusal, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::large::work_on;
 use crate::http::models::{MODEL, MODELS, Models, NotReady};
-use crate::http::predictions::PASSES;
 use crate::http::records;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
+
+/// The number of times that the bytes of results are processed while the response is made: for
+/// base64, and for JSON.
+const PASSES: usize = 3;
 
 pub(crate) struct Kserve;
 

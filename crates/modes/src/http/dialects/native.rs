@@ -118,11 +118,12 @@ async fn infer(
     call: Call,
     inputs: RequestInputs,
 ) -> Result<Response, Failure> {
-    run(app, call, inputs).await
+    answer(app, call, inputs).await
 }
 
-/// Runs the model, and answers with the result itself, its chunks or its events.
-pub(crate) async fn run(
+/// Runs the model, and answers with its result, or with the events of the job if the client accepts
+/// these.
+pub(crate) async fn answer(
     app: App,
     mut call: Call,
     inputs: RequestInputs,

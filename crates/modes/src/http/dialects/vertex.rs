@@ -14,6 +14,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::http::app::App;
@@ -24,7 +25,7 @@ use crate::http::inputs::any::AnyBody;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::instances::Instances;
 use crate::http::large::work_on;
-use crate::http::predictions::{PASSES, Predictions};
+use crate::http::prediction::Prediction;
 use crate::http::records;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
@@ -33,6 +34,10 @@ use crate::http::routes::{Mounted, Routes};
 const ROUTE: &str = "AIP_PREDICT_ROUTE";
 /// The address without this variable, as when the container is tried elsewhere.
 const DEFAULT_ROUTE: &str = "/predict";
+
+/// The number of times that the bytes of results are processed while the response is made: for
+/// base64, and for JSON.
+const PASSES: usize = 3;
 
 const INSTANCES: &str = "instances";
 const PARAMETERS: &str = "parameters";
@@ -64,6 +69,12 @@ impl Dialect for Vertex {
         });
         (status, Json(json!({"error": error}))).into_response()
     }
+}
+
+/// An answer with a prediction for each instance.
+#[derive(Serialize)]
+struct Predictions<'a> {
+    predictions: Vec<Prediction<'a>>,
 }
 
 /// Returns the address for predictions that the variable names.
@@ -110,7 +121,7 @@ async fn predict(
         body => {
             let model = app.model(&mut call).await?;
             let inputs = body.into_inputs(&model).await?;
-            native::run(app, call, inputs).await
+            native::answer(app, call, inputs).await
         }
     }
 }
@@ -139,7 +150,10 @@ async fn predictions(app: App, mut call: Call, instances: Instances) -> Result<R
     };
     let outcomes = records::run(&app, &model, call, records).await?;
     let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
-    let write = move || Json(Predictions::of(&outcomes)).into_response();
+    let write = move || {
+        let predictions = outcomes.iter().map(Prediction::of).collect();
+        Json(Predictions { predictions }).into_response()
+    };
     Ok(work_on(PASSES * size, write).await?)
 }
 

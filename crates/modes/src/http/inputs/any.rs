@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ai_integration_contract::{Encoding, Error, Kind, RawInputs, RawValue, json as strict};
+use ai_integration_contract::{Error, Kind, RawInputs, RawValue, json as strict};
 use ai_integration_engine::{Model, Reservation};
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{HeaderMap, header};
@@ -15,7 +15,8 @@ use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::instances;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::request::{RequestInputs, is_empty};
-use crate::http::inputs::unnamed::input_for_file;
+use crate::http::inputs::text::in_utf8;
+use crate::http::inputs::unnamed::for_file;
 use crate::http::large::work_on;
 
 /// A request with a body of any type.
@@ -46,8 +47,12 @@ impl AnyBody {
         match self {
             AnyBody::Form(inputs) => Ok(inputs),
             AnyBody::File { bytes, is_text, reservation } => {
-                let words = ("the body", "send a JSON object with the inputs");
-                let name = input_for_file(&model.schema, is_text, words)?.to_owned();
+                let name = for_file(&model.schema, is_text).ok_or_else(|| {
+                    let message = "the body is a file or a text, but the model does not have exactly \
+                                   one required input for it; send a JSON object with the inputs";
+                    Error::new(Kind::MalformedRequest, message)
+                })?;
+                let name = name.to_owned();
                 let raw = RawInputs::from([(name, RawValue::Bytes(bytes))]);
                 Ok(RequestInputs { raw, reservation })
             }
@@ -82,7 +87,8 @@ where
 
 impl Format {
     fn of(headers: &HeaderMap) -> Result<Self, Failure> {
-        let Some(value) = headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty()) else {
+        let Some(value) = headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty())
+        else {
             return Ok(Format::Unknown);
         };
         let text = String::from_utf8_lossy(value.as_bytes());
@@ -113,7 +119,7 @@ impl Format {
             return Ok(AnyBody::Json { value, length: body.len(), reservation });
         }
         if let Format::Text(media) = self {
-            let bytes = text(&media, body, "the body")?;
+            let bytes = in_utf8("the body", &media, body)?;
             return Ok(AnyBody::File { bytes, is_text: true, reservation });
         }
         Ok(AnyBody::File { bytes: body, is_text: false, reservation })
@@ -129,25 +135,7 @@ fn parse(body: &[u8]) -> Result<Json, Error> {
 }
 
 /// Returns true if a media type is that of JSON (RFC 6839).
-pub(crate) fn is_json(media: &Mime) -> bool {
+fn is_json(media: &Mime) -> bool {
     let is_named = matches!(media.essence_str(), "application/json" | "text/json");
     is_named || media.suffix() == Some(mime::JSON)
-}
-
-/// Returns a text of this media type in UTF-8. `what` names the text in errors.
-pub(crate) fn text(media: &Mime, data: Bytes, what: &str) -> Result<Bytes, Error> {
-    let malformed = |message| Error::new(Kind::MalformedRequest, message);
-    let charset = media.get_param(mime::CHARSET).map(|charset| charset.as_str());
-    let declared = charset.map_or(Some(Encoding::Utf8), Encoding::named).ok_or_else(|| {
-        let names = Encoding::NAMES;
-        malformed(format!("the charset of {media} is not supported; send {names}"))
-    })?;
-    let encoding = Encoding::of(&data, declared);
-    let length = encoding.measure(&data).map_err(|error| {
-        malformed(format!("{what} is of the type {media}, but its {error}"))
-    })?;
-    if encoding == Encoding::Utf8 && length == data.len() {
-        return Ok(data);
-    }
-    Ok(encoding.decode(&data, length).into())
 }

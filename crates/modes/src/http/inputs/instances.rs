@@ -16,7 +16,20 @@ use crate::http::records::check_count;
 /// The member of an object that has bytes in base64.
 const B64: &str = "b64";
 
-/// The instances of a request.
+/// Returns the inputs of each job. At most `limit` instances are read, and each takes its part of the
+/// memory of the body, which has `length` bytes, and of its values.
+pub(crate) fn records(
+    schema: &InputsSchema,
+    list: Vec<Json>,
+    limit: usize,
+    length: usize,
+    reservation: Reservation,
+) -> Result<Vec<RequestInputs>, Failure> {
+    let parameters = Map::new();
+    Instances { list, parameters, length, reservation }.records(schema, limit)
+}
+
+/// The instances of a request that also has parameters.
 #[derive(Debug)]
 pub(crate) struct Instances {
     pub(crate) list: Vec<Json>,

@@ -1,6 +1,6 @@
 //! Finds the input that a value without a name is for.
 
-use ai_integration_contract::{Error, Field, InputsSchema, Kind, Shape};
+use ai_integration_contract::{Field, InputsSchema, Shape};
 use serde_json::{Map, Value as Json};
 
 /// Returns the only required one of these inputs, or the only one.
@@ -11,6 +11,17 @@ pub(crate) fn only<'a>(
     let first = required.next().filter(|_| required.next().is_none());
     let first = first.or_else(|| fields.next().filter(|_| fields.next().is_none()));
     first.map(|(name, field)| (name.as_str(), field))
+}
+
+/// Returns the input that a file or a text without a name is for: the only one of this kind, or else
+/// the only one of the other kind.
+pub(crate) fn for_file(schema: &InputsSchema, is_text: bool) -> Option<&str> {
+    let fields = schema.fields().iter();
+    let texts = fields.clone().filter(|(_, field)| matches!(field.shape(), Shape::Text { .. }));
+    let files = fields.filter(|(_, field)| matches!(field.shape(), Shape::Blob { .. }));
+    let (texts, files) = (only(texts), only(files));
+    let fitting = if is_text { texts.or(files) } else { files.or(texts) };
+    fitting.map(|(name, _)| name)
 }
 
 /// Returns true if an object is the value of one input, and does not have the inputs by name.
@@ -25,27 +36,4 @@ pub(crate) fn is_one_value(
     let is_json = only(free)
         .is_some_and(|(_, field)| field.items.is_none() && matches!(field.shape(), Shape::Json));
     is_json && !members.keys().any(is_known)
-}
-
-/// Returns the input that a file or a text without a name is for.
-///
-/// # Errors
-/// The model does not have exactly one such input. The error begins with `what` and ends with `instead`.
-pub(crate) fn input_for_file<'a>(
-    schema: &'a InputsSchema,
-    is_text: bool,
-    (what, instead): (&str, &str),
-) -> Result<&'a str, Error> {
-    let fields = schema.fields().iter();
-    let texts = fields.clone().filter(|(_, field)| matches!(field.shape(), Shape::Text { .. }));
-    let files = fields.filter(|(_, field)| matches!(field.shape(), Shape::Blob { .. }));
-    let (texts, files) = (only(texts), only(files));
-    let fitting = if is_text { texts.or(files) } else { files.or(texts) };
-    fitting.map(|(name, _)| name).ok_or_else(|| {
-        let message = format!(
-            "{what} is a file or a text, but the model does not have exactly one required input for \
-             it; {instead}"
-        );
-        Error::new(Kind::MalformedRequest, message)
-    })
 }

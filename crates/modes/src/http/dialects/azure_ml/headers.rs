@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 
 use crate::http::failure::Failure;
-use crate::http::request_context::REQUEST_ID;
+use crate::http::request_context::{REQUEST_ID, RequestId};
 
 /// The maximum length of an id, in characters.
 const MAX_ID: usize = 100;
@@ -44,9 +44,10 @@ impl Ids {
         Ok(Ids { client: client.clone().or_else(|| old.clone()), old: old.or(client) })
     }
 
-    pub(super) fn add_to(self, headers: &mut HeaderMap) {
+    /// Adds the ids to a response. An old client that sent none gets the id of the request.
+    pub(super) fn add_to(self, headers: &mut HeaderMap, request: &RequestId) {
         headers.extend(self.client.map(|id| (CLIENT_REQUEST_ID, id)));
-        headers.extend(self.old.map(|id| (OLD_REQUEST_ID, id)));
+        headers.insert(OLD_REQUEST_ID, self.old.unwrap_or_else(|| request.0.clone()));
     }
 }
 
@@ -75,7 +76,8 @@ mod tests {
     fn repeated(given: &[(HeaderName, &'static str)]) -> [Option<String>; 2] {
         let given = given.iter().map(|(name, id)| (name.clone(), HeaderValue::from_static(id)));
         let mut headers = HeaderMap::new();
-        Ids::of(&given.collect()).unwrap().add_to(&mut headers);
+        let request = RequestId(HeaderValue::from_static("r"));
+        Ids::of(&given.collect()).unwrap().add_to(&mut headers, &request);
         [CLIENT_REQUEST_ID, OLD_REQUEST_ID]
             .map(|name| headers.get(name).map(|id| id.to_str().unwrap().to_owned()))
     }
@@ -83,8 +85,8 @@ mod tests {
     #[test]
     fn an_old_client_gets_its_id_under_both_names() {
         let text = |id: &str| Some(id.to_owned());
-        assert_eq!(repeated(&[]), [None, None]);
-        assert_eq!(repeated(&[(CLIENT_REQUEST_ID, "")]), [None, None]);
+        assert_eq!(repeated(&[]), [None, text("r")]);
+        assert_eq!(repeated(&[(CLIENT_REQUEST_ID, "")]), [None, text("r")]);
         assert_eq!(repeated(&[(CLIENT_REQUEST_ID, "a|b")]), [text("a|b"), text("a|b")]);
         assert_eq!(repeated(&[(OLD_REQUEST_ID, "c")]), [text("c"), text("c")]);
         let both = [(CLIENT_REQUEST_ID, "a"), (OLD_REQUEST_ID, "c")];

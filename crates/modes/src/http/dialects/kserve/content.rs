@@ -1,16 +1,14 @@
 //! The data of a request for predictions, and the inputs of jobs that are made from it.
 
-use ai_integration_contract::{
-    Error, InputsSchema, Kind, RawInputs, RawValue, json as strict,
-};
+use ai_integration_contract::{Error, InputsSchema, Kind, RawInputs, RawValue, json as strict};
 use ai_integration_engine::Reservation;
 use bytes::Bytes;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use crate::http::failure::Failure;
-use crate::http::inputs::instances::Instances;
+use crate::http::inputs::instances;
 use crate::http::inputs::request::RequestInputs;
-use crate::http::inputs::unnamed::input_for_file;
+use crate::http::inputs::unnamed::for_file;
 
 /// The data of a request, before the model's schema is applied.
 #[derive(Debug, PartialEq)]
@@ -39,17 +37,15 @@ impl Content {
         length: usize,
         reservation: Reservation,
     ) -> Result<Vec<RequestInputs>, Failure> {
-        let instances = match self {
+        let values = match self {
             Content::Instances(instances) => instances,
             Content::Value { bytes, is_text } => {
-                let words = ("the event's data", "send JSON with \"instances\"");
-                let name = input_for_file(schema, is_text, words)?.to_owned();
+                let name = for_file(schema, is_text).ok_or_else(no_input)?.to_owned();
                 let raw = RawInputs::from([(name, RawValue::Bytes(bytes))]);
                 return Ok(vec![RequestInputs { raw, reservation }]);
             }
         };
-        let parameters = Map::new();
-        Instances { list: instances, parameters, length, reservation }.records(schema, limit)
+        instances::records(schema, values, limit, length, reservation)
     }
 }
 
@@ -74,6 +70,14 @@ pub(super) fn instances(body: Json) -> Result<Content, Error> {
         (Some(_), None) => Err(malformed("\"instances\" is not a list")),
         (None, Some(one)) => Ok(Content::Instances(vec![one])),
     }
+}
+
+/// Makes the error of a file or a text that is for no input of the model.
+fn no_input() -> Error {
+    malformed(
+        "the event's data is a file or a text, but the model does not have exactly one required \
+         input for it; send JSON with \"instances\"",
+    )
 }
 
 pub(super) fn malformed(message: impl Into<String>) -> Error {

@@ -13,8 +13,8 @@ use serde_json::Value as Json;
 use crate::http::app::App;
 use crate::http::dialects::kserve::content::{Content, instances, malformed};
 use crate::http::failure::{Failure, Refusal};
-use crate::http::inputs::any::{is_json, text};
 use crate::http::inputs::intake::Intake;
+use crate::http::inputs::text::in_utf8;
 use crate::http::large::work_on;
 
 /// The media type of an event in the structured mode.
@@ -209,12 +209,18 @@ fn content(media: Option<Mime>, data: Bytes) -> Result<Content, Error> {
     let Some(media) = media.filter(|media| media.type_() == mime::TEXT) else {
         return Ok(Content::Value { bytes: data, is_text: false });
     };
-    let bytes = text(&media, data, "the event's data")?;
+    let bytes = in_utf8("the event's data", &media, data)?;
     Ok(Content::Value { bytes, is_text: true })
 }
 
 fn media_type(text: &str) -> Option<Mime> {
     text.trim_end_matches([' ', ';']).parse().ok()
+}
+
+/// Returns true if the media type is that of JSON (RFC 6839).
+fn is_json(media: &Mime) -> bool {
+    let is_named = matches!(media.essence_str(), "application/json" | "text/json");
+    is_named || media.suffix() == Some(mime::JSON)
 }
 
 fn parse(what: &str, text: &[u8]) -> Result<Json, Error> {

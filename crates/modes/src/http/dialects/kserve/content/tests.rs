@@ -2,7 +2,6 @@ use ai_integration_engine::Budget;
 use serde_json::json;
 
 use super::*;
-use crate::http::inputs::request::MAX_FIELDS;
 use crate::http::failure::Reason;
 
 /// Returns the inputs of each record for this schema.

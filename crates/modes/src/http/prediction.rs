@@ -1,5 +1,5 @@
-//! Writes the results of instances as predictions: JSON as the model wrote it, a text, or a file in
-//! base64.
+//! Writes results as values of JSON, for protocols whose responses are JSON. A file is an object with
+//! its base64 and its content type.
 
 use ai_integration_contract::{Data, Outcome};
 use base64::Engine as _;
@@ -8,28 +8,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue as JsonText;
 
-/// The number of times that the bytes of results are processed while the response is made: for
-/// base64, and for JSON.
-pub(crate) const PASSES: usize = 3;
 /// The content type of a result to which the model gave none.
 const ANY: &str = "application/octet-stream";
 
-/// The results of a request: one prediction for each instance, in their order.
-#[derive(Serialize)]
-pub(crate) struct Predictions<'a> {
-    predictions: Vec<Prediction<'a>>,
-}
-
-impl<'a> Predictions<'a> {
-    pub(crate) fn of(outcomes: &'a [Outcome]) -> Self {
-        Predictions { predictions: outcomes.iter().map(Prediction::of).collect() }
-    }
-}
-
-/// The result of one instance.
+/// A result as a value of JSON.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Prediction<'a> {
+pub(crate) enum Prediction<'a> {
     None,
     /// JSON as the model wrote it.
     Json(&'a JsonText),
@@ -40,13 +25,14 @@ enum Prediction<'a> {
 
 /// A file in base64.
 #[derive(Serialize)]
-struct File<'a> {
+pub(crate) struct File<'a> {
     b64: String,
     content_type: &'a str,
 }
 
 impl<'a> Prediction<'a> {
-    fn of(outcome: &'a Outcome) -> Self {
+    /// Returns the result of a job.
+    pub(crate) fn of(outcome: &'a Outcome) -> Self {
         let content_type = outcome.content_type.as_deref().filter(|given| !given.is_empty());
         let content_type = content_type.unwrap_or(ANY);
         let is_text = outcome.is_json() || outcome.media_type().starts_with("text/");
