@@ -1,0 +1,280 @@
+"""Requests of Vertex AI: their responses here, and those of Google's own server."""
+
+import base64
+import json
+import urllib.parse
+from pathlib import Path
+
+import pytest
+import vendors
+from request_cases import Case, differing, same
+from support import BINARY, run, serve
+
+HERE = Path(__file__).parent
+# The form of the addresses that Vertex AI chooses by itself. Google's client sends to this one.
+ROUTE = "/v1/projects/p/locations/l/endpoints/e:predict"
+VARIABLES = {
+    "AIP_MODE": "PREDICTION",
+    "AIP_PREDICT_ROUTE": ROUTE,
+    "AI_INTEGRATION_DIALECTS": "native,classic,vertex",
+}
+PNG = b"\x89PNG\xff"
+B64 = base64.b64encode(PNG).decode()
+NO_SCHEMA = "their predictor has no schema, so that it fails on such a request"
+NO_RAW = "their server has only predictions in JSON"
+
+
+def one(text, size=0):
+    return {"text": text, "bytes": size}
+
+
+def predictions(*values):
+    return {"predictions": list(values)}
+
+
+CASES = [
+    Case("an instance", {"instances": [{"text": "a"}]}, answer=predictions(one("a"))),
+    Case(
+        "instances in their order",
+        {"instances": [{"text": str(number)} for number in range(5)]},
+        answer=predictions(*(one(str(number)) for number in range(5))),
+    ),
+    Case(
+        "parameters for all instances without their own",
+        {"instances": [{"text": "a"}, {"text": "b", "times": 3}], "parameters": {"times": 2}},
+        answer=predictions(one("aa"), one("bbb")),
+    ),
+    Case(
+        "values of the only input, and a parameter",
+        {"instances": ["a", "b"], "parameters": {"times": 2}},
+        answer=predictions(one("aa"), one("bb")),
+    ),
+    Case("null as the parameters", {"instances": ["a"], "parameters": None},
+         answer=predictions(one("a"))),
+    Case("no instances", {"instances": []}, answer=predictions()),
+    Case(
+        "a file in base64",
+        {"instances": [{"text": "a", "photo": {"b64": B64}}]},
+        answer=predictions(one("a", len(PNG))),
+    ),
+    Case("a text as the result", {"instances": ["plain"]}, answer=predictions("caf\u00e9")),
+    Case("a body that is not JSON", b"{", 400, words="the body is not JSON"),
+    Case("an empty body", b"", 400, words="the body is empty"),
+    Case(
+        "a failure of the model",
+        {"instances": [{"text": "a"}, {"text": "fail"}]},
+        500,
+        words="too dark",
+    ),
+    Case("another method", None, 405, method="GET", words="does not accept the method"),
+    Case(
+        "a file as a data URL",
+        {"instances": [{"text": "a", "photo": "data:image/png;base64," + B64}]},
+        answer=predictions(one("a", len(PNG))),
+        theirs=500,
+        because="their predictor reads only {\"b64\": …}",
+    ),
+    Case(
+        "an input that does not fit",
+        {"instances": [{"text": "a"}, {"text": "a", "times": "x"}]},
+        400,
+        words="times: expected an integer of at least 1",
+        theirs=500,
+        because=NO_SCHEMA,
+    ),
+    Case(
+        "a missing input",
+        {"instances": [{"times": 2}]},
+        400,
+        words="text: missing",
+        theirs=500,
+        because=NO_SCHEMA,
+    ),
+    Case(
+        "instances that are not a list",
+        {"instances": {"text": "a"}},
+        400,
+        words="\"instances\" is not a list",
+        theirs=500,
+        because=NO_SCHEMA,
+    ),
+    Case(
+        "parameters that are not an object",
+        {"instances": ["a"], "parameters": [1]},
+        400,
+        words="\"parameters\" is not an object",
+        theirs=500,
+        because=NO_SCHEMA,
+    ),
+    Case(
+        "a raw prediction in JSON",
+        {"text": "a", "times": 2},
+        answer=one("aa"),
+        theirs=500,
+        because=NO_RAW,
+    ),
+    Case(
+        "a raw prediction of a text",
+        "caf\u00e9".encode("latin-1"),
+        answer=one("caf\u00e9"),
+        headers={"Content-Type": "text/plain; charset=iso-8859-1"},
+        theirs=400,
+        because=NO_RAW,
+    ),
+    Case(
+        "a raw prediction by a form",
+        b"text=a&times=2",
+        answer=one("aa"),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        theirs=400,
+        because=NO_RAW,
+    ),
+    Case(
+        "a raw prediction of a file for which the model needs more",
+        PNG,
+        400,
+        headers={"Content-Type": "image/png"},
+        words="text: missing",
+        theirs=400,
+        because=NO_RAW,
+    ),
+    Case(
+        "a raw prediction in a stream",
+        {"text": "stream"},
+        answer=b"once upon a time",
+        theirs=500,
+        because=NO_RAW,
+    ),
+    Case(
+        "instances without a content type",
+        {"instances": ["a"]},
+        answer=predictions(one("a")),
+        headers={"Content-Type": ""},
+        theirs=400,
+        because="their server reads only application/json",
+    ),
+    Case(
+        "another type of answer",
+        {"instances": ["a"]},
+        answer=predictions(one("a")),
+        headers={"Content-Type": "application/json", "Accept": "text/html"},
+        theirs=400,
+        because="predictions have no other type; their server refuses to send it",
+    ),
+]
+# The words of google.rpc.Code.
+STATUSES = {400: "INVALID_ARGUMENT", 405: "INVALID_ARGUMENT", 500: "INTERNAL"}
+
+
+def check(case, answer):
+    """Checks a response of ours. A failure has the form of Google's APIs."""
+    case.check(answer)
+    if case.status != 200:
+        error = answer.json()["error"]
+        assert (error["code"], error["status"]) == (case.status, STATUSES[case.status])
+        assert case.words in error["message"]
+
+
+@pytest.fixture(scope="module")
+def ours():
+    with serve(HERE / "toy_model.py", **VARIABLES) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory):
+    with vendors.google(tmp_path_factory.mktemp("google"), ROUTE) as server:
+        yield server
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_request_of_vertex(ours, case):
+    check(case, case.send(ours, ROUTE))
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("case", same(CASES), ids=str)
+def test_a_request_to_googles_server(theirs, case):
+    answer = case.send(theirs, ROUTE)
+    case.check(answer)
+    if case.status != 200:
+        # This form is that of its framework. Google's client does not find the message in it.
+        assert set(answer.json()) == {"detail"}
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("case", differing(CASES), ids=str)
+def test_googles_server_answers_differently(theirs, case):
+    assert case.send(theirs, ROUTE).status == case.theirs
+
+
+@pytest.mark.clients
+def test_googles_client_reads_the_answers(ours):
+    requests = [
+        {"instances": [{"text": "a"}, "b"], "parameters": {"times": 2}},
+        {"instances": ["plain"]},
+        {"instances": [{"times": 2}]},
+        {"instances": ["fail"]},
+    ]
+    address = urllib.parse.urlsplit(ours.url).netloc
+    answers = json.loads(vendors.run("vertex", "call_vertex.py", address, json.dumps(requests)))
+    assert answers[:2] == [[one("aa"), one("bb")], ["caf\u00e9"]]
+    unfit, failed = answers[2:]
+    assert (unfit["raised"], unfit["code"]) == ("BadRequest", 400)
+    assert unfit["text"].endswith(": text: missing; expected text")
+    assert (failed["raised"], failed["code"]) == ("InternalServerError", 500)
+    assert "too dark" in failed["text"]
+
+
+@pytest.mark.parametrize("route", ["/", "/infer", "/v1/models", "/healthz"])
+def test_the_platform_may_choose_an_address_of_another_part(route):
+    variables = {**VARIABLES, "AIP_PREDICT_ROUTE": route, "AI_INTEGRATION_MODEL_ID": "m"}
+    variables["AI_INTEGRATION_DIALECTS"] = "native,classic,openai,kserve,vertex"
+    with serve(HERE / "toy_model.py", **variables) as server:
+        for case in CASES:
+            if case.method == "POST":
+                check(case, case.send(server, route))
+        # The other methods of the address, and the other addresses, stay as they are.
+        expected = {"/": 200, "/infer": 405, "/v1/models": 200, "/healthz": 200}
+        assert {path: server.get(path).status for path in expected} == expected
+        assert server.get("/nothing").status == 404
+        unknown = server.get("/infer")
+        assert unknown.headers["Allow"] == "POST,OPTIONS"
+
+
+def test_refusals_of_the_server_have_googles_form():
+    limits = {"AI_INTEGRATION_MAX_BODY": 100, "AI_INTEGRATION_TOKEN": "secret"}
+    token = {"Authorization": "Bearer secret", "Content-Type": "application/json"}
+    with serve(HERE / "toy_model.py", **VARIABLES, **limits) as server:
+        open_door = server.request(ROUTE, b"{}")
+        large = server.request(ROUTE, b" " * 101, token)
+        below = server.request(ROUTE + "/nothing", b"{}", token)
+    for answer, status, word in [
+        (open_door, 401, "UNAUTHENTICATED"),
+        (large, 413, "INVALID_ARGUMENT"),
+        (below, 404, "NOT_FOUND"),
+    ]:
+        error = answer.json()["error"]
+        assert (answer.status, error["code"], error["status"]) == (status, status, word)
+
+
+def test_more_instances_than_the_queue_has_room_for_are_refused():
+    with serve(HERE / "toy_model.py", **VARIABLES, AI_INTEGRATION_QUEUE=2) as server:
+        few = Case("few", {"instances": ["a", "b"]}, answer=predictions(one("a"), one("b")))
+        check(few, few.send(server, ROUTE))
+        many = Case("many", {"instances": ["a", "b", "c"]}).send(server, ROUTE)
+    assert many.status == 413
+    assert "AI_INTEGRATION_QUEUE" in many.json()["error"]["message"]
+
+
+def test_an_address_that_is_no_path_is_a_mistake():
+    variables = {**VARIABLES, "AIP_PREDICT_ROUTE": "predict", "PORT": 0}
+    done = run(HERE / "toy_model.py", command=[BINARY, "run"], mode="http", **variables)
+    assert done.returncode == 2
+    assert b"AIP_PREDICT_ROUTE=\"predict\" does not fit" in done.stderr
+
+
+def test_without_the_platform_its_addresses_are_not_served():
+    variables = {"AIP_PREDICT_ROUTE": ROUTE, "AI_INTEGRATION_DIALECTS": "native"}
+    with serve(HERE / "toy_model.py", **variables) as server:
+        assert server.request(ROUTE, b"{}").status == 404
