@@ -1,4 +1,4 @@
-"""Requests with their responses, which a server in a process and one in a container must both give."""
+"""Requests with their responses, for a server in a process and for one in a container."""
 
 import json
 from dataclasses import dataclass, field

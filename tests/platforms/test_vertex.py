@@ -49,8 +49,11 @@ CASES = [
         {"instances": ["a", "b"], "parameters": {"times": 2}},
         answer=predictions(one("aa"), one("bb")),
     ),
-    Case("null as the parameters", {"instances": ["a"], "parameters": None},
-         answer=predictions(one("a"))),
+    Case(
+        "null as the parameters",
+        {"instances": ["a"], "parameters": None},
+        answer=predictions(one("a")),
+    ),
     Case("no instances", {"instances": []}, answer=predictions()),
     Case(
         "a file in base64",
@@ -72,7 +75,7 @@ CASES = [
         {"instances": [{"text": "a", "photo": "data:image/png;base64," + B64}]},
         answer=predictions(one("a", len(PNG))),
         theirs=500,
-        because="their predictor reads only {\"b64\": …}",
+        because='their predictor reads only {"b64": …}',
     ),
     Case(
         "an input that does not fit",
@@ -92,9 +95,9 @@ CASES = [
     ),
     Case(
         "instances that are not a list",
-        {"instances": {"text": "a"}},
+        {"instances": 1},
         400,
-        words="\"instances\" is not a list",
+        words='"instances" is not a list',
         theirs=500,
         because=NO_SCHEMA,
     ),
@@ -102,7 +105,7 @@ CASES = [
         "parameters that are not an object",
         {"instances": ["a"], "parameters": [1]},
         400,
-        words="\"parameters\" is not an object",
+        words='"parameters" is not an object',
         theirs=500,
         because=NO_SCHEMA,
     ),
@@ -271,7 +274,7 @@ def test_an_address_that_is_no_path_is_a_mistake():
     variables = {**VARIABLES, "AIP_PREDICT_ROUTE": "predict", "PORT": 0}
     done = run(HERE / "toy_model.py", command=[BINARY, "run"], mode="http", **variables)
     assert done.returncode == 2
-    assert b"AIP_PREDICT_ROUTE=\"predict\" does not fit" in done.stderr
+    assert b'AIP_PREDICT_ROUTE="predict" does not fit' in done.stderr
 
 
 def test_without_the_platform_its_addresses_are_not_served():
