@@ -4,16 +4,18 @@ use std::collections::HashMap;
 
 use ai_integration_contract::{Encoding, Environment, InputsSchema, Outcome, json};
 use ai_integration_engine::Budget;
-use axum::http::{HeaderMap, HeaderValue, Request};
+use axum::http::{HeaderMap, HeaderValue, Request, header};
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 use crate::http::conversation::chunks::Chunks;
 use crate::http::conversation::reply::Reply;
 use crate::http::dialects::openai::{chat, completions, other_tasks, responses};
-use crate::http::dialects::{anthropic, grpc, huggingface, kserve, oip};
+use crate::http::dialects::{anthropic, grpc, huggingface, kserve, oip, vertex};
+use crate::http::inputs::any::{self, AnyBody};
 use crate::http::inputs::egress;
 use crate::http::inputs::images;
+use crate::http::inputs::instances::{self, Instances};
 use crate::http::inputs::multipart;
 use crate::http::inputs::request;
 use crate::http::wire::guard;
@@ -89,6 +91,47 @@ pub fn events(bytes: &[u8]) {
         {
             assert!((1..=MOST).contains(&records.len()));
             for record in records {
+                let _ = schema.resolve(record.raw);
+            }
+        }
+    }
+    assert_eq!(budget.taken(), 0);
+}
+
+/// Reads a request of Vertex AI or Azure ML: its content type in the first line, and the body after it.
+/// Its jobs are within the limit, each has the parameters, and no memory stays reserved.
+pub fn instances(bytes: &[u8]) {
+    const MOST: usize = 50;
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let Ok(media) = HeaderValue::from_bytes(&bytes[..end]) else { return };
+    let body = Bytes::copy_from_slice(bytes.get(end + 1..).unwrap_or_default());
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media)]);
+    let schema = serde_json::json!({
+        "text": "text",
+        "photo": {"type": "image", "required": false},
+        "data": {"type": "json", "required": false},
+        "files": {"type": "file", "list": true, "required": false},
+    });
+    let (schema, _) = InputsSchema::parse(&schema);
+    let budget = Budget::new(1 << 28);
+    let mut reservation = budget.reserve(None);
+    assert!(reservation.add(body.len()));
+    let Ok(Some(AnyBody::Json { value, length, reservation })) =
+        any::fuzz(&headers, body, reservation)
+    else {
+        assert_eq!(budget.taken(), 0);
+        return;
+    };
+    let _ = instances::inputs(&schema, value.clone(), &serde_json::Map::new());
+    if let serde_json::Value::Object(members) = value
+        && let Ok((list, parameters)) = vertex::members_of(members)
+    {
+        let (count, names) = (list.len(), parameters.clone());
+        let instances = Instances { list, parameters, length, reservation };
+        if let Ok(records) = instances.records(&schema, MOST) {
+            assert!(records.len() == count && count <= MOST);
+            for record in records {
+                assert!(names.keys().all(|name| record.raw.contains_key(name)));
                 let _ = schema.resolve(record.raw);
             }
         }

@@ -139,3 +139,67 @@ fn is_json(media: &Mime) -> bool {
     let is_named = matches!(media.essence_str(), "application/json" | "text/json");
     is_named || media.suffix() == Some(mime::JSON)
 }
+
+/// Reads a body that has this content type, unless it is a form.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(
+    headers: &HeaderMap,
+    body: Bytes,
+    reservation: Reservation,
+) -> Result<Option<AnyBody>, Failure> {
+    match Format::of(headers)? {
+        Format::Form => Ok(None),
+        format => format.read(body, reservation).map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ai_integration_engine::Budget;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Reads a body of this content type, and returns what it is with its content as JSON, or the code of
+    /// the failure.
+    fn read(media: &str, body: &'static [u8]) -> (&'static str, Json) {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media.parse().unwrap())]);
+        let budget = Budget::new(1 << 20);
+        let body = Bytes::from_static(body);
+        let read = Format::of(&headers).and_then(|format| match format {
+            Format::Form => Ok(("form", Json::Null)),
+            format => Ok(match format.read(body, budget.reserve(None))? {
+                AnyBody::Json { value, length, .. } => ("json", json!([value, length])),
+                AnyBody::File { bytes, is_text: true, .. } => {
+                    ("text", json!(std::str::from_utf8(&bytes).unwrap()))
+                }
+                AnyBody::File { bytes, .. } => ("file", json!(bytes.to_vec())),
+                AnyBody::Form(_) => ("form", Json::Null),
+            }),
+        });
+        read.unwrap_or_else(|failure| (failure.code(), Json::Null))
+    }
+
+    #[test]
+    fn a_body_is_read_by_its_content_type() {
+        let bytes = json!(b"\xff".to_vec());
+        for (media, body, expected) in [
+            ("application/json", &b"[1]"[..], ("json", json!([[1], 3]))),
+            ("text/json; charset=utf-8 ;", b"1", ("json", json!([1, 1]))),
+            ("application/vnd.api+json", b"{}", ("json", json!([{}, 2]))),
+            ("application/json", b"{", ("malformed_request", Json::Null)),
+            ("application/json", b"", ("malformed_request", Json::Null)),
+            ("", b" {}", ("json", json!([{}, 3]))),
+            ("", b"\xff", ("file", bytes.clone())),
+            ("image/png", b"\xff", ("file", bytes)),
+            ("text/plain; charset=latin-1", b"\xe9", ("text", json!("é"))),
+            ("text/html", b"\xff", ("malformed_request", Json::Null)),
+            ("text/plain; charset=koi8-r", b"a", ("malformed_request", Json::Null)),
+            ("multipart/form-data; boundary=b", b"", ("form", Json::Null)),
+            ("application/x-www-form-urlencoded", b"a=b", ("form", Json::Null)),
+            ("nonsense", b"a", ("unsupported_media_type", Json::Null)),
+        ] {
+            assert_eq!(read(media, body), expected, "{media} {body:?}");
+        }
+    }
+}
