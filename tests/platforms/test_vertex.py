@@ -3,20 +3,27 @@
 import base64
 import json
 import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
 import vendors
-from request_cases import Case, differing, same
-from support import BINARY, run, serve
+from request_cases import JSON, Case, differing, same
+from support import BINARY, TIMEOUT, eventually, run, serve
 
 HERE = Path(__file__).parent
 # The form of the addresses that Vertex AI chooses by itself. Google's client sends to this one.
 ROUTE = "/v1/projects/p/locations/l/endpoints/e:predict"
+HEALTH = ROUTE.replace(":predict", "")
+# What Vertex AI sets, with a free port.
 VARIABLES = {
     "AIP_MODE": "PREDICTION",
+    "AIP_MODE_VERSION": "1.0.0",
+    "AIP_FRAMEWORK": "CUSTOM_CONTAINER",
+    "AIP_HTTP_PORT": "0",
+    "AIP_HEALTH_ROUTE": HEALTH,
     "AIP_PREDICT_ROUTE": ROUTE,
-    "AI_INTEGRATION_DIALECTS": "native,classic,vertex",
+    "AIP_STORAGE_URI": "",
 }
 PNG = b"\x89PNG\xff"
 B64 = base64.b64encode(PNG).decode()
@@ -178,9 +185,14 @@ def check(case, answer):
         assert case.words in error["message"]
 
 
+def started(program=HERE / "toy_model.py", **more):
+    """Serves a model as Vertex AI starts it: without a mode."""
+    return serve(program, **{"MODE": None, "command": [BINARY, "run"], **VARIABLES, **more})
+
+
 @pytest.fixture(scope="module")
 def ours():
-    with serve(HERE / "toy_model.py", **VARIABLES) as server:
+    with started() as server:
         yield server
 
 
@@ -231,9 +243,7 @@ def test_googles_client_reads_the_answers(ours):
 
 @pytest.mark.parametrize("route", ["/", "/infer", "/v1/models", "/healthz"])
 def test_the_platform_may_choose_an_address_of_another_part(route):
-    variables = {**VARIABLES, "AIP_PREDICT_ROUTE": route, "AI_INTEGRATION_MODEL_ID": "m"}
-    variables["AI_INTEGRATION_DIALECTS"] = "native,classic,openai,kserve,vertex"
-    with serve(HERE / "toy_model.py", **variables) as server:
+    with started(AIP_PREDICT_ROUTE=route) as server:
         for case in CASES:
             if case.method == "POST":
                 check(case, case.send(server, route))
@@ -248,7 +258,7 @@ def test_the_platform_may_choose_an_address_of_another_part(route):
 def test_refusals_of_the_server_have_googles_form():
     limits = {"AI_INTEGRATION_MAX_BODY": 100, "AI_INTEGRATION_TOKEN": "secret"}
     token = {"Authorization": "Bearer secret", "Content-Type": "application/json"}
-    with serve(HERE / "toy_model.py", **VARIABLES, **limits) as server:
+    with started(**limits) as server:
         open_door = server.request(ROUTE, b"{}")
         large = server.request(ROUTE, b" " * 101, token)
         below = server.request(ROUTE + "/nothing", b"{}", token)
@@ -262,7 +272,7 @@ def test_refusals_of_the_server_have_googles_form():
 
 
 def test_more_instances_than_the_queue_has_room_for_are_refused():
-    with serve(HERE / "toy_model.py", **VARIABLES, AI_INTEGRATION_QUEUE=2) as server:
+    with started(AI_INTEGRATION_QUEUE=2) as server:
         few = Case("few", {"instances": ["a", "b"]}, answer=predictions(one("a"), one("b")))
         check(few, few.send(server, ROUTE))
         many = Case("many", {"instances": ["a", "b", "c"]}).send(server, ROUTE)
@@ -272,12 +282,56 @@ def test_more_instances_than_the_queue_has_room_for_are_refused():
 
 def test_an_address_that_is_no_path_is_a_mistake():
     variables = {**VARIABLES, "AIP_PREDICT_ROUTE": "predict", "PORT": 0}
-    done = run(HERE / "toy_model.py", command=[BINARY, "run"], mode="http", **variables)
+    done = run(HERE / "toy_model.py", command=[BINARY, "run"], **variables)
     assert done.returncode == 2
     assert b'AIP_PREDICT_ROUTE="predict" does not fit' in done.stderr
 
 
 def test_without_the_platform_its_addresses_are_not_served():
-    variables = {"AIP_PREDICT_ROUTE": ROUTE, "AI_INTEGRATION_DIALECTS": "native"}
-    with serve(HERE / "toy_model.py", **variables) as server:
+    with started(MODE="http", AI_INTEGRATION_PLATFORM="none") as server:
         assert server.request(ROUTE, b"{}").status == 404
+        assert server.get(HEALTH).status == 404
+
+
+@pytest.mark.clients
+def test_the_health_is_that_of_googles_server(ours, theirs):
+    assert ours.get(HEALTH).body == theirs.get("/health").body == b"{}"
+
+
+# Loads until the file `loaded` is there, and streams a result that ends when `heard` is there.
+SLOW = """
+import os, time
+import ai_integration
+
+def wait_for(name):
+    while not os.path.exists(name):
+        time.sleep(0.01)
+
+def parts():
+    yield "once "
+    wait_for("heard")
+    yield "upon a time"
+
+wait_for("loaded")
+while True:
+    with ai_integration.get_next_input(inputs_schema={"text": {"type": "text"}}) as inputs:
+        ai_integration.send_result(parts())
+"""
+
+
+def test_the_health_is_bad_until_the_model_is_loaded(program, tmp_path):
+    with started(program(SLOW), cwd=tmp_path, ready=False) as server:
+        assert server.get(HEALTH).status == 503
+        (tmp_path / "loaded").touch()
+        eventually(lambda: server.get(HEALTH).status == 200, "it is healthy")
+
+
+def test_a_raw_prediction_arrives_in_parts(program, tmp_path):
+    (tmp_path / "loaded").touch()
+    with started(program(SLOW), cwd=tmp_path) as server:
+        request = urllib.request.Request(server.url + ROUTE, b'{"text": "a"}', JSON)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            assert response.headers["Transfer-Encoding"] == "chunked"
+            assert response.read(5) == b"once "
+            (tmp_path / "heard").touch()
+            assert response.read() == b"upon a time"
