@@ -6,10 +6,11 @@ import json
 import re
 from pathlib import Path
 
+import documented
 import pytest
 import vendors
 from request_cases import JSON, Case, differing, same
-from support import BINARY, serve
+from support import BINARY, REPOSITORY, serve
 
 HERE = Path(__file__).parent
 SCORE = "/score"
@@ -283,3 +284,26 @@ def test_the_page_gives_way_to_the_health(ours):
     assert ours.get("/docs").status == 200
     form = ours.post("/", text="a")
     assert (form.status, form.json()["output"]) == (200, one("a"))
+
+
+@pytest.mark.clients
+def test_the_files_of_the_page_make_an_endpoint(tmp_path):
+    page = REPOSITORY / "docs" / "platforms" / "azure-ml.md"
+    found = [one for one in documented.blocks(page) if one.value.endswith("test_azure_ml.py")]
+    files = [tmp_path / "endpoint.yml", tmp_path / "deployment.yml"]
+    for file, block in zip(files, found, strict=True):
+        file.write_text(block.text)
+    models = tmp_path / "model"
+    models.mkdir()
+    loaded = json.loads(vendors.run("azure_ml", "load_for_azure.py", *files))
+    routes = loaded["environment"]["inference_config"]
+    assert {route["port"] for route in routes.values()} == {5001}
+    # A server with the addresses and settings of this deployment answers.
+    with started(models, **loaded["environment_variables"]) as server:
+        assert server.get(routes["liveness_route"]["path"]).status == 200
+        assert server.get(routes["readiness_route"]["path"]).status == 200
+        CASES[0].check(CASES[0].send(server, routes["scoring_route"]["path"]))
+    misspelt = files[1].read_text().replace("scoring_route", "score_route")
+    files[1].write_text(misspelt)
+    with pytest.raises(AssertionError, match="ManagedOnlineDeploymentSchema"):
+        vendors.run("azure_ml", "load_for_azure.py", *files)

@@ -6,10 +6,11 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import documented
 import pytest
 import vendors
 from request_cases import JSON, Case, differing, same
-from support import BINARY, TIMEOUT, eventually, run, serve
+from support import BINARY, REPOSITORY, TIMEOUT, eventually, run, serve
 
 HERE = Path(__file__).parent
 # The form of the addresses that Vertex AI chooses by itself. Google's client sends to this one.
@@ -335,3 +336,24 @@ def test_a_raw_prediction_arrives_in_parts(program, tmp_path):
             assert response.read(5) == b"once "
             (tmp_path / "heard").touch()
             assert response.read() == b"upon a time"
+
+
+@pytest.mark.clients
+def test_the_program_of_the_page_uploads_and_deploys_the_model(tmp_path):
+    page = REPOSITORY / "docs" / "platforms" / "vertex.md"
+    (block,) = (one for one in documented.blocks(page) if one.value.endswith("test_vertex.py"))
+    program = tmp_path / "deploy.py"
+    program.write_text(block.text)
+    sent = json.loads(vendors.run("vertex", "upload_to_vertex.py", program))
+    container = sent["model"]["containerSpec"]
+    assert container["ports"] == [{"containerPort": 8080}]
+    assert set(sent["deploy"]) >= {"machine_type", "min_replica_count"}
+    # A server with the addresses and settings of this message answers.
+    variables = {one["name"]: one["value"] for one in container["env"]}
+    routes = {
+        "AIP_PREDICT_ROUTE": container["predictRoute"],
+        "AIP_HEALTH_ROUTE": container["healthRoute"],
+    }
+    with started(**variables, **routes) as server:
+        assert server.get(container["healthRoute"]).status == 200
+        CASES[0].check(CASES[0].send(server, container["predictRoute"]))
