@@ -1,7 +1,6 @@
 //! Finds the input that a value without a name is for.
 
 use ai_integration_contract::{Field, InputsSchema, Shape};
-use serde_json::{Map, Value as Json};
 
 /// Returns the only required one of these inputs, or the only one.
 pub(crate) fn only<'a>(
@@ -22,18 +21,4 @@ pub(crate) fn for_file(schema: &InputsSchema, is_text: bool) -> Option<&str> {
     let (texts, files) = (only(texts), only(files));
     let fitting = if is_text { texts.or(files) } else { files.or(texts) };
     fitting.map(|(name, _)| name)
-}
-
-/// Returns true if an object is the value of one input, and does not have the inputs by name.
-/// `is_given` tells the inputs that already have a value.
-pub(crate) fn is_one_value(
-    schema: &InputsSchema,
-    is_given: impl Fn(&str) -> bool + Clone,
-    members: &Map<String, Json>,
-) -> bool {
-    let is_known = |name: &String| schema.fields().contains_key(name);
-    let free = schema.fields().iter().filter(|(name, _)| !is_given(name));
-    let is_json = only(free)
-        .is_some_and(|(_, field)| field.items.is_none() && matches!(field.shape(), Shape::Json));
-    is_json && !members.keys().any(is_known)
 }

@@ -1,0 +1,270 @@
+//! The dialect of Amazon SageMaker: `POST /invocations` with a body of any type, and
+//! `GET /execution-parameters` for batch transform. It is served only on that platform.
+//!
+//! JSON and forms have the inputs by name, JSON perhaps as Hugging Face's containers take it. Lines of
+//! JSON and of CSV are records, as batch transform joins them: each line is a job of its own, and the
+//! response has a line for each, in the same order. Any other body is a file or a text for the one
+//! input of the model that takes it. Failures are `{"error": …}`, which SageMaker passes on as the
+//! original message of its error.
+
+mod description;
+pub(crate) mod lines;
+mod parameters;
+mod results;
+
+use ai_integration_contract::setting::Count;
+use ai_integration_contract::{
+    Environment, Error, InputsSchema, Kind, RawInputs, RawValue, Setting, SettingError, Shape,
+    choices, settings,
+};
+use ai_integration_engine::{Model, settings::Config};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+use mime::Mime;
+
+use self::lines::{Content, Format, Lines};
+use crate::http::app::App;
+use crate::http::description::Description;
+use crate::http::dialect::Dialect;
+use crate::http::dialects::{huggingface, native};
+use crate::http::failure::{Failure, Refusal, Wording};
+use crate::http::inputs::call::Call;
+use crate::http::inputs::intake::Intake;
+use crate::http::inputs::request::{RequestInputs, is_empty, is_json_type};
+use crate::http::inputs::text::in_utf8;
+use crate::http::inputs::unnamed::{for_file, only};
+use crate::http::large::work_on;
+use crate::http::limits::ClientLimits;
+use crate::http::request_context::RequestId;
+use crate::http::routes::{Mounted, Routes};
+
+/// The header with whatever the client tells the model, which a model cannot read now.
+const ATTRIBUTES: &str = "x-amzn-sagemaker-custom-attributes";
+/// The maximum length of that header, by the platform's contract.
+const MAX_ATTRIBUTES: usize = 1024;
+
+pub(crate) struct SageMaker;
+
+settings! {
+    /// What the user of batch transform has set. The platform sets the variables.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Settings under "Server" {
+        /// Largest request of a batch transform in MB, which Amazon SageMaker sets. 0 means that it
+        /// sets no limit.
+        max_payload: Option<Count<0, 100>> { name: "SAGEMAKER_MAX_PAYLOAD_IN_MB", flag: None },
+        /// Records that a request of a batch transform has, which Amazon SageMaker sets.
+        batch_strategy: Option<BatchStrategy> { name: "SAGEMAKER_BATCH_STRATEGY", flag: None },
+        /// Requests of a batch transform at a time, which Amazon SageMaker sets. 0 means that it
+        /// asks the server.
+        max_concurrent_transforms: Option<Count<0, 10_000>> {
+            name: "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
+            flag: None
+        },
+    }
+}
+
+choices! {
+    /// The number of records in a request of a batch transform.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum BatchStrategy {
+        /// As many lines as fit into a request.
+        Multi = "MULTI_RECORD",
+        /// One.
+        Single = "SINGLE_RECORD",
+    }
+}
+
+/// The state that the handlers share.
+#[derive(Clone)]
+struct Shared {
+    app: App,
+    settings: Settings,
+    /// The requests that a worker runs at a time, if the operator has set it.
+    concurrency: usize,
+    /// The maximum length of a body in bytes.
+    max_body: usize,
+}
+
+impl FromRef<Shared> for App {
+    fn from_ref(state: &Shared) -> App {
+        state.app.clone()
+    }
+}
+
+impl Dialect for SageMaker {
+    fn name(&self) -> &'static str {
+        "sagemaker"
+    }
+
+    fn platform(&self) -> Option<&'static str> {
+        Some("sagemaker")
+    }
+
+    fn settings(&self) -> &'static [&'static Setting] {
+        Settings::SETTINGS
+    }
+
+    fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
+        let settings = Settings::read(environment)?;
+        let concurrency = Config::read(environment)?.concurrency.unwrap_or(1);
+        let max_body = ClientLimits::read(environment)?.max_body;
+        let shared = Shared { app: app.clone(), settings, concurrency, max_body };
+        Ok(Routes::new()
+            .at("/invocations", post(invocations))
+            .at("/execution-parameters", get(parameters::get))
+            .with_state(shared))
+    }
+
+    fn describe(&self, model: &Model) -> Description {
+        description::describe(model)
+    }
+
+    fn refuse(&self, failure: &Failure, wording: Wording, _id: &RequestId) -> Response {
+        failure.as_error(wording)
+    }
+}
+
+/// The kind of a body, by its content type.
+enum Body {
+    /// Inputs by name: JSON or a form.
+    Named { is_json: bool },
+    /// A record in each line.
+    Lines(Format, Mime),
+    /// A text or a file, for one input.
+    Value(Option<Mime>),
+}
+
+impl Body {
+    fn of(headers: &HeaderMap) -> Self {
+        let value = headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty());
+        let Some(value) = value else {
+            return if is_empty(headers) {
+                Body::Named { is_json: false }
+            } else {
+                Body::Value(None)
+            };
+        };
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let Ok(media) = text.trim_end_matches([' ', ';']).parse::<Mime>() else {
+            return Body::Value(None);
+        };
+        let is_json = media.essence_str().ends_with("/json") || media.suffix() == Some(mime::JSON);
+        match media.essence_str() {
+            "multipart/form-data" | "application/x-www-form-urlencoded" => {
+                Body::Named { is_json: false }
+            }
+            _ if is_json => Body::Named { is_json },
+            "text/csv" => Body::Lines(Format::Csv, media),
+            "application/jsonlines"
+            | "application/jsonl"
+            | "application/x-jsonlines"
+            | "application/x-ndjson" => Body::Lines(Format::Json, media),
+            _ => Body::Value(Some(media)),
+        }
+    }
+}
+
+/// Answers a request for the model.
+async fn invocations(State(state): State<Shared>, request: Request) -> Result<Response, Failure> {
+    let (mut head, body) = request.into_parts();
+    check_attributes(&head.headers)?;
+    let kind = Body::of(&head.headers);
+    let wants_csv = results::wants_csv(&head.headers);
+    let mut call = Call::from_request_parts(&mut head, &state).await?;
+    let (media, format) = match kind {
+        Body::Named { is_json } => {
+            if is_json && !is_json_type(&head.headers) {
+                // JSON of a narrower type, such as application/vnd.api+json, has the same inputs.
+                let json = HeaderValue::from_static("application/json");
+                head.headers.insert(header::CONTENT_TYPE, json);
+            }
+            return named(state.app, call, Request::from_parts(head, body), is_json).await;
+        }
+        Body::Lines(format, media) => (Some(media), Some(format)),
+        Body::Value(media) => (media, None),
+    };
+    let model = state.app.model(&mut call).await?;
+    let takes_file = takes_one_file(&model.schema);
+    let content = read(&state.app, Request::from_parts(head, body)).await?;
+    match (media, format) {
+        (Some(media), Some(format)) if format == Format::Json || !takes_file => {
+            let lines = Lines::new(format, in_text(content, media).await?);
+            results::answer(&state, call, &model, lines, wants_csv).await
+        }
+        (Some(media), _) if media.type_() == mime::TEXT && !takes_file => {
+            value(state.app, call, &model, in_text(content, media).await?, true).await
+        }
+        _ => value(state.app, call, &model, content, false).await,
+    }
+}
+
+/// Checks the attributes that the client gives the model. The platform passes on nothing else.
+fn check_attributes(headers: &HeaderMap) -> Result<(), Failure> {
+    let mut given = headers.get_all(ATTRIBUTES).iter();
+    if given.all(|value| value.len() <= MAX_ATTRIBUTES && value.to_str().is_ok()) {
+        return Ok(());
+    }
+    let message = format!(
+        "the header X-Amzn-SageMaker-Custom-Attributes is not a text of at most {MAX_ATTRIBUTES} \
+         visible ASCII characters"
+    );
+    Err(Error::new(Kind::MalformedRequest, message).into())
+}
+
+/// Returns true if all that the model needs is a file, so that even a table is one.
+fn takes_one_file(schema: &InputsSchema) -> bool {
+    let needed = only(schema.fields().iter());
+    needed.is_some_and(|(_, field)| matches!(field.shape(), Shape::Blob { .. }))
+}
+
+/// Runs the model on inputs that have names. JSON may also have the form of Hugging Face's containers.
+async fn named(app: App, call: Call, request: Request, is_json: bool) -> Result<Response, Failure> {
+    let mut inputs = RequestInputs::from_request(request, &app).await?;
+    let mut call = call;
+    if is_json && app.serves(huggingface::NAME) {
+        match huggingface::offer_members(&app, call, inputs).await {
+            Ok(response) => return Ok(response),
+            Err(returned) => (call, inputs) = returned,
+        }
+    }
+    native::answer(app, call, inputs).await
+}
+
+/// Runs the model on a body that is the value of one input.
+async fn value(
+    app: App,
+    call: Call,
+    model: &Model,
+    content: Content,
+    is_text: bool,
+) -> Result<Response, Failure> {
+    let name = for_file(&model.schema, is_text).ok_or_else(|| {
+        let message = "the body is a file or a text, but the model does not have exactly one \
+                       required input for it; send application/json with the inputs by name";
+        Failure::refused(Refusal::UnsupportedMediaType, message)
+    })?;
+    let raw = RawInputs::from([(name.to_owned(), RawValue::Bytes(content.bytes))]);
+    native::answer(app, call, RequestInputs { raw, reservation: content.reservation }).await
+}
+
+async fn read(app: &App, request: Request) -> Result<Content, Failure> {
+    let intake = Intake::from_ref(app);
+    let reader = intake.reader();
+    let coding = reader.coding(request.headers())?;
+    let mut reservation = reader.reserve(&request);
+    let bytes = reader.read(request, coding, &mut reservation).await?;
+    Ok(Content { bytes, reservation })
+}
+
+/// Decodes a text.
+async fn in_text(content: Content, media: Mime) -> Result<Content, Failure> {
+    let Content { bytes, mut reservation } = content;
+    let length = bytes.len();
+    let bytes = work_on(length, move || in_utf8("the body", &media, bytes)).await??;
+    if !reservation.add(bytes.len().saturating_sub(length)) {
+        return Err(Failure::full());
+    }
+    Ok(Content { bytes, reservation })
+}
