@@ -50,7 +50,7 @@ class Case:
 
 def given(**inputs):
     """The response of the model to these inputs."""
-    return json.dumps(inputs)
+    return json.dumps(inputs, ensure_ascii=False)
 
 
 def lines(*results):
@@ -141,7 +141,7 @@ CASES = [
         400,
         headers={ATTRIBUTES: "~" * 1025},
     ),
-    Case("no input", "application/json", b'{"times": 1}', "text: is required", 400),
+    Case("no input", "application/json", b'{"times": 1}', "text: ", 400),
     Case("a wrong input", "application/json", b'{"text": "a", "times": "x"}', "times: ", 400),
     Case("broken json", "application/json", b'{"text"', "not a JSON object", 400),
     Case("a list", "application/json", b"[1]", "not a JSON object", 400),
@@ -159,5 +159,5 @@ CASES = [
     Case("not utf-8", "text/csv", b"\xff\n", "not UTF-8", 400),
     Case("a failure", "application/json", b'{"text": "fail"}', "no ink", 500),
     Case("a failed record", "text/csv", b"a\nfail\nb\n", "no ink", 500),
-    Case("a crash", "application/json", b'{"text": "crash"}', "exited with status 3", 500),
+    Case("a crash", "application/json", b'{"text": "crash"}', "exit status 3", 500),
 ]
