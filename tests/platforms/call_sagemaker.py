@@ -51,10 +51,12 @@ def stream(text):
                 with open(FIFO, "w"):
                     pass
     except EventStreamError as error:
-        return {"parts": parts, "error": error.response["Error"]["Code"]}
-    return {"parts": parts, "type": answer["ContentType"]}
+        return "".join(parts), error.response["Error"]["Code"]
+    return "".join(parts), answer["ContentType"]
 
 
+told, kind = stream(b"pieces")
+begun, error = stream(b"broken")
 JSON = {"ContentType": "application/json"}
 print(
     json.dumps(
@@ -64,8 +66,10 @@ print(
             "csv": invoke(Body=b"list\nword\n", ContentType="text/csv", Accept="text/csv"),
             "wrong": invoke(Body=b'{"times": 1}', **JSON),
             "failure": invoke(Body=b'{"text": "fail"}', **JSON),
-            "stream": stream(b"pieces"),
-            "broken": stream(b"broken"),
+            "stream": told,
+            "stream type": kind,
+            "broken": begun,
+            "broken error": error,
         }
     )
 )

@@ -1,4 +1,4 @@
-"""What Amazon SageMaker sends to a container, and the responses that it must get.
+"""The requests that Amazon SageMaker sends to a container, and the responses that it must get.
 
 The server runs the model in `sagemaker_model.py`, in a process or in a container.
 """
@@ -7,7 +7,7 @@ import base64
 import json
 from dataclasses import dataclass, field
 
-# The model of the requests.
+# The header with what a client tells the model.
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 PNG = b"\x89PNG\r\n\x1a\n\xff"
 
@@ -65,7 +65,7 @@ MULTIPART = (
     + PNG
     + b"\r\n--b--\r\n"
 )
-# Records of every length, more than the queue has room for.
+# More records than the queue has room for.
 MANY = 3000
 # For a model of a text, a number and a file, of which only the text is required.
 CASES = [

@@ -1,10 +1,12 @@
-"""The dialect of Amazon SageMaker, asked as the platform asks a container, and with AWS's client."""
+"""Amazon SageMaker's requests to a container, from a stand-in and from AWS's own client."""
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
+import documented
 import pytest
 from environments import python_from
 from fakes import sagemaker as fake
@@ -13,6 +15,7 @@ from support import REPOSITORY, TIMEOUT, environment, run, serve
 
 HERE = Path(__file__).parent
 MODEL = HERE / "sagemaker_model.py"
+PAGE = REPOSITORY / "docs" / "platforms" / "sagemaker.md"
 ON_PLATFORM = {"AI_INTEGRATION_PLATFORM": "sagemaker"}
 # Answers with the length of its file.
 FILES = """
@@ -74,7 +77,8 @@ def test_a_file_of_any_type_is_for_the_only_file(program):
 
 
 def test_a_body_that_no_input_takes_is_refused(program):
-    source = FILES.replace('{"table": "file", "note"', '{"a": "file", "b": "file", "note"')
+    source = FILES.replace('"table": "file", "note"', '"a": "file", "b": "file", "count"')
+    source = source.replace('"type": "text"', '"type": "integer"')
     with serve(program(source), **ON_PLATFORM) as server:
         answer = server.request("/invocations", PNG, {"Content-Type": "image/png"})
         assert answer.status == 415
@@ -119,7 +123,7 @@ def test_the_parameters_are_those_of_the_transform_and_of_the_settings(program):
     assert parameters(
         SAGEMAKER_BATCH="true",
         SAGEMAKER_MAX_PAYLOAD_IN_MB="10",
-        SAGEMAKER_BATCH_STRATEGY="SINGLE_RECORD",
+        SAGEMAKER_BATCH_STRATEGY="SingleRecord",
         SAGEMAKER_MAX_CONCURRENT_TRANSFORMS="3",
     ) == {
         "MaxConcurrentTransforms": 3,
@@ -149,27 +153,87 @@ def test_a_wrong_variable_of_the_platform_is_named(program, name, value, expecte
     assert expected in done.stderr.decode()
 
 
-def python():
-    return python_from("platforms-sagemaker", HERE / "sagemaker.txt")
+def run_with_boto3(*command, **variables):
+    """Runs a program with AWS's client, and returns its output."""
+    done = subprocess.run(
+        [python_from("platforms-sagemaker", HERE / "sagemaker.txt"), *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x", **variables),
+        timeout=2 * TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
 
 
 @pytest.mark.clients
 def test_the_client_of_aws_gets_results_streams_and_errors(container, fifo):
     with fake.endpoint(container.url) as service:
-        done = subprocess.run(
-            [python(), HERE / "call_sagemaker.py", service.url, fifo],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(),
-            timeout=2 * TIMEOUT,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        given = json.loads(done.stdout)
-    assert given == {}
+        given = json.loads(run_with_boto3(HERE / "call_sagemaker.py", service.url, fifo))
+    assert "~" * 1024 in [headers.get(fake.ATTRIBUTES) for headers, _ in service.seen]
+    assert given == {
+        "json": {"type": "application/json", "body": '{"text": "a"}', "attributes": None},
+        "no type": {"type": "application/json", "body": '{"text": "plain"}', "attributes": None},
+        "csv": {"type": "text/csv", "body": "1,2.5,x\nword", "attributes": None},
+        "wrong": {
+            "code": "ModelError",
+            "status": 400,
+            "message": '{"error":"text: missing; expected text"}',
+        },
+        "failure": {"code": "ModelError", "status": 500, "message": '{"error":"no ink"}'},
+        "stream": "once upon a time",
+        "stream type": "text/plain; charset=utf-8",
+        "broken": "once upon ",
+        "broken error": "ModelStreamError",
+    }
+
+
+def programs():
+    """The blocks of the page that this file runs, and of these the programs."""
+    ours = "tests/platforms/test_sagemaker.py"
+    found = [block for block in documented.blocks(PAGE) if block.value == ours]
+    return found, [block.text for block in found if block.language == "python"]
 
 
 @pytest.mark.clients
-def test_the_deployment_of_the_documentation_is_what_aws_accepts():
-    page = (REPOSITORY / "docs" / "platforms" / "sagemaker.md").read_text()
-    assert page
+def test_the_deployment_of_the_page_fits_the_model_of_the_service(tmp_path):
+    called = []
+    for number, text in enumerate(programs()[1]):
+        program = tmp_path / ("%d.py" % number)
+        program.write_text(text)
+        if "runtime" not in text:
+            called += run_with_boto3(HERE / "check_sagemaker.py", program).split()
+    configs = ["CreateEndpointConfig"] * 3
+    assert called == ["CreateModel", *configs, "CreateEndpoint", "CreateTransformJob"]
+
+
+@pytest.mark.clients
+def test_the_check_of_deployments_finds_what_the_service_refuses(tmp_path):
+    (text,) = (text for text in programs()[1] if "create_transform_job" in text)
+    for right, wrong in [
+        ("MultiRecord", "MULTI_RECORD"),
+        ("MaxPayloadInMB=6", "MaxPayloadInMB=-1"),
+        ("ml.m5.xlarge", "ml.m5.tiny"),
+        ('"model-1-all-texts"', '"model 1"'),
+    ]:
+        program = tmp_path / "program.py"
+        program.write_text(text.replace(right, wrong))
+        with pytest.raises(AssertionError, match=re.escape(wrong.split("=")[-1].strip('"'))):
+            run_with_boto3(HERE / "check_sagemaker.py", program)
+
+
+@pytest.mark.clients
+def test_the_client_of_the_page_gets_what_the_page_shows(tmp_path):
+    blocks, texts = programs()
+    (model,) = (block for block in documented.blocks(PAGE) if block.value == "model.py")
+    (text,) = (text for text in texts if "sagemaker-runtime" in text)
+    (shown,) = (block.text for block in blocks if block.language == "text")
+    (tmp_path / "model.py").write_text(model.text)
+    program = tmp_path / "program.py"
+    program.write_text(text)
+    with serve(tmp_path / "model.py", **ON_PLATFORM) as server, fake.endpoint(
+        server.url
+    ) as service:
+        variable = {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": service.url}
+        assert run_with_boto3(program, **variable) == shown

@@ -1,7 +1,7 @@
 """A small Amazon SageMaker: an endpoint before a container, and a batch transform of a file.
 
-The client of AWS (boto3) is asked with `endpoint_url` at this endpoint, so what it sends and reads is
-right by the vendor's own model of the service.
+AWS's own client (boto3) calls this endpoint by its `endpoint_url`. So what the endpoint reads and
+sends fits the vendor's model of the service.
 """
 
 import contextlib
@@ -32,7 +32,10 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 def message(headers, payload):
     """A message of AWS's event stream (application/vnd.amazon.eventstream)."""
     packed = b"".join(
-        struct.pack(">B", len(name)) + name.encode() + struct.pack(">BH", 7, len(text)) + text.encode()
+        struct.pack(">B", len(name))
+        + name.encode()
+        + struct.pack(">BH", 7, len(text))
+        + text.encode()
         for name, text in headers.items()
     )
     prelude = struct.pack(">II", len(packed) + len(payload) + 16, len(packed))
@@ -145,7 +148,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def endpoint(container):
-    """Runs an endpoint before the container at this URL. Gives the service, with what it has `seen`."""
+    """Runs an endpoint before the container at this URL, and gives the service.
+
+    Its `seen` has the headers that the container got, and the status that it gave.
+    """
     service = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     service.daemon_threads = True
     address = urllib.parse.urlsplit(container).netloc

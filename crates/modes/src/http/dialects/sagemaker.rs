@@ -12,12 +12,10 @@ pub(crate) mod lines;
 mod parameters;
 mod results;
 
-use ai_integration_contract::setting::Count;
 use ai_integration_contract::{
-    Environment, Error, InputsSchema, Kind, RawInputs, RawValue, Setting, SettingError, Shape,
-    choices, settings,
+    Environment, Error, Kind, RawInputs, RawValue, Setting, SettingError, Shape,
 };
-use ai_integration_engine::{Model, settings::Config};
+use ai_integration_engine::Model;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
@@ -25,6 +23,7 @@ use axum::routing::{get, post};
 use mime::Mime;
 
 use self::lines::{Content, Format, Lines};
+use self::parameters::Shared;
 use crate::http::app::App;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
@@ -34,9 +33,8 @@ use crate::http::inputs::call::Call;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::request::{RequestInputs, is_empty, is_json_type};
 use crate::http::inputs::text::in_utf8;
-use crate::http::inputs::unnamed::{for_file, only};
+use crate::http::inputs::unnamed::{for_file, needs_file, only};
 use crate::http::large::work_on;
-use crate::http::limits::ClientLimits;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
 
@@ -46,52 +44,6 @@ const ATTRIBUTES: &str = "x-amzn-sagemaker-custom-attributes";
 const MAX_ATTRIBUTES: usize = 1024;
 
 pub(crate) struct SageMaker;
-
-settings! {
-    /// What the user of batch transform has set. The platform sets the variables.
-    #[derive(Clone, Copy, Debug)]
-    pub(crate) struct Settings under "Server" {
-        /// Largest request of a batch transform in MB, which Amazon SageMaker sets. 0 means that it
-        /// sets no limit.
-        max_payload: Option<Count<0, 100>> { name: "SAGEMAKER_MAX_PAYLOAD_IN_MB", flag: None },
-        /// Records that a request of a batch transform has, which Amazon SageMaker sets.
-        batch_strategy: Option<BatchStrategy> { name: "SAGEMAKER_BATCH_STRATEGY", flag: None },
-        /// Requests of a batch transform at a time, which Amazon SageMaker sets. 0 means that it
-        /// asks the server.
-        max_concurrent_transforms: Option<Count<0, 10_000>> {
-            name: "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
-            flag: None
-        },
-    }
-}
-
-choices! {
-    /// The number of records in a request of a batch transform.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) enum BatchStrategy {
-        /// As many lines as fit into a request.
-        Multi = "MULTI_RECORD",
-        /// One.
-        Single = "SINGLE_RECORD",
-    }
-}
-
-/// The state that the handlers share.
-#[derive(Clone)]
-struct Shared {
-    app: App,
-    settings: Settings,
-    /// The requests that a worker runs at a time, if the operator has set it.
-    concurrency: usize,
-    /// The maximum length of a body in bytes.
-    max_body: usize,
-}
-
-impl FromRef<Shared> for App {
-    fn from_ref(state: &Shared) -> App {
-        state.app.clone()
-    }
-}
 
 impl Dialect for SageMaker {
     fn name(&self) -> &'static str {
@@ -103,14 +55,11 @@ impl Dialect for SageMaker {
     }
 
     fn settings(&self) -> &'static [&'static Setting] {
-        Settings::SETTINGS
+        parameters::Settings::SETTINGS
     }
 
     fn mount(&self, environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
-        let settings = Settings::read(environment)?;
-        let concurrency = Config::read(environment)?.concurrency.unwrap_or(1);
-        let max_body = ClientLimits::read(environment)?.max_body;
-        let shared = Shared { app: app.clone(), settings, concurrency, max_body };
+        let shared = Shared::read(environment, app)?;
         Ok(Routes::new()
             .at("/invocations", post(invocations))
             .at("/execution-parameters", get(parameters::get))
@@ -186,7 +135,7 @@ async fn invocations(State(state): State<Shared>, request: Request) -> Result<Re
         Body::Value(media) => (media, None),
     };
     let model = state.app.model(&mut call).await?;
-    let takes_file = takes_one_file(&model.schema);
+    let takes_file = needs_file(&model.schema);
     let content = read(&state.app, Request::from_parts(head, body)).await?;
     match (media, format) {
         (Some(media), Some(format)) if format == Format::Json || !takes_file => {
@@ -213,12 +162,6 @@ fn check_attributes(headers: &HeaderMap) -> Result<(), Failure> {
     Err(Error::new(Kind::MalformedRequest, message).into())
 }
 
-/// Returns true if all that the model needs is a file, so that even a table is one.
-fn takes_one_file(schema: &InputsSchema) -> bool {
-    let needed = only(schema.fields().iter());
-    needed.is_some_and(|(_, field)| matches!(field.shape(), Shape::Blob { .. }))
-}
-
 /// Runs the model on inputs that have names. JSON may also have the form of Hugging Face's containers.
 async fn named(app: App, call: Call, request: Request, is_json: bool) -> Result<Response, Failure> {
     let mut inputs = RequestInputs::from_request(request, &app).await?;
@@ -240,7 +183,11 @@ async fn value(
     content: Content,
     is_text: bool,
 ) -> Result<Response, Failure> {
-    let name = for_file(&model.schema, is_text).ok_or_else(|| {
+    let needed = only(model.schema.fields().iter());
+    let needed = needed
+        .filter(|(_, field)| matches!(field.shape(), Shape::Blob { .. } | Shape::Text { .. }));
+    let needed = needed.map(|(name, _)| name).or_else(|| for_file(&model.schema, is_text));
+    let name = needed.ok_or_else(|| {
         let message = "the body is a file or a text, but the model does not have exactly one \
                        required input for it; send application/json with the inputs by name";
         Failure::refused(Refusal::UnsupportedMediaType, message)

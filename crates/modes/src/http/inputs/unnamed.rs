@@ -22,3 +22,9 @@ pub(crate) fn for_file(schema: &InputsSchema, is_text: bool) -> Option<&str> {
     let fitting = if is_text { texts.or(files) } else { files.or(texts) };
     fitting.map(|(name, _)| name)
 }
+
+/// Returns true if all that the model needs is a file.
+pub(crate) fn needs_file(schema: &InputsSchema) -> bool {
+    let needed = only(schema.fields().iter());
+    needed.is_some_and(|(_, field)| matches!(field.shape(), Shape::Blob { .. }))
+}

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use crate::http::accept::prefers;
 use crate::http::dialects::sagemaker::lines::Lines;
-use crate::http::dialects::sagemaker::{Shared, parameters};
+use crate::http::dialects::sagemaker::parameters::Shared;
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
 use crate::http::large::work_on;
@@ -41,7 +41,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Failure> {
     let app = &state.app;
     // All requests of a batch transform together have room in the queue.
-    let limit = (app.max_records() / parameters::transforms(state)).clamp(1, MOST);
+    let limit = (app.max_records() / state.transforms()).clamp(1, MOST);
     let Call { context, timeout, announcement, .. } = call;
     let mut announcement = announcement;
     let begun = Instant::now();
