@@ -11,8 +11,8 @@ use serde::de::IgnoredAny;
 use crate::http::conversation::chunks::Chunks;
 use crate::http::conversation::reply::Reply;
 use crate::http::dialects::openai::{chat, completions, other_tasks, responses};
-use crate::http::dialects::{anthropic, grpc, huggingface, kserve, oip, vertex};
-use crate::http::inputs::any::{self, AnyBody};
+use crate::http::dialects::sagemaker::lines::{Content, Format, Lines};
+use crate::http::dialects::{anthropic, grpc, huggingface, kserve, oip};
 use crate::http::inputs::egress;
 use crate::http::inputs::images;
 use crate::http::inputs::instances::{self, Instances};
@@ -307,4 +307,51 @@ pub fn answers(bytes: &[u8]) {
         });
         assert_eq!(whole.map(|reply| reply.content).ok(), is_read.then_some(content));
     }
+}
+
+/// Reads the records of a batch transform: the first byte chooses the format, and the number of records
+/// that are read at a time. Read in portions they are the same as all at once, each belongs to a line,
+/// and no memory stays reserved.
+pub fn lines(bytes: &[u8]) {
+    let schemas = [
+        serde_json::json!({
+            "text": "text",
+            "count": {"type": "integer", "required": false},
+            "photo": {"type": "image", "required": false},
+        }),
+        serde_json::json!({"row": "json"}),
+        serde_json::json!({"words": {"type": "text", "list": true}}),
+    ];
+    let Some((choice, body)) = bytes.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(body) else { return };
+    let format = if choice % 2 == 0 { Format::Json } else { Format::Csv };
+    let most = text.split(['\n', '\r']).count();
+    let budget = Budget::new(1 << 28);
+    for schema in schemas {
+        let (schema, _) = InputsSchema::parse(&schema);
+        let read = |limit: usize| {
+            let bytes = Bytes::copy_from_slice(text.as_bytes());
+            let content = Content { bytes, reservation: budget.reserve(None) };
+            let mut lines = Lines::new(format, content);
+            let mut all = Vec::new();
+            loop {
+                let records = lines.next(&schema, limit).ok()?;
+                if records.is_empty() {
+                    return Some(all);
+                }
+                assert!(records.len() <= limit);
+                all.extend(records.into_iter().map(|record| record.raw));
+            }
+        };
+        let (whole, portions) = (read(usize::MAX), read(usize::from(choice / 2 % 4) + 1));
+        assert_eq!(whole, portions);
+        let Some(records) = whole else { continue };
+        assert!(records.len() <= most);
+        for mut raw in records {
+            if schema.gather(&mut raw).is_ok() {
+                let _ = schema.resolve(raw);
+            }
+        }
+    }
+    assert_eq!(budget.taken(), 0);
 }
