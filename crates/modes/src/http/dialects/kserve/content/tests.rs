@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::http::failure::Reason;
+use crate::http::inputs::request::MAX_FIELDS;
 
 /// Returns the inputs of each record for this schema.
 fn records(schema: &Json, content: Content) -> Result<Vec<RawInputs>, Failure> {
@@ -78,7 +79,8 @@ fn each_record_takes_its_part_of_the_reserved_memory() {
     assert!(budget.taken() < taken);
     drop(large);
     assert_eq!(budget.taken(), 0);
-    let many: Map<String, Json> = (0..=MAX_FIELDS).map(|n| (n.to_string(), json!(1))).collect();
+    let many: serde_json::Map<String, Json> =
+        (0..=MAX_FIELDS).map(|n| (n.to_string(), json!(1))).collect();
     let content = Content::Instances(vec![many.into()]);
     let failure = content.records(&schema, 1, 100, budget.reserve(None)).unwrap_err();
     assert_eq!(failure.code(), "malformed_request");

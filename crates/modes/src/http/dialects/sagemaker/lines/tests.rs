@@ -58,9 +58,9 @@ fn a_line_of_csv_has_the_inputs_in_their_order() {
 
 #[test]
 fn a_line_of_csv_is_the_list_of_a_model_that_needs_only_a_list() {
-    let row = RawValue::Json(json!([1, 2.5, "x", "", -3e4]));
+    let row = RawValue::Json(json!([1, 2.5, "x", "", -3.5]));
     let expected = RawInputs::from([("row".to_owned(), row)]);
-    assert_eq!(read(&json!({"row": "json"}), Format::Csv, "1,2.5,x,,-3e4\n"), Ok(vec![expected]));
+    assert_eq!(read(&json!({"row": "json"}), Format::Csv, "1,2.5,x,,-3.5\n"), Ok(vec![expected]));
     let items = ["a", "b"].map(|item| RawValue::Text(item.to_owned()));
     let expected = RawInputs::from([("words".to_owned(), RawValue::List(items.into()))]);
     let schema = json!({"words": {"type": "text", "list": true}});
