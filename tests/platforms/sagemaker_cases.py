@@ -147,6 +147,13 @@ CASES = [
     Case("a list", "application/json", b"[1]", "not a JSON object", 400),
     Case("a broken line", "application/jsonlines", b'"a"\n{"text"\n', "record 2 is not JSON", 400),
     Case("a line that is too wide", "text/csv", b"a\nb,1,x,y\n", "record 2 has 4 fields", 400),
+    Case(
+        "a record that does not fit",
+        "text/csv",
+        b"a\n" * 300 + b"b,x\n",
+        "record 301: times: ",
+        400,
+    ),
     Case("no records", "text/csv", b"\n\n", "the body has no record", 400),
     Case(
         "an object for csv",
@@ -158,6 +165,6 @@ CASES = [
     ),
     Case("not utf-8", "text/csv", b"\xff\n", "not UTF-8", 400),
     Case("a failure", "application/json", b'{"text": "fail"}', "no ink", 500),
-    Case("a failed record", "text/csv", b"a\nfail\nb\n", "no ink", 500),
+    Case("a failed record", "text/csv", b"a\nfail\nb\n", "record 2: no ink", 500),
     Case("a crash", "application/json", b'{"text": "crash"}', "exit status 3", 500),
 ]

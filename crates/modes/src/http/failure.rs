@@ -222,6 +222,16 @@ impl Failure {
         Error::new(Kind::QueueFull, message).into()
     }
 
+    /// Names the record that has failed, if the record or its run is the cause.
+    pub(crate) fn of_record(mut self, number: usize) -> Self {
+        let causes =
+            [Kind::InvalidInput, Kind::MalformedRequest, Kind::ModelCrashed, Kind::ModelFailed];
+        if matches!(self.reason, Reason::Failed(kind) if causes.contains(&kind)) {
+            self.message = format!("record {number}: {}", self.message).into();
+        }
+        self
+    }
+
     /// Adds the number of seconds after which the client may try again.
     pub(crate) fn with_retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);

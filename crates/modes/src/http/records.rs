@@ -23,6 +23,24 @@ pub(crate) async fn run(
     outcomes(submit(app, model, call, records).await?).await
 }
 
+/// Runs one job for each record like [`run`]. A failure names the number of its record, of which the
+/// first is `first`.
+pub(crate) async fn run_numbered(
+    app: &App,
+    model: &Arc<Model>,
+    call: Call,
+    records: Vec<RequestInputs>,
+    first: usize,
+) -> Result<Vec<Outcome>, Failure> {
+    let named = |(index, failure): (usize, Failure)| failure.of_record(first + index);
+    let tickets = submit_each(app, model, call, records).await.map_err(named)?;
+    let outcomes = tickets
+        .into_iter()
+        .enumerate()
+        .map(async |(index, ticket)| outcome(ticket).await.map_err(|failure| (index, failure)));
+    try_join_all(outcomes).await.map_err(named)
+}
+
 /// Waits for the outcomes of all jobs. The first failure cancels the others.
 pub(crate) async fn outcomes(tickets: Vec<Ticket>) -> Result<Vec<Outcome>, Failure> {
     try_join_all(tickets.into_iter().map(outcome)).await
@@ -37,21 +55,33 @@ async fn outcome(ticket: Ticket) -> Result<Outcome, Failure> {
 pub(crate) async fn submit(
     app: &App,
     model: &Arc<Model>,
-    mut call: Call,
+    call: Call,
     records: Vec<RequestInputs>,
 ) -> Result<Vec<Ticket>, Failure> {
-    check_count(records.len(), app.max_records())?;
+    submit_each(app, model, call, records).await.map_err(|(_, failure)| failure)
+}
+
+/// Does what [`submit`] does. A failure comes with the index of its record.
+async fn submit_each(
+    app: &App,
+    model: &Arc<Model>,
+    mut call: Call,
+    records: Vec<RequestInputs>,
+) -> Result<Vec<Ticket>, (usize, Failure)> {
+    check_count(records.len(), app.max_records()).map_err(|error| (0, error.into()))?;
     let mut requests = Vec::with_capacity(records.len());
-    for inputs in records {
+    for (index, inputs) in records.into_iter().enumerate() {
         if !requests.is_empty() {
             // Other requests get a turn between the records of this one.
             yield_now().await;
         }
-        requests.push(app.prepare(model, &mut call, inputs).await?);
+        let request = app.prepare(model, &mut call, inputs).await;
+        requests.push(request.map_err(|failure| (index, failure))?);
     }
     let mut tickets = Vec::with_capacity(requests.len());
-    for request in requests {
-        tickets.push(app.engine().submit(request).await?);
+    for (index, request) in requests.into_iter().enumerate() {
+        let ticket = app.engine().submit(request).await;
+        tickets.push(ticket.map_err(|error| (index, error.into()))?);
     }
     Ok(tickets)
 }

@@ -71,7 +71,7 @@ pub(super) async fn answer(
             is_followed: false,
             announcement: announcement.take(),
         };
-        let outcomes = records::run(app, model, portion, jobs).await?;
+        let outcomes = records::run_numbered(app, model, portion, jobs, before + 1).await?;
         let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
         let write = move || {
             for (index, outcome) in outcomes.iter().enumerate() {
