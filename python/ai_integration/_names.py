@@ -6,6 +6,7 @@ The package needs them before an engine runs. This file is generated: `make docs
 MODES = (
     "command_line",
     "http",
+    "lambda",
     "mcp",
     "test_inputs_dict_json",
     "test_inputs_pickled_dict",
@@ -16,12 +17,14 @@ MODES = (
 # Modes that outlive a request.
 SERVING_MODES = (
     "http",
+    "lambda",
     "mcp",
 )
 
 # Modes for which the engine is the parent and the program its worker.
 SUPERVISED_MODES = (
     "http",
+    "lambda",
     "mcp",
     "test_model_integration",
 )

@@ -26,7 +26,8 @@ pub(crate) mod failure;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 pub(crate) mod given_up;
-pub(crate) mod healthcheck;
+#[cfg(feature = "lambda")]
+pub(crate) mod in_process;
 pub(crate) mod inputs;
 pub(crate) mod large;
 pub(crate) mod limits;
@@ -43,7 +44,7 @@ mod routes;
 mod server_sent;
 mod tasks;
 mod tensors;
-mod trace;
+pub(crate) mod trace;
 mod wire;
 pub(crate) mod without_server;
 
@@ -133,7 +134,7 @@ async fn run(context: Context) -> ExitStatus {
     let (stop_timeout, limits) = (config.server.stop_timeout, config.limits);
     let (tls, tracer) = (config.tls.clone(), config.tracer.clone());
     let edge = match edge(&context, config) {
-        Ok(edge) => edge,
+        Ok((edge, _)) => edge,
         Err(error) => {
             eprint(format_args!("error: {error}"));
             return ExitStatus::Usage;
@@ -216,8 +217,9 @@ fn announce(listeners: &[TcpListener], config: &ServerConfig, is_watched: bool) 
     url
 }
 
-/// Builds the edge, and behind it all parts of the server, from the settings.
-fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
+/// Builds the edge, and behind it all parts of the server, from the settings. Also returns the state
+/// of the handlers.
+fn edge(context: &Context, config: ServerConfig) -> Result<(Edge, App), SettingError> {
     let ServerConfig {
         dialects,
         probed,
@@ -261,12 +263,11 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
     let mut parts = mount(&dialects_of_all, &context.environment, &state)?;
     let has_page = missing_for_page(&dialects).is_empty();
     parts.push((page_routes::mount(app.clone(), has_page), None));
-    parts.push((openapi::mount(app, dialects, has_page), None));
+    parts.push((openapi::mount(app.clone(), dialects, has_page), None));
     parts.push((probes::mount(engine.clone(), registry), None));
-    let all = first.iter().chain(&parts);
-    let addresses = Addresses::new(all.map(|(part, dialect)| (part, *dialect)));
-    let without_cors = in_front(first, router(parts));
-    Ok(Edge {
+    let addresses = Addresses::new(parts.iter().map(|(part, dialect)| (part, *dialect)));
+    let without_cors = router(parts.into_iter().map(|(part, _)| part.router));
+    let edge = Edge {
         addresses,
         router: with_cors(without_cors.clone(), &guard),
         without_cors,
@@ -278,7 +279,8 @@ fn edge(context: &Context, config: ServerConfig) -> Result<Edge, SettingError> {
         logs_for_people: context.logs_for_people,
         metrics,
         tracer,
-    })
+    };
+    Ok((edge, app))
 }
 
 /// Some addresses of the server, and their dialect if they have one.

@@ -15,9 +15,8 @@
 //! 4. `test_model_integration.rs` is the self-test. `inspection.rs` reports on a result.
 //! 5. `command_line.rs` makes a flag of each input, and writes the result.
 //! 6. `http.rs` is the server. It begins with a reading order of its own.
-//! 7. `platform.rs` has the profile of a hosting platform, and `platforms.rs` the table of them. A
-//!    profile chooses the mode and other settings.
-//! 8. `mcp.rs` serves agents over standard input and output. It reads requests as `http` does.
+//! 7. `mcp.rs` serves agents over standard input and output. It reads requests as `http` does.
+//! 8. `lambda.rs` works on the events of AWS Lambda.
 //!
 //! # Features
 //!
@@ -27,6 +26,7 @@
 //! |---|---|
 //! | `grpc` | the Open Inference Protocol over gRPC, in `http` |
 //! | `http` | the mode `http`: the API and the web page; the mode `mcp` |
+//! | `lambda` | the mode `lambda`: a function of AWS Lambda |
 //! | `otel` | traces of `http` for an OpenTelemetry collector |
 //! | `pickle` | the mode `test_inputs_pickled_dict` |
 //! | `terminal` | progress bars, and colours in the help |
@@ -69,6 +69,7 @@ macro_rules! modes {
 modes! {
     command_line::CommandLine,
     #[cfg(feature = "http")] http::Http,
+    #[cfg(feature = "lambda")] lambda::Lambda,
     #[cfg(feature = "http")] mcp::Mcp,
     test_inputs_dict_json::TestInputsDictJson,
     #[cfg(feature = "pickle")] test_inputs_pickled_dict::TestInputsPickledDict,

@@ -17,7 +17,7 @@ use self::otlp::{Recording, Tracer};
 use self::request_end::RequestEnd;
 
 /// The header that names a trace.
-const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// The trace that a request belongs to.
 #[derive(Debug, Default)]

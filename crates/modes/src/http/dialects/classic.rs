@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use ai_integration_contract::{
-    Data, Environment, Kind, Outcome, Outputs, RawInputs, RawValue, SettingError, Shape,
+    Data, Environment, Error, Kind, Outcome, Outputs, RawInputs, RawValue, SettingError, Shape,
     decode_base64,
 };
 use ai_integration_engine::Model;
@@ -253,6 +253,25 @@ async fn run(app: &App, call: Call, inputs: RequestInputs) -> Result<Run, Failur
         given = work_on(size, gather).await??;
     }
     Ok(Run { model, given, outcome: ticket.outcome().await? })
+}
+
+/// Runs the model, and writes the result as this dialect does, for a mode without its addresses. Here
+/// an outcome that reports a failure is a failure.
+#[cfg(feature = "lambda")]
+pub(crate) async fn written(
+    app: &App,
+    call: Call,
+    inputs: RequestInputs,
+) -> Result<String, Failure> {
+    let Run { model, given, outcome } = run(app, call, inputs).await?;
+    if !outcome.success {
+        return Err(Failure::of_model(&outcome));
+    }
+    warn_of_fault(&outcome);
+    let size = outcome.data.len() + extent(&given);
+    let write = move || serde_json::to_string(&ClassicResult::new(&model, &given, &outcome));
+    let unwritable = |error| Error::new(Kind::ModelFailed, format!("the result: {error}"));
+    Ok(work_on(size, write).await?.map_err(unwritable)?)
 }
 
 /// The body of a response that has a result.

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ai_integration_engine::{Budget, Reservation};
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{
     ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, REFERRER_POLICY, VARY,
@@ -18,6 +17,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, Version};
 use axum::response::IntoResponse;
+use axum::{BoxError, Router};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 use tower_service::Service;
@@ -93,11 +93,25 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        Box::pin(self.respond(request))
+    }
+}
+
+impl Caller {
+    /// Responds to a request. The request has begun as soon as this is called.
+    pub(crate) fn respond<B>(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<TrackedBody>, Infallible>> + Send + use<B>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let begun = Instant::now();
         let active = self.activity.begin_request();
         let has_both = self.activity.take_ambiguous();
         let (edge, peer) = (self.edge.clone(), self.peer);
-        Box::pin(async move {
+        async move {
             let (mut parts, body) = request.into_parts();
             let version = parts.version;
             let address = edge.addresses.find(parts.uri.path());
@@ -149,7 +163,7 @@ impl hyper::service::Service<Request<Incoming>> for Caller {
             record.status = response.status().as_u16();
             record.request.set_response(response_state(version, &response));
             Ok(response.map(|body| TrackedBody { body, rest: Bytes::new(), record }))
-        })
+        }
     }
 }
 
