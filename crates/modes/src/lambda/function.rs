@@ -16,7 +16,7 @@ use crate::http::inputs::call::Call;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::request::RequestInputs;
 use crate::http::large::work_on;
-use crate::http::request_context::{RequestContext, RequestId};
+use crate::http::request_context::{REQUEST_ID, RequestContext, RequestId};
 use crate::lambda::function_error::FunctionError;
 use crate::lambda::http_answer::{self, MAX_ANSWER};
 use crate::lambda::http_event::HttpEvent;
@@ -107,7 +107,10 @@ impl Function {
         let form = event.form();
         let response = match event.request(invocation) {
             Ok((request, client)) => self.server.respond(request, client).await,
-            Err(failure) => self.refuse(invocation, &failure),
+            Err(failure) => {
+                self.server.app().record_late(&failure, &self.context(invocation));
+                self.refuse(invocation, &failure)
+            }
         };
         if self.is_streaming {
             return stream::of_response(response, time(invocation));
@@ -122,9 +125,12 @@ impl Function {
         }
     }
 
+    /// Responds to an event that does not reach the server, or whose response cannot be sent.
     fn refuse(&self, invocation: &Invocation, failure: &Failure) -> Response<Body> {
         let id = self.context(invocation).id;
-        problem(failure, self.server.app().wording(), &id)
+        let mut response = problem(failure, self.server.app().wording(), &id);
+        response.headers_mut().insert(REQUEST_ID, id.0);
+        response
     }
 
     async fn answer_inputs(
