@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from environments import python_from
+from environments import node_with, python_from
 from fakes.lambda_runtime import LambdaRuntime
 from support import PYTHON, TIMEOUT, environment, eventually, started
 
@@ -77,6 +77,27 @@ THEIRS = """
         if word == "long":
             return {"output": "a" * int(rest)}
         return {"output": {"upper": event["text"].upper()}}
+"""
+STREAMS = """
+    import fs from "node:fs";
+    import { setTimeout } from "node:timers/promises";
+
+    export const handler = awslambda.streamifyResponse(async (event, stream) => {
+      const head = { statusCode: 200, headers: { "content-type": "text/plain" }, cookies: [] };
+      const response = awslambda.HttpResponseStream.from(stream, head);
+      for (const text of JSON.parse(event.body).text.split(" ").slice(1)) {
+        while (text === "gate" && !fs.existsSync("open")) await setTimeout(10);
+        if (text === "fail") throw new Error("it broke");
+        response.write(text);
+      }
+      response.end();
+    });
+"""
+LOADER = """
+    const Module = require("node:module");
+    const load = Module._load;
+    Module._load = (name, ...rest) =>
+      name.endsWith("rapid-client.node") ? { initializeClient() {} } : load(name, ...rest);
 """
 
 
@@ -221,6 +242,25 @@ class Theirs:
         return process(command, runtime, tmp_path, **variables)
 
 
+class Streams:
+    """`aws-lambda-ric` for Node.js with a handler that streams.
+
+    It runs without its client in C++, which would have to be built, and with the one in JavaScript.
+    """
+
+    name = "aws-lambda-ric"
+
+    @staticmethod
+    def start(program, runtime, tmp_path):
+        program(STREAMS, name="app.mjs")
+        loader = program(LOADER, name="loader.cjs")
+        folder = node_with("aws-lambda-ric", ["--ignore-scripts", "aws-lambda-ric@3.3.0"])
+        index = folder / "node_modules" / "aws-lambda-ric" / "bin" / "index.mjs"
+        variables = {"AWS_LAMBDA_NODEJS_USE_ALTERNATIVE_CLIENT_1": "true"}
+        command = ["node", "--require", loader, index, "app.handler"]
+        return process(command, runtime, tmp_path, **variables)
+
+
 BOTH = pytest.mark.parametrize(
     "side", [pytest.param(Theirs, marks=pytest.mark.clients), Ours], ids=lambda side: side.name
 )
@@ -234,7 +274,8 @@ def runtime():
 
 def check_error(error, message):
     """Checks what Lambda documents of an error."""
-    assert error["errorType"] and message in error["errorMessage"], error
+    assert error["errorType"], error
+    assert message in error["errorMessage"], error
     assert isinstance(error["stackTrace"], list)
 
 
@@ -450,10 +491,27 @@ def prelude(invocation):
 @pytest.fixture(scope="module")
 def streaming(tmp_path_factory):
     """A Runtime API with a running model that streams its answers."""
-    folder, streams = tmp_path_factory.mktemp("streaming"), {"AI_INTEGRATION_LAMBDA_STREAM": 1}
-    with LambdaRuntime() as runtime, Ours.start(written(folder), runtime, folder, **streams):
+    folder = tmp_path_factory.mktemp("streaming")
+    with LambdaRuntime() as runtime, OurStreams.start(written(folder), runtime, folder):
         runtime.folder = folder
         yield runtime
+
+
+class OurStreams:
+    """The engine with a model, as a stream."""
+
+    name = "ours"
+
+    @staticmethod
+    def start(program, runtime, tmp_path):
+        return Ours.start(program, runtime, tmp_path, AI_INTEGRATION_LAMBDA_STREAM=1)
+
+
+BOTH_STREAMS = pytest.mark.parametrize(
+    "side",
+    [pytest.param(Streams, marks=pytest.mark.clients), OurStreams],
+    ids=lambda side: side.name,
+)
 
 
 def stream(runtime, text, **more):
@@ -461,7 +519,7 @@ def stream(runtime, text, **more):
 
 
 def check_streamed(invocation):
-    """Checks the head of a streamed answer, as `aws-lambda-ric` for Node.js sends it."""
+    """Checks the head of a streamed answer."""
     assert invocation.kind == "response"
     headers = invocation.headers
     assert headers["Lambda-Runtime-Function-Response-Mode"] == "streaming"
@@ -474,28 +532,40 @@ def check_streamed(invocation):
     }
 
 
-def test_a_stream_is_passed_on_as_it_comes(streaming):
-    invocation = stream(streaming, "parts one gate two")
-    invocation.wait(lambda seen: b"one" in seen.body, "a first part")
-    assert invocation.status is None
-    (streaming.folder / "open").touch()
-    check_streamed(invocation.wait())
-    head, body = prelude(invocation)
-    assert (head["statusCode"], body) == (200, b"onegatetwo")
-    assert head["headers"]["content-type"].startswith("text/plain")
-    assert (invocation.status, invocation.trailers) == (202, {})
+@BOTH_STREAMS
+def test_a_stream_is_passed_on_as_it_comes(side, program, runtime, tmp_path):
+    with side.start(program, runtime, tmp_path):
+        invocation = stream(runtime, "parts one gate two")
+        invocation.wait(lambda seen: b"one" in seen.body, "a first part")
+        assert invocation.status is None
+        (tmp_path / "open").touch()
+        check_streamed(invocation.wait())
+        head, body = prelude(invocation)
+        assert (head["statusCode"], body) == (200, b"onegatetwo")
+        assert head["headers"]["content-type"].startswith("text/plain")
+        assert head["cookies"] == []
+        assert (invocation.status, invocation.trailers) == (202, {})
 
 
-def test_a_stream_that_fails_late_ends_with_trailers(streaming):
-    invocation = stream(streaming, "parts one fail").wait()
-    check_streamed(invocation)
-    assert prelude(invocation)[1] == b"one"
-    assert invocation.trailers["lambda-runtime-function-error-type"] == "Model.Failed"
-    error = json.loads(base64.b64decode(invocation.trailers["lambda-runtime-function-error-body"]))
-    assert error["errorType"] == "Model.Failed"
-    assert error["stackTrace"] == []
-    (streaming.folder / "open").unlink(missing_ok=True)
+@BOTH_STREAMS
+def test_a_stream_that_fails_late_ends_with_trailers(side, program, runtime, tmp_path):
+    with side.start(program, runtime, tmp_path):
+        invocation = stream(runtime, "parts one gate fail")
+        invocation.wait(lambda seen: b"one" in seen.body, "a first part")
+        (tmp_path / "open").touch()
+        check_streamed(invocation.wait())
+        assert prelude(invocation)[1] == b"onegate"
+        kind = invocation.trailers["lambda-runtime-function-error-type"]
+        error = invocation.trailers["lambda-runtime-function-error-body"]
+        error = json.loads(base64.b64decode(error))
+        check_error({"stackTrace": [], **error}, "")
+        assert error["errorType"] == kind
+        assert (kind == "Model.Failed") == (side is OurStreams)
+
+
+def test_a_stream_that_passes_the_deadline_ends_with_trailers(streaming):
     late = stream(streaming, "parts one gate", seconds=5).wait()
+    assert prelude(late)[1] == b"one"
     assert late.trailers["lambda-runtime-function-error-type"] == "Model.Timeout"
 
 
