@@ -4,13 +4,15 @@ import base64
 import contextlib
 import json
 import signal
+import subprocess
 import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 from environments import node_with, python_from
 from fakes.lambda_runtime import LambdaRuntime
-from support import PYTHON, TIMEOUT, environment, eventually, started
+from support import PYTHON, REPOSITORY, TIMEOUT, environment, eventually, started
 
 REQUIREMENTS = Path(__file__).with_name("awslambdaric.txt")
 
@@ -679,3 +681,30 @@ def test_the_trace_of_lambda_is_in_the_log(program, runtime, tmp_path):
         eventually(lambda: trace in function.log(), "the line of the event")
         traceparent = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01"
         eventually(lambda: traceparent in function.log(), "the line of the failure")
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize(("change", "status"), [("", 0), ("InvokeMode", 2)], ids=["whole", "wrong"])
+def test_the_template_fits_the_schemas_of_cloudformation(change, status, tmp_path):
+    template = (REPOSITORY / "docs" / "platforms" / "lambda.yaml").read_text()
+    path = tmp_path / "lambda.yaml"
+    path.write_text(template.replace(change, "Other") if change else template)
+    python = python_from("cfn-lint", Path(__file__).with_name("cfn-lint.txt"))
+    command = [Path(python).with_name("cfn-lint"), path]
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT)
+    assert done.returncode == status, done.stdout.decode()
+
+
+def test_the_template_names_settings_that_exist(program, runtime, tmp_path):
+    template = yaml.safe_load((REPOSITORY / "docs" / "platforms" / "lambda.yaml").read_text())
+    function = template["Resources"]["Function"]["Properties"]
+    variables = dict(function["Environment"]["Variables"], HOME=str(tmp_path))
+    assert variables.pop("MODE") == "lambda"
+    assert variables["AI_INTEGRATION_LAMBDA_STREAM"] == {"Ref": "Streams"}
+    for streams in template["Parameters"]["Streams"]["AllowedValues"]:
+        variables["AI_INTEGRATION_LAMBDA_STREAM"] = streams
+        with Ours.start(program, runtime, tmp_path, **variables):
+            answer = runtime.invoke({"text": "hi"}).wait()
+        mode = answer.headers["Lambda-Runtime-Function-Response-Mode"]
+        assert (mode == "streaming") == (streams == "1")
+        assert answer.json()["output"] == {"upper": "HI"}
