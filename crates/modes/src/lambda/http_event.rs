@@ -193,9 +193,11 @@ impl HttpEvent {
     /// Returns the query. A load balancer passes it on as the client has sent it; API Gateway
     /// decodes it.
     fn query(&self, is_escaped: bool) -> String {
-        let part = |text: &str| match is_escaped {
-            true => text.to_owned(),
-            false => utf8_percent_encode(text, NON_ALPHANUMERIC).to_string(),
+        let part = |text: &str| {
+            if is_escaped {
+                return text.to_owned();
+            }
+            utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
         };
         let pairs = self.pairs("multiValueQueryStringParameters", "queryStringParameters");
         let pairs = pairs.map(|(name, value)| format!("{}={}", part(name), part(value)));

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 const DEADLINE: &str = "lambda-runtime-deadline-ms";
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 const TRACE_ID: &str = "lambda-runtime-trace-id";
-const INVOCATION_ID: HeaderName = HeaderName::from_static("lambda-runtime-invocation-id");
+/// The header with the id of an attempt, which Lambda sends on Managed Instances.
+pub(crate) const INVOCATION_ID: HeaderName =
+    HeaderName::from_static("lambda-runtime-invocation-id");
 
 /// The maximum length of an id in bytes.
 const MAX_ID: usize = 128;
@@ -28,8 +30,8 @@ pub(crate) struct Invocation {
     deadline: Option<Instant>,
     /// The trace of X-Ray, as in `_X_AMZN_TRACE_ID`.
     pub(crate) trace: Option<String>,
-    /// The id that the answer must have too, on Managed Instances.
-    pub(crate) invocation_id: Option<HeaderValue>,
+    /// The id of this attempt, which the answer must have too.
+    pub(crate) attempt: Option<HeaderValue>,
     /// The event; `None` if it could not be read.
     pub(crate) event: Option<Bytes>,
 }
@@ -47,7 +49,7 @@ impl Invocation {
             id: id.to_owned(),
             deadline: text(DEADLINE).and_then(|text| text.parse().ok()).map(instant),
             trace: text(TRACE_ID).filter(is_short).map(str::to_owned),
-            invocation_id: headers.get(INVOCATION_ID).cloned(),
+            attempt: headers.get(INVOCATION_ID).cloned(),
             event,
         })
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Collected, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -16,21 +16,22 @@ use tokio::time::timeout;
 
 use crate::http::limits::MAX_HEAD;
 use crate::lambda::function_error::{ERROR_TYPE, FunctionError};
-use crate::lambda::invocation::Invocation;
+use crate::lambda::invocation::{INVOCATION_ID, Invocation};
 
 /// The path of the version of the API.
 const BASE: &str = "/2018-06-01/runtime";
 /// The time for a new connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// The time after which a connection that is still in use is replaced.
+const READY: Duration = Duration::from_secs(1);
 /// The time for an answer that is sent as a whole, and for the rest of a response that has begun.
-const EXCHANGE: Duration = Duration::from_secs(60);
+const EXCHANGE: Duration = Duration::from_mins(1);
 /// The maximum length of an event in bytes. Lambda's own limit is a little over 6 MiB.
 const MAX_EVENT: usize = 16 << 20;
 /// The maximum length of the API's other responses in bytes.
 const MAX_REPLY: usize = 64 << 10;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const INVOCATION_ID: HeaderName = HeaderName::from_static("lambda-runtime-invocation-id");
 
 /// The Runtime API does not answer as it must, so this process must end. It has the reason.
 #[derive(Debug)]
@@ -127,7 +128,7 @@ impl RuntimeApi {
         invocation: &Invocation,
         time: Duration,
     ) -> Result<Option<StatusCode>, Lost> {
-        if let Some(id) = &invocation.invocation_id {
+        if let Some(id) = &invocation.attempt {
             request.headers_mut().insert(INVOCATION_ID, id.clone());
         }
         let Some(status) = self.exchange(request, time).await? else {
@@ -162,9 +163,9 @@ impl RuntimeApi {
         let host = HeaderValue::from_str(&self.address).map_err(|error| self.lost(error))?;
         request.headers_mut().insert(HOST, host);
         loop {
-            let (mut connection, is_new) = match self.connection.take() {
-                Some(connection) if !connection.is_closed() => (connection, false),
-                _ => (self.connect().await?, true),
+            let (mut connection, is_new) = match self.idle().await {
+                Some(connection) => (connection, false),
+                None => (self.connect().await?, true),
             };
             match connection.try_send_request(request).await {
                 Ok(response) => {
@@ -177,6 +178,13 @@ impl RuntimeApi {
                 },
             }
         }
+    }
+
+    /// Returns the connection of the last request if it can be used again.
+    async fn idle(&mut self) -> Option<SendRequest<Body>> {
+        let mut connection = self.connection.take()?;
+        let is_ready = timeout(READY, connection.ready()).await;
+        is_ready.is_ok_and(|ready| ready.is_ok()).then_some(connection)
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, Lost> {
@@ -193,13 +201,12 @@ impl RuntimeApi {
 
     /// Reads a body; `None` if it is too long or stops. The connection is then not used again.
     async fn read(&mut self, body: Incoming, most: usize) -> Option<Bytes> {
-        match timeout(EXCHANGE, Limited::new(body, most).collect()).await {
-            Ok(Ok(body)) => Some(body.to_bytes()),
-            _ => {
-                self.connection = None;
-                None
-            }
+        let read = timeout(EXCHANGE, Limited::new(body, most).collect()).await;
+        let read = read.ok().and_then(Result::ok).map(Collected::to_bytes);
+        if read.is_none() {
+            self.connection = None;
         }
+        read
     }
 
     fn lost(&self, problem: impl Display) -> Lost {

@@ -49,9 +49,9 @@ pub(crate) fn of_json(text: String, time: Duration) -> Answer {
     streamed(JSON, Bytes::from(text), Body::empty(), time)
 }
 
-fn streamed(media: HeaderValue, first: Bytes, rest: Body, time: Duration) -> Answer {
+fn streamed(media: HeaderValue, first: Bytes, body: Body, time: Duration) -> Answer {
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, media), MODE, (TRAILER, TRAILERS)]);
-    let frames = stream::unfold(Some(Rest { first: Some(first), rest, length: 0 }), |rest| async {
+    let frames = stream::unfold(Some(Rest { first: Some(first), body, length: 0 }), |rest| async {
         let mut rest = rest?;
         let frame = rest.next().await?;
         let next = frame.is_data().then_some(rest);
@@ -63,7 +63,7 @@ fn streamed(media: HeaderValue, first: Bytes, rest: Body, time: Duration) -> Ans
 /// The part of an answer that has not been sent.
 struct Rest {
     first: Option<Bytes>,
-    rest: Body,
+    body: Body,
     /// The number of bytes that have been sent.
     length: usize,
 }
@@ -73,7 +73,7 @@ impl Rest {
     async fn next(&mut self) -> Option<Frame<Bytes>> {
         let data = match self.first.take() {
             Some(first) => first,
-            None => match self.rest.frame().await? {
+            None => match self.body.frame().await? {
                 Ok(frame) => frame.into_data().ok()?,
                 Err(error) => return Some(trailers(&FunctionError::late(&error.to_string()))),
             },
