@@ -595,6 +595,14 @@ def test_plain_events_are_streamed_too(streaming):
     assert (failed.kind, failed.json()["errorType"]) == ("error", "Model.Failed")
 
 
+def test_one_connection_is_enough(program, runtime, tmp_path):
+    with Ours.start(program, runtime, tmp_path):
+        for text in ("hi", "fail") * 5:
+            runtime.invoke({"text": text}).wait()
+        eventually(lambda: runtime.polls == 1, "the next event is asked for")
+    assert runtime.connections == 1
+
+
 def test_sigterm_ends_the_process_when_its_event_is_answered(program, runtime, tmp_path):
     with Ours.start(program, runtime, tmp_path) as function:
         assert runtime.invoke({"text": "hi"}).wait().status == 202

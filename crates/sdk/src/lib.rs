@@ -94,6 +94,7 @@
 //! |---|---|
 //! | `http` | the mode `http`: the API, the web page, metrics; the mode `mcp` for agents |
 //! | `grpc` | the Open Inference Protocol over gRPC; turns on `http` |
+//! | `lambda` | the mode `lambda`: a function of AWS Lambda; turns on `http` |
 //! | `tls` | TLS by the server itself, and HTTP/2 over it; turns on `http` |
 //! | `otel` | traces to a collector of OpenTelemetry; turns on `http` |
 //! | `url-inputs` | files that a request gives as URLs; turns on `http` |

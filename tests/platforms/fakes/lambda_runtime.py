@@ -56,6 +56,10 @@ class Invocation:
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def setup(self):
+        super().setup()
+        self.runtime.connections += 1
+
     def log_message(self, *_):
         pass
 
@@ -156,6 +160,8 @@ class LambdaRuntime:
         self.init_errors = queue.Queue()
         # The number of requests for the next event that wait now.
         self.polls = 0
+        # The number of connections so far.
+        self.connections = 0
         # Statuses with which the API answers instead of its own.
         self.status_of_next = None
         self.status_of_answers = None

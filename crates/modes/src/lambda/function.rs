@@ -8,6 +8,7 @@ use axum::extract::FromRef;
 use axum::http::{HeaderValue, Response};
 use bytes::Bytes;
 use serde_json::Value as Json;
+use tokio::time::timeout;
 
 use crate::http::dialects::classic;
 use crate::http::failure::{Failure, problem};
@@ -28,7 +29,7 @@ use crate::lambda::stream;
 const ROUTE: &str = "event";
 /// The time beyond the deadline that a streamed answer has.
 const BEYOND: Duration = Duration::from_secs(5);
-/// The time of a streamed answer without a deadline.
+/// The time of an answer without a deadline.
 const LONGEST: Duration = Duration::from_mins(90);
 
 /// The model as a function.
@@ -81,20 +82,20 @@ impl Function {
         };
         let mut reservation = Intake::from_ref(self.server.app()).reader().reserve_for(None);
         let length = event.len();
-        let parse = move || strict::parse(&event).map(|json| (strict::footprint(&json), json));
+        let parse = move || strict::parse(&event);
         let malformed = |fault| {
             Failure::from(Error::new(
                 Kind::MalformedRequest,
                 format!("the event is not JSON: {fault}"),
             ))
         };
-        let (footprint, json) = work_on(length, parse).await?.map_err(malformed)?;
+        let json = work_on(length, parse).await?.map_err(malformed)?;
         let Json::Object(members) = json else {
             let message = "the event is not a JSON object; send an object with the model's inputs, \
                            each under its name";
             return Err(Error::new(Kind::MalformedRequest, message).into());
         };
-        if !reservation.add(length + footprint) {
+        if !reservation.add(length) {
             return Err(Failure::full());
         }
         Ok(match HttpEvent::of(members) {
@@ -115,7 +116,9 @@ impl Function {
         if self.is_streaming {
             return stream::of_response(response, time(invocation));
         }
-        match http_answer::write(response, form).await {
+        let written = http_answer::write(response, form);
+        let time = invocation.time_to_answer().unwrap_or(LONGEST);
+        match timeout(time, written).await.unwrap_or_else(|_| Err(too_late())) {
             Ok(text) => Answer::json(text),
             Err(failure) => {
                 self.server.app().record_late(&failure, &self.context(invocation));
@@ -173,6 +176,11 @@ impl Function {
 /// Returns the time in which Lambda must have taken a streamed answer.
 fn time(invocation: &Invocation) -> Duration {
     invocation.left().map_or(LONGEST, |left| left + BEYOND)
+}
+
+/// Makes the failure of a response that does not end before the deadline.
+fn too_late() -> Failure {
+    Error::new(Kind::Timeout, "the response did not end before the deadline of the function").into()
 }
 
 /// Makes the failure of an answer that Lambda would not pass on.

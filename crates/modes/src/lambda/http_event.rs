@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ai_integration_contract::{Error, Kind};
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING};
+use axum::http::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -77,6 +79,10 @@ impl HttpEvent {
         let client = self.client(&headers);
         for name in [EXPECT, TRANSFER_ENCODING, CONTENT_LENGTH] {
             headers.remove(name);
+        }
+        if let Form::One { is_balancer: false, .. } = self.form {
+            // A REST API passes compressed text on as base64.
+            headers.remove(ACCEPT_ENCODING);
         }
         if !body.is_empty() {
             headers.insert(CONTENT_LENGTH, body.len().into());

@@ -60,6 +60,12 @@ impl Invocation {
         Some(left.saturating_sub(MARGIN.min(left / 10)).max(Duration::from_millis(1)))
     }
 
+    /// Returns the time that is left for an answer that is sent as a whole.
+    pub(crate) fn time_to_answer(&self) -> Option<Duration> {
+        let left = self.left()?;
+        Some(left.saturating_sub(MARGIN.min(left / 10) / 2))
+    }
+
     /// Returns the time until Lambda ends the invocation.
     pub(crate) fn left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
