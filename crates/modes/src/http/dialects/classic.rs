@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use ai_integration_contract::{
-    Data, Environment, Error, Kind, Outcome, Outputs, RawInputs, RawValue, SettingError, Shape,
+    Data, Environment, Kind, Outcome, Outputs, RawInputs, RawValue, SettingError, Shape,
     decode_base64,
 };
 use ai_integration_engine::Model;
@@ -270,8 +270,10 @@ pub(crate) async fn written(
     warn_of_fault(&outcome);
     let size = outcome.data.len() + extent(&given);
     let write = move || serde_json::to_string(&ClassicResult::new(&model, &given, &outcome));
-    let unwritable = |error| Error::new(Kind::ModelFailed, format!("the result: {error}"));
-    Ok(work_on(size, write).await?.map_err(unwritable)?)
+    work_on(size, write).await?.map_err(|error| {
+        let message = format!("the result: {error}");
+        ai_integration_contract::Error::new(Kind::ModelFailed, message).into()
+    })
 }
 
 /// The body of a response that has a result.
