@@ -8,6 +8,7 @@ MODES = (
     "http",
     "lambda",
     "mcp",
+    "runpod",
     "test_inputs_dict_json",
     "test_inputs_pickled_dict",
     "test_model_integration",
@@ -19,6 +20,7 @@ SERVING_MODES = (
     "http",
     "lambda",
     "mcp",
+    "runpod",
 )
 
 # Modes for which the engine is the parent and the program its worker.
@@ -26,6 +28,7 @@ SUPERVISED_MODES = (
     "http",
     "lambda",
     "mcp",
+    "runpod",
     "test_model_integration",
 )
 

@@ -196,6 +196,16 @@ impl Engine {
         }
     }
 
+    /// Returns the number of jobs that the ready workers run at the same time, for requesters that take
+    /// no more jobs than that; `usize::MAX` for a remote queue.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        match &self.0 {
+            Backend::Embedded(embedded) => embedded.places(),
+            Backend::Remote(_) => usize::MAX,
+        }
+    }
+
     /// Appends the engine's metrics to `text`, in the OpenMetrics format without the final `# EOF`.
     pub fn encode_metrics(&self, text: &mut String) {
         if let Backend::Embedded(embedded) = &self.0 {

@@ -520,6 +520,13 @@ impl<J> Scheduler<J> {
         self.workers.values().filter(|worker| !worker.is_draining()).count()
     }
 
+    /// Returns the number of jobs that the workers run at the same time.
+    pub(crate) fn places(&self) -> usize {
+        let in_service = self.workers.values().filter(|worker| !worker.is_draining());
+        let batches: usize = in_service.map(Worker::concurrency).sum();
+        batches * self.batches.max_size()
+    }
+
     fn worker(&mut self, worker: WorkerId) -> Result<&mut Worker, OutOfTurn> {
         self.workers.get_mut(&worker).ok_or(OutOfTurn)
     }

@@ -16,7 +16,7 @@
 //! 5. `command_line.rs` makes a flag of each input, and writes the result.
 //! 6. `http.rs` is the server. It begins with a reading order of its own.
 //! 7. `mcp.rs` serves agents over standard input and output. It reads requests as `http` does.
-//! 8. `lambda.rs` works on the events of AWS Lambda.
+//! 8. `runpod.rs` takes jobs from a queue of `RunPod`.
 //!
 //! # Features
 //!
@@ -29,6 +29,7 @@
 //! | `lambda` | the mode `lambda`: a function of AWS Lambda |
 //! | `otel` | traces of `http` for an OpenTelemetry collector |
 //! | `pickle` | the mode `test_inputs_pickled_dict` |
+//! | `runpod` | the mode `runpod`, which takes jobs from a queue of `RunPod` |
 //! | `terminal` | progress bars, and colours in the help |
 //! | `tls` | a certificate for `http`, and HTTP/2 |
 //! | `url-inputs` | inputs that `http` downloads from a URL |
@@ -71,6 +72,7 @@ modes! {
     #[cfg(feature = "http")] http::Http,
     #[cfg(feature = "lambda")] lambda::Lambda,
     #[cfg(feature = "http")] mcp::Mcp,
+    #[cfg(feature = "runpod")] runpod::RunPod,
     test_inputs_dict_json::TestInputsDictJson,
     #[cfg(feature = "pickle")] test_inputs_pickled_dict::TestInputsPickledDict,
     test_model_integration::TestModelIntegration,

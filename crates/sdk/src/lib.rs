@@ -99,6 +99,7 @@
 //! | `otel` | traces to a collector of OpenTelemetry; turns on `http` |
 //! | `url-inputs` | files that a request gives as URLs; turns on `http` |
 //! | `pickle` | the mode `test_inputs_pickled_dict` |
+//! | `runpod` | the mode `runpod`, for the queues of `RunPod`; turns on `http` |
 //! | `schema` | inputs as a struct, by the crate `schemars`: `Model::of`, `inputs_schema` |
 //! | `terminal` | progress bars on the command line, and colours in its help |
 //!

@@ -200,6 +200,11 @@ impl Embedded {
         (core.scheduler.waiting(), core.scheduler.held())
     }
 
+    /// Returns the number of jobs that the ready workers run at the same time.
+    pub(crate) fn places(&self) -> usize {
+        self.0.core().scheduler.places()
+    }
+
     /// Returns the number of jobs that the workers of each slot hold.
     pub(crate) fn load_by_slot(&self) -> BTreeMap<usize, usize> {
         let core = self.0.core();

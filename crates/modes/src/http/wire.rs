@@ -15,5 +15,5 @@ pub(crate) mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "wire/no_tls.rs"]
 pub(crate) mod tls;
-#[cfg(any(feature = "otel", feature = "url-inputs"))]
+#[cfg(any(feature = "otel", feature = "runpod", feature = "url-inputs"))]
 pub(crate) mod trust;

@@ -36,6 +36,12 @@ impl Running {
         }
     }
 
+    /// Returns the keys of the requests that run.
+    #[cfg_attr(not(feature = "runpod"), expect(dead_code, reason = "only `runpod` lists them"))]
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.requests().keys().cloned().collect()
+    }
+
     fn requests(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -287,9 +287,10 @@ struct ClassicResult<'a> {
     visualizer_data: &'a Value,
 }
 
+/// The data of a result, unless it is a file.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Output<'a> {
+pub(crate) enum Output<'a> {
     None,
     Text(&'a str),
     /// JSON as the model wrote it, because a parsed copy would take many times as much memory.
@@ -299,7 +300,7 @@ enum Output<'a> {
 /// The result as `data:` URLs.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Urls {
+pub(crate) enum Urls {
     One(String),
     List(Vec<String>),
 }
@@ -335,27 +336,7 @@ impl Shown {
 
 impl<'a> ClassicResult<'a> {
     fn new(model: &'a Model, given: &RawInputs, outcome: &'a Outcome) -> Self {
-        let (mut output, mut output_url) = (Output::None, None);
-        match &outcome.data {
-            Data::None => {}
-            Data::List(list) => {
-                output_url = Some(Urls::List(data_urls(&outcome.media_type(), list)));
-            }
-            data if outcome.is_image() => {
-                let media = outcome.media_type();
-                output_url = Some(Urls::One(data_url(&media, &data.clone().into_bytes())));
-            }
-            Data::Bytes(bytes) if data_is_text(outcome).is_none() => {
-                let media = Some(outcome.media_type()).filter(|media| !media.is_empty());
-                let media = media.unwrap_or_else(|| "application/octet-stream".to_owned());
-                output_url = Some(Urls::One(data_url(&media, bytes)));
-            }
-            data => {
-                let text = data.as_text().unwrap_or_default();
-                let json = outcome.is_json().then(|| serde_json::from_str(text).ok()).flatten();
-                output = json.map_or(Output::Text(text), Output::Json);
-            }
-        }
+        let (output, output_url) = output(outcome);
         ClassicResult {
             id: uuid::Uuid::new_v4().to_string(),
             output_url,
@@ -363,6 +344,30 @@ impl<'a> ClassicResult<'a> {
             inputs: shown_inputs(model, given),
             output,
             visualizer_data: &model.visualizer_config,
+        }
+    }
+}
+
+/// Returns the members `output` and `output_url` of a result.
+pub(crate) fn output(outcome: &Outcome) -> (Output<'_>, Option<Urls>) {
+    match &outcome.data {
+        Data::None => (Output::None, None),
+        Data::List(list) => {
+            (Output::None, Some(Urls::List(data_urls(&outcome.media_type(), list))))
+        }
+        data if outcome.is_image() => {
+            let media = outcome.media_type();
+            (Output::None, Some(Urls::One(data_url(&media, &data.clone().into_bytes()))))
+        }
+        Data::Bytes(bytes) if data_is_text(outcome).is_none() => {
+            let media = Some(outcome.media_type()).filter(|media| !media.is_empty());
+            let media = media.unwrap_or_else(|| "application/octet-stream".to_owned());
+            (Output::None, Some(Urls::One(data_url(&media, bytes))))
+        }
+        data => {
+            let text = data.as_text().unwrap_or_default();
+            let json = outcome.is_json().then(|| serde_json::from_str(text).ok()).flatten();
+            (json.map_or(Output::Text(text), Output::Json), None)
         }
     }
 }
