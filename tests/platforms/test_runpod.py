@@ -72,6 +72,7 @@ def working(kind, platform, **variables):
     try:
         yield worker
     finally:
+        print(worker.output())
         if worker.process.poll() is None:
             worker.process.terminate()
             try:
@@ -316,7 +317,7 @@ def test_a_stream_outlives_parts_that_are_refused(platform, ours):
 def test_the_key_is_neither_logged_nor_given_to_the_model(platform):
     platform.refuse("job-take", 500)
     platform.refuse("ping", 500)
-    with working("ours", platform, AI_INTEGRATION_LOG_LEVEL="debug") as worker:
+    with working("ours", platform, AI_INTEGRATION_LOG="trace") as worker:
         platform.submit(job("job-1", kind="key"))
         assert platform.result("job-1", LONG) == {"output": "hidden"}
         worker.printed("a ping failed")
@@ -347,6 +348,7 @@ def test_a_model_that_cannot_start_ends_the_worker(platform, tmp_path):
 def test_the_platform_is_asked_over_tls(tmp_path):
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
     command += " -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key -out cert"
+    command += " -addext basicConstraints=critical,CA:FALSE"
     subprocess.run(command.split(), cwd=tmp_path, check=True, stderr=subprocess.DEVNULL)
     files = (tmp_path / "cert", tmp_path / "key")
     with control(files) as platform:
