@@ -187,6 +187,21 @@ def test_as_many_jobs_are_taken_as_can_run_at_once(worker, platform):
     assert asked.query == {"gpu": "x", "batch_size": "3", "job_in_progress": "0"}
 
 
+def test_a_worker_says_whether_it_has_jobs(worker, platform):
+    with working(worker, platform, CONCURRENCY=2):
+        platform.submit(job("job-1", kind="wait"))
+
+        def is_busy():
+            takes = platform.of_kind("job-take") + platform.of_kind("job-take-batch")
+            takes.sort(key=platform.seen.index)
+            return takes and takes[-1].query["job_in_progress"] == "1"
+
+        eventually(is_busy, "it asks for one more job", LONG)
+        assert platform.of_kind("job-take"), "it asks for one"
+        platform.stop("job-1")
+        eventually(lambda: not is_busy(), "it has no job", LONG)
+
+
 def test_a_ping_names_the_jobs_that_run_and_a_stop_ends_one(worker, platform):
     with working(worker, platform):
         platform.submit(job("job-1", kind="wait"))
@@ -347,14 +362,14 @@ def test_a_model_that_cannot_start_ends_the_worker(platform, tmp_path):
 
 def test_the_platform_is_asked_over_tls(tmp_path):
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    command += " -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key -out cert"
+    command += " -subj /CN=platform -addext subjectAltName=DNS:localhost -keyout key -out cert"
     command += " -addext basicConstraints=critical,CA:FALSE"
     subprocess.run(command.split(), cwd=tmp_path, check=True, stderr=subprocess.DEVNULL)
     files = (tmp_path / "cert", tmp_path / "key")
     with control(files) as platform:
         assert platform.variables()["RUNPOD_WEBHOOK_GET_JOB"].startswith("https:")
         with working("ours", platform) as worker:
-            worker.printed("no job was taken")
+            worker.printed("no job was taken, 1 times in a row: ")
         assert platform.seen == []
         with working("ours", platform, SSL_CERT_FILE=files[0]):
             platform.submit(job("job-1", **CASES[0][0]))

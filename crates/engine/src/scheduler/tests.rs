@@ -46,6 +46,19 @@ fn an_idle_worker_is_served_first_and_order_is_kept() {
 }
 
 #[test]
+fn the_workers_have_places_for_batches_at_a_time() {
+    let (mut scheduler, _) = scheduler(0);
+    assert_eq!(scheduler.places(), 0);
+    scheduler.join(A, PLAIN);
+    scheduler.join(B, Capacity { concurrency: 3, ..PLAIN });
+    assert_eq!(scheduler.places(), 4);
+    scheduler.set_batching(Some(Batching { max_size: 5, max_wait_ms: 0.0 }));
+    assert_eq!(scheduler.places(), 20);
+    scheduler.drain(A);
+    assert_eq!(scheduler.places(), 15);
+}
+
+#[test]
 fn short_jobs_are_prefetched_and_long_ones_wait_in_the_queue() {
     for (time, held) in [(MILLISECOND / 1000, 16), (MILLISECOND / 4, 5), (MILLISECOND * 5, 1)] {
         let (mut scheduler, mut now) = scheduler(40);

@@ -20,7 +20,7 @@ use crate::runpod::settings::{Places, Template};
 const PROTOCOL: &str = "1.12.0";
 /// The timeouts of requests that the platform holds open until it has an answer, and of the others.
 const LONG_POLL: Duration = Duration::from_secs(90);
-const POST: Duration = Duration::from_secs(120);
+const POST: Duration = Duration::from_mins(2);
 /// The pauses between the three tries to send something.
 const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(3)];
 /// The maximum length of the list of jobs that must end, in bytes.

@@ -148,7 +148,10 @@ impl Worker {
                 }
                 Err(why) => {
                     let pause = after_failure(&mut failures);
-                    tracing::warn!("no job was taken: {why}; tried again in {} s", pause.as_secs());
+                    // Not every failure of an outage, which the log would be full of.
+                    if failures.is_power_of_two() {
+                        tracing::warn!("no job was taken, {failures} times in a row: {why}");
+                    }
                     sleep(pause).await;
                 }
             }
@@ -342,7 +345,9 @@ impl Worker {
             match self.control.stops(url).await {
                 Ok(Some(ids)) => {
                     failures = 0;
-                    ids.iter().for_each(|id| self.running.cancel(id));
+                    for id in &ids {
+                        self.running.cancel(id);
+                    }
                     sleep(SHORTEST.saturating_sub(begun.elapsed())).await;
                 }
                 Ok(None) => sleep(TOO_OFTEN).await,
