@@ -103,6 +103,7 @@ impl Control {
         let parsed = work_on(body.len(), move || strict::parse(&body)).await;
         let parsed = parsed.map_err(|error| error.to_string())?;
         match parsed.map_err(|fault| format!("the platform's answer is not JSON: {fault}"))? {
+            Json::Array(jobs) if jobs.is_empty() => Ok(Taken::Nothing),
             Json::Array(jobs) => Ok(Taken::Jobs(jobs)),
             Json::Null => Ok(Taken::Nothing),
             job => Ok(Taken::Jobs(vec![job])),
@@ -132,7 +133,7 @@ impl Control {
             url.query_pairs_mut().append_pair("job_id", &jobs.join(","));
         }
         url.query_pairs_mut().append_pair("runpod_version", PROTOCOL);
-        let timeout = self.places.ping_interval.max(Duration::from_secs(1)) * 2;
+        let timeout = self.places.ping_interval * 2;
         let response = self.get(url, timeout).send().await.map_err(causes)?;
         let status = response.status();
         let is_bad = !status.is_success();

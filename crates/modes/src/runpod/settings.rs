@@ -20,7 +20,7 @@ settings! {
         /// Address for the regular message that the worker is alive.
         ping: Option<Secret<Text>> { name: "RUNPOD_WEBHOOK_PING", flag: None },
         /// Milliseconds between these messages.
-        ping_interval: Count<1, 3_600_000> = 10000 { name: "RUNPOD_PING_INTERVAL", flag: None },
+        ping_interval: Count<1000, 3_600_000> = 10000 { name: "RUNPOD_PING_INTERVAL", flag: None },
         /// Key of the worker, for all these addresses.
         api_key: Option<Secret<Text>> { name: "RUNPOD_AI_API_KEY", flag: None },
         /// Id of the worker. By default a random one.

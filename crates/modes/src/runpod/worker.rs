@@ -9,7 +9,7 @@ use axum::extract::FromRef as _;
 use axum::http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value as Json};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::console::eprint;
 use crate::exit::ExitStatus;
@@ -34,9 +34,10 @@ use crate::runpod::settings::{Places, Settings};
 
 /// The label of the jobs in the log.
 const ROUTE: &str = "runpod";
-/// The shortest time from one request for jobs, or for jobs to end, to the next. The platform holds
-/// such a request open, but may answer at once.
+/// The shortest times from one request for jobs that had none, or for jobs that must end and had none,
+/// to the next. The platform holds such a request open, but may answer at once.
 const SHORTEST: Duration = Duration::from_millis(200);
+const SHORTEST_FOR_STOPS: Duration = Duration::from_secs(1);
 /// The pause if the platform asks for one.
 const TOO_OFTEN: Duration = Duration::from_secs(5);
 /// The pauses after requests that failed, one after the other.
@@ -317,10 +318,8 @@ impl Worker {
             tracing::debug!("no address for pings is set");
             return;
         };
-        let mut interval = interval(self.control.places().ping_interval);
         let mut was_heard = true;
         loop {
-            interval.tick().await;
             let pinged = self.control.ping(url, &self.running.keys()).await;
             match &pinged {
                 Err(why) if was_heard => tracing::warn!("a ping failed: {why}"),
@@ -328,6 +327,7 @@ impl Worker {
                 Ok(()) => {}
             }
             was_heard = pinged.is_ok();
+            sleep(self.control.places().ping_interval).await;
         }
     }
 
@@ -348,7 +348,8 @@ impl Worker {
                     for id in &ids {
                         self.running.cancel(id);
                     }
-                    sleep(SHORTEST.saturating_sub(begun.elapsed())).await;
+                    let shortest = if ids.is_empty() { SHORTEST_FOR_STOPS } else { SHORTEST };
+                    sleep(shortest.saturating_sub(begun.elapsed())).await;
                 }
                 Ok(None) => sleep(TOO_OFTEN).await,
                 Err(why) => {
