@@ -100,13 +100,6 @@ def test_the_settings_of_the_files_exist(page):
             assert setting in known, (name, setting)
 
 
-@pytest.mark.parametrize("page", ["beam", "fal", "huggingface", "modal"])
-def test_the_programs_can_be_read(page):
-    for name, text in files(page).items():
-        if name.endswith(".py"):
-            compile(text, name, "exec")
-
-
 def test_the_containers_of_kubernetes_are_probed_at_addresses_that_exist():
     (runtime,) = documents("kserve", "runtime.yaml")
     deployment, service = documents("kserve", "deployment.yaml")
@@ -176,9 +169,18 @@ def test_truss_takes_its_file():
 
 
 @pytest.mark.clients
-def test_modal_takes_its_program(tmp_path):
-    (tmp_path / "modal_app.py").write_text(files("modal")["modal_app.py"])
-    assert run_with("modal", "check_modal.py", tmp_path) == "serve 8000\n"
+@pytest.mark.parametrize(
+    ("page", "program", "port"),
+    [
+        ("beam", "beam_app", 5000),
+        ("fal", "fal_app", 8000),
+        ("huggingface", "create_endpoint", 8080),
+        ("modal", "modal_app", 8000),
+    ],
+)
+def test_the_sdks_take_their_programs(page, program, port, tmp_path):
+    (tmp_path / (program + ".py")).write_text(files(page)[program + ".py"])
+    assert json.loads(run_with(page, "check_program.py", tmp_path, program)) == port
 
 
 def test_the_modes_of_the_files_exist():
