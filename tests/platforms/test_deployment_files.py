@@ -136,10 +136,12 @@ def test_the_service_of_kserve_uses_the_runtime():
     assert model["protocolVersion"] in runtime["spec"]["protocolVersions"]
 
 
-def test_a_space_is_of_docker_and_on_the_port_of_its_image():
+def test_a_space_is_of_docker_and_on_the_port_of_its_profile():
     (space,) = documents("huggingface", "README.md")
     assert space["sdk"] == "docker"
-    assert "PORT=%d" % space["app_port"] in files("huggingface")["Dockerfile"].split()
+    assert space["app_port"] == 7860
+    platforms = subprocess.run([BINARY, "platforms"], stdout=subprocess.PIPE, check=True).stdout
+    assert re.search(rb"Spaces.*\b7860\b", platforms)
 
 
 @pytest.mark.clients

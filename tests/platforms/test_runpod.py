@@ -376,9 +376,14 @@ def test_the_platform_is_asked_over_tls(tmp_path):
             assert platform.result("job-1", LONG) == {"output": CASES[0][1]}
 
 
-def test_the_command_runs_a_program_in_this_mode(platform):
-    settings = {**platform.variables(), "MODE": "runpod"}
-    worker = Worker([BINARY, "run", MODEL], **settings)
+@pytest.mark.parametrize(
+    ("command", "mode"),
+    [([BINARY, "run", MODEL], "runpod"), ([PYTHON, MODEL], None), ([BINARY, "run", MODEL], None)],
+)
+def test_a_program_is_a_worker_by_its_mode_or_by_the_variables_of_the_platform(
+    platform, command, mode
+):
+    worker = Worker(command, **{**platform.variables(), "MODE": mode})
     try:
         platform.submit(job("job-1", **CASES[0][0]))
         assert platform.result("job-1", LONG) == {"output": CASES[0][1]}
