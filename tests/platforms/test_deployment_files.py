@@ -141,7 +141,7 @@ def test_a_space_is_of_docker_and_on_the_port_of_its_profile():
     assert space["sdk"] == "docker"
     assert space["app_port"] == 7860
     platforms = subprocess.run([BINARY, "platforms"], stdout=subprocess.PIPE, check=True).stdout
-    assert re.search(rb"Spaces.*\b7860\b", platforms)
+    assert re.search(rb"^spaces: (?:.+\n)+ +port +7860\b", platforms, re.M)
 
 
 @pytest.mark.clients
