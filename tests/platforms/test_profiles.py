@@ -1,11 +1,12 @@
 """The profiles of hosting platforms: what shows a platform, and what its profile changes."""
 
 import json
+import re
 import textwrap
 from functools import partial
 
 import pytest
-from support import BINARY, PYTHON, Server, eventually, free_port, run, serve
+from support import BINARY, PYTHON, REPOSITORY, Server, eventually, free_port, run, serve
 
 ECHO = """
     import os
@@ -322,3 +323,12 @@ def test_the_platforms_are_listed():
         "requests  POST $AIP_PREDICT_ROUTE",
     ]:
         assert line in listed
+
+
+def test_the_documentation_names_each_platform():
+    listed = run("platforms", command=[BINARY]).stdout.decode()
+    page = (REPOSITORY / "docs" / "platforms" / "README.md").read_text()
+    names = re.findall(r"^(\w+): ", listed, re.MULTILINE)
+    assert len(names) > 10
+    for name in names:
+        assert "| `%s` |" % name in page

@@ -73,7 +73,7 @@ def test_the_api_is_as_it_describes_itself(program, tmp_path, schema, excluded, 
             command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
-        assert "Tested: 30" in done.stdout
+        assert "Tested: 32" in done.stdout
         assert server.post(text="x", image=b"x", headers=bearer(secret)).status in (200, 422)
 
 

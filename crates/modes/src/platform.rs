@@ -2,7 +2,7 @@
 
 use ai_integration_contract::Environment;
 
-/// What a hosting platform expects of a container.
+/// The data of a hosting platform: what it sets, asks and expects of a container.
 ///
 /// A new platform is a constant of this type in a file of its own in `platforms`, and one line in the
 /// table `platforms!` of `platforms.rs`. Fields that a platform does not need are those of
@@ -73,7 +73,7 @@ pub enum Sign {
     Path(&'static str),
 }
 
-/// Where a value comes from.
+/// The place that a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The value is always this one.

@@ -83,13 +83,13 @@ impl SettingType for PlatformName {
 /// The platform on which the program runs.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// What the platform expects.
+    /// The data of the platform.
     pub profile: &'static Profile,
-    /// What shows the platform.
+    /// The variables, or the argument, that show the platform.
     reason: String,
     /// True if the mode is the platform's. Otherwise only its model folder is used.
     is_used: bool,
-    /// What differs from the profile, for the log.
+    /// A difference from the profile, for the log.
     note: String,
 }
 
@@ -106,7 +106,7 @@ impl fmt::Display for Found {
     }
 }
 
-/// What shows a platform to this process.
+/// The things by which this process can recognize a platform.
 struct Surroundings<'a> {
     environment: &'a Environment,
     is_serve: bool,

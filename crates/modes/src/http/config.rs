@@ -166,7 +166,7 @@ pub(crate) struct ServerConfig {
     pub(crate) dialects: Vec<&'static dyn Dialect>,
     /// The ports to listen on: the server's own, and those of dialects.
     pub(crate) ports: Vec<ListenPort>,
-    /// What the platform asks to learn whether the model is ready.
+    /// The addresses at which the platform asks for the health of the model, and their statuses.
     pub(crate) probed: Probes,
     pub(crate) operator: Operator,
     pub(crate) limits: ClientLimits,

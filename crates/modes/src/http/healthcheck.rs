@@ -12,12 +12,12 @@ use crate::http::wire::tls;
 /// The number of bytes of a response that are read. The status is at its start.
 const MOST: u64 = 16 * 1024;
 
-/// What a health check asks.
+/// The question of a health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// Whether the server is alive.
+    /// Asks if the server is alive.
     IsAlive,
-    /// Whether the model is ready.
+    /// Asks if the model is ready.
     IsReady,
 }
 
