@@ -67,6 +67,24 @@ def test_the_addresses_exist_only_on_the_platform(program):
         assert server.get("/schema").json()["dialects"] == ["native", "sagemaker"]
 
 
+def test_the_argument_serve_is_enough(program, tmp_path):
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    # The model is loaded once the test lets it.
+    source = program(ROWS.replace("while", "open(%r).close()\nwhile" % str(go)))
+    # The platform sets no mode. Its port may be in use on this machine.
+    with serve(source, "serve", ready=False, MODE=None) as server:
+        loading = server.get("/ping").status
+        with open(go, "w"):
+            server.wait_until_ready()
+        status, headers, body = server.send("GET", "/ping")
+        answer = server.request("/invocations", b"1,2\n", {"Content-Type": "text/csv"})
+        output = server.output()
+    assert (loading, status, headers["Content-Length"], body) == (503, 200, "0", b"")
+    assert answer.body == b"3"
+    assert "Amazon SageMaker, because of the argument serve" in output
+
+
 def test_a_file_of_any_type_is_for_the_only_file(program):
     with serve(program(FILES), **ON_PLATFORM) as server:
         for media in ["image/png", "application/octet-stream", "text/csv", "text/plain", None]:
