@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import http.client
 import json
 import signal
 import socket
@@ -55,9 +56,10 @@ while True:
                 time.sleep(0.01)
             print("was cancelled")
             ai_integration.send_result("late")
-        elif kind == "a second":
-            time.sleep(1)
-            print("was ended" if ai_integration.cancelled() else "was not ended")
+        elif kind == "gate":
+            while not os.path.exists(inputs["gate"]):
+                time.sleep(0.01)
+            print("was cancelled" if ai_integration.cancelled() else "was not cancelled")
             ai_integration.send_result("done")
         elif kind == "progress":
             ai_integration.send_result(parts())
@@ -335,9 +337,54 @@ def test_errors_of_the_newest_version(server):
     answer = with_headers(older, **{"mcp-protocol-version": "1999-01-01"})
     assert answer.json()["error"]["code"] == -32022
     assert answer.json()["error"]["data"] == {"supported": [NEW], "requested": "1999-01-01"}
-    unknown = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-    assert post(server, unknown, **newest).status == 202
-    assert post(server, unknown, mcp_protocol_version="1999-01-01").status == 400
+    # A header may name an unknown version where the message names none.
+    answer = post(server, message("ping"), mcp_protocol_version="1999-01-01")
+    assert (answer.status, answer.json()["id"]) == (400, 1)
+    assert answer.json()["error"]["code"] == -32022
+    assert answer.json()["error"]["data"] == {"supported": [NEW], "requested": "1999-01-01"}
+
+
+def test_the_version_of_a_notification_is_checked_too(server):
+    plain = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    newest = {**plain, "params": {"_meta": META}}
+    unknown = {**plain, "params": {"_meta": {**META, PREFIX + "protocolVersion": "1999-01-01"}}}
+    for sent, version, code in [
+        (plain, None, None),
+        (plain, "2025-11-25", None),
+        (plain, NEW, None),
+        (newest, NEW, None),
+        (plain, "1999-01-01", -32022),
+        (unknown, "1999-01-01", -32022),
+        (newest, None, -32020),
+        (newest, "2025-11-25", -32020),
+        (unknown, NEW, -32020),
+    ]:
+        answer = post(server, sent, mcp_protocol_version=version)
+        assert answer.status == (400 if code else 202), (sent, version)
+        assert not code or answer.json()["error"]["code"] == code, (sent, version)
+
+
+def test_headers_with_two_versions_are_refused(server):
+    def ask(first, second):
+        """Sends a request with the header twice, and returns the status."""
+        place = urllib.parse.urlsplit(server.url).netloc
+        with contextlib.closing(http.client.HTTPConnection(place, timeout=TIMEOUT)) as connection:
+            data = json.dumps(message("ping")).encode()
+            connection.putrequest("POST", "/mcp")
+            for name, value in [
+                ("Content-Type", "application/json"),
+                ("Content-Length", len(data)),
+                ("MCP-Protocol-Version", first),
+                ("MCP-Protocol-Version", second),
+            ]:
+                connection.putheader(name, str(value))
+            connection.endheaders(data)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read()).get("error", {}).get("code")
+
+    assert ask("2025-06-18", "2025-06-18") == (200, None)
+    assert ask("2025-06-18", "2025-11-25") == (400, -32020)
+    assert ask("2025-06-18", NEW) == (400, -32020)
 
 
 def test_refusals_of_the_server_are_errors_of_json_rpc(model):
@@ -448,12 +495,29 @@ def test_a_new_client_cancels_by_closing_the_connection(model):
         server.wait_for_output("was cancelled")
 
 
-def test_an_old_client_that_disconnects_cancels_nothing(model):
+def leave(server, **arguments):
+    """Asks for a call in an old version, and disconnects when the call has begun."""
+    asked = message("tools/call", name="m", arguments=arguments)
+    with sent_alone(server, asked):
+        server.wait_for_output("begins " + arguments["kind"])
+    left = 'http_requests_total{route="/mcp",status="499"} 1'
+    eventually(lambda: left in server.get("/metrics").body.decode(), "the client has left")
+
+
+def test_an_old_client_that_disconnects_cancels_nothing(model, tmp_path):
+    gate = tmp_path / "gate"
     with serve(model, AI_INTEGRATION_MODEL_ID="m") as server:
-        asked = message("tools/call", name="m", arguments={"kind": "a second"})
-        with sent_alone(server, asked):
-            server.wait_for_output("begins a second")
-        server.wait_for_output("was not ended")
+        leave(server, kind="gate", gate=str(gate))
+        gate.touch()
+        server.wait_for_output("was not cancelled")
+
+
+def test_a_server_that_stops_waits_for_the_calls_of_clients_that_left(model, tmp_path):
+    options = {"AI_INTEGRATION_MODEL_ID": "m", "AI_INTEGRATION_STOP_TIMEOUT": "200ms"}
+    with serve(model, **options) as server:
+        leave(server, kind="gate", gate=str(tmp_path / "never"))
+        assert server.stop() == 0
+        server.wait_for_output("some requests did not end within AI_INTEGRATION_STOP_TIMEOUT")
 
 
 class Stdio:
@@ -475,8 +539,11 @@ class Stdio:
         self.send(message(method, number, **params))
         return self.receive()
 
-    def end(self):
+    def end(self, then=lambda: None):
         """Closes standard input. Returns the rest of the output, and the exit status."""
+        self.process.stdin.close()
+        self.process.stdin = None
+        then()
         rest, _ = self.process.communicate(timeout=TIMEOUT)
         return [json.loads(line) for line in rest.splitlines()], self.process.returncode
 
@@ -573,10 +640,12 @@ def test_a_request_is_cancelled_over_stdio(model):
         assert agent.ask("tools/call", 8, name="m", arguments={"kind": "text"})["id"] == 8
 
 
-def test_running_requests_are_answered_after_the_end_of_the_input(model):
+def test_running_requests_are_answered_after_the_end_of_the_input(model, tmp_path):
+    gate = tmp_path / "gate"
     with stdio(model) as agent:
-        agent.send(message("tools/call", name="m", arguments={"kind": "a second"}))
-        (answer,), status = agent.end()
+        arguments = {"kind": "gate", "gate": str(gate)}
+        agent.send(message("tools/call", name="m", arguments=arguments))
+        (answer,), status = agent.end(gate.touch)
         assert answer["result"]["content"] == [text("done")]
         assert status == 0
     with stdio(model, AI_INTEGRATION_STOP_TIMEOUT="0.2") as agent:

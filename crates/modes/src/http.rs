@@ -60,6 +60,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
 
 use self::app::{App, Parts};
 use self::config::{HttpSettings, SETTINGS, ServerConfig};
@@ -234,6 +235,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<(Edge, App), SettingE
     } = config;
     let metrics = Arc::new(HttpMetrics::default());
     let budget = Budget::new(limits.in_flight());
+    let detached = TaskTracker::new();
     let engine = context.engine.clone();
     let registry = metrics::registry(&metrics, &budget);
     let reader = BodyReader::new(limits, budget.clone());
@@ -254,6 +256,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<(Edge, App), SettingE
         max_records: context.config.queue,
         statistics: Statistics::default(),
         stop: context.stop.clone(),
+        detached: detached.clone(),
     };
     let app = App::new(parts, intake(false));
     let state = |takes_compressed| app.with_intake(intake(takes_compressed));
@@ -275,6 +278,7 @@ fn edge(context: &Context, config: ServerConfig) -> Result<(Edge, App), SettingE
         inert: guard.frames().policy(INERT),
         guard,
         budget,
+        detached,
         wording,
         logs_for_people: context.logs_for_people,
         metrics,

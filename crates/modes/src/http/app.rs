@@ -8,7 +8,9 @@ use ai_integration_engine::{About, Engine, Model, Request, Reservation, State, T
 use axum::extract::FromRef;
 use serde_json::Value as Json;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::http::about::Operator;
 use crate::http::failure::{Failure, Wording};
@@ -60,6 +62,8 @@ pub(crate) struct Parts {
     pub(crate) statistics: Statistics,
     /// Cancelled when the server begins to stop.
     pub(crate) stop: CancellationToken,
+    /// The work that goes on when its client disconnects. The server waits for it when it stops.
+    pub(crate) detached: TaskTracker,
 }
 
 impl Parts {
@@ -244,6 +248,14 @@ impl App {
     #[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "only gRPC has such streams"))]
     pub(crate) fn stop(&self) -> &CancellationToken {
         &self.parts.stop
+    }
+
+    /// Starts work that goes on when its client disconnects.
+    pub(crate) fn detach<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.parts.detached.spawn(work)
     }
 
     /// Returns true if the dialect of this name is served.

@@ -7,6 +7,7 @@ use ai_integration_contract::SettingError;
 use ai_integration_contract::setting::Absent;
 use ai_integration_engine::Budget;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::http::about::Operator;
 use crate::http::app::{App, Parts};
@@ -39,6 +40,7 @@ pub(crate) fn app(context: &Context, limits: ClientLimits) -> Result<App, Settin
         max_records: context.config.queue,
         statistics: Statistics::default(),
         stop: context.stop.clone(),
+        detached: TaskTracker::new(),
     };
     Ok(App::new(parts, Intake::new(context.engine.clone(), reader)))
 }

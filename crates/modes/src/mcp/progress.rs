@@ -17,7 +17,7 @@ const STEP: f64 = 1e-9;
 /// The progress of a call.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    /// The client's name for the call, a text or a number.
+    /// The client's name for the call, a text or an integer.
     token: Json,
     last: Option<f64>,
     period_began: Instant,
@@ -28,7 +28,8 @@ impl Progress {
     /// Returns the progress of a call whose client wants reports under this name; `None` if the name
     /// is not one.
     pub(crate) fn new(token: Option<&Json>) -> Option<Self> {
-        let token = token.filter(|token| token.is_string() || token.is_number())?.clone();
+        let is_name = |token: &&Json| token.is_string() || token.is_i64() || token.is_u64();
+        let token = token.filter(is_name)?.clone();
         Some(Progress { token, last: None, period_began: Instant::now(), reports: 0 })
     }
 
@@ -103,8 +104,8 @@ mod tests {
     }
 
     #[test]
-    fn only_texts_and_numbers_name_a_call() {
-        for token in [json!(null), json!([1]), json!({}), json!(true)] {
+    fn only_texts_and_integers_name_a_call() {
+        for token in [json!(null), json!([1]), json!({}), json!(true), json!(1.5)] {
             assert!(Progress::new(Some(&token)).is_none(), "{token}");
         }
         assert!(Progress::new(None).is_none());

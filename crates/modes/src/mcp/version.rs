@@ -30,9 +30,13 @@ impl Era {
     /// Returns the era of a message. `header` is the version that a header of HTTP names.
     pub(crate) fn of(params: &Map<String, Json>, header: Option<&str>) -> Self {
         let is_older = header.is_none_or(|version| WITH_BEGINNING.contains(&version));
-        let names_version = meta(params).is_some_and(|meta| meta.contains_key(VERSION));
-        if is_older && !names_version { Era::WithBeginning } else { Era::Stateless }
+        if is_older && !has_version(params) { Era::WithBeginning } else { Era::Stateless }
     }
+}
+
+/// Returns true if a message names its version.
+pub(crate) fn has_version(params: &Map<String, Json>) -> bool {
+    meta(params).is_some_and(|meta| meta.contains_key(VERSION))
 }
 
 /// Returns a message's `_meta`.

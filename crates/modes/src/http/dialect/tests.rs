@@ -19,6 +19,7 @@ use axum::routing::post;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use super::*;
@@ -147,6 +148,7 @@ fn app(environment: &Environment) -> App {
         max_records: 1,
         statistics: Statistics::default(),
         stop: CancellationToken::new(),
+        detached: TaskTracker::new(),
     };
     App::new(parts, Intake::new(Engine::from(engine), reader))
 }

@@ -148,14 +148,13 @@ fn notified(
     method: &str,
     params: &Map<String, Json>,
 ) -> Response {
-    if Era::of(params, headers::version(headers)) == Era::Stateless {
-        let version = headers::version(headers).unwrap_or_default();
-        return match version::check(version) {
-            Ok(()) => StatusCode::ACCEPTED.into_response(),
-            Err(error) => refuse(Era::Stateless, &Json::Null, &error),
-        };
-    }
-    if method == CANCELLED
+    let era = match era_of_notification(headers, params) {
+        Ok(era) => era,
+        Err(error) => return refuse(Era::Stateless, &Json::Null, &error),
+    };
+    // Clients of the stateless versions cancel by closing the connection.
+    if era == Era::WithBeginning
+        && method == CANCELLED
         && let Some(id) = params.get("requestId")
         && let Some(key) = key(headers, id)
     {
@@ -179,13 +178,11 @@ async fn run(
     request: RpcRequest,
     reservation: Reservation,
 ) -> Response {
-    let era = Era::of(&request.params, headers::version(headers));
     let id = request.id.clone();
-    if era == Era::Stateless
-        && let Err(error) = check(headers, &request)
-    {
-        return refuse(era, &id, &error);
-    }
+    let era = match era(headers, &request) {
+        Ok(era) => era,
+        Err(error) => return refuse(Era::Stateless, &id, &error),
+    };
     let begins = era == Era::WithBeginning && request.method == "initialize";
     let (notify, notifications) =
         accepts(headers, "text/event-stream").then(|| mpsc::channel(WAITING)).unzip();
@@ -209,7 +206,7 @@ async fn run(
     };
     let work: Work = match era {
         Era::Stateless => Box::pin(work),
-        Era::WithBeginning => unless_dropped(work),
+        Era::WithBeginning => unless_dropped(&state.app, work),
     };
     let answering = Answering { id, work, notifications, answered: None };
     let mut response = answering.respond(|id, error| refuse(era, id, error)).await;
@@ -223,16 +220,42 @@ async fn run(
 }
 
 /// Lets work go on when its client disconnects, which cancels nothing in the older versions.
-fn unless_dropped(work: impl Future<Output = Answered> + Send + 'static) -> Work {
-    let task = tokio::spawn(work);
+fn unless_dropped(app: &App, work: impl Future<Output = Answered> + Send + 'static) -> Work {
+    let task = app.detach(work);
     Box::pin(async { task.await.ok().flatten() })
 }
 
-/// Checks a request of the stateless era.
-fn check(headers: &HeaderMap, request: &RpcRequest) -> Result<(), RpcError> {
-    let named = version::named(&request.params)?;
-    headers::check(headers, request, named)?;
-    version::check(named)
+/// Returns the era of a request, and checks what it and its headers say about the version.
+fn era(headers: &HeaderMap, request: &RpcRequest) -> Result<Era, RpcError> {
+    let header = headers::version(headers)?;
+    let era = Era::of(&request.params, header);
+    if era == Era::Stateless {
+        if let Some(header) = header.filter(|_| !version::has_version(&request.params)) {
+            version::check(header)?;
+        }
+        let named = version::named(&request.params)?;
+        headers::check(headers, request, named)?;
+        version::check(named)?;
+    }
+    Ok(era)
+}
+
+/// Returns the era of a notification, and checks what it and its headers say about the version.
+fn era_of_notification(headers: &HeaderMap, params: &Map<String, Json>) -> Result<Era, RpcError> {
+    let header = headers::version(headers)?;
+    let era = Era::of(params, header);
+    if era == Era::Stateless {
+        let version = match version::meta(params).and_then(|meta| meta.get(version::VERSION)) {
+            Some(named) => {
+                let named = named.as_str().unwrap_or_default();
+                headers::expect(headers, headers::VERSION, named)?;
+                named
+            }
+            None => header.unwrap_or_default(),
+        };
+        version::check(version)?;
+    }
+    Ok(era)
 }
 
 /// Makes the response with an error to a request of this era.

@@ -20,6 +20,7 @@ use axum::response::IntoResponse;
 use axum::{BoxError, Router};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use crate::http::failure::{Failure, Refusal, Wording, problem};
@@ -71,6 +72,8 @@ pub(crate) struct Edge {
     pub(crate) guard: Guard,
     /// The memory limit for all requests and their responses together.
     pub(crate) budget: Budget,
+    /// The work that goes on when its client disconnects.
+    pub(crate) detached: TaskTracker,
     pub(crate) wording: Wording,
     /// True if the log is written as lines for people.
     pub(crate) logs_for_people: bool,

@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::http::limits::{ClientLimits, MAX_HEAD};
 use crate::http::wire::connection::{Activity, Timed};
@@ -52,6 +53,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncont
 pub(crate) struct Server {
     stop: CancellationToken,
     accepting: Vec<JoinHandle<GracefulShutdown>>,
+    detached: TaskTracker,
 }
 
 impl Server {
@@ -64,6 +66,7 @@ impl Server {
         let stop = CancellationToken::new();
         let files = ai_integration_engine::raise_open_files();
         let most = usize::try_from(files).unwrap_or(usize::MAX).min(limits.max_connections);
+        let detached = edge.detached.clone();
         let acceptor = Arc::new(Acceptor {
             edge: Arc::new(edge),
             limits,
@@ -74,16 +77,20 @@ impl Server {
         tokio::spawn(acceptor.clone().look_after());
         let accept = |listener| tokio::spawn(acceptor.clone().accept(listener));
         let accepting = listeners.into_iter().map(accept).collect();
-        Server { stop, accepting }
+        Server { stop, accepting, detached }
     }
 
-    /// Accepts no more requests, and waits for the responses to the accepted ones. Returns false if
-    /// they take longer than `grace`. In this case `cancel` is called, which must end the requests,
-    /// and clients get 1 s to read the last responses.
+    /// Accepts no more requests, and waits for the responses to the accepted ones, and for the requests
+    /// that go on without their clients. Returns false if they take longer than `grace`. In this case
+    /// `cancel` is called, which must end the requests, and clients get 1 s to read the last responses.
     pub(crate) async fn stop(self, grace: Duration, cancel: impl FnOnce()) -> bool {
         self.stop.cancel();
         let Ok(connections) = try_join_all(self.accepting).await else { return false };
-        let finished = join_all(connections.into_iter().map(GracefulShutdown::shutdown));
+        let finished = async {
+            join_all(connections.into_iter().map(GracefulShutdown::shutdown)).await;
+            self.detached.close();
+            self.detached.wait().await;
+        };
         tokio::pin!(finished);
         if timeout(grace, &mut finished).await.is_ok() {
             return true;

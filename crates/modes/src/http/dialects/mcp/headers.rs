@@ -21,9 +21,17 @@ pub(super) const SESSION: &str = "mcp-session-id";
 const NAMED: [(&str, &str); 3] =
     [("tools/call", "name"), ("prompts/get", "name"), ("resources/read", "uri")];
 
-/// Returns the version that the headers name.
-pub(super) fn version(headers: &HeaderMap) -> Option<&str> {
-    headers.get(VERSION)?.to_str().ok()
+/// Returns the version that the headers name. They may repeat it, but must not contradict each other.
+pub(super) fn version(headers: &HeaderMap) -> Result<Option<&str>, RpcError> {
+    let mut values = headers.get_all(VERSION).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    match first.to_str() {
+        Ok(version) if values.all(|value| value == first) => Ok(Some(version)),
+        _ => {
+            let message = format!("the header {VERSION} has no single version");
+            Err(RpcError::new(Code::HeaderMismatch, message))
+        }
+    }
 }
 
 /// Checks that the headers agree with a request of this version.
@@ -38,7 +46,11 @@ pub(super) fn check(headers: &HeaderMap, request: &Request, version: &str) -> Re
 }
 
 /// Checks that a header is there once, with this value.
-fn expect(headers: &HeaderMap, name: &'static str, expected: &str) -> Result<(), RpcError> {
+pub(super) fn expect(
+    headers: &HeaderMap,
+    name: &'static str,
+    expected: &str,
+) -> Result<(), RpcError> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().and_then(|value| value.to_str().ok());
     if values.next().is_none() && value.and_then(decoded).as_deref() == Some(expected) {
@@ -98,6 +110,23 @@ mod tests {
             (NAME, Some("=?base64?/w==?=")),
         ] {
             assert_eq!(check_with(&[(name, value)]), Err(Code::HeaderMismatch), "{name} {value:?}");
+        }
+    }
+
+    #[test]
+    fn the_headers_name_at_most_one_version() {
+        for (values, expected) in [
+            (vec![], Ok(None)),
+            (vec!["2025-06-18"], Ok(Some("2025-06-18"))),
+            (vec!["2025-06-18", "2025-06-18"], Ok(Some("2025-06-18"))),
+            (vec!["2025-06-18", "2025-11-25"], Err(Code::HeaderMismatch)),
+            (vec!["\u{e9}"], Err(Code::HeaderMismatch)),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in &values {
+                headers.append(VERSION, value.parse().unwrap());
+            }
+            assert_eq!(version(&headers).map_err(|error| error.code), expected, "{values:?}");
         }
     }
 
