@@ -111,14 +111,21 @@ fn named(schema: &InputsSchema, mut members: RawInputs) -> Result<RawInputs, Err
     Ok(named)
 }
 
-/// Returns true if an input for a file has this value by its name too. Clients send a picture twice if
-/// a question belongs to it.
+/// Returns true if the input for a file without a name has this value by its name too. Clients send a
+/// picture twice if a question belongs to it. Several inputs may be equally fit for such a file; then
+/// the value is for one that has none.
 fn is_given(schema: &InputsSchema, named: &RawInputs, value: &Json) -> bool {
-    named.iter().any(|(name, given)| {
-        let field = schema.fields().get(name);
-        let is_file = field.is_some_and(|field| matches!(field.shape(), Shape::Blob { .. }));
-        is_file && matches!(given, RawValue::Json(given) if given == value)
-    })
+    let files = schema.fields().iter();
+    let files = files.filter(|(_, field)| matches!(field.shape(), Shape::Blob { .. }));
+    let has_value =
+        |name: &str| matches!(named.get(name), Some(RawValue::Json(given)) if given == value);
+    match only(files.clone()) {
+        Some((name, _)) => has_value(name),
+        None => {
+            files.clone().all(|(name, _)| named.contains_key(name))
+                && files.clone().any(|(name, _)| has_value(name))
+        }
+    }
 }
 
 /// Returns the input that a value without a name is for, and true if the value is a list of values for

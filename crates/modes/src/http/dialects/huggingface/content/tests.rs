@@ -30,6 +30,10 @@ fn a_value_without_a_name_is_for_the_input_that_is_left() {
     let text = json!({"text": "text", "steps": {"type": "integer", "required": false}});
     let labels = json!({"text": "text", "candidate_labels": "json"});
     let question = json!({"image": "image", "question": "text"});
+    let optional = json!({"type": "image", "required": false});
+    let two_required = json!({"photo": "image", "other": "image"});
+    let two_optional = json!({"photo": optional, "other": optional});
+    let with_mask = json!({"photo": "image", "mask": optional});
     let any = json!({"data": "json"});
     let list = json!({"texts": {"type": "text", "list": true}});
     for (schema, body, expected) in [
@@ -63,6 +67,27 @@ fn a_value_without_a_name_is_for_the_input_that_is_left() {
             &question,
             json!({"inputs": {"question": "?", "image": "QQ=="}}),
             json!([{"question": "?", "image": "QQ=="}]),
+        ),
+        (
+            &two_required,
+            json!({"inputs": "QQ==", "parameters": {"other": "QQ=="}}),
+            json!([{"other": "QQ==", "photo": "QQ=="}]),
+        ),
+        (
+            &two_optional,
+            json!({"inputs": "QQ==", "other": "QQ=="}),
+            json!([{"other": "QQ==", "photo": "QQ=="}]),
+        ),
+        (
+            &with_mask,
+            json!({"inputs": "QQ==", "mask": "QQ=="}),
+            json!([{"mask": "QQ==", "photo": "QQ=="}]),
+        ),
+        (&with_mask, json!({"inputs": "QQ==", "photo": "QQ=="}), json!([{"photo": "QQ=="}])),
+        (
+            &two_required,
+            json!({"inputs": "QQ==", "photo": "QQ==", "other": "Qg=="}),
+            json!([{"photo": "QQ==", "other": "Qg=="}]),
         ),
         (&any, json!({"inputs": {"a": 1}}), json!([{"data": {"a": 1}}])),
         (&any, json!({"inputs": {"data": 1}}), json!([{"data": 1}])),
