@@ -30,6 +30,13 @@ RESULTS = {
         "content": None,
         "tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": {"a": 1}}}],
     },
+    "details": {
+        "usage": {
+            **USAGE,
+            "prompt_tokens_details": {"cached_tokens": 2},
+            "output_tokens_details": {"reasoning_tokens": 1},
+        },
+    },
     "cut": {"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": "{\"a\": 1"}}]},
     "fault": {"content": 5},
     "file": {"content-type": "image/png", "data": b"\x89PNG", "success": True},
@@ -100,7 +107,7 @@ async def answer(request):
         await asyncio.sleep(60)
         result = "late"
     elif text == "thoughtful":
-        await asyncio.sleep(16)
+        await GO.wait()
         result = "at last"
     elif text == "crash":
         os._exit(3)

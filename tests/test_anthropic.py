@@ -74,7 +74,12 @@ def test_a_request_is_converted_into_openais_messages(server):
         *said(
             [
                 {"type": "tool_result", "tool_use_id": "t1", "content": [text("sunny")]},
-                {"type": "tool_result", "tool_use_id": "t2", "content": "failed"},
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "t2",
+                    "content": "failed",
+                    "is_error": True,
+                },
                 text("ec"),
                 text("ho"),
                 {
@@ -100,7 +105,7 @@ def test_a_request_is_converted_into_openais_messages(server):
             *said("hello"),
             {"role": "assistant", "content": "calling", "tool_calls": [called]},
             {"role": "tool", "tool_call_id": "t1", "content": "sunny"},
-            {"role": "tool", "tool_call_id": "t2", "content": "failed"},
+            {"role": "tool", "tool_call_id": "t2", "content": "failed", "is_error": True},
             *said(
                 [
                     text("ec"),
@@ -136,6 +141,13 @@ def test_a_streamed_message(server):
         "usage": {"input_tokens": 0, "output_tokens": 0},
     }
     assert end == {"type": "message_stop"}
+
+
+def test_an_answer_has_the_id_of_its_request(server):
+    for is_streamed in [False, True]:
+        sent = body(messages=said("hi"), stream=is_streamed)
+        status, headers, _ = server.send("POST", PATH, sent, {**JSON, "X-Request-Id": "one"})
+        assert (status, headers["Request-Id"]) == (200, "one")
 
 
 def test_streamed_calls_of_tools(server):
@@ -196,7 +208,7 @@ def refused(answer):
     status, headers, content = answer
     assert headers["Content-Type"] == "application/json"
     kind, message = error(json.loads(content))
-    assert json.loads(content)["request_id"] == headers["X-Request-Id"]
+    assert json.loads(content)["request_id"] == headers["X-Request-Id"] == headers["Request-Id"]
     return (status, kind), message
 
 
@@ -215,6 +227,7 @@ UNKNOWN = {"type": "image", "source": {"type": "file", "file_id": "f"}}
         ("POST", PATH, body(messages=said([FILE])), JSON, INVALID, '"document"'),
         ("POST", PATH, body(messages=said([UNKNOWN])), JSON, INVALID, '"file"'),
         ("POST", PATH, body(messages=said("a"), system=5), JSON, INVALID, "system: expected"),
+        ("POST", PATH, body(messages=said(5), system="s"), JSON, INVALID, "messages[0].content:"),
         ("POST", PATH, body(messages=said("a"), temperature=9), JSON, INVALID, "from 0 to 2"),
         ("POST", PATH, body(messages=said("a"), stream=1), JSON, INVALID, "stream: expected"),
         (
@@ -250,7 +263,7 @@ UNKNOWN = {"type": "image", "source": {"type": "file", "file_id": "f"}}
             PATH,
             body(messages=said("slow")),
             {**JSON, "AI-Integration-Timeout": "0.3"},
-            (504, "api_error"),
+            (504, "timeout_error"),
             "0.3",
         ),
     ],

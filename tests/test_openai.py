@@ -4,6 +4,7 @@ import base64
 import concurrent.futures
 import json
 import re
+import urllib.request
 
 import pytest
 from chat_model import (
@@ -18,7 +19,7 @@ from chat_model import (
     parsed,
     send,
 )
-from support import eventually, in_background, serve
+from support import TIMEOUT, eventually, in_background, serve
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
@@ -46,9 +47,17 @@ def server(model):
 
 @pytest.fixture(scope="module", autouse=True)
 def thoughtful(server):
-    """Begins a stream whose first token comes after 16 s."""
-    sent = body(stream=True, messages=said("thoughtful"))
-    return in_background(server.send, "POST", CHAT, sent, JSON)
+    """Begins a stream whose first token comes after the first comment."""
+
+    def read():
+        sent = body(stream=True, messages=said("thoughtful"))
+        request = urllib.request.Request(server.url + CHAT, sent, JSON)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            comment = answer.readline()
+            send(server, CHAT, messages=said("go"))
+            return answer.status, (comment + answer.read()).decode()
+
+    return in_background(read)
 
 
 def said(text):
@@ -266,6 +275,14 @@ OTHER_SITE = {**JSON, "Origin": "https://evil.test"}
         (
             "POST",
             CHAT,
+            body(messages=said("a"), stream_options=5),
+            JSON,
+            (400, INVALID, "stream_options", "invalid_input"),
+            "an object",
+        ),
+        (
+            "POST",
+            CHAT,
             body(messages=said("a"), n=2),
             JSON,
             (400, INVALID, "n", "invalid_input"),
@@ -460,8 +477,7 @@ def test_each_address_is_counted_and_described(server):
 
 
 def test_a_comment_keeps_a_quiet_stream_open(thoughtful):
-    status, _, answer = thoughtful()
-    text = answer.decode()
+    status, text = thoughtful()
     assert status == 200
     assert text.startswith(": the model is at work\n\ndata: ")
     *chunks, _ = parsed(text)

@@ -50,6 +50,8 @@ def answer(inputs):
         text = inputs["text"]
         if text == "wrong":
             return {"no": "numbers"}
+        if text == "short":
+            return [1]
         if text == "two":
             return [[1, 2], [3, 4]]
         vector = [len(text), 0.25, -1e-3, 7.0][: inputs.get("dimensions", 4)]
@@ -216,6 +218,7 @@ def test_a_model_may_take_all_texts_at_once(program):
         ({"input": "a" * 100_001}, 413, None, "larger"),
         ({"input": "wrong"}, 500, None, "no embedding"),
         ({"input": "two"}, 500, None, "2 embeddings for 1 texts"),
+        ({"input": ["a", "short"]}, 500, None, "different lengths: 4 numbers and 1"),
         ({"input": ["a", "failure"]}, 500, None, "too dark"),
     ],
 )
@@ -396,6 +399,11 @@ def test_the_options_of_a_transcription(transcription):
     assert translated["task"] == "translate"
     encoded = base64.b64encode(b"x").decode()
     assert ok(post(transcription, TRANSCRIPTIONS, file=encoded)) == {"text": TEXT}
+    # Whether one value is a list depends on the input, and not on the brackets.
+    one = [*fields[:2], ("language[]", "en"), ("timestamp_granularities[]", "word")]
+    given = ok(send_form(transcription, TRANSCRIPTIONS, one))
+    assert given["inputs"] == {"language": "en", "timestamp_granularities": ["word"]}
+    assert given["language"] == "en"
 
 
 def test_a_transcription_as_it_is_made(transcription):

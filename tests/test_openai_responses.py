@@ -43,6 +43,9 @@ def test_a_whole_response(server):
     for call, expected in [(first, ("c1", "f", '{"a": 1}')), (second, ("c2", "g", "{}"))]:
         assert (call["call_id"], call["name"], call["arguments"]) == expected
         assert (call["type"], call["status"]) == ("function_call", "completed")
+    _, answer = send(server, RESPONSES, input="details")
+    assert answer["usage"]["input_tokens_details"] == {"cached_tokens": 2}
+    assert answer["usage"]["output_tokens_details"] == {"reasoning_tokens": 1}
     status, answer = send(server, RESPONSES, input="object")
     assert (answer["status"], answer["incomplete_details"]["reason"]) == (
         "incomplete",
@@ -88,6 +91,13 @@ def test_the_items_of_a_response_become_messages(server):
         "tool_choice": {"type": "function", "function": {"name": "f"}},
         "max_tokens": 5,
     }
+
+
+def test_an_error_names_the_item(server):
+    items = [{"type": "reasoning"}, *said("a"), *said(5)]
+    status, answer = send(server, RESPONSES, input=items, instructions="be nice")
+    words = "input[2].content: expected text or a list of parts"
+    assert (status, answer["error"]["message"]) == (400, words)
 
 
 def test_the_events_of_a_response(server):

@@ -49,7 +49,7 @@ const TEXT_OPTIONS: [&str; 5] = ["stop", "suffix", "user", "reasoning_effort", "
 /// A conversation that the model continues.
 #[derive(Debug, Default)]
 pub(crate) struct Conversation {
-    /// The messages, in the form of OpenAI's chat completions.
+    /// The messages, in the form of OpenAI's chat completions. Each has passed [`check`].
     pub(crate) messages: Vec<Json>,
     /// The other members of the request, which are inputs if the schema has them.
     pub(crate) options: Map<String, Json>,
@@ -101,7 +101,9 @@ impl Conversation {
     /// Makes the inputs of a job from the conversation.
     pub(crate) fn into_inputs(self, schema: &InputsSchema) -> Result<RawInputs, Error> {
         let Conversation { messages, options, place } = self;
-        check(&messages, place)?;
+        if messages.is_empty() {
+            return Err(unfit(place, "expected at least one message"));
+        }
         let several = options.get("n").filter(|n| !n.is_null() && n.as_u64() != Some(1));
         if several.is_some() {
             return Err(unfit("n", "expected 1, because each request gets one answer"));
@@ -116,29 +118,22 @@ impl Conversation {
     }
 }
 
-/// Checks that each message is an object with a role, and that its content is text or a list of parts.
-fn check(messages: &[Json], place: &str) -> Result<(), Error> {
-    if messages.is_empty() {
-        return Err(unfit(place, "expected at least one message"));
-    }
-    for (index, message) in messages.iter().enumerate() {
-        let fault = match (message.get("role"), message.get("content")) {
-            (Some(Json::String(_)), None | Some(Json::Null | Json::String(_))) => continue,
-            (Some(Json::String(_)), Some(Json::Array(parts))) => {
-                let mut faults = parts.iter().map(fault_of).enumerate();
-                match faults.find_map(|(part, fault)| Some((part, fault?))) {
-                    None => continue,
-                    Some((part, fault)) => format!("[{index}].content[{part}]: {fault}"),
-                }
-            }
-            (Some(Json::String(_)), Some(_)) => {
-                format!("[{index}].content: expected text or a list of parts")
-            }
-            _ => format!("[{index}]: expected an object with a role"),
-        };
-        return Err(Error::new(Kind::MalformedRequest, format!("{place}{fault}")));
-    }
-    Ok(())
+/// Checks that a message is an object with a role, and that its content is text or a list of parts.
+/// `place` is the member of the request that has it, and `index` is its number there.
+pub(crate) fn check(message: &Json, place: &str, index: usize) -> Result<(), Error> {
+    let fault = match (message.get("role"), message.get("content")) {
+        (Some(Json::String(_)), None | Some(Json::Null | Json::String(_))) => return Ok(()),
+        (Some(Json::String(_)), Some(Json::Array(parts))) => {
+            let mut faults = parts.iter().map(fault_of).enumerate();
+            let Some((part, fault)) = faults.find_map(|(part, fault)| Some((part, fault?))) else {
+                return Ok(());
+            };
+            format!(".content[{part}]: {fault}")
+        }
+        (Some(Json::String(_)), Some(_)) => ".content: expected text or a list of parts".to_owned(),
+        _ => ": expected an object with a role".to_owned(),
+    };
+    Err(Error::new(Kind::MalformedRequest, format!("{place}[{index}]{fault}")))
 }
 
 /// Returns what is wrong with a part of a message.

@@ -88,6 +88,13 @@ impl Usage {
         Ok(Usage { input, output, others: usage })
     }
 
+    /// Returns a further count, such as that of cached tokens, from the first of these members that
+    /// has it. Protocols name the members differently.
+    pub(crate) fn detail(&self, members: [&str; 2], name: &str) -> u64 {
+        let mut counts = members.iter().filter_map(|member| self.others.get(*member)?.get(name));
+        counts.find_map(Json::as_u64).unwrap_or_default()
+    }
+
     pub(crate) fn total(&self) -> u64 {
         self.input.saturating_add(self.output)
     }

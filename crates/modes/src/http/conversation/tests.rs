@@ -7,11 +7,12 @@ use crate::http::failure::Wording;
 /// Returns the inputs of a conversation as JSON, or the message of its error.
 fn inputs(schema: &Json, messages: &Json, options: &Json) -> Result<Json, String> {
     let (schema, _) = InputsSchema::parse(schema);
-    let conversation = Conversation {
-        messages: messages.as_array().unwrap().clone(),
-        options: options.as_object().unwrap().clone(),
-        place: "messages",
-    };
+    let messages = messages.as_array().unwrap().clone();
+    for (index, message) in messages.iter().enumerate() {
+        check(message, "messages", index).map_err(|error| error.message.to_string())?;
+    }
+    let conversation =
+        Conversation { messages, options: options.as_object().unwrap().clone(), place: "messages" };
     let raw = conversation.into_inputs(&schema).map_err(|error| error.message.to_string())?;
     let plain = raw.into_iter().map(|(name, value)| match value {
         RawValue::Text(text) => (name, text.into()),

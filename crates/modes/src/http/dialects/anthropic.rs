@@ -9,6 +9,7 @@ use ai_integration_contract::{Environment, SettingError, Task};
 use ai_integration_engine::Model;
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderName;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
@@ -35,6 +36,8 @@ const MESSAGES: &str = "/v1/messages";
 /// The name of the schema of errors.
 const ERROR: &str = "AnthropicError";
 const TASKS: [Task; 1] = [Task::Chat];
+/// The header with the id of a request, where Anthropic's clients look for it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 pub(crate) struct Anthropic;
 
@@ -70,7 +73,8 @@ impl Dialect for Anthropic {
     }
 
     fn refuse(&self, failure: &Failure, wording: Wording, id: &RequestId) -> Response {
-        (failure.reason.status_without_422(), Json(error(failure, wording, id))).into_response()
+        let body = Json(error(failure, wording, id));
+        (failure.reason.status_without_422(), [(REQUEST_ID, id.0.clone())], body).into_response()
     }
 }
 
@@ -81,13 +85,16 @@ async fn messages(
 ) -> Result<Response, Failure> {
     let is_streamed = conversation::is_streamed(&envelope.members)?;
     let context = call.context.clone();
+    let id = [(REQUEST_ID, context.id.0.clone())];
     let (model, ticket) = conversation::submit(&app, call, &TASKS, envelope, read).await?;
     let model = app.model_id(&model);
-    if is_streamed {
+    let response = if is_streamed {
         let words = MessageWords::new(model, context.id.clone());
-        return server_sent::respond(app, context, ticket, words).await;
-    }
-    conversation::respond(ticket, move |reply| whole(&model, reply)).await
+        server_sent::respond(app, context, ticket, words).await?
+    } else {
+        conversation::respond(ticket, move |reply| whole(&model, reply)).await?
+    };
+    Ok((id, response).into_response())
 }
 
 fn whole(model: &str, reply: &Reply) -> Result<Value, Failure> {

@@ -3,7 +3,7 @@
 use ai_integration_contract::Error;
 use serde_json::{Map, Value, json};
 
-use crate::http::conversation::Conversation;
+use crate::http::conversation::{Conversation, check};
 use crate::http::inputs::envelope::{excerpt, unfit};
 
 /// Reads a request.
@@ -22,7 +22,11 @@ pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Erro
     };
     for (index, message) in given.into_iter().enumerate() {
         let fault = |fault: String| unfit(&format!("messages[{index}]"), fault);
+        let begun = messages.len();
         add(&mut messages, message).map_err(fault)?;
+        for message in &messages[begun..] {
+            check(message, "messages", index)?;
+        }
     }
     if let Some(Value::Array(tools)) = members.get_mut("tools") {
         tools.iter_mut().for_each(convert_tool);
@@ -60,7 +64,12 @@ fn add(messages: &mut Vec<Value>, mut message: Value) -> Result<(), String> {
                     other => other,
                 };
                 let id = block["tool_use_id"].take();
-                messages.push(json!({"role": "tool", "tool_call_id": id, "content": content}));
+                let mut result = json!({"role": "tool", "tool_call_id": id, "content": content});
+                // OpenAI's messages have no member that says so, but the model may need to know.
+                if block["is_error"] == true {
+                    result["is_error"] = true.into();
+                }
+                messages.push(result);
             }
             // The thoughts of earlier answers are not needed to go on.
             "thinking" | "redacted_thinking" => {}

@@ -41,6 +41,9 @@ pub(super) async fn chat(
 pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Error> {
     match members.remove("messages") {
         Some(Value::Array(messages)) => {
+            for (index, message) in messages.iter().enumerate() {
+                conversation::check(message, "messages", index)?;
+            }
             Ok(Conversation { messages, options: members, place: "messages" })
         }
         _ => Err(unfit("messages", "expected a list of messages")),
@@ -49,8 +52,12 @@ pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Erro
 
 /// Returns true if a stream must end with the numbers of tokens.
 pub(super) fn wants_usage(members: &Map<String, Value>) -> Result<bool, Error> {
-    let options = members.get("stream_options").filter(|options| !options.is_null());
-    match options.map(|options| &options["include_usage"]) {
+    let options = match members.get("stream_options") {
+        None | Some(Value::Null) => return Ok(false),
+        Some(Value::Object(options)) => options,
+        Some(_) => return Err(unfit("stream_options", "expected an object")),
+    };
+    match options.get("include_usage") {
         None | Some(Value::Null) => Ok(false),
         Some(Value::Bool(wanted)) => Ok(*wanted),
         Some(_) => Err(unfit("stream_options", "expected include_usage to be true or false")),

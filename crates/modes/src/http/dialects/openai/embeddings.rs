@@ -146,9 +146,17 @@ fn write(
     is_base64: bool,
 ) -> Result<Response, Failure> {
     let mut data = Vec::with_capacity(count);
+    let mut length = None;
     for outcome in outcomes {
         for numbers in vectors(outcome)? {
             let floats = floats(numbers)?;
+            let (first, own) = (*length.get_or_insert(floats.len()), floats.len());
+            if own != first {
+                let message = format!(
+                    "the model gave embeddings of different lengths: {first} numbers and {own}"
+                );
+                return Err(Error::new(Kind::ModelFailed, message).into());
+            }
             let vector =
                 if is_base64 { Vector::Base64(base64(&floats)) } else { Vector::Numbers(numbers) };
             data.push(Embedding { object: "embedding", index: data.len(), vector });

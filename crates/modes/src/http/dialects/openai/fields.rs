@@ -16,19 +16,13 @@ pub(super) fn from_json(members: Map<String, Json>) -> RawInputs {
     members.into_iter().map(|(name, value)| (name, RawValue::Json(value))).collect()
 }
 
-/// Joins the values of `name[]` to those of `name`, because clients send lists under both names.
+/// Joins the values of `name[]` to those of `name`, because clients send lists under both names. One
+/// value stays as it is: the schema decides whether it is a list.
 pub(super) fn join_lists(raw: RawInputs) -> RawInputs {
     let mut joined = RawInputs::with_capacity(raw.len());
     for (name, value) in raw {
-        let Some(base) = name.strip_suffix("[]") else {
-            put(&mut joined, name, value);
-            continue;
-        };
-        let values = match value {
-            RawValue::List(values) => values,
-            value => vec![value],
-        };
-        put(&mut joined, base.to_owned(), RawValue::List(values));
+        let name = name.strip_suffix("[]").map(ToOwned::to_owned).unwrap_or(name);
+        put(&mut joined, name, value);
     }
     joined
 }
@@ -138,7 +132,7 @@ mod tests {
     fn repeated_members_become_a_list_under_both_names() {
         let list = |values: &[&str]| RawValue::List(values.iter().copied().map(text).collect());
         for (given, expected) in [
-            (vec![("image[]", text("a"))], list(&["a"])),
+            (vec![("image[]", text("a"))], text("a")),
             (vec![("image[]", list(&["a", "b"]))], list(&["a", "b"])),
             (vec![("image", text("a"))], text("a")),
             (vec![("image", text("a")), ("image[]", text("b"))], list(&["a", "b"])),

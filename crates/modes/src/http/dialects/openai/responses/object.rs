@@ -68,11 +68,14 @@ pub(super) fn id(prefix: &str) -> String {
 }
 
 fn usage(usage: &Usage) -> Value {
+    let cached = usage.detail(["input_tokens_details", "prompt_tokens_details"], "cached_tokens");
+    let reasoning =
+        usage.detail(["output_tokens_details", "completion_tokens_details"], "reasoning_tokens");
     json!({
         "input_tokens": usage.input,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": cached},
         "output_tokens": usage.output,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": reasoning},
         "total_tokens": usage.total(),
     })
 }

@@ -3,7 +3,7 @@
 use ai_integration_contract::Error;
 use serde_json::{Map, Value, json};
 
-use crate::http::conversation::Conversation;
+use crate::http::conversation::{Conversation, check};
 use crate::http::inputs::envelope::{excerpt, unfit};
 
 /// Members for which a server must store responses.
@@ -30,8 +30,12 @@ pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Erro
         Some(text @ Value::String(_)) => messages.push(json!({"role": "user", "content": text})),
         Some(Value::Array(items)) => {
             for (index, item) in items.into_iter().enumerate() {
+                let begun = messages.len();
                 add(&mut messages, item)
                     .map_err(|fault| unfit(&format!("input[{index}]"), fault))?;
+                for message in &messages[begun..] {
+                    check(message, "input", index)?;
+                }
             }
         }
         _ => return Err(unfit("input", "expected text or a list of items")),
