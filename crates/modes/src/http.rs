@@ -25,9 +25,7 @@ pub(crate) mod dialects;
 pub(crate) mod failure;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-pub(crate) mod given_up;
-#[cfg(feature = "lambda")]
-pub(crate) mod in_process;
+pub(crate) mod headless;
 pub(crate) mod inputs;
 pub(crate) mod large;
 pub(crate) mod limits;
@@ -42,11 +40,11 @@ mod records;
 pub(crate) mod request_context;
 mod routes;
 mod server_sent;
+pub(crate) mod start_failure;
 mod tasks;
 mod tensors;
 mod trace;
-pub(crate) mod wire;
-pub(crate) mod without_server;
+mod wire;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -67,13 +65,13 @@ use self::config::{HttpSettings, SETTINGS, ServerConfig};
 use self::dialect::Dialect;
 use self::dialects::missing_for_page;
 use self::failure::Failure;
-use self::given_up::given_up;
 use self::inputs::body::BodyReader;
 use self::inputs::intake::Intake;
 use self::listen::{address_note, listen, readable};
 use self::metrics::HttpMetrics;
 use self::page::{built, routes as page_routes};
 use self::routes::Mounted;
+use self::start_failure::start_failure;
 use self::tensors::statistics::Statistics;
 use self::wire::addresses::Addresses;
 use self::wire::edge::{Edge, INERT, route};
@@ -145,7 +143,7 @@ async fn run(context: Context) -> ExitStatus {
 
     let mut state = context.engine.state();
     let ready = announce_readiness(state.clone(), url);
-    let failed = given_up(&mut state, context.config.reload, context.logs_for_people);
+    let failed = start_failure(&mut state, context.config.reload, context.logs_for_people);
     let status = tokio::select! {
         () = context.stop.cancelled() => {
             tracing::info!("stopping; {} requests are queued", context.engine.queued());

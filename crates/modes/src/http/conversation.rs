@@ -11,6 +11,7 @@ pub(crate) mod description;
 mod members;
 pub(crate) mod parts;
 pub(crate) mod reply;
+pub(crate) mod stream;
 pub(crate) mod tool_calls;
 
 use std::sync::Arc;
@@ -25,21 +26,17 @@ use self::reply::Reply;
 use crate::http::app::App;
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
-use crate::http::inputs::envelope::{Envelope, unfit};
+use crate::http::inputs::envelope::{Envelope, HANDLED, unfit};
 use crate::http::inputs::request::RequestInputs;
-use crate::http::inputs::unnamed::only;
-use crate::http::large::work_on;
+use crate::http::inputs::unnamed::{is_text, only};
+use crate::http::large::{PASSES, work_on};
 use crate::http::tasks;
 
-/// The number of times that the bytes of a result are processed while the answer is made.
-const PASSES: usize = 3;
 const MESSAGES: &str = "messages";
 const SYSTEM: &str = "system";
 const HISTORY: &str = "history";
 /// The roles of messages that instruct the model.
 const INSTRUCTING: [&str; 2] = ["system", "developer"];
-/// Members of a request that the server handles itself.
-const HANDLED: [&str; 4] = ["model", "n", "stream", "stream_options"];
 /// Options that protocols name differently.
 const SAME: [&[&str]; 2] =
     [&["max_tokens", "max_completion_tokens", "max_output_tokens"], &["stop", "stop_sequences"]];
@@ -88,27 +85,18 @@ pub(crate) async fn respond(
     work_on(size, answer).await?
 }
 
-/// Returns true if a request asks for a streamed answer.
-pub(crate) fn is_streamed(members: &Map<String, Json>) -> Result<bool, Error> {
-    match members.get("stream") {
-        None | Some(Json::Null) => Ok(false),
-        Some(Json::Bool(is_streamed)) => Ok(*is_streamed),
-        Some(_) => Err(unfit("stream", "expected true or false")),
-    }
-}
-
 impl Conversation {
     /// Makes the inputs of a job from the conversation.
     pub(crate) fn into_inputs(self, schema: &InputsSchema) -> Result<RawInputs, Error> {
-        let Conversation { messages, options, place } = self;
+        let Conversation { messages, mut options, place } = self;
         if messages.is_empty() {
             return Err(unfit(place, "expected at least one message"));
         }
-        let several = options.get("n").filter(|n| !n.is_null() && n.as_u64() != Some(1));
+        let several = options.remove("n").filter(|n| !n.is_null() && n.as_u64() != Some(1));
         if several.is_some() {
             return Err(unfit("n", "expected 1, because each request gets one answer"));
         }
-        let mut raw = if has(schema, MESSAGES, &Shape::Json) {
+        let mut raw = if has(schema, MESSAGES, is_json) {
             RawInputs::from([(MESSAGES.to_owned(), RawValue::Json(messages.into()))])
         } else {
             of_last_message(schema, messages, place)?
@@ -178,14 +166,14 @@ fn of_last_message(
         raw.insert(name.to_owned(), RawValue::Text(parts.text));
     }
     add_media(schema, parts.media, place, &mut raw)?;
-    if has(schema, SYSTEM, &TEXT) {
+    if has(schema, SYSTEM, is_text) {
         let texts = before.extract_if(.., |message| is_instructing(message));
         let texts: Vec<String> = texts.map(|mut message| parts::text_of(&mut message)).collect();
         if !texts.is_empty() {
             raw.insert(SYSTEM.to_owned(), RawValue::Text(texts.join("\n")));
         }
     }
-    if has(schema, HISTORY, &Shape::Json) {
+    if has(schema, HISTORY, is_json) {
         raw.insert(HISTORY.to_owned(), RawValue::Json(before.into()));
     }
     Ok(raw)
@@ -195,12 +183,14 @@ fn is_instructing(message: &Json) -> bool {
     INSTRUCTING.iter().any(|role| message["role"] == *role)
 }
 
-const TEXT: Shape = Shape::Text { format: None };
-
-/// Returns true if the schema has an input of this name and shape.
-fn has(schema: &InputsSchema, name: &str, shape: &Shape) -> bool {
+/// Returns true if the schema has an input of this name and kind, which takes no list.
+fn has(schema: &InputsSchema, name: &str, is_kind: fn(&Field) -> bool) -> bool {
     let field = schema.fields().get(name);
-    field.is_some_and(|field| field.items.is_none() && field.shape() == *shape)
+    field.is_some_and(|field| field.items.is_none() && is_kind(field))
+}
+
+fn is_json(field: &Field) -> bool {
+    field.shape() == Shape::Json
 }
 
 /// Returns the input for the text of the user's message.
@@ -209,7 +199,7 @@ fn text_input(schema: &InputsSchema) -> Result<(&str, &Field), Error> {
         let name = name.as_str();
         let is_option = TEXT_OPTIONS.contains(&name) && !field.required;
         let is_other = is_option || name == SYSTEM || name == HISTORY;
-        !is_other && field.items.is_none() && field.shape() == TEXT
+        !is_other && field.items.is_none() && is_text(field)
     });
     only(texts).ok_or_else(|| {
         let message = "the model has neither a JSON input \"messages\" nor exactly one required text \

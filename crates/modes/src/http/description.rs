@@ -161,6 +161,21 @@ pub(crate) fn json_response(description: &str) -> Value {
     content(description, &json!({"application/json": {"schema": {"type": "object"}}}))
 }
 
+/// Describes the response to a request that fails: JSON of this schema, or a problem document if the
+/// request is refused before its dialect is known.
+pub(crate) fn failed(error: &Value) -> Value {
+    let types = json!({
+        "application/json": {"schema": error},
+        "application/problem+json": {"schema": reference("Problem")},
+    });
+    content("There is no answer", &types)
+}
+
+/// Refers to a schema in the document.
+pub(crate) fn reference(schema: &str) -> Value {
+    json!({"$ref": place(schema)})
+}
+
 /// Returns the place of a schema in the document.
 pub(crate) fn place(schema: &str) -> String {
     format!("#/components/schemas/{schema}")

@@ -10,8 +10,7 @@ use serde::de::IgnoredAny;
 
 use crate::http::conversation::chunks::Chunks;
 use crate::http::conversation::reply::Reply;
-use crate::http::dialects::openai::{chat, completions, other_tasks, responses};
-use crate::http::dialects::sagemaker::lines::{Content, Format, Lines};
+use crate::http::dialects::openai::{chat, completions, fuzzing, responses};
 use crate::http::dialects::{anthropic, grpc, huggingface, kserve, oip};
 use crate::http::inputs::egress;
 use crate::http::inputs::images;
@@ -239,7 +238,7 @@ pub fn media(bytes: &[u8]) {
         let Ok(inputs) = request::fuzz(&body, reservation) else { continue };
         let jobs = match choice % 5 {
             4 => huggingface::content::records(&schema, inputs, MOST).map(|records| records.jobs),
-            choice => other_tasks::fuzz(choice, &schema, inputs, MOST),
+            choice => fuzzing::jobs(choice, &schema, inputs, MOST),
         };
         let Ok(jobs) = jobs else { continue };
         assert!((1..=MOST).contains(&jobs.len()));

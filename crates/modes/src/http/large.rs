@@ -11,6 +11,9 @@ use tokio::task::{spawn_blocking, yield_now};
 /// The size in bytes from which work is done on another thread. For less data, the change of
 /// threads takes more time than it saves.
 pub(crate) const LARGE: usize = 2 << 20;
+/// The number of times that the bytes of a result are processed while it is written as JSON: for base64,
+/// for JSON, and for the copy that is sent.
+pub(crate) const PASSES: usize = 3;
 /// The size in bytes from which other tasks get a turn after work on this thread.
 const MODERATE: usize = 64 << 10;
 /// The size in bytes from which memory is freed on another thread, because each page of memory

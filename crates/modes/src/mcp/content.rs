@@ -13,12 +13,9 @@ use uuid::Uuid;
 /// The content type of a result to which the model gave none.
 const ANY: &str = "application/octet-stream";
 
-/// The number of times that the bytes of a result are processed: for base64 and for JSON.
-pub(crate) const PASSES: usize = 3;
-
 /// The parts of a result that depend on the version of the protocol and on the tool.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Form {
+pub(crate) struct ResultFormat {
     /// True if the tool has a schema of its structured result.
     pub(crate) has_schema: bool,
     /// True if a structured result may be any JSON. It is an object otherwise.
@@ -60,8 +57,8 @@ struct Resource<'a> {
 /// Writes a successful result of the model.
 ///
 /// # Errors
-/// The result has not the form that the model's author declares.
-pub(crate) fn success(outcome: &Outcome, form: &Form) -> Result<String, Error> {
+/// The result has not the format that the model's author declares.
+pub(crate) fn success(outcome: &Outcome, format: &ResultFormat) -> Result<String, Error> {
     let content_type = outcome.content_type.as_deref().filter(|given| !given.is_empty());
     let media = match outcome.media_type() {
         media if media.is_empty() => ANY.to_owned(),
@@ -69,8 +66,8 @@ pub(crate) fn success(outcome: &Outcome, form: &Form) -> Result<String, Error> {
     };
     let is_json = outcome.is_json() || matches!(outcome.data, Data::Json(_));
     let text = outcome.data.as_text().filter(|_| is_json || media.starts_with("text/"));
-    let structured = text.filter(|_| is_json).and_then(|text| structured(text, form));
-    if form.has_schema && structured.is_none() {
+    let structured = text.filter(|_| is_json).and_then(|text| structured(text, format));
+    if format.has_schema && structured.is_none() {
         let message = format!(
             "the model's result is {}, but its author declares JSON of a schema that this protocol \
              sends as structured content",
@@ -88,18 +85,18 @@ pub(crate) fn success(outcome: &Outcome, form: &Form) -> Result<String, Error> {
         content,
         structured_content: structured,
         is_error: false,
-        additions: &form.additions,
+        additions: &format.additions,
     };
     written(&result)
 }
 
 /// Writes a failure with its reason.
-pub(crate) fn failure(reason: &str, form: &Form) -> Result<String, Error> {
+pub(crate) fn failure(reason: &str, format: &ResultFormat) -> Result<String, Error> {
     written(&CallToolResult {
         content: vec![Block::Text { text: reason }],
         structured_content: None,
         is_error: true,
-        additions: &form.additions,
+        additions: &format.additions,
     })
 }
 
@@ -108,10 +105,10 @@ fn written(result: &CallToolResult<'_>) -> Result<String, Error> {
     serde_json::to_string(result).map_err(unwritable)
 }
 
-/// Returns the JSON as the model wrote it, if this form can have it.
-fn structured(text: &str, form: &Form) -> Option<Box<JsonText>> {
+/// Returns the JSON as the model wrote it, if this format can have it.
+fn structured(text: &str, format: &ResultFormat) -> Option<Box<JsonText>> {
     let text = text.trim();
-    let fits = form.takes_any_json || text.starts_with('{');
+    let fits = format.takes_any_json || text.starts_with('{');
     // A message is one line. Line breaks are never inside the strings of JSON.
     let line = text.replace(['\n', '\r'], " ");
     JsonText::from_string(line).ok().filter(|_| fits)
@@ -136,8 +133,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn content(outcome: &Outcome, form: &Form) -> Json {
-        serde_json::from_str(&success(outcome, form).unwrap()).unwrap()
+    fn content(outcome: &Outcome, format: &ResultFormat) -> Json {
+        serde_json::from_str(&success(outcome, format).unwrap()).unwrap()
     }
 
     #[test]
@@ -156,12 +153,12 @@ mod tests {
             (Outcome { success: true, ..Outcome::default() }, json!([])),
         ] {
             let expected = json!({"content": blocks, "isError": false});
-            assert_eq!(content(&outcome, &Form::default()), expected);
+            assert_eq!(content(&outcome, &ResultFormat::default()), expected);
         }
         for (media, shown) in
             [("application/pdf", "application/pdf"), ("", ANY), ("text/x", "text/x")]
         {
-            let result = content(&Outcome::bytes(media, &b"\xff"[..]), &Form::default());
+            let result = content(&Outcome::bytes(media, &b"\xff"[..]), &ResultFormat::default());
             let resource = &result["content"][0]["resource"];
             assert_eq!((&resource["blob"], &resource["mimeType"]), (&json!("/w=="), &json!(shown)));
             assert!(resource["uri"].as_str().unwrap().starts_with("urn:uuid:"));
@@ -170,17 +167,17 @@ mod tests {
 
     #[test]
     fn json_is_text_and_structured_content() {
-        let any = Form { takes_any_json: true, ..Form::default() };
+        let any = ResultFormat { takes_any_json: true, ..ResultFormat::default() };
         let object = "{\"a\":\n [1.50,\r\n\"\\n\"]}";
         let outcome = Outcome::bytes("application/json", object);
-        let written = success(&outcome, &Form::default()).unwrap();
+        let written = success(&outcome, &ResultFormat::default()).unwrap();
         assert!(written.contains(r#""structuredContent":{"a":  [1.50,  "\n"]}"#), "{written}");
         assert!(!written.contains('\n'));
         assert_eq!(content(&outcome, &any)["content"][0]["text"], object);
         let list = Outcome::json([1, 2]);
-        assert_eq!(content(&list, &Form::default()).get("structuredContent"), None);
+        assert_eq!(content(&list, &ResultFormat::default()).get("structuredContent"), None);
         assert_eq!(content(&list, &any)["structuredContent"], json!([1, 2]));
-        let schema = Form { has_schema: true, ..any };
+        let schema = ResultFormat { has_schema: true, ..any };
         assert!(success(&list, &schema).is_ok());
         let error = success(&Outcome::text("1"), &schema).unwrap_err();
         assert!(error.message.starts_with("the model's result is text/plain"), "{error}");
@@ -189,9 +186,9 @@ mod tests {
     #[test]
     fn a_failure_is_text() {
         let additions = Map::from_iter([("resultType".to_owned(), "complete".into())]);
-        let form = Form { additions, ..Form::default() };
+        let format = ResultFormat { additions, ..ResultFormat::default() };
         assert_eq!(
-            failure("too \"dark\"\n", &form).unwrap(),
+            failure("too \"dark\"\n", &format).unwrap(),
             r#"{"content":[{"type":"text","text":"too \"dark\"\n"}],"isError":true,"resultType":"complete"}"#
         );
     }

@@ -4,7 +4,7 @@ use ai_integration_contract::{Outcome, json as strict};
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use crate::mcp::content::{Form, failure, success};
+use crate::mcp::content::{ResultFormat, failure, success};
 use crate::mcp::message::{Message, response};
 use crate::mcp::progress::Progress;
 use crate::mcp::version::{Era, check, meta, named};
@@ -38,13 +38,13 @@ pub fn messages(bytes: &[u8]) {
     let is_sound = outcome.json_fault().is_none();
     for takes_any_json in [false, true].into_iter().filter(|_| is_sound) {
         for has_schema in [false, true] {
-            let form = Form { has_schema, takes_any_json, ..Form::default() };
-            if let Ok(result) = success(&outcome, &form) {
+            let format = ResultFormat { has_schema, takes_any_json, ..ResultFormat::default() };
+            if let Ok(result) = success(&outcome, &format) {
                 assert_line(&response(&Json::Null, &result));
             }
         }
     }
-    if let Ok(result) = failure(&String::from_utf8_lossy(data), &Form::default()) {
+    if let Ok(result) = failure(&String::from_utf8_lossy(data), &ResultFormat::default()) {
         assert_line(&response(&Json::Null, &result));
     }
 }

@@ -9,9 +9,9 @@ use crate::http::app::App;
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::request::{MAX_FIELDS, RequestInputs, too_many};
-use crate::http::large::work_on;
+use crate::http::large::{PASSES, work_on};
 use crate::http::request_context::RequestContext;
-use crate::mcp::content::{self, Form, PASSES};
+use crate::mcp::content::{self, ResultFormat};
 use crate::mcp::message::{Code, Request, RpcError};
 use crate::mcp::progress::Progress;
 use crate::mcp::tool::{additions, capabilities, describe, lifetime, output_schema, server_info};
@@ -40,8 +40,8 @@ pub(crate) async fn answer(app: &App, exchange: Exchange) -> Result<String, RpcE
     let mut result = match (era, exchange.request.method.as_str()) {
         (_, CALL) => return call(app, exchange).await,
         (_, "tools/list") => list(app, exchange).await?,
-        (Era::WithBeginning, "initialize") => initialize(&exchange.request.params)?,
-        (Era::WithBeginning, "ping") => Map::new(),
+        (Era::Handshake, "initialize") => initialize(&exchange.request.params)?,
+        (Era::Handshake, "ping") => Map::new(),
         (Era::Stateless, "server/discover") => {
             let mut result = lifetime(app, era);
             result.insert("supportedVersions".to_owned(), json!(STATELESS));
@@ -97,26 +97,26 @@ async fn call(app: &App, exchange: Exchange) -> Result<String, RpcError> {
         return Err(invalid("the request has no text name, which names the tool"));
     };
     let takes_any_json = era == Era::Stateless;
-    let mut form = Form { has_schema: false, takes_any_json, additions: additions(era) };
+    let mut format = ResultFormat { has_schema: false, takes_any_json, additions: additions(era) };
     let context = call.context.clone();
     let model = match app.model(&mut call).await {
         Ok(model) => model,
-        Err(failure) => return failed(app, &context, &failure, &form),
+        Err(failure) => return failed(app, &context, &failure, &format),
     };
     let id = app.model_id(&model);
     if name != id {
         return Err(invalid(format!("there is no such tool; this server has the tool {id:?}")));
     }
-    form.has_schema = output_schema(&model, era).is_some();
+    format.has_schema = output_schema(&model, era).is_some();
     let written = match run(app, call, arguments, reservation, reports).await {
         Ok(outcome) => {
-            let (size, form) = (outcome.data.len(), form.clone());
-            let write = move || content::success(&outcome, &form).map_err(Failure::from);
+            let (size, format) = (outcome.data.len(), format.clone());
+            let write = move || content::success(&outcome, &format).map_err(Failure::from);
             work_on(PASSES * size, write).await.unwrap_or_else(|error| Err(error.into()))
         }
         Err(failure) => Err(failure),
     };
-    written.or_else(|failure| failed(app, &context, &failure, &form))
+    written.or_else(|failure| failed(app, &context, &failure, &format))
 }
 
 /// Runs one job, and reports its progress.
@@ -153,11 +153,11 @@ fn failed(
     app: &App,
     context: &RequestContext,
     failure: &Failure,
-    form: &Form,
+    format: &ResultFormat,
 ) -> Result<String, RpcError> {
     app.record_late(failure, context);
     let internal = |error: Error| RpcError::new(Code::Internal, error.message);
-    content::failure(&failure.detail(app.wording()), form).map_err(internal)
+    content::failure(&failure.detail(app.wording()), format).map_err(internal)
 }
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> RpcError {

@@ -17,13 +17,13 @@ use crate::console::eprint;
 use crate::exit::ExitStatus;
 use crate::http::app::App;
 use crate::http::config::HttpSettings;
-use crate::http::given_up::given_up;
+use crate::http::headless;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::intake::Intake;
 use crate::http::large::work_on;
 use crate::http::limits::ClientLimits;
 use crate::http::request_context::{RequestContext, RequestId};
-use crate::http::without_server;
+use crate::http::start_failure::start_failure;
 use crate::mcp::message::{Code, Message, Request, RpcError, response};
 use crate::mcp::running::Running;
 use crate::mcp::server::{CANCELLED, Exchange, answer};
@@ -75,7 +75,7 @@ pub(crate) async fn serve(context: Context) -> ExitStatus {
         output,
     };
     let mut state = context.engine.state();
-    let failed = given_up(&mut state, context.config.reload, context.logs_for_people);
+    let failed = start_failure(&mut state, context.config.reload, context.logs_for_people);
     let status = tokio::select! {
         () = session.take_all(&mut lines) => ExitStatus::Done,
         () = context.stop.cancelled() => ExitStatus::Done,
@@ -89,7 +89,7 @@ pub(crate) async fn serve(context: Context) -> ExitStatus {
 fn read(context: &Context) -> Result<(App, ClientLimits, Duration), SettingError> {
     let limits = ClientLimits::read(&context.environment)?;
     let stop_timeout = HttpSettings::read(&context.environment)?.stop_timeout;
-    Ok((without_server::app(context, limits)?, limits, stop_timeout))
+    Ok((headless::app(context, limits)?, limits, stop_timeout))
 }
 
 /// Starts the thread that reads standard input. Its lines have at most `limit` bytes.

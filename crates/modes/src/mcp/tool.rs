@@ -148,7 +148,7 @@ mod tests {
         let (object, list) = (json!({"type": "object"}), json!({"type": "array"}));
         for (schema, older) in [(&object, Some(&object)), (&list, None)] {
             let model = model(schema);
-            assert_eq!(output_schema(&model, Era::WithBeginning), older);
+            assert_eq!(output_schema(&model, Era::Handshake), older);
             assert_eq!(output_schema(&model, Era::Stateless), Some(schema));
         }
         assert_eq!(output_schema(&Model::default(), Era::Stateless), None);

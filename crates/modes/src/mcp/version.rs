@@ -7,13 +7,13 @@ use serde_json::{Map, Value as Json, json};
 use crate::http::inputs::envelope::excerpt;
 use crate::mcp::message::{Code, RpcError};
 
-/// The versions that begin with `initialize`, the oldest first.
-pub(crate) const WITH_BEGINNING: [&str; 4] =
+/// The versions with a handshake, the request `initialize`. The oldest is the first.
+pub(crate) const WITH_HANDSHAKE: [&str; 4] =
     ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
-/// The versions without a beginning.
+/// The versions without a handshake.
 pub(crate) const STATELESS: [&str; 1] = ["2026-07-28"];
 /// The version for clients that ask for an unknown one.
-const LATEST_WITH_BEGINNING: &str = WITH_BEGINNING[WITH_BEGINNING.len() - 1];
+const LATEST_WITH_HANDSHAKE: &str = WITH_HANDSHAKE[WITH_HANDSHAKE.len() - 1];
 
 /// The members of `_meta` that every request must have since 2026-07-28.
 pub(crate) const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -22,15 +22,17 @@ const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 /// The generation of a request's version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Era {
-    WithBeginning,
+    /// A handshake settles the version: up to 2025-11-25.
+    Handshake,
+    /// Each request names its version: since 2026-07-28.
     Stateless,
 }
 
 impl Era {
     /// Returns the era of a message. `header` is the version that a header of HTTP names.
     pub(crate) fn of(params: &Map<String, Json>, header: Option<&str>) -> Self {
-        let is_older = header.is_none_or(|version| WITH_BEGINNING.contains(&version));
-        if is_older && !has_version(params) { Era::WithBeginning } else { Era::Stateless }
+        let is_older = header.is_none_or(|version| WITH_HANDSHAKE.contains(&version));
+        if is_older && !has_version(params) { Era::Handshake } else { Era::Stateless }
     }
 }
 
@@ -74,8 +76,8 @@ pub(crate) fn check(requested: &str) -> Result<(), RpcError> {
 
 /// Returns the version that `initialize` settles on, if a client asks for `requested`.
 pub(crate) fn settled(requested: &str) -> &'static str {
-    let known = WITH_BEGINNING.into_iter().find(|version| *version == requested);
-    known.unwrap_or(LATEST_WITH_BEGINNING)
+    let known = WITH_HANDSHAKE.into_iter().find(|version| *version == requested);
+    known.unwrap_or(LATEST_WITH_HANDSHAKE)
 }
 
 #[cfg(test)]
@@ -91,8 +93,8 @@ mod tests {
         let named = params(&json!({VERSION: "2026-07-28"}));
         let token = params(&json!({"progressToken": 1}));
         for (params, header, era) in [
-            (&Map::new(), None, Era::WithBeginning),
-            (&token, Some("2025-06-18"), Era::WithBeginning),
+            (&Map::new(), None, Era::Handshake),
+            (&token, Some("2025-06-18"), Era::Handshake),
             (&token, Some("2026-07-28"), Era::Stateless),
             (&token, Some("1999-01-01"), Era::Stateless),
             (&named, None, Era::Stateless),

@@ -4,7 +4,7 @@ use ai_integration_contract::InputsSchema;
 use serde_json::{Map, Value, json};
 
 use crate::http::conversation::{HISTORY, MESSAGES, SYSTEM, is_for_media, text_input};
-use crate::http::description::{Encoding, content, inputs};
+use crate::http::description::{Encoding, content, failed, inputs, reference};
 
 /// An operation of a protocol for chat models.
 pub(crate) struct Operation<'a> {
@@ -38,21 +38,10 @@ impl Operation<'_> {
             "requestBody": {"required": true, "content": {"application/json": {"schema": body}}},
             "responses": {
                 "200": content("The answer, or with `stream` its events", &success),
-                "default": failed(self.error),
+                "default": failed(&reference(self.error)),
             },
         })
     }
-}
-
-/// Describes the response to a request that fails.
-pub(crate) fn failed(error: &str) -> Value {
-    let reference = |name| json!({"schema": {"$ref": format!("#/components/schemas/{name}")}});
-    let types = json!({
-        "application/json": reference(error),
-        // The response to a request that is refused before its dialect is known.
-        "application/problem+json": reference("Problem"),
-    });
-    content("There is no answer", &types)
 }
 
 /// Describes a list of messages, each with a role and a content. One of them is the user's.

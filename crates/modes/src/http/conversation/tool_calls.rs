@@ -42,7 +42,7 @@ pub(crate) struct Numbered {
 
 /// The place of a part among the calls of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     pub(crate) number: usize,
     /// True if this is the first part of its call.
     pub(crate) is_new: bool,
@@ -104,7 +104,7 @@ impl Numbered {
 
     /// Finds the call of a part: by its index, else by its id. A part without both continues the last
     /// call, unless it names a function. A part that names another function begins a call.
-    pub(crate) fn place(&mut self, part: &ToolCall) -> Place {
+    pub(crate) fn place(&mut self, part: &ToolCall) -> Position {
         let mut calls = self.calls.iter();
         let known = match (part.index, &part.id) {
             (Some(_), _) => calls.position(|call| call.index == part.index),
@@ -115,9 +115,9 @@ impl Numbered {
             (None, None) => self.calls.len().checked_sub(1),
         };
         if let Some(number) = known {
-            return Place { number, is_new: false };
+            return Position { number, is_new: false };
         }
         self.calls.push(ToolCall { arguments: String::new(), ..part.clone() });
-        Place { number: self.calls.len() - 1, is_new: true }
+        Position { number: self.calls.len() - 1, is_new: true }
     }
 }

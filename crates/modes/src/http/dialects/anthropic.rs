@@ -14,13 +14,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use self::events::MessageWords;
+use self::events::MessageEvents;
 use self::object::{error, message, stop_reason, usage};
 use crate::http::app::App;
 use crate::http::conversation;
 use crate::http::conversation::delta::fault;
 use crate::http::conversation::description::{Operation, messages as messages_schema};
 use crate::http::conversation::reply::Reply;
+use crate::http::conversation::stream;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Wording};
@@ -28,7 +29,6 @@ use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::Envelope;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
-use crate::http::server_sent;
 
 pub(crate) use self::request::read;
 
@@ -83,14 +83,14 @@ async fn messages(
     call: Call,
     envelope: Envelope,
 ) -> Result<Response, Failure> {
-    let is_streamed = conversation::is_streamed(&envelope.members)?;
+    let is_streamed = envelope.is_streamed()?;
     let context = call.context.clone();
     let id = [(REQUEST_ID, context.id.0.clone())];
     let (model, ticket) = conversation::submit(&app, call, &TASKS, envelope, read).await?;
     let model = app.model_id(&model);
     let response = if is_streamed {
-        let words = MessageWords::new(model, context.id.clone());
-        server_sent::respond(app, context, ticket, words).await?
+        let writer = MessageEvents::new(model, context.id.clone());
+        stream::respond(app, context, ticket, writer).await?
     } else {
         conversation::respond(ticket, move |reply| whole(&model, reply)).await?
     };

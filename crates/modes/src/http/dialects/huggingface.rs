@@ -23,17 +23,17 @@ use mime::Mime;
 use self::content::{Records, is_shaped, is_whole_request, sole_file};
 use self::tokens::Tokens;
 use crate::http::app::App;
+use crate::http::conversation::stream;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Refusal, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::request::{RequestInputs, extent, is_empty, is_json_type};
-use crate::http::large::work_on;
+use crate::http::large::{PASSES, work_on};
 use crate::http::records;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
-use crate::http::server_sent;
 
 /// The name of the dialect, by which the classic dialect asks whether it is served.
 pub(crate) const NAME: &str = "huggingface";
@@ -187,12 +187,12 @@ async fn run(
     let context = call.context.clone();
     let mut tickets = records::submit(app, model, call, jobs).await?;
     if is_streamed && let Some(ticket) = tickets.pop() {
-        return server_sent::respond(app.clone(), context, ticket, Tokens::default()).await;
+        return stream::respond(app.clone(), context, ticket, Tokens::default()).await;
     }
     let outcomes = records::outcomes(tickets).await?;
     let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
-    let form = answer::Form::new(model, name.as_deref(), is_list);
-    Ok(work_on(answer::PASSES * size, move || form.write(outcomes)).await?)
+    let format = answer::AnswerFormat::new(model, name.as_deref(), is_list);
+    Ok(work_on(PASSES * size, move || format.write(outcomes)).await?)
 }
 
 /// Makes the response to a failure, at an address that belongs to another dialect.

@@ -27,15 +27,11 @@ use crate::http::description::Description;
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason, Refusal, Wording};
 use crate::http::inputs::call::Call;
-use crate::http::large::work_on;
+use crate::http::large::{PASSES, work_on};
 use crate::http::models::{MODEL, MODELS, Models, NotReady};
 use crate::http::records;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
-
-/// The number of times that the bytes of results are processed while the response is made: for
-/// base64, and for JSON.
-const PASSES: usize = 3;
 
 pub(crate) struct Kserve;
 

@@ -14,7 +14,6 @@ mod stream;
 use ai_integration_contract::{Environment, Error, Kind, SettingError, json as strict};
 use ai_integration_engine::{Model, Reservation};
 use axum::extract::{FromRef, FromRequestParts, Request, State};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -30,8 +29,8 @@ use crate::http::description::Description;
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Refusal, Wording};
 use crate::http::inputs::call::Call;
+use crate::http::inputs::envelope::read_body;
 use crate::http::inputs::intake::Intake;
-use crate::http::large::work_on;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
 use crate::mcp::message::{Code, Message, Request as RpcRequest, RpcError};
@@ -86,7 +85,9 @@ async fn receive(State(state): State<McpState>, request: Request) -> Result<Resp
     let (mut head, body) = request.into_parts();
     let call = Call::from_request_parts(&mut head, &state).await?;
     let headers = head.headers.clone();
-    let (message, reservation) = read(&state.app, head, body).await?;
+    check_type(&headers)?;
+    let request = Request::from_parts(head, body);
+    let (message, _, reservation) = read_body(&Intake::from_ref(&state), request, parse).await?;
     match message {
         Message::Invalid { id, error } => Ok(refuse(Era::Stateless, &id, &error)),
         Message::Response => Ok(StatusCode::ACCEPTED.into_response()),
@@ -97,38 +98,16 @@ async fn receive(State(state): State<McpState>, request: Request) -> Result<Resp
     }
 }
 
-/// Reads a message from a body. The second part is the memory that it takes up.
-async fn read(
-    app: &App,
-    head: Parts,
-    body: axum::body::Body,
-) -> Result<(Message, Reservation), Failure> {
-    check_type(&head.headers)?;
-    let request = Request::from_parts(head, body);
-    let intake = Intake::from_ref(app);
-    let reader = intake.reader();
-    let coding = reader.coding(request.headers())?;
-    let mut reservation = reader.reserve(&request);
-    let body = reader.read(request, coding, &mut reservation).await?;
-    let length = body.len();
-    let parse = move || {
-        let parsed = strict::parse(&body);
-        parsed.map(|json| (strict::footprint(&json), Message::read(json)))
-    };
-    let message = match Box::pin(work_on(length, parse)).await? {
-        Ok((footprint, message)) => {
-            if !reservation.add(footprint) {
-                return Err(Failure::full());
-            }
-            message
-        }
+/// Reads a message from a body. A body that is not JSON is a message that is refused.
+fn parse(body: &[u8]) -> (usize, Message) {
+    match strict::parse(body) {
+        Ok(json) => (strict::footprint(&json), Message::read(json)),
         Err(fault) => {
             let message = format!("the body is not JSON: {fault}");
             let error = RpcError::new(Code::Unreadable, message);
-            Message::Invalid { id: Json::Null, error }
+            (0, Message::Invalid { id: Json::Null, error })
         }
-    };
-    Ok((message, reservation))
+    }
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
@@ -153,7 +132,7 @@ fn notified(
         Err(error) => return refuse(Era::Stateless, &Json::Null, &error),
     };
     // Clients of the stateless versions cancel by closing the connection.
-    if era == Era::WithBeginning
+    if era == Era::Handshake
         && method == CANCELLED
         && let Some(id) = params.get("requestId")
         && let Some(key) = key(headers, id)
@@ -183,11 +162,11 @@ async fn run(
         Ok(era) => era,
         Err(error) => return refuse(Era::Stateless, &id, &error),
     };
-    let begins = era == Era::WithBeginning && request.method == "initialize";
+    let begins = era == Era::Handshake && request.method == "initialize";
     let (notify, notifications) =
         accepts(headers, "text/event-stream").then(|| mpsc::channel(WAITING)).unzip();
     let app = state.app.clone();
-    let registration = match key(headers, &id).filter(|_| era == Era::WithBeginning) {
+    let registration = match key(headers, &id).filter(|_| era == Era::Handshake) {
         Some(key) => match state.running.register(key) {
             None => {
                 let message = "a request with this id is still running";
@@ -206,7 +185,7 @@ async fn run(
     };
     let work: Work = match era {
         Era::Stateless => Box::pin(work),
-        Era::WithBeginning => unless_dropped(&state.app, work),
+        Era::Handshake => unless_dropped(&state.app, work),
     };
     let answering = Answering { id, work, notifications, answered: None };
     let mut response = answering.respond(|id, error| refuse(era, id, error)).await;
@@ -263,7 +242,7 @@ fn refuse(era: Era, id: &Json, error: &RpcError) -> Response {
     let status = match (era, error.code) {
         (_, Code::Unreadable | Code::InvalidRequest) => StatusCode::BAD_REQUEST,
         // Status 404 would mean that the session has ended.
-        (Era::WithBeginning, _) | (_, Code::Internal) => StatusCode::OK,
+        (Era::Handshake, _) | (_, Code::Internal) => StatusCode::OK,
         (Era::Stateless, Code::UnknownMethod) => StatusCode::NOT_FOUND,
         (Era::Stateless, _) => StatusCode::BAD_REQUEST,
     };

@@ -26,7 +26,7 @@ use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Reason};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::request::RequestInputs;
-use crate::http::large::work_on;
+use crate::http::large::{PASSES, work_on};
 use crate::http::request_context::RequestContext;
 use crate::http::routes::{Mounted, Routes};
 use crate::http::server_sent::UNBUFFERED;
@@ -34,10 +34,6 @@ use crate::http::server_sent::UNBUFFERED;
 /// Stops browsers from executing a result as a page.
 const INERT: [(HeaderName, HeaderValue); 1] =
     [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"))];
-
-/// The number of passes over a list's bytes that a response takes, roughly: to encode them as base64,
-/// to write this as JSON, and to copy the JSON.
-const PASSES: usize = 3;
 
 /// The maximum number of chunks that are taken without waiting when the response begins.
 const MAX_FIRST_CHUNKS: usize = 64;

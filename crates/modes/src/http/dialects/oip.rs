@@ -27,16 +27,12 @@ use crate::http::description::Description;
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Refusal, Wording};
 use crate::http::inputs::call::Call;
-use crate::http::large::work_on;
+use crate::http::large::{PASSES, work_on};
 use crate::http::records;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
 use crate::http::tensors::answer::Answer;
 use crate::http::tensors::mapping::Inference;
-
-/// The number of times that the bytes of results are processed while the response is made: for
-/// base64, and for JSON.
-const PASSES: usize = 3;
 
 /// The addresses of Triton's extensions that need a machine or a log that clients share with the
 /// server. Clients get a response that says so.

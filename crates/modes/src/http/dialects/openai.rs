@@ -6,13 +6,16 @@
 //! "type", "param", "code"}}`.
 
 pub(crate) mod chat;
+mod chunk;
 pub(crate) mod completions;
 mod description;
 mod embeddings;
 pub(crate) mod error;
 mod fields;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod images;
-pub(crate) mod other_tasks;
+mod operations;
 pub(crate) mod responses;
 mod speech;
 mod transcriptions;
@@ -26,13 +29,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use self::description::{CHAT, COMPLETIONS, RESPONSES};
+use self::operations::{
+    EDITS, EMBEDDINGS, GENERATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS, VARIATIONS,
+};
 use crate::http::app::App;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Wording};
 use crate::http::models::{MODEL, MODELS, Models, NotReady};
 use crate::http::request_context::RequestId;
-use crate::http::routes::Mounted;
+use crate::http::routes::{Mounted, Routes};
 
 pub(crate) struct OpenAi;
 
@@ -42,10 +48,17 @@ impl Dialect for OpenAi {
     }
 
     fn mount(&self, _environment: &Environment, app: &App) -> Result<Mounted, SettingError> {
-        let mut routes = other_tasks::routes()
+        let mut routes = Routes::new()
             .at(CHAT, post(chat::chat))
             .at(COMPLETIONS, post(completions::completions))
-            .at(RESPONSES, post(responses::responses));
+            .at(RESPONSES, post(responses::responses))
+            .at(EMBEDDINGS, post(embeddings::embeddings))
+            .at(TRANSCRIPTIONS, post(transcriptions::transcriptions))
+            .at(TRANSLATIONS, post(transcriptions::translations))
+            .at(SPEECH, post(speech::speech))
+            .at(GENERATIONS, post(images::generations))
+            .at(EDITS, post(images::edits))
+            .at(VARIATIONS, post(images::edits));
         if !app.serves("kserve") {
             // The answers of `kserve` at these addresses are also for clients of OpenAI.
             routes = routes.at(MODELS, get(models)).at(MODEL, get(model));
@@ -55,7 +68,7 @@ impl Dialect for OpenAi {
 
     fn describe(&self, model: &Model) -> Description {
         let mut all = description::describe(model);
-        all.merge(other_tasks::describe(model));
+        all.merge(operations::describe(model));
         all
     }
 

@@ -12,6 +12,10 @@ use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::intake::Intake;
 use crate::http::large::work_on;
 
+/// The member that asks for an answer in parts.
+pub(crate) const STREAM: &str = "stream";
+/// The members of a language client's request that the server handles itself. They are never inputs.
+pub(crate) const HANDLED: [&str; 3] = ["model", STREAM, "stream_options"];
 /// The maximum length of a text of the client in an error, in bytes.
 const MAX_EXCERPT: usize = 100;
 
@@ -32,20 +36,58 @@ where
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let intake = Intake::from_ref(state);
-        let reader = intake.reader();
         check_type(request.headers())?;
-        let coding = reader.coding(request.headers())?;
-        let mut reservation = reader.reserve(&request);
-        let body = reader.read(request, coding, &mut reservation).await?;
-        let length = body.len();
-        let parse = move || read(&body).map(|value| (strict::footprint(&value), value));
-        match Box::pin(work_on(length, parse)).await?? {
-            (footprint, _) if !reservation.add(footprint) => Err(Failure::full()),
-            (_, Json::Object(members)) => Ok(Envelope { members, length, reservation }),
+        let parse = |body: &[u8]| {
+            let value = read(body);
+            (value.as_ref().map_or(0, strict::footprint), value)
+        };
+        let (value, length, reservation) =
+            read_body(&Intake::from_ref(state), request, parse).await?;
+        match value? {
+            Json::Object(members) => Ok(Envelope { members, length, reservation }),
             _ => Err(malformed("the body is not a JSON object").into()),
         }
     }
+}
+
+/// Reads a body, of which `parse` makes a value and counts the memory that the value takes up.
+/// Returns the value, the length of the body, and the memory of both.
+pub(crate) async fn read_body<T: Send + 'static>(
+    intake: &Intake,
+    request: Request,
+    parse: impl FnOnce(&[u8]) -> (usize, T) + Send + 'static,
+) -> Result<(T, usize, Reservation), Failure> {
+    let reader = intake.reader();
+    let coding = reader.coding(request.headers())?;
+    let mut reservation = reader.reserve(&request);
+    let body = reader.read(request, coding, &mut reservation).await?;
+    let length = body.len();
+    let (footprint, value) = Box::pin(work_on(length, move || parse(&body))).await?;
+    if !reservation.add(footprint) {
+        return Err(Failure::full());
+    }
+    Ok((value, length, reservation))
+}
+
+impl Envelope {
+    /// Returns true if the request asks for an answer that is streamed.
+    pub(crate) fn is_streamed(&self) -> Result<bool, Error> {
+        self.members.get(STREAM).map_or(Ok(false), |value| flag(value, STREAM))
+    }
+}
+
+/// Returns the value of a member that is true or false. A member that is `null` is false.
+pub(crate) fn flag(value: &Json, name: &str) -> Result<bool, Error> {
+    match value {
+        Json::Null => Ok(false),
+        Json::Bool(flag) => Ok(*flag),
+        _ => Err(no_flag(name)),
+    }
+}
+
+/// Makes the error of a member that is neither true nor false.
+pub(crate) fn no_flag(name: &str) -> Error {
+    unfit(name, "expected true or false")
 }
 
 /// Makes the error of a member of a request that does not fit.

@@ -1,6 +1,6 @@
 //! Finds the input that a value without a name is for.
 
-use ai_integration_contract::{Field, InputsSchema, Shape};
+use ai_integration_contract::{Field, Shape};
 
 /// Returns the only required one of these inputs, or the only one.
 pub(crate) fn only<'a>(
@@ -12,19 +12,7 @@ pub(crate) fn only<'a>(
     first.map(|(name, field)| (name.as_str(), field))
 }
 
-/// Returns the input that a file or a text without a name is for: the only one of this kind, or else
-/// the only one of the other kind.
-pub(crate) fn for_file(schema: &InputsSchema, is_text: bool) -> Option<&str> {
-    let fields = schema.fields().iter();
-    let texts = fields.clone().filter(|(_, field)| matches!(field.shape(), Shape::Text { .. }));
-    let files = fields.filter(|(_, field)| matches!(field.shape(), Shape::Blob { .. }));
-    let (texts, files) = (only(texts), only(files));
-    let fitting = if is_text { texts.or(files) } else { files.or(texts) };
-    fitting.map(|(name, _)| name)
-}
-
-/// Returns true if all that the model needs is a file.
-pub(crate) fn needs_file(schema: &InputsSchema) -> bool {
-    let needed = only(schema.fields().iter());
-    needed.is_some_and(|(_, field)| matches!(field.shape(), Shape::Blob { .. }))
+/// Returns true if an input takes any text, or a list of texts.
+pub(crate) fn is_text(field: &Field) -> bool {
+    field.shape() == Shape::Text { format: None }
 }

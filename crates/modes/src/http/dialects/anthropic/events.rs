@@ -3,14 +3,15 @@
 use serde_json::{Value, json};
 
 use crate::http::conversation::delta::{Delta, End, Usage};
+use crate::http::conversation::stream::EventWriter;
 use crate::http::conversation::tool_calls::{Numbered, ToolCall, WholeCall};
 use crate::http::dialects::anthropic::object::{error, message, stop_reason, usage};
 use crate::http::failure::{Failure, Wording};
 use crate::http::request_context::RequestId;
-use crate::http::server_sent::{Words, put_json, put_named};
+use crate::http::server_sent::{put_json, put_named};
 
 /// Writes an answer as the events of a message.
-pub(super) struct MessageWords {
+pub(super) struct MessageEvents {
     model: String,
     request: RequestId,
     /// The number of blocks that have begun.
@@ -26,9 +27,9 @@ pub(super) struct MessageWords {
     end: End,
 }
 
-impl MessageWords {
+impl MessageEvents {
     pub(super) fn new(model: String, request: RequestId) -> Self {
-        MessageWords {
+        MessageEvents {
             model,
             request,
             blocks: 0,
@@ -89,7 +90,7 @@ impl MessageWords {
     }
 }
 
-impl Words for MessageWords {
+impl EventWriter for MessageEvents {
     const KEEPS_TEXT: bool = true;
 
     fn begin(&mut self, to: &mut Vec<u8>) {

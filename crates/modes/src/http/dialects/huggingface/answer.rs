@@ -10,14 +10,10 @@ use serde_json::value::RawValue as JsonText;
 
 use crate::http::data_url::{data_url, data_urls};
 
-/// The number of times that the bytes of results are processed while the response is made: for
-/// base64, and for JSON.
-pub(super) const PASSES: usize = 3;
-
 /// The form of the answers to a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Form {
-    text: TextForm,
+pub(super) struct AnswerFormat {
+    text: TextFormat,
     /// True if the answer is a list with one item for each job.
     is_list: bool,
 }
@@ -25,7 +21,7 @@ pub(super) struct Form {
 /// The form of a text. The client's method decides which member it reads, and the request does not
 /// tell the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TextForm {
+enum TextFormat {
     /// The text of a recording.
     Spoken,
     /// A text that continues or answers another text.
@@ -53,7 +49,7 @@ enum Text<'a> {
     Any { generated_text: &'a str, summary_text: &'a str, translation_text: &'a str },
 }
 
-impl Form {
+impl AnswerFormat {
     /// Returns the form of the answers of a model that got a value for the input `name`.
     pub(super) fn new(model: &Model, name: Option<&str>, is_list: bool) -> Self {
         let field = name.and_then(|name| model.schema.fields().get(name));
@@ -63,13 +59,13 @@ impl Form {
         };
         let is_sound = media.is_some_and(|media| media.starts_with("audio/"));
         let text = if is_sound || (media.is_some() && model.tasks.has(Task::Transcription)) {
-            TextForm::Spoken
+            TextFormat::Spoken
         } else if model.tasks.has(Task::Chat) || model.tasks.has(Task::Completion) {
-            TextForm::Generated
+            TextFormat::Generated
         } else {
-            TextForm::Any
+            TextFormat::Any
         };
-        Form { text, is_list }
+        AnswerFormat { text, is_list }
     }
 
     /// Writes the results of a request.
@@ -84,7 +80,7 @@ impl Form {
         }
         match self.answer(&outcome) {
             // A generated text is a list of one, because a model may give several.
-            Answer::Text(text) if self.text != TextForm::Spoken => Json([text]).into_response(),
+            Answer::Text(text) if self.text != TextFormat::Spoken => Json([text]).into_response(),
             answer => Json(answer).into_response(),
         }
     }
@@ -107,9 +103,9 @@ impl Form {
 
     fn text(self, text: &str) -> Text<'_> {
         match self.text {
-            TextForm::Spoken => Text::Spoken { text },
-            TextForm::Generated => Text::Generated { generated_text: text },
-            TextForm::Any => {
+            TextFormat::Spoken => Text::Spoken { text },
+            TextFormat::Generated => Text::Generated { generated_text: text },
+            TextFormat::Any => {
                 Text::Any { generated_text: text, summary_text: text, translation_text: text }
             }
         }

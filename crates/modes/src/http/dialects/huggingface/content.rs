@@ -6,15 +6,13 @@ use ai_integration_contract::{
 use serde_json::Value as Json;
 
 use crate::http::failure::Failure;
-use crate::http::inputs::envelope::unfit;
+use crate::http::inputs::envelope::{STREAM, flag, unfit};
 use crate::http::inputs::request::{MAX_FIELDS, RequestInputs, too_many};
 use crate::http::inputs::unnamed::{is_one_value, only};
 use crate::http::records::copies;
 
 const INPUTS: &str = "inputs";
 const PARAMETERS: &str = "parameters";
-/// The member that asks for an answer in parts. It is not an input.
-const STREAM: &str = "stream";
 
 /// The jobs of a request.
 #[derive(Debug)]
@@ -57,11 +55,8 @@ pub(crate) fn records(
     limit: usize,
 ) -> Result<Records, Failure> {
     let RequestInputs { mut raw, reservation } = inputs;
-    let is_streamed = match raw.swap_remove(STREAM).and_then(json) {
-        None | Some(Json::Null) => false,
-        Some(Json::Bool(is_streamed)) => is_streamed,
-        Some(_) => return Err(unfit(STREAM, "expected true or false").into()),
-    };
+    let stream = raw.swap_remove(STREAM).and_then(json).unwrap_or_default();
+    let is_streamed = flag(&stream, STREAM)?;
     let unnamed = raw.swap_remove(INPUTS).and_then(json).filter(|value| !value.is_null());
     let mut named = named(schema, raw)?;
     let mut target = None;

@@ -4,22 +4,15 @@ use ai_integration_contract::InputsSchema;
 use ai_integration_engine::Model;
 use serde_json::{Value, json};
 
-use crate::http::description::{Description, Encoding, content, inputs};
+use crate::http::description::{Description, Encoding, content, failed, inputs};
 use crate::http::dialects::huggingface::content::sole_file;
 
 pub(super) fn describe(model: &Model) -> Description {
-    let failed = content(
-        "There is no answer",
-        &json!({
-            "application/json": {"schema": {
-                "type": "object",
-                "required": ["error"],
-                "properties": {"error": {"type": "string"}},
-            }},
-            // The response to a request that is refused before its dialect is known.
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
-        }),
-    );
+    let error = json!({
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {"type": "string"}},
+    });
     let success = content(
         "The result: a file as itself, JSON as the model gives it, and a text as \
          `[{\"generated_text\": …}]`, or as `{\"text\": …}` if it is that of a recording",
@@ -34,7 +27,7 @@ pub(super) fn describe(model: &Model) -> Description {
         "summary": "Run the model as Hugging Face's inference toolkit does",
         "parameters": [{"$ref": "#/components/parameters/Timeout"}],
         "requestBody": {"required": true, "content": bodies},
-        "responses": {"200": success, "default": failed},
+        "responses": {"200": success, "default": failed(&error)},
     });
     Description::default().at("/", "post", run)
 }

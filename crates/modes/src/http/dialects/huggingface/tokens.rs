@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use crate::http::conversation::stream::EventWriter;
 use crate::http::failure::{Failure, Wording};
-use crate::http::server_sent::{Words, put};
+use crate::http::server_sent::put;
 
 /// The events of a text: one for each piece, and a last one with the whole text.
 #[derive(Default)]
@@ -12,7 +13,7 @@ pub(super) struct Tokens {
     count: u64,
 }
 
-impl Words for Tokens {
+impl EventWriter for Tokens {
     const KEEPS_TEXT: bool = true;
 
     fn begin(&mut self, _to: &mut Vec<u8>) {}

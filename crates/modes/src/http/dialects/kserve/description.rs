@@ -3,7 +3,7 @@
 use ai_integration_contract::InputsSchema;
 use serde_json::{Map, Value, json};
 
-use crate::http::description::{Description, Encoding, content, inputs};
+use crate::http::description::{self, Description, Encoding, content, failed, inputs};
 use crate::http::dialects::kserve::request::{EVENT, VERSION};
 use crate::http::models::{MODEL, MODELS};
 
@@ -94,18 +94,10 @@ fn object(properties: &Value) -> Value {
 }
 
 fn operation(id: &str, summary: &str, success: &Value) -> Value {
-    let failed = content(
-        "There is no answer",
-        &json!({
-            "application/json": reference("InferenceError"),
-            // The response to a request that is refused before its dialect is known.
-            "application/problem+json": reference("Problem"),
-        }),
-    );
     json!({
         "operationId": id,
         "summary": summary,
-        "responses": {"200": success, "default": failed},
+        "responses": {"200": success, "default": failed(&description::reference("InferenceError"))},
     })
 }
 
@@ -115,7 +107,7 @@ fn answers(description: &str, schema: &str) -> Value {
 }
 
 fn reference(name: &str) -> Value {
-    json!({"schema": {"$ref": format!("#/components/schemas/{name}")}})
+    json!({"schema": description::reference(name)})
 }
 
 fn model() -> Value {

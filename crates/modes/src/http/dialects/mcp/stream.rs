@@ -3,10 +3,9 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -14,13 +13,9 @@ use serde_json::Value as Json;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use crate::http::server_sent::{KEEP_ALIVE, UNBUFFERED};
 use crate::mcp::message::{RpcError, response};
 
-/// The time without a message after which a comment is sent, so that no proxy closes the connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Asks proxies to pass on each message at once.
-const UNBUFFERED: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The result of a request, or its error; `None` if the client has cancelled it.
@@ -115,6 +110,8 @@ fn event(message: &str) -> Event {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use axum::body::to_bytes;
     use serde_json::json;

@@ -3,7 +3,7 @@
 use ai_integration_contract::json::MAX_VALUES;
 use serde_json::{Value, json};
 
-use crate::http::description::{Description, content};
+use crate::http::description::{self, Description, content, failed};
 use crate::http::inputs::request::MAX_FIELDS;
 use crate::http::tensors::datatype::Datatype;
 use crate::http::tensors::metadata::OUTPUT;
@@ -70,7 +70,7 @@ fn operation(address: &str, id: &str, summary: &str) -> Value {
         "operationId": id,
         "summary": summary,
         "parameters": named.map(|name| parameter(name)).collect::<Vec<_>>(),
-        "responses": {"200": success, "default": failure()},
+        "responses": {"200": success, "default": failed(&description::reference("InferenceError"))},
     })
 }
 
@@ -96,19 +96,7 @@ fn of_json(schema: &Value) -> Value {
 }
 
 fn reference(name: &str) -> Value {
-    json!({"schema": {"$ref": format!("#/components/schemas/{name}")}})
-}
-
-/// Describes the response to any failure.
-fn failure() -> Value {
-    content(
-        "There is no answer",
-        &json!({
-            "application/json": reference("InferenceError"),
-            // The response to a request that is refused before its dialect is known.
-            "application/problem+json": reference("Problem"),
-        }),
-    )
+    json!({"schema": description::reference(name)})
 }
 
 fn error() -> Value {

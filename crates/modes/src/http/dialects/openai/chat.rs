@@ -4,19 +4,19 @@ use ai_integration_contract::{Error, Task};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use crate::http::app::App;
-use crate::http::conversation::delta::{Delta, End, Usage};
+use crate::http::conversation::delta::{Delta, End};
 use crate::http::conversation::reply::Reply;
+use crate::http::conversation::stream::{self, EventWriter};
 use crate::http::conversation::tool_calls::{Numbered, ToolCall};
 use crate::http::conversation::{self, Conversation};
+use crate::http::dialects::openai::chunk::{Head, put_done, put_usage, usage, wants_usage};
 use crate::http::dialects::openai::error;
 use crate::http::failure::{Failure, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::{Envelope, unfit};
-use crate::http::models::seconds_since_1970;
-use crate::http::server_sent::{self, Words, put, put_json};
+use crate::http::server_sent::{put, put_json};
 
 pub(super) const TASKS: [Task; 1] = [Task::Chat];
 
@@ -25,14 +25,14 @@ pub(super) async fn chat(
     call: Call,
     envelope: Envelope,
 ) -> Result<Response, Failure> {
-    let is_streamed = conversation::is_streamed(&envelope.members)?;
+    let is_streamed = envelope.is_streamed()?;
     let wants_usage = wants_usage(&envelope.members)?;
     let context = call.context.clone();
     let (model, ticket) = conversation::submit(&app, call, &TASKS, envelope, read).await?;
     let head = Head::new("chatcmpl", app.model_id(&model));
     if is_streamed {
-        let words = ChatWords::new(&head, wants_usage);
-        return server_sent::respond(app, context, ticket, words).await;
+        let writer = ChatEvents::new(&head, wants_usage);
+        return stream::respond(app, context, ticket, writer).await;
     }
     conversation::respond(ticket, move |reply| Ok(whole(&head, reply))).await
 }
@@ -48,54 +48,6 @@ pub(crate) fn read(mut members: Map<String, Value>) -> Result<Conversation, Erro
         }
         _ => Err(unfit("messages", "expected a list of messages")),
     }
-}
-
-/// Returns true if a stream must end with the numbers of tokens.
-pub(super) fn wants_usage(members: &Map<String, Value>) -> Result<bool, Error> {
-    let options = match members.get("stream_options") {
-        None | Some(Value::Null) => return Ok(false),
-        Some(Value::Object(options)) => options,
-        Some(_) => return Err(unfit("stream_options", "expected an object")),
-    };
-    match options.get("include_usage") {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(wanted)) => Ok(*wanted),
-        Some(_) => Err(unfit("stream_options", "expected include_usage to be true or false")),
-    }
-}
-
-/// The members that all objects of an answer have.
-pub(super) struct Head {
-    pub(super) id: String,
-    pub(super) created: u64,
-    pub(super) model: String,
-}
-
-impl Head {
-    pub(super) fn new(prefix: &str, model: String) -> Self {
-        let id = format!("{prefix}-{}", Uuid::new_v4().simple());
-        Head { id, created: seconds_since_1970(), model }
-    }
-
-    /// Begins an event of a stream. The choices follow.
-    pub(super) fn prefix(&self, object: &str) -> Vec<u8> {
-        let Head { id, created, model } = self;
-        let head = json!({"id": id, "object": object, "created": created, "model": model});
-        let mut prefix = b"data: ".to_vec();
-        put_json(&mut prefix, &head);
-        prefix.pop();
-        prefix.extend_from_slice(b",\"choices\":[");
-        prefix
-    }
-}
-
-/// Describes the numbers of tokens in the words of OpenAI's completions.
-pub(super) fn usage(usage: &Usage) -> Value {
-    let mut described = usage.others.clone();
-    described.insert("prompt_tokens".to_owned(), usage.input.into());
-    described.insert("completion_tokens".to_owned(), usage.output.into());
-    described.insert("total_tokens".to_owned(), usage.total().into());
-    described.into()
 }
 
 fn whole(head: &Head, reply: &Reply) -> Value {
@@ -125,7 +77,7 @@ fn whole(head: &Head, reply: &Reply) -> Value {
 }
 
 /// Writes an answer as the chunks of a chat completion.
-struct ChatWords {
+struct ChatEvents {
     /// The beginning of each event, up to the list of choices.
     prefix: Vec<u8>,
     wants_usage: bool,
@@ -133,10 +85,10 @@ struct ChatWords {
     end: End,
 }
 
-impl ChatWords {
+impl ChatEvents {
     fn new(head: &Head, wants_usage: bool) -> Self {
         let prefix = head.prefix("chat.completion.chunk");
-        ChatWords { prefix, wants_usage, calls: Numbered::default(), end: End::default() }
+        ChatEvents { prefix, wants_usage, calls: Numbered::default(), end: End::default() }
     }
 
     /// Writes an event with a change of the message.
@@ -158,7 +110,7 @@ impl ChatWords {
     }
 }
 
-impl Words for ChatWords {
+impl EventWriter for ChatEvents {
     fn begin(&mut self, to: &mut Vec<u8>) {
         self.put(&json!({"role": "assistant", "content": ""}), None, to);
     }
@@ -196,17 +148,4 @@ impl Words for ChatWords {
         put(to, &error::body(failure, wording));
         put_done(to);
     }
-}
-
-/// Writes the event with the numbers of tokens, which has no choices.
-pub(super) fn put_usage(prefix: &[u8], tokens: &Usage, to: &mut Vec<u8>) {
-    to.extend_from_slice(prefix);
-    to.extend_from_slice(b"],\"usage\":");
-    put_json(to, &usage(tokens));
-    to.extend_from_slice(b"}\n\n");
-}
-
-/// Writes the last event of a stream.
-pub(super) fn put_done(to: &mut Vec<u8>) {
-    to.extend_from_slice(b"data: [DONE]\n\n");
 }

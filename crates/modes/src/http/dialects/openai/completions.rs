@@ -8,13 +8,14 @@ use serde_json::{Map, Value, json};
 use crate::http::app::App;
 use crate::http::conversation::delta::{Delta, End};
 use crate::http::conversation::reply::Reply;
+use crate::http::conversation::stream::{self, EventWriter};
 use crate::http::conversation::{self, Conversation};
-use crate::http::dialects::openai::chat::{Head, put_done, put_usage, usage, wants_usage};
+use crate::http::dialects::openai::chunk::{Head, put_done, put_usage, usage, wants_usage};
 use crate::http::dialects::openai::error;
 use crate::http::failure::{Failure, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::{Envelope, unfit};
-use crate::http::server_sent::{self, Words, put, put_json};
+use crate::http::server_sent::{put, put_json};
 
 pub(super) const TASKS: [Task; 2] = [Task::Completion, Task::Chat];
 
@@ -23,15 +24,15 @@ pub(super) async fn completions(
     call: Call,
     envelope: Envelope,
 ) -> Result<Response, Failure> {
-    let is_streamed = conversation::is_streamed(&envelope.members)?;
+    let is_streamed = envelope.is_streamed()?;
     let wants_usage = wants_usage(&envelope.members)?;
     let context = call.context.clone();
     let (model, ticket) = conversation::submit(&app, call, &TASKS, envelope, read).await?;
     let head = Head::new("cmpl", app.model_id(&model));
     if is_streamed {
         let prefix = head.prefix("text_completion");
-        let words = CompletionWords { prefix, wants_usage, end: End::default() };
-        return server_sent::respond(app, context, ticket, words).await;
+        let writer = CompletionEvents { prefix, wants_usage, end: End::default() };
+        return stream::respond(app, context, ticket, writer).await;
     }
     conversation::respond(ticket, move |reply| Ok(whole(&head, reply))).await
 }
@@ -68,14 +69,14 @@ fn whole(head: &Head, reply: &Reply) -> Value {
 }
 
 /// Writes an answer as the chunks of a completion.
-struct CompletionWords {
+struct CompletionEvents {
     /// The beginning of each event, up to the list of choices.
     prefix: Vec<u8>,
     wants_usage: bool,
     end: End,
 }
 
-impl CompletionWords {
+impl CompletionEvents {
     fn put(&self, text: &str, finish_reason: Option<&str>, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.prefix);
         to.extend_from_slice(b"{\"index\":0,\"text\":");
@@ -86,7 +87,7 @@ impl CompletionWords {
     }
 }
 
-impl Words for CompletionWords {
+impl EventWriter for CompletionEvents {
     fn begin(&mut self, _to: &mut Vec<u8>) {}
 
     fn text(&mut self, text: &str, to: &mut Vec<u8>) {

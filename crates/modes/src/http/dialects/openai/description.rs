@@ -4,8 +4,8 @@ use ai_integration_contract::Task;
 use ai_integration_engine::Model;
 use serde_json::{Value, json};
 
-use crate::http::conversation::description::{Operation, failed, messages};
-use crate::http::description::{Description, json_response};
+use crate::http::conversation::description::{Operation, messages};
+use crate::http::description::{Description, failed, json_response, reference};
 use crate::http::dialects::openai::{chat, completions, responses};
 use crate::http::models::{MODEL, MODELS};
 
@@ -74,7 +74,7 @@ fn models() -> Value {
     json!({
         "operationId": "openai_models",
         "summary": "List the models: the one that is served",
-        "responses": {"200": success, "default": failed(ERROR)},
+        "responses": {"200": success, "default": failed(&reference(ERROR))},
     })
 }
 
@@ -86,7 +86,7 @@ fn card() -> Value {
         "operationId": "openai_model",
         "summary": "Check that this model is ready",
         "parameters": [name],
-        "responses": {"200": success, "default": failed(ERROR)},
+        "responses": {"200": success, "default": failed(&reference(ERROR))},
     })
 }
 

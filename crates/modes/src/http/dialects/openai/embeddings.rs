@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue as JsonText;
+use serde_json::{Value, json};
 
 use crate::http::app::App;
 use crate::http::dialects::openai::fields::{from_json, keep_known, take, take_text, text_input};
@@ -17,12 +17,9 @@ use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::{Envelope, unfit};
 use crate::http::inputs::request::RequestInputs;
-use crate::http::large::work_on;
+use crate::http::large::{PASSES, work_on};
 use crate::http::records::{self, copies};
 use crate::http::tasks;
-
-/// The number of times that the bytes of results are processed while the response is made.
-const PASSES: usize = 3;
 
 /// A request for embeddings.
 pub(super) struct Request {
@@ -38,7 +35,7 @@ struct List<'a> {
     object: &'static str,
     data: Vec<Embedding<'a>>,
     model: &'a str,
-    usage: Usage,
+    usage: Value,
 }
 
 #[derive(Serialize)]
@@ -57,13 +54,6 @@ enum Vector<'a> {
     Numbers(&'a JsonText),
     /// Floats of 32 bits with the lowest byte first, in base64.
     Base64(String),
-}
-
-/// The tokens that were used, which the model does not tell.
-#[derive(Default, Serialize)]
-struct Usage {
-    prompt_tokens: u64,
-    total_tokens: u64,
 }
 
 pub(super) async fn embeddings(
@@ -100,10 +90,7 @@ pub(super) fn read(
         Some("base64") => true,
         Some(_) => return Err(unfit("encoding_format", "expected float or base64").into()),
     };
-    let (name, field) = text_input(schema, "input").ok_or_else(|| {
-        let message = "the model does not have exactly one required text input";
-        Error::new(Kind::MalformedRequest, message)
-    })?;
+    let (name, field) = text_input(schema, "input")?;
     keep_known(schema, &mut raw);
     let (name, count) = (name.to_owned(), texts.len());
     if field.items.is_some() {
@@ -166,7 +153,9 @@ fn write(
         let message = format!("the model gave {} embeddings for {count} texts", data.len());
         return Err(Error::new(Kind::ModelFailed, message).into());
     }
-    let list = List { object: "list", data, model: id, usage: Usage::default() };
+    // The model does not tell the number of tokens.
+    let usage = json!({"prompt_tokens": 0, "total_tokens": 0});
+    let list = List { object: "list", data, model: id, usage };
     Ok(Json(list).into_response())
 }
 
@@ -204,11 +193,9 @@ fn base64(floats: &[f32]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ai_integration_engine::Budget;
-    use serde_json::json;
-
     use super::*;
     use crate::http::failure::Wording;
+    use ai_integration_engine::Budget;
 
     fn read_jobs(source: &Value, body: &Value) -> Result<Vec<Value>, String> {
         let members = body.as_object().unwrap().clone();

@@ -1,15 +1,10 @@
 //! The inputs that the members of a request are for.
 
-use ai_integration_contract::{Error, Field, InputsSchema, RawInputs, RawValue, Shape};
+use ai_integration_contract::{Error, Field, InputsSchema, Kind, RawInputs, RawValue, Shape};
 use serde_json::{Map, Value as Json};
 
-use crate::http::inputs::envelope::unfit;
-use crate::http::inputs::unnamed::only;
-
-/// Members of a request that the server handles itself.
-const HANDLED: [&str; 2] = ["model", "stream"];
-
-const TEXT: Shape = Shape::Text { format: None };
+use crate::http::inputs::envelope::{HANDLED, flag, no_flag, unfit};
+use crate::http::inputs::unnamed::{is_text, only};
 
 /// Returns the inputs that the members of a JSON object give.
 pub(super) fn from_json(members: Map<String, Json>) -> RawInputs {
@@ -68,10 +63,10 @@ pub(super) fn take_text(raw: &mut RawInputs, name: &str) -> Result<Option<String
 pub(super) fn take_flag(raw: &mut RawInputs, name: &str) -> Result<bool, Error> {
     match take(raw, name) {
         None => Ok(false),
-        Some(RawValue::Json(Json::Bool(flag))) => Ok(flag),
+        Some(RawValue::Json(value)) => flag(&value, name),
         Some(RawValue::Text(text)) if text.eq_ignore_ascii_case("true") => Ok(true),
         Some(RawValue::Text(text)) if text.eq_ignore_ascii_case("false") => Ok(false),
-        Some(_) => Err(unfit(name, "expected true or false")),
+        Some(_) => Err(no_flag(name)),
     }
 }
 
@@ -83,8 +78,14 @@ fn is_null(value: &RawValue) -> bool {
 pub(super) fn text_input<'a>(
     schema: &'a InputsSchema,
     member: &str,
-) -> Option<(&'a str, &'a Field)> {
-    input(schema, member, |field| field.shape() == TEXT)
+) -> Result<(&'a str, &'a Field), Error> {
+    let named = schema.fields().get_key_value(member).filter(|(_, field)| is_text(field));
+    let named = named.map(|(name, field)| (name.as_str(), field));
+    let texts = schema.fields().iter().filter(|(_, field)| is_text(field));
+    named.or_else(|| only(texts)).ok_or_else(|| {
+        let message = "the model does not have exactly one required text input";
+        Error::new(Kind::MalformedRequest, message)
+    })
 }
 
 /// Returns the input for a file in a member: the one of its name, or the only one of this kind, such as
@@ -106,16 +107,6 @@ pub(super) fn file_input<'a>(
     named
         .or_else(|| only(fields.clone().filter(|(_, field)| is_of(field, kind))))
         .or_else(|| only(fields.filter(|(_, field)| is_of(field, ""))))
-}
-
-fn input<'a>(
-    schema: &'a InputsSchema,
-    member: &str,
-    fits: fn(&Field) -> bool,
-) -> Option<(&'a str, &'a Field)> {
-    let named = schema.fields().get_key_value(member).filter(|(_, field)| fits(field));
-    let named = named.map(|(name, field)| (name.as_str(), field));
-    named.or_else(|| only(schema.fields().iter().filter(|(_, field)| fits(field))))
 }
 
 #[cfg(test)]
@@ -169,7 +160,7 @@ mod tests {
             (json!({"prompt": "image", "b": "text"}), Some("b")),
         ] {
             let schema = schema(source);
-            assert_eq!(text_input(&schema, "prompt").map(|(name, _)| name), expected);
+            assert_eq!(text_input(&schema, "prompt").ok().map(|(name, _)| name), expected);
         }
     }
 

@@ -3,7 +3,7 @@
 
 mod pictures;
 
-use ai_integration_contract::{Error, InputsSchema, Kind, Outcome, RawInputs, RawValue, Task};
+use ai_integration_contract::{Error, InputsSchema, Outcome, RawInputs, RawValue, Task};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -19,14 +19,10 @@ use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::{Envelope, unfit};
 use crate::http::inputs::request::{RequestInputs, extent};
-use crate::http::large::work_on;
+use crate::http::large::{PASSES, work_on};
 use crate::http::records::{self, copies};
 use crate::http::server_sent::{self, put};
 use crate::http::tasks;
-
-/// The number of times that the bytes of pictures are processed while the response is made: for
-/// base64, and for JSON.
-const PASSES: usize = 3;
 
 const PROMPT: &str = "prompt";
 const IMAGE: &str = "image";
@@ -140,12 +136,9 @@ fn place_prompt(
     is_needed: bool,
 ) -> Result<(), Error> {
     match (prompt, text_input(schema, PROMPT)) {
-        (Some(prompt), Some((name, _))) => drop(raw.insert(name.to_owned(), prompt)),
+        (Some(prompt), Ok((name, _))) => drop(raw.insert(name.to_owned(), prompt)),
         (None, _) if is_needed => return Err(unfit(PROMPT, "missing; expected text")),
-        (Some(_), None) if is_needed => {
-            let message = "the model does not have exactly one required text input";
-            return Err(Error::new(Kind::MalformedRequest, message));
-        }
+        (Some(_), Err(error)) if is_needed => return Err(error),
         _ => {}
     }
     Ok(())

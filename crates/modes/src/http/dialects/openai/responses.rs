@@ -9,15 +9,15 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
 
-use self::events::ResponseWords;
+use self::events::ResponseEvents;
 use self::object::{Head, function_call, id, message, text_part};
 use crate::http::app::App;
 use crate::http::conversation;
 use crate::http::conversation::reply::Reply;
+use crate::http::conversation::stream;
 use crate::http::failure::Failure;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::Envelope;
-use crate::http::server_sent;
 
 pub(crate) use self::request::read;
 
@@ -28,12 +28,12 @@ pub(super) async fn responses(
     call: Call,
     envelope: Envelope,
 ) -> Result<Response, Failure> {
-    let is_streamed = conversation::is_streamed(&envelope.members)?;
+    let is_streamed = envelope.is_streamed()?;
     let context = call.context.clone();
     let (model, ticket) = conversation::submit(&app, call, &TASKS, envelope, read).await?;
     let head = Head::new(app.model_id(&model));
     if is_streamed {
-        return server_sent::respond(app, context, ticket, ResponseWords::new(head)).await;
+        return stream::respond(app, context, ticket, ResponseEvents::new(head)).await;
     }
     conversation::respond(ticket, move |reply| Ok(whole(&head, reply))).await
 }

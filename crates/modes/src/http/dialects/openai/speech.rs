@@ -28,10 +28,7 @@ pub(super) async fn speech(
     if take_text(&mut raw, "stream_format")?.is_some_and(|format| format != "audio") {
         return Err(unfit("stream_format", "expected audio").into());
     }
-    let (name, _) = text_input(&model.schema, "input").ok_or_else(|| {
-        let message = "the model does not have exactly one required text input";
-        Error::new(Kind::MalformedRequest, message)
-    })?;
+    let (name, _) = text_input(&model.schema, "input")?;
     keep_known(&model.schema, &mut raw);
     raw.insert(name.to_owned(), RawValue::Text(text));
     let context = call.context.clone();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use self::transcript::{Format, Transcript};
 use crate::http::app::App;
 use crate::http::conversation::delta::Delta;
+use crate::http::conversation::stream::{self, EventWriter};
 use crate::http::dialects::openai::error;
 use crate::http::dialects::openai::fields::{
     file_input, join_lists, keep_known, take, take_flag, take_text,
@@ -18,16 +19,13 @@ use crate::http::failure::{Failure, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::envelope::unfit;
 use crate::http::inputs::request::RequestInputs;
-use crate::http::large::work_on;
-use crate::http::server_sent::{self, Words, put};
+use crate::http::large::{PASSES, work_on};
+use crate::http::server_sent::put;
 use crate::http::tasks;
 
 const FILE: &str = "file";
 /// The input that tells a model of both kinds which one is wanted, as Whisper has it.
 const TASK: &str = "task";
-/// The number of times that the bytes of a result are processed while the response is made.
-const PASSES: usize = 3;
-
 pub(super) async fn transcriptions(
     State(app): State<App>,
     call: Call,
@@ -64,7 +62,7 @@ async fn run(
     let context = call.context.clone();
     let (_, ticket) = app.submit(call, RequestInputs { raw, reservation }).await?;
     if is_streamed {
-        return server_sent::respond(app, context, ticket, TranscriptWords::default()).await;
+        return stream::respond(app, context, ticket, TranscriptEvents::default()).await;
     }
     let outcome = Failure::check_outcome(ticket.outcome().await?)?;
     let size = PASSES * outcome.data.len();
@@ -74,12 +72,12 @@ async fn run(
 
 /// Writes a transcription as events.
 #[derive(Default)]
-struct TranscriptWords {
+struct TranscriptEvents {
     /// The text so far, which the last event has as a whole.
     text: String,
 }
 
-impl Words for TranscriptWords {
+impl EventWriter for TranscriptEvents {
     const KEEPS_TEXT: bool = true;
 
     fn begin(&mut self, _to: &mut Vec<u8>) {}

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::http::data_url::data_url;
 use crate::http::failure::Failure;
@@ -47,22 +48,7 @@ struct Completed<'a> {
     output_format: &'a str,
     quality: &'static str,
     size: &'static str,
-    usage: Usage,
-}
-
-/// The tokens that were used, which the model does not tell.
-#[derive(Default, Serialize)]
-struct Usage {
-    input_tokens: u64,
-    output_tokens: u64,
-    total_tokens: u64,
-    input_tokens_details: Details,
-}
-
-#[derive(Default, Serialize)]
-struct Details {
-    image_tokens: u64,
-    text_tokens: u64,
+    usage: &'a Value,
 }
 
 impl Picture {
@@ -97,6 +83,13 @@ pub(super) fn pictures(outcomes: Vec<Outcome>, is_url: bool) -> Result<Pictures,
 
 /// Writes an event for each picture.
 pub(super) fn events(pictures: &Pictures, kind: &'static str) -> Vec<u8> {
+    // The model does not tell the number of tokens.
+    let usage = json!({
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "total_tokens": 0,
+        "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+    });
     let mut events = Vec::new();
     for picture in &pictures.data {
         let event = Completed {
@@ -107,7 +100,7 @@ pub(super) fn events(pictures: &Pictures, kind: &'static str) -> Vec<u8> {
             output_format: &picture.format,
             quality: AUTO,
             size: AUTO,
-            usage: Usage::default(),
+            usage: &usage,
         };
         put_named(&mut events, kind, &event);
     }

@@ -3,17 +3,18 @@
 use serde_json::{Map, Value, json};
 
 use crate::http::conversation::delta::{Delta, End};
+use crate::http::conversation::stream::EventWriter;
 use crate::http::conversation::tool_calls::{Numbered, ToolCall};
 use crate::http::dialects::openai::error;
 use crate::http::dialects::openai::responses::object::{
     Head, function_call, id, message, text_part,
 };
 use crate::http::failure::{Failure, Wording};
-use crate::http::server_sent::{Words, put_json, put_named};
+use crate::http::server_sent::{put_json, put_named};
 
 /// Writes an answer as the events of a response. All items end together, because the parts of several
 /// calls may take turns.
-pub(super) struct ResponseWords {
+pub(super) struct ResponseEvents {
     head: Head,
     /// The number of the next event.
     sequence: u64,
@@ -44,9 +45,9 @@ impl Item {
     }
 }
 
-impl ResponseWords {
+impl ResponseEvents {
     pub(super) fn new(head: Head) -> Self {
-        ResponseWords {
+        ResponseEvents {
             head,
             sequence: 0,
             items: Vec::new(),
@@ -145,7 +146,7 @@ impl ResponseWords {
     }
 }
 
-impl Words for ResponseWords {
+impl EventWriter for ResponseEvents {
     const KEEPS_TEXT: bool = true;
 
     fn begin(&mut self, to: &mut Vec<u8>) {

@@ -1,4 +1,4 @@
-//! Waits for a model that cannot be started.
+//! Waits for the failure of a model that cannot be started.
 
 use ai_integration_engine::State;
 use tokio::sync::watch;
@@ -6,7 +6,7 @@ use tokio::sync::watch;
 /// Waits until the model has failed for good, and logs the reason. If the program's files are
 /// watched, this logs each failure and waits on, because a change of the files may repair the
 /// program.
-pub(crate) async fn given_up(
+pub(crate) async fn start_failure(
     state: &mut watch::Receiver<State>,
     is_watched: bool,
     for_people: bool,

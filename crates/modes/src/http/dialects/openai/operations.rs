@@ -1,48 +1,21 @@
-//! The addresses of the tasks other than chat, and their description in OpenAPI.
+//! Describes the addresses of the tasks other than chat in OpenAPI.
 
 use ai_integration_contract::Task;
 use ai_integration_engine::Model;
-use axum::routing::post;
 use serde_json::{Value, json};
 
-#[cfg(fuzzing)]
-use {
-    crate::http::dialects::openai::fields,
-    crate::http::failure::Failure,
-    crate::http::inputs::envelope::Envelope,
-    crate::http::inputs::request::{RequestInputs, extent},
-    crate::http::records,
-    ai_integration_contract::{InputsSchema, RawValue},
-};
-
-use crate::http::conversation::description::failed;
-use crate::http::description::{Description, content};
+use crate::http::description::{Description, content, failed, reference};
 use crate::http::dialects::openai::description::ERROR;
-use crate::http::dialects::openai::{embeddings, images, speech, transcriptions};
-use crate::http::models::Models;
-use crate::http::routes::Routes;
 
-const EMBEDDINGS: &str = "/v1/embeddings";
-const TRANSCRIPTIONS: &str = "/v1/audio/transcriptions";
-const TRANSLATIONS: &str = "/v1/audio/translations";
-const SPEECH: &str = "/v1/audio/speech";
-const GENERATIONS: &str = "/v1/images/generations";
-const EDITS: &str = "/v1/images/edits";
-const VARIATIONS: &str = "/v1/images/variations";
+pub(super) const EMBEDDINGS: &str = "/v1/embeddings";
+pub(super) const TRANSCRIPTIONS: &str = "/v1/audio/transcriptions";
+pub(super) const TRANSLATIONS: &str = "/v1/audio/translations";
+pub(super) const SPEECH: &str = "/v1/audio/speech";
+pub(super) const GENERATIONS: &str = "/v1/images/generations";
+pub(super) const EDITS: &str = "/v1/images/edits";
+pub(super) const VARIATIONS: &str = "/v1/images/variations";
 const JSON: &str = "application/json";
 const FORM: &str = "multipart/form-data";
-
-/// Makes the addresses.
-pub(super) fn routes() -> Routes<Models> {
-    Routes::new()
-        .at(EMBEDDINGS, post(embeddings::embeddings))
-        .at(TRANSCRIPTIONS, post(transcriptions::transcriptions))
-        .at(TRANSLATIONS, post(transcriptions::translations))
-        .at(SPEECH, post(speech::speech))
-        .at(GENERATIONS, post(images::generations))
-        .at(EDITS, post(images::edits))
-        .at(VARIATIONS, post(images::edits))
-}
 
 /// Describes the addresses of the model's tasks. Further members of a request are inputs if the schema
 /// has them.
@@ -83,7 +56,7 @@ impl Operation {
             "summary": self.summary,
             "parameters": [{"$ref": "#/components/parameters/Timeout"}],
             "requestBody": {"required": true, "content": {media: {"schema": schema}}},
-            "responses": {"200": content(self.answer, &self.types), "default": failed(ERROR)},
+            "responses": {"200": content(self.answer, &self.types), "default": failed(&reference(ERROR))},
         })
     }
 }
@@ -180,34 +153,4 @@ fn images() -> [Operation; 3] {
 
 fn file() -> Value {
     json!({"type": "string", "contentMediaType": "application/octet-stream"})
-}
-
-/// Makes the jobs of a request for the address that `choice` names, for a fuzz target.
-#[cfg(fuzzing)]
-pub(crate) fn fuzz(
-    choice: u8,
-    schema: &InputsSchema,
-    inputs: RequestInputs,
-    limit: usize,
-) -> Result<Vec<RequestInputs>, Failure> {
-    let RequestInputs { raw, reservation } = inputs;
-    let length = extent(&raw);
-    if choice == 0 {
-        let json = |value| match value {
-            RawValue::Json(value) => value,
-            _ => Value::Null,
-        };
-        let members = raw.into_iter().map(|(name, value)| (name, json(value))).collect();
-        let envelope = Envelope { members, length, reservation };
-        return Ok(embeddings::read(schema, envelope, limit)?.jobs);
-    }
-    let mut raw = fields::join_lists(raw);
-    let mut count = 1;
-    if choice == 1 {
-        transcriptions::place(schema, &mut raw, "translate")?;
-    } else {
-        count = images::count(schema, &mut raw)?;
-        images::place(schema, &mut raw, choice == 2)?;
-    }
-    records::copies(RequestInputs { raw, reservation }, length, count, limit)
 }
