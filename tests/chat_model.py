@@ -202,3 +202,25 @@ def late_events(server, path, **members):
         go = body(messages=[{"role": "user", "content": "go"}])
         server.send("POST", "/v1/chat/completions", go, JSON)
         return parsed((begun + answer.read()).decode())
+
+
+def openai_error(answer):
+    """Returns the status of a refusal, the error's members but its message, and the message."""
+    status, headers, content = answer
+    assert headers["Content-Type"] == "application/json"
+    error = json.loads(content)
+    assert list(error) == ["error"]
+    error = error["error"]
+    assert list(error) == ["message", "type", "param", "code"]
+    return (status, error["type"], error["param"], error["code"]), error["message"]
+
+
+def anthropic_error(answer):
+    """Returns the status and the type of a refusal, and its message."""
+    status, headers, content = answer
+    assert headers["Content-Type"] == "application/json"
+    error = json.loads(content)
+    assert sorted(error) == ["error", "request_id", "type"]
+    assert error["request_id"] == headers["X-Request-Id"] == headers["Request-Id"]
+    assert (error["type"], sorted(error["error"])) == ("error", ["message", "type"])
+    return (status, error["error"]["type"]), error["error"]["message"]
