@@ -190,7 +190,7 @@ ANTHROPIC = {
     429: ("rate_limit_error", "RateLimitError"),
     500: ("api_error", "InternalServerError"),
     503: ("overloaded_error", "ServiceUnavailableError"),
-    504: ("api_error", "GatewayTimeoutError"),
+    504: ("timeout_error", "GatewayTimeoutError"),
 }
 
 
