@@ -30,8 +30,8 @@ use self::function_error::FunctionError;
 use self::runtime_api::{Lost, RuntimeApi};
 use crate::console::eprint;
 use crate::exit::ExitStatus;
-use crate::http::given_up::given_up;
 use crate::http::in_process::InProcess;
+use crate::http::start_failure::start_failure;
 use crate::mode::{Context, Mode, Running};
 
 settings! {
@@ -171,7 +171,7 @@ async fn report_failed_start(
     mut api: RuntimeApi,
 ) -> ExitStatus {
     let mut state = context.engine.state();
-    given_up(&mut state, false, context.logs_for_people).await;
+    start_failure(&mut state, false, context.logs_for_people).await;
     let failed = match &*state.borrow() {
         State::Failed(error) => Some(error.clone()),
         _ => None,
@@ -198,7 +198,7 @@ async fn serve(
     }
     tracing::info!("waiting for events of AWS Lambda");
     let mut state = context.engine.state();
-    let failed = given_up(&mut state, context.config.reload, context.logs_for_people);
+    let failed = start_failure(&mut state, context.config.reload, context.logs_for_people);
     let status = tokio::select! {
         () = context.stop.cancelled() => ExitStatus::Done,
         () = failed => ExitStatus::ModelUnavailable,

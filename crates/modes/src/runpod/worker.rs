@@ -16,14 +16,14 @@ use crate::exit::ExitStatus;
 use crate::http::app::App;
 use crate::http::config::HttpSettings;
 use crate::http::failure::Failure;
-use crate::http::given_up::given_up;
+use crate::http::headless;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::request::RequestInputs;
 use crate::http::large::work_on;
 use crate::http::limits::ClientLimits;
 use crate::http::request_context::{REQUEST_ID, RequestContext, RequestId};
-use crate::http::without_server;
+use crate::http::start_failure::start_failure;
 use crate::mcp::running::{Registration, Running};
 use crate::mode::Context;
 use crate::runpod::answer;
@@ -65,7 +65,7 @@ pub(crate) async fn serve(context: Context) -> ExitStatus {
     // Dropped at the end: the platform is told of the jobs until the last one has ended.
     let mut background = JoinSet::new();
     let mut state = context.engine.state();
-    let failed = given_up(&mut state, context.config.reload, context.logs_for_people);
+    let failed = start_failure(&mut state, context.config.reload, context.logs_for_people);
     let status = tokio::select! {
         () = worker.clone().take_all(&mut jobs, &mut background) => ExitStatus::Done,
         () = context.stop.cancelled() => {
@@ -106,7 +106,7 @@ impl Worker {
             let reason = format!("the HTTP client cannot be started: {error}");
             Settings::get_job().invalid("…", reason)
         })?;
-        let app = without_server::app(context, limits)?;
+        let app = headless::app(context, limits)?;
         let host = context.environment.variable("RUNPOD_POD_HOSTNAME").unwrap_or("unknown");
         let worker = Worker {
             intake: Intake::from_ref(&app),
