@@ -138,8 +138,8 @@ class Podman:
         timeout: float = 60,
     ) -> "Finished":
         """Runs a container of `image` in the foreground to its end, with `data` piped into it."""
-        name = self._name()
-        command = ["run", "--rm", "-i", *self._options(name, environment, options)]
+        name = self.name()
+        command = ["run", "--rm", "-i", *self.options(name, environment, options)]
         try:
             return self.run(*command, image, *arguments, data=data, timeout=timeout, check=False)
         except subprocess.TimeoutExpired:
@@ -154,24 +154,26 @@ class Podman:
     ) -> container_server.Server:
         """Starts a container of `image` in mode `http` on a free port, and waits until it says
         that it is ready."""
-        name, port = self._name(), container_server.free_port()
+        name, port = self.name(), container_server.free_port()
         served = dict(environment or {}, MODE="http", PORT=str(port))
-        self.run("run", "-d", *self._options(name, served, options), image)
+        self.run("run", "-d", *self.options(name, served, options), image)
         server = container_server.Server(self, name, port)
         server.wait_until_ready()
         return server
 
-    def _name(self) -> str:
+    def name(self) -> str:
+        """A name for a new container of this session."""
         return f"{LABEL}-{self._session}-{uuid.uuid4().hex[:8]}"
 
-    def _options(
+    def options(
         self, name: str, environment: Optional[Dict[str, str]], options: Sequence[str]
     ) -> List[str]:
+        """The options of `podman run` for a container of this session."""
         variables = (environment or {}).items()
         return [
             *["--name", name, "--label", f"{LABEL}={self._session}"],
             # No bridge, no firewall rules, no helper programs; ports are those of the machine.
-            *["--network", "host"],
+            *([] if any(one.startswith("--network") for one in options) else ["--network", "host"]),
             # Podman raises these limits to its own defaults, which a machine without
             # CAP_SYS_RESOURCE forbids; lowering them is always allowed.
             *["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"],
