@@ -1,5 +1,6 @@
 """Fixtures that every suite shares."""
 
+import signal
 import sys
 import textwrap
 import types
@@ -10,6 +11,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import support  # noqa: E402
+
+# A shell that runs the tests in the background makes them ignore these signals, and programs that
+# they start would inherit that.
+for number in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, default)
 
 
 @pytest.fixture

@@ -421,7 +421,7 @@ class TestModes:
         path = program(model("SCHEMA = {}\n\ndef infer(inputs):\n    return 'x'\n", style))
         seen = shown(PYTHON, path)
         listed = [line for line in seen.splitlines() if line.startswith(" * MODE=")]
-        assert len(listed) == 7
+        assert len(listed) == 9
         assert max(map(len, seen.splitlines())) < 80
         # The list names the command that prints the long form.
         assert "ai-integration modes" in seen
