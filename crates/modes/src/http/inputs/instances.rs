@@ -24,19 +24,94 @@ pub(crate) fn records(
     length: usize,
     mut reservation: Reservation,
 ) -> Result<Vec<RequestInputs>, Failure> {
-    check_count(instances.len(), limit)?;
-    let part = length / instances.len().max(1);
-    let records = instances.into_iter().map(|instance| {
-        let reservation = reservation.split(part + strict::footprint(&instance));
-        let members = members(schema, instance)?;
-        if members.len() > MAX_FIELDS {
-            return Err(too_many());
+    let parameters = Map::new();
+    Instances { list, parameters, length, reservation }.read(schema, limit, by_name)
+}
+
+/// The instances of a request that also has parameters.
+#[derive(Debug)]
+pub(crate) struct Instances {
+    pub(crate) list: Vec<Json>,
+    /// The inputs of every instance that does not have its own.
+    pub(crate) parameters: Map<String, Json>,
+    /// The length of the body in bytes.
+    pub(crate) length: usize,
+    /// The memory of the body and of its values.
+    pub(crate) reservation: Reservation,
+}
+
+impl Instances {
+    /// Returns the inputs of each job. At most `limit` instances are read, and each takes its part of
+    /// the memory of the body, of its values, and of a copy of the parameters.
+    pub(crate) fn records(
+        self,
+        schema: &InputsSchema,
+        limit: usize,
+    ) -> Result<Vec<RequestInputs>, Failure> {
+        self.read(schema, limit, inputs)
+    }
+
+    /// Returns the inputs of each job, which `read` makes of an instance and the parameters.
+    fn read(
+        self,
+        schema: &InputsSchema,
+        limit: usize,
+        read: fn(&InputsSchema, Json, &Map<String, Json>) -> Result<RawInputs, Failure>,
+    ) -> Result<Vec<RequestInputs>, Failure> {
+        let Instances { list, parameters, length, mut reservation } = self;
+        check_count(list.len(), limit)?;
+        let size = |value: &Json| strict::extent(value, usize::MAX) + strict::footprint(value);
+        let copied: usize = parameters.iter().map(|(name, value)| name.len() + size(value)).sum();
+        if !reservation.add(copied.saturating_mul(list.len().saturating_sub(1))) {
+            return Err(Failure::full());
         }
-        let raw = members.into_iter().map(|(name, value)| {
-            let value = unwrapped(schema.fields().get(&name), value);
-            (name, value)
+        let part = length / list.len().max(1) + copied;
+        let records = list.into_iter().map(|instance| {
+            let reservation = reservation.split(part + strict::footprint(&instance));
+            Ok(RequestInputs { raw: read(schema, instance, &parameters)?, reservation })
         });
-        Ok(RequestInputs { raw: raw.collect(), reservation })
+        records.collect()
+    }
+}
+
+/// Returns the inputs of an instance, and the parameters that it does not have itself. An object without
+/// names of inputs is the value of the only input, if this takes any JSON.
+pub(crate) fn inputs(
+    schema: &InputsSchema,
+    instance: Json,
+    parameters: &Map<String, Json>,
+) -> Result<RawInputs, Failure> {
+    let free = schema.fields().iter().filter(|(name, _)| !parameters.contains_key(*name));
+    let instance = match (instance, only(free)) {
+        (Json::Object(members), Some((name, _)))
+            if is_one_value(schema, |name| parameters.contains_key(name), &members) =>
+        {
+            Json::Object(Map::from_iter([(name.to_owned(), members.into())]))
+        }
+        (instance, _) => instance,
+    };
+    by_name(schema, instance, parameters)
+}
+
+/// Returns the inputs of an instance: the members of an object, or the value of the only input, and the
+/// parameters that it does not have itself.
+fn by_name(
+    schema: &InputsSchema,
+    instance: Json,
+    parameters: &Map<String, Json>,
+) -> Result<RawInputs, Failure> {
+    let mut all = members(schema, instance, parameters)?;
+    for (name, value) in parameters {
+        if !all.contains_key(name) {
+            all.insert(name.clone(), value.clone());
+        }
+    }
+    if all.len() > MAX_FIELDS {
+        return Err(too_many());
+    }
+    let raw = all.into_iter().map(|(name, value)| {
+        let value = unwrapped(schema.fields().get(&name), value);
+        (name, value)
     });
     records.collect()
 }
