@@ -28,6 +28,9 @@ pub(crate) fn records(
     Instances { list, parameters, length, reservation }.read(schema, limit, by_name)
 }
 
+/// Makes the inputs of a job from an instance and the parameters.
+type Reader = fn(&InputsSchema, Json, &Map<String, Json>) -> Result<RawInputs, Failure>;
+
 /// The instances of a request that also has parameters.
 #[derive(Debug)]
 pub(crate) struct Instances {
@@ -56,7 +59,7 @@ impl Instances {
         self,
         schema: &InputsSchema,
         limit: usize,
-        read: fn(&InputsSchema, Json, &Map<String, Json>) -> Result<RawInputs, Failure>,
+        read: Reader,
     ) -> Result<Vec<RequestInputs>, Failure> {
         let Instances { list, parameters, length, mut reservation } = self;
         check_count(list.len(), limit)?;
