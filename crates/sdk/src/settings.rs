@@ -164,9 +164,13 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "http")]
+    #[cfg(all(feature = "http", feature = "runpod"))]
     #[test]
-    fn the_servers_token_is_a_secret() {
-        assert_eq!(secrets(), ["AI_INTEGRATION_TOKEN"]);
+    fn the_servers_token_and_what_gives_access_to_a_queue_are_secrets() {
+        let all = secrets();
+        let (token, of_queue) = all.split_first().unwrap();
+        assert_eq!(*token, "AI_INTEGRATION_TOKEN");
+        assert!(of_queue.contains(&"RUNPOD_AI_API_KEY"));
+        assert!(of_queue.iter().all(|name| name.starts_with("RUNPOD_")), "{of_queue:?}");
     }
 }

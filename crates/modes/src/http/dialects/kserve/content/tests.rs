@@ -1,5 +1,5 @@
 use ai_integration_engine::Budget;
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::*;
 use crate::http::failure::Reason;
