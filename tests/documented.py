@@ -45,7 +45,8 @@ FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>[\w-]*)\n(?P<text>.*?)^(?P=indent)```$",
     re.M | re.S,
 )
-ADDRESS = "127.0.0.1:5000"
+DEFAULT_PORT = 5000
+ADDRESS = "127.0.0.1:%d" % DEFAULT_PORT
 # One that changes with each run is compared by its type.
 VARYING = {"request_id", "id", "seconds", "created"}
 # A schema by itself is served by this loop.
@@ -134,6 +135,7 @@ class Reader:
     def run(self, block):
         self.saved = {name for name in self.saved if Path(name).parts[0] not in block.text}
         text = block.text.replace(ADDRESS, self.address)
+        text = text.replace("PORT=%d" % DEFAULT_PORT, "PORT=%d" % self.port)
         if block.mark == "not run:":
             assert block.value, "say why it is not run"
         elif block.mark == "run by":
@@ -212,7 +214,8 @@ class Reader:
         path = os.pathsep.join([str(Path(support.PYTHON).parent), os.environ["PATH"]])
         # curl shows no progress: it would not on a terminal either, where the response is text.
         (self.folder / ".curlrc").write_text("silent\nshow-error\nmax-time = 30\n")
-        return support.environment(PATH=path, HOME=self.folder, PORT=self.port, **variables)
+        variables = {"PORT": self.port, **variables}
+        return support.environment(PATH=path, HOME=self.folder, **variables)
 
     def execute(self, command, **variables):
         done = subprocess.run(
@@ -230,12 +233,14 @@ class Reader:
 
     def serve(self, command):
         self.stop()
+        # The port of the reader takes the place of the default, which is another on a platform.
+        elsewhere = {"PORT": None} if "AI_INTEGRATION_PLATFORM=" in command else {}
         log = self.folder / "server.log"
         with open(log, "wb") as stream:
             self.server = subprocess.Popen(
                 ["bash", "-c", command],
                 cwd=self.folder,
-                env=self.environment(),
+                env=self.environment(**elsewhere),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
