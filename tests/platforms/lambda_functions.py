@@ -203,7 +203,7 @@ class Ours:
     @staticmethod
     def start(program, runtime, tmp_path, source=OURS, **variables):
         command = [PYTHON, program(source)]
-        return process(command, runtime, tmp_path, MODE="lambda", **variables)
+        return process(command, runtime, tmp_path, **{"MODE": "lambda", **variables})
 
 
 class Theirs:
