@@ -35,7 +35,7 @@ def start(engine_class):
     if not interactive:
         command += sys.argv[1:]
     if interactive and _process.may_be_on_a_platform():
-        # Who types the program in wants an answer, and not a server.
+        # At a prompt a person wants a result, and not a server.
         options["env"] = dict(os.environ, **{_process.PLATFORM_VARIABLE: "none"})
     _standard_streams.flush_output()
     streams = _standard_streams.for_the_engine()
