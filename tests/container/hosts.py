@@ -11,8 +11,10 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 import support
 
 MIB = 1024 * 1024
-# The deadline of a request, which platforms set to a minute or more, shortened.
-DEADLINE = {"AI_INTEGRATION_TIMEOUT": "6", "AI_INTEGRATION_TIMEOUT_GRACE": "100ms"}
+# A model that is past its deadline is ended soon.
+GRACE = {"AI_INTEGRATION_TIMEOUT_GRACE": "100ms"}
+# The header of a request with its deadline in seconds.
+TIMEOUT = "AI-Integration-Timeout"
 # Its length is found in an answer.
 FILE = bytes(31415)
 HELLO = {"text": "hello"}
@@ -71,8 +73,15 @@ class Host:
     user: Optional[str] = None
     # Where the platform mounts the model.
     model_dir: Optional[str] = None
-    # The limit of a body as the operator sets it, where the platform has none.
+    # The limit of a body, set to that of the platform. On one host also a deadline.
     settings: Dict[str, str] = field(default_factory=dict)
+
+    def late(self) -> Request:
+        """A request that passes its deadline: the operator's, or else the client's own."""
+        request = self.ask({"text": "slow"})
+        if "AI_INTEGRATION_TIMEOUT" in self.settings:
+            return request
+        return request._replace(headers={**request.headers, TIMEOUT: "0.5"})
 
 
 def with_json(path: str, value: "object", **headers: str) -> Request:
@@ -194,7 +203,7 @@ AZURE_ML = Host(
     probes=(Probe("/healthz", 200, 200), Probe("/", body=b"Healthy")),
     ask=native_at("/score"),
     cases=native_cases("/score"),
-    settings=LIMIT,
+    settings={**LIMIT, "AI_INTEGRATION_TIMEOUT": "6"},
     limit=8 * MIB,
     grace=30,
     model_dir="/var/azureml-app/azureml-models/model/1",

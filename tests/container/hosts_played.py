@@ -5,6 +5,7 @@ to ask for work, so they are played by the servers in tests/platforms/fakes, whi
 right by the vendors' own runtimes.
 """
 
+import abc
 import base64
 import contextlib
 import json
@@ -15,21 +16,50 @@ from typing import Dict, Iterator, Optional
 
 import container_host
 import support
-from hosts import Host, Probe, Request
+from hosts import TIMEOUT, Host, Probe, Request
 from hosts_container import Answer, Container, Network
 
 sys.path.insert(0, os.path.join(container_host.REPOSITORY, "tests", "platforms"))
 
+import lambda_functions  # noqa: E402
 from fakes import lambda_runtime, runpod_control  # noqa: E402
 
 
-class ByHttp:
-    """A platform that sends requests."""
+class Platform(abc.ABC):
+    """A platform, and the container that it runs."""
 
     variables: Dict[str, str] = {}
     container: Container
     # What the log says when the platform stops a container in the middle of a request, if it does.
     stopping: Optional[str] = "stopping; "
+
+    @abc.abstractmethod
+    def probe(self) -> None:
+        """Finds out that the model loads, also after a start that failed, and lets it be ready."""
+
+    @abc.abstractmethod
+    def wait_for_start(self) -> None:
+        """Waits until a request can be sent; it then waits for the model itself."""
+
+    @abc.abstractmethod
+    def ask(self, request: Request) -> Answer:
+        """Runs the model."""
+
+    @abc.abstractmethod
+    def stream(self, request: Request) -> Answer:
+        """Asks for a stream, whose pieces arrive as the program makes them."""
+
+    @contextlib.contextmanager
+    def failing_to_start(self) -> Iterator[None]:
+        """Lets the model fail to start, at least once, until the block ends."""
+        self.container.open("break")
+        support.eventually(lambda: "starting it again" in self.container.logs(), "a failed start")
+        yield
+        self.container.close("break")
+
+
+class ByHttp(Platform):
+    """A platform that sends requests."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -38,24 +68,19 @@ class ByHttp:
         return self.container.ask("POST", request.path, request.body, request.headers)
 
     def wait_for_start(self) -> None:
-        """Waits until a request can be sent; it then waits for the model itself."""
         support.eventually(self.container.is_listening, "the port takes connections")
 
     def stream(self, request: Request) -> Answer:
-        """Asks for a stream, whose pieces arrive as the program makes them."""
         return self.container.stream(request.path, request.body, request.headers, "more")
 
     def probe(self) -> None:
-        """Probes while the model loads, also after a start that failed, and when it is ready."""
         for probe in self.host.probes:
             self._wait(probe, probe.loading, "while the model loads")
         assert self._is_healthy()
         assert not self._is_healthy("--ready")
-        self.container.open("break")
-        support.eventually(lambda: "starting it again" in self.container.logs(), "a failed start")
-        for probe in self.host.probes:
-            self._wait(probe, probe.loading, "after a start that failed")
-        self.container.close("break")
+        with self.failing_to_start():
+            for probe in self.host.probes:
+                self._wait(probe, probe.loading, "after a start that failed")
         self.container.open("load")
         for probe in self.host.probes:
             self._wait(probe, probe.ready, "after the model is loaded")
@@ -86,13 +111,12 @@ class ByHttp:
             raise AssertionError(f"{error}; the last status is {seen}") from None
 
 
-class ByLambda(ByHttp):
+class ByLambda(Platform):
     """AWS Lambda: requests are events of a function URL, and the container asks for them."""
 
     stopping = None
 
-    def __init__(self, host: Host, runtime: "lambda_runtime.LambdaRuntime") -> None:
-        super().__init__(host)
+    def __init__(self, runtime: "lambda_runtime.LambdaRuntime") -> None:
         self._runtime = runtime
         self.variables = {"AWS_LAMBDA_RUNTIME_API": runtime.address}
 
@@ -114,17 +138,8 @@ class ByLambda(ByHttp):
         return self.ask(request)
 
     def ask(self, request: Request) -> Answer:
-        host = "abc.lambda-url.eu-west-1.on.aws"
-        http = {"method": "POST", "path": request.path, "sourceIp": "203.0.113.9"}
-        event = {
-            "version": "2.0",
-            "rawPath": request.path,
-            "rawQueryString": "",
-            "headers": {"host": host, **{k.lower(): v for k, v in request.headers.items()}},
-            "requestContext": {"domainName": host, "http": {**http, "protocol": "HTTP/1.1"}},
-            "body": base64.b64encode(request.body).decode(),
-            "isBase64Encoded": True,
-        }
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        event = lambda_functions.function_url(request.path, request.body, headers=headers)
         done = self._runtime.invoke(event).wait()
         assert (done.kind, done.status) == ("response", 202), done.body
         answer = done.json()
@@ -133,11 +148,10 @@ class ByLambda(ByHttp):
         return Answer(answer["statusCode"], headers_of(answer["headers"]), content)
 
 
-class ByRunPod(ByHttp):
+class ByRunPod(Platform):
     """RunPod's queue: requests are jobs, and the container asks for them."""
 
-    def __init__(self, host: Host, control: "runpod_control.Control") -> None:
-        super().__init__(host)
+    def __init__(self, control: "runpod_control.Control") -> None:
         self._control = control
         self._jobs = 0
         self.variables = control.variables()
@@ -146,7 +160,8 @@ class ByRunPod(ByHttp):
         """The container takes no job before the model is loaded."""
         self._control.submit({"id": "early", "input": {"text": "hello"}})
         support.eventually(self.container.is_running, "the container runs")
-        assert not self._control.of_kind("job-take")
+        with self.failing_to_start():
+            assert not self._control.of_kind("job-take")
         self.container.open("load")
         assert "HELLO" in str(self._control.result("early", support.TIMEOUT))
         # It says that it is alive.
@@ -165,7 +180,9 @@ class ByRunPod(ByHttp):
     def ask(self, request: Request) -> Answer:
         self._jobs += 1
         job = f"job-{self._jobs}"
-        self._control.submit({"id": job, "input": json.loads(request.body)})
+        seconds = request.headers.get(TIMEOUT)
+        policy = {"executionTimeout": int(1000 * float(seconds))} if seconds else {}
+        self._control.submit({"id": job, "input": json.loads(request.body), "policy": policy})
         result = self._control.result(job, support.TIMEOUT)
         if "error" in result:
             error = json.loads(result["error"])
@@ -181,18 +198,18 @@ def headers_of(pairs: Dict[str, str]) -> Message:
 
 
 @contextlib.contextmanager
-def played(host: Host, network: Network) -> Iterator[ByHttp]:
+def played(host: Host, network: Network) -> Iterator[Platform]:
     """Plays a platform while the block runs."""
     with contextlib.ExitStack() as stack:
         if host.name == "lambda":
             # A socket stays in the network in which it was made.
             with network.entered():
                 runtime = lambda_runtime.LambdaRuntime()
-            yield ByLambda(host, stack.enter_context(runtime))
+            yield ByLambda(stack.enter_context(runtime))
         elif host.name == "runpod":
             control = runpod_control.control()
             with network.entered():
                 platform = stack.enter_context(control)
-            yield ByRunPod(host, platform)
+            yield ByRunPod(platform)
         else:
             yield ByHttp(host)
