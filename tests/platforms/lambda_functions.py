@@ -16,11 +16,14 @@ OURS = """
     import os, time
     import ai_integration
 
+    def wait_for(*names):
+        while not all(map(os.path.exists, names)):
+            time.sleep(0.01)
+
     def parts(*texts):
         for text in texts:
-            time.sleep(0.1)
-            while text == "gate" and not os.path.exists("open"):
-                time.sleep(0.01)
+            if text == "gate":
+                wait_for("open")
             if text == "fail":
                 raise ValueError("it broke")
             yield text
@@ -40,7 +43,14 @@ OURS = """
             elif word == "sleep":
                 print("asleep", flush=True)
                 time.sleep(float(rest))
-                ai_integration.send_result("slept")
+            elif word == "gate":
+                print("at the gate", flush=True)
+                wait_for("open")
+                ai_integration.send_result("passed")
+            elif word == "meet":
+                open(rest, "w").close()
+                wait_for("one", "other")
+                ai_integration.send_result("met")
             elif word == "long":
                 ai_integration.send_result("a" * int(rest))
             elif word == "file":
@@ -68,9 +78,11 @@ THEIRS = """
         word, _, rest = event["text"].partition(" ")
         if word == "fail":
             raise ValueError("too dark")
-        if word == "sleep":
-            time.sleep(float(rest))
-            return {"output": "slept"}
+        if word == "meet":
+            open(rest, "w").close()
+            while not (os.path.exists("one") and os.path.exists("other")):
+                time.sleep(0.01)
+            return {"output": "met"}
         if word == "long":
             return {"output": "a" * int(rest)}
         return {"output": {"upper": event["text"].upper()}}

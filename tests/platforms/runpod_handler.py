@@ -19,6 +19,8 @@ async def handler(job):
         raise ValueError(given["text"])
     if kind == "meet":
         return await meet(given["count"])
+    if kind == "gate":
+        return await gate(given["text"])
     await asyncio.sleep(600)
     return "was not cancelled"
 
@@ -30,6 +32,13 @@ async def meet(count):
     while together < count:
         await asyncio.sleep(0.01)
     return "met"
+
+
+async def gate(path):
+    print("at the gate", flush=True)
+    while not os.path.exists(path):
+        await asyncio.sleep(0.01)
+    return "passed"
 
 
 def stream(job):

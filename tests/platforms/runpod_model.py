@@ -40,6 +40,13 @@ def meet(count):
     return "met"
 
 
+def gate(path):
+    print("at the gate", flush=True)
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return "passed"
+
+
 def wait():
     print("waits", flush=True)
     while not ai_integration.cancelled():
@@ -70,10 +77,8 @@ def answer(inputs):
         return "x" * inputs["count"]
     if kind == "key":
         return os.environ.get("RUNPOD_AI_API_KEY", "hidden")
-    if kind == "moment":
-        print("works", flush=True)
-        time.sleep(inputs["count"])
-        return "done"
+    if kind == "gate":
+        return gate(text)
     streams = {"words": lambda: words(text), "values": values, "broken": lambda: broken(text)}
     if kind in streams:
         return streams[kind]()

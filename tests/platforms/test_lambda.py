@@ -71,13 +71,13 @@ def test_several_events_at_a_time_on_managed_instances(side, program, runtime, t
     variables = {"AWS_LAMBDA_MAX_CONCURRENCY": 2, "AI_INTEGRATION_WORKERS": 2}
     with side.start(program, runtime, tmp_path, **variables) as function:
         eventually(lambda: runtime.polls == 2, "two events are asked for: " + function.log())
-        both = [
-            runtime.invoke({"text": "sleep 0.5"}, Invocation_Id="attempt-%d" % number)
-            for number in range(2)
-        ]
-        for number, invocation in enumerate(both):
-            assert invocation.wait().json()["output"] == "slept"
-            assert invocation.headers["Lambda-Runtime-Invocation-Id"] == "attempt-%d" % number
+        both = {
+            name: runtime.invoke({"text": "meet " + name}, Invocation_Id=name)
+            for name in ("one", "other")
+        }
+        for name, invocation in both.items():
+            assert invocation.wait().json()["output"] == "met"
+            assert invocation.headers["Lambda-Runtime-Invocation-Id"] == name
 
 
 @pytest.mark.clients
@@ -110,10 +110,11 @@ def test_one_connection_is_enough(program, runtime, tmp_path):
 def test_sigterm_ends_the_process_when_its_event_is_answered(program, runtime, tmp_path):
     with Ours.start(program, runtime, tmp_path) as function:
         assert runtime.invoke({"text": "hi"}).wait().status == 202
-        running = runtime.invoke({"text": "sleep 1"})
-        eventually(lambda: "asleep" in function.log(), "the model works")
+        running = runtime.invoke({"text": "gate"})
+        eventually(lambda: "at the gate" in function.log(), "the model works")
         function.send_signal(signal.SIGTERM)
-        assert running.wait().json()["output"] == "slept"
+        (tmp_path / "open").touch()
+        assert running.wait().json()["output"] == "passed"
         assert function.wait(TIMEOUT) == 0
 
 

@@ -236,30 +236,34 @@ def test_a_result_is_sent_in_three_tries(worker, platform):
     assert len({one.body for one in tries}) == 1
 
 
-def test_a_worker_that_is_told_to_stop_finishes_its_job(worker, platform):
+def test_a_worker_that_is_told_to_stop_finishes_its_job(worker, platform, tmp_path):
+    gate = tmp_path / "open"
     with working(worker, platform, CONCURRENCY=2) as process:
-        eventually(lambda: platform.of_kind("job-take-batch"), "it asks for jobs", LONG)
-        platform.submit(job("job-1", kind="meet", count=1))
-        platform.result("job-1", LONG)
+        platform.submit(job("job-1", kind="gate", text=str(gate)))
+        process.printed("at the gate")
         process.process.send_signal(signal.SIGTERM)
+        gate.touch()
         assert process.ends() == 0, process.output()
+    assert platform.result("job-1", TIMEOUT) == {"output": "passed"}
 
 
-def test_a_job_that_runs_is_finished_and_no_other_is_taken(platform, ours):
-    platform.submit(job("job-1", kind="moment", count=2))
-    ours.printed("works")
+def test_a_job_that_runs_is_finished_and_no_other_is_taken(platform, ours, tmp_path):
+    gate = tmp_path / "open"
+    platform.submit(job("job-1", kind="gate", text=str(gate)))
+    ours.printed("at the gate")
     ours.process.send_signal(signal.SIGTERM)
     ours.printed("stopping; 1 jobs run")
     platform.submit(job("job-2", **CASES[0][0]))
+    gate.touch()
     assert ours.ends() == 0, ours.output()
-    assert platform.result("job-1", TIMEOUT) == {"output": "done"}
+    assert platform.result("job-1", TIMEOUT) == {"output": "passed"}
     assert [one["id"] for one in platform.queue] == ["job-2"]
 
 
 def test_a_job_that_does_not_end_in_time_gets_an_error(platform):
     with working("ours", platform, AI_INTEGRATION_STOP_TIMEOUT=1) as worker:
-        platform.submit(job("job-1", kind="moment", count=600))
-        worker.printed("works")
+        platform.submit(job("job-1", kind="gate", text="/there/is/none"))
+        worker.printed("at the gate")
         worker.process.send_signal(signal.SIGTERM)
         assert worker.ends() == 0, worker.output()
     assert error_of(platform.result("job-1", TIMEOUT))["error_type"] == "shutting_down"
