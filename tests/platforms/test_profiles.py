@@ -97,6 +97,14 @@ REFUSED = [
 ]
 
 STARTS = {"python": [PYTHON], "command": [BINARY, "run"]}
+# The start by Python has the same errors, so that two show them.
+BOTH_REFUSE = ["two platforms", "no folder of the user"]
+REFUSALS = [
+    (start, *case)
+    for case in REFUSED
+    for start in STARTS
+    if start == "command" or case[0] in BOTH_REFUSE
+]
 
 
 def filled(variables):
@@ -126,8 +134,11 @@ def test_a_platform_is_recognized_and_serves(program, start, _name, variables, n
         assert server.get("/ping").status == 200
 
 
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize(("_name", "variables", "parts"), REFUSED, ids=names(REFUSED))
+@pytest.mark.parametrize(
+    ("start", "_name", "variables", "parts"),
+    REFUSALS,
+    ids=["%s-%s" % (name, start) for start, name, *_ in REFUSALS],
+)
 def test_what_cannot_be_used_is_refused(program, start, _name, variables, parts):
     done = run(program(ECHO), command=STARTS[start], **{"PORT": 0, **variables})
     assert done.returncode == 2, done.stderr
@@ -203,28 +214,21 @@ def test_the_health_port_is_a_further_port(program):
         assert other.get("/ping").status == 200
 
 
-# A name, the variables, the address, its statuses while the model loads, when it is ready and when
-# it has failed, and the body when it is ready.
+# A name, the variables, the statuses while the model loads, when it is ready and when it has
+# failed, and the addresses with their bodies when the model is ready.
 HEALTH = [
-    ("ping", {}, "/ping", (503, 200, 503), b""),
-    ("health", {}, "/health", (503, 200, 503), None),
-    ("sagemaker", {"AI_INTEGRATION_PLATFORM": "sagemaker"}, "/ping", (503, 200, 503), b""),
-    ("vertex", {**VERTEX, "AIP_HTTP_PORT": "free"}, "/h/1", (503, 200, 503), b"{}"),
-    ("azure", {"AI_INTEGRATION_PLATFORM": "azure_ml"}, "/", (503, 200, 503), b"Healthy"),
-    ("runpod", IN_RUNPOD, "/ping", (204, 200, 500), b""),
-    ("runpod health", IN_RUNPOD, "/health", (204, 200, 500), None),
+    ("none", {"MODE": "http"}, (503, 200, 503), {"/ping": b"", "/health": None}),
+    ("vertex", {**VERTEX, "AIP_HTTP_PORT": "free"}, (503, 200, 503), {"/h/1": b"{}"}),
+    ("azure", {"AI_INTEGRATION_PLATFORM": "azure_ml"}, (503, 200, 503), {"/": b"Healthy"}),
+    ("runpod", IN_RUNPOD, (204, 200, 500), {"/ping": b"", "/health": None}),
 ]
 
 
-@pytest.mark.parametrize(
-    ("_name", "variables", "address", "statuses", "body"), HEALTH, ids=names(HEALTH)
-)
+@pytest.mark.parametrize(("_name", "variables", "statuses", "bodies"), HEALTH, ids=names(HEALTH))
 def test_health_is_told_as_the_platform_expects(
-    program, tmp_path, _name, variables, address, statuses, body
+    program, tmp_path, _name, variables, statuses, bodies
 ):
     variables = filled(variables)
-    if set(variables) == {"MODE"}:
-        variables["MODE"] = "http"
     # Probes need no token. With the setting for reloads, the server waits for a change of a program
     # that cannot be started.
     more = {
@@ -235,17 +239,17 @@ def test_health_is_told_as_the_platform_expects(
     for word, status in [("ready", statuses[1]), ("fail", statuses[2])]:
         go = tmp_path / word
         with serve(program(SLOW), ready=False, GO=go, **variables, **more) as server:
-            answer = server.get(address)
-            assert answer.status == statuses[0]
-            if body is not None:
-                assert answer.body == b""
+            for address, body in bodies.items():
+                answer = server.get(address)
+                assert answer.status == statuses[0]
+                assert body is None or answer.body == b""
             go.write_text(word)
             state = "ready" if word == "ready" else "failed"
             eventually(partial(is_in_state, server, state), "the model is " + state)
-            assert server.get(address).status == status
-            answer = server.get(address)
-            if word == "ready" and body is not None:
-                assert answer.body == body
+            for address, body in bodies.items():
+                answer = server.get(address)
+                assert answer.status == status
+                assert word == "fail" or body is None or answer.body == body
             assert server.post(text="a").status == 401
             assert server.request("/", b"{}", {"content-type": "application/json"}).status == 401
 
@@ -325,10 +329,15 @@ def test_the_platforms_are_listed():
         assert line in listed
 
 
-def test_the_documentation_names_each_platform():
-    listed = run("platforms", command=[BINARY]).stdout.decode()
+def test_the_table_of_the_documentation_has_each_platform_with_its_port_and_folder():
+    listed = run("platforms", command=[BINARY]).stdout.decode().split("\n\n")
     page = (REPOSITORY / "docs" / "platforms" / "README.md").read_text()
-    names = re.findall(r"^(\w+): ", listed, re.MULTILINE)
-    assert len(names) > 10
-    for name in names:
-        assert "| `%s` |" % name in page
+    assert len(listed) > 10
+    for profile in listed:
+        name = profile.partition(":")[0]
+        (row,) = (line for line in page.splitlines() if "| `%s` |" % name in line)
+        _, _, _, _, port, folder, *_ = row.split("|")
+        expected = re.findall(r"\b\d+\b", "".join(re.findall("^  port .*", profile, re.M)))
+        assert re.findall(r"\b\d+\b", port) == expected, row
+        expected = re.findall(r"^  model +\$?(.*)", profile, re.M)
+        assert re.findall("`(.*)`", folder) == expected, row
