@@ -11,13 +11,13 @@ import os
 import re
 import socket
 import ssl
-import subprocess
 import textwrap
 import threading
 import time
 from itertools import takewhile
 
 import pytest
+import support
 from ai_integration import AsyncClient, Client, ClientError
 from support import free_port, in_background, run, serve
 
@@ -718,16 +718,11 @@ def test_proxies_of_the_environment_are_used(monkeypatch):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    names = [str(folder / name) for name in ("key.pem", "cert.pem")]
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-    command += " -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout %s -out %s"
-    subprocess.run((command % tuple(names)).split(), check=True, capture_output=True)
-    return names
+    return [str(path) for path in support.certificate(tmp_path_factory.mktemp("tls"))]
 
 
 def test_certificates_are_checked(path, certificate, monkeypatch):
-    key, cert = certificate
+    cert, key = certificate
     with serve(
         path, AI_INTEGRATION_TLS_CERT=cert, AI_INTEGRATION_TLS_KEY=key, ready=False
     ) as server:

@@ -22,7 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
-from support import REPOSITORY, TIMEOUT, environment, eventually, free_port, serve
+from support import REPOSITORY, TIMEOUT, certificate, environment, eventually, free_port, serve
 
 # Answers with its inputs, or does what its text says.
 MODEL = """
@@ -612,12 +612,7 @@ def test_a_port_that_is_in_use(model):
 
 
 def test_tls(model, tmp_path):
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    command += " -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
-    subprocess.run(
-        [*command.split(), "-keyout", key, "-out", cert], check=True, capture_output=True
-    )
+    cert, key = certificate(tmp_path)
     tls = {"AI_INTEGRATION_TLS_CERT": cert, "AI_INTEGRATION_TLS_KEY": key}
     with serve(model, **tls, ready=False) as server:
         server.wait_for_output("ready on")

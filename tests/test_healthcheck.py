@@ -5,7 +5,7 @@ import subprocess
 import threading
 
 import pytest
-from support import BINARY, environment, eventually, free_port, run, serve
+from support import BINARY, certificate, environment, eventually, free_port, run, serve
 
 ECHO = """
     import ai_integration
@@ -49,14 +49,8 @@ def test_a_server_with_a_token_is_healthy(program):
 
 
 def test_a_server_with_tls_is_healthy(program, tmp_path):
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=model.example.org", "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
-    tls = {"AI_INTEGRATION_TLS_CERT": certificate, "AI_INTEGRATION_TLS_KEY": key}
+    cert, key = certificate(tmp_path, "model.example.org", "DNS:model.example.org")
+    tls = {"AI_INTEGRATION_TLS_CERT": cert, "AI_INTEGRATION_TLS_KEY": key}
     with serve(program(ECHO), ready=False, **tls) as server:
         port = port_of(server)
         eventually(lambda: check("--ready", PORT=port, MODE="http", **tls)[0] == 0, "it is ready")

@@ -13,6 +13,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 sys.path.insert(0, str(FOLDER))
 
+import support  # noqa: E402
 from debian_programs import listening, program_of  # noqa: E402
 from support import TIMEOUT, free_port, serve, started  # noqa: E402
 
@@ -72,11 +73,7 @@ def listed(model):
 def certificate(tmp_path_factory):
     """Makes a self-signed certificate and its key."""
     folder = tmp_path_factory.mktemp("tls")
-    names = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    subject = ["-subj", "/CN=portal.example.org"]
-    command = ["openssl", "req", "-x509", *key, *subject, *names]
-    subprocess.run(command, check=True, capture_output=True)
+    support.certificate(folder, "portal.example.org")
     return folder
 
 

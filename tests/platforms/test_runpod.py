@@ -16,7 +16,7 @@ import pytest
 from environments import python_from
 from fakes.runpod_control import KEY, POD, control
 from runpod_cases import CASES, PNG, STREAMS
-from support import BINARY, PYTHON, TIMEOUT, environment, eventually
+from support import BINARY, PYTHON, TIMEOUT, certificate, environment, eventually
 
 HERE = Path(__file__).parent
 MODEL = HERE / "runpod_model.py"
@@ -365,11 +365,7 @@ def test_a_model_that_cannot_start_ends_the_worker(platform, tmp_path):
 
 
 def test_the_platform_is_asked_over_tls(tmp_path):
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    command += " -subj /CN=platform -addext subjectAltName=DNS:localhost -keyout key -out cert"
-    command += " -addext basicConstraints=critical,CA:FALSE"
-    subprocess.run(command.split(), cwd=tmp_path, check=True, stderr=subprocess.DEVNULL)
-    files = (tmp_path / "cert", tmp_path / "key")
+    files = certificate(tmp_path)
     with control(files) as platform:
         assert platform.variables()["RUNPOD_WEBHOOK_GET_JOB"].startswith("https:")
         with working("ours", platform) as worker:

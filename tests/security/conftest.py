@@ -1,4 +1,3 @@
-import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +6,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import support  # noqa: E402
 from support import eventually, serve  # noqa: E402
 
 # Returns the number of its calls, which no refused request may change.
@@ -63,30 +63,7 @@ def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
 
     def make(name):
-        subprocess.run(
-            [
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=" + name,
-                "-addext",
-                "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                "-keyout",
-                str(folder / "key.pem"),
-                "-out",
-                str(folder / "cert.pem"),
-            ],
-            check=True,
-            capture_output=True,
-        )
+        support.certificate(folder, name)
         return folder
 
     return make

@@ -14,6 +14,7 @@ import time
 import urllib.parse
 
 import pytest
+import support
 from support import PYTHON, environment, eventually, serve
 
 MODEL = """
@@ -408,16 +409,7 @@ def test_slow_servers_do_not_delay_other_requests(trusting, canary):
 
 
 def test_certificates_are_checked(model, tmp_path):
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"),
-            *("-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    support.certificate(tmp_path, addresses="DNS:localhost")
     with listening(certificate=tmp_path) as server:
         settings = {
             "AI_INTEGRATION_URL_INPUTS": "*",
