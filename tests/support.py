@@ -215,22 +215,11 @@ def serve(program, *arguments, python=PYTHON, command=None, ready=True, cwd=None
 def certificate(folder, name="localhost", addresses="DNS:localhost,IP:127.0.0.1"):
     """Makes a self-signed certificate of the subject `name`, and returns its path and its key's."""
     cert, key = folder / "cert.pem", folder / "key.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    command += ["-addext", "subjectAltName=" + addresses]
-    command += ["-addext", "basicConstraints=critical,CA:FALSE", "-subj", "/CN=" + name]
-    command += ["-out", cert, "-keyout", key]
-    subprocess.run(command, check=True, capture_output=True)
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    command += " -subj /CN=%s -addext subjectAltName=%s" % (name, addresses)
+    command += " -addext basicConstraints=critical,CA:FALSE"
+    files = ["-out", cert, "-keyout", key]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
     return cert, key
 
 
