@@ -4,12 +4,10 @@ import base64
 import contextlib
 import json
 import textwrap
-from pathlib import Path
 
-from environments import node_with, python_from
+import vendors
+from environments import node_with
 from support import PYTHON, TIMEOUT, environment, started
-
-REQUIREMENTS = Path(__file__).with_name("awslambdaric.txt")
 
 # What the text makes the models do.
 OURS = """
@@ -227,8 +225,7 @@ class Theirs:
     @staticmethod
     def start(program, runtime, tmp_path, source=THEIRS, **variables):
         program(source, name="app.py")
-        python = python_from("awslambdaric", REQUIREMENTS)
-        command = [python, "-m", "awslambdaric", "app.handler"]
+        command = [vendors.python_of("aws"), "-m", "awslambdaric", "app.handler"]
         return process(command, runtime, tmp_path, **variables)
 
 

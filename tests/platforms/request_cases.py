@@ -1,4 +1,4 @@
-"""Requests with their responses, for a server in a process and for one in a container."""
+"""Requests with their responses, for our server and for that of the vendor."""
 
 import json
 from dataclasses import dataclass, field
@@ -17,6 +17,8 @@ class Case:
     status: int = 200
     # The response: bytes, or the value of its JSON. None if another part of the case says it.
     answer: Any = None
+    # The content type of the response, or none if it does not matter.
+    type: str = ""
     headers: dict = field(default_factory=lambda: dict(JSON))
     method: str = "POST"
     # A part of the error's words.
@@ -38,6 +40,8 @@ class Case:
     def check(self, answer):
         """Checks the status and the result of a response of either server."""
         assert answer.status == self.status, answer
+        if self.type:
+            assert answer.headers["Content-Type"] == self.type
         if isinstance(self.answer, bytes):
             assert answer.body == self.answer
         elif self.answer is not None:

@@ -1,51 +1,23 @@
 """The requests that Amazon SageMaker sends to a container, and the responses that it must get.
 
-The server runs the model in `sagemaker_model.py`, in a process or in a container.
+The server runs the model in `sagemaker_model.py`.
 """
 
 import base64
 import json
-from dataclasses import dataclass, field
 
-# The header with what a client tells the model.
-ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+from fakes.sagemaker import ATTRIBUTES
+from request_cases import Case
+
 PNG = b"\x89PNG\r\n\x1a\n\xff"
 
 
-@dataclass
-class Case:
-    """A request to `/invocations`, and its response."""
-
-    name: str
-    # The content type, or None for a request without one.
-    media: str
-    body: bytes
-    # The body of the response; for an error a part of its words.
-    answer: str
-    status: int = 200
-    type: str = "application/json"
-    headers: dict = field(default_factory=dict)
-
-    def __str__(self):
-        return self.name
-
-    def send(self, server):
-        """Sends the request to a `support.Server`, and returns the `support.Answer`."""
-        headers = dict(self.headers)
-        if self.media is not None:
-            headers["Content-Type"] = self.media
-        return server.request("/invocations", self.body, headers)
-
-    def check(self, answer):
-        """Checks the response."""
-        assert answer.status == self.status, answer
-        if self.status == 200:
-            assert answer.headers["Content-Type"] == self.type
-            assert answer.body.decode() == self.answer
-        else:
-            assert list(answer.json()) == ["error"]
-            assert self.answer in answer.json()["error"]
-        assert ATTRIBUTES not in answer.headers
+def case(name, media, body, answer, status=200, **more):
+    """Returns a request of this content type with its response, or with a part of its error."""
+    more["headers"] = {"Content-Type": media, **more.get("headers", {})}
+    if status != 200:
+        return Case(name, body, status, words=answer, **more)
+    return Case(name, body, answer=answer.encode(), **{"type": "application/json", **more})
 
 
 def given(**inputs):
@@ -69,56 +41,56 @@ MULTIPART = (
 MANY = 3000
 # For a model of a text, a number and a file, of which only the text is required.
 CASES = [
-    Case("json", "application/json", b'{"text": "a", "times": 2}', given(text="a", times=2)),
-    Case(
+    case("json", "application/json", b'{"text": "a", "times": 2}', given(text="a", times=2)),
+    case(
         "json in latin-1", "application/json; charset=latin1", b'{"text": "\xe9"}', given(text="é")
     ),
-    Case("narrower json", "application/vnd.api+json", b'{"text": "a"}', given(text="a")),
-    Case(
+    case("narrower json", "application/vnd.api+json", b'{"text": "a"}', given(text="a")),
+    case(
         "a file in json",
         "application/json",
         json.dumps({"text": "a", "photo": base64.b64encode(PNG).decode()}).encode(),
         given(text="a", photo=len(PNG)),
     ),
-    Case("a form", FORM, b"text=a+b&times=3", given(text="a b", times=3)),
-    Case("a form of parts", "multipart/form-data; boundary=b", MULTIPART, given(text="a", photo=9)),
-    Case("a text", "text/plain", "é".encode(), given(text="é")),
-    Case("a text in latin-1", "text/plain; charset=iso-8859-1", b"\xe9", given(text="é")),
-    Case(
+    case("a form", FORM, b"text=a+b&times=3", given(text="a b", times=3)),
+    case("a form of parts", "multipart/form-data; boundary=b", MULTIPART, given(text="a", photo=9)),
+    case("a text", "text/plain", "é".encode(), given(text="é")),
+    case("a text in latin-1", "text/plain; charset=iso-8859-1", b"\xe9", given(text="é")),
+    case(
         "hugging face",
         "application/json",
         b'{"inputs": "a", "parameters": {"times": 1}}',
         given(text="a", times=1),
     ),
-    Case(
+    case(
         "one line of json",
         "application/jsonlines",
         b'{"text": "a"}\n',
         given(text="a"),
         type="application/jsonlines",
     ),
-    Case(
+    case(
         "lines of json",
         "application/jsonlines",
         b'{"text":"a"}\n\n"b"\r\n{"text":"c","times":1}',
         lines({"text": "a"}, {"text": "b"}, {"text": "c", "times": 1}),
         type="application/jsonlines",
     ),
-    Case(
+    case(
         "lines of csv",
         "text/csv",
         b'a,1\n"b, c",\nd\n',
         lines({"text": "a", "times": 1}, {"text": "b, c"}, {"text": "d"}),
         type="application/jsonlines",
     ),
-    Case(
+    case(
         "many lines",
         "text/csv",
         b"".join(b"t%d\n" % number for number in range(MANY)),
         lines(*({"text": "t%d" % number} for number in range(MANY))),
         type="application/jsonlines",
     ),
-    Case(
+    case(
         "csv for csv",
         "text/csv",
         b"list\nword\nquoted\n",
@@ -126,14 +98,14 @@ CASES = [
         type="text/csv",
         headers={"Accept": "text/csv"},
     ),
-    Case(
+    case(
         "custom attributes",
         "application/json",
         b'{"text": "a"}',
         given(text="a"),
         headers={ATTRIBUTES: "~" * 1024, "X-Amzn-SageMaker-Inference-Id": "x"},
     ),
-    Case(
+    case(
         "too long custom attributes",
         "application/json",
         b'{"text": "a"}',
@@ -141,21 +113,21 @@ CASES = [
         400,
         headers={ATTRIBUTES: "~" * 1025},
     ),
-    Case("no input", "application/json", b'{"times": 1}', "text: ", 400),
-    Case("a wrong input", "application/json", b'{"text": "a", "times": "x"}', "times: ", 400),
-    Case("broken json", "application/json", b'{"text"', "not a JSON object", 400),
-    Case("a list", "application/json", b"[1]", "not a JSON object", 400),
-    Case("a broken line", "application/jsonlines", b'"a"\n{"text"\n', "record 2 is not JSON", 400),
-    Case("a line that is too wide", "text/csv", b"a\nb,1,x,y\n", "record 2 has 4 fields", 400),
-    Case(
+    case("no input", "application/json", b'{"times": 1}', "text: ", 400),
+    case("a wrong input", "application/json", b'{"text": "a", "times": "x"}', "times: ", 400),
+    case("broken json", "application/json", b'{"text"', "not a JSON object", 400),
+    case("a list", "application/json", b"[1]", "not a JSON object", 400),
+    case("a broken line", "application/jsonlines", b'"a"\n{"text"\n', "record 2 is not JSON", 400),
+    case("a line that is too wide", "text/csv", b"a\nb,1,x,y\n", "record 2 has 4 fields", 400),
+    case(
         "a record that does not fit",
         "text/csv",
         b"a\n" * 300 + b"b,x\n",
         "record 301: times: ",
         400,
     ),
-    Case("no records", "text/csv", b"\n\n", "the body has no record", 400),
-    Case(
+    case("no records", "text/csv", b"\n\n", "the body has no record", 400),
+    case(
         "an object for csv",
         "text/csv",
         b"a\n",
@@ -163,8 +135,8 @@ CASES = [
         400,
         headers={"Accept": "text/csv"},
     ),
-    Case("not utf-8", "text/csv", b"\xff\n", "not UTF-8", 400),
-    Case("a failure", "application/json", b'{"text": "fail"}', "no ink", 500),
-    Case("a failed record", "text/csv", b"a\nfail\nb\n", "record 2: no ink", 500),
-    Case("a crash", "application/json", b'{"text": "crash"}', "exit status 3", 500),
+    case("not utf-8", "text/csv", b"\xff\n", "not UTF-8", 400),
+    case("a failure", "application/json", b'{"text": "fail"}', "no ink", 500),
+    case("a failed record", "text/csv", b"a\nfail\nb\n", "record 2: no ink", 500),
+    case("a crash", "application/json", b'{"text": "crash"}', "exit status 3", 500),
 ]

@@ -8,15 +8,13 @@ import json
 import re
 import shlex
 import subprocess
-from pathlib import Path
 
 import documented
 import pytest
+import vendors
 import yaml
-from environments import python_from
-from support import BINARY, REPOSITORY, TIMEOUT, environment
+from support import BINARY, REPOSITORY
 
-HERE = Path(__file__).parent
 PAGES = REPOSITORY / "docs" / "platforms"
 NAMES = ["baseten", "beam", "cloud-run", "fal", "huggingface", "kserve", "modal", "runpod"]
 TEST = "tests/platforms/test_deployment_files.py"
@@ -52,28 +50,6 @@ def documents(page, name):
 
 def variables(container):
     return {one["name"]: one["value"] for one in container.get("env", [])}
-
-
-def run_with(packages, program, *arguments, given=""):
-    """Runs a program with the packages of `PACKAGES.txt`, and returns its output."""
-    if packages == "kserve":
-        # The same as for the client of KServe.
-        python = python_from("clients-kserve", REPOSITORY / "tests" / "clients" / "kserve.txt")
-    else:
-        python = python_from("platforms-" + packages, HERE / (packages + ".txt"))
-    done = subprocess.run(
-        [python, HERE / program, *arguments],
-        input=given,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # The SDK of Beam wants an account; it finds nobody at this address.
-        env=environment(BEAM_TOKEN="none", GATEWAY_HOST="127.0.0.1", GATEWAY_PORT="9"),
-        timeout=4 * TIMEOUT,
-        check=False,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("page", NAMES)
@@ -148,7 +124,7 @@ def test_a_space_is_of_docker_and_on_the_port_of_its_profile():
 def test_kubernetes_knows_every_member_of_its_files():
     """The schemas of Kubernetes have no CRDs, so of Knative's service they check the pod inside."""
     given = [*documents("kserve", "deployment.yaml"), *documents("cloud-run", "service.yaml")]
-    checked = run_with("kubernetes", "check_kubernetes.py", given=json.dumps(given))
+    checked = vendors.run("kubernetes", "check_kubernetes.py", given=json.dumps(given))
     assert checked.split() == ["Deployment", "Service", "Service/pod"]
 
 
@@ -156,13 +132,15 @@ def test_kubernetes_knows_every_member_of_its_files():
 def test_kserve_knows_every_member_of_its_files():
     """The package of KServe has a class for each of its CRDs."""
     given = [*documents("kserve", "runtime.yaml"), *documents("kserve", "service.yaml")]
-    checked = run_with("kserve", "check_kserve.py", given=json.dumps(given))
+    checked = vendors.run("kserve", "check_kserve.py", given=json.dumps(given))
     assert checked.split() == ["ServingRuntime", "InferenceService"]
 
 
 @pytest.mark.clients
 def test_truss_takes_its_file():
-    config = json.loads(run_with("truss", "check_truss.py", given=files("baseten")["config.yaml"]))
+    config = json.loads(
+        vendors.run("truss", "check_truss.py", given=files("baseten")["config.yaml"])
+    )
     server = config["docker_server"]
     words = server["start_command"].split()
     assert str(server["server_port"]) == words[words.index("--port") + 1] != "8080"
@@ -173,17 +151,20 @@ def test_truss_takes_its_file():
 
 @pytest.mark.clients
 @pytest.mark.parametrize(
-    ("page", "program", "port"),
+    ("page", "packages", "program", "port"),
     [
-        ("beam", "beam_app", 5000),
-        ("fal", "fal_app", 8000),
-        ("huggingface", "create_endpoint", 8080),
-        ("modal", "modal_app", 8000),
+        ("beam", "sdks", "beam_app", 5000),
+        ("fal", "sdks", "fal_app", 8000),
+        ("huggingface", "language", "create_endpoint", 8080),
+        ("modal", "sdks", "modal_app", 8000),
     ],
 )
-def test_the_sdks_take_their_programs(page, program, port, tmp_path):
+def test_the_sdks_take_their_programs(page, packages, program, port, tmp_path):
     (tmp_path / (program + ".py")).write_text(files(page)[program + ".py"])
-    assert json.loads(run_with(page, "check_program.py", tmp_path, program)) == port
+    # The SDK of Beam wants an account; it finds nobody at this address.
+    nobody = {"BEAM_TOKEN": "none", "GATEWAY_HOST": "127.0.0.1", "GATEWAY_PORT": 9}
+    said = vendors.run(packages, "check_program.py", tmp_path, program, **nobody)
+    assert json.loads(said) == port
 
 
 def test_the_modes_of_the_files_exist():

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import vendors
 import yaml
-from environments import python_from
 from fakes.lambda_runtime import LambdaRuntime
 from lambda_functions import Ours, Theirs, check_error
 from support import REPOSITORY, TIMEOUT, eventually
@@ -201,8 +201,7 @@ def test_the_template_fits_the_schemas_of_cloudformation(change, status, tmp_pat
     template = (REPOSITORY / "docs" / "platforms" / "lambda.yaml").read_text()
     path = tmp_path / "lambda.yaml"
     path.write_text(template.replace(change, "Other") if change else template)
-    python = python_from("cfn-lint", Path(__file__).with_name("cfn-lint.txt"))
-    command = [Path(python).with_name("cfn-lint"), path]
+    command = [Path(vendors.python_of("aws")).with_name("cfn-lint"), path]
     done = subprocess.run(command, capture_output=True, timeout=TIMEOUT)
     assert done.returncode == status, done.stdout.decode()
 

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from environments import python_from
+import vendors
 from fakes.runpod_control import KEY, POD, control
 from runpod_cases import CASES, PNG, STREAMS
 from support import BINARY, PYTHON, TIMEOUT, certificate, environment, eventually
@@ -63,8 +63,7 @@ def working(kind, platform, **variables):
     variables = {**platform.variables(), **variables}
     if kind == "sdk":
         variables["RUNPOD_SKIP_AUTO_SYSTEM_CHECKS"] = variables["RUNPOD_SKIP_GPU_CHECK"] = "true"
-        python = python_from("platforms-runpod", HERE / "runpod.txt")
-        worker = Worker([python, HERE / "runpod_handler.py"], **variables)
+        worker = Worker([vendors.python_of("runpod"), HERE / "runpod_handler.py"], **variables)
     else:
         count = variables.pop("CONCURRENCY", None)
         settings = {"MODE": "runpod", "AI_INTEGRATION_CONCURRENCY": count, **variables}

@@ -1,4 +1,4 @@
-"""The servers of the vendors, each in an environment of its own, on loopback."""
+"""The programs and servers of the vendors, each in an environment of its own, on loopback."""
 
 import contextlib
 import subprocess
@@ -8,21 +8,26 @@ import support
 from environments import python_from
 
 HERE = Path(__file__).parent
+# The environments that these tests share with those of clients.
+SHARED = ("kserve", "language")
 
 
 def python_of(name):
     """The Python of the environment of `NAME.txt`."""
+    if name in SHARED:
+        return python_from("clients-" + name, HERE.parent / "clients" / (name + ".txt"))
     return python_from("platforms-" + name, HERE / (name + ".txt"))
 
 
-def run(name, program, *arguments):
+def run(name, program, *arguments, given="", **variables):
     """Runs a program of this folder in the environment of `NAME.txt`, and returns its output."""
     done = subprocess.run(
         [python_of(name), HERE / program, *map(str, arguments)],
+        input=given,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=support.environment(PYTHONPATH=HERE),
-        timeout=2 * support.TIMEOUT,
+        env=support.environment(**variables),
+        timeout=4 * support.TIMEOUT,
         check=False,
         text=True,
     )
@@ -81,5 +86,6 @@ def microsoft(folder):
         "/",
         AZUREML_ENTRY_SCRIPT=HERE / "score.py",
         AML_APP_ROOT=HERE,
+        # The vendor's command sets it, and then starts gunicorn too.
         HTTP_X_MS_SERVER_VERSION="azmlinfsrv/1.5.1",
     )
