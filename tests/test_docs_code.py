@@ -311,7 +311,13 @@ def test_links_by_name_have_an_address():
 
 def test_every_page_is_in_the_index():
     index = REPOSITORY / "docs" / "README.md"
-    linked = {(index.parent / "".join(link).partition("#")[0]).resolve() for link in targets(index)}
+    # It lists the hosting platforms by the page that they have in common.
+    indexes = [index, index.parent / "platforms" / "README.md"]
+    linked = {
+        (one.parent / "".join(link).partition("#")[0]).resolve()
+        for one in indexes
+        for link in targets(one)
+    }
     for page in (REPOSITORY / "docs").rglob("*.md"):
         if page != index and page.parent.name != "decisions":
             assert page.resolve() in linked, "docs/README.md does not list %s" % page.name

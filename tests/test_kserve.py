@@ -451,7 +451,7 @@ def test_a_dialect_that_is_left_out_is_not_there(model):
         for method, path in [("GET", "/"), ("POST", "/"), ("POST", "/infer"), ("GET", "/schema")]:
             assert server.send(method, path, b"" if method == "POST" else None)[0] == 404
         paths = server.get("/openapi.json").json()["paths"]
-        of_the_server = {"/openapi.json", "/healthz", "/readyz", "/metrics"}
+        of_the_server = {"/openapi.json", "/healthz", "/readyz", "/ping", "/health", "/metrics"}
         assert {path for path in paths if not path.startswith("/v1/")} == of_the_server
         assert "leaves out native and classic" in server.output()
         assert "/infer" not in server.get("/metrics").body.decode()

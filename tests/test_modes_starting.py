@@ -248,7 +248,7 @@ class TestCommand:
         done = self.run("modes")
         assert (done.returncode, done.stderr) == (0, b"")
         lines = done.stdout.decode().splitlines()
-        assert len(lines) == 7
+        assert len(lines) == 9
         for line in lines:
             assert re.match(r" \* MODE=\w+: .{20}", line)
 
@@ -286,7 +286,7 @@ class TestCommand:
     def test_the_module_is_the_same_command(self):
         done = run("ai_integration", "--version", command=[PYTHON, "-m"])
         assert done.stdout == self.run("--version").stdout
-        assert run("ai_integration", "modes", command=[PYTHON, "-m"]).stdout.count(b" * MODE=") == 7
+        assert run("ai_integration", "modes", command=[PYTHON, "-m"]).stdout.count(b" * MODE=") == 9
 
     def test_importing_the_package_as_a_tool_is_not_a_server(self):
         done = run("ai_integration", "--version", command=[PYTHON, "-m"], mode="http")

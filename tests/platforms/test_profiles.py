@@ -131,6 +131,9 @@ def test_a_platform_is_recognized_and_serves(program, start, _name, variables, n
         line = server.wait_for_output(r"platform: .*").group()
         assert "because of %s" % reason in line
         assert line.endswith("; AI_INTEGRATION_PLATFORM=none switches this off")
+        if reason == "the argument serve":
+            page = REPOSITORY / "docs" / "platforms" / "README.md"
+            assert "\n%s\n" % line in page.read_text()
         assert server.get("/ping").status == 200
 
 
