@@ -131,9 +131,6 @@ def test_a_platform_is_recognized_and_serves(program, start, _name, variables, n
         line = server.wait_for_output(r"platform: .*").group()
         assert "because of %s" % reason in line
         assert line.endswith("; AI_INTEGRATION_PLATFORM=none switches this off")
-        if reason == "the argument serve":
-            page = REPOSITORY / "docs" / "platforms" / "README.md"
-            assert "\n%s\n" % line in page.read_text()
         assert server.get("/ping").status == 200
 
 
@@ -330,6 +327,13 @@ def test_the_platforms_are_listed():
         "requests  POST $AIP_PREDICT_ROUTE",
     ]:
         assert line in listed
+
+
+def test_the_log_names_the_platform_as_the_page_shows(program):
+    page = REPOSITORY / "docs" / "platforms" / "README.md"
+    with serve(program(ECHO), command=[BINARY, "serve"], MODE=None) as server:
+        line = server.wait_for_output(r"platform: .*").group()
+        assert "\n%s\n" % re.sub(r" \(PORT=\d+ instead of 8080\)", "", line) in page.read_text()
 
 
 def test_the_table_of_the_documentation_has_each_platform_with_its_port_and_folder():
