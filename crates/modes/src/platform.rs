@@ -23,6 +23,8 @@ pub struct Profile {
     pub mode: &'static str,
     /// The port that the platform asks.
     pub port: Option<Source>,
+    /// True if the platform sets `PORT` to a port that is not for the program.
+    pub overrides_port: bool,
     /// The values of other settings, unless the user has set them.
     pub defaults: &'static [(&'static str, Source)],
     /// The statuses of `/ping`, `/health` and the addresses in `health`.
@@ -49,6 +51,7 @@ impl Profile {
         beside: &[],
         mode: "http",
         port: None,
+        overrides_port: false,
         defaults: &[],
         statuses: Statuses::USUAL,
         health: &[],

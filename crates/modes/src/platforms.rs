@@ -297,8 +297,9 @@ fn configure(
 }
 
 /// Sets the port that the platform asks. A port in a variable of the platform's own wins against
-/// `PORT`, which may be meant for another platform; a flag wins against both. Returns a note for the
-/// log if `PORT` says something else.
+/// `PORT`, which may be meant for another platform, and so does the port of a platform whose `PORT` is
+/// not for the program; a flag wins against all. Returns a note for the log if `PORT` says something
+/// else.
 fn configure_port(environment: &mut Environment, profile: &Profile) -> Result<String, String> {
     let Some((port, variable)) = profile.port.and_then(|port| port.find(environment)) else {
         return Ok(String::new());
@@ -311,7 +312,7 @@ fn configure_port(environment: &mut Environment, profile: &Profile) -> Result<St
         environment.set_variable(PORT, port);
         return Ok(String::new());
     };
-    let is_stronger = variable.is_some() || set.parse::<u16>().is_err();
+    let is_stronger = profile.overrides_port || variable.is_some() || set.parse::<u16>().is_err();
     if environment.is_flag(PORT) || !is_stronger {
         let differs = set != port && !matches!(profile.port, Some(Source::VariableOr(..)));
         return Ok(if differs {

@@ -168,6 +168,23 @@ fn a_port_of_the_platforms_own_wins_against_a_variable_but_not_a_flag() {
 }
 
 #[test]
+fn a_port_that_is_not_for_the_program_is_overridden() {
+    let baseten = [("AI_INTEGRATION_PLATFORM", "baseten"), ("PORT", "8080")];
+    for is_serve in [false, true] {
+        assert_eq!(summary(&baseten, is_serve, &[]), "baseten http 5000");
+    }
+    let (found, _) = on(&baseten, false, &[]).unwrap();
+    let line = found.unwrap().to_string();
+    assert!(line.contains("Baseten overrides PORT=\"8080\""), "{line}");
+
+    let mut flagged = environment(&baseten[..1]);
+    let port = crate::find("http").and_then(crate::Mode::port);
+    flagged.set(port.unwrap(), "7000");
+    apply_with(&mut flagged, false, &|_| false).unwrap();
+    assert_eq!(flagged.variable(PORT), Some("7000"));
+}
+
+#[test]
 fn a_port_that_is_none_is_ignored_or_refused() {
     let link = ("PORT", "tcp://10.0.0.1:80");
     assert_eq!(summary(&[link, ("SAGEMAKER_BATCH", "true")], false, &[]), "sagemaker http 8080");
