@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use crate::http::description::{Description, content, json_response, operation};
-use crate::http::routes::{Mounted, Routes};
+use crate::http::routes::{Mounted, Routes, is_address};
 use crate::platform::{Health, Profile, Statuses};
 
 const OPENMETRICS: HeaderValue =
@@ -79,15 +79,6 @@ impl Probes {
         });
         (!self.own.is_empty()).then(|| routes.with_state(engine))
     }
-}
-
-/// The greatest length of an address that a platform names.
-const LONGEST_ADDRESS: usize = 1024;
-
-/// Returns true if a text is the path of a URL, and no pattern of paths.
-fn is_address(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#{}*".contains(&byte);
-    text.starts_with('/') && text.len() <= LONGEST_ADDRESS && text.bytes().all(is_plain)
 }
 
 #[derive(Clone)]
@@ -225,16 +216,5 @@ mod tests {
         let (status, body) = readiness(&EngineState::Failed(error.with_output(&output)));
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body, json!({"status": "failed", "reason": "it exited with status 1"}));
-    }
-
-    #[test]
-    fn an_address_is_a_path_and_no_pattern() {
-        for path in ["/", "/health", "/v1/endpoints/1/deployedModels/2", "/a:b"] {
-            assert!(is_address(path), "{path}");
-        }
-        let long = format!("/{}", "a".repeat(LONGEST_ADDRESS));
-        for path in ["", "health", "/{name}", "/a*", "/a?b", "/a#b", "/a b", "/\u{e4}", &long] {
-            assert!(!is_address(path), "{path}");
-        }
     }
 }

@@ -28,7 +28,7 @@ use crate::http::large::work_on;
 use crate::http::prediction::Prediction;
 use crate::http::records;
 use crate::http::request_context::RequestId;
-use crate::http::routes::{Mounted, Routes};
+use crate::http::routes::{Mounted, Routes, is_address};
 
 /// The variable with the address for predictions.
 const ROUTE: &str = "AIP_PREDICT_ROUTE";
@@ -83,8 +83,7 @@ fn route(given: &str) -> Result<String, SettingError> {
     if given.is_empty() {
         return Ok(DEFAULT_ROUTE.to_owned());
     }
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"{}?#\\%".contains(&byte);
-    if given.starts_with('/') && given.bytes().all(is_plain) {
+    if is_address(given) {
         return Ok(given.to_owned());
     }
     let reason = "expected a path that begins with a slash, such as /predict".to_owned();
@@ -167,7 +166,7 @@ mod tests {
         for (given, expected) in [("", "/predict"), (usual, usual), (" /a ", "/a"), ("/", "/")] {
             assert_eq!(route(given).as_deref(), Ok(expected), "{given:?}");
         }
-        for given in ["predict", "/{name}", "/a b", "/a?b", "/é", "http://a/b"] {
+        for given in ["predict", "/{name}", "/:a", "/*a", "/a b", "http://a/b"] {
             let message = route(given).unwrap_err().to_string();
             assert!(message.starts_with("AIP_PREDICT_ROUTE="), "{message}");
         }
