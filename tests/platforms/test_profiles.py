@@ -50,9 +50,9 @@ RECOGNIZED = [
     ("balancer", IN_RUNPOD, "runpod_load_balancer", "PORT_HEALTH and RUNPOD_POD_ID"),
     (
         "chosen",
-        {"AI_INTEGRATION_PLATFORM": "baseten", "K_SERVICE": "model"},
-        "baseten",
-        "AI_INTEGRATION_PLATFORM=baseten",
+        {"AI_INTEGRATION_PLATFORM": "huggingface", "K_SERVICE": "model"},
+        "huggingface",
+        "AI_INTEGRATION_PLATFORM=huggingface",
     ),
 ]
 
