@@ -27,6 +27,14 @@ while True:
     with ai_integration.get_next_input(inputs_schema=SCHEMA) as inputs:
         ai_integration.send_result({"length": len(inputs["table"])})
 """
+# Answers with a text of a million characters.
+LONG = """
+import ai_integration
+
+while True:
+    with ai_integration.get_next_input(inputs_schema={"row": "json"}) as inputs:
+        ai_integration.send_result("x" * 1_000_000)
+"""
 # Answers with the sum of its numbers.
 ROWS = """
 import ai_integration
@@ -135,6 +143,17 @@ def test_batch_transform_gets_a_line_for_each_line(program):
     }
     assert (statuses, lines) == ([200], sums)
     assert singles[1:] == ([200] * 20, sums[:20])
+
+
+def test_a_long_answer_to_records_is_part_of_the_memory_for_requests(program):
+    settings = {"AI_INTEGRATION_MAX_IN_FLIGHT": "8MiB", "AI_INTEGRATION_QUEUE": 4}
+    csv = {"Content-Type": "text/csv"}
+    with serve(program(LONG), **settings, **ON_PLATFORM) as server:
+        few = server.request("/invocations", b"1\n" * 4, csv)
+        many = server.request("/invocations", b"1\n" * 20, csv)
+        again = server.request("/invocations", b"1\n" * 4, csv)
+    assert [answer.status for answer in (few, many, again)] == [200, 503, 200]
+    assert "memory" in many.json()["error"]
 
 
 def test_the_parameters_are_those_of_the_transform_and_of_the_settings(program):

@@ -53,6 +53,11 @@ impl Lines {
         Lines { format, content, csv: Box::new(Reader::new()), at: 0, count: 0 }
     }
 
+    /// Returns a reservation of 0 bytes, for the memory of the answer.
+    pub(super) fn reserve(&mut self) -> Reservation {
+        self.content.reservation.split(0)
+    }
+
     /// Returns the number of records that have been read.
     pub(super) fn count(&self) -> usize {
         self.count

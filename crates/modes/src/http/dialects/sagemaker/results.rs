@@ -46,6 +46,8 @@ pub(super) async fn answer(
     let mut announcement = announcement;
     let begun = Instant::now();
     let mut text = Vec::new();
+    // A short record may have a long result, so the answer counts too.
+    let mut reservation = lines.reserve();
     loop {
         let (model_of, before, rest) = (model.clone(), lines.count(), lines.rest());
         let read = move || {
@@ -73,6 +75,7 @@ pub(super) async fn answer(
         };
         let outcomes = records::run_numbered(app, model, portion, jobs, before + 1).await?;
         let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
+        let length = text.len();
         let write = move || {
             for (index, outcome) in outcomes.iter().enumerate() {
                 if before + index > 0 {
@@ -83,6 +86,9 @@ pub(super) async fn answer(
             Ok::<_, Failure>(text)
         };
         text = work_on(PASSES * size, write).await??;
+        if !reservation.add(text.len() - length) {
+            return Err(Failure::full());
+        }
     }
     if lines.count() == 0 {
         let message = "the body has no record; send a record in each line";
