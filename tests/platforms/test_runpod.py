@@ -272,6 +272,20 @@ def error_of(result):
     return json.loads(result["error"])
 
 
+def test_a_job_holds_its_part_of_the_memory_until_it_ends(platform):
+    settings = {"AI_INTEGRATION_MAX_IN_FLIGHT": "4MiB", "CONCURRENCY": 2}
+    large = "x" * 3_000_000
+    with working("ours", platform, **settings) as worker:
+        platform.submit(job("job-1", kind="wait", text=large))
+        worker.printed("waits")
+        platform.submit(job("job-2", kind="text", text=large))
+        worker.printed("the memory for requests is in use")
+        platform.stop("job-1")
+        worker.printed("was cancelled")
+        platform.submit(job("job-3", kind="text", text=large))
+        assert platform.result("job-3", LONG) == {"output": large.upper()}
+
+
 def test_files_are_data_urls(platform, ours):
     url = "data:image/png;base64," + base64.b64encode(PNG).decode()
     for kind, output in [("picture", url), ("pictures", [url, url])]:

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_integration_contract::{Error, Kind, Outcome, SettingError};
-use ai_integration_engine::{Engine, Event, State, Ticket};
+use ai_integration_contract::{Error, Kind, Outcome, SettingError, json as strict};
+use ai_integration_engine::{Engine, Event, Reservation, State, Ticket};
 use axum::extract::FromRef as _;
 use axum::http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value as Json};
@@ -172,8 +172,10 @@ impl Worker {
             Taken::TooOften => Ok(TOO_OFTEN),
             Taken::Jobs(taken) => {
                 for json in taken {
+                    // A job has the memory of its part of the answer until it ends.
+                    let part = reservation.split(strict::extent(&json, usize::MAX));
                     match Job::read(json) {
-                        Ok(job) => self.start(job, jobs),
+                        Ok(job) => self.start(job, part, jobs),
                         Err(why) => tracing::error!("a job cannot be read: {why}"),
                     }
                 }
@@ -182,23 +184,23 @@ impl Worker {
         }
     }
 
-    fn start(self: &Arc<Self>, job: Job, jobs: &mut JoinSet<()>) {
+    fn start(self: &Arc<Self>, job: Job, memory: Reservation, jobs: &mut JoinSet<()>) {
         let Some(registration) = self.running.register(job.id.clone()) else {
             tracing::warn!(request_id = job.id, "the job is running already");
             return;
         };
-        jobs.spawn(self.clone().work(job, registration));
+        jobs.spawn(self.clone().work(job, memory, registration));
     }
 
     /// Runs a job and sends its result, unless the platform ends it.
-    async fn work(self: Arc<Self>, job: Job, registration: Registration) {
+    async fn work(self: Arc<Self>, job: Job, memory: Reservation, registration: Registration) {
         let Job { id, inputs, timeout } = job;
         let begun = Instant::now();
         let call = self.call(&id, timeout);
         let context = call.context.clone();
         let mut is_stream = false;
         let ended = async {
-            let ticket = self.submit(call, inputs?).await?;
+            let ticket = self.submit(call, inputs?, memory).await?;
             self.follow(&id, ticket, &mut is_stream).await
         };
         let Some(ended) = registration.unless_cancelled(ended).await else {
@@ -220,9 +222,14 @@ impl Worker {
         tracing::debug!(request_id = id, "the job took {} ms", begun.elapsed().as_millis());
     }
 
-    async fn submit(&self, call: Call, inputs: Map<String, Json>) -> Result<Ticket, Failure> {
-        let reservation = self.intake.reader().reserve_for(None);
-        let inputs = RequestInputs::from_members(inputs, reservation)?;
+    /// Submits a job. `memory` is that of the inputs' text.
+    async fn submit(
+        &self,
+        call: Call,
+        inputs: Map<String, Json>,
+        memory: Reservation,
+    ) -> Result<Ticket, Failure> {
+        let inputs = RequestInputs::from_members(inputs, memory)?;
         Ok(self.app.submit(call, inputs).await?.1)
     }
 
