@@ -16,7 +16,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use hyper::body::Body as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::headers::{Ids, add_duration, with_server};
 use crate::http::app::App;
@@ -26,6 +26,7 @@ use crate::http::dialects::native;
 use crate::http::failure::{Failure, Reason, Wording};
 use crate::http::inputs::any::AnyBody;
 use crate::http::inputs::call::Call;
+use crate::http::large::{PASSES, work_on};
 use crate::http::request_context::{RequestContext, RequestId};
 use crate::http::routes::{Mounted, Routes};
 
@@ -119,7 +120,7 @@ async fn run(app: App, request: Request) -> Result<Response, Failure> {
     let inputs = body.into_inputs(&model).await?;
     let mut response = native::answer(app, call, inputs).await?;
     if is_json {
-        response = with_text_as_json(response).await;
+        response = with_text_as_json(response).await?;
     }
     add_duration(response.headers_mut(), &timing);
     Ok(response)
@@ -127,20 +128,25 @@ async fn run(app: App, request: Request) -> Result<Response, Failure> {
 
 /// Makes a string of JSON of a plain text that is there as a whole, because clients who send JSON expect
 /// JSON. The chunks of a stream stay as they are.
-async fn with_text_as_json(response: Response) -> Response {
+async fn with_text_as_json(response: Response) -> Result<Response, Failure> {
     let (mut head, body) = response.into_parts();
     let media = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |media| media.as_bytes());
     if !media.starts_with(b"text/plain") || body.size_hint().exact().is_none() {
-        return Response::from_parts(head, body);
+        return Ok(Response::from_parts(head, body));
     }
     // The body is one piece of memory, which cannot fail to be read.
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let Ok(text) = std::str::from_utf8(&bytes) else {
-        return Response::from_parts(head, Body::from(bytes));
+    let size = bytes.len();
+    let write = move || match std::str::from_utf8(&bytes).map(serde_json::to_string) {
+        Ok(Ok(json)) => (Body::from(json), true),
+        _ => (Body::from(bytes), false),
     };
-    let json = Body::from(Value::from(text).to_string());
-    head.headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    Response::from_parts(head, json)
+    let (body, is_json) = work_on(PASSES * size, write).await?;
+    if is_json {
+        let json = header::HeaderValue::from_static("application/json");
+        head.headers.insert(header::CONTENT_TYPE, json);
+    }
+    Ok(Response::from_parts(head, body))
 }
 
 fn error(failure: &Failure, status: StatusCode, wording: Wording) -> Response {
