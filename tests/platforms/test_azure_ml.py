@@ -240,6 +240,31 @@ def test_microsofts_server_describes_the_same_address(theirs):
     described(theirs, "/swagger.json?version=3.1")
 
 
+# Answers with the length of its file.
+FILES = """
+import ai_integration
+
+while True:
+    with ai_integration.get_next_input(inputs_schema={"file": "file"}) as inputs:
+        ai_integration.send_result({"length": len(inputs["file"])})
+"""
+
+
+def test_a_text_is_passed_on_as_it_is_to_a_model_of_a_file(program, tmp_path):
+    with started(tmp_path, program(FILES)) as server:
+        for charset in ["iso-8859-1", "utf-8"]:
+            headers = {"Content-Type": "text/plain; charset=" + charset}
+            answer = server.request(SCORE, b"\xe9\xff", headers)
+            assert (answer.status, answer.json()) == (200, {"length": 2})
+
+
+def test_json_may_have_another_charset(ours):
+    for charset in ["latin1", "utf-16"]:
+        headers = {"Content-Type": "application/json; charset=" + charset}
+        answer = ours.request(SCORE, '{"text": "\u00e9"}'.encode(charset), headers)
+        assert (answer.status, answer.json()) == (200, one("\u00e9"))
+
+
 def test_refusals_of_the_server_have_the_form_of_azure(tmp_path):
     limits = {"AI_INTEGRATION_MAX_BODY": 100, "AI_INTEGRATION_TOKEN": "secret"}
     with started(tmp_path, **limits) as server:

@@ -272,6 +272,31 @@ def test_refusals_of_the_server_have_googles_form():
         assert (answer.status, error["code"], error["status"]) == (status, status, word)
 
 
+# Answers with the length of its file.
+FILES = """
+import ai_integration
+
+while True:
+    with ai_integration.get_next_input(inputs_schema={"file": "file"}) as inputs:
+        ai_integration.send_result({"length": len(inputs["file"])})
+"""
+
+
+def test_a_text_is_passed_on_as_it_is_to_a_model_of_a_file(program):
+    with started(program(FILES)) as server:
+        for charset in ["iso-8859-1", "utf-8"]:
+            headers = {"Content-Type": "text/plain; charset=" + charset}
+            answer = server.request(ROUTE, b"\xe9\xff", headers)
+            assert (answer.status, answer.json()) == (200, {"length": 2})
+
+
+def test_json_may_have_another_charset(ours):
+    for charset in ["latin1", "utf-16"]:
+        headers = {"Content-Type": "application/json; charset=" + charset}
+        answer = ours.request(ROUTE, '{"text": "\u00e9"}'.encode(charset), headers)
+        assert (answer.status, answer.json()) == (200, one("\u00e9"))
+
+
 def test_more_instances_than_the_queue_has_room_for_are_refused():
     with started(AI_INTEGRATION_QUEUE=2) as server:
         few = Case("few", {"instances": ["a", "b"]}, answer=predictions(one("a"), one("b")))
@@ -282,10 +307,15 @@ def test_more_instances_than_the_queue_has_room_for_are_refused():
 
 
 def test_an_address_that_is_no_path_is_a_mistake():
-    variables = {**VARIABLES, "AIP_PREDICT_ROUTE": "predict", "PORT": 0}
-    done = run(HERE / "toy_model.py", command=[BINARY, "run"], **variables)
-    assert done.returncode == 2
-    assert b'AIP_PREDICT_ROUTE="predict" does not fit' in done.stderr
+    for name, value in [
+        ("AIP_PREDICT_ROUTE", "predict"),
+        ("AIP_PREDICT_ROUTE", "/*a"),
+        ("AIP_HEALTH_ROUTE", "/a/:b"),
+    ]:
+        variables = {**VARIABLES, "PORT": 0, name: value}
+        done = run(HERE / "toy_model.py", command=[BINARY, "run"], **variables)
+        assert done.returncode == 2
+        assert '%s="%s" does not fit' % (name, value) in done.stderr.decode()
 
 
 def test_without_the_platform_its_addresses_are_not_served():

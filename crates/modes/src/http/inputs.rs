@@ -13,6 +13,7 @@ pub(crate) mod files;
 pub(crate) mod images;
 pub(crate) mod instances;
 pub(crate) mod intake;
+pub(crate) mod media;
 pub(crate) mod multipart;
 pub(crate) mod request;
 pub(crate) mod text;

@@ -15,10 +15,9 @@ use std::sync::Arc;
 use ai_integration_contract::{Environment, Error, Kind, RawInputs, RawValue, SettingError};
 use ai_integration_engine::Model;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
-use mime::Mime;
 
 use self::content::{Records, is_shaped, is_whole_request, sole_file};
 use self::tokens::Tokens;
@@ -29,6 +28,7 @@ use crate::http::dialect::Dialect;
 use crate::http::failure::{Failure, Refusal, Wording};
 use crate::http::inputs::call::Call;
 use crate::http::inputs::intake::Intake;
+use crate::http::inputs::media::{content_type, is_json};
 use crate::http::inputs::request::{RequestInputs, extent, is_empty, is_json_type};
 use crate::http::large::{PASSES, work_on};
 use crate::http::records;
@@ -132,16 +132,12 @@ async fn infer(State(app): State<App>, request: Request) -> Result<Response, Fai
 /// Returns true if a request has a body without a type, or of a type that is neither that of a form nor
 /// JSON.
 fn is_file(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty());
-    let Some(value) = value else { return !is_empty(headers) };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    let media: Option<Mime> = text.trim_end_matches([' ', ';']).parse().ok();
-    media.is_some_and(|media| {
+    let Some(media) = content_type(headers) else { return !is_empty(headers) };
+    media.is_ok_and(|media| {
         let essence = media.essence_str();
         let is_form =
             matches!(essence, "multipart/form-data" | "application/x-www-form-urlencoded");
-        let is_json = essence.ends_with("/json") || media.suffix() == Some(mime::JSON);
-        !is_form && !is_json
+        !is_form && !is_json(&media)
     })
 }
 

@@ -12,9 +12,7 @@ pub(crate) mod lines;
 mod parameters;
 mod results;
 
-use ai_integration_contract::{
-    Environment, Error, Kind, RawInputs, RawValue, Setting, SettingError, Shape,
-};
+use ai_integration_contract::{Environment, Error, Kind, Setting, SettingError};
 use ai_integration_engine::Model;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -28,12 +26,14 @@ use crate::http::app::App;
 use crate::http::description::Description;
 use crate::http::dialect::Dialect;
 use crate::http::dialects::{huggingface, native};
-use crate::http::failure::{Failure, Refusal, Wording};
+use crate::http::failure::{Failure, Wording};
+use crate::http::inputs::any::file_inputs;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::intake::Intake;
+use crate::http::inputs::media::{content_type, is_json};
 use crate::http::inputs::request::{RequestInputs, is_empty, is_json_type};
-use crate::http::inputs::text::in_utf8;
-use crate::http::inputs::unnamed::{for_file, needs_file, only};
+use crate::http::inputs::text::body_in_utf8;
+use crate::http::inputs::unnamed::needs_file;
 use crate::http::large::work_on;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
@@ -87,24 +87,19 @@ enum Body {
 
 impl Body {
     fn of(headers: &HeaderMap) -> Self {
-        let value = headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty());
-        let Some(value) = value else {
+        let Some(media) = content_type(headers) else {
             return if is_empty(headers) {
                 Body::Named { is_json: false }
             } else {
                 Body::Value(None)
             };
         };
-        let text = String::from_utf8_lossy(value.as_bytes());
-        let Ok(media) = text.trim_end_matches([' ', ';']).parse::<Mime>() else {
-            return Body::Value(None);
-        };
-        let is_json = media.essence_str().ends_with("/json") || media.suffix() == Some(mime::JSON);
+        let Ok(media) = media else { return Body::Value(None) };
         match media.essence_str() {
             "multipart/form-data" | "application/x-www-form-urlencoded" => {
                 Body::Named { is_json: false }
             }
-            _ if is_json => Body::Named { is_json },
+            _ if is_json(&media) => Body::Named { is_json: true },
             "text/csv" => Body::Lines(Format::Csv, media),
             "application/jsonlines"
             | "application/jsonl"
@@ -142,10 +137,12 @@ async fn invocations(State(state): State<Shared>, request: Request) -> Result<Re
             let lines = Lines::new(format, in_text(content, media).await?);
             results::answer(&state, call, &model, lines, wants_csv).await
         }
-        (Some(media), _) if media.type_() == mime::TEXT && !takes_file => {
-            value(state.app, call, &model, in_text(content, media).await?, true).await
+        (media, _) => {
+            let text = media.filter(|media| media.type_() == mime::TEXT);
+            let Content { bytes, reservation } = content;
+            let inputs = file_inputs(&model.schema, bytes, text, reservation).await?;
+            native::answer(state.app, call, inputs).await
         }
-        _ => value(state.app, call, &model, content, false).await,
     }
 }
 
@@ -175,27 +172,6 @@ async fn named(app: App, call: Call, request: Request, is_json: bool) -> Result<
     native::answer(app, call, inputs).await
 }
 
-/// Runs the model on a body that is the value of one input.
-async fn value(
-    app: App,
-    call: Call,
-    model: &Model,
-    content: Content,
-    is_text: bool,
-) -> Result<Response, Failure> {
-    let needed = only(model.schema.fields().iter());
-    let needed = needed
-        .filter(|(_, field)| matches!(field.shape(), Shape::Blob { .. } | Shape::Text { .. }));
-    let needed = needed.map(|(name, _)| name).or_else(|| for_file(&model.schema, is_text));
-    let name = needed.ok_or_else(|| {
-        let message = "the body is a file or a text, but the model does not have exactly one \
-                       required input for it; send application/json with the inputs by name";
-        Failure::refused(Refusal::UnsupportedMediaType, message)
-    })?;
-    let raw = RawInputs::from([(name.to_owned(), RawValue::Bytes(content.bytes))]);
-    native::answer(app, call, RequestInputs { raw, reservation: content.reservation }).await
-}
-
 async fn read(app: &App, request: Request) -> Result<Content, Failure> {
     let intake = Intake::from_ref(app);
     let reader = intake.reader();
@@ -209,9 +185,9 @@ async fn read(app: &App, request: Request) -> Result<Content, Failure> {
 async fn in_text(content: Content, media: Mime) -> Result<Content, Failure> {
     let Content { bytes, mut reservation } = content;
     let length = bytes.len();
-    let bytes = work_on(length, move || in_utf8("the body", &media, bytes)).await??;
-    if !reservation.add(bytes.len().saturating_sub(length)) {
-        return Err(Failure::full());
-    }
-    Ok(Content { bytes, reservation })
+    let decode = move || {
+        let bytes = body_in_utf8(&media, bytes, &mut reservation)?;
+        Ok(Content { bytes, reservation })
+    };
+    work_on(length, decode).await?
 }

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use ai_integration_contract::{Error, Kind, RawInputs, RawValue, json as strict};
+use ai_integration_contract::{Error, InputsSchema, Kind, RawInputs, RawValue, json as strict};
 use ai_integration_engine::{Model, Reservation};
 use axum::extract::{FromRef, FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
+#[cfg(test)]
+use axum::http::header;
 use bytes::Bytes;
 use mime::Mime;
 use serde_json::{Map, Value as Json};
@@ -14,9 +16,10 @@ use serde_json::{Map, Value as Json};
 use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::instances;
 use crate::http::inputs::intake::Intake;
+use crate::http::inputs::media::{content_type, is_json};
 use crate::http::inputs::request::{RequestInputs, is_empty};
-use crate::http::inputs::text::in_utf8;
-use crate::http::inputs::unnamed::for_file;
+use crate::http::inputs::text::body_in_utf8;
+use crate::http::inputs::unnamed::{for_file, needs_file};
 use crate::http::large::work_on;
 
 /// A request with a body of any type.
@@ -26,13 +29,14 @@ pub(crate) enum AnyBody {
     Json { value: Json, length: usize, reservation: Reservation },
     /// The inputs by name from a form, or none from a request without a body.
     Form(RequestInputs),
-    /// A text in UTF-8, or another file, which is the value of one input.
-    File { bytes: Bytes, is_text: bool, reservation: Reservation },
+    /// A text or another file, which is the value of one input. A text has its content type.
+    File { bytes: Bytes, text: Option<Mime>, reservation: Reservation },
 }
 
 /// The format of a body, from its content type.
 enum Format {
-    Json,
+    /// JSON, of which the content type may tell the charset.
+    Json(Mime),
     Form,
     /// A text, of which the content type may tell the charset.
     Text(Mime),
@@ -46,15 +50,8 @@ impl AnyBody {
     pub(crate) async fn into_inputs(self, model: &Arc<Model>) -> Result<RequestInputs, Failure> {
         match self {
             AnyBody::Form(inputs) => Ok(inputs),
-            AnyBody::File { bytes, is_text, reservation } => {
-                let name = for_file(&model.schema, is_text).ok_or_else(|| {
-                    let message = "the body is a file or a text, but the model does not have exactly \
-                                   one required input for it; send a JSON object with the inputs";
-                    Error::new(Kind::MalformedRequest, message)
-                })?;
-                let name = name.to_owned();
-                let raw = RawInputs::from([(name, RawValue::Bytes(bytes))]);
-                Ok(RequestInputs { raw, reservation })
+            AnyBody::File { bytes, text, reservation } => {
+                file_inputs(&model.schema, bytes, text, reservation).await
             }
             AnyBody::Json { value, length, reservation } => {
                 let model = model.clone();
@@ -63,6 +60,33 @@ impl AnyBody {
             }
         }
     }
+}
+
+/// Returns the inputs of a job whose body is the value of one input. `text` is the content type of a
+/// body that is a text; if a file is all that the model needs, a text stays as it is too.
+pub(crate) async fn file_inputs(
+    schema: &InputsSchema,
+    bytes: Bytes,
+    text: Option<Mime>,
+    mut reservation: Reservation,
+) -> Result<RequestInputs, Failure> {
+    let text = text.filter(|_| !needs_file(schema));
+    let name = for_file(schema, text.is_some()).ok_or_else(|| {
+        let message = "the body is a file or a text, but the model does not have exactly one \
+                       required input for it; send application/json with the inputs by name";
+        Failure::refused(Refusal::UnsupportedMediaType, message)
+    })?;
+    let size = if text.is_some() { bytes.len() } else { 0 };
+    let decode = move || {
+        let bytes = match text {
+            Some(media) => body_in_utf8(&media, bytes, &mut reservation)?,
+            None => bytes,
+        };
+        Ok::<_, Failure>((bytes, reservation))
+    };
+    let (bytes, reservation) = work_on(size, decode).await??;
+    let raw = RawInputs::from([(name.to_owned(), RawValue::Bytes(bytes))]);
+    Ok(RequestInputs { raw, reservation })
 }
 
 impl<S: Sync> FromRequest<S> for AnyBody
@@ -87,18 +111,14 @@ where
 
 impl Format {
     fn of(headers: &HeaderMap) -> Result<Self, Failure> {
-        let Some(value) = headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty())
-        else {
-            return Ok(Format::Unknown);
-        };
-        let text = String::from_utf8_lossy(value.as_bytes());
-        let media: Mime = text.trim_end_matches([' ', ';']).parse().map_err(|_| {
+        let Some(media) = content_type(headers) else { return Ok(Format::Unknown) };
+        let media = media.map_err(|text| {
             let message = format!("the body's Content-Type {text:?} cannot be read");
             Failure::refused(Refusal::UnsupportedMediaType, message)
         })?;
         Ok(match media.essence_str() {
             "multipart/form-data" | "application/x-www-form-urlencoded" => Format::Form,
-            _ if is_json(&media) => Format::Json,
+            _ if is_json(&media) => Format::Json(media),
             _ if media.type_() == mime::TEXT => Format::Text(media),
             _ => Format::File,
         })
@@ -106,23 +126,20 @@ impl Format {
 
     /// Reads a body in this format. `reservation` already has the memory of the body.
     fn read(self, body: Bytes, mut reservation: Reservation) -> Result<AnyBody, Failure> {
-        let is_json = match &self {
-            Format::Json => true,
-            Format::Unknown => matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')),
-            _ => false,
-        };
-        if is_json {
-            let value = parse(&body)?;
-            if !reservation.add(strict::footprint(&value)) {
-                return Err(Failure::full());
+        let is_like_json = || matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+        let bytes = match self {
+            Format::Json(media) => body_in_utf8(&media, body, &mut reservation)?,
+            Format::Unknown if is_like_json() => body,
+            Format::Text(media) => {
+                return Ok(AnyBody::File { bytes: body, text: Some(media), reservation });
             }
-            return Ok(AnyBody::Json { value, length: body.len(), reservation });
+            _ => return Ok(AnyBody::File { bytes: body, text: None, reservation }),
+        };
+        let value = parse(&bytes)?;
+        if !reservation.add(strict::footprint(&value)) {
+            return Err(Failure::full());
         }
-        if let Format::Text(media) = self {
-            let bytes = in_utf8("the body", &media, body)?;
-            return Ok(AnyBody::File { bytes, is_text: true, reservation });
-        }
-        Ok(AnyBody::File { bytes: body, is_text: false, reservation })
+        Ok(AnyBody::Json { value, length: bytes.len(), reservation })
     }
 }
 
@@ -132,12 +149,6 @@ fn parse(body: &[u8]) -> Result<Json, Error> {
         return Err(malformed("the body is empty; send JSON".to_owned()));
     }
     strict::parse(body).map_err(|error| malformed(format!("the body is not JSON: {error}")))
-}
-
-/// Returns true if a media type is that of JSON (RFC 6839).
-fn is_json(media: &Mime) -> bool {
-    let is_named = matches!(media.essence_str(), "application/json" | "text/json");
-    is_named || media.suffix() == Some(mime::JSON)
 }
 
 /// Reads a body that has this content type, unless it is a form.
@@ -170,10 +181,9 @@ mod tests {
             Format::Form => Ok(("form", Json::Null)),
             format => Ok(match format.read(body, budget.reserve(None))? {
                 AnyBody::Json { value, length, .. } => ("json", json!([value, length])),
-                AnyBody::File { bytes, is_text: true, .. } => {
-                    ("text", json!(std::str::from_utf8(&bytes).unwrap()))
+                AnyBody::File { bytes, text, .. } => {
+                    (if text.is_some() { "text" } else { "file" }, json!(bytes.to_vec()))
                 }
-                AnyBody::File { bytes, .. } => ("file", json!(bytes.to_vec())),
                 AnyBody::Form(_) => ("form", Json::Null),
             }),
         });
@@ -187,19 +197,41 @@ mod tests {
             ("application/json", &b"[1]"[..], ("json", json!([[1], 3]))),
             ("text/json; charset=utf-8 ;", b"1", ("json", json!([1, 1]))),
             ("application/vnd.api+json", b"{}", ("json", json!([{}, 2]))),
+            ("application/json; charset=latin1", b"\"\xe9\"", ("json", json!(["é", 4]))),
+            ("application/json", b"\xff\xfe1\0", ("json", json!([1, 1]))),
+            ("application/json", b"\xff", ("malformed_request", Json::Null)),
             ("application/json", b"{", ("malformed_request", Json::Null)),
             ("application/json", b"", ("malformed_request", Json::Null)),
             ("", b" {}", ("json", json!([{}, 3]))),
             ("", b"\xff", ("file", bytes.clone())),
             ("image/png", b"\xff", ("file", bytes)),
-            ("text/plain; charset=latin-1", b"\xe9", ("text", json!("é"))),
-            ("text/html", b"\xff", ("malformed_request", Json::Null)),
-            ("text/plain; charset=koi8-r", b"a", ("malformed_request", Json::Null)),
+            ("text/plain; charset=latin-1", b"\xe9", ("text", json!([0xe9]))),
             ("multipart/form-data; boundary=b", b"", ("form", Json::Null)),
             ("application/x-www-form-urlencoded", b"a=b", ("form", Json::Null)),
             ("nonsense", b"a", ("unsupported_media_type", Json::Null)),
         ] {
             assert_eq!(read(media, body), expected, "{media} {body:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_is_decoded_unless_a_file_is_all_that_the_model_needs() {
+        let malformed = Err("malformed_request");
+        for (schema, media, body, expected) in [
+            ("text", "text/plain; charset=latin-1", b"\xe9", Ok("é".as_bytes())),
+            ("text", "text/html", b"\xff", malformed),
+            ("text", "text/plain; charset=koi8-r", b"a", malformed),
+            ("file", "text/plain; charset=latin-1", b"\xe9", Ok(&b"\xe9"[..])),
+            ("file", "text/html", b"\xff", Ok(b"\xff")),
+            ("integer", "text/plain", b"1", Err("unsupported_media_type")),
+        ] {
+            let schema = InputsSchema::parse(&json!({"a": schema})).0;
+            let text = Some(media.parse().unwrap());
+            let memory = Budget::new(1 << 20).reserve(None);
+            let read = file_inputs(&schema, Bytes::from_static(body), text, memory).await;
+            let read = read.map(|inputs| inputs.raw["a"].clone()).map_err(|error| error.code());
+            let expected = expected.map(|bytes| RawValue::Bytes(Bytes::from_static(bytes)));
+            assert_eq!(read, expected, "{media}");
         }
     }
 }

@@ -4,14 +4,16 @@
 use ai_integration_contract::{Error, FieldError, Kind, json as strict};
 use ai_integration_engine::Reservation;
 use axum::extract::{FromRef, FromRequest, Request};
-use axum::http::{HeaderMap, header};
-use mime::Mime;
+use axum::http::HeaderMap;
 use serde_json::{Map, Value as Json};
 
 use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::intake::Intake;
+use crate::http::inputs::media::{content_type, is_json};
 use crate::http::large::work_on;
 
+/// The type under which `curl -d` sends JSON.
+const FORM: &str = "application/x-www-form-urlencoded";
 /// The member that asks for an answer in parts.
 pub(crate) const STREAM: &str = "stream";
 /// The members of a language client's request that the server handles itself. They are never inputs.
@@ -110,19 +112,14 @@ fn read(body: &[u8]) -> Result<Json, Error> {
 
 /// Refuses a body that is not JSON by its type. `curl -d` sends JSON under the type of a form.
 fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
-    let Some(value) = headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty()) else {
-        return Ok(());
+    let text = match content_type(headers) {
+        None => return Ok(()),
+        Some(Ok(media)) if is_json(&media) || media.essence_str() == FORM => {
+            return Ok(());
+        }
+        Some(Ok(media)) => media.to_string(),
+        Some(Err(text)) => text,
     };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    let media: Option<Mime> = text.trim_end_matches([' ', ';']).parse().ok();
-    let is_json = media.is_some_and(|media| {
-        let essence = media.essence_str();
-        matches!(essence, "application/json" | "text/json" | "application/x-www-form-urlencoded")
-            || media.suffix() == Some(mime::JSON)
-    });
-    if is_json {
-        return Ok(());
-    }
     let message = format!("a body of type {text:?} is not supported; send application/json");
     Err(Failure::refused(Refusal::UnsupportedMediaType, message))
 }

@@ -14,6 +14,7 @@ use crate::http::app::App;
 use crate::http::dialects::kserve::content::{Content, instances, malformed};
 use crate::http::failure::{Failure, Refusal};
 use crate::http::inputs::intake::Intake;
+use crate::http::inputs::media::{content_type, is_json, media_type};
 use crate::http::inputs::text::in_utf8;
 use crate::http::large::work_on;
 
@@ -85,17 +86,9 @@ pub(crate) fn is_event(headers: &HeaderMap) -> bool {
 impl Form {
     /// Returns the form of a request with these headers.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Failure> {
-        let media = match headers.get(header::CONTENT_TYPE).filter(|value| !value.is_empty()) {
-            None => None,
-            Some(value) => {
-                let text = String::from_utf8_lossy(value.as_bytes());
-                let media = media_type(&text);
-                Some(
-                    media
-                        .ok_or_else(|| unsupported(format!("the type {text:?} cannot be read")))?,
-                )
-            }
-        };
+        let media = content_type(headers).transpose();
+        let media =
+            media.map_err(|text| unsupported(format!("the type {text:?} cannot be read")))?;
         let essence = media.as_ref().map(|media| media.essence_str().to_owned());
         match essence.as_deref() {
             Some(EVENT) => return Ok(Form::Structured),
@@ -211,16 +204,6 @@ fn content(media: Option<Mime>, data: Bytes) -> Result<Content, Error> {
     };
     let bytes = in_utf8("the event's data", &media, data)?;
     Ok(Content::Value { bytes, is_text: true })
-}
-
-fn media_type(text: &str) -> Option<Mime> {
-    text.trim_end_matches([' ', ';']).parse().ok()
-}
-
-/// Returns true if the media type is that of JSON (RFC 6839).
-fn is_json(media: &Mime) -> bool {
-    let is_named = matches!(media.essence_str(), "application/json" | "text/json");
-    is_named || media.suffix() == Some(mime::JSON)
 }
 
 fn parse(what: &str, text: &[u8]) -> Result<Json, Error> {
