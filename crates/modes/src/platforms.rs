@@ -45,7 +45,7 @@ settings! {
     /// The hosting platform, and what it hands to the program.
     pub struct Settings under "Model" {
         /// Hosting platform whose port, health checks, addresses and model folder are used; none
-        /// for no platform. By default the platform is recognized by the variables that it sets.
+        /// for no platform. By default the platform is recognised by the variables that it sets.
         platform: Option<PlatformName>,
         /// Folder with the files of the model. The program finds the folder in this variable. By
         /// default the folder in which the hosting platform puts the model, if it does.
@@ -100,7 +100,7 @@ impl fmt::Display for Found {
         write!(out, "{title}, because of {}{}", self.reason, self.note)?;
         if !self.is_used {
             let mode = self.profile.mode;
-            write!(out, "; {MODE} is set and is not {mode}, so only its model folder is used")?;
+            write!(out, "; the mode is not {mode}, so only its model folder is used")?;
         }
         write!(out, "; {name}={NONE} switches this off")
     }
@@ -156,7 +156,7 @@ impl Shown {
 /// folder of the model. `is_serve` is true if the program has the argument `serve`.
 ///
 /// # Errors
-/// Two platforms show themselves; something that the platform always sets is missing; a variable has
+/// The variables of two platforms are set; something that the platform always sets is missing; a variable has
 /// a wrong value; the folder of the model does not exist.
 pub fn apply(environment: &mut Environment, is_serve: bool) -> Result<Option<Found>, String> {
     let exists = |path: &str| Path::new(path).exists();
@@ -251,7 +251,7 @@ fn detect(at: &Surroundings<'_>) -> Result<Option<Found>, String> {
             let [one, other] =
                 [one, other].map(|it| (it.profile.title, it.reason(), it.profile.name));
             Err(format!(
-                "two hosting platforms show themselves: {} by {}, and {} by {}; choose with \
+                "the variables of two hosting platforms are set: {} by {}, and {} by {}; choose with \
                  {setting}={}, {setting}={} or {setting}={NONE}",
                 one.0, one.1, other.0, other.1, one.2, other.2
             ))

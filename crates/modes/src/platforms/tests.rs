@@ -106,15 +106,15 @@ fn two_platforms_that_disagree_are_an_error_with_the_way_out() {
     let error = summary(&[("SAGEMAKER_BATCH", "true"), ("K_SERVICE", "a")], true, &[]);
     assert_eq!(
         error,
-        "two hosting platforms show themselves: Amazon SageMaker by SAGEMAKER_BATCH, and Cloud Run \
-         or Knative by K_SERVICE; choose with AI_INTEGRATION_PLATFORM=sagemaker, \
+        "the variables of two hosting platforms are set: Amazon SageMaker by SAGEMAKER_BATCH, and \
+         Cloud Run or Knative by K_SERVICE; choose with AI_INTEGRATION_PLATFORM=sagemaker, \
          AI_INTEGRATION_PLATFORM=knative or AI_INTEGRATION_PLATFORM=none"
     );
     let queue = ("RUNPOD_WEBHOOK_GET_JOB", "http://a");
     let balanced = [queue, ("PORT_HEALTH", "1"), ("RUNPOD_POD_ID", "b")];
     for variables in [&[LAMBDA, ("SPACE_ID", "a")][..], &balanced] {
         let error = summary(variables, false, &[]);
-        assert!(error.starts_with("two hosting platforms show themselves"), "{error}");
+        assert!(error.starts_with("the variables of two hosting platforms are set"), "{error}");
     }
 }
 
@@ -149,7 +149,7 @@ fn a_mode_that_is_set_wins_and_leaves_the_model_folder() {
     let (found, set) = on(&[("MODE", "command_line"), ("K_SERVICE", "a")], false, &[]).unwrap();
     assert_eq!(set.variable(MODE), Some("command_line"));
     assert_eq!(set.variable(PORT), None);
-    assert!(found.unwrap().to_string().contains("MODE is set and is not http"));
+    assert!(found.unwrap().to_string().contains("the mode is not http"));
 }
 
 #[test]

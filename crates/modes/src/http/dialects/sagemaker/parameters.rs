@@ -20,7 +20,7 @@ const MOST_AT_ONCE: usize = 100;
 settings! {
     /// The limits that the user of batch transform has set. The platform passes them on as variables.
     #[derive(Clone, Copy, Debug)]
-    pub(crate) struct Settings under "Server" {
+    pub(crate) struct Settings under "Amazon SageMaker" {
         /// Largest request of a batch transform in MB, which Amazon SageMaker sets. 0 means that it
         /// sets no limit.
         max_payload: Option<Count<0, 100>> { name: "SAGEMAKER_MAX_PAYLOAD_IN_MB", flag: None },
