@@ -11,6 +11,19 @@ use serde_json::value::RawValue as JsonText;
 /// The content type of a result to which the model gave none.
 const ANY: &str = "application/octet-stream";
 
+/// The results of several jobs, as the object that they are in.
+#[derive(Serialize)]
+pub(crate) struct Predictions<'a> {
+    predictions: Vec<Prediction<'a>>,
+}
+
+impl<'a> Predictions<'a> {
+    /// Returns the results of jobs, in their order.
+    pub(crate) fn of(outcomes: &'a [Outcome]) -> Self {
+        Predictions { predictions: outcomes.iter().map(Prediction::of).collect() }
+    }
+}
+
 /// A result as a value of JSON.
 #[derive(Serialize)]
 #[serde(untagged)]

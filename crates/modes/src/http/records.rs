@@ -41,6 +41,11 @@ pub(crate) async fn run_numbered(
     try_join_all(outcomes).await.map_err(named)
 }
 
+/// Returns the size of the results in bytes.
+pub(crate) fn size(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().map(|outcome| outcome.data.len()).sum()
+}
+
 /// Waits for the outcomes of all jobs. The first failure cancels the others.
 pub(crate) async fn outcomes(tickets: Vec<Ticket>) -> Result<Vec<Outcome>, Failure> {
     try_join_all(tickets.into_iter().map(outcome)).await

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use self::headers::{Ids, add_duration, with_server};
 use crate::http::app::App;
-use crate::http::description::{Description, body, content, result};
+use crate::http::description::{Description, body, content, failed, result};
 use crate::http::dialect::Dialect;
 use crate::http::dialects::native;
 use crate::http::failure::{Failure, Reason, Wording};
@@ -58,18 +58,11 @@ impl Dialect for AzureMl {
             "The result: JSON, a text as a string of JSON, or a file as itself",
             &json!({"application/json": answer, "*/*": {"schema": {}}}),
         );
-        let failed = content(
-            "There is no answer",
-            &json!({
-                "application/json": {"schema": {
-                    "type": "object",
-                    "required": ["message"],
-                    "properties": {"message": {"type": "string"}},
-                }},
-                // The response to a request that is refused before its dialect is known.
-                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
-            }),
-        );
+        let failed = failed(&json!({
+            "type": "object",
+            "required": ["message"],
+            "properties": {"message": {"type": "string"}},
+        }));
         let run = json!({
             "operationId": "azure_ml",
             "summary": "Run the model as an online endpoint of Azure Machine Learning does",

@@ -186,7 +186,7 @@ async fn run(
         return stream::respond(app.clone(), context, ticket, Tokens::default()).await;
     }
     let outcomes = records::outcomes(tickets).await?;
-    let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
+    let size = records::size(&outcomes);
     let format = answer::AnswerFormat::new(model, name.as_deref(), is_list);
     Ok(work_on(PASSES * size, move || format.write(outcomes)).await?)
 }

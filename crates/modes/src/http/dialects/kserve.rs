@@ -173,7 +173,7 @@ async fn run(state: &Models, name: &str, request: Request) -> Result<Response, F
         work_on(length, records).await??
     };
     let outcomes = records::run(app, &model, call, records).await?;
-    let size = outcomes.iter().map(|outcome| outcome.data.len()).sum::<usize>();
+    let size = records::size(&outcomes);
     let id = app.model_id(&model);
     Ok(work_on(PASSES * size, move || predictions::write(&form, &id, &outcomes)).await?)
 }

@@ -127,7 +127,7 @@ async fn run(
     let records = inference.records(app, model, &mut call).await?;
     let count = records.len();
     let outcomes = records::run(app, model, call, records).await?;
-    let size = outcomes.iter().map(|outcome| outcome.data.len()).sum::<usize>();
+    let size = records::size(&outcomes);
     let size = if form.is_binary { 0 } else { PASSES * size };
     let (app, model) = (app.clone(), model.clone());
     let write = move || {

@@ -14,7 +14,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::http::app::App;
@@ -24,8 +23,8 @@ use crate::http::failure::{Failure, Wording};
 use crate::http::inputs::any::AnyBody;
 use crate::http::inputs::call::Call;
 use crate::http::inputs::instances::Instances;
-use crate::http::large::work_on;
-use crate::http::prediction::Prediction;
+use crate::http::large::{PASSES, work_on};
+use crate::http::prediction::Predictions;
 use crate::http::records;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes, is_address};
@@ -34,10 +33,6 @@ use crate::http::routes::{Mounted, Routes, is_address};
 const ROUTE: &str = "AIP_PREDICT_ROUTE";
 /// The address without this variable, as when the container is tried elsewhere.
 const DEFAULT_ROUTE: &str = "/predict";
-
-/// The number of times that the bytes of results are processed while the response is made: for
-/// base64, and for JSON.
-const PASSES: usize = 3;
 
 const INSTANCES: &str = "instances";
 const PARAMETERS: &str = "parameters";
@@ -69,12 +64,6 @@ impl Dialect for Vertex {
         });
         (status, Json(json!({"error": error}))).into_response()
     }
-}
-
-/// An answer with a prediction for each instance.
-#[derive(Serialize)]
-struct Predictions<'a> {
-    predictions: Vec<Prediction<'a>>,
 }
 
 /// Returns the address for predictions that the variable names.
@@ -148,11 +137,8 @@ async fn predictions(app: App, mut call: Call, instances: Instances) -> Result<R
         work_on(length, move || instances.records(&model.schema, limit)).await??
     };
     let outcomes = records::run(&app, &model, call, records).await?;
-    let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
-    let write = move || {
-        let predictions = outcomes.iter().map(Prediction::of).collect();
-        Json(Predictions { predictions }).into_response()
-    };
+    let size = records::size(&outcomes);
+    let write = move || Json(Predictions::of(&outcomes)).into_response();
     Ok(work_on(PASSES * size, write).await?)
 }
 

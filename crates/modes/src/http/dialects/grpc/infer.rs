@@ -199,7 +199,7 @@ pub(crate) async fn answer(
     is_raw: bool,
     outcomes: Vec<Outcome>,
 ) -> Result<Vec<Bytes>, Failure> {
-    let size = outcomes.iter().map(|outcome| outcome.data.len()).sum();
+    let size = records::size(&outcomes);
     let named = named.clone();
     Ok(work_on(size, move || encode(named, id, is_raw, Answer::of(outcomes))).await??)
 }

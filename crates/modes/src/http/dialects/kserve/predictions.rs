@@ -10,14 +10,10 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::http::dialects::kserve::request::{EVENT, Form, VERSION};
-use crate::http::prediction::Prediction;
+use crate::http::prediction::Predictions;
 
 /// The type of the events that KServe answers with.
 const TYPE: &str = "io.kserve.inference.response";
-#[derive(Serialize)]
-struct Predictions<'a> {
-    predictions: Vec<Prediction<'a>>,
-}
 
 /// An event in the structured mode.
 #[derive(Serialize)]
@@ -33,7 +29,7 @@ struct Event<'a> {
 
 /// Writes the results of a model, in the form of the request.
 pub(super) fn write(form: &Form, model: &str, outcomes: &[Outcome]) -> Response {
-    let data = Predictions { predictions: outcomes.iter().map(Prediction::of).collect() };
+    let data = Predictions::of(outcomes);
     if *form == Form::Plain {
         return Json(data).into_response();
     }

@@ -71,7 +71,7 @@ pub(super) async fn embeddings(
     let Request { jobs, count, is_base64 } = Box::pin(work_on(length, read)).await??;
     let outcomes = records::run(&app, &model, call, jobs).await?;
     let id = app.model_id(&model);
-    let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
+    let size = records::size(&outcomes);
     let write = move || write(&id, &outcomes, count, is_base64);
     work_on(PASSES * size, write).await?
 }

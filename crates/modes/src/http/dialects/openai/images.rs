@@ -3,7 +3,7 @@
 
 mod pictures;
 
-use ai_integration_contract::{Error, InputsSchema, Outcome, RawInputs, RawValue, Task};
+use ai_integration_contract::{Error, InputsSchema, RawInputs, RawValue, Task};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -70,7 +70,7 @@ async fn run(
         let kind = if has_picture { "image_edit.completed" } else { "image_generation.completed" };
         let made = async move {
             let outcomes = records::outcomes(tickets).await?;
-            let size = size(&outcomes);
+            let size = records::size(&outcomes);
             let write = move || pictures(outcomes, false).map(|made| events(&made, kind));
             work_on(PASSES * size, write).await?
         };
@@ -83,13 +83,9 @@ async fn run(
         return server_sent::respond_late(made, fail).await;
     }
     let outcomes = records::outcomes(tickets).await?;
-    let size = size(&outcomes);
+    let size = records::size(&outcomes);
     let write = move || pictures(outcomes, is_url).map(|made| Json(made).into_response());
     work_on(PASSES * size, write).await?
-}
-
-fn size(outcomes: &[Outcome]) -> usize {
-    outcomes.iter().map(|outcome| outcome.data.len()).sum()
 }
 
 /// Gives the prompt, the pictures and the mask to the inputs for them, and leaves out what is no input.

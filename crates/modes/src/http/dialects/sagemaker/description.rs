@@ -3,17 +3,14 @@
 use ai_integration_engine::Model;
 use serde_json::json;
 
-use crate::http::description::{Description, body, content, json_response, operation};
+use crate::http::description::{Description, body, content, failed, json_response, operation};
 
 pub(super) fn describe(model: &Model) -> Description {
-    let failed = content(
-        "There is no result",
-        &json!({"application/json": {"schema": {
-            "type": "object",
-            "required": ["error"],
-            "properties": {"error": {"type": "string"}},
-        }}}),
-    );
+    let failed = failed(&json!({
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {"type": "string"}},
+    }));
     let success = content(
         "The result, under the content type that the model gives it. For records it is a line for each \
          of them, in the same order.",

@@ -74,7 +74,7 @@ pub(super) async fn answer(
             announcement: announcement.take(),
         };
         let outcomes = records::run_numbered(app, model, portion, jobs, before + 1).await?;
-        let size: usize = outcomes.iter().map(|outcome| outcome.data.len()).sum();
+        let size = records::size(&outcomes);
         let length = text.len();
         let write = move || {
             for (index, outcome) in outcomes.iter().enumerate() {
