@@ -45,6 +45,8 @@ mod mode;
 mod pickle;
 pub mod platform;
 pub mod platforms;
+#[cfg(feature = "http")]
+mod running;
 mod stdin;
 
 use ai_integration_contract::setting::SettingType;

@@ -4,15 +4,13 @@
 //! 1. `message.rs` reads and writes messages, and `version.rs` tells the versions apart.
 //! 2. `server.rs` answers requests. `tool.rs` describes the model, `content.rs` writes its results, and
 //!    `progress.rs` reports on running calls.
-//! 3. `running.rs` has the requests that can be cancelled.
-//! 4. `stdio.rs` is the transport of this mode.
+//! 3. `stdio.rs` is the transport of this mode.
 
 pub(crate) mod content;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 pub(crate) mod message;
 pub(crate) mod progress;
-pub(crate) mod running;
 pub(crate) mod server;
 pub(crate) mod stdio;
 pub(crate) mod tool;

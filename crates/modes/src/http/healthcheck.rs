@@ -10,7 +10,7 @@ use crate::http::config::HttpSettings;
 use crate::http::wire::tls;
 
 /// The number of bytes of a response that are read. The status is at its start.
-const MOST: u64 = 16 * 1024;
+const MAX_ANSWER: u64 = 16 * 1024;
 
 /// The question of a health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ fn ask(
 /// Reads a response. A server may end the connection without a notice of TLS, so an error counts only
 /// if the response has not begun.
 fn read(stream: impl Read, answer: &mut Vec<u8>) -> std::io::Result<()> {
-    match stream.take(MOST).read_to_end(answer) {
+    match stream.take(MAX_ANSWER).read_to_end(answer) {
         Err(error) if status(answer).is_none() => Err(error),
         _ => Ok(()),
     }

@@ -142,14 +142,8 @@ impl Function {
         inputs: RequestInputs,
     ) -> Result<Answer, Failure> {
         let app = self.server.app();
-        let call = Call {
-            context: self.context(invocation),
-            timeout: invocation.time(),
-            wants_events: false,
-            wants_parts: false,
-            is_followed: false,
-            announcement: app.engine().announce(),
-        };
+        let call =
+            Call::plain(self.context(invocation), invocation.time(), app.engine().announce());
         let result = classic::written(app, call, inputs).await?;
         if self.is_streaming {
             return Ok(stream::of_json(result, time(invocation)));

@@ -25,10 +25,10 @@ use crate::http::limits::ClientLimits;
 use crate::http::request_context::{RequestContext, RequestId};
 use crate::http::start_failure::start_failure;
 use crate::mcp::message::{Code, Message, Request, RpcError, response};
-use crate::mcp::running::Running;
 use crate::mcp::server::{CANCELLED, Exchange, answer};
 use crate::mcp::version::{self, Era};
 use crate::mode::Context;
+use crate::running::Running;
 
 /// The label of the requests in the log.
 const ROUTE: &str = "stdio";
@@ -232,21 +232,15 @@ impl Session {
     }
 
     fn call(&self) -> Call {
-        Call {
-            context: RequestContext {
-                id: RequestId::of(&HeaderMap::new()),
-                client: None,
-                route: ROUTE,
-                traceparent: None,
-                timing: None,
-                is_logged_for_people: self.logs_for_people,
-            },
-            timeout: None,
-            wants_events: false,
-            wants_parts: false,
-            is_followed: false,
-            announcement: self.engine.announce(),
-        }
+        let context = RequestContext {
+            id: RequestId::of(&HeaderMap::new()),
+            client: None,
+            route: ROUTE,
+            traceparent: None,
+            timing: None,
+            is_logged_for_people: self.logs_for_people,
+        };
+        Call::plain(context, None, self.engine.announce())
     }
 
     async fn refuse(&self, id: &Json, error: RpcError) {

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use crate::http::large::work_on;
 use crate::http::wire::trust;
-use crate::runpod::settings::{Places, Template};
+use crate::runpod::settings::{Addresses, Template};
 
 /// The version of `RunPod`'s SDK whose protocol this is.
 const PROTOCOL: &str = "1.12.0";
@@ -29,7 +29,7 @@ const MAX_STOPS: usize = 1 << 20;
 /// The platform, as a worker sees it.
 pub(crate) struct Control {
     client: Client,
-    places: Places,
+    addresses: Addresses,
     /// The maximum length of an answer with jobs, in bytes.
     max_jobs: usize,
 }
@@ -53,10 +53,10 @@ pub(crate) struct Unsent {
 impl Control {
     /// Makes the client. The answer to a request for jobs may have at most `max_jobs` bytes.
     pub(crate) fn new(
-        places: Places,
+        addresses: Addresses,
         max_jobs: usize,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
-        let key = places.key.iter().map(|key| (AUTHORIZATION, key.clone()));
+        let key = addresses.key.iter().map(|key| (AUTHORIZATION, key.clone()));
         let client = Client::builder()
             .user_agent(concat!("ai-integration/", env!("CARGO_PKG_VERSION")))
             .default_headers(key.collect::<HeaderMap>())
@@ -65,11 +65,11 @@ impl Control {
             .no_proxy()
             .connect_timeout(Duration::from_secs(30))
             .tls_backend_preconfigured(trust::client()?);
-        Ok(Control { client: client.build()?, places, max_jobs })
+        Ok(Control { client: client.build()?, addresses, max_jobs })
     }
 
-    pub(crate) fn places(&self) -> &Places {
-        &self.places
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Asks for up to `room` jobs. The platform answers when it has one, or after some time.
@@ -79,13 +79,13 @@ impl Control {
         is_busy: bool,
         reservation: &mut Reservation,
     ) -> Result<Taken, String> {
-        let mut url = match &self.places.take_batch {
+        let mut url = match &self.addresses.take_batch {
             Some(batch) if room > 1 => {
                 let mut url = batch.clone();
                 url.query_pairs_mut().append_pair("batch_size", &room.to_string());
                 url
             }
-            _ => self.places.take.clone(),
+            _ => self.addresses.take.clone(),
         };
         url.query_pairs_mut().append_pair("job_in_progress", if is_busy { "1" } else { "0" });
         let response = self.get(url, LONG_POLL).send().await.map_err(causes)?;
@@ -133,7 +133,7 @@ impl Control {
             url.query_pairs_mut().append_pair("job_id", &jobs.join(","));
         }
         url.query_pairs_mut().append_pair("runpod_version", PROTOCOL);
-        let timeout = self.places.ping_interval * 2;
+        let timeout = self.addresses.ping_interval * 2;
         let response = self.get(url, timeout).send().await.map_err(causes)?;
         let status = response.status();
         let is_bad = !status.is_success();
@@ -147,12 +147,12 @@ impl Control {
         body: Bytes,
         is_stream: bool,
     ) -> Result<(), Unsent> {
-        self.send(&self.places.output, job, body, is_stream).await
+        self.send(&self.addresses.output, job, body, is_stream).await
     }
 
     /// Sends a part of a streamed result.
     pub(crate) async fn part(&self, job: &str, body: Bytes) -> Result<(), Unsent> {
-        match &self.places.stream {
+        match &self.addresses.stream {
             Some(place) => self.send(place, job, body, false).await,
             None => Ok(()),
         }
@@ -160,7 +160,7 @@ impl Control {
 
     /// Returns true if the platform takes the parts of results.
     pub(crate) fn takes_parts(&self) -> bool {
-        self.places.stream.is_some()
+        self.addresses.stream.is_some()
     }
 
     /// Sends JSON, in at most three tries.

@@ -34,7 +34,7 @@ const ID: &str = "$ID";
 const POD_ID: &str = "$RUNPOD_POD_ID";
 
 /// The addresses of an endpoint for one worker. They may contain secrets, so they are never logged.
-pub(crate) struct Places {
+pub(crate) struct Addresses {
     pub(crate) worker: String,
     /// The key as the value of the header `Authorization`; `None` if there is none.
     pub(crate) key: Option<HeaderValue>,
@@ -62,7 +62,7 @@ impl Template {
     }
 }
 
-impl Places {
+impl Addresses {
     /// Reads the addresses. Refuses an environment that is not that of a worker.
     pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
         let settings = Settings::read(environment)?;
@@ -87,7 +87,7 @@ impl Places {
         let other = |name: &str| {
             take.contains(TAKE).then(|| url(&take.replace(TAKE, name), get_job)).transpose()
         };
-        Ok(Places {
+        Ok(Addresses {
             take: url(&take, get_job)?,
             take_batch: other("/job-take-batch/")?,
             stop: other("/job-stop/")?,
@@ -134,7 +134,9 @@ mod tests {
 
     const BASE: &str = "https://api.example.org/v2/ep";
 
-    fn places(change: impl FnOnce(&mut Vec<(&'static str, String)>)) -> Result<Places, String> {
+    fn addresses(
+        change: impl FnOnce(&mut Vec<(&'static str, String)>),
+    ) -> Result<Addresses, String> {
         let mut variables = vec![
             ("RUNPOD_WEBHOOK_GET_JOB", format!("{BASE}/job-take/$ID?gpu=x")),
             ("RUNPOD_WEBHOOK_POST_OUTPUT", format!("{BASE}/job-done/$RUNPOD_POD_ID/$ID?gpu=x")),
@@ -144,32 +146,32 @@ mod tests {
         ];
         change(&mut variables);
         let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
-        Places::read(&Environment::new(variables)).map_err(|error| error.to_string())
+        Addresses::read(&Environment::new(variables)).map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_ids_are_put_into_the_addresses() {
-        let places = places(|_| {}).unwrap();
-        assert_eq!(places.take.as_str(), format!("{BASE}/job-take/pod1?gpu=x"));
+        let found = addresses(|_| {}).unwrap();
+        assert_eq!(found.take.as_str(), format!("{BASE}/job-take/pod1?gpu=x"));
         let batch = format!("{BASE}/job-take-batch/pod1?gpu=x");
-        assert_eq!(places.take_batch.unwrap().as_str(), batch);
-        assert_eq!(places.stop.unwrap().as_str(), format!("{BASE}/job-stop/pod1?gpu=x"));
-        assert_eq!(places.ping.unwrap().as_str(), format!("{BASE}/ping/pod1?gpu=x"));
-        let done = places.output.of("job-1", false).unwrap();
+        assert_eq!(found.take_batch.unwrap().as_str(), batch);
+        assert_eq!(found.stop.unwrap().as_str(), format!("{BASE}/job-stop/pod1?gpu=x"));
+        assert_eq!(found.ping.unwrap().as_str(), format!("{BASE}/ping/pod1?gpu=x"));
+        let done = found.output.of("job-1", false).unwrap();
         assert_eq!(done.as_str(), format!("{BASE}/job-done/pod1/job-1?gpu=x&isStream=false"));
-        assert!(places.stream.is_none());
+        assert!(found.stream.is_none());
     }
 
     #[test]
     fn an_address_of_another_form_has_no_others() {
-        let places = places(|variables| variables[0].1 = format!("{BASE}/jobs/$ID")).unwrap();
-        assert!(places.take_batch.is_none() && places.stop.is_none());
+        let found = addresses(|variables| variables[0].1 = format!("{BASE}/jobs/$ID")).unwrap();
+        assert!(found.take_batch.is_none() && found.stop.is_none());
     }
 
     #[test]
     fn errors_name_the_variable_and_hide_its_value() {
         let refused = |change: fn(&mut Vec<(&'static str, String)>)| {
-            places(change).err().expect("it is refused")
+            addresses(change).err().expect("it is refused")
         };
         let error = refused(|variables| drop(variables.remove(0)));
         assert!(error.contains("RUNPOD_WEBHOOK_GET_JOB") && error.contains("MODE=http"), "{error}");

@@ -24,13 +24,13 @@ use crate::http::large::work_on;
 use crate::http::limits::ClientLimits;
 use crate::http::request_context::{REQUEST_ID, RequestContext, RequestId};
 use crate::http::start_failure::start_failure;
-use crate::mcp::running::{Registration, Running};
 use crate::mode::Context;
+use crate::running::{Registration, Running};
 use crate::runpod::answer;
 use crate::runpod::control::{Control, Taken, Unsent};
 use crate::runpod::job::Job;
 use crate::runpod::parts::Parts;
-use crate::runpod::settings::{Places, Settings};
+use crate::runpod::settings::{Addresses, Settings};
 
 /// The label of the jobs in the log.
 const ROUTE: &str = "runpod";
@@ -101,8 +101,8 @@ impl Worker {
     fn read(context: &Context) -> Result<(Self, Duration), SettingError> {
         let limits = ClientLimits::read(&context.environment)?;
         let stop_timeout = HttpSettings::read(&context.environment)?.stop_timeout;
-        let places = Places::read(&context.environment)?;
-        let control = Control::new(places, limits.max_body).map_err(|error| {
+        let addresses = Addresses::read(&context.environment)?;
+        let control = Control::new(addresses, limits.max_body).map_err(|error| {
             let reason = format!("the HTTP client cannot be started: {error}");
             Settings::get_job().invalid("…", reason)
         })?;
@@ -127,7 +127,7 @@ impl Worker {
         if state.wait_for(|state| matches!(state, State::Ready(_))).await.is_err() {
             return;
         }
-        tracing::info!("ready; taking jobs as the worker {}", self.control.places().worker);
+        tracing::info!("ready; taking jobs as the worker {}", self.control.addresses().worker);
         background.spawn(self.clone().ping());
         background.spawn(self.clone().end_stopped());
         let mut failures = 0;
@@ -296,32 +296,26 @@ impl Worker {
     }
 
     fn error(&self, failure: &Failure) -> Vec<u8> {
-        let worker = &self.control.places().worker;
+        let worker = &self.control.addresses().worker;
         answer::error(failure, self.app.wording(), worker, &self.host)
     }
 
     fn call(&self, id: &str, timeout: Option<Duration>) -> Call {
         let id = HeaderValue::try_from(id).map(|id| (REQUEST_ID, id));
-        Call {
-            context: RequestContext {
-                id: RequestId::of(&id.into_iter().collect::<HeaderMap>()),
-                client: None,
-                route: ROUTE,
-                traceparent: None,
-                timing: None,
-                is_logged_for_people: self.logs_for_people,
-            },
-            timeout,
-            wants_events: false,
-            wants_parts: false,
-            is_followed: false,
-            announcement: self.engine.announce(),
-        }
+        let context = RequestContext {
+            id: RequestId::of(&id.into_iter().collect::<HeaderMap>()),
+            client: None,
+            route: ROUTE,
+            traceparent: None,
+            timing: None,
+            is_logged_for_people: self.logs_for_people,
+        };
+        Call::plain(context, timeout, self.engine.announce())
     }
 
     /// Tells the platform regularly that the worker is alive and has these jobs.
     async fn ping(self: Arc<Self>) {
-        let Some(url) = &self.control.places().ping else {
+        let Some(url) = &self.control.addresses().ping else {
             tracing::debug!("no address for pings is set");
             return;
         };
@@ -334,13 +328,13 @@ impl Worker {
                 Ok(()) => {}
             }
             was_heard = pinged.is_ok();
-            sleep(self.control.places().ping_interval).await;
+            sleep(self.control.addresses().ping_interval).await;
         }
     }
 
     /// Ends the jobs that the platform names.
     async fn end_stopped(self: Arc<Self>) {
-        let Some(url) = &self.control.places().stop else {
+        let Some(url) = &self.control.addresses().stop else {
             tracing::warn!(
                 "RUNPOD_WEBHOOK_GET_JOB has an unknown form, so jobs cannot be cancelled"
             );

@@ -34,9 +34,9 @@ use crate::http::inputs::intake::Intake;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
 use crate::mcp::message::{Code, Message, Request as RpcRequest, RpcError};
-use crate::mcp::running::Running;
 use crate::mcp::server::{CANCELLED, Exchange, answer};
 use crate::mcp::version::{self, Era};
+use crate::running::Running;
 
 /// The number of notifications that may wait until the client reads them.
 const WAITING: usize = 16;

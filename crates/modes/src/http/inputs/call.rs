@@ -69,6 +69,22 @@ where
 }
 
 impl Call {
+    /// Makes a call whose client waits for the result as a whole.
+    pub(crate) fn plain(
+        context: RequestContext,
+        timeout: Option<Duration>,
+        announcement: Option<Announcement>,
+    ) -> Self {
+        Call {
+            context,
+            timeout,
+            wants_events: false,
+            wants_parts: false,
+            is_followed: false,
+            announcement,
+        }
+    }
+
     /// Applies a further limit of the client for the time until the result.
     pub(crate) fn shorten(&mut self, timeout: Option<Duration>) {
         self.timeout = self.timeout.into_iter().chain(timeout).min();

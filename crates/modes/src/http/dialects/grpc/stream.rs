@@ -139,14 +139,8 @@ impl Calls {
         reply: &mut Reply,
     ) -> Result<Vec<Ticket>, Failure> {
         let rest = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
-        let mut call = Call {
-            context: self.context.clone(),
-            timeout: self.timeout,
-            wants_events: false,
-            wants_parts: false,
-            is_followed: false,
-            announcement: self.app.engine().announce(),
-        };
+        let mut call =
+            Call::plain(self.context.clone(), self.timeout, self.app.engine().announce());
         call.shorten(self.deadline.map(rest));
         let asked = call.wait_for(Asked::read(message, reservation)).await??;
         let Asked { name, version, id, is_raw, wants_final, inference } = asked;

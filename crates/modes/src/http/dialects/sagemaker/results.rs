@@ -22,7 +22,7 @@ use crate::http::records;
 const JSON_LINES: &str = "application/jsonlines";
 const CSV: &str = "text/csv";
 /// The maximum number of records of a request that are in the queue at a time.
-const MOST: usize = 256;
+const MAX_PORTION: usize = 256;
 /// The number of times that the bytes of results are processed: for base64, for JSON, and for lines.
 const PASSES: usize = 4;
 
@@ -41,7 +41,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Failure> {
     let app = &state.app;
     // All requests of a batch transform together have room in the queue.
-    let limit = (app.max_records() / state.transforms()).clamp(1, MOST);
+    let limit = (app.max_records() / state.transforms()).clamp(1, MAX_PORTION);
     let Call { context, timeout, announcement, .. } = call;
     let mut announcement = announcement;
     let begun = Instant::now();
@@ -65,14 +65,7 @@ pub(super) async fn answer(
             let message = "the request's timeout passed before all of its records were run";
             return Err(Error::new(Kind::Timeout, message).into());
         }
-        let portion = Call {
-            context: context.clone(),
-            timeout: rest,
-            wants_events: false,
-            wants_parts: false,
-            is_followed: false,
-            announcement: announcement.take(),
-        };
+        let portion = Call::plain(context.clone(), rest, announcement.take());
         let outcomes = records::run_numbered(app, model, portion, jobs, before + 1).await?;
         let size = records::size(&outcomes);
         let length = text.len();
