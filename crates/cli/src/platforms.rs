@@ -15,7 +15,7 @@ pub(crate) fn print() -> ExitStatus {
 fn described(profile: &Profile) -> String {
     let Profile { name, title, signs, mode, statuses, predict, .. } = profile;
     let experimental = if profile.is_experimental { " (experimental)" } else { "" };
-    let shown = signs.iter().map(|sign| joined(sign.iter().map(part), " and "));
+    let shown = signs.iter().map(|sign| joined(sign.iter().map(Sign::to_string), " and "));
     let shown = match &joined(shown, "\n            or ")[..] {
         "" => format!("only AI_INTEGRATION_PLATFORM={name}"),
         shown => shown.to_owned(),
@@ -46,15 +46,6 @@ fn described(profile: &Profile) -> String {
     lines.push(format!("  requests  {predict}"));
     lines.push(format!("  page      docs/platforms/{}\n", profile.page));
     lines.join("\n")
-}
-
-fn part(sign: &Sign) -> String {
-    match *sign {
-        Sign::Serve => "the argument serve".to_owned(),
-        Sign::Variable(name) => format!("${name}"),
-        Sign::Value(name, value) => format!("{name}={value}"),
-        Sign::Path(path) => path.to_owned(),
-    }
 }
 
 fn value(source: Source) -> String {

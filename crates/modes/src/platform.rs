@@ -1,5 +1,7 @@
 //! A profile of a hosting platform: what the platform sets, asks and mounts, as data.
 
+use std::fmt;
+
 use ai_integration_contract::Environment;
 
 /// The data of a hosting platform: what it sets, asks and expects of a container.
@@ -74,6 +76,17 @@ pub enum Sign {
     Value(&'static str, &'static str),
     /// This file or folder exists.
     Path(&'static str),
+}
+
+/// Writes the sign for people.
+impl fmt::Display for Sign {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Sign::Serve => out.write_str("the argument serve"),
+            Sign::Value(name, value) => write!(out, "{name}={value}"),
+            Sign::Variable(text) | Sign::Path(text) => out.write_str(text),
+        }
+    }
 }
 
 /// The place that a value comes from.

@@ -107,13 +107,13 @@ impl fmt::Display for Found {
 }
 
 /// The things by which this process can recognize a platform.
-struct Surroundings<'a> {
+struct Evidence<'a> {
     environment: &'a Environment,
     is_serve: bool,
     exists: &'a dyn Fn(&str) -> bool,
 }
 
-impl Surroundings<'_> {
+impl Evidence<'_> {
     fn has(&self, sign: Sign) -> bool {
         match sign {
             Sign::Serve => self.is_serve,
@@ -126,28 +126,22 @@ impl Surroundings<'_> {
     }
 
     /// Returns the first sign of the profile that is there.
-    fn shows(&self, profile: &'static Profile) -> Option<Shown> {
+    fn recognise(&self, profile: &'static Profile) -> Option<Recognised> {
         let holds = |sign: &&&'static [Sign]| sign.iter().all(|part| self.has(*part));
-        profile.signs.iter().find(holds).map(|sign| Shown { profile, sign })
+        profile.signs.iter().find(holds).map(|sign| Recognised { profile, sign })
     }
 }
 
 /// A profile whose sign is there.
 #[derive(Clone, Copy)]
-struct Shown {
+struct Recognised {
     profile: &'static Profile,
     sign: &'static [Sign],
 }
 
-impl Shown {
+impl Recognised {
     fn reason(&self) -> String {
-        let part = |sign: &Sign| match *sign {
-            Sign::Serve => "the argument serve".to_owned(),
-            Sign::Variable(name) => name.to_owned(),
-            Sign::Value(name, value) => format!("{name}={value}"),
-            Sign::Path(path) => path.to_owned(),
-        };
-        self.sign.iter().map(part).collect::<Vec<_>>().join(" and ")
+        self.sign.iter().map(Sign::to_string).collect::<Vec<_>>().join(" and ")
     }
 }
 
@@ -176,7 +170,7 @@ fn apply_with(
             let reason = format!("{}={}", Settings::platform().name, profile.name);
             Some(found(profile, reason))
         }
-        None => detect(&Surroundings { environment, is_serve, exists })?,
+        None => detect(&Evidence { environment, is_serve, exists })?,
     };
     let found = match found {
         None => None,
@@ -231,16 +225,18 @@ fn found(profile: &'static Profile, reason: String) -> Found {
     Found { profile, reason, is_used: true, note: String::new() }
 }
 
-fn detect(at: &Surroundings<'_>) -> Result<Option<Found>, String> {
-    let mut shown: Vec<Shown> = PLATFORMS.iter().filter_map(|one| at.shows(one)).collect();
-    if shown.len() > 1 {
+fn detect(at: &Evidence<'_>) -> Result<Option<Found>, String> {
+    let mut recognised: Vec<Recognised> =
+        PLATFORMS.iter().filter_map(|one| at.recognise(one)).collect();
+    if recognised.len() > 1 {
         // Users give the argument `serve` too, so it does not count beside a variable.
-        shown.retain(|one| one.sign != [Sign::Serve]);
+        recognised.retain(|one| one.sign != [Sign::Serve]);
     }
-    let all = shown.clone();
-    let yields = |one: &Shown| all.iter().any(|o| o.profile.beside.contains(&one.profile.name));
-    shown.retain(|one| !yields(one));
-    match shown[..] {
+    let all = recognised.clone();
+    let yields =
+        |one: &Recognised| all.iter().any(|o| o.profile.beside.contains(&one.profile.name));
+    recognised.retain(|one| !yields(one));
+    match recognised[..] {
         [] => Ok(None),
         [one] => {
             check_needs(at.environment, one)?;
@@ -260,11 +256,11 @@ fn detect(at: &Surroundings<'_>) -> Result<Option<Found>, String> {
 }
 
 /// Refuses a platform without a variable that it always sets.
-fn check_needs(environment: &Environment, shown: Shown) -> Result<(), String> {
-    let missing = shown.profile.needs.iter().find(|name| filled(environment, name).is_none());
+fn check_needs(environment: &Environment, recognised: Recognised) -> Result<(), String> {
+    let missing = recognised.profile.needs.iter().find(|name| filled(environment, name).is_none());
     missing.map_or(Ok(()), |missing| {
         let (reason, title, setting) =
-            (shown.reason(), shown.profile.title, Settings::platform().name);
+            (recognised.reason(), recognised.profile.title, Settings::platform().name);
         Err(format!(
             "{reason} shows {title}, which sets {missing} too, but this variable is not set; set \
              it, or set {setting}={NONE} if this is not {title}"
