@@ -30,6 +30,7 @@ use self::function_error::FunctionError;
 use self::runtime_api::{Lost, RuntimeApi};
 use crate::console::eprint;
 use crate::exit::ExitStatus;
+use crate::http::headless::finish;
 use crate::http::in_process::InProcess;
 use crate::http::start_failure::start_failure;
 use crate::mode::{Context, Mode, Running};
@@ -208,16 +209,9 @@ async fn serve(
         }
     };
     end.cancel();
-    if timeout(function.server.stop_timeout, all_ended(&mut loops)).await.is_err() {
-        tracing::warn!("some invocations did not end within AI_INTEGRATION_STOP_TIMEOUT");
-        context.engine.shut_down();
-        let _ = timeout(LAST_ANSWERS, all_ended(&mut loops)).await;
-    }
+    let times = (function.server.stop_timeout, LAST_ANSWERS);
+    finish(&mut loops, &context.engine, times, "invocations").await;
     status
-}
-
-async fn all_ended(loops: &mut JoinSet<Result<(), Lost>>) {
-    while loops.join_next().await.is_some() {}
 }
 
 /// Takes one event after another, until the end.

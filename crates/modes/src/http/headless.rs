@@ -1,12 +1,15 @@
-//! Makes the state of the handlers for a mode that reads requests as `http` does, but listens on no
-//! port: with the same limits and checks of inputs.
+//! The parts of a mode that reads requests as `http` does, but listens on no port: the state of the
+//! handlers, with the same limits and checks of inputs, and the end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ai_integration_contract::SettingError;
 use ai_integration_contract::setting::Absent;
-use ai_integration_engine::Budget;
+use ai_integration_engine::{Budget, Engine};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::http::about::Operator;
@@ -21,6 +24,25 @@ use crate::http::metrics::HttpMetrics;
 use crate::http::tensors::statistics::Statistics;
 use crate::http::wire::guard::frames::FrameAncestors;
 use crate::mode::Context;
+
+/// Waits until the tasks have ended. If they take longer than `time`, ends their jobs, and gives the
+/// tasks the time `last` to send their answers. `what` names the tasks in the log.
+pub(crate) async fn finish<T: 'static>(
+    tasks: &mut JoinSet<T>,
+    engine: &Engine,
+    (time, last): (Duration, Duration),
+    what: &str,
+) {
+    if timeout(time, all_ended(tasks)).await.is_err() {
+        tracing::warn!("some {what} did not end within AI_INTEGRATION_STOP_TIMEOUT");
+        engine.shut_down();
+        let _ = timeout(last, all_ended(tasks)).await;
+    }
+}
+
+async fn all_ended<T: 'static>(tasks: &mut JoinSet<T>) {
+    while tasks.join_next().await.is_some() {}
+}
 
 /// Makes the state, for requests within these limits.
 pub(crate) fn app(context: &Context, limits: ClientLimits) -> Result<App, SettingError> {

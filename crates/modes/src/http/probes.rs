@@ -8,7 +8,7 @@ use ai_integration_engine::{Engine, State as EngineState};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{self, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
@@ -152,8 +152,7 @@ async fn alive() -> Response {
 /// Answers with status 200 if the model is ready, and otherwise with status 503 and the reason.
 async fn ready(State(probed): State<Probed>) -> Response {
     let (status, body) = readiness(&probed.engine.state().borrow());
-    let busy = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(RETRY_AFTER, "1")]);
-    (status, busy, Json(body)).into_response()
+    (status, busy(status), Json(body)).into_response()
 }
 
 /// Answers like [`ready`], with the statuses that the platform expects.
@@ -163,8 +162,7 @@ async fn health(State(probed): State<Probed>) -> Response {
     if status == StatusCode::NO_CONTENT {
         return empty(status);
     }
-    let busy = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(RETRY_AFTER, "1")]);
-    (status, busy, Json(readiness(&state).1)).into_response()
+    (status, busy(status), Json(readiness(&state).1)).into_response()
 }
 
 /// Answers with the status that the platform expects, and no body.
@@ -172,9 +170,13 @@ async fn ping(State(probed): State<Probed>) -> Response {
     empty(status(probed.statuses, &probed.engine.state().borrow()))
 }
 
+/// Returns the header that asks for another try, for the status that has it.
+fn busy(status: StatusCode) -> Option<[(HeaderName, &'static str); 1]> {
+    (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(RETRY_AFTER, "1")])
+}
+
 fn empty(status: StatusCode) -> Response {
-    let busy = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(RETRY_AFTER, "1")]);
-    (status, busy, ()).into_response()
+    (status, busy(status), ()).into_response()
 }
 
 fn status(statuses: Statuses, state: &EngineState) -> StatusCode {

@@ -81,7 +81,10 @@ pub(crate) async fn serve(context: Context) -> ExitStatus {
         () = context.stop.cancelled() => ExitStatus::Done,
         () = failed => ExitStatus::ModelUnavailable,
     };
-    session.end(stop_timeout).await;
+    let times = (stop_timeout, LAST_OUTPUT);
+    headless::finish(&mut session.answers, &context.engine, times, "requests").await;
+    // The writer ends when nobody can send to it any more.
+    drop(session);
     let _ = timeout(LAST_OUTPUT, writer).await;
     status
 }
@@ -246,17 +249,6 @@ impl Session {
     async fn refuse(&self, id: &Json, error: RpcError) {
         tracing::debug!(route = ROUTE, "refused: {}", error.message);
         let _ = self.output.send(error.response(id)).await;
-    }
-
-    /// Waits for the running requests, and ends them after this time.
-    async fn end(mut self, time: Duration) {
-        let answered = async { while self.answers.join_next().await.is_some() {} };
-        if timeout(time, answered).await.is_err() {
-            tracing::warn!("some requests did not end within AI_INTEGRATION_STOP_TIMEOUT");
-            self.engine.shut_down();
-            let answered = async { while self.answers.join_next().await.is_some() {} };
-            let _ = timeout(LAST_OUTPUT, answered).await;
-        }
     }
 }
 

@@ -74,12 +74,8 @@ pub(crate) async fn serve(context: Context) -> ExitStatus {
         }
         () = failed => ExitStatus::ModelUnavailable,
     };
-    let ended = async { while jobs.join_next().await.is_some() {} };
-    if timeout(stop_timeout, ended).await.is_err() {
-        tracing::warn!("some jobs did not end within AI_INTEGRATION_STOP_TIMEOUT");
-        context.engine.shut_down();
-        let _ = timeout(LAST_RESULTS, async { while jobs.join_next().await.is_some() {} }).await;
-    }
+    let times = (stop_timeout, LAST_RESULTS);
+    headless::finish(&mut jobs, &context.engine, times, "jobs").await;
     status
 }
 

@@ -87,7 +87,8 @@ async fn receive(State(state): State<McpState>, request: Request) -> Result<Resp
     let headers = head.headers.clone();
     check_type(&headers)?;
     let request = Request::from_parts(head, body);
-    let (message, _, reservation) = read_body(&Intake::from_ref(&state), request, parse).await?;
+    let (message, _, reservation) =
+        read_body(&Intake::from_ref(&state), request, |body| parse(&body)).await?;
     match message {
         Message::Invalid { id, error } => Ok(refuse(Era::Stateless, &id, &error)),
         Message::Response => Ok(StatusCode::ACCEPTED.into_response()),

@@ -5,6 +5,7 @@ use ai_integration_contract::{Error, FieldError, Kind, json as strict};
 use ai_integration_engine::Reservation;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::HeaderMap;
+use bytes::Bytes;
 use serde_json::{Map, Value as Json};
 
 use crate::http::failure::{Failure, Refusal};
@@ -39,8 +40,8 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         check_type(request.headers())?;
-        let parse = |body: &[u8]| {
-            let value = read(body);
+        let parse = |body: Bytes| {
+            let value = read(&body);
             (value.as_ref().map_or(0, strict::footprint), value)
         };
         let (value, length, reservation) =
@@ -57,14 +58,14 @@ where
 pub(crate) async fn read_body<T: Send + 'static>(
     intake: &Intake,
     request: Request,
-    parse: impl FnOnce(&[u8]) -> (usize, T) + Send + 'static,
+    parse: impl FnOnce(Bytes) -> (usize, T) + Send + 'static,
 ) -> Result<(T, usize, Reservation), Failure> {
     let reader = intake.reader();
     let coding = reader.coding(request.headers())?;
     let mut reservation = reader.reserve(&request);
     let body = reader.read(request, coding, &mut reservation).await?;
     let length = body.len();
-    let (footprint, value) = Box::pin(work_on(length, move || parse(&body))).await?;
+    let (footprint, value) = Box::pin(work_on(length, move || parse(body))).await?;
     if !reservation.add(footprint) {
         return Err(Failure::full());
     }

@@ -13,10 +13,10 @@ use serde_json::Value as Json;
 use crate::http::app::App;
 use crate::http::dialects::kserve::content::{Content, instances, malformed};
 use crate::http::failure::{Failure, Refusal};
+use crate::http::inputs::envelope::read_body;
 use crate::http::inputs::intake::Intake;
 use crate::http::inputs::media::{content_type, is_json, media_type};
 use crate::http::inputs::text::in_utf8;
-use crate::http::large::work_on;
 
 /// The media type of an event in the structured mode.
 pub(super) const EVENT: &str = "application/cloudevents+json";
@@ -55,21 +55,17 @@ pub(crate) enum Form {
 impl Prediction {
     /// Reads a request.
     pub(super) async fn read(app: &App, request: Request) -> Result<Self, Failure> {
-        let intake = Intake::from_ref(app);
-        let reader = intake.reader();
         let form = Form::of(request.headers())?;
-        let coding = reader.coding(request.headers())?;
-        let mut reservation = reader.reserve(&request);
-        let body = reader.read(request, coding, &mut reservation).await?;
-        let length = body.len();
         let parse = {
             let form = form.clone();
-            move || form.read(body).map(|content| (content.footprint(), content))
+            move |body| {
+                let content = form.read(body);
+                (content.as_ref().map_or(0, Content::footprint), content)
+            }
         };
-        let (footprint, content) = Box::pin(work_on(length, parse)).await??;
-        if !reservation.add(footprint) {
-            return Err(Failure::full());
-        }
+        let intake = Intake::from_ref(app);
+        let (content, length, reservation) = read_body(&intake, request, parse).await?;
+        let content = content?;
         Ok(Prediction { form, content, length, reservation })
     }
 }
