@@ -172,7 +172,7 @@ def may_be_on_a_platform():
 
     The engine decides: a platform's variable may be there for another reason.
     """
-    if "MODE" in os.environ:
+    if os.environ.get("MODE", "").strip():
         return False
     for name, value in _names.PLATFORM_VARIABLES:
         given = os.environ.get(name, "").strip().lower()

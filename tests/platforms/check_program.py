@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import os
 import sys
 
 
@@ -58,4 +59,6 @@ if name == "create_endpoint":
     port = check_huggingface(lambda: importlib.import_module(name))
 else:
     port = globals()["check_" + name.partition("_")[0]](importlib.import_module(name))
-print(json.dumps(port))
+print(json.dumps(port), flush=True)
+# Beam's package has threads that may wait for its servers.
+os._exit(0)

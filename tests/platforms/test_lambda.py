@@ -1,6 +1,7 @@
 """`MODE=lambda` beside `awslambdaric`, against the same Runtime API."""
 
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import vendors
 import yaml
 from fakes.lambda_runtime import LambdaRuntime
 from lambda_functions import Ours, Theirs, check_error
-from support import REPOSITORY, TIMEOUT, eventually
+from support import REPOSITORY, TIMEOUT, eventually, in_background
 
 BOTH = pytest.mark.parametrize(
     "side", [pytest.param(Theirs, marks=pytest.mark.clients), Ours], ids=lambda side: side.name
@@ -183,6 +184,24 @@ def test_a_runtime_api_that_is_not_there_ends_the_process(program, runtime, tmp_
     with Ours.start(program, runtime, tmp_path, **variables) as function:
         assert function.wait(TIMEOUT) == 1
     assert "127.0.0.1:1" in function.log()
+
+
+def test_an_event_that_breaks_off_ends_the_process(program, runtime, tmp_path):
+    head = b"HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: a\r\nContent-Length: 50\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def send_half():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(head + b"{}")
+
+        sent = in_background(send_half)
+        address = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:%d" % server.getsockname()[1]}
+        with Ours.start(program, runtime, tmp_path, **address) as function:
+            assert function.wait(TIMEOUT) == 1
+        sent()
+    assert "an event ends before its length" in function.log()
 
 
 def test_the_trace_of_lambda_is_in_the_log(program, runtime, tmp_path):

@@ -63,7 +63,7 @@ fn of_server(mut environment: Environment, words: &[OsString]) -> Result<Environ
     let parsed = started.and_then(|place| Arguments::try_parse_from(&words[place..]).ok());
     match parsed.map(|parsed| parsed.action) {
         Some(Action::Serve(run)) => {
-            environment.set(Usage::mode(), launch::SERVING);
+            environment.set_variable(Usage::mode().name, "");
             environment = with_flags(environment, &run.settings);
             launch::to_serve(&mut environment)?;
         }

@@ -36,7 +36,8 @@ pub(crate) fn run(run: &Run) -> ExitStatus {
 /// Runs `ai-integration serve`.
 pub(crate) fn serve(run: &Run) -> ExitStatus {
     let mut environment = environment::read();
-    environment.set(Usage::mode(), SERVING);
+    // The variable is for the program without this command.
+    environment.set_variable(Usage::mode().name, "");
     let mut environment = with_flags(environment, &run.settings);
     match launch::to_serve(&mut environment) {
         Ok(platform) => supervise(environment, run, platform),

@@ -174,7 +174,7 @@ fn apply_with(
     };
     let found = match found {
         None => None,
-        Some(found) => Some(configure(environment, found, is_serve)?),
+        Some(found) => Some(configure(environment, found)?),
     };
     if is_serve {
         set_if_absent(environment, MODE, SERVING.0);
@@ -269,16 +269,10 @@ fn check_needs(environment: &Environment, recognised: Recognised) -> Result<(), 
 }
 
 /// Applies a profile to the settings.
-fn configure(
-    environment: &mut Environment,
-    mut found: Found,
-    is_serve: bool,
-) -> Result<Found, String> {
+fn configure(environment: &mut Environment, mut found: Found) -> Result<Found, String> {
     let profile = found.profile;
     environment.set_variable(Settings::platform().name, profile.name);
-    if environment.variable(MODE).is_none() {
-        environment.set_variable(MODE, if is_serve { SERVING.0 } else { profile.mode });
-    }
+    set_if_absent(environment, MODE, profile.mode);
     found.is_used = environment.variable(MODE) == Some(profile.mode);
     if found.is_used {
         found.note = configure_port(environment, profile)?;

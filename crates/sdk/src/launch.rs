@@ -84,7 +84,8 @@ pub fn on_platform(
     environment: &mut Environment,
     arguments: &[OsString],
 ) -> Result<Option<Found>, ExitStatus> {
-    let may_serve = environment.variable(Usage::mode().name).is_none_or(|mode| mode == SERVING);
+    let mode = environment.variable(Usage::mode().name).unwrap_or_default().trim();
+    let may_serve = ["", SERVING].contains(&mode);
     let is_serve = may_serve && arguments.first().is_some_and(|first| first == SERVE);
     settle(environment, is_serve)
 }

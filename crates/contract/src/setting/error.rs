@@ -13,6 +13,14 @@ pub enum SettingError {
         /// The reason: a valid value, or the fault of this value.
         reason: String,
     },
+    /// There is no value, and no default.
+    #[error("{name} is not set: {reason}")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+        /// The reason why there must be a value.
+        reason: &'static str,
+    },
     /// The value is empty, which would leave the server open or without a limit.
     #[error("{name} is set, but empty; give it a value, or remove it")]
     Empty {

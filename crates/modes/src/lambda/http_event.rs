@@ -152,7 +152,9 @@ impl HttpEvent {
 
     /// Returns the names and texts of the first member that is there. Each may have several texts.
     fn pairs(&self, lists: &str, singles: &str) -> impl Iterator<Item = (&str, &str)> {
-        let map = |name| self.members.get(name).and_then(Json::as_object);
+        let map = |name| {
+            self.members.get(name).and_then(Json::as_object).filter(|members| !members.is_empty())
+        };
         let members = map(lists).or_else(|| map(singles)).into_iter().flatten();
         members.flat_map(|(name, value)| {
             let values = match value {

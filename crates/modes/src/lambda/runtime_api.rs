@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Collected, Limited};
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -74,7 +74,15 @@ impl RuntimeApi {
         if head.status != StatusCode::OK {
             return Err(Lost(format!("the Runtime API answers next with {}", head.status)));
         }
-        let event = self.read(body, MAX_EVENT).await;
+        let event = match timeout(EXCHANGE, Limited::new(body, MAX_EVENT).collect()).await {
+            Ok(Ok(event)) => Some(event.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                self.connection = None;
+                tracing::warn!("an event has more than {MAX_EVENT} bytes, and is not read");
+                None
+            }
+            _ => return Err(self.lost("an event ends before its length")),
+        };
         Invocation::new(&head.headers, event).map_err(Lost)
     }
 

@@ -75,7 +75,7 @@ fn serve_is_a_sign_of_sagemaker_unless_another_platform_shows_itself() {
         (&[("PORT", "9000")], "sagemaker http 9000"),
         (&[("SAGEMAKER_BATCH", "true")], "sagemaker http 8080"),
         (&[("K_SERVICE", "model"), ("PORT", "8081")], "knative http 8081"),
-        (&[LAMBDA], "lambda http 8080"),
+        (&[LAMBDA], "lambda lambda 8080"),
         (&[("AI_INTEGRATION_PLATFORM", "none")], "none http 8080"),
         (&[("AI_INTEGRATION_PLATFORM", "baseten")], "baseten http 5000"),
     ] {

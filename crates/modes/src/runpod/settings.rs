@@ -109,9 +109,9 @@ fn required(
     setting: &'static Setting,
 ) -> Result<String, SettingError> {
     let missing = || {
-        let reason = "MODE=runpod needs this variable, which RunPod sets in the workers of an \
-                      endpoint with a queue; for other servers choose MODE=http";
-        setting.invalid("", reason)
+        let reason = "RunPod sets it in the workers of an endpoint with a queue, and MODE=runpod \
+                      needs it; for other servers choose MODE=http";
+        SettingError::Missing { name: setting.name, reason }
     };
     given.map(Secret::expose).ok_or_else(missing)
 }

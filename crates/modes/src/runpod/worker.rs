@@ -167,25 +167,31 @@ impl Worker {
             Taken::Nothing => Ok(SHORTEST),
             Taken::TooOften => Ok(TOO_OFTEN),
             Taken::Jobs(taken) => {
+                let mut started = 0;
                 for json in taken {
                     // A job has the memory of its part of the answer until it ends.
                     let part = reservation.split(strict::extent(&json, usize::MAX));
                     match Job::read(json) {
-                        Ok(job) => self.start(job, part, jobs),
+                        Ok(job) => started += usize::from(self.start(job, part, jobs)),
                         Err(why) => tracing::error!("a job cannot be read: {why}"),
                     }
+                }
+                if started == 0 {
+                    return Err("the answer has no job that could be started".to_owned());
                 }
                 Ok(Duration::ZERO)
             }
         }
     }
 
-    fn start(self: &Arc<Self>, job: Job, memory: Reservation, jobs: &mut JoinSet<()>) {
+    /// Starts a job. Returns false if it is running already.
+    fn start(self: &Arc<Self>, job: Job, memory: Reservation, jobs: &mut JoinSet<()>) -> bool {
         let Some(registration) = self.running.register(job.id.clone()) else {
             tracing::warn!(request_id = job.id, "the job is running already");
-            return;
+            return false;
         };
         jobs.spawn(self.clone().work(job, memory, registration));
+        true
     }
 
     /// Runs a job and sends its result, unless the platform ends it.

@@ -75,7 +75,7 @@ fn route(given: &str) -> Result<String, SettingError> {
     if is_address(given) {
         return Ok(given.to_owned());
     }
-    let reason = "expected a path that begins with a slash, such as /predict".to_owned();
+    let reason = "expected a path such as /predict, without spaces, {}?#%\\, and parts that begin with : or *".to_owned();
     Err(SettingError::Invalid { name: ROUTE, value: given.to_owned(), reason })
 }
 

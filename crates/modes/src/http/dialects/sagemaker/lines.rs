@@ -41,6 +41,8 @@ pub(crate) struct Lines {
     format: Format,
     content: Content,
     csv: Box<Reader>,
+    /// True if the reader of CSV was given a line end after the body, whose last line may have none.
+    has_last_end: bool,
     /// The position in the body.
     at: usize,
     /// The number of records that have been read.
@@ -50,7 +52,8 @@ pub(crate) struct Lines {
 impl Lines {
     /// Makes the records of a text in UTF-8.
     pub(crate) fn new(format: Format, content: Content) -> Self {
-        Lines { format, content, csv: Box::new(Reader::new()), at: 0, count: 0 }
+        let csv = Box::new(Reader::new());
+        Lines { format, content, csv, has_last_end: false, at: 0, count: 0 }
     }
 
     /// Returns a reservation of 0 bytes, for the memory of the answer.
@@ -132,11 +135,19 @@ impl Lines {
         let (mut text, mut ends) = (vec![0; FIRST_LENGTH], [0; MAX_FIELDS]);
         let (mut length, mut count) = (0, 0);
         loop {
-            // No bytes are the end of the text.
             let rest = &self.content.bytes[self.at..];
+            let is_last_end = rest.is_empty() && !self.has_last_end;
+            // No bytes are the end of the text.
+            let rest = if is_last_end { b"\n" } else { rest };
             let (result, read, written, ended) =
                 self.csv.read_record(rest, &mut text[length..], &mut ends[count..]);
-            self.at += read;
+            if !is_last_end {
+                self.at += read;
+            } else if written > 0 {
+                return Err(not_closed(self.count + 1).into());
+            } else {
+                self.has_last_end = read > 0;
+            }
             length += written;
             count += ended;
             match result {
@@ -194,6 +205,13 @@ fn cell(text: String) -> Json {
         Ok(number) => Json::Number(number),
         Err(_) => Json::String(text),
     }
+}
+
+fn not_closed(number: usize) -> Error {
+    malformed(format!(
+        "record {number} has a quote that is not closed; write a quote in a field twice, and send \
+         texts with line breaks as application/jsonlines"
+    ))
 }
 
 fn malformed(message: String) -> Error {

@@ -54,6 +54,12 @@ fn a_line_of_csv_has_the_inputs_in_their_order() {
     let wide = ",".repeat(MAX_FIELDS);
     assert!(read(&schema, Format::Csv, &wide).is_err());
     assert_eq!(read(&schema, Format::Csv, ""), Ok(vec![]));
+    let inches = texts(&[("text", "5\"")]);
+    assert_eq!(read(&schema, Format::Csv, "5\""), Ok(vec![inches]));
+    for open in ["a\n\"b,2\nc,3\n", "\"", "a,\"", &format!("\"{}", "x".repeat(1024))] {
+        let error = read(&schema, Format::Csv, open).unwrap_err();
+        assert!(error.contains("a quote that is not closed"), "{open}: {error}");
+    }
 }
 
 #[test]
