@@ -166,8 +166,7 @@ test-examples: $(VENV)/.wheel $(VENV)/.tests $(VENV)/.examples target/release/la
 # The first run installs the clients into .cache/environments.
 ## call the server with the clients of every protocol, and MLServer beside it
 test-clients: $(VENV)/.wheel $(VENV)/.tests
-	$(BIN)/pytest tests/clients -n 3 --dist loadfile
-	$(BIN)/pytest tests/platforms -m clients
+	$(BIN)/pytest tests/clients tests/platforms -m clients $(SHARED)
 
 # `make test` has a short form of both.
 ## check 1.5 million responses while workers are killed, and more faults

@@ -346,6 +346,8 @@ class TestTraceback:
             on.wait_for("request_id")
             # Each request with the same failure is reported again.
             assert "got a b bad" in on.text()
+            # The program prints it on another stream than its lines.
+            on.wait_for(re.escape(HEADING) + r"(?s:.*)\nValueError: deliberate")
             self.check(on.text())
             for _ in range(3):
                 assert server.post(text="bad").status == 500

@@ -26,6 +26,9 @@ pub(crate) mod failure;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 pub(crate) mod headless;
+pub(crate) mod healthcheck;
+#[cfg(feature = "lambda")]
+pub(crate) mod in_process;
 pub(crate) mod inputs;
 pub(crate) mod large;
 pub(crate) mod limits;
@@ -43,8 +46,8 @@ mod server_sent;
 pub(crate) mod start_failure;
 mod tasks;
 mod tensors;
-mod trace;
-mod wire;
+pub(crate) mod trace;
+pub(crate) mod wire;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -260,14 +263,16 @@ fn edge(context: &Context, config: ServerConfig) -> Result<(Edge, App), SettingE
     let state = |takes_compressed| app.with_intake(intake(takes_compressed));
     let (of_platform, dialects_of_all): (Vec<_>, Vec<_>) =
         dialects.iter().copied().partition(|dialect| dialect.platform().is_some());
-    let first = mount(&of_platform, &context.environment, &state)?;
+    let mut first = mount(&of_platform, &context.environment, &state)?;
+    first.extend(probed.mount(engine.clone()).map(|part| (part, None)));
     let mut parts = mount(&dialects_of_all, &context.environment, &state)?;
     let has_page = missing_for_page(&dialects).is_empty();
     parts.push((page_routes::mount(app.clone(), has_page), None));
     parts.push((openapi::mount(app.clone(), dialects, has_page), None));
-    parts.push((probes::mount(engine.clone(), registry), None));
-    let addresses = Addresses::new(parts.iter().map(|(part, dialect)| (part, *dialect)));
-    let without_cors = router(parts.into_iter().map(|(part, _)| part.router));
+    parts.push((probes::mount(engine.clone(), registry, probed.statuses()), None));
+    let all = first.iter().chain(&parts);
+    let addresses = Addresses::new(all.map(|(part, dialect)| (part, *dialect)));
+    let without_cors = in_front(first, router(parts));
     let edge = Edge {
         addresses,
         router: with_cors(without_cors.clone(), &guard),

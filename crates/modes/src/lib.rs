@@ -15,8 +15,11 @@
 //! 4. `test_model_integration.rs` is the self-test. `inspection.rs` reports on a result.
 //! 5. `command_line.rs` makes a flag of each input, and writes the result.
 //! 6. `http.rs` is the server. It begins with a reading order of its own.
-//! 7. `mcp.rs` serves agents over standard input and output. It reads requests as `http` does.
-//! 8. `runpod.rs` takes jobs from a queue of `RunPod`.
+//! 7. `platform.rs` has the profile of a hosting platform, and `platforms.rs` the table of them. A
+//!    profile chooses the mode and other settings.
+//! 8. `mcp.rs` serves agents over standard input and output. It reads requests as `http` does.
+//! 9. `lambda.rs` works on the events of AWS Lambda, and `runpod.rs` takes jobs from a queue of
+//!    `RunPod`.
 //!
 //! # Features
 //!

@@ -187,8 +187,12 @@ impl ServerConfig {
         let limits = ClientLimits::read(environment)?;
         let own = ListenPort { port: server.port, setting: HttpSettings::port() };
         let mut ports = vec![own];
-        let platform = environment.variable("AI_INTEGRATION_PLATFORM");
-        let dialects = dialects::Settings::read(environment)?.served(platform);
+        if let Some(port) = server.health_port.filter(|port| *port != server.port) {
+            ports.push(ListenPort { port, setting: HttpSettings::health_port() });
+        }
+        let platform = platforms::chosen(environment);
+        let name = platform.map(|platform| platform.name);
+        let dialects = dialects::Settings::read(environment)?.served(name);
         for dialect in &dialects {
             ports.extend(dialect.port(environment)?);
         }

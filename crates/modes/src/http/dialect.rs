@@ -23,8 +23,8 @@ pub(crate) trait Dialect: Sync {
     /// Returns the name of the dialect, for the log and for the setting that lists the dialects.
     fn name(&self) -> &'static str;
 
-    /// Returns the platform on which alone the dialect is served, unless AI_INTEGRATION_DIALECTS names
-    /// the dialect.
+    /// Returns the name of the only platform on which the dialect is served, or `None` if it is always
+    /// served. Without its platform it is served if the setting that lists the dialects names it.
     fn platform(&self) -> Option<&'static str> {
         None
     }

@@ -1,6 +1,6 @@
 //! The dialects: each has a file here and a line in the table.
 
-use ai_integration_contract::setting::{List, SettingType, Text};
+use ai_integration_contract::setting::{List, SettingType};
 use ai_integration_contract::{nearest, settings};
 
 use crate::http::dialect::Dialect;
@@ -24,10 +24,10 @@ dialects! {
     #[cfg(feature = "grpc")] grpc::Grpc,
     kserve::Kserve,
     huggingface::HuggingFace,
+    sagemaker::SageMaker,
     vertex::Vertex,
     azure_ml::AzureMl,
     mcp::Mcp,
-    sagemaker::SageMaker,
     classic::Classic,
 }
 
@@ -39,20 +39,17 @@ settings! {
     pub(crate) struct Settings under "Server" {
         /// Protocols that are served, separated by commas. A protocol that is left out has no
         /// addresses. The page at / needs native and classic, and is left out without them. By
-        /// default all, but for the protocol of a platform only on that platform.
+        /// default all, but those of a hosting platform only on their platform.
         dialects: List<DialectName>,
-        /// Hosting platform, whose protocol is served too.
-        platform: Option<Text>,
     }
 }
 
 impl Settings {
-    /// Returns the dialects that are served, in the order of the table.
-    pub(crate) fn served(&self) -> Vec<&'static dyn Dialect> {
+    /// Returns the dialects that are served on this platform, in the order of the table.
+    pub(crate) fn served(&self, platform: Option<&str>) -> Vec<&'static dyn Dialect> {
         let is_chosen = |dialect: &&dyn Dialect| {
             if self.dialects.is_empty() {
-                let platform = dialect.platform();
-                platform.is_none() || platform == self.platform.as_deref()
+                dialect.platform().is_none() || dialect.platform() == platform
             } else {
                 self.dialects.contains(&dialect.name())
             }
@@ -106,25 +103,23 @@ mod tests {
 
     #[test]
     fn the_chosen_dialects_are_served_in_the_order_of_the_table() {
-        assert_eq!(served("classic, Native"), Ok(vec!["native", "classic"]));
-        assert_eq!(served("classic,classic"), Ok(vec!["classic"]));
-        assert_eq!(served(&DialectName::choices().join(",")), Ok(DialectName::choices()));
-        let of_no_platform = DIALECTS.iter().filter(|dialect| dialect.platform().is_none());
-        let of_no_platform: Vec<_> = of_no_platform.map(|dialect| dialect.name()).collect();
-        for all in ["", ","] {
-            assert_eq!(served(all), Ok(of_no_platform.clone()), "{all}");
-        }
-        assert_eq!(served("vertex", Some("azure_ml")), Ok(vec!["vertex"]));
-        assert_eq!(served("native", Some("vertex")), Ok(vec!["native"]));
+        assert_eq!(served("classic, Native", None), Ok(vec!["native", "classic"]));
+        assert_eq!(served("classic,classic", None), Ok(vec!["classic"]));
+        let all = DialectName::choices();
+        assert_eq!(served(&all.join(","), None), Ok(all));
     }
 
     #[test]
-    fn the_dialect_of_a_platform_is_served_there() {
-        let mut environment = Environment::default();
-        environment.set(Settings::platform(), "sagemaker");
-        let served = Settings::read(&environment).unwrap().served();
-        assert!(served.iter().any(|dialect| dialect.name() == "sagemaker"));
-        assert!(served.iter().any(|dialect| dialect.name() == "native"));
+    fn a_dialect_of_a_platform_is_served_there_or_by_its_name() {
+        for list in ["", ","] {
+            let everywhere = served(list, None).unwrap();
+            assert!(!everywhere.contains(&"vertex") && !everywhere.contains(&"azure_ml"));
+            let on_vertex = served(list, Some("vertex")).unwrap();
+            assert!(on_vertex.contains(&"vertex") && !on_vertex.contains(&"azure_ml"));
+            assert_eq!(on_vertex.len(), everywhere.len() + 1);
+        }
+        assert_eq!(served("vertex", Some("azure_ml")), Ok(vec!["vertex"]));
+        assert_eq!(served("native", Some("vertex")), Ok(vec!["native"]));
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! Reads the inputs of several jobs from a list of JSON values: objects with the inputs by name, or
-//! the values of the only input.
+//! Reads instances: the records of protocols whose requests have a list of them. An instance is an
+//! object of inputs by name, or the value of the one input that the model needs. `{"b64": …}` has the
+//! bytes of an input.
 
 use ai_integration_contract::{
-    Error, Field, InputsSchema, Kind, RawValue, Shape, decode_base64, json as strict,
+    Error, Field, InputsSchema, Kind, RawInputs, RawValue, Shape, decode_base64, json as strict,
 };
 use ai_integration_engine::Reservation;
 use serde_json::{Map, Value as Json};
 
 use crate::http::failure::Failure;
 use crate::http::inputs::request::{MAX_FIELDS, RequestInputs, too_many};
-use crate::http::inputs::unnamed::only;
+use crate::http::inputs::unnamed::{is_one_value, only};
 use crate::http::records::check_count;
 
 /// The member of an object that has bytes in base64.
@@ -19,10 +20,10 @@ const B64: &str = "b64";
 /// memory of the body, which has `length` bytes, and of its values.
 pub(crate) fn records(
     schema: &InputsSchema,
-    instances: Vec<Json>,
+    list: Vec<Json>,
     limit: usize,
     length: usize,
-    mut reservation: Reservation,
+    reservation: Reservation,
 ) -> Result<Vec<RequestInputs>, Failure> {
     let parameters = Map::new();
     Instances { list, parameters, length, reservation }.read(schema, limit, by_name)
@@ -116,21 +117,24 @@ fn by_name(
         let value = unwrapped(schema.fields().get(&name), value);
         (name, value)
     });
-    records.collect()
+    Ok(raw.collect())
 }
 
-/// Returns the inputs of an instance: the members of an object, or the value of the only input.
-fn members(schema: &InputsSchema, instance: Json) -> Result<Map<String, Json>, Error> {
+fn members(
+    schema: &InputsSchema,
+    instance: Json,
+    parameters: &Map<String, Json>,
+) -> Result<Map<String, Json>, Error> {
     let is_file = encoded(&instance).is_some() && !schema.fields().contains_key(B64);
+    let is_given = |name: &str| parameters.contains_key(name);
     match instance {
         Json::Object(members) if !is_file => Ok(members),
         value => {
-            let (name, _) = only(schema.fields().iter()).ok_or_else(|| {
-                Error::new(
-                    Kind::MalformedRequest,
-                    "an instance is not an object of inputs, and the model does not have exactly one \
-                     required input, which it could be",
-                )
+            let free = schema.fields().iter().filter(|(name, _)| !is_given(name));
+            let (name, _) = only(free).ok_or_else(|| {
+                let message = "an instance is not an object of inputs, and the model does not have \
+                               exactly one required input, which it could be";
+                Error::new(Kind::MalformedRequest, message)
             })?;
             Ok(Map::from_iter([(name.to_owned(), value)]))
         }
@@ -170,4 +174,80 @@ fn encoded(json: &Json) -> Option<&str> {
     let members = json.as_object()?;
     let is_file = members.keys().all(|name| name == B64 || name == "content_type");
     members.get(B64).filter(|_| is_file)?.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use ai_integration_engine::Budget;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Returns the inputs of each instance as JSON, or the code of the failure.
+    fn read(schema: &Json, list: &Json, parameters: &Json) -> Result<Json, &'static str> {
+        let (schema, _) = InputsSchema::parse(schema);
+        let budget = Budget::new(1 << 20);
+        let instances = Instances {
+            list: list.as_array().unwrap().clone(),
+            parameters: parameters.as_object().unwrap().clone(),
+            length: 100,
+            reservation: budget.reserve(None),
+        };
+        let records = instances.records(&schema, 3).map_err(|failure| failure.code())?;
+        let members = records.iter().map(|record| {
+            let members = record.raw.iter().map(|(name, value)| match value {
+                RawValue::Json(value) => (name.clone(), value.clone()),
+                other => panic!("{other:?}"),
+            });
+            Json::Object(members.collect())
+        });
+        Ok(members.collect())
+    }
+
+    #[test]
+    fn parameters_are_inputs_of_every_instance_that_does_not_have_its_own() {
+        let schema = json!({"text": "text", "style": "text"});
+        let style = json!({"style": "old"});
+        for (list, parameters, expected) in [
+            (
+                json!([{"text": "a"}, {"text": "b", "style": "new"}, "c"]),
+                &style,
+                Ok(json!([
+                    {"text": "a", "style": "old"},
+                    {"text": "b", "style": "new"},
+                    {"text": "c", "style": "old"},
+                ])),
+            ),
+            (json!([]), &style, Ok(json!([]))),
+            (json!(["a"]), &json!({}), Err("malformed_request")),
+            (json!([1, 2, 3, 4]), &style, Err("too_large")),
+        ] {
+            assert_eq!(read(&schema, &list, parameters), expected, "{list} {parameters}");
+        }
+    }
+
+    #[test]
+    fn an_object_without_the_names_of_inputs_is_the_value_of_an_input_of_any_json() {
+        let schema = json!({"data": "json", "unit": {"type": "text", "required": false}});
+        let list = json!([{"a": 1}, {"data": 1}, {"unit": "px"}]);
+        let expected = json!([{"data": {"a": 1}}, {"data": 1}, {"unit": "px"}]);
+        assert_eq!(read(&schema, &list, &json!({})), Ok(expected));
+    }
+
+    #[test]
+    fn each_record_takes_its_part_of_the_reserved_memory() {
+        let (schema, _) = InputsSchema::parse(&json!({"a": "json"}));
+        let list = vec![json!({"a": 1}), json!({"a": [1, 2]})];
+        let budget = Budget::new(1 << 20);
+        let mut reservation = budget.reserve(None);
+        assert!(reservation.add(100 + list.iter().map(strict::footprint).sum::<usize>()));
+        let parameters = Map::from_iter([("b".to_owned(), json!("long text"))]);
+        let instances = Instances { list, parameters, length: 100, reservation };
+        let mut records = instances.records(&schema, 2).unwrap();
+        let large = records.pop().unwrap();
+        drop(records);
+        assert!(budget.taken() >= 50 + strict::footprint(&json!({"a": [1, 2]})));
+        drop(large);
+        assert_eq!(budget.taken(), 0);
+    }
 }
