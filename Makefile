@@ -141,8 +141,8 @@ test-quick: $(VENV)/.wheel $(VENV)/.tests
 	$(CARGO) test --locked --lib --bins
 	$(BIN)/pytest $(QUICK:%=tests/test_%.py) -m 'not timed and not $(ELSEWHERE)' $(SHARED)
 
-# Runs four files of tests at the same time, since most of them wait for processes. The files stay in order: by default the one with the
-# fewest tests comes last, and that one takes minutes alone.
+# Runs four files of tests at the same time, since most of them wait for processes. The files stay in
+# order: by default the one with the fewest tests comes last, and that one takes minutes alone.
 SHARED := -n 4 --dist loadfile --no-loadscope-reorder
 # Marks of tests that have targets of their own.
 ELSEWHERE := examples and not clients and not container and not dist
