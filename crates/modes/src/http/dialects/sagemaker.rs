@@ -33,7 +33,7 @@ use crate::http::inputs::intake::Intake;
 use crate::http::inputs::media::{content_type, is_json};
 use crate::http::inputs::request::{RequestInputs, is_empty, is_json_type};
 use crate::http::inputs::text::body_in_utf8;
-use crate::http::inputs::unnamed::needs_file;
+use crate::http::inputs::unnamed::{needs_file, needs_text};
 use crate::http::large::work_on;
 use crate::http::request_context::RequestId;
 use crate::http::routes::{Mounted, Routes};
@@ -138,7 +138,11 @@ async fn invocations(State(state): State<Shared>, request: Request) -> Result<Re
             results::answer(&state, call, &model, lines, wants_csv).await
         }
         (media, _) => {
-            let text = media.filter(|media| media.type_() == mime::TEXT);
+            let text = match media {
+                Some(media) => Some(media).filter(|media| media.type_() == mime::TEXT),
+                // Clients may leave the type out, whatever the body is.
+                None => needs_text(&model.schema).then_some(mime::TEXT_PLAIN_UTF_8),
+            };
             let Content { bytes, reservation } = content;
             let inputs = file_inputs(&model.schema, bytes, text, reservation).await?;
             native::answer(state.app, call, inputs).await

@@ -30,6 +30,12 @@ pub(crate) fn needs_file(schema: &InputsSchema) -> bool {
     needed.is_some_and(|(_, field)| matches!(field.shape(), Shape::Blob { .. }))
 }
 
+/// Returns true if all that the model needs is a text.
+pub(crate) fn needs_text(schema: &InputsSchema) -> bool {
+    let needed = only(schema.fields().iter());
+    needed.is_some_and(|(_, field)| matches!(field.shape(), Shape::Text { .. }))
+}
+
 /// Returns true if an object is the value of one input, and does not have the inputs by name.
 /// `is_given` tells the inputs that already have a value.
 pub(crate) fn is_one_value(
