@@ -79,7 +79,7 @@ impl Launch {
 /// program serves on port 8080.
 ///
 /// # Errors
-/// What the platform has set cannot be used.
+/// A variable of the platform has a value that cannot be used.
 pub fn on_platform(
     environment: &mut Environment,
     arguments: &[OsString],
@@ -93,7 +93,7 @@ pub fn on_platform(
 /// Does what [`on_platform`] does for a program that is started to serve, whatever its arguments are.
 ///
 /// # Errors
-/// What the platform has set cannot be used.
+/// A variable of the platform has a value that cannot be used.
 pub fn to_serve(environment: &mut Environment) -> Result<Option<Found>, ExitStatus> {
     settle(environment, true)
 }
