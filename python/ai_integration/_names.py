@@ -40,7 +40,7 @@ PIPED_MODES = (
 # Variables that hosting platforms set, each with its value if only one counts.
 PLATFORM_VARIABLES = (
     ("AI_INTEGRATION_PLATFORM", None),
-    ("SAGEMAKER_BATCH", None),
+    ("SAGEMAKER_BATCH", "true"),
     ("AIP_MODE", "PREDICTION"),
     ("AIP_HTTP_PORT", None),
     ("AZUREML_MODEL_DIR", None),

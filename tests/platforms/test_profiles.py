@@ -36,7 +36,7 @@ IN_RUNPOD = {"RUNPOD_POD_ID": "pod1", "PORT_HEALTH": 0}
 
 # A name, the variables, the platform that they show, and the reason in the log.
 RECOGNIZED = [
-    ("batch", {"SAGEMAKER_BATCH": "true"}, "sagemaker", "SAGEMAKER_BATCH"),
+    ("batch", {"SAGEMAKER_BATCH": "true"}, "sagemaker", "SAGEMAKER_BATCH=true"),
     ("vertex", {"AIP_HTTP_PORT": "free", **VERTEX}, "vertex", "AIP_MODE=PREDICTION"),
     ("azure", {"AZUREML_ENTRY_SCRIPT": "score.py"}, "azure_ml", "AZUREML_ENTRY_SCRIPT"),
     ("space", {"SPACE_ID": "me/space"}, "spaces", "SPACE_ID"),
@@ -61,7 +61,7 @@ REFUSED = [
     (
         "two platforms",
         {"SAGEMAKER_BATCH": "true", "K_SERVICE": "model"},
-        ["Amazon SageMaker by SAGEMAKER_BATCH", "Knative by K_SERVICE", "PLATFORM=none"],
+        ["Amazon SageMaker by SAGEMAKER_BATCH=true", "Knative by K_SERVICE", "PLATFORM=none"],
     ),
     (
         "queue and balancer",

@@ -27,6 +27,8 @@ pub struct Profile {
     pub port: Option<Source>,
     /// True if the platform sets `PORT` to a port that is not for the program.
     pub overrides_port: bool,
+    /// The further port at which the platform asks for the health.
+    pub health_port: Option<Source>,
     /// The values of other settings, unless the user has set them.
     pub defaults: &'static [(&'static str, Source)],
     /// The statuses of `/ping`, `/health` and the addresses in `health`.
@@ -53,6 +55,7 @@ impl Profile {
         beside: &[],
         mode: "http",
         port: None,
+        health_port: None,
         overrides_port: false,
         defaults: &[],
         statuses: Statuses::USUAL,

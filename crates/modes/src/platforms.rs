@@ -38,6 +38,8 @@ const NONE: &str = "none";
 const MODE: &str = "MODE";
 /// The variable of the server's port.
 const PORT: &str = "PORT";
+/// The variable of the further port for health checks.
+const HEALTH_PORT: &str = "AI_INTEGRATION_HEALTH_PORT";
 /// The mode and the port for the argument `serve`.
 const SERVING: (&str, &str) = ("http", "8080");
 
@@ -276,6 +278,9 @@ fn configure(environment: &mut Environment, mut found: Found) -> Result<Found, S
     found.is_used = environment.variable(MODE) == Some(profile.mode);
     if found.is_used {
         found.note = configure_port(environment, profile)?;
+        if let Some((port, _)) = port(environment, profile.health_port)? {
+            set_if_absent(environment, HEALTH_PORT, &port);
+        }
         for (setting, source) in profile.defaults {
             if let Some((value, _)) = source.find(environment) {
                 let value = value.to_owned();
@@ -291,13 +296,9 @@ fn configure(environment: &mut Environment, mut found: Found) -> Result<Found, S
 /// not for the program; a flag wins against all. Returns a note for the log if `PORT` says something
 /// else.
 fn configure_port(environment: &mut Environment, profile: &Profile) -> Result<String, String> {
-    let Some((port, variable)) = profile.port.and_then(|port| port.find(environment)) else {
+    let Some((port, variable)) = port(environment, profile.port)? else {
         return Ok(String::new());
     };
-    let port = port.to_owned();
-    if let Some(variable) = variable.filter(|_| port.parse::<u16>().is_err()) {
-        return Err(format!("{variable}={port:?} does not fit: expected a port from 0 to 65535"));
-    }
     let Some(set) = filled(environment, PORT).map(str::to_owned) else {
         environment.set_variable(PORT, port);
         return Ok(String::new());
@@ -314,6 +315,20 @@ fn configure_port(environment: &mut Environment, profile: &Profile) -> Result<St
     environment.set_variable(PORT, port.clone());
     let by = variable.map_or_else(|| profile.title.to_owned(), |name| format!("{name}={port}"));
     Ok(if set == port { String::new() } else { format!(" ({by} overrides {PORT}={set:?})") })
+}
+
+/// Returns a port that the platform has set, and the variable that it comes from.
+fn port(
+    environment: &Environment,
+    source: Option<Source>,
+) -> Result<Option<(String, Option<&'static str>)>, String> {
+    let Some((port, variable)) = source.and_then(|source| source.find(environment)) else {
+        return Ok(None);
+    };
+    if let Some(variable) = variable.filter(|_| port.parse::<u16>().is_err()) {
+        return Err(format!("{variable}={port:?} does not fit: expected a port from 0 to 65535"));
+    }
+    Ok(Some((port.to_owned(), variable)))
 }
 
 /// Returns the folder in which the platform puts the model, and the variable that names it. A fixed

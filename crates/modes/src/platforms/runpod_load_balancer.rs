@@ -9,8 +9,8 @@ pub(super) const RUNPOD_LOAD_BALANCER: Profile = Profile {
     title: "RunPod load balancer",
     signs: &[&[Sign::Variable(HEALTH_PORT), Sign::Variable("RUNPOD_POD_ID")]],
     port: Some(Source::Fixed("80")),
+    health_port: Some(Source::Variable(HEALTH_PORT)),
     defaults: &[
-        ("AI_INTEGRATION_HEALTH_PORT", Source::Variable(HEALTH_PORT)),
         // The load balancer gives a request up after 5.5 minutes.
         ("AI_INTEGRATION_TIMEOUT", Source::Fixed("330")),
     ],

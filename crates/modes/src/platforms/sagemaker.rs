@@ -6,7 +6,7 @@ use crate::platform::{Profile, Sign, Source};
 pub(super) const SAGEMAKER: Profile = Profile {
     name: "sagemaker",
     title: "Amazon SageMaker",
-    signs: &[&[Sign::Variable("SAGEMAKER_BATCH")], &[Sign::Serve]],
+    signs: &[&[Sign::Value("SAGEMAKER_BATCH", "true")], &[Sign::Serve]],
     port: Some(Source::Fixed("8080")),
     defaults: &[
         // The process is killed 30 s after SIGTERM.

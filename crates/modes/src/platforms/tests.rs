@@ -106,7 +106,7 @@ fn two_platforms_that_disagree_are_an_error_with_the_way_out() {
     let error = summary(&[("SAGEMAKER_BATCH", "true"), ("K_SERVICE", "a")], true, &[]);
     assert_eq!(
         error,
-        "the variables of two hosting platforms are set: Amazon SageMaker by SAGEMAKER_BATCH, and \
+        "the variables of two hosting platforms are set: Amazon SageMaker by SAGEMAKER_BATCH=true, and \
          Cloud Run or Knative by K_SERVICE; choose with AI_INTEGRATION_PLATFORM=sagemaker, \
          AI_INTEGRATION_PLATFORM=knative or AI_INTEGRATION_PLATFORM=none"
     );
@@ -190,6 +190,9 @@ fn a_port_that_is_none_is_ignored_or_refused() {
     assert_eq!(summary(&[link, ("SAGEMAKER_BATCH", "true")], false, &[]), "sagemaker http 8080");
     let error = summary(&[LAMBDA, ("AWS_LWA_PORT", "http")], false, &[]);
     assert_eq!(error, "AWS_LWA_PORT=\"http\" does not fit: expected a port from 0 to 65535");
+    let error = summary(&[("PORT_HEALTH", "abc"), ("RUNPOD_POD_ID", "p")], false, &[]);
+    assert_eq!(error, "PORT_HEALTH=\"abc\" does not fit: expected a port from 0 to 65535");
+    assert_eq!(summary(&[("SAGEMAKER_BATCH", "false")], false, &[]), "- - -");
 }
 
 #[test]
